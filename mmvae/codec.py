@@ -1,0 +1,246 @@
+"""The codec contract: all that the core knows of one kind of modality.
+
+A codec is a *recipe*: a plain object made from its validated config and, once fitted, from what it
+learned of the training split. It builds networks and never owns trained weights, because the joint
+posterior and each subset posterior may want trunks of their own. It sees flat batches only; the
+core folds and unfolds sample dimensions.
+
+Shapes: ``b`` items or samples, ``event`` the shape of one prepared item.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+State = Mapping[str, Any]
+"""What a codec learned: names to numbers, strings, lists of those, or tensors."""
+
+Parameters = Tensor | dict[str, Tensor]
+"""What a decoder returns: one tensor or several by name, batch dimension first."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One modality's raw values, as a source gives them.
+
+    Attributes:
+        values: Indexable by integer arrays once it is a numpy array or a lazy view; a list is
+            taken row by row. Length n.
+        names: Class or attribute names that the source knows, in the order of the values' codes.
+        origin: Where the values come from, for error messages: a file, a column of a table.
+    """
+
+    values: Any
+    names: tuple[str, ...] | None = None
+    origin: str = ""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Column:
+        """The column of these rows, in this order."""
+        if isinstance(self.values, (list, tuple)):
+            return replace(self, values=[self.values[int(i)] for i in rows])
+        return replace(self, values=self.values[np.asarray(rows)])
+
+
+class CodecConfig(BaseModel):
+    """The keys of ``[modalities.NAME]`` that every codec has; a codec's own Config adds to them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    column: str | None = Field(
+        None, description="Column of the source; the modality's own name unless given."
+    )
+    weight: float = Field(
+        1.0, gt=0, allow_inf_nan=False, description="λ_m, the weight of log p(x_m|z) in the loss."
+    )
+
+
+class Codec(ABC):
+    """Recipe for one kind of modality.
+
+    Args:
+        config: The validated ``Config`` of this codec.
+        state: What :meth:`fit` returned, or None before fitting.
+    """
+
+    kind: ClassVar[str]
+    """The word used in TOML: ``codec = "bernoulli-image"``."""
+
+    Config: ClassVar[type[CodecConfig]] = CodecConfig
+    """Pydantic model whose fields are the TOML keys of ``[modalities.NAME]``."""
+
+    mixes_items: ClassVar[bool] = False
+    """Whether its networks mix the items of a batch in train mode, as batch norm does."""
+
+    def __init__(self, config: Any, state: State | None = None) -> None:
+        self.config = config
+        self.state: State = {} if state is None else state
+
+    def fit(self, column: Column) -> State:
+        """Learn from the training split what must be known before networks are built.
+
+        Args:
+            column: The training split's raw values. Called once per run, before anything else.
+
+        Returns:
+            Shape, scale, vocabulary, class names, …: saved with the run; the core then makes a new
+            codec with it. Default: nothing.
+        """
+        return {}
+
+    @property
+    @abstractmethod
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one prepared item, known once fitted."""
+
+    @property
+    @abstractmethod
+    def feature_dim(self) -> int:
+        """Width of what :meth:`encoder` puts out, known once fitted."""
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes if the modality is one label per item, else None.
+
+        Modalities with classes serve as judges: a classifier trained on real items measures
+        whether what is generated from a label shows it.
+        """
+        return None
+
+    @abstractmethod
+    def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
+        """Turn raw values into model input.
+
+        Returns:
+            The input, shape (b, \\*event), in a compact dtype (the core casts to float32 with
+            :meth:`to_input` when a batch is drawn), and which cells are observed: bool of the same
+            shape, or None if all are.
+
+        Raises:
+            UnsupportedValue: A value lies outside the support; it is named with its row.
+        """
+
+    def to_input(self, x: Tensor) -> Tensor:
+        """Prepared values (b, \\*event) as they are stored → float32 model input, same shape.
+
+        The place to scale uint8 pixels to [0, 1]. Default: a cast.
+        """
+        return x.to(torch.float32)
+
+    def condition(self, raw: Column) -> Tensor:
+        """A user's condition → encoder input (b, \\*event), float32.
+
+        Unlike :meth:`prepare` it accepts any finite real where that makes sense (an attribute of
+        +2). Default: the same as prepared values.
+        """
+        return self.to_input(self.prepare(raw)[0])
+
+    def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A fresh training view of float32 model input (b, \\*event), same shape.
+
+        Called for each training batch. It must take randomness from ``generator`` alone, the same
+        amount whatever the values. Default: ``x`` itself.
+        """
+        return x
+
+    def fixed(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The view of model input that validation and test figures use; default: ``x`` itself.
+
+        A codec whose likelihood wants binary pixels binarises here, once, from ``generator``.
+        """
+        return x
+
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """A fresh trunk: (b, \\*event) float32 → features (b, feature_dim)."""
+
+    @abstractmethod
+    def decoder(self, input_dim: int) -> nn.Module:
+        """A fresh decoder: (b, input_dim) → :data:`Parameters` of the likelihood."""
+
+    @abstractmethod
+    def likelihood(self, parameters: Parameters) -> Distribution:
+        """p(x_m|z): batch shape (b,), event shape ``event``; parameters come in float32 at least.
+
+        Pass ``validate_args=False``: this is called at every step.
+        """
+
+    def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
+        """log p(x_m|z) in nats per item, shape (b,), unobserved cells left out.
+
+        Args:
+            likelihood: What :meth:`likelihood` returned for b items.
+            x: Model input, shape (b, \\*event).
+            observed: Which cells are observed, bool (b, \\*event), or None if all are.
+
+        Raises:
+            TypeError: Some cells are unobserved and the likelihood does not factorise over cells.
+        """
+        if observed is None:
+            return likelihood.log_prob(x)
+        if not isinstance(likelihood, Independent):
+            raise TypeError(
+                f"Codec {self.kind!r}: its likelihood {type(likelihood).__name__} does not "
+                f"factorise over cells, so log_prob must handle unobserved cells itself."
+            )
+        cells = likelihood.base_dist.log_prob(torch.where(observed, x, self.missing(len(x)).to(x)))
+        return torch.where(observed, cells, 0.0).flatten(1).sum(1)
+
+    @abstractmethod
+    def point(self, likelihood: Distribution) -> Tensor:
+        """One best value, the mean or mode, shape (b, \\*event)."""
+
+    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
+        """A draw of x_m, shape (b, \\*event), governed by ``generator`` alone.
+
+        Default: inverse-free sampling for the likelihoods whose point value is their natural
+        picture; codecs with discrete values override it.
+        """
+        return self.point(likelihood)
+
+    def missing(self, b: int) -> Tensor:
+        """Stand-in input for an absent modality (JMVAE-zero), shape (b, \\*event). Default: 0."""
+        return torch.zeros(b, *self.event_shape)
+
+    @abstractmethod
+    def restore(self, x: Tensor) -> Column:
+        """Model values (b, \\*event) → the user's units and names; undoes :meth:`prepare`."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Column:
+        """A value typed on the command line → a column of one row for :meth:`condition`.
+
+        Raises:
+            ValueError: The text is no value; the message says what is accepted.
+        """
+
+    def show(self, x: Tensor) -> list[Any]:
+        """Model values (b, \\*event) → one thing to look at per item: a PIL image or a string."""
+        return [str(value) for value in self.restore(x).values]
+
+    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """How well guesses match the truth, per item.
+
+        Args:
+            guess: Values as :meth:`point` returns them, shape (b, \\*event).
+            x: The true values, same shape.
+
+        Returns:
+            Named figures of shape (b,): ``{"accuracy": …}``, ``{"squared error": …}``. Default: {}.
+        """
+        return {}
+
+    def class_index(self, x: Tensor) -> Tensor:
+        """Class of each item (b, \\*event) → int64 (b,); only where :attr:`classes` is not None."""
+        raise NotImplementedError(f"Codec {self.kind!r} has no classes.")

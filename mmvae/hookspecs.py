@@ -1,0 +1,46 @@
+"""The hooks through which plugins reach the core: the public contract.
+
+A plugin is a module or object named by an entry point of the group ``mmvae``; it marks its hooks
+with ``@mmvae.hookimpl``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+
+CONTRACT_VERSION = 1
+"""Version of the contract that this release speaks."""
+
+hookspec = pluggy.HookspecMarker("mmvae")
+hookimpl = pluggy.HookimplMarker("mmvae")
+
+
+@hookspec
+def register_codecs(register: Callable[[type[Any]], None]) -> None:
+    """Offer codecs that configs can name.
+
+    Called once per registry, before a config is validated; call ``register(codec_class)`` once
+    for each subclass of :class:`mmvae.Codec`; it is offered under its ``kind``. Every plugin is
+    heard, in the order of their names; a kind offered twice is an error that names both plugins.
+    """
+
+
+@hookspec
+def register_sources(register: Callable[[type[Any]], None]) -> None:
+    """Offer sources that ``[data] source = …`` can name.
+
+    Called once per registry; call ``register(source_class)`` once for each subclass of
+    :class:`mmvae.Source`. A kind offered twice is an error that names both plugins.
+    """
+
+
+@hookspec
+def register_models(register: Callable[[type[Any]], None]) -> None:
+    """Offer models that ``[model] kind = …`` can name.
+
+    Called once per registry; call ``register(model_class)`` once for each class that fulfils the
+    model protocol. The core offers ``jmvae`` through this same hook.
+    """

@@ -1,0 +1,153 @@
+"""Posteriors and priors over the joint latent z, and the KL divergence between them.
+
+All of it runs in float32 at least, whatever autocast is on, and in nats per item.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+class Posterior(ABC):
+    """A distribution over z with batch shape ``(b,)`` and event shape ``(d,)``.
+
+    Whoever trains, evaluates or draws uses nothing but these methods, so that flows and mixtures
+    fit beside the diagonal Gaussian.
+    """
+
+    @abstractmethod
+    def rsample(self, noise: Tensor) -> Tensor:
+        """Reparameterised samples: standard normal ``noise`` (k, b, d) or (b, d) → same shape."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log density of ``z`` (..., b, d) → nats, shape (..., b)."""
+
+    @abstractmethod
+    def point(self) -> Tensor:
+        """One best value, shape (b, d): the mean of a Gaussian."""
+
+    @abstractmethod
+    def detach(self) -> Posterior:
+        """The same distribution, held fixed for gradients."""
+
+
+class DiagonalGaussian(Posterior):
+    r"""q(z) = N(μ, diag σ²).
+
+    Args:
+        mean: μ, shape (b, d).
+        log_variance: log σ², shape (b, d).
+    """
+
+    def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
+        self.mean = mean.float() if mean.dtype in (torch.bfloat16, torch.float16) else mean
+        self.log_variance = log_variance.to(self.mean.dtype)
+
+    @classmethod
+    def standard(cls, like: Tensor) -> DiagonalGaussian:
+        """N(0, I) with the shape (b, d), device and dtype of ``like``."""
+        zeros = torch.zeros_like(like)
+        return cls(zeros, zeros)
+
+    def rsample(self, noise: Tensor) -> Tensor:
+        """See :meth:`Posterior.rsample`: z = μ + σ ε."""
+        return torch.addcmul(self.mean, (0.5 * self.log_variance).exp(), noise)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """See :meth:`Posterior.log_prob`."""
+        error = (z - self.mean).square() * (-self.log_variance).exp()
+        return -0.5 * (error + self.log_variance + LOG_2PI).sum(-1)
+
+    def point(self) -> Tensor:
+        """The mean, shape (b, d)."""
+        return self.mean
+
+    def detach(self) -> DiagonalGaussian:
+        """See :meth:`Posterior.detach`."""
+        return DiagonalGaussian(self.mean.detach(), self.log_variance.detach())
+
+
+_closed_forms: dict[tuple[type[Posterior], type[Posterior]], Callable[..., Tensor]] = {}
+
+
+def register_kl(
+    q: type[Posterior], p: type[Posterior]
+) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Decorate a function ``(q, p) -> nats (b,)`` as the closed form of KL(q ‖ p)."""
+
+    def register(closed_form: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        _closed_forms[q, p] = closed_form
+        return closed_form
+
+    return register
+
+
+def kl_divergence(q: Posterior, p: Posterior, z: Tensor | None = None) -> Tensor:
+    """KL(q ‖ p) in nats per item, shape (b,).
+
+    Args:
+        q: The distribution the expectation is under.
+        p: The other one, same shapes.
+        z: Samples of ``q``, shape (b, d) or (k, b, d), used where no closed form is registered.
+
+    Raises:
+        ValueError: No closed form is registered and no samples were given.
+    """
+    closed_form = _closed_forms.get((type(q), type(p)))
+    if closed_form is not None:
+        return closed_form(q, p)
+    if z is None:
+        raise ValueError(
+            f"KL({type(q).__name__} ‖ {type(p).__name__}) has no closed form: pass samples of q."
+        )
+    difference = q.log_prob(z) - p.log_prob(z)
+    return difference.mean(0) if difference.dim() == 2 else difference
+
+
+@register_kl(DiagonalGaussian, DiagonalGaussian)
+def _kl_diagonal_gaussians(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:
+    # KL = ½ Σ_d [ log σ_p² − log σ_q² + (σ_q² + (μ_q − μ_p)²) / σ_p² − 1 ]
+    difference = q.log_variance - p.log_variance
+    error = (q.mean - p.mean).square() * (-p.log_variance).exp()
+    return 0.5 * (difference.exp() - 1.0 - difference + error).sum(-1)
+
+
+def kl_from_standard_normal(q: DiagonalGaussian) -> Tensor:
+    """KL(q ‖ N(0, I)) per latent dimension in nats, shape (b, d); sum over d for the total."""
+    return 0.5 * (q.log_variance.exp() - 1.0 - q.log_variance + q.mean.square())
+
+
+def product_of_experts(experts: Sequence[Any]) -> DiagonalGaussian:
+    r"""Multiply posteriors of disjoint subsets with the prior N(0, I) divided out (T8).
+
+    q ∝ p(z)^{1−K} Π_k q_k. Per dimension, with precisions Λ_k,
+    Λ = max(Σ_k Λ_k − (K − 1), min_k Λ_k) and Λ μ = Σ_k Λ_k μ_k. Exact where each expert is an
+    exact diagonal Gaussian posterior of a linear-Gaussian model, otherwise an approximation.
+
+    Args:
+        experts: K ≥ 1 diagonal Gaussians of the same shapes.
+
+    Raises:
+        ValueError: An expert is not a diagonal Gaussian.
+    """
+    for expert in experts:
+        if not isinstance(expert, DiagonalGaussian):
+            raise ValueError(
+                f"A product of experts needs diagonal Gaussian posteriors, got "
+                f"{type(expert).__name__}: train an encoder for this subset instead."
+            )
+    if len(experts) == 1:
+        return DiagonalGaussian(experts[0].mean, experts[0].log_variance)
+    precisions = torch.stack([(-e.log_variance).exp() for e in experts])
+    means = torch.stack([e.mean for e in experts])
+    total = torch.maximum(precisions.sum(0) - (len(experts) - 1), precisions.amin(0))
+    return DiagonalGaussian((precisions * means).sum(0) / total, -total.log())

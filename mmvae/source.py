@@ -1,0 +1,82 @@
+"""The source contract: where items come from, before any codec sees them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmvae.codec import Column
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some items: columns of equal length and an id for each item.
+
+    Attributes:
+        columns: Column name → raw values, all of length n.
+        ids: n item ids for messages and outputs: numbers or strings.
+    """
+
+    columns: Mapping[str, Column]
+    ids: Sequence[Any] | np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Split:
+        """The split of these rows, in this order."""
+        index = np.asarray(rows)
+        columns = {name: column.take(index) for name, column in self.columns.items()}
+        return Split(columns, np.asarray(self.ids)[index])
+
+
+class SourceConfig(BaseModel):
+    """The keys of ``[data]`` that every source has; a source's own Config adds to them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resident: bool | Literal["auto"] = Field(
+        "auto",
+        description="Keep all prepared values in memory; 'auto' does so while they fit in "
+        "resident_gib, otherwise batches are read and prepared as they are needed.",
+    )
+    resident_gib: float = Field(
+        4.0, gt=0, description="Memory that resident values may take, in GiB."
+    )
+
+
+class Source(ABC):
+    """A data set that a config can name as ``[data] source = "…"``.
+
+    Args:
+        config: The validated ``Config`` of this source.
+    """
+
+    kind: ClassVar[str]
+    """The word used in TOML."""
+
+    Config: ClassVar[type[SourceConfig]] = SourceConfig
+    """Pydantic model whose fields are the TOML keys of ``[data]``."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def splits(self) -> Mapping[SplitName, Split]:
+        """Read the data: ``train`` at least; ``validation`` and ``test`` where there are any.
+
+        Raises:
+            DataError: Files are missing or malformed; the message says how to get them.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A short hash that changes whenever the items or their order do."""

@@ -1,0 +1,102 @@
+"""Subsets of modalities: which get an encoder of their own, how they are named and combined.
+
+A subset is a tuple of modality names in the order of the configuration; its canonical name joins
+them with ``+``, so ``("image", "label")`` is written ``image+label``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+from mmvae.errors import ConfigError, UsageError, nearest
+
+Subset = tuple[str, ...]
+
+
+def canonical(names: Iterable[str], modalities: Sequence[str]) -> Subset:
+    """Return ``names`` as a subset: each once, in the order of ``modalities``.
+
+    Raises:
+        UsageError: A name is no modality.
+    """
+    wanted = list(names)
+    for name in wanted:
+        if name not in modalities:
+            raise UsageError(
+                f"Unknown modality {name!r}; this model has {', '.join(modalities)}."
+                + nearest(name, modalities)
+            )
+    return tuple(m for m in modalities if m in wanted)
+
+
+def subset_name(subset: Subset) -> str:
+    """Return the name that configs, metrics and tables use: ``a+b``."""
+    return "+".join(subset)
+
+
+def family(spec: str | Sequence[str | Sequence[str]], modalities: Sequence[str]) -> list[Subset]:
+    """Return the family of proper non-empty subsets that get a posterior of their own (T6).
+
+    Args:
+        spec: ``"singletons"`` (the paper), ``"all"``, ``"leave-one-out"``, or a list whose
+            entries are names such as ``"image+label"`` or lists of modality names.
+        modalities: All modality names in the order of the configuration.
+
+    Returns:
+        Subsets ordered by size, then by the order of the configuration; empty for one modality.
+
+    Raises:
+        ConfigError: An unknown family or modality, the full set, an empty or a repeated subset.
+    """
+    n = len(modalities)
+    if n == 1 and isinstance(spec, str):
+        return []  # a plain VAE: its only subset is the full set
+    if spec == "singletons":
+        return [(m,) for m in modalities]
+    if spec == "all":
+        return [s for size in range(1, n) for s in combinations(modalities, size)]
+    if spec == "leave-one-out":
+        return [tuple(m for m in modalities if m != left) for left in reversed(modalities)]
+    if isinstance(spec, str):
+        words = ("singletons", "all", "leave-one-out")
+        raise ConfigError(
+            f"model.subsets = {spec!r}: expected one of {', '.join(words)} or a list of subsets "
+            f"such as ['{modalities[0]}'].{nearest(spec, words)}"
+        )
+    found: list[Subset] = []
+    for entry in spec:
+        names = entry.split("+") if isinstance(entry, str) else list(entry)
+        try:
+            subset = canonical(names, modalities)
+        except UsageError as error:
+            raise ConfigError(f"model.subsets entry {entry!r}: {error}") from None
+        if not subset or len(subset) == n or subset in found or len(names) != len(subset):
+            raise ConfigError(
+                f"model.subsets entry {entry!r}: expected a proper non-empty subset of "
+                f"{', '.join(modalities)}, each modality and each subset named once."
+            )
+        found.append(subset)
+    order = {m: i for i, m in enumerate(modalities)}
+    return sorted(found, key=lambda s: (len(s), [order[m] for m in s]))
+
+
+def partition(subset: Subset, trained: Sequence[Subset]) -> list[Subset]:
+    """Partition ``subset`` into the fewest disjoint trained subsets (T8).
+
+    Ties are broken by the order of ``trained``.
+
+    Raises:
+        UsageError: No partition exists; the message names the trained subsets.
+    """
+    inside = [s for s in trained if set(s) <= set(subset)]
+    for size in range(1, len(subset) + 1):
+        for parts in combinations(inside, size):
+            if sum(map(len, parts)) == len(subset) and set().union(*parts) == set(subset):
+                return list(parts)
+    names = ", ".join(map(subset_name, trained)) or "none"
+    raise UsageError(
+        f"No posterior for {subset_name(subset)!r}: it has no encoder of its own and cannot be "
+        f"put together from the trained subsets ({names}). Train with model.subsets = "
+        f"'singletons' or 'all', or list this subset."
+    )
