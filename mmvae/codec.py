@@ -202,12 +202,10 @@ class Codec(ABC):
         """One best value, the mean or mode, shape (b, \\*event)."""
 
     def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """A draw of x_m, shape (b, \\*event), governed by ``generator`` alone.
-
-        Default: inverse-free sampling for the likelihoods whose point value is their natural
-        picture; codecs with discrete values override it.
-        """
-        return self.point(likelihood)
+        """A draw of x_m, shape (b, \\*event), governed by ``generator`` alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            return likelihood.sample()
 
     def missing(self, b: int) -> Tensor:
         """Stand-in input for an absent modality (JMVAE-zero), shape (b, \\*event). Default: 0."""

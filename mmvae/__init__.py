@@ -1,0 +1,73 @@
+"""mmvae: plugin-based multimodal variational autoencoders for any number of modalities.
+
+The public names are loaded when they are first used, so that ``import mmvae`` and
+``mmvae --help`` are quick and import neither torch nor any plugin.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Codec": "mmvae.codec",
+    "CodecConfig": "mmvae.codec",
+    "Column": "mmvae.codec",
+    "Parameters": "mmvae.codec",
+    "State": "mmvae.codec",
+    "Source": "mmvae.source",
+    "SourceConfig": "mmvae.source",
+    "Split": "mmvae.source",
+    "SplitName": "mmvae.source",
+    "UnsupportedValue": "mmvae.errors",
+    "MmvaeError": "mmvae.errors",
+    "ConfigError": "mmvae.errors",
+    "DataError": "mmvae.errors",
+    "hookimpl": "mmvae.hookspecs",
+    "mlp": "mmvae.networks",
+    "activation": "mmvae.networks",
+    "Activation": "mmvae.networks",
+    "Posterior": "mmvae.posteriors",
+    "DiagonalGaussian": "mmvae.posteriors",
+    "register_kl": "mmvae.posteriors",
+    "train": "mmvae.api",
+    "resume": "mmvae.api",
+    "load": "mmvae.api",
+    "TrainedModel": "mmvae.trained",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from mmvae.codec import Codec as Codec
+    from mmvae.codec import CodecConfig as CodecConfig
+    from mmvae.codec import Column as Column
+    from mmvae.codec import Parameters as Parameters
+    from mmvae.codec import State as State
+    from mmvae.errors import ConfigError as ConfigError
+    from mmvae.errors import DataError as DataError
+    from mmvae.errors import MmvaeError as MmvaeError
+    from mmvae.errors import UnsupportedValue as UnsupportedValue
+    from mmvae.hookspecs import hookimpl as hookimpl
+    from mmvae.networks import Activation as Activation
+    from mmvae.networks import activation as activation
+    from mmvae.networks import mlp as mlp
+    from mmvae.posteriors import DiagonalGaussian as DiagonalGaussian
+    from mmvae.posteriors import Posterior as Posterior
+    from mmvae.posteriors import register_kl as register_kl
+    from mmvae.source import Source as Source
+    from mmvae.source import SourceConfig as SourceConfig
+    from mmvae.source import Split as Split
+    from mmvae.source import SplitName as SplitName
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mmvae' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
