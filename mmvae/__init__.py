@@ -38,7 +38,7 @@ _HOME = {
     "TrainedModel": "mmvae.trained",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
     from mmvae.codec import Codec as Codec

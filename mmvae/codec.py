@@ -54,7 +54,7 @@ class Column:
 
 
 class CodecConfig(BaseModel):
-    """The keys of ``[modalities.NAME]`` that every codec has; a codec's own Config adds to them."""
+    """The keys of ``[modalities.NAME]`` that every codec has; each codec adds its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -123,7 +123,7 @@ class Codec(ABC):
         """Turn raw values into model input.
 
         Returns:
-            The input, shape (b, \\*event), in a compact dtype (the core casts to float32 with
+            The input, shape (b, event…), in a compact dtype (the core casts to float32 with
             :meth:`to_input` when a batch is drawn), and which cells are observed: bool of the same
             shape, or None if all are.
 
@@ -132,14 +132,14 @@ class Codec(ABC):
         """
 
     def to_input(self, x: Tensor) -> Tensor:
-        """Prepared values (b, \\*event) as they are stored → float32 model input, same shape.
+        """Prepared values (b, event…) as they are stored → float32 model input, same shape.
 
         The place to scale uint8 pixels to [0, 1]. Default: a cast.
         """
         return x.to(torch.float32)
 
     def condition(self, raw: Column) -> Tensor:
-        """A user's condition → encoder input (b, \\*event), float32.
+        """A user's condition → encoder input (b, event…), float32.
 
         Unlike :meth:`prepare` it accepts any finite real where that makes sense (an attribute of
         +2). Default: the same as prepared values.
@@ -147,7 +147,7 @@ class Codec(ABC):
         return self.to_input(self.prepare(raw)[0])
 
     def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """A fresh training view of float32 model input (b, \\*event), same shape.
+        """A fresh training view of float32 model input (b, event…), same shape.
 
         Called for each training batch. It must take randomness from ``generator`` alone, the same
         amount whatever the values. Default: ``x`` itself.
@@ -163,7 +163,7 @@ class Codec(ABC):
 
     @abstractmethod
     def encoder(self) -> nn.Module:
-        """A fresh trunk: (b, \\*event) float32 → features (b, feature_dim)."""
+        """A fresh trunk: (b, event…) float32 → features (b, feature_dim)."""
 
     @abstractmethod
     def decoder(self, input_dim: int) -> nn.Module:
@@ -177,12 +177,12 @@ class Codec(ABC):
         """
 
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """log p(x_m|z) in nats per item, shape (b,), unobserved cells left out.
+        """Log-likelihood log p(x_m|z) in nats per item, shape (b,), unobserved cells left out.
 
         Args:
             likelihood: What :meth:`likelihood` returned for b items.
-            x: Model input, shape (b, \\*event).
-            observed: Which cells are observed, bool (b, \\*event), or None if all are.
+            x: Model input, shape (b, event…).
+            observed: Which cells are observed, bool (b, event…), or None if all are.
 
         Raises:
             TypeError: Some cells are unobserved and the likelihood does not factorise over cells.
@@ -199,21 +199,21 @@ class Codec(ABC):
 
     @abstractmethod
     def point(self, likelihood: Distribution) -> Tensor:
-        """One best value, the mean or mode, shape (b, \\*event)."""
+        """One best value, the mean or mode, shape (b, event…)."""
 
     def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """A draw of x_m, shape (b, \\*event), governed by ``generator`` alone."""
+        """A draw of x_m, shape (b, event…), governed by ``generator`` alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
             return likelihood.sample()
 
     def missing(self, b: int) -> Tensor:
-        """Stand-in input for an absent modality (JMVAE-zero), shape (b, \\*event). Default: 0."""
+        """Stand-in input for an absent modality (JMVAE-zero), shape (b, event…). Default: 0."""
         return torch.zeros(b, *self.event_shape)
 
     @abstractmethod
     def restore(self, x: Tensor) -> Column:
-        """Model values (b, \\*event) → the user's units and names; undoes :meth:`prepare`."""
+        """Model values (b, event…) → the user's units and names; undoes :meth:`prepare`."""
 
     @abstractmethod
     def parse(self, text: str) -> Column:
@@ -224,21 +224,21 @@ class Codec(ABC):
         """
 
     def show(self, x: Tensor) -> list[Any]:
-        """Model values (b, \\*event) → one thing to look at per item: a PIL image or a string."""
+        """Model values (b, event…) → one thing to look at per item: a PIL image or a string."""
         return [str(value) for value in self.restore(x).values]
 
     def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
         """How well guesses match the truth, per item.
 
         Args:
-            guess: Values as :meth:`point` returns them, shape (b, \\*event).
+            guess: Values as :meth:`point` returns them, shape (b, event…).
             x: The true values, same shape.
 
         Returns:
-            Named figures of shape (b,): ``{"accuracy": …}``, ``{"squared error": …}``. Default: {}.
+            Named figures of shape (b,), such as ``{"accuracy": …}``. Default: none.
         """
         return {}
 
     def class_index(self, x: Tensor) -> Tensor:
-        """Class of each item (b, \\*event) → int64 (b,); only where :attr:`classes` is not None."""
+        """Class of each item (b, event…) → int64 (b,); for modalities with :attr:`classes`."""
         raise NotImplementedError(f"Codec {self.kind!r} has no classes.")

@@ -12,13 +12,14 @@ Activation = Literal["relu", "leaky-relu", "silu", "gelu", "tanh"]
 
 def activation(name: Activation) -> nn.Module:
     """Return a fresh activation layer."""
-    return {
+    layers: dict[str, type[nn.Module]] = {
         "relu": nn.ReLU,
         "leaky-relu": nn.LeakyReLU,
         "silu": nn.SiLU,
         "gelu": nn.GELU,
         "tanh": nn.Tanh,
-    }[name]()
+    }
+    return layers[name]()
 
 
 def mlp(input_dim: int, hidden: Sequence[int], act: Activation = "relu") -> nn.Sequential:
