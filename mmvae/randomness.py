@@ -7,6 +7,7 @@ a run was stopped: a process draws for the whole batch and takes its rows.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -26,3 +27,60 @@ def generator(seed: int, *key: str | int, device: torch.device | str = "cpu") ->
 def permutation(n: int, seed: int, epoch: int) -> Tensor:
     """Return the order of ``n`` items in ``epoch``: a pure function of (seed, epoch)."""
     return torch.randperm(n, generator=generator(seed, "order", epoch))
+
+
+class StepDraws:
+    """The random numbers of one training or evaluation step, for this process's rows.
+
+    Every draw is made for the global batch and cut to ``rows``, so that neither the number of
+    processes nor accumulation changes what an item gets.
+
+    Args:
+        seed: The run's seed.
+        purpose: What the step is for: ``"train"``, ``"validation"``, …
+        step: Global step, or the number of the chunk in an evaluation.
+        rows: This process's rows of the global batch.
+        total: Items in the global batch.
+        device: Where the numbers are wanted; they are drawn on the CPU, so devices agree.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        purpose: str,
+        step: int,
+        rows: slice,
+        total: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.seed, self.purpose, self.step = seed, purpose, step
+        self.rows, self.total, self.device = rows, total, device
+
+    def generator(self, name: str) -> torch.Generator:
+        """A fresh generator for the draw called ``name``; the same on every process."""
+        return generator(self.seed, self.purpose, self.step, name)
+
+    def normal(self, name: str, *event: int) -> Tensor:
+        """Standard normal numbers, shape (rows, event…)."""
+        drawn = torch.randn(self.total, *event, generator=self.generator(name))
+        return drawn[self.rows].to(self.device)
+
+    def choice(self, name: str, n: int, count: int) -> list[int]:
+        """``count`` of ``n`` indices without replacement, ascending; equal on every process."""
+        chosen = torch.randperm(n, generator=self.generator(name))[:count]
+        return [int(i) for i in chosen.sort().values]
+
+    def resample(
+        self, name: str, view: Callable[[Tensor, torch.Generator], Tensor], x: Tensor
+    ) -> Tensor:
+        """Apply a codec's ``resample`` or ``fixed`` to this process's rows ``x`` (b, event…).
+
+        The codec draws for the global batch; other processes' rows are blank, which is harmless
+        since what it draws must not depend on values.
+        """
+        source = generator(self.seed, self.purpose, self.step, "view", name, device=x.device)
+        if len(x) == self.total:
+            return view(x, source)
+        batch = x.new_zeros(self.total, *x.shape[1:])
+        batch[self.rows] = x
+        return view(batch, source)[self.rows]

@@ -1,0 +1,1 @@
+"""Where items come from, and how they reach the model: splits, order and batches."""

@@ -1,0 +1,142 @@
+"""Batches: a split as the model sees it, resident in memory or read as it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmvae.codec import Codec, Column
+from mmvae.errors import DataError, UnsupportedValue
+from mmvae.randomness import StepDraws
+from mmvae.source import Split
+
+View = Callable[[Codec], Callable[[Tensor, torch.Generator], Tensor]]
+
+
+def training_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """A codec's fresh view for training (:meth:`mmvae.Codec.resample`)."""
+    return codec.resample
+
+
+def fixed_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """A codec's view for validation and test figures (:meth:`mmvae.Codec.fixed`)."""
+    return codec.fixed
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Model input of some items.
+
+    Attributes:
+        x: Modality → float32 input, shape (b, event…).
+        observed: Modality → which cells are observed, bool (b, event…), or None if all are.
+    """
+
+    x: Mapping[str, Tensor]
+    observed: Mapping[str, Tensor | None]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.x.values())))
+
+
+class Batches:
+    """The prepared items of one split.
+
+    Args:
+        split: The items, as the source gave them.
+        codecs: Modality → fitted codec, in the order of the configuration.
+        columns: Modality → name of its column.
+        device: Where batches are wanted.
+        resident: Prepare all items now and keep them on ``device``; otherwise each batch is read
+            and prepared when it is asked for.
+
+    Raises:
+        DataError: A column is missing, or a value lies outside its codec's support.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        codecs: Mapping[str, Codec],
+        columns: Mapping[str, str],
+        device: torch.device | str = "cpu",
+        resident: bool = True,
+    ) -> None:
+        self.split, self.codecs, self.columns = split, codecs, columns
+        self.device, self.resident = torch.device(device), resident
+        self._kept: dict[str, tuple[Tensor, Tensor | None]] = {}
+        if resident:
+            for name in codecs:
+                x, observed = self._prepare(name, split)
+                kept = None if observed is None else observed.to(self.device)
+                self._kept[name] = (x.to(self.device), kept)
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def _prepare(self, modality: str, split: Split) -> tuple[Tensor, Tensor | None]:
+        column = split.columns[self.columns[modality]]
+        return prepare(modality, self.codecs[modality], column, split.ids)
+
+    def batch(self, items: Tensor, draws: StepDraws, view: View) -> Batch:
+        """The batch of these items.
+
+        Args:
+            items: Item indices, int64 on the CPU, shape (b,).
+            draws: The step's randomness, for ``view``.
+            view: :func:`training_view` or :func:`fixed_view`.
+        """
+        x: dict[str, Tensor] = {}
+        observed: dict[str, Tensor | None] = {}
+        if self.resident:
+            where = items.to(self.device)
+            for name, (values, mask) in self._kept.items():
+                x[name] = values.index_select(0, where)
+                observed[name] = None if mask is None else mask.index_select(0, where)
+        else:
+            split = self.split.take(items.numpy())
+            for name in self.codecs:
+                values, mask = self._prepare(name, split)
+                x[name] = values.to(self.device, non_blocking=True)
+                observed[name] = None if mask is None else mask.to(self.device)
+        for name, codec in self.codecs.items():
+            x[name] = draws.resample(name, view(codec), codec.to_input(x[name]))
+        return Batch(x, observed)
+
+
+def prepare(
+    modality: str, codec: Codec, column: Column, ids: Any = None
+) -> tuple[Tensor, Tensor | None]:
+    """Prepare a column, with errors that name modality, file and item.
+
+    Raises:
+        DataError: A value lies outside the codec's support, or the codec's result breaks its
+            contract.
+    """
+    try:
+        x, observed = codec.prepare(column)
+    except UnsupportedValue as error:
+        raise unsupported(modality, column, error, ids) from error
+    if tuple(x.shape) != (len(column), *codec.event_shape):
+        raise DataError(
+            f"Modality {modality!r}: codec {codec.kind!r} prepared {len(column)} values to shape "
+            f"{tuple(x.shape)}, expected {(len(column), *codec.event_shape)}. The column does not "
+            f"fit what the codec learned from the training split."
+        )
+    return x, observed
+
+
+def unsupported(
+    modality: str, column: Column, error: UnsupportedValue, ids: Any = None
+) -> DataError:
+    """An UnsupportedValue as a DataError that says whose value it is."""
+    where = f"{column.origin}: " if column.origin else ""
+    if error.row is not None:
+        where += f"item {ids[error.row] if ids is not None else error.row}, "
+    return DataError(
+        f"{where}modality {modality!r}: got {error.value}, expected {error.expected}. {error.fix}".rstrip()
+    )

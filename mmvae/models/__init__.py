@@ -1,0 +1,1 @@
+"""The model protocol, JMVAE and its objective."""

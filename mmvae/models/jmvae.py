@@ -1,0 +1,278 @@
+"""JMVAE: prior, joint and subset posteriors and likelihoods together (T1-T9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mmvae.codec import Codec, Parameters
+from mmvae.data.batches import Batch
+from mmvae.errors import ConfigError, UsageError, nearest
+from mmvae.hookspecs import hookimpl
+from mmvae.models.encoders import (
+    Fusion,
+    PosteriorNetwork,
+    SeparateEncoders,
+    SharedEncoders,
+    SubsetHeads,
+    Variance,
+)
+from mmvae.models.objective import jmvae_objective
+from mmvae.models.protocol import Model, ModelConfig, Phase, Terms
+from mmvae.networks import Activation
+from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence, product_of_experts
+from mmvae.randomness import StepDraws
+from mmvae.subsets import Subset, canonical, family, partition, subset_name
+
+
+class JMVAEConfig(ModelConfig):
+    """``[model]`` of a JMVAE; each choice that the paper leaves open is a key."""
+
+    latent_dim: int = Field(64, ge=1, description="Dimensions of the joint latent z.")
+    alpha: float = Field(
+        0.1,
+        ge=0,
+        allow_inf_nan=False,
+        description="α, the weight of the penalty that draws each subset posterior to the joint "
+        "one; the total does not grow with the family: α_S = 2α / |family|. 0 trains the joint "
+        "bound alone, without subset posteriors.",
+    )
+    subsets: Literal["singletons", "all", "leave-one-out"] | list[str] = Field(
+        "singletons",
+        description="Which subsets of modalities get a posterior of their own: a family, or a "
+        "list such as ['image', 'image+label'].",
+    )
+    subset_alpha: dict[str, float] = Field(
+        {}, description="α_S of single subsets by name ('image+label'), in place of 2α / |family|."
+    )
+    subsets_per_step: int | None = Field(
+        None,
+        ge=1,
+        description="Draw so many subsets for each step; each then counts |family| / drawn.",
+    )
+    missing: Literal["encoders", "zero"] = Field(
+        "encoders",
+        description="How modalities are left out: by subset posteriors, or ('zero', JMVAE-zero) "
+        "by giving the joint posterior the codec's stand-in for missing inputs.",
+    )
+    trunks: Literal["auto", "separate", "shared"] = Field(
+        "auto",
+        description="Whether each posterior has encoder trunks of its own (the paper) or all "
+        "share one per modality; 'auto' separates for singletons.",
+    )
+    fusion: Fusion = Field(
+        "dense",
+        description="'dense': a hidden layer over the concatenated features of a posterior's "
+        "modalities (the paper's code); 'linear': its heads sit on them (the paper's text).",
+    )
+    fusion_dim: int = Field(512, ge=1, description="Width of that hidden layer.")
+    feature_dim: int = Field(
+        64, ge=1, description="With shared trunks, width of what subset heads see per modality."
+    )
+    head_dim: int = Field(
+        64, ge=1, description="With shared trunks, hidden width of each subset's own head."
+    )
+    activation: Activation = Field("relu", description="Activation of the hidden layers above.")
+    variance: Variance = Field(
+        "exp", description="How a head gives σ²: exp of its output, or softplus (paper's code)."
+    )
+    penalty_gradient: Literal["both", "subsets"] = Field(
+        "both",
+        description="Whether the penalty also moves the joint posterior (the paper) or only the "
+        "subset posteriors.",
+    )
+    warmup: Literal["prior", "all"] = Field(
+        "prior",
+        description="What train.warmup_epochs warms up: the KL to the prior (the paper's code), "
+        "or the penalty too.",
+    )
+    rescale: Literal["none", "dimensions"] = Field(
+        "none",
+        description="'dimensions' multiplies λ_m by (most dimensions of any modality) / "
+        "(dimensions of m), so that small modalities are not drowned.",
+    )
+
+
+class JMVAE(Model):
+    """Joint Multimodal VAE (Suzuki, Nakayama, Matsuo 2016, arXiv:1611.01891).
+
+    Args:
+        config: Its ``[model]`` section.
+        codecs: Modality → fitted codec, in the order of the configuration.
+
+    Raises:
+        ConfigError: The section and the modalities do not fit together.
+    """
+
+    kind = "jmvae"
+    Config = JMVAEConfig
+
+    def __init__(self, config: JMVAEConfig, codecs: Mapping[str, Codec]) -> None:
+        super().__init__(config, codecs)
+        self.subsets = self._trained_subsets()
+        self.alphas = self._subset_alphas()
+        shared = config.trunks == "shared" or (
+            config.trunks == "auto" and any(len(s) > 1 for s in self.subsets)
+        )
+        self.encoders = self._shared() if shared else self._separate()
+        self.decoders = nn.ModuleDict(
+            {m: codec.decoder(config.latent_dim) for m, codec in self.codecs.items()}
+        )
+
+    def _trained_subsets(self) -> list[Subset]:
+        subsets = family(self.config.subsets, self.modalities)
+        if self.config.missing == "zero" or self.config.alpha == 0:
+            return []
+        return subsets
+
+    def _subset_alphas(self) -> list[float]:
+        """α_S = 2α / |𝒮| unless set per subset (T6)."""
+        names = [subset_name(s) for s in self.subsets]
+        for name, alpha in self.config.subset_alpha.items():
+            if name not in names or not alpha > 0:
+                raise ConfigError(
+                    f"model.subset_alpha: {name} = {alpha}: expected a weight > 0 for one of "
+                    f"{', '.join(names) or 'no subset at all'}.{nearest(name, names)}"
+                )
+        share = 2.0 * self.config.alpha / len(names) if names else 0.0
+        return [self.config.subset_alpha.get(name, share) for name in names]
+
+    def _network(
+        self, trunks: Mapping[str, nn.Module], feature_dims: Mapping[str, int]
+    ) -> PosteriorNetwork:
+        c = self.config
+        return PosteriorNetwork(
+            trunks, feature_dims, c.latent_dim, c.fusion, c.fusion_dim, c.activation, c.variance
+        )
+
+    def _separate(self) -> SeparateEncoders:
+        return SeparateEncoders(self.codecs, self.subsets, self._network)
+
+    def _shared(self) -> SharedEncoders:
+        def heads(subsets: Sequence[Subset], modalities: Subset, feature_dim: int) -> SubsetHeads:
+            c = self.config
+            return SubsetHeads(
+                subsets,
+                modalities,
+                feature_dim,
+                c.latent_dim,
+                c.head_dim,
+                c.activation,
+                c.variance,
+            )
+
+        return SharedEncoders(
+            self.codecs, self.subsets, self._network, self.config.feature_dim, heads
+        )
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimensions of z."""
+        return int(self.config.latent_dim)
+
+    @property
+    def likelihood_weights(self) -> dict[str, float]:
+        """λ_m: by hand, times a share by the number of dimensions where asked (T12)."""
+        weights = {m: float(codec.config.weight) for m, codec in self.codecs.items()}
+        if self.config.rescale == "dimensions":
+            dims = {m: torch.Size(c.event_shape).numel() for m, c in self.codecs.items()}
+            weights = {m: w * max(dims.values()) / dims[m] for m, w in weights.items()}
+        return weights
+
+    def posterior(self, observed: Mapping[str, Tensor]) -> Posterior:
+        """q(z | x_S): the joint posterior, a subset's own, or a product of experts (T8).
+
+        Args:
+            observed: Modality → model input (b, event…), for the modalities of S.
+
+        Raises:
+            UsageError: S has no posterior and none can be put together.
+        """
+        subset = canonical(observed, self.modalities)
+        if subset == self.modalities:
+            return self.encoders.joint(observed)
+        if not subset:
+            raise UsageError("A posterior needs at least one modality; use the prior instead.")
+        if self.config.missing == "zero":  # T9
+            b, like = len(observed[subset[0]]), observed[subset[0]]
+            blanks = {m: self.codecs[m].missing(b).to(like) for m in self.modalities}
+            return self.encoders.joint(blanks | dict(observed))
+        if self.config.alpha == 0:
+            raise UsageError(
+                f"This model was trained with model.alpha = 0, so it has no posterior for "
+                f"{subset_name(subset)!r} alone, only for all of {', '.join(self.modalities)}. "
+                f"Train with alpha > 0, or with model.missing = 'zero'."
+            )
+        parts = partition(subset, self.subsets)
+        return product_of_experts(
+            [self.encoders.subset(observed, self.subsets.index(part)) for part in parts]
+        )
+
+    def prior(self, given: Mapping[str, Tensor], b: int) -> Posterior:
+        """p(z) = N(0, I) with batch shape (b,); nothing is given to it (T1)."""
+        like = next(self.parameters())
+        return DiagonalGaussian.standard(like.new_zeros(b, self.latent_dim, dtype=torch.float32))
+
+    def parameters_of(
+        self, modality: str, z: Tensor, given: Mapping[str, Tensor] | None = None
+    ) -> Parameters:
+        """Decode flat latents (n, d) to the parameters of p(x_m | z)."""
+        parameters: Parameters = self.decoders[modality](z)
+        return parameters
+
+    def supports(self, targets: Subset, given: Subset, proposal: Subset) -> str | None:
+        """None where the figure can be had, else the reason why it can't (T10)."""
+        if set(targets) & set(given):
+            return f"{subset_name(targets)} and {subset_name(given)} overlap."
+        try:
+            canonical((*targets, *given, *proposal), self.modalities)
+            if proposal != self.modalities and self.config.missing == "encoders":
+                partition(proposal, self.subsets)
+        except UsageError as error:
+            return str(error)
+        return None
+
+    def phases(self) -> list[Phase]:
+        """One update of all parameters."""
+        return [Phase("jmvae", [p for p in self.parameters() if p.requires_grad])]
+
+    def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
+        """The loss of JMVAE-kl on a batch, with one sample of z per item (T4)."""
+        drawn = self._draw(draws)
+        joint, subset_posteriors = self.encoders(batch.x, drawn)
+        z = joint.rsample(draws.normal("z", self.latent_dim))
+        log_likelihoods = {
+            m: self.log_likelihood(m, z, batch.x[m], batch.observed[m]) for m in self.modalities
+        }
+        kl = kl_divergence(joint, DiagonalGaussian.standard(joint.mean))
+        penalties = None
+        if subset_posteriors is not None:
+            target = joint.detach() if self.config.penalty_gradient == "subsets" else joint
+            penalties = kl_divergence(target, subset_posteriors)
+        scale = len(self.subsets) / max(len(drawn), 1)
+        return jmvae_objective(
+            log_likelihoods,
+            kl,
+            penalties,
+            [self.subsets[k] for k in drawn],
+            [self.alphas[k] * scale for k in drawn],
+            self.likelihood_weights,
+            beta=weight,
+            gamma=weight if self.config.warmup == "all" else 1.0,
+        )
+
+    def _draw(self, draws: StepDraws) -> list[int]:
+        count = self.config.subsets_per_step
+        if not self.training or count is None or count >= len(self.subsets):
+            return list(range(len(self.subsets)))
+        return draws.choice("subsets", len(self.subsets), count)
+
+
+@hookimpl
+def register_models(register: Callable[[type[Any]], None]) -> None:
+    """Offer JMVAE."""
+    register(JMVAE)

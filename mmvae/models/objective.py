@@ -1,0 +1,73 @@
+"""The objectives: per-item nats in, a loss and its named terms out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mmvae.models.protocol import Terms
+from mmvae.subsets import Subset, subset_name
+
+
+def jmvae_objective(
+    log_likelihoods: Mapping[str, Tensor],
+    kl: Tensor,
+    penalties: Tensor | None = None,
+    subsets: Sequence[Subset] = (),
+    alphas: Sequence[float] = (),
+    likelihood_weights: Mapping[str, float] | None = None,
+    beta: float = 1.0,
+    gamma: float = 1.0,
+) -> Terms:
+    r"""The objective of JMVAE-kl for any number of modalities (T4).
+
+    .. math::
+        L = \sum_m \lambda_m E_{q(z|x_M)}[\log p(x_m|z)] - \beta\, KL(q(z|x_M) \| p(z))
+            - \gamma \sum_{S} \alpha_S\, KL(q(z|x_M) \| q_S(z|x_S))
+
+    With two modalities, their singletons and α_S = α it is Eq. 4 of Suzuki, Nakayama and Matsuo
+    (2016); without subsets it is Eq. 3; with one modality, the VAE's bound.
+
+    Args:
+        log_likelihoods: Modality → log p(x_m|z) at a sample of the joint posterior, nats, (b,).
+        kl: KL(q(z|x_M) ‖ p(z)), nats, (b,).
+        penalties: KL(q(z|x_M) ‖ q_S(z|x_S)) for n subsets, nats, (n, b); None for none.
+        subsets: The n subsets, for the names of the terms.
+        alphas: α_S of the n subsets; with subsets drawn per step, already times \|𝒮\| / n.
+        likelihood_weights: λ_m; 1 where not given.
+        beta: Warm-up weight of the KL term (T11).
+        gamma: Warm-up weight of the penalty.
+
+    Returns:
+        ``loss`` = −L and the terms ``log_likelihood/m``, ``kl``, ``penalty/S``, and ``elbo``
+        (λ = β = 1, no penalty), each (b,).
+    """
+    weights = likelihood_weights or {}
+    reconstruction = sum_of(
+        [_weighted(value, weights.get(m, 1.0)) for m, value in log_likelihoods.items()]
+    )
+    loss = beta * kl - reconstruction
+    named = {f"log_likelihood/{m}": value for m, value in log_likelihoods.items()}
+    named["kl"] = kl
+    if penalties is not None:
+        alpha = torch.tensor(alphas, dtype=penalties.dtype, device=penalties.device)
+        loss = loss + gamma * (alpha @ penalties)
+        named |= {
+            f"penalty/{subset_name(s)}": row for s, row in zip(subsets, penalties, strict=True)
+        }
+    named["elbo"] = sum_of(list(log_likelihoods.values())) - kl
+    return Terms(loss, named)
+
+
+def sum_of(values: Sequence[Tensor]) -> Tensor:
+    """Sum of tensors of one shape."""
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
+
+
+def _weighted(value: Tensor, weight: float) -> Tensor:
+    return value if weight == 1.0 else weight * value

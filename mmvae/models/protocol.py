@@ -1,0 +1,144 @@
+"""The model protocol: all that bounds, generation and figures know of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from mmvae.codec import Codec, Parameters
+from mmvae.data.batches import Batch
+from mmvae.posteriors import Posterior
+from mmvae.randomness import StepDraws
+from mmvae.subsets import Subset
+
+
+class ModelConfig(BaseModel):
+    """The keys of ``[model]`` that every model has; a model's own Config adds to them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an objective puts out for one batch.
+
+    Attributes:
+        loss: Nats per item, shape (b,); falls as the model gets better; the trainer averages.
+        named: Term → nats per item, shape (b,); signs as their names say.
+    """
+
+    loss: Tensor
+    named: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One update within a training step: its own loss over its own parameters.
+
+    Attributes:
+        name: Used in checkpoints and metrics.
+        parameters: What this phase's optimizer updates.
+    """
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+
+
+class Model(nn.Module, ABC):
+    """A latent-variable model over named modalities.
+
+    Args:
+        config: The validated ``Config``.
+        codecs: Modality → fitted codec, in the order of the configuration.
+    """
+
+    kind: ClassVar[str]
+    """The word used in TOML: ``kind = "jmvae"``."""
+
+    Config: ClassVar[type[ModelConfig]] = ModelConfig
+
+    def __init__(self, config: Any, codecs: Mapping[str, Codec]) -> None:
+        super().__init__()
+        self.config, self.codecs = config, dict(codecs)
+        self.modalities: Subset = tuple(codecs)
+
+    @property
+    @abstractmethod
+    def latent_dim(self) -> int:
+        """Dimensions of z."""
+
+    @abstractmethod
+    def posterior(self, observed: Mapping[str, Tensor]) -> Posterior:
+        """q(z | x_S) for the modalities S among the keys of ``observed``, each (b, event…).
+
+        Raises:
+            UsageError: The model has no posterior for S; the message names what it has.
+        """
+
+    @abstractmethod
+    def prior(self, given: Mapping[str, Tensor], b: int) -> Posterior:
+        """p(z), or p(z | given) in models that condition on some modality; batch shape (b,)."""
+
+    @abstractmethod
+    def parameters_of(self, modality: str, z: Tensor, given: Mapping[str, Tensor]) -> Parameters:
+        """Decode flat latents ``z`` (n, d) to the parameters of p(x_m | z[, given])."""
+
+    @abstractmethod
+    def supports(self, targets: Subset, given: Subset, proposal: Subset) -> str | None:
+        """Why log p(targets | given) with samples of q(z | proposal) can't be had; None if it can."""
+
+    @abstractmethod
+    def phases(self) -> list[Phase]:
+        """The updates of one training step, in order."""
+
+    @abstractmethod
+    def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
+        """The loss of one phase and its named terms.
+
+        Args:
+            phase: Name of the phase.
+            batch: Model input.
+            draws: The step's randomness.
+            weight: Warm-up weight β in [0, 1] (T11).
+        """
+
+    def likelihood(
+        self, modality: str, z: Tensor, given: Mapping[str, Tensor] | None = None
+    ) -> Distribution:
+        """p(x_m | z) with flat batch shape (n,) for latents ``z`` of shape (n, d), in float32.
+
+        Fold sample dimensions with :func:`fold` first: codecs see flat batches only.
+        """
+        parameters = self.parameters_of(modality, z, given or {})
+        return self.codecs[modality].likelihood(in_float32(parameters))
+
+    def log_likelihood(
+        self, modality: str, z: Tensor, x: Tensor, observed: Tensor | None = None
+    ) -> Tensor:
+        """log p(x_m | z) in nats, shape (n,), for latents (n, d) and model input (n, event…)."""
+        likelihood = self.likelihood(modality, z)
+        return self.codecs[modality].log_prob(likelihood, x, observed)
+
+
+def in_float32(parameters: Parameters) -> Parameters:
+    """Likelihood parameters in float32 at least, whatever autocast made of them."""
+    if isinstance(parameters, Tensor):
+        return parameters.float() if parameters.dtype.itemsize < 4 else parameters
+    return {name: in_float32(value) for name, value in parameters.items()}  # type: ignore[misc]
+
+
+def fold(z: Tensor) -> tuple[Tensor, torch.Size]:
+    """Latents (…, d) → flat (n, d) and the leading shape, for :func:`unfold`."""
+    return z.reshape(-1, z.shape[-1]), z.shape[:-1]
+
+
+def unfold(values: Tensor, shape: torch.Size) -> Tensor:
+    """Flat values (n, …) → (leading shape, …); undoes :func:`fold`."""
+    return values.reshape(*shape, *values.shape[1:])
