@@ -137,6 +137,5 @@ def unsupported(
     where = f"{column.origin}: " if column.origin else ""
     if error.row is not None:
         where += f"item {ids[error.row] if ids is not None else error.row}, "
-    return DataError(
-        f"{where}modality {modality!r}: got {error.value}, expected {error.expected}. {error.fix}".rstrip()
-    )
+    got = f"got {error.value}, expected {error.expected}. {error.fix}".rstrip()
+    return DataError(f"{where}modality {modality!r}: {got}")

@@ -258,7 +258,7 @@ class JMVAE(Model):
             log_likelihoods,
             kl,
             penalties,
-            [self.subsets[k] for k in drawn],
+            self.subsets if len(drawn) == len(self.subsets) else (),
             [self.alphas[k] * scale for k in drawn],
             self.likelihood_weights,
             beta=weight,

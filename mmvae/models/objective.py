@@ -34,15 +34,16 @@ def jmvae_objective(
         log_likelihoods: Modality → log p(x_m|z) at a sample of the joint posterior, nats, (b,).
         kl: KL(q(z|x_M) ‖ p(z)), nats, (b,).
         penalties: KL(q(z|x_M) ‖ q_S(z|x_S)) for n subsets, nats, (n, b); None for none.
-        subsets: The n subsets, for the names of the terms.
+        subsets: The n subsets, for the names of the terms; empty leaves the terms of single
+            subsets out.
         alphas: α_S of the n subsets; with subsets drawn per step, already times \|𝒮\| / n.
         likelihood_weights: λ_m; 1 where not given.
         beta: Warm-up weight of the KL term (T11).
         gamma: Warm-up weight of the penalty.
 
     Returns:
-        ``loss`` = −L and the terms ``log_likelihood/m``, ``kl``, ``penalty/S``, and ``elbo``
-        (λ = β = 1, no penalty), each (b,).
+        ``loss`` = −L and the terms ``log_likelihood/m``, ``kl``, ``penalty`` (the mean KL over
+        the n subsets), ``penalty/S``, and ``elbo`` (λ = β = 1, no penalty), each (b,).
     """
     weights = likelihood_weights or {}
     reconstruction = sum_of(
@@ -54,9 +55,9 @@ def jmvae_objective(
     if penalties is not None:
         alpha = torch.tensor(alphas, dtype=penalties.dtype, device=penalties.device)
         loss = loss + gamma * (alpha @ penalties)
-        named |= {
-            f"penalty/{subset_name(s)}": row for s, row in zip(subsets, penalties, strict=True)
-        }
+        named["penalty"] = penalties.mean(0)
+        rows = zip(subsets, penalties, strict=bool(subsets))
+        named |= {f"penalty/{subset_name(subset)}": row for subset, row in rows}
     named["elbo"] = sum_of(list(log_likelihoods.values())) - kl
     return Terms(loss, named)
 

@@ -92,7 +92,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def supports(self, targets: Subset, given: Subset, proposal: Subset) -> str | None:
-        """Why log p(targets | given) with samples of q(z | proposal) can't be had; None if it can."""
+        """Why log p(targets | given) by samples of q(z | proposal) can't be had, or None."""
 
     @abstractmethod
     def phases(self) -> list[Phase]:
@@ -122,7 +122,7 @@ class Model(nn.Module, ABC):
     def log_likelihood(
         self, modality: str, z: Tensor, x: Tensor, observed: Tensor | None = None
     ) -> Tensor:
-        """log p(x_m | z) in nats, shape (n,), for latents (n, d) and model input (n, event…)."""
+        """Log-likelihood log p(x_m | z) in nats, shape (n,), for latents (n, d) and model input (n, event…)."""
         likelihood = self.likelihood(modality, z)
         return self.codecs[modality].log_prob(likelihood, x, observed)
 
