@@ -1,0 +1,206 @@
+"""Mistakes of a configuration, told in its own words: place, key, value, what was expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from mmvae.errors import ConfigError, MmvaeError, PluginError, nearest
+from mmvae.plugins import Registry, Role
+from mmvae.toml import Document, KeyPath, dotted, literal, suggest
+
+CHOICES: Mapping[str, tuple[Role, str, int]] = {
+    "data": ("source", "source", 1),
+    "modalities": ("codec", "codec", 2),
+    "model": ("model", "kind", 1),
+}
+"""Tables that plugins define: role, the key that chooses, and how deep the chosen table lies."""
+
+_EXPECTED = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text in quotes",
+    "path_type": "a path in quotes",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "finite_number": "a finite number",
+    "greater_than": "a number > {gt}",
+    "greater_than_equal": "a number >= {ge}",
+    "less_than": "a number < {lt}",
+    "less_than_equal": "a number <= {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "string_pattern_mismatch": "a text of the form {pattern}",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_too_long": "a text of at most {max_length} characters",
+    "too_short": "at least {min_length} entries, found {actual_length}",
+    "too_long": "at most {max_length} entries",
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing to put right: its key, what to say, and whether a plugin is to blame."""
+
+    path: KeyPath
+    text: str
+    plugin: bool = False
+    expected: str = ""
+
+
+def explain(
+    error: ValidationError, document: Document, root: type[BaseModel], registry: Registry
+) -> MmvaeError:
+    """Turn a failed validation into one error that tells every mistake.
+
+    Args:
+        error: What validating ``document.table`` against ``root`` raised.
+        document: Where the values come from.
+        root: The schema.
+        registry: Where unknown codecs, sources and models were looked for.
+
+    Returns:
+        A ``PluginError`` if every mistake is a plugin's, a ``ConfigError`` otherwise.
+    """
+    reader = _Reader(document, root, registry)
+    mistakes: dict[KeyPath, Mistake] = {}
+    for details in error.errors(include_url=False):
+        mistake = reader.mistake(details)
+        before = mistakes.get(mistake.path)
+        if before and before.expected and mistake.expected:  # branches of one union
+            both = f"{before.expected} or {mistake.expected}"
+            mistake = Mistake(mistake.path, f"expected {both}.", expected=both)
+        mistakes[mistake.path] = mistake
+    lines = [reader.line(mistake) for mistake in mistakes.values()]
+    blame = PluginError if all(m.plugin for m in mistakes.values()) else ConfigError
+    if len(lines) == 1:
+        return blame(lines[0])
+    lines.sort(key=_by_line)
+    return blame(f"{document.source} has {len(lines)} mistakes:\n  " + "\n  ".join(lines))
+
+
+def _by_line(line: str) -> int:
+    place = re.match(r".*?:(\d+): ", line)
+    return int(place[1]) if place else 0
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads pydantic's findings on one document."""
+
+    document: Document
+    root: type[BaseModel]
+    registry: Registry
+
+    def mistake(self, details: ErrorDetails) -> Mistake:
+        kind = details["type"]
+        if kind.startswith("union_tag"):
+            return self._choice(details["loc"])
+        path, schema, info = self._locate(details["loc"], kind)
+        if kind == "missing":
+            about = f": {info.description}" if info and info.description else ""
+            return Mistake(path, f"this key is required{about}")
+        if kind == "extra_forbidden":
+            words = sorted(schema.model_fields) if schema else []
+            return Mistake(path, f"unknown key.{suggest(str(path[-1]), words)}")
+        if kind in ("value_error", "assertion_error"):
+            return Mistake(path, str(details["ctx"]["error"]))
+        if path == ("modalities",) and kind == "too_short":
+            return Mistake(path, "expected at least one table [modalities.NAME].")
+        if path[:1] == ("modalities",) and details["loc"][-1] == "[key]":
+            return Mistake(path, "expected a name of the letters A-Z and a-z, digits, _ and -.")
+        return _wrong_value(path, details)
+
+    def line(self, mistake: Mistake) -> str:
+        place = self.document.place(mistake.path)
+        try:
+            value = self.document.value(mistake.path)
+        except KeyError:
+            return f"{place}: {dotted(mistake.path)}: {mistake.text}"
+        shown = "" if isinstance(value, Mapping) else f" = {literal(value)}"
+        return f"{place}: {dotted(mistake.path)}{shown}: {mistake.text}"
+
+    def _choice(self, loc: KeyPath) -> Mistake:
+        """A table that does not say, or wrongly says, which codec, source or model it is for."""
+        role, key, _ = CHOICES[str(loc[0])]
+        table = self.document.value(loc) if self._written(loc) else {}
+        if not isinstance(table, Mapping):
+            return Mistake(loc, f"expected a table with the key {key!r}.", expected="a table")
+        word = table.get(key, "jmvae" if role == "model" else None)
+        path = (*loc, key)
+        if word is None:
+            words = ", ".join(self.registry.kinds(role)) or "none is installed"
+            return Mistake(path, f"this key is required; expected one of: {words}.")
+        if not isinstance(word, str):
+            return Mistake(path, "expected a text in quotes.")
+        try:
+            self.registry._find(role, word)
+        except MmvaeError as error:
+            return Mistake(path, str(error), plugin=isinstance(error, PluginError))
+        raise AssertionError(f"{role} {word!r} is known, yet validation refused it")
+
+    def _locate(
+        self, loc: KeyPath, kind: str
+    ) -> tuple[KeyPath, type[BaseModel] | None, FieldInfo | None]:
+        """The key path of a finding, the schema of the table it is in, and its field.
+
+        pydantic also puts the chosen codec and the branches of unions into its location; they
+        are no keys, so the location is walked along schema and values and these are dropped.
+        """
+        schema: type[BaseModel] | None = self.root
+        owner, info, path = schema, None, list[str | int]()
+        _, _, depth = CHOICES.get(str(loc[0]) if loc else "", ("", "", 0))
+        for position, part in enumerate(loc):
+            if depth and position == depth and part != "[key]":
+                role = CHOICES[str(loc[0])][0]
+                schema = self.registry.kinds(role)[str(part)].Config
+                continue
+            known = schema.model_fields.get(str(part)) if schema else None
+            last = position == len(loc) - 1
+            if known:
+                owner, info, schema = schema, known, _inner(known.annotation)
+            elif last and kind in ("missing", "extra_forbidden"):
+                owner, info = schema, None
+            elif not self._written((*path, part)):
+                continue
+            path.append(part)
+        return tuple(path), owner, info
+
+    def _written(self, path: KeyPath) -> bool:
+        try:
+            self.document.value(path)
+        except KeyError:
+            return False
+        return True
+
+
+def _wrong_value(path: KeyPath, details: ErrorDetails) -> Mistake:
+    template = _EXPECTED.get(details["type"])
+    if template is None:
+        message = details["msg"].removeprefix("Input should be ")
+        return Mistake(path, f"expected {message[:1].lower()}{message[1:]}.")
+    expected = template.format(**details.get("ctx", {}))
+    hint = ""
+    if details["type"] in ("literal_error", "enum") and isinstance(details["input"], str):
+        hint = nearest(details["input"], re.findall(r"'([^']*)'", expected))
+    return Mistake(path, f"expected {expected}.{hint}", expected=expected)
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    """The one schema that an annotation such as ``list[Layer] | None`` speaks of, if any."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = [found for part in get_args(annotation) if (found := _inner(part))]
+    return inner[0] if len(inner) == 1 else None

@@ -1,0 +1,323 @@
+"""TOML documents that know where each of their values was written.
+
+The standard parser gives values without places; here a document is cut into its statements, each
+parsed on its own, so that an error or a listing can name file and line of any key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from mmvae.errors import ConfigError, nearest
+
+KeyPath = tuple[str | int, ...]
+"""Where a value sits: ``("modalities", "image", "size")``; numbers count entries of a list."""
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+
+
+@dataclass
+class Document:
+    """A configuration as it was written, with overrides applied to it.
+
+    Attributes:
+        source: What to call it in messages: a file's path, ``<stdin>`` or ``config``.
+        text: What was written, before overrides.
+        table: The values, plain Python ones that JSON can hold.
+        places: Key path → ``file:line`` or ``-s key=value``, for keys and tables that are written.
+    """
+
+    source: str
+    text: str
+    table: dict[str, Any]
+    places: dict[KeyPath, str] = field(default_factory=dict)
+
+    def place(self, path: KeyPath) -> str:
+        """Where ``path``, or the innermost table around it, is written."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.places:
+                return self.places[path[:length]]
+        return self.source
+
+    def value(self, path: KeyPath) -> Any:
+        """The value at ``path``.
+
+        Raises:
+            KeyError: Nothing is written there.
+        """
+        found: Any = self.table
+        for part in path:
+            try:
+                found = found[part]
+            except (TypeError, IndexError):
+                raise KeyError(dotted(path)) from None
+        return found
+
+    def override(self, text: str) -> None:
+        """Apply one ``key=value``; the value is read as TOML, a bare word as a string.
+
+        Raises:
+            ConfigError: The key or the value is malformed, or the key goes through a value that
+                is no table.
+        """
+        path, value = parse_override(text)
+        table = self.table
+        for depth, part in enumerate(path[:-1], 1):
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise ConfigError(
+                    f"-s {text}: {dotted(path[:depth])} is {literal(table)}, which has no keys."
+                )
+        table[path[-1]] = value
+        self.places = {p: w for p, w in self.places.items() if p[: len(path)] != path}
+        self.places[path] = f"-s {text}"
+
+
+def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Document:
+    """Read a document from a file, from standard input (``-``) or from a mapping.
+
+    Raises:
+        ConfigError: It cannot be read, is not UTF-8 or not TOML; the message names the line.
+    """
+    if isinstance(source, Mapping):
+        table = plain(source)
+        return Document("config", dumps(table), table)
+    name = os.fspath(source)
+    data = sys.stdin.buffer.read() if name == "-" else _read_bytes(Path(name))
+    name = "<stdin>" if name == "-" else name
+    text = _decode(data, name)
+    return Document(name, text, parse(text, name), places_of(text, name))
+
+
+def parse(text: str, source: str) -> dict[str, Any]:
+    """Parse TOML text.
+
+    Raises:
+        ConfigError: The text is no TOML; the message names ``source`` and the line.
+    """
+    try:
+        return {key: plain(value) for key, value in tomllib.loads(text).items()}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_syntax_message(str(error), text, source)) from None
+    except RecursionError:
+        raise ConfigError(f"{source}: lists or tables are nested too deeply.") from None
+
+
+def places_of(text: str, source: str) -> dict[KeyPath, str]:
+    """Where each key and table of a TOML text is written: key path → ``source:line``."""
+    places: dict[KeyPath, str] = {}
+    for line, path in statements(text):
+        for length in range(1, len(path)):
+            places.setdefault(path[:length], f"{source}:{line}")
+        places[path] = f"{source}:{line}"
+    return places
+
+
+def statements(text: str) -> Iterator[tuple[int, KeyPath]]:
+    """Yield (line, key path) for each header and each key of a TOML text, inline tables included.
+
+    It stops quietly at a statement that never ends; the parser proper complains about that.
+    """
+    table: KeyPath = ()
+    counts: dict[KeyPath, int] = {}
+    chunk, start = "", 1
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        if not chunk:
+            start = number
+        chunk += line + "\n"
+        try:
+            parsed = tomllib.loads(chunk)
+        except (tomllib.TOMLDecodeError, RecursionError):
+            continue  # a list or a text that goes on in the next line
+        header = chunk.lstrip().startswith("[")
+        paths = list(_key_paths(parsed, ()))
+        chunk = ""
+        if header:
+            table = paths[-1]
+            if table and table[-1] == 0:  # [[table]]: the next entry of a list
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table[:-1], counts[table])
+            yield start, table
+        else:
+            yield from ((start, table + path) for path in paths)
+
+
+def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
+    """Split ``key=value`` into its key path and its value.
+
+    Raises:
+        ConfigError: The key or the value is malformed.
+    """
+    key, equals, written = text.partition("=")
+    written = written.strip()
+    if not equals or not written:
+        raise ConfigError(
+            f"-s {text}: expected key=value, for example -s train.epochs=5"
+            + (" (-s 'key=\"\"' for an empty text)." if equals else ".")
+        )
+    try:
+        [path] = _key_paths(tomllib.loads(f"{key.strip()} = 0"), ())
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        raise ConfigError(
+            f"-s {text}: {key!r} is no key; expected names joined by dots, such as train.epochs."
+        ) from None
+    return tuple(map(str, path)), _override_value(text, written)
+
+
+def _override_value(text: str, written: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {written}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        if written[0] in "[{\"'":
+            raise ConfigError(
+                f"-s {text}: {written!r} is no TOML value; check its brackets and quotes, and "
+                f'quote the whole for the shell: -s \'key=["a", "b"]\'.'
+            ) from None
+        return written  # a bare word: -s data.root=data/mnist
+    if len(parsed) > 1:
+        raise ConfigError(f"-s {text}: expected one value; write one -s for each key.")
+    return plain(parsed)["value"]
+
+
+def plain(value: Any) -> Any:
+    """The same value made of what JSON can hold: dates as text, tuples as lists.
+
+    Raises:
+        ConfigError: There is no such form.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if hasattr(value, "item"):  # a number of numpy or torch
+        return value.item()
+    raise ConfigError(
+        f"config: {value!r} is a {type(value).__name__}; expected what TOML can hold."
+    )
+
+
+def dumps(table: Mapping[str, Any]) -> str:
+    """Write a table as TOML; keys whose value is None are left out, as TOML has no null."""
+    return tomli_w.dumps(without_none(table))
+
+
+def without_none(value: Any) -> Any:
+    """The same value without the keys that hold None."""
+    if isinstance(value, Mapping):
+        return {key: without_none(entry) for key, entry in value.items() if entry is not None}
+    return [without_none(entry) for entry in value] if isinstance(value, list) else value
+
+
+def literal(value: Any, limit: int = 80) -> str:
+    """One value as it would be written in TOML, cut to ``limit`` characters."""
+    text = _literal(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, Mapping):
+        entries = (f"{dotted((key,))} = {_literal(entry)}" for key, entry in value.items())
+        return f"{{ {', '.join(entries)} }}" if value else "{}"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "none"}[value]
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """A key path as it is written in messages: ``modalities.image.size``, ``lists[0]``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += "." * bool(text) + (part if _BARE.fullmatch(part) else json.dumps(part))
+    return text
+
+
+def _key_paths(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Paths of the innermost keys of one parsed statement."""
+    if isinstance(value, dict) and value:
+        for key, entry in value.items():
+            yield from _key_paths(entry, (*path, key))
+    elif value == [{}]:  # the trace of [[table]]
+        yield (*path, 0)
+    elif path:
+        yield path
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file.{_neighbour(path)}") from None
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{path}: this is a folder; expected a TOML file.{_neighbour(path / 'config.toml')}"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read: {reason}.") from None
+
+
+def _neighbour(path: Path) -> str:
+    """A hint at the nearest TOML file beside ``path``."""
+    if not path.parent.is_dir():
+        return f" There is no folder {path.parent} either."
+    names = sorted(file.name for file in path.parent.glob("*.toml"))
+    close = difflib.get_close_matches(path.name, names, n=1)
+    if close:
+        return f" Did you mean {path.parent / close[0]}?"
+    return f" TOML files there: {', '.join(names[:10])}." if names else ""
+
+
+def _decode(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{source}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; "
+            f"save the file with the encoding UTF-8."
+        ) from None
+
+
+def _syntax_message(message: str, text: str, source: str) -> str:
+    """The parser's complaint with our file:line in front, and where a doubled key was first."""
+    place = _PLACE.search(message)
+    message = _PLACE.sub("", message)
+    if place is None or place[1] is None:
+        return f"{source}:{len(text.splitlines())}: not valid TOML: {message}, at the end."
+    line = int(place[1])
+    written = text.splitlines()[line - 1].strip() if line <= len(text.splitlines()) else ""
+    seen: dict[KeyPath, int] = {}
+    for start, path in statements(text):
+        if start == line and path in seen:
+            return f"{source}:{line}: {dotted(path)} is written twice, first in line {seen[path]}."
+        seen[path] = start
+    return f"{source}:{line}: not valid TOML: {message}: {written[:80]}"
+
+
+def suggest(word: str, words: Sequence[str]) -> str:
+    """The nearest word, or all of them if none is near."""
+    return nearest(word, words) or f" Expected one of: {', '.join(words)}."
