@@ -1,0 +1,262 @@
+"""Signed attributes: a vector of ±1, each saying whether an item has an attribute.
+
+The attributes of faces of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891):
+p(w|z) = Π_a N(w_a; tanh f_a(z), 1), or as probabilities p(w|z) = Π_a σ(w_a f_a(z)).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt, field_validator
+from torch import Size, Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+from torch.nn import functional as F
+
+from mmvae import (
+    Activation,
+    Codec,
+    CodecConfig,
+    Column,
+    Parameters,
+    State,
+    UnsupportedValue,
+    hookimpl,
+    mlp,
+)
+
+Array = np.ndarray[Any, Any]
+
+
+class SignedAttributesConfig(CodecConfig):
+    """Keys of ``codec = "signed-attributes"``."""
+
+    names: tuple[str, ...] | None = Field(
+        None, description="Names of the attributes; those of the source unless given."
+    )
+    likelihood: Literal["gaussian", "bernoulli"] = Field(
+        "gaussian",
+        description="'gaussian': mean tanh, variance 1; 'bernoulli': probability of each sign.",
+    )
+    encoder: tuple[PositiveInt, ...] = Field(
+        (512, 512), description="Widths of the encoder's dense layers."
+    )
+    decoder: tuple[PositiveInt, ...] = Field(
+        (512, 512, 512), description="Widths of the decoder's dense layers."
+    )
+    activation: Activation = Field("relu", description="Activation after each dense layer.")
+
+    @field_validator("names")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and (not names or len(set(names)) < len(names)):
+            raise ValueError("expected at least one name, each name once")
+        return names
+
+
+class SignedAttributes(Codec):
+    """±1 for each named attribute: event shape (attributes,)."""
+
+    kind = "signed-attributes"
+    Config = SignedAttributesConfig
+
+    def fit(self, column: Column) -> State:
+        """Learn the attributes' number and names (their positions if nobody names them)."""
+        count = _matrix(column.take([0]) if len(column) else column).shape[1]
+        names = self.config.names or column.names or tuple(str(a) for a in range(count))
+        if len(names) != count:
+            raise UnsupportedValue(
+                None, f"{count} attributes", f"{len(names)}, as many as there are names"
+            )
+        return {"names": list(names)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the attributes in the order of the values."""
+        return tuple(self.state["names"])
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """(attributes,)."""
+        return (len(self.names),)
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of the last dense layer."""
+        return int(self.config.encoder[-1]) if self.config.encoder else len(self.names)
+
+    def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
+        """±1 values (b, attributes) → int8 of the same shape; all observed."""
+        values = self._sized(column)
+        self._refuse(values, (values != 1) & (values != -1), "-1 or +1")
+        return torch.from_numpy(values.astype(np.int8)), None
+
+    def condition(self, raw: Column) -> Tensor:
+        """Any finite reals (b, attributes): +2 asks for more than the data ever show."""
+        values = self._sized(raw).astype(np.float64)
+        self._refuse(values, ~np.isfinite(values), "a finite number")
+        return torch.from_numpy(values).to(torch.float32)
+
+    def _sized(self, column: Column) -> Array:
+        values = _matrix(column)
+        if len(values) and values.shape[1] != len(self.names):
+            raise UnsupportedValue(
+                None, f"{values.shape[1]} attributes", f"{len(self.names)}: {self._accepted()}"
+            )
+        return values.reshape(len(values), len(self.names))
+
+    def _refuse(self, values: Array, bad: Array, expected: str) -> None:
+        if bad.any():
+            row, a = (int(i) for i in np.argwhere(bad)[0])
+            raise UnsupportedValue(
+                row,
+                f"{values[row, a]} for {self.names[a]!r}",
+                expected,
+                "Absence of an attribute is written -1.",
+            )
+
+    def _accepted(self) -> str:
+        return ", ".join(self.names[:40]) + (", …" if len(self.names) > 40 else "")
+
+    def encoder(self) -> nn.Module:
+        """Dense layers."""
+        return mlp(len(self.names), self.config.encoder, self.config.activation)
+
+    def decoder(self, input_dim: int) -> nn.Module:
+        """Dense layers, then one number f_a for each attribute."""
+        hidden = self.config.decoder
+        return nn.Sequential(
+            *mlp(input_dim, hidden, self.config.activation),
+            nn.Linear(hidden[-1] if hidden else input_dim, len(self.names)),
+        )
+
+    def likelihood(self, parameters: Parameters) -> Distribution:
+        """Independent attributes from f (b, attributes)."""
+        assert isinstance(parameters, Tensor)
+        if self.config.likelihood == "bernoulli":
+            return Independent(Signs(parameters), 1)
+        mean = parameters.tanh()
+        return Independent(Normal(mean, torch.ones_like(mean), validate_args=False), 1)
+
+    def point(self, likelihood: Distribution) -> Tensor:
+        """The mean, in [−1, 1]."""
+        return likelihood.mean
+
+    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
+        """A draw: reals under the Gaussian, ±1 under the Bernoulli likelihood."""
+        mean = likelihood.mean
+        if self.config.likelihood == "bernoulli":
+            return 2 * torch.bernoulli((1 + mean) / 2, generator=generator) - 1
+        noise = torch.randn(mean.shape, generator=generator, device=generator.device)
+        return mean + likelihood.stddev * noise.to(mean)
+
+    def restore(self, x: Tensor) -> Column:
+        """The sign of each value as int8 ±1 (0 counts as +1)."""
+        signs = torch.where(x.detach().cpu() < 0, -1, 1).to(torch.int8)
+        return Column(signs.numpy(), names=self.names)
+
+    def parse(self, text: str) -> Column:
+        """``Smiling=2,Male=-1`` (attributes not named are 0: nothing said), or all numbers."""
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if not any("=" in part for part in parts):
+            return self._all(text, parts)
+        values = np.zeros((1, len(self.names)))
+        for part in parts:
+            name, _, number = (piece.strip() for piece in part.partition("="))
+            if name not in self.names:
+                close = difflib.get_close_matches(name, self.names, n=1)
+                hint = f" Did you mean {close[0]!r}?" if close else ""
+                raise ValueError(f"{name!r} is no attribute; there are {self._accepted()}.{hint}")
+            values[0, self.names.index(name)] = _number(number, part)
+        return Column(values, names=self.names)
+
+    def _all(self, text: str, parts: list[str]) -> Column:
+        if len(parts) != len(self.names):
+            raise ValueError(
+                f"{text!r} has {len(parts)} numbers, expected {len(self.names)}, or pairs such "
+                f"as {self.names[0]}=1 (the others then are 0)."
+            )
+        return Column(np.array([[_number(part, part) for part in parts]]), names=self.names)
+
+    def show(self, x: Tensor) -> list[Any]:
+        """The names of the attributes an item has."""
+        has = x.detach().cpu() >= 0
+        return [
+            ", ".join(n for n, yes in zip(self.names, row, strict=True) if yes) or "none"
+            for row in has.tolist()
+        ]
+
+    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """Share of attributes with the right sign."""
+        return {"accuracy": ((guess >= 0) == (x >= 0)).float().mean(1)}
+
+
+class Signs(Distribution):
+    """±1 with p(x) = σ(x·logit), so log-odds 2 P(+1) − 1 = tanh(logit / 2) in the mean.
+
+    Args:
+        logits: Log-odds of +1, any shape.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+        super().__init__(logits.shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """2 P(+1) − 1."""
+        return (self.logits / 2).tanh()
+
+    @property
+    def variance(self) -> Tensor:
+        """1 − mean²."""
+        return 1 - self.mean.square()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log σ(x·logit) in nats, the shape of the logits."""
+        return F.logsigmoid(value * self.logits)
+
+    def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """Draws of ±1 from the global random state."""
+        shape = self._extended_shape(Size(sample_shape))
+        return 2 * torch.bernoulli(self.logits.sigmoid().expand(shape)) - 1
+
+
+def _matrix(column: Column) -> Array:
+    """Raw values → a matrix (n, attributes); one number per row is one attribute."""
+    try:
+        values = np.asarray(column.values)
+    except ValueError:
+        raise UnsupportedValue(
+            None, "rows of unequal length", "one number per attribute"
+        ) from None
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or values.dtype.kind not in "biuf":
+        raise UnsupportedValue(
+            None,
+            f"{values.dtype} values of shape {values.shape}",
+            "numbers of shape (n, attributes)",
+        )
+    return values
+
+
+def _number(text: str, part: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{part!r}: {text!r} is not a finite number.")
+    return number
+
+
+@hookimpl
+def register_codecs(register: Callable[[type[Any]], None]) -> None:
+    """Offer the attribute codec."""
+    register(SignedAttributes)

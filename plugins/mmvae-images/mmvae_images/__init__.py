@@ -1,0 +1,19 @@
+"""Image codecs for mmvae: ``bernoulli-image`` and ``gaussian-conv-image``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mmvae import hookimpl
+from mmvae_images.bernoulli import BernoulliImage
+from mmvae_images.gaussian_conv import GaussianConvImage
+
+__all__ = ["BernoulliImage", "GaussianConvImage"]
+
+
+@hookimpl
+def register_codecs(register: Callable[[type[Any]], None]) -> None:
+    """Offer the image codecs."""
+    register(BernoulliImage)
+    register(GaussianConvImage)

@@ -1,0 +1,132 @@
+"""Bernoulli image: each pixel is on with its own probability.
+
+p(x|z) = Π_i π_i(z)^x_i (1 − π_i(z))^(1 − x_i), from logits.
+
+Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) use it for MNIST, the pixels drawn anew every
+epoch: dense layers in, dense layers out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent
+
+from mmvae import Activation, Column, Parameters, mlp
+from mmvae_images.image import ImageCodec, ImageConfig
+
+_ROWS = 1024  # pictures binarised at once: bounds the memory of 64-bit noise
+
+
+class BernoulliImageConfig(ImageConfig):
+    """Keys of ``codec = "bernoulli-image"``."""
+
+    binarise: Literal["resample", "once", "threshold"] = Field(
+        "resample",
+        description="How grey becomes black or white: drawn anew for every training batch, drawn "
+        "once from binarise_seed, or cut at one half.",
+    )
+    binarise_seed: int = Field(0, ge=0, description="Seed of binarise = 'once'.")
+    encoder: tuple[PositiveInt, ...] = Field(
+        (512, 512), description="Widths of the encoder's dense layers."
+    )
+    decoder: tuple[PositiveInt, ...] = Field(
+        (512, 512, 512), description="Widths of the decoder's dense layers."
+    )
+    activation: Activation = Field("leaky-relu", description="Activation after each dense layer.")
+
+
+class BernoulliImage(ImageCodec):
+    """Binary pixels; grey levels in [0, 1] are their probabilities."""
+
+    kind = "bernoulli-image"
+    Config = BernoulliImageConfig
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of the last dense layer."""
+        return self.config.encoder[-1] if self.config.encoder else self.event_size
+
+    def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
+        """See :class:`ImageCodec`; ``once`` and ``threshold`` leave black and white alone."""
+        x, observed = super().prepare(column)
+        if self.config.binarise == "resample":
+            return x, observed
+        white = 255 if x.dtype == torch.uint8 else 1
+        if self.config.binarise == "threshold":
+            return (2 * x.float() >= white).to(x.dtype) * white, observed
+        drawn = draw_once(x.numpy(), self.config.binarise_seed)
+        return torch.from_numpy(drawn).to(x.dtype) * white, observed
+
+    def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Fresh binary pixels x_i ~ Bernoulli(grey_i); what is binary already stays."""
+        if self.config.binarise != "resample":
+            return x
+        return torch.bernoulli(x, generator=generator)
+
+    def fixed(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Binary pixels for validation and test figures."""
+        return self.resample(x, generator)
+
+    def encoder(self) -> nn.Module:
+        """Flatten, then dense layers."""
+        layers = mlp(self.event_size, self.config.encoder, self.config.activation)
+        return nn.Sequential(nn.Flatten(), *layers)
+
+    def decoder(self, input_dim: int) -> nn.Module:
+        """Dense layers, then the logits of the pixels."""
+        hidden = self.config.decoder
+        return nn.Sequential(
+            *mlp(input_dim, hidden, self.config.activation),
+            nn.Linear(hidden[-1] if hidden else input_dim, self.event_size),
+            nn.Unflatten(1, self.event_shape),
+        )
+
+    def likelihood(self, parameters: Parameters) -> Distribution:
+        """Independent Bernoulli pixels from logits (b, event…)."""
+        assert isinstance(parameters, Tensor)
+        return Independent(Bernoulli(logits=parameters, validate_args=False), 3)
+
+    def point(self, likelihood: Distribution) -> Tensor:
+        """The mean: each pixel's probability."""
+        return likelihood.mean
+
+    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
+        """Binary pixels."""
+        return torch.bernoulli(likelihood.mean, generator=generator)
+
+
+def draw_once(pixels: np.ndarray[Any, Any], seed: int) -> np.ndarray[Any, Any]:
+    """Draw each pixel with its grey level as probability: a pure function of picture and seed.
+
+    Neither the order of pictures nor the batch they come in matters, so that streamed and
+    resident data agree.
+
+    Args:
+        pixels: uint8 0..255 or float32 [0, 1], shape (n, …).
+        seed: Another seed gives another draw.
+
+    Returns:
+        bool of the same shape.
+    """
+    white = 255 if pixels.dtype == np.uint8 else 1
+    flat = pixels.reshape(len(pixels), -1)
+    words = np.random.default_rng(seed).integers(2**64, size=(2, flat.shape[1]), dtype=np.uint64)
+    drawn = np.empty(flat.shape, bool)
+    for start in range(0, len(flat), _ROWS):
+        grey = flat[start : start + _ROWS] / np.float64(white)
+        key = ((grey * 2**32).astype(np.uint64) * (words[0] | 1)).sum(1, keepdims=True)
+        noise = _mixed(_mixed(key) + words[1])
+        drawn[start : start + _ROWS] = (noise >> np.uint64(11)) * 2.0**-53 < grey
+    return drawn.reshape(pixels.shape)
+
+
+def _mixed(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    # The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): every bit depends on every other.
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+    return np.bitwise_xor(x, x >> np.uint64(31))

@@ -1,0 +1,206 @@
+"""Gaussian conv image: real pixels, p(x|z) = Π_i N(x_i; μ_i(z), σ_i²), convolutional networks.
+
+The networks are those of the faces of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) as
+their published code has them: stride-2 4×4 convolutions, a dense layer, and the mirror back.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+from torch.nn import functional as F
+
+from mmvae import Activation, Column, Parameters, State, UnsupportedValue, activation
+from mmvae_images.image import ImageCodec, ImageConfig
+from mmvae_images.pixels import describe
+
+_ROWS = 1024  # pictures read at once while the scale is learned
+VarianceKey = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["scalar", "pixel"]
+_RAW_ONE = math.log(math.expm1(1.0))  # softplus of it is 1, where a learned number starts
+_LEVEL = 1 / 255  # a pixel that varies less than one grey level is scaled by one grey level
+
+
+class GaussianConvImageConfig(ImageConfig):
+    """Keys of ``codec = "gaussian-conv-image"``."""
+
+    pixels: Literal["unit", "standardised"] = Field(
+        "unit",
+        description="Model units: [0, 1], or each pixel's own mean 0 and deviation 1 over the "
+        "training split.",
+    )
+    variance: VarianceKey = Field(
+        1.0,
+        description="σ² in squared model units; or 'scalar', one learned number; or 'pixel', "
+        "learned for each pixel from z.",
+    )
+    variance_floor: float = Field(
+        1e-3, gt=0, allow_inf_nan=False, description="Least value of a learned σ²."
+    )
+    channels_hidden: tuple[PositiveInt, ...] = Field(
+        (64, 128, 256, 256),
+        min_length=1,
+        description="Channels of the stride-2 convolutions; each halves height and width.",
+    )
+    dense: PositiveInt = Field(
+        1024, description="Width of the dense layer after the convolutions."
+    )
+    norm: Literal["group", "batch", "none"] = Field(
+        "group", description="Normalisation; 'batch' mixes items and is refused with gaps."
+    )
+    activation: Activation = Field("relu", description="Activation after each layer.")
+
+
+class GaussianConvImage(ImageCodec):
+    """Real pixels with a normalised Gaussian density."""
+
+    kind = "gaussian-conv-image"
+    Config = GaussianConvImageConfig
+
+    def __init__(self, config: GaussianConvImageConfig, state: State | None = None) -> None:
+        super().__init__(config, state)
+        self.mixes_items = config.norm == "batch"  # type: ignore[misc]  # a key decides it
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Height and width must be divisible by 2 once per convolution."""
+        step = 2 ** len(self.config.channels_hidden)
+        if shape[1] % step or shape[2] % step:
+            raise UnsupportedValue(
+                None,
+                f"pictures of {describe(shape)}",
+                f"height and width that are multiples of {step}, one halving for each of the "
+                f"{len(self.config.channels_hidden)} entries of channels_hidden",
+                "List fewer channels_hidden, scale the pictures, or use codec = "
+                "'bernoulli-image' for small ones.",
+            )
+
+    def fit(self, column: Column) -> State:
+        """Learn the shape and, for standardised pixels, their mean and deviation."""
+        state = dict(super().fit(column))
+        if self.config.pixels == "standardised":
+            state |= _scale(GaussianConvImage(self.config, state), column)
+        return state
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of the dense layer."""
+        return int(self.config.dense)
+
+    def to_input(self, x: Tensor) -> Tensor:
+        """Pixels → [0, 1], then (x − mean) / deviation if standardised."""
+        x = super().to_input(x)
+        if self.config.pixels == "unit":
+            return x
+        mean, deviation = self.state["mean"].to(x), self.state["deviation"].to(x)
+        return torch.div(x - mean, deviation)
+
+    def to_pixels(self, x: Tensor) -> Tensor:
+        """Model values → pixels in [0, 1]; what lies outside is cut off."""
+        x = x.detach().float().cpu()
+        if self.config.pixels == "standardised":
+            x = x * self.state["deviation"] + self.state["mean"]
+        return super().to_pixels(x)
+
+    @property
+    def _map_shape(self) -> tuple[int, int, int]:
+        _, height, width = self.event_shape
+        hidden = self.config.channels_hidden
+        return hidden[-1], height >> len(hidden), width >> len(hidden)
+
+    def encoder(self) -> nn.Module:
+        """Stride-2 convolutions, then a dense layer."""
+        layers: list[nn.Module] = []
+        width = self.event_shape[0]
+        for wider in self.config.channels_hidden:
+            layers += [nn.Conv2d(width, wider, 4, 2, 1), *self._norm_and_activation(wider)]
+            width = wider
+        layers += [nn.Flatten(), nn.Linear(math.prod(self._map_shape), self.config.dense)]
+        return nn.Sequential(*layers, activation(self.config.activation))
+
+    def decoder(self, input_dim: int) -> nn.Module:
+        """A dense layer to the smallest map, then transposed convolutions up to the picture."""
+        widths = list(reversed(self.config.channels_hidden))
+        layers: list[nn.Module] = [
+            nn.Linear(input_dim, math.prod(self._map_shape)),
+            nn.Unflatten(1, self._map_shape),
+            *self._norm_and_activation(widths[0]),
+        ]
+        for width, narrower in zip(widths, widths[1:], strict=False):
+            layers += [
+                nn.ConvTranspose2d(width, narrower, 4, 2, 1),
+                *self._norm_and_activation(narrower),
+            ]
+        channels = self.event_shape[0] * (2 if self.config.variance == "pixel" else 1)
+        layers.append(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1))
+        return _GaussianHead(nn.Sequential(*layers), self.config)
+
+    def _norm_and_activation(self, width: int) -> list[nn.Module]:
+        norms: dict[str, list[nn.Module]] = {
+            "group": [nn.GroupNorm(math.gcd(8, width), width)],
+            "batch": [nn.BatchNorm2d(width)],
+            "none": [],
+        }
+        return [*norms[self.config.norm], activation(self.config.activation)]
+
+    def likelihood(self, parameters: Parameters) -> Distribution:
+        """Independent normal pixels; σ² = softplus(raw) + floor where it is learned."""
+        if isinstance(parameters, Tensor):
+            deviation = torch.full_like(parameters, math.sqrt(self.config.variance))
+            return Independent(Normal(parameters, deviation, validate_args=False), 3)
+        mean, raw = parameters["mean"], parameters["raw_variance"]
+        variance = F.softplus(raw) + self.config.variance_floor
+        return Independent(Normal(mean, variance.sqrt().expand_as(mean), validate_args=False), 3)
+
+    def point(self, likelihood: Distribution) -> Tensor:
+        """The mean."""
+        return likelihood.mean
+
+    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
+        """μ + σ ε."""
+        mean = likelihood.mean
+        noise = torch.randn(mean.shape, generator=generator, device=generator.device)
+        return torch.addcmul(mean, likelihood.stddev, noise.to(mean))
+
+
+class _GaussianHead(nn.Module):
+    """The decoder's last step: its output read as a mean, with what is learned of σ² beside it."""
+
+    def __init__(self, body: nn.Module, config: GaussianConvImageConfig) -> None:
+        super().__init__()
+        self.body = body
+        self.variance = config.variance
+        if config.variance == "scalar":
+            self.raw_variance = nn.Parameter(torch.tensor(_RAW_ONE))
+
+    def forward(self, h: Tensor) -> Parameters:
+        out: Tensor = self.body(h)
+        if self.variance == "scalar":
+            return {"mean": out, "raw_variance": self.raw_variance.expand(len(out), 1, 1, 1)}
+        if self.variance == "pixel":
+            mean, raw = out.chunk(2, dim=1)
+            return {"mean": mean, "raw_variance": raw}
+        return out
+
+
+def _scale(codec: ImageCodec, column: Column) -> State:
+    """Each pixel's mean and deviation over the column, float32 (channels, height, width)."""
+    total = torch.zeros(codec.event_shape, dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    for start in range(0, len(column), _ROWS):
+        rows = np.arange(start, min(start + _ROWS, len(column)))
+        try:
+            stored, _ = codec.prepare(column.take(rows))
+        except UnsupportedValue as error:
+            row = None if error.row is None else start + error.row
+            raise UnsupportedValue(row, error.value, error.expected, error.fix) from None
+        x = ImageCodec.to_input(codec, stored).double()
+        total += x.sum(0)
+        squares += x.square().sum(0)
+    mean = total / len(column)
+    variance = (squares / len(column) - mean.square()).clamp(min=0)
+    return {"mean": mean.float(), "deviation": variance.sqrt().clamp(min=_LEVEL).float()}
