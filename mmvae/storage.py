@@ -1,0 +1,315 @@
+"""Files that are either as they were or as they should be, whatever stops the process.
+
+A file or folder is written under a hidden name beside its place, made durable (fsync), renamed,
+and the folder that holds it made durable too. Every primitive operation first calls ``fault``, the
+one point where a test can watch, fail or end the process; what the operating system refuses
+becomes a `TrainingError` that says what to do. The module imports no torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mmvae.errors import TrainingError
+
+PARTIAL, PREVIOUS = ".partial", ".previous"
+REMEDY = "then repeat the command; what was there before is intact."
+_CHUNK = 1 << 22
+
+_ADVICE = {
+    errno.ENOSPC: "Free space on that disk",
+    errno.EDQUOT: "Free space in your quota",
+    errno.EROFS: "Make that file system writable",
+    errno.EACCES: "Allow writing there",
+    errno.EPERM: "Allow writing there",
+    errno.EIO: "Check that disk",
+}
+
+
+def _no_fault(operation: str, *paths: Path) -> None:
+    """Let every operation happen."""
+
+
+# Called with the operation and its paths just before each open, write, fsync, truncate, mkdir,
+# rename (source, target) and remove. Tests replace it; nothing else does.
+fault: Callable[..., None] = _no_fault
+
+
+def write_bytes(path: Path, data: bytes, *, remedy: str = REMEDY) -> None:
+    """Replace the file ``path`` by ``data``, durably and at once.
+
+    Args:
+        path: The file; its folder exists.
+        data: The whole content.
+        remedy: What to do after the advice on the failure, the end of a sentence.
+
+    Raises:
+        TrainingError: The system refused; ``path`` is as it was.
+    """
+    hidden = _hidden(path, PARTIAL)
+    with reported(path, remedy):
+        try:
+            put(hidden, data)
+            _fsync(hidden)
+            _rename(hidden, path)
+        except BaseException:  # also an interrupt must leave nothing half-written
+            with contextlib.suppress(OSError):  # what stays is hidden, and cleaned later
+                _remove(hidden)
+            raise
+        _fsync(path.parent)
+
+
+def write_text(path: Path, text: str, *, remedy: str = REMEDY) -> None:
+    """Replace the file ``path`` by ``text`` in UTF-8, as `write_bytes` does."""
+    write_bytes(path, text.encode(), remedy=remedy)
+
+
+def write_json(path: Path, document: Any, *, remedy: str = REMEDY) -> None:
+    """Replace the file ``path`` by ``document`` as readable JSON, as `write_bytes` does."""
+    write_bytes(path, json_bytes(document), remedy=remedy)
+
+
+def json_bytes(document: Any) -> bytes:
+    """Return ``document`` in the one form that mmvae writes; ValueError at NaN or infinity."""
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+@contextlib.contextmanager
+def staged_folder(final: Path, *, replace: bool = False, remedy: str = REMEDY) -> Iterator[Path]:
+    """Yield a hidden folder beside ``final`` that becomes ``final``, whole, when the block ends.
+
+    An exception in the block removes the hidden folder and leaves ``final`` as it was.
+
+    Args:
+        final: The folder to make; its parent exists.
+        replace: Whether a ``final`` that exists is replaced; otherwise it is an error. A process
+            killed between the two renames leaves the old folder hidden, and `clean` restores it.
+        remedy: As for `write_bytes`.
+
+    Raises:
+        TrainingError: The system refused.
+    """
+    hidden = _hidden(final, PARTIAL)
+    with reported(final, remedy):
+        if final.exists() and not replace:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        try:
+            _delete(hidden)
+            _mkdir(hidden)
+            yield hidden
+            _fsync_tree(hidden)
+            _put_in_place(hidden, final)
+        except BaseException:  # also an interrupt must leave nothing half-written
+            with contextlib.suppress(OSError):  # what stays is hidden, and cleaned later
+                _delete(hidden)
+            raise
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file inside a `staged_folder`, which makes it durable; raises plain OSError."""
+    descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        _write(descriptor, path, data)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path, *, remedy: str = REMEDY) -> None:
+    """Make the folder ``path`` and its parents durably; one that exists is left alone."""
+    if path.is_dir():
+        return
+    make_folder(path.parent, remedy=remedy)
+    with reported(path, remedy), contextlib.suppress(FileExistsError):  # another process made it
+        _mkdir(path)
+        _fsync(path.parent)
+
+
+def remove_folder(path: Path, *, remedy: str = REMEDY) -> None:
+    """Remove a folder so that no instant shows half of it under its name."""
+    hidden = _hidden(path, PARTIAL)
+    with reported(path, remedy):
+        _delete(hidden)
+        _rename(path, hidden)
+        _fsync(path.parent)
+        _delete(hidden)
+
+
+def clean(folder: Path, name: str = "*", *, remedy: str = REMEDY) -> None:
+    """Remove what killed processes left of ``name`` (a pattern) in ``folder``.
+
+    Only for the process that alone writes there: another's unfinished file would be lost to it.
+    """
+    with reported(folder, remedy):
+        for leftover in folder.glob(f".{name}.*{PARTIAL}"):
+            _delete(leftover)
+        for previous in folder.glob(f".{name}{PREVIOUS}"):
+            final = folder / previous.name[1 : -len(PREVIOUS)]
+            if final.exists():
+                _delete(previous)
+            else:
+                _rename(previous, final)
+                _fsync(folder)
+
+
+class Journal:
+    """A file that grows by whole lines.
+
+    Opening cuts a torn last line off, the rest of a killed process. An append that fails leaves
+    the file as it was.
+
+    Args:
+        path: The file; made if it does not exist.
+
+    Raises:
+        TrainingError: The system refused, here and in every method.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reported(path):
+            new = not path.exists()
+            self._descriptor = _open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            if new:
+                _fsync(path.parent)
+            size, self.offset = os.fstat(self._descriptor).st_size, self._whole_lines()
+            if self.offset < size:
+                self._cut(self.offset)
+
+    def append(self, line: bytes) -> None:
+        """Add one line, newline included."""
+        with reported(self.path):
+            try:
+                _write(self._descriptor, self.path, line)
+            except BaseException:
+                with contextlib.suppress(OSError):  # the next opening cuts the torn line off
+                    self._cut(self.offset)
+                raise
+            self.offset += len(line)
+
+    def flush(self) -> None:
+        """Make everything appended so far durable."""
+        with reported(self.path):
+            fault("fsync", self.path)
+            os.fsync(self._descriptor)
+
+    def truncate(self, offset: int) -> None:
+        """Forget everything after the first ``offset`` bytes; ValueError if no line ends there."""
+        inside = 0 <= offset <= self.offset
+        if not inside or (offset > 0 and os.pread(self._descriptor, 1, offset - 1) != b"\n"):
+            raise ValueError(f"no line of {self.path} ends at byte {offset}")
+        with reported(self.path):
+            self._cut(offset)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def _cut(self, offset: int) -> None:
+        fault("truncate", self.path)
+        os.ftruncate(self._descriptor, offset)
+        self.offset = offset
+
+    def _whole_lines(self) -> int:
+        end = os.fstat(self._descriptor).st_size
+        while end > 0:
+            start = max(0, end - _CHUNK)
+            newline = os.pread(self._descriptor, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+        return 0
+
+
+@contextlib.contextmanager
+def reported(path: Path, remedy: str = REMEDY) -> Iterator[None]:
+    """Turn an OSError in the block into a `TrainingError` that names ``path`` and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        advice = _ADVICE.get(error.errno or 0, "Repair that")
+        raise TrainingError(f"Cannot write {path}: {reason}. {advice}, {remedy}") from error
+
+
+def _hidden(path: Path, suffix: str) -> Path:
+    return path.parent / f".{path.name}.{os.getpid()}{suffix}"
+
+
+def _put_in_place(hidden: Path, final: Path) -> None:
+    previous = final.parent / f".{final.name}{PREVIOUS}"
+    if final.exists():
+        _delete(previous)
+        _rename(final, previous)
+    try:
+        _rename(hidden, final)
+    except OSError:
+        if previous.exists():
+            _rename(previous, final)
+        raise
+    _fsync(final.parent)
+    _delete(previous)
+
+
+def _fsync_tree(folder: Path) -> None:
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            _fsync(Path(parent, name))
+        _fsync(Path(parent))
+
+
+def _delete(path: Path) -> None:
+    """Remove a file, a link or a whole folder; nothing there is fine."""
+    if path.is_dir() and not path.is_symlink():
+        for entry in sorted(path.iterdir()):
+            _delete(entry)
+        fault("remove", path)
+        os.rmdir(path)
+    elif os.path.lexists(path):
+        _remove(path)
+
+
+def _open(path: Path, flags: int) -> int:
+    fault("open", path)
+    return os.open(path, flags | os.O_CLOEXEC, 0o666)
+
+
+def _write(descriptor: int, path: Path, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        fault("write", path)
+        rest = rest[os.write(descriptor, rest[:_CHUNK]) :]
+
+
+def _fsync(path: Path) -> None:
+    fault("fsync", path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync a folder; there is nothing better to ask of them.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _mkdir(path: Path) -> None:
+    fault("mkdir", path)
+    os.mkdir(path)
+
+
+def _rename(source: Path, target: Path) -> None:
+    fault("rename", source, target)
+    os.replace(source, target)
+
+
+def _remove(path: Path) -> None:
+    fault("remove", path)
+    os.unlink(path)

@@ -1,0 +1,271 @@
+"""Checkpoints: the state of a training at one step, whole and verified or not there at all.
+
+``RUN/checkpoints/step-00001200/`` holds one safetensors file per group of tensors, ``state.json``
+and ``MANIFEST.json`` with the size and SHA-256 of each; ``RUN/latest`` and ``RUN/best`` name one
+of them. Manifest and pointers are sealed by a checksum of their own, so any byte that changes is
+found before anything is used. A finished checkpoint is never changed: a step that is saved again
+gets a folder of its own (``step-00001200-2``). Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import safetensors
+import torch
+from safetensors.torch import load as tensors_from_bytes
+from safetensors.torch import save as bytes_from_tensors
+from torch import Tensor
+
+from mmvae import storage
+from mmvae.errors import CheckpointError
+from mmvae.training.seal import FOLDER, FORMAT, STEM, Manifest, Pointer, content, seal, unseal
+
+MANIFEST, STATE, TENSORS = "MANIFEST.json", "state.json", ".safetensors"
+
+_REPAIR = {
+    "latest": "Removing that file makes the newest checkpoint the latest.",
+    "best": "Removing that file leaves none until the next best checkpoint.",
+}
+
+Tensors = Mapping[str, Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds, verified.
+
+    Args:
+        step: The number of optimizer steps done.
+        tensors: Per file (without its ending), tensors by name, on the CPU.
+        state: The JSON state as it was given to `CheckpointStore.save`.
+        path: The folder it was read from.
+    """
+
+    step: int
+    tensors: dict[str, dict[str, Tensor]]
+    state: dict[str, Any]
+    path: Path
+
+
+class CheckpointStore:
+    """The checkpoints of one run; the process that saves must hold the run's lock.
+
+    Args:
+        folder: ``RUN/checkpoints``; the pointers lie beside it. Made at the first save.
+        keep: How many of the newest checkpoints stay, besides the best; at least 1.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
+        self.folder, self.run, self.keep = folder, folder.parent, keep
+
+    def save(
+        self, step: int, tensors: Tensors, state: Mapping[str, Any], best: bool = False
+    ) -> Path:
+        """Save a checkpoint durably, point ``latest`` (and ``best``) at it, retire old ones.
+
+        When it returns, the checkpoint survives a power cut. Older ones go only after that, and
+        with them those of later steps, which a run that was resumed from an earlier one left.
+
+        Args:
+            step: The number of optimizer steps done.
+            tensors: Per file name (without ending), tensors by name, of any device and layout in
+                memory; they may share memory. Types are kept.
+            state: What JSON can hold, floats finite. Keys are strings; tuples come back as lists.
+            best: Whether it is the best so far by validation.
+
+        Returns:
+            The checkpoint's folder.
+
+        Raises:
+            TrainingError: The system refused (a full disk); earlier checkpoints are intact.
+        """
+        remedy = f"then `mmvae resume {self.run}`; the previous checkpoint is intact."
+        storage.make_folder(self.folder, remedy=remedy)
+        self._clean(remedy)
+        final = self._unused(step)
+        with storage.staged_folder(final, remedy=remedy) as staged:
+            _write(staged, step, tensors, state)
+        target = seal({"format": FORMAT, "step": step, "checkpoint": final.name})
+        # ``latest`` moves last: a process killed before it repeats this save with its ``best``.
+        for pointer in ("best", "latest") if best else ("latest",):
+            storage.write_bytes(self.run / pointer, target, remedy=remedy)
+        self._retire(final, remedy)
+        return final
+
+    def load(self, which: str | int | Path) -> Checkpoint:
+        """Verify a checkpoint, then read it.
+
+        Args:
+            which: ``"latest"``, ``"best"``, a folder's name, a step, or the path of a folder.
+
+        Raises:
+            CheckpointError: It is missing, damaged, or of a newer format.
+        """
+        path = self.find(which)
+        try:
+            return _read(path)
+        except CheckpointError as error:
+            self._refuse(str(error), path)
+
+    def find(self, which: str | int | Path) -> Path:
+        """Return the folder that ``which`` means, not yet verified; see `load`."""
+        if isinstance(which, Path):
+            path: Path | None = which
+        elif isinstance(which, int):
+            path = self._by_step().get(which)
+        elif which in _REPAIR:
+            path = self._pointed(which)
+        else:
+            path = self.folder / which if FOLDER.fullmatch(which) else None
+        if path is None:
+            self._refuse(f"{self.run} has no checkpoint {which!r}.")
+        if not path.is_dir():
+            self._refuse(f"Checkpoint {path} does not exist.", path)
+        return path
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever saved here, so that a run starts from its first step."""
+        return not os.path.lexists(self.run / "latest") and not self.paths()
+
+    def paths(self) -> list[Path]:
+        """Return the checkpoints' folders, oldest first, not verified."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(filter(_is_checkpoint, self.folder.iterdir()), key=_order)
+
+    def intact(self) -> list[Path]:
+        """Return the folders of the checkpoints that verify, oldest first; it reads them all."""
+        return [path for path in self.paths() if _verifies(path)]
+
+    def _pointed(self, pointer: str) -> Path | None:
+        file = self.run / pointer
+        if os.path.lexists(file):
+            try:
+                return self.folder / unseal(file, Pointer).checkpoint
+            except CheckpointError as error:
+                self._refuse(f"{error} {_REPAIR[pointer]}")
+        # Only a process killed at its first save leaves checkpoints without ``latest``; a folder
+        # appears when it is whole, so the newest is what ``latest`` was about to name.
+        return self.paths()[-1] if pointer == "latest" and self.paths() else None
+
+    def _by_step(self) -> dict[int, Path]:
+        return {_order(path)[0]: path for path in self.paths()}
+
+    def _unused(self, step: int) -> Path:
+        name = f"step-{step:08d}"
+        taken = [_order(path)[1] for path in self.paths() if _order(path)[0] == step]
+        return self.folder / (f"{name}-{max(taken) + 1}" if taken else name)
+
+    def _clean(self, remedy: str) -> None:
+        storage.clean(self.folder, remedy=remedy)
+        for pointer in _REPAIR:
+            storage.clean(self.run, pointer, remedy=remedy)
+
+    def _retire(self, newest: Path, remedy: str) -> None:
+        steps = [s for s in sorted(self._by_step()) if s <= _order(newest)[0]]
+        kept = {self._by_step()[step] for step in steps[-self.keep :]}
+        kept |= {newest, self._pointed("best") or newest}
+        for path in self.paths():
+            if path not in kept:
+                storage.remove_folder(path, remedy=remedy)
+
+    def _refuse(self, problem: str, path: Path | None = None) -> NoReturn:
+        others = [other.name for other in self.intact() if other != path]
+        if others:
+            advice = (
+                f"Intact: {', '.join(others)}. "
+                f"`mmvae resume {self.run} --from {others[-1]}` goes on from the newest of them."
+            )
+        else:
+            advice = f"{self.run} has no other checkpoint; `mmvae train` starts a new run."
+        raise CheckpointError(f"{problem} {advice}")
+
+
+def first_non_finite(tensors: Tensors) -> str | None:
+    """Return ``"file/name"`` of the first tensor with a NaN or an infinity, or None."""
+    for stem, group in tensors.items():
+        for name, tensor in group.items():
+            # One-byte floats have no isfinite of their own.
+            wide = tensor.float() if tensor.element_size() == 1 else tensor
+            if not bool(torch.isfinite(wide).all()):
+                return f"{stem}/{name}"
+    return None
+
+
+def _write(folder: Path, step: int, tensors: Tensors, state: Mapping[str, Any]) -> None:
+    files = {}
+
+    def put(name: str, data: bytes) -> None:
+        storage.put(folder / name, data)
+        files[name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+    for stem, group in tensors.items():
+        if not STEM.fullmatch(stem):
+            raise ValueError(f"{stem!r} is no name for a checkpoint's file")
+        put(stem + TENSORS, bytes_from_tensors({k: _plain(v) for k, v in group.items()}))
+    put(STATE, storage.json_bytes(state))
+    storage.put(folder / MANIFEST, seal({"format": FORMAT, "step": step, "files": files}))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Return a contiguous copy on the CPU that shares no memory, as safetensors demands."""
+    plain = tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+    return plain.resolve_conj().resolve_neg()
+
+
+def _read(path: Path) -> Checkpoint:
+    manifest, contents = _verified(path)
+    try:
+        state = json.loads(contents.pop(STATE))
+        tensors = {
+            name.removesuffix(TENSORS): tensors_from_bytes(contents.pop(name))
+            for name in sorted(contents)
+        }
+    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"Checkpoint {path} cannot be read: {error!r}.") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"Checkpoint {path} has a {STATE} that is no JSON object.")
+    return Checkpoint(manifest.step, tensors, state, path)
+
+
+def _verified(path: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """Return the manifest and every file's content, all equal to what was saved."""
+    manifest = unseal(path / MANIFEST, Manifest)
+    named = FOLDER.fullmatch(path.name)
+    if named and int(named[1]) != manifest.step:
+        raise CheckpointError(f"{path} holds step {manifest.step}, which its name denies.")
+    contents = {}
+    for name, file in manifest.files.items():
+        data = content(path / name, file.size)
+        if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
+            raise CheckpointError(f"{path / name} is damaged: it is not what was saved.")
+        contents[name] = data
+    return manifest, contents
+
+
+def _verifies(path: Path) -> bool:
+    try:
+        _verified(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return bool(FOLDER.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
+
+
+def _order(path: Path) -> tuple[int, int]:
+    """Return the step and which saving of that step a folder's name tells."""
+    step, again = FOLDER.fullmatch(path.name).groups()  # type: ignore[union-attr]  # checked before
+    return int(step), int(again or 1)

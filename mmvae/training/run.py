@@ -1,0 +1,232 @@
+"""The run folder: everything needed to repeat, resume, evaluate and use one training.
+
+``RUN/{config.toml, config.resolved.toml, env.json, plugins.lock.json, status.json, log.txt,
+metrics.jsonl, report.html, figures/, model/, checkpoints/, latest, best}``. One process at a time
+may work on a run; its lock is the system's, so it ends with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict
+
+from mmvae import storage
+from mmvae.errors import RunError
+from mmvae.training.lock import LOCK, FolderLock
+from mmvae.training.metrics_log import MetricsLog as MetricsLog
+from mmvae.training.metrics_log import read_metrics as read_metrics
+
+WrittenState = Literal["running", "finished", "stopped", "failed", "preempted"]
+
+_CREATED = ("config.toml", "config.resolved.toml", "env.json", "plugins.lock.json", "status.json")
+
+
+class Status(BaseModel):
+    """What ``status.json`` says.
+
+    Args:
+        state: ``running``, ``finished``, ``stopped`` (Ctrl-C), ``preempted`` (SIGTERM) or
+            ``failed``; read back, a ``running`` that no live process holds is ``killed``.
+        exit_code: The exit code, or None while the run goes on.
+        step: Optimizer steps done.
+        epoch: Epochs begun.
+        pid: The process that wrote it.
+        host: Its machine.
+        updated: When, in UTC.
+        message: One line for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: WrittenState | Literal["killed"]
+    exit_code: int | None
+    step: int
+    epoch: int
+    pid: int
+    host: str
+    updated: datetime
+    message: str
+
+
+class Run:
+    """A run folder that exists; made by `Run.create` or `Run.open`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = FolderLock(folder)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        config_text: str,
+        resolved_text: str,
+        env: Mapping[str, Any],
+        plugins: Mapping[str, Any],
+    ) -> Run:
+        """Make a run folder, durably; ``status.json`` comes last and makes it a run.
+
+        Args:
+            folder: Where; it must not exist, or be empty, or the rest of a killed ``create``.
+            config_text: The TOML as the user wrote it.
+            resolved_text: The TOML with every value filled in.
+            env: Versions, machine and seed.
+            plugins: The plugins in use, with their versions.
+
+        Raises:
+            RunError: The folder holds a run or anything else, or is being made by another process.
+            TrainingError: The system refused to write.
+        """
+        _check_free(folder)
+        storage.make_folder(folder)
+        run = cls(folder)
+        with run.locked():
+            _check_free(folder)  # again, now that no other process can make it
+            storage.write_text(run.config, config_text)
+            storage.write_text(run.resolved, resolved_text)
+            storage.write_json(folder / "env.json", env)
+            storage.write_json(folder / "plugins.lock.json", plugins)
+            run.write_status("running", message="created")
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Return the run in ``folder``; RunError if there is none."""
+        if not folder.is_dir():
+            raise RunError(f"There is no run folder {folder}. `mmvae train CONFIG` makes one.")
+        missing = [name for name in _CREATED if not (folder / name).is_file()]
+        if missing:
+            raise RunError(
+                f"{folder} is no run folder: it has no {', '.join(missing)}. "
+                "Name the folder that `mmvae train` printed."
+            )
+        return cls(folder)
+
+    @property
+    def config(self) -> Path:
+        """The config as written."""
+        return self.folder / "config.toml"
+
+    @property
+    def resolved(self) -> Path:
+        """The config with every value filled in."""
+        return self.folder / "config.resolved.toml"
+
+    @property
+    def log(self) -> Path:
+        """What was printed."""
+        return self.folder / "log.txt"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line; see `MetricsLog`."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.folder / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of pictures."""
+        return self.folder / "figures"
+
+    @property
+    def model(self) -> Path:
+        """The folder of the final model."""
+        return self.folder / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder for `mmvae.training.checkpoint.CheckpointStore`."""
+        return self.folder / "checkpoints"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; the same object may enter again.
+
+        The first entry also removes what killed processes left unfinished.
+
+        Raises:
+            RunError: Another process, named by pid and host, works on it.
+        """
+        with self._lock.held() as outermost:
+            if outermost:
+                storage.clean(self.folder)
+            yield
+
+    def status(self) -> Status:
+        """Read ``status.json``; a ``running`` whose process is gone reads ``killed``.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        path = self.folder / "status.json"
+        try:
+            status = Status.model_validate_json(path.read_bytes())
+        except (OSError, pydantic.ValidationError) as error:
+            raise RunError(
+                f"{path} cannot be read: {error}. `mmvae resume {self.folder}` writes it anew."
+            ) from error
+        if status.state == "running" and not self._lock.is_held():
+            return status.model_copy(update={"state": "killed"})
+        return status
+
+    def write_status(
+        self,
+        state: WrittenState,
+        *,
+        step: int = 0,
+        epoch: int = 0,
+        exit_code: int | None = None,
+        message: str = "",
+    ) -> None:
+        """Replace ``status.json`` at once; see `Status`."""
+        status = Status(
+            state=state,
+            exit_code=exit_code,
+            step=step,
+            epoch=epoch,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            updated=datetime.now(UTC),
+            message=message,
+        )
+        storage.write_json(self.folder / "status.json", status.model_dump(mode="json"))
+
+
+def default_folder(name: str) -> Path:
+    """Return ``runs/NAME/UTC-ID`` for a new run, different at every call."""
+    return Path("runs", name, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+
+
+def _check_free(folder: Path) -> None:
+    """Refuse a folder with a run or with anything that a killed ``create`` did not leave."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise RunError(f"{folder} is a file. Choose another --run-dir.")
+    names = {entry.name for entry in folder.iterdir()}
+    if "status.json" in names:
+        raise RunError(
+            f"{folder} already holds a run. `mmvae resume {folder}` goes on with it; "
+            "or choose another --run-dir."
+        )
+    # The lock file comes first, so beside one our own names are the rest of a killed create.
+    ours = {LOCK, *_CREATED} if LOCK in names else set()
+    foreign = sorted(n for n in names - ours if not n.endswith(storage.PARTIAL))
+    if foreign:
+        raise RunError(
+            f"{folder} is not empty and no run: it holds {foreign[0]!r}. "
+            "Choose another --run-dir, or empty it."
+        )

@@ -1,0 +1,98 @@
+"""Sealed JSON files: a checkpoint's manifest and the pointers, every byte of them checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from mmvae import storage
+from mmvae.errors import CheckpointError
+
+FORMAT = 1
+FOLDER = re.compile(r"step-([0-9]{8,})(?:-([0-9]+))?")
+STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+_MAX_SEALED = 1 << 22
+
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_FileName = Annotated[str, StringConstraints(pattern=f"^{STEM.pattern}$")]
+
+
+class Sealed(BaseModel):
+    """What every sealed file says: the version of its format, and the optimizer steps done."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    format: int
+    step: int = Field(ge=0)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    size: int = Field(ge=0)
+    sha256: _Sha256
+
+
+class Manifest(Sealed):
+    """``MANIFEST.json``: the size in bytes and the SHA-256 of every other file beside it."""
+
+    files: dict[_FileName, _File]
+
+
+class Pointer(Sealed):
+    """``RUN/latest`` and ``RUN/best``: the name of a folder in ``RUN/checkpoints``."""
+
+    checkpoint: Annotated[str, StringConstraints(pattern=f"^{FOLDER.pattern}$")]
+
+
+_Model = TypeVar("_Model", bound=Sealed)
+
+
+def seal(document: Mapping[str, Any]) -> bytes:
+    """Return ``document`` as JSON with a checksum of all its other bytes."""
+    checksum = hashlib.sha256(storage.json_bytes(document)).hexdigest()
+    return storage.json_bytes({**document, "sha256": checksum})
+
+
+def unseal(file: Path, model: type[_Model]) -> _Model:
+    """Read a sealed file.
+
+    Raises:
+        CheckpointError: A byte of it changed, it is of a newer format, or not of this ``model``.
+    """
+    data = content(file, _MAX_SEALED)
+    try:
+        document = json.loads(data)
+        whole = isinstance(document, dict) and bool(document.pop("sha256", ""))
+        if not whole or seal(document) != data:
+            raise ValueError("its checksum differs")
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is damaged: {error}.") from error
+    if isinstance(document.get("format"), int) and document["format"] > FORMAT:
+        raise CheckpointError(
+            f"{file} has format {document['format']}, this mmvae reads up to {FORMAT}: upgrade it."
+        )
+    try:
+        return model.model_validate(document)
+    except pydantic.ValidationError as error:
+        raise CheckpointError(f"{file} is not what mmvae writes: {error}.") from error
+
+
+def content(file: Path, expected: int) -> bytes:
+    """Return at most ``expected`` + 1 bytes of a regular file; links and pipes are refused."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise CheckpointError(f"{file} is not a regular file.")
+            return stream.read(min(status.st_size, expected + 1))
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be read: {error.strerror}.") from error
