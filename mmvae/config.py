@@ -24,11 +24,13 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     create_model,
+    field_validator,
     model_validator,
 )
 from pydantic_core import core_schema
 
 from mmvae import toml
+from mmvae.errors import ConfigError
 from mmvae.mistakes import CHOICES, explain
 from mmvae.plugins import Registry, Role, load_registry
 from mmvae.source import SplitName
@@ -172,7 +174,7 @@ class Experiment(Section):
 
     name: str = Field(
         "experiment",
-        pattern=r"^[^/\\]+$",
+        min_length=1,
         description="Name of the experiment; the file's name without its ending unless given.",
     )
     data: Any = Field(description="Where items come from; 'source' chooses the keys.")
@@ -185,6 +187,13 @@ class Experiment(Section):
     )
     train: TrainConfig = Field(TrainConfig(), description="How the model is fitted.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="What is measured, and how.")
+
+    @field_validator("name")
+    @classmethod
+    def _no_path(cls, name: str) -> str:
+        if not set(name).isdisjoint("/\\\0") or name in (".", ".."):
+            raise ValueError("expected a name, not a path; leave out / and \\.")
+        return name
 
 
 @dataclass(frozen=True)
@@ -252,8 +261,10 @@ def load_experiment(
         experiment = schema.model_validate_json(json.dumps(table), strict=True, context=context)
     except ValidationError as error:
         raise explain(error, document, schema, registry) from None
+    except ConfigError as error:  # from a plugin's validator
+        raise ConfigError(f"{document.source}: {error}") from None
     origins = {
-        toml.dotted(path): _origin(document, path) for path in _leaves(resolved(experiment))
+        toml.dotted(path): _origin(document, path) for path in toml.flatten(resolved(experiment))
     }
     return LoadedConfig(experiment, document.text, tuple(overrides), origins, document.source)
 
@@ -291,7 +302,7 @@ def _experiment_schema(sources: Kinds, codecs: Kinds, models: Kinds) -> type[Exp
     codec = Annotated[Any, _Choice("modalities", codecs)]
     tables: dict[str, Any] = {
         "data": (Annotated[Any, _Choice("data", sources)], fields["data"]),
-        "modalities": (dict[ModalityName, codec], fields["modalities"]),  # type: ignore[valid-type]
+        "modalities": (dict[ModalityName, codec], fields["modalities"]),
         "model": (Annotated[Any, _Choice("model", models)], fields["model"]),
     }
     return create_model("Experiment", __base__=Experiment, __doc__=Experiment.__doc__, **tables)
@@ -339,14 +350,6 @@ def _chosen(
         __cls_kwargs__=closed,
         **chooser,
     )
-
-
-def _leaves(values: Mapping[str, Any], path: toml.KeyPath = ()) -> list[toml.KeyPath]:
-    found: list[toml.KeyPath] = []
-    for key, value in values.items():
-        inside = isinstance(value, Mapping) and value
-        found += _leaves(value, (*path, key)) if inside else [(*path, key)]
-    return found
 
 
 def _origin(document: toml.Document, path: toml.KeyPath) -> str:

@@ -146,7 +146,7 @@ class _Reader:
         if not isinstance(word, str):
             return Mistake(path, "expected a text in quotes.")
         try:
-            self.registry._find(role, word)
+            self.registry.find(role, word)
         except MmvaeError as error:
             return Mistake(path, str(error), plugin=isinstance(error, PluginError))
         raise AssertionError(f"{role} {word!r} is known, yet validation refused it")

@@ -132,15 +132,15 @@ class Registry:
             ConfigError: No installed plugin offers it.
             PluginError: Two plugins offer it, or a broken one might.
         """
-        return self._find("codec", kind)
+        return self.find("codec", kind)
 
     def source(self, kind: str) -> type[Source]:
         """The source class of this kind; raises as :meth:`codec` does."""
-        return self._find("source", kind)
+        return self.find("source", kind)
 
     def model(self, kind: str) -> type[Any]:
         """The model class of this kind; raises as :meth:`codec` does."""
-        return self._find("model", kind)
+        return self.find("model", kind)
 
     def kinds(self, role: Role) -> Mapping[str, type[Any]]:
         """All classes in this role, by kind."""
@@ -150,7 +150,7 @@ class Registry:
 
     def provider(self, role: Role, kind: str) -> PluginInfo:
         """The plugin that offers this kind; raises as :meth:`codec` does."""
-        self._find(role, kind)
+        self.find(role, kind)
         return self._providers(role, kind)[0]
 
     @property
@@ -171,7 +171,8 @@ class Registry:
 
         return [plugin for plugin in self.plugins if plugin.state == "ok" and offers(plugin)]
 
-    def _find(self, role: Role, kind: str) -> type[Any]:
+    def find(self, role: Role, kind: str) -> type[Any]:
+        """The class of this kind in this role; raises as :meth:`codec` does."""
         known = self.kinds(role)
         if kind in known:
             return known[kind]

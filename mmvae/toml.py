@@ -132,7 +132,7 @@ def statements(text: str) -> Iterator[tuple[int, KeyPath]]:
     It stops quietly at a statement that never ends; the parser proper complains about that.
     """
     table: KeyPath = ()
-    counts: dict[KeyPath, int] = {}
+    entries: dict[KeyPath, int] = {}
     chunk, start = "", 1
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if not chunk:
@@ -142,17 +142,26 @@ def statements(text: str) -> Iterator[tuple[int, KeyPath]]:
             parsed = tomllib.loads(chunk)
         except (tomllib.TOMLDecodeError, RecursionError):
             continue  # a list or a text that goes on in the next line
-        header = chunk.lstrip().startswith("[")
         paths = list(_key_paths(parsed, ()))
-        chunk = ""
+        header, chunk = chunk.lstrip().startswith("["), ""
         if header:
-            table = paths[-1]
-            if table and table[-1] == 0:  # [[table]]: the next entry of a list
-                counts[table] = counts.get(table, -1) + 1
-                table = (*table[:-1], counts[table])
+            table = _open_table(paths[0], entries)
             yield start, table
         else:
             yield from ((start, table + path) for path in paths)
+
+
+def _open_table(header: KeyPath, entries: dict[KeyPath, int]) -> KeyPath:
+    """The key path of a table, given its header and the last entry of each list of tables."""
+    path: KeyPath = ()
+    for part in header:
+        if isinstance(part, int):  # [[table]]: the next entry of the list
+            entries[path] = entries.get(path, -1) + 1
+            return (*path, entries[path])
+        if path in entries:
+            path = (*path, entries[path])
+        path = (*path, part)
+    return path
 
 
 def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
@@ -225,6 +234,15 @@ def without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: without_none(entry) for key, entry in value.items() if entry is not None}
     return [without_none(entry) for entry in value] if isinstance(value, list) else value
+
+
+def flatten(table: Mapping[str, Any], path: KeyPath = ()) -> dict[KeyPath, Any]:
+    """Key path → value for every key of a table that holds no table itself, or an empty one."""
+    found: dict[KeyPath, Any] = {}
+    for key, value in table.items():
+        inside = isinstance(value, Mapping) and value
+        found |= flatten(value, (*path, key)) if inside else {(*path, key): value}
+    return found
 
 
 def literal(value: Any, limit: int = 80) -> str:
@@ -312,8 +330,10 @@ def _syntax_message(message: str, text: str, source: str) -> str:
     written = text.splitlines()[line - 1].strip() if line <= len(text.splitlines()) else ""
     seen: dict[KeyPath, int] = {}
     for start, path in statements(text):
-        if start == line and path in seen:
-            return f"{source}:{line}: {dotted(path)} is written twice, first in line {seen[path]}."
+        if path in seen:
+            return (
+                f"{source}:{start}: {dotted(path)} is written twice, first in line {seen[path]}."
+            )
         seen[path] = start
     return f"{source}:{line}: not valid TOML: {message}: {written[:80]}"
 

@@ -1,0 +1,81 @@
+"""Arguments and options that several commands share, and how commands speak."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Context settings of the command group; sub-commands inherit them."""
+
+
+@dataclass
+class Manners:
+    """How the whole command line was asked to behave; the object of the root context."""
+
+    quiet: bool = False
+
+
+def manners() -> Manners:
+    """The manners of the running command; the default ones outside the command line."""
+    context = click.get_current_context(silent=True)
+    found = context.find_object(Manners) if context else None
+    return found or Manners()
+
+
+def say(message: str) -> None:
+    """Print a remark, no result, on standard error, unless ``--quiet`` was given."""
+    if not manners().quiet:
+        click.echo(message, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a result as JSON on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def example(*lines: str) -> str:
+    """The epilog of a command's help that shows these command lines as they are."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def config_argument(command: F) -> F:
+    """Add ``CONFIG``, passed as ``config``: a path or ``-``."""
+    return click.argument("config", metavar="CONFIG", type=click.Path(allow_dash=True))(command)
+
+
+def set_option(command: F) -> F:
+    """Add ``-s/--set``, passed as ``overrides``: a tuple of texts ``key=value``."""
+    return click.option(
+        "-s",
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override a key, the value read as TOML: -s train.epochs=5. May be repeated.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``, passed as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
+        command
+    )
+
+
+def columns(rows: Sequence[tuple[str, ...]], gap: str = "  ") -> str:
+    """Lay out rows as aligned columns."""
+    if not rows:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
