@@ -15,6 +15,7 @@ _HOME = {
     "Codec": "mmvae.codec",
     "CodecConfig": "mmvae.codec",
     "Column": "mmvae.codec",
+    "LazyValues": "mmvae.codec",
     "Parameters": "mmvae.codec",
     "State": "mmvae.codec",
     "Source": "mmvae.source",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from mmvae.codec import Codec as Codec
     from mmvae.codec import CodecConfig as CodecConfig
     from mmvae.codec import Column as Column
+    from mmvae.codec import LazyValues as LazyValues
     from mmvae.codec import Parameters as Parameters
     from mmvae.codec import State as State
     from mmvae.errors import ConfigError as ConfigError

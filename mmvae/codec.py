@@ -28,13 +28,28 @@ Parameters = Tensor | dict[str, Tensor]
 """What a decoder returns: one tensor or several by name, batch dimension first."""
 
 
+class LazyValues(ABC):
+    """Values that are read when they are needed, so that a column may be larger than memory."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> LazyValues:
+        """These rows in this order, still unread."""
+
+    @abstractmethod
+    def read(self) -> Any:
+        """All values, as an array or a list."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One modality's raw values, as a source gives them.
 
     Attributes:
-        values: Indexable by integer arrays once it is a numpy array or a lazy view; a list is
-            taken row by row. Length n.
+        values: A numpy array, a list, or a :class:`LazyValues`; length n. Codecs get arrays and
+            lists only.
         names: Class or attribute names that the source knows, in the order of the values' codes.
         origin: Where the values come from, for error messages: a file, a column of a table.
     """
@@ -48,9 +63,17 @@ class Column:
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Column:
         """The column of these rows, in this order."""
+        if isinstance(self.values, LazyValues):
+            return replace(self, values=self.values.take(rows))
         if isinstance(self.values, (list, tuple)):
             return replace(self, values=[self.values[int(i)] for i in rows])
         return replace(self, values=self.values[np.asarray(rows)])
+
+    def read(self) -> Column:
+        """The same column with its values in memory."""
+        if isinstance(self.values, LazyValues):
+            return replace(self, values=self.values.read())
+        return self
 
 
 class CodecConfig(BaseModel):

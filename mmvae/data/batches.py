@@ -117,6 +117,7 @@ def prepare(
         DataError: A value lies outside the codec's support, or the codec's result breaks its
             contract.
     """
+    column = column.read()
     try:
         x, observed = codec.prepare(column)
     except UnsupportedValue as error:

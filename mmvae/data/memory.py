@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from mmvae.codec import Column
 from mmvae.data.splits import split_items
@@ -14,21 +15,38 @@ from mmvae.errors import DataError
 from mmvae.source import SPLITS, Source, SourceConfig, Split, SplitName
 
 
+class MemoryConfig(SourceConfig):
+    """``[data]`` for data in memory."""
+
+    validation: float = Field(
+        0.1, ge=0, lt=1, description="Share of the items for validation, if they are not split."
+    )
+    test: float = Field(
+        0.1, ge=0, lt=1, description="Share of the items for test, if they are not split."
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of the split.")
+
+
 class MemorySource(Source):
     """Items given to :func:`mmvae.train` as ``data=``.
 
     Args:
+        config: How to split data that come in one piece.
         data: Column → values of equal length (a dict of arrays, a ``datasets.Dataset``, a
             DataFrame), or split → such columns, with ``"train"`` among the splits.
-        seed: Seed of the split, where the data come in one piece: 80 % train, 10 % validation,
-            10 % test.
     """
 
     kind = "memory"
-    Config = SourceConfig
+    Config = MemoryConfig
 
-    def __init__(self, data: Any, seed: int = 0) -> None:
-        super().__init__(SourceConfig())
+    def __init__(self, config: MemoryConfig, data: Any = None) -> None:
+        super().__init__(config)
+        if data is None:
+            raise DataError(
+                "data.source = 'memory': the items were given in Python and are not kept in the "
+                "run. Pass them again as data=, or as a file to commands that take one."
+            )
+        self._splits: Mapping[SplitName, Split]
         if is_mapping_like(data) and "train" in data:
             unknown = sorted(set(data.keys()) - set(SPLITS))
             if unknown:
@@ -37,7 +55,9 @@ class MemorySource(Source):
                 )
             self._splits = {name: as_split(data[name], name) for name in SPLITS if name in data}
         else:
-            self._splits = split_items(as_split(data, "data"), 0.1, 0.1, seed)
+            self._splits = split_items(
+                as_split(data, "data"), config.validation, config.test, config.split_seed
+            )
 
     def splits(self) -> Mapping[SplitName, Split]:
         """See :meth:`mmvae.Source.splits`."""
@@ -49,12 +69,16 @@ class MemorySource(Source):
         for name, split in self._splits.items():
             for key, column in split.columns.items():
                 digest.update(f"{name}/{key}/{len(column)}".encode())
-                values = column.values
-                if isinstance(values, np.ndarray) and values.dtype != object:
-                    digest.update(np.ascontiguousarray(values).tobytes())
-                else:
-                    digest.update(repr(list(values)).encode())
+                for value in column.values:
+                    digest.update(as_bytes(value))
         return digest.hexdigest()[:16]
+
+
+def as_bytes(value: Any) -> bytes:
+    """The content of one raw value: an array's or picture's bytes, else its text."""
+    if hasattr(value, "tobytes"):
+        return bytes(value.tobytes())
+    return value if isinstance(value, bytes) else repr(value).encode()
 
 
 def is_mapping_like(data: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -239,6 +239,11 @@ class JMVAE(Model):
     def phases(self) -> list[Phase]:
         """One update of all parameters."""
         return [Phase("jmvae", [p for p in self.parameters() if p.requires_grad])]
+
+    def compilable(self) -> Iterable[nn.Module]:
+        """The decoders and every encoder trunk."""
+        trunks = [m for m in self.encoders.modules() if isinstance(m, nn.ModuleDict)]
+        return [network for group in (*trunks, self.decoders) for network in group.values()]
 
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
         """The loss of JMVAE-kl on a batch, with one sample of z per item (T4)."""

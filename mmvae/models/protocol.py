@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -109,6 +109,10 @@ class Model(nn.Module, ABC):
             weight: Warm-up weight β in [0, 1] (T11).
         """
 
+    def compilable(self) -> Iterable[nn.Module]:
+        """Networks that ``train.compile`` compiles in place; default: none."""
+        return ()
+
     def likelihood(
         self, modality: str, z: Tensor, given: Mapping[str, Tensor] | None = None
     ) -> Distribution:
@@ -122,7 +126,7 @@ class Model(nn.Module, ABC):
     def log_likelihood(
         self, modality: str, z: Tensor, x: Tensor, observed: Tensor | None = None
     ) -> Tensor:
-        """Log-likelihood log p(x_m | z) in nats, shape (n,), for latents (n, d) and model input (n, event…)."""
+        """Nats of log p(x_m | z), shape (n,), for latents (n, d) and model input (n, event…)."""
         likelihood = self.likelihood(modality, z)
         return self.codecs[modality].log_prob(likelihood, x, observed)
 

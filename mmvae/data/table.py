@@ -1,0 +1,196 @@
+"""Items in tables: Parquet, Arrow, CSV or JSON-lines files, a folder of them, or a Hub id."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from mmvae.codec import Column, LazyValues
+from mmvae.data.memory import MemorySource
+from mmvae.data.splits import split_items
+from mmvae.errors import DataError
+from mmvae.hookspecs import hookimpl
+from mmvae.source import Source, SourceConfig, Split, SplitName
+
+READERS = {
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "json",
+    ".json": "json",
+}
+
+
+class TableConfig(SourceConfig):
+    """``[data]`` of a table."""
+
+    path: str = Field(description="A file, a folder of files, or the id of a data set on the Hub.")
+    configuration: str | None = Field(None, description="Which configuration of a Hub data set.")
+    train: str = Field("train", description="Name of the training split in the data set.")
+    validation: str | float = Field(
+        0.1,
+        description="Name of the validation split, or the share of the training items to take "
+        "for it by split_seed.",
+    )
+    test: str | float = Field(
+        0.1,
+        description="Name of the test split, or the share of the training items to take for it "
+        "by split_seed; a split named 'test' is used where there is one.",
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of the split by shares.")
+
+
+class TableColumn(LazyValues):
+    """Some rows of one column of a ``datasets.Dataset``; pictures and sounds stay undecoded.
+
+    Args:
+        dataset: The data set.
+        name: The column.
+        rows: Which rows; all unless given.
+    """
+
+    def __init__(self, dataset: Any, name: str, rows: np.ndarray[Any, Any] | None = None) -> None:
+        self.dataset, self.name = dataset, name
+        self.rows = np.arange(len(dataset)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> TableColumn:
+        """See :meth:`mmvae.codec.LazyValues.take`."""
+        return TableColumn(self.dataset, self.name, self.rows[np.asarray(rows)])
+
+    def read(self) -> Any:
+        """See :meth:`mmvae.codec.LazyValues.read`."""
+        return as_array(self.dataset.select_columns([self.name])[self.rows.tolist()][self.name])
+
+
+class TableSource(Source):
+    """A table read by the ``datasets`` library, from disk or from the Hub.
+
+    Args:
+        config: Its ``[data]`` section.
+    """
+
+    kind = "table"
+    Config = TableConfig
+
+    def splits(self) -> Mapping[SplitName, Split]:
+        """See :meth:`mmvae.Source.splits`."""
+        config: TableConfig = self.config
+        found = load_tables(config.path, config.configuration)
+        if config.train not in found:
+            raise DataError(
+                f"data.path = {config.path!r} has the splits {', '.join(found)}, no "
+                f"{config.train!r}: name the training split with data.train."
+            )
+        splits: dict[SplitName, Split] = {}
+        shares: dict[str, float] = {"validation": 0.0, "test": 0.0}
+        names: tuple[tuple[SplitName, str | float], ...] = (
+            ("validation", config.validation),
+            ("test", config.test),
+        )
+        for name, wanted in names:
+            if isinstance(wanted, str) and wanted not in found:
+                raise DataError(
+                    f"data.{name} = {wanted!r}: {config.path!r} has the splits "
+                    f"{', '.join(found)}; name one of them or give a share such as 0.1."
+                )
+            if isinstance(wanted, str) or name in found:
+                splits[name] = found[wanted if isinstance(wanted, str) else name]
+            else:
+                shares[name] = wanted
+        rest = split_items(
+            found[config.train], shares["validation"], shares["test"], config.split_seed
+        )
+        return rest | splits
+
+    def fingerprint(self) -> str:
+        """A hash over every split's content, as ``datasets`` computes it."""
+        return "-".join(
+            column.values.dataset._fingerprint[:8]
+            for split in self.splits().values()
+            for column in [next(iter(split.columns.values()))]
+            if isinstance(column.values, TableColumn)
+        )
+
+
+def load_tables(path: str, configuration: str | None = None) -> dict[str, Split]:
+    """Read a file, a folder or a Hub data set into splits.
+
+    Raises:
+        DataError: Nothing is there, or it cannot be read.
+    """
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    datasets.disable_progress_bars()
+    place = Path(path)
+    try:
+        if place.is_file():
+            loaded = datasets.load_dataset(reader(place), data_files={"train": str(place)})
+        elif place.is_dir() or not looks_like_file(path):
+            loaded = datasets.load_dataset(path, configuration)
+        else:
+            raise DataError(f"{path}: no such file; expected a table or a Hub id.")
+    except (OSError, ValueError, DatasetGenerationError) as error:
+        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(
+            f"{path} cannot be read as a table: {cause}. Expected a Parquet, Arrow, CSV or "
+            f"JSON-lines file, a folder of them, or the id of a data set on the Hub."
+        ) from error
+    return {str(name): as_split(dataset, path) for name, dataset in loaded.items()}
+
+
+def reader(path: Path) -> str:
+    """Name of the reader for a file, by its ending.
+
+    Raises:
+        DataError: No reader knows the ending.
+    """
+    if path.suffix not in READERS:
+        raise DataError(f"{path}: unknown ending, expected one of {', '.join(READERS)}.")
+    return READERS[path.suffix]
+
+
+def looks_like_file(path: str) -> bool:
+    """Whether a path that does not exist was meant as a file rather than as a Hub id."""
+    return os.path.isabs(path) or Path(path).suffix in READERS or path.count("/") > 1
+
+
+def as_split(dataset: Any, origin: str) -> Split:
+    """A ``datasets.Dataset`` as a split with lazily read columns."""
+    import datasets
+
+    columns = {}
+    for name, feature in dataset.features.items():
+        if isinstance(feature, (datasets.Image, datasets.Audio)):
+            dataset = dataset.cast_column(name, type(feature)(decode=False))
+    for name, feature in dataset.features.items():
+        names = getattr(feature, "names", None)
+        columns[name] = Column(
+            LazyColumn(dataset, name),
+            tuple(names) if names else None,
+            f"{origin}, column {name!r}",
+        )
+    return Split(columns, np.arange(len(dataset)))
+
+
+def as_array(values: Sequence[Any]) -> Any:
+    """Numbers and lists of numbers as one array, anything else as it is."""
+    if values and isinstance(values[0], (bool, int, float, list)):
+        return np.asarray(values)
+    return list(values)
+
+
+@hookimpl
+def register_sources(register: Callable[[type[Any]], None]) -> None:
+    """Offer tables and data in memory."""
+    register(TableSource)
+    register(MemorySource)

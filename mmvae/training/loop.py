@@ -1,0 +1,384 @@
+"""The training loop: build, prepare, step; everything else has a file of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from mmvae.config import TrainConfig
+from mmvae.data.batches import Batch, Batches, training_view
+from mmvae.data.order import Order, share
+from mmvae.errors import Interrupted, TrainingError
+from mmvae.models.protocol import Model, Phase, Terms
+from mmvae.randomness import StepDraws, derived_seed
+from mmvae.training.checkpoint import Checkpoint, CheckpointStore, first_non_finite
+from mmvae.training.memory import out_of_memory_advice
+from mmvae.training.metrics import check_finite
+from mmvae.training.optimizer import build_optimizer
+from mmvae.training.processes import agreed, everyone_follows, leading
+from mmvae.training.progress import Progress
+from mmvae.training.run import MetricsLog, Run
+from mmvae.training.schedule import learning_rate, warmup_weight
+from mmvae.training.signals import EXIT_CODES, StopRequests
+from mmvae.training.state import Tensors, TrainingState
+from mmvae.training.validation import reduced, validate
+
+_STEPS_BETWEEN_TALKS = 10
+
+
+class Objective(nn.Module):
+    """A model's objective as a module, so that Accelerate can wrap it for processes and autocast.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
+        """See :meth:`mmvae.models.protocol.Model.objective`."""
+        return self.model.objective(phase, batch, draws, weight)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may end a training before its last epoch.
+
+    Attributes:
+        max_steps: Stop after this many steps in all.
+        max_seconds: Stop this many seconds after the start of this process's training.
+    """
+
+    max_steps: int | None = None
+    max_seconds: float | None = None
+
+
+class Trainer:
+    """Trains one model on one split.
+
+    Args:
+        model: On the accelerator's device.
+        train: The training split.
+        validation: The validation split, or None.
+        config: The ``[train]`` section.
+        run: Its folder on the leading process, None on the others.
+        keeps: Whether there is a run folder at all; without one nothing is saved.
+        accelerator: Devices, precision, processes, trackers.
+        progress: Where people watch.
+        validation_batch_size: Items per validation chunk.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        train: Batches,
+        validation: Batches | None,
+        config: TrainConfig,
+        run: Run | None,
+        accelerator: Accelerator,
+        progress: Progress,
+        validation_batch_size: int = 500,
+        keeps: bool = True,
+    ) -> None:
+        self.model, self.train, self.validation = model, train, validation
+        self.config, self.run, self.accelerator = config, run, accelerator
+        self.progress, self.validation_batch_size = progress, validation_batch_size
+        self.order = Order(len(train), config.batch_size, config.seed, config.drop_last)
+        self.total_steps = config.epochs * self.order.steps_per_epoch
+        self.phases = model.phases()
+        bare = {p.name: build_optimizer(p.parameters, config) for p in self.phases}
+        average = ema(model, config.ema) if config.ema is not None else None
+        self.state = TrainingState(model, bare, average)
+        if config.compile:
+            compile_networks(model)
+        self.objective: Any = accelerator.prepare(Objective(model))
+        self.optimizers = {name: accelerator.prepare(o) for name, o in bare.items()}
+        self.keeps = keeps
+        self.store = CheckpointStore(run.checkpoints, config.keep_checkpoints) if run else None
+        self.metrics: MetricsLog | None = None
+        self._process, self._processes = accelerator.process_index, accelerator.num_processes
+        self._began = self._logged = self._saved = time.monotonic()
+        self._first_step, self._saved_step = 0, -1
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def fit(self, limits: Limits | None = None) -> str:
+        """Train until the last epoch, a limit, patience or a signal.
+
+        Returns:
+            ``"finished"`` or ``"stopped"`` (by a limit).
+
+        Raises:
+            Interrupted: SIGTERM or SIGINT came; the state is saved.
+            TrainingError: A term became NaN, memory or the disk is full.
+        """
+        limits = limits or Limits()
+        self._began = self._logged = self._saved = time.monotonic()
+        position = self.state.position
+        self._first_step = position.step
+        self.model.train()
+        with StopRequests() as requests, self._metrics_log(), out_of_memory_advice(self.config):
+            while position.step < self.total_steps and not self._out_of_patience():
+                if (reason := self._reason_to_stop(requests, limits)) is not None:
+                    self.save()
+                    return self._stop(reason)
+                self.step(position.step)
+                position.step += 1
+                self._after_step(position.step)
+            self.save()
+        return "finished"
+
+    def step(self, step: int) -> None:
+        """One optimizer step per phase on the global batch of ``step``."""
+        torch.manual_seed(derived_seed(self.config.seed, "global", step, self._process))
+        items = self.order.items(step)
+        weight = warmup_weight(self.order.epoch(step), self.config.warmup_epochs)
+        rate = self._learning_rate(step)
+        for phase in self.phases:
+            optimizer = self.optimizers[phase.name]
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad()
+            self.gradients(step, phase, items, weight)
+            self._clip(phase)
+            optimizer.step()
+        if self.state.average is not None:
+            self.state.average.update_parameters(self.model)
+
+    def gradients(self, step: int, phase: Phase, items: Tensor, weight: float) -> None:
+        """Accumulate the gradient of the mean loss over the global batch.
+
+        Each part adds its sum over items / global items, so the result depends neither on the
+        number of parts nor on that of processes (which average their gradients).
+        """
+        parts, total = self.config.accumulation, len(items)
+        for part in range(parts):
+            rows = share(total, self._process * parts + part, self._processes * parts)
+            draws = StepDraws(self.config.seed, "train", step, rows, total, self.train.device)
+            batch = self.train.batch(items[rows], draws, training_view)
+            with nullcontext() if part == parts - 1 else self.accelerator.no_sync(self.objective):
+                terms = self.objective(phase.name, batch, draws, weight)
+                self.accelerator.backward(terms.loss.sum() * (self._processes / total))
+            self.state.terms.add(
+                step, phase.name if len(self.phases) > 1 else "", terms, rows.stop - rows.start
+            )
+
+    def _clip(self, phase: Phase) -> None:
+        if self.config.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(phase.parameters, self.config.clip_norm)
+        if self.config.clip_value is not None:
+            self.accelerator.clip_grad_value_(phase.parameters, self.config.clip_value)
+
+    def _learning_rate(self, step: int) -> float:
+        c = self.config
+        return learning_rate(
+            step,
+            self.total_steps,
+            c.learning_rate,
+            c.schedule,
+            c.schedule_warmup_steps,
+            c.final_learning_rate,
+        )
+
+    # -- between steps -------------------------------------------------------------------------
+
+    def _after_step(self, done: int) -> None:
+        ends_epoch = self.order.ends_epoch(done - 1)
+        if ends_epoch or done % self.config.log_every == 0:
+            self.log(done)
+        if ends_epoch and self.validation is not None:
+            epoch = self.order.epoch(done - 1) + 1
+            if epoch % self.config.validate_every == 0 or done == self.total_steps:
+                self._validate(done)
+        if self._checkpoint_due(done):
+            self.save()
+
+    def log(self, done: int) -> None:
+        """Write the mean terms since the last record; stop if one is not finite."""
+        rows = reduced(self.state.terms.stacked(), self.accelerator)
+        items = float(rows[:, -1].sum())
+        means = self.state.terms.means(rows)
+        now = time.monotonic()
+        record = {
+            "step": done,
+            "epoch": self.order.epoch(done - 1) + 1,
+            "split": "train",
+            **means,
+            "learning_rate": self._learning_rate(done - 1),
+            "beta": warmup_weight(self.order.epoch(done - 1), self.config.warmup_epochs),
+            "seconds": now - self._began,
+            "items_per_second": items / max(now - self._logged, 1e-9),
+        }
+        self._logged = now
+        self._write(record)
+
+    def _validate(self, done: int) -> None:
+        assert self.validation is not None
+        average, position = self.state.average, self.state.position
+        model: Any = self.model if average is None else average.module
+        means = validate(
+            model,
+            self.validation,
+            self.validation_batch_size,
+            self.config.seed,
+            self.accelerator,
+        )
+        value = means[self.config.monitor]
+        if position.best is None or value > position.best:
+            position.best, position.best_step, position.waiting = value, done, 0
+            self.state.keep_best()
+        else:
+            position.waiting += 1
+        epoch = self.order.epoch(done - 1) + 1
+        self._write({"step": done, "epoch": epoch, "split": "validation", **means})
+        self._logged = time.monotonic()
+        if self._out_of_patience():
+            self.progress.say(
+                f"stopped early: no better {self.config.monitor} on the validation split for "
+                f"{position.waiting} validations; the best was {position.best:.3f} at step "
+                f"{position.best_step}."
+            )
+
+    def _out_of_patience(self) -> bool:
+        patience = self.config.patience
+        return patience is not None and self.state.position.waiting >= patience
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        if self.metrics is not None:
+            self.metrics.append(dict(record))
+        if self.accelerator.trackers:
+            numbers = {
+                f"{record['split']}/{k}": v for k, v in record.items() if isinstance(v, float)
+            }
+            self.accelerator.log(numbers, step=record["step"])
+        if leading(self.accelerator):
+            self.progress.record(record, self.total_steps, self._seconds_left(record["step"]))
+
+    def _seconds_left(self, done: int) -> float:
+        since = time.monotonic() - self._began
+        steps = max(done - self._first_step, 1)
+        return since / steps * (self.total_steps - done)
+
+    # -- stopping and saving -------------------------------------------------------------------
+
+    def _reason_to_stop(self, requests: StopRequests, limits: Limits) -> str | int | None:
+        """Why to stop before the next step; processes agree, since they must stop together."""
+        step = self.state.position.step
+        if limits.max_steps is not None and step >= limits.max_steps:
+            return "--max-steps"
+        if not self._asks(step):
+            return None
+        reason = 0
+        if requests.received is not None:
+            reason = EXIT_CODES[requests.received]
+        elif (
+            limits.max_seconds is not None and time.monotonic() - self._began > limits.max_seconds
+        ):
+            reason = 1
+        reason = agreed(reason, self.accelerator)
+        return {0: None, 1: "--max-time"}.get(reason, reason)
+
+    def _asks(self, step: int) -> bool:
+        """Whether processes talk before this step; each talk makes them wait for each other."""
+        return self._processes == 1 or step % _STEPS_BETWEEN_TALKS == 0
+
+    def _stop(self, reason: str | int) -> str:
+        step = self.state.position.step
+        where = "" if self.run is None else f" Go on with: mmvae resume {self.run.folder}"
+        if isinstance(reason, int):
+            name = {code: number.name for number, code in EXIT_CODES.items()}[reason]
+            raise Interrupted(f"Stopped by {name} after step {step}, saved.{where}", reason)
+        self.progress.say(f"stopped by {reason} after step {step}, saved.{where}")
+        return "stopped"
+
+    def _checkpoint_due(self, done: int) -> bool:
+        every = self.config.checkpoint_every
+        if every is not None and done % every == 0:
+            return True
+        if not self._asks(done):
+            return False
+        due = time.monotonic() - self._saved >= 60.0 * self.config.checkpoint_minutes
+        return bool(agreed(int(due), self.accelerator))
+
+    def save(self) -> None:
+        """Save a checkpoint, unless the state is not finite.
+
+        Raises:
+            TrainingError: A weight or a term is not finite, or the disk is full; earlier
+                checkpoints are intact.
+        """
+        position = self.state.position
+        if not self.keeps or position.step == self._saved_step:
+            return
+        if self.metrics is not None:
+            self.metrics.flush()
+            position.metrics_offset = self.metrics.offset
+        position.seconds += time.monotonic() - self._saved
+        tensors = self._finite_tensors()
+        with everyone_follows(self.accelerator):
+            if self.store is not None:
+                self.store.save(position.step, tensors, self.state.numbers())
+        self._saved, self._saved_step = time.monotonic(), position.step
+        self.progress.say(f"saved step {position.step}")
+
+    def _finite_tensors(self) -> Tensors:
+        terms, step = self.state.terms, self.state.position.step
+        tensors = self.state.tensors()
+        if terms.rows:
+            rows = reduced(terms.stacked(), self.accelerator)
+            check_finite(rows, terms.names, terms.steps)
+            tensors["terms"] = {"rows": rows}
+        bad = first_non_finite(tensors)
+        if bad is not None:
+            raise TrainingError(
+                f"{bad} is not finite after step {step}; training stopped and the last good "
+                f"checkpoint is kept. Lower train.learning_rate or set train.clip_norm."
+            )
+        return tensors
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint; see :meth:`TrainingState.restore`."""
+        self.state.restore(checkpoint)
+        self._saved_step = self.state.position.step
+        if not leading(self.accelerator):  # the leading process holds what all have summed
+            self.state.terms.rows = [torch.zeros_like(row) for row in self.state.terms.rows]
+
+    @contextmanager
+    def _metrics_log(self) -> Iterator[None]:
+        """Open ``metrics.jsonl`` cut to what belongs to the steps done."""
+        if self.run is None:
+            yield
+            return
+        self.metrics = MetricsLog(self.run.metrics)
+        try:
+            self.metrics.truncate(self.state.position.metrics_offset)
+            yield
+        finally:
+            self.metrics.flush()
+            self.metrics.close()
+            self.metrics = None
+
+
+def ema(model: Model, decay: float) -> AveragedModel:
+    """Exponential moving average of a model's weights, and of its buffers."""
+    mean = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's own
+    return AveragedModel(model, multi_avg_fn=mean, use_buffers=True)
+
+
+def compile_networks(model: Model) -> None:
+    """Compile trunks and decoders in place, which leaves the names of weights alone.
+
+    The noise is drawn outside of them, so compiled and eager training draw the same samples.
+    """
+    for module in model.compilable():
+        module.compile()

@@ -1,0 +1,35 @@
+"""Out of memory: which batch size to try instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from mmvae.config import TrainConfig
+from mmvae.errors import TrainingError
+
+_SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+@contextmanager
+def out_of_memory_advice(config: TrainConfig) -> Iterator[None]:
+    """Turn a failed allocation in the block into an error that names what to try.
+
+    Raises:
+        TrainingError: The block ran out of memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not known and not any(sign in str(error).lower() for sign in _SIGNS):
+            raise
+        half = max(1, config.batch_size // 2)
+        raise TrainingError(
+            f"Out of memory at train.batch_size = {config.batch_size}, train.accumulation = "
+            f"{config.accumulation}. Try -s train.accumulation={2 * config.accumulation} (the "
+            f"same result with half the memory) or -s train.batch_size={half}; -s "
+            f"data.resident=false if the data themselves are too large."
+        ) from error

@@ -1,0 +1,61 @@
+"""Optimizers: built from the configuration, saved without pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from mmvae.config import TrainConfig
+from mmvae.errors import CheckpointError
+
+
+def build_optimizer(parameters: Sequence[nn.Parameter], config: TrainConfig) -> Optimizer:
+    """The configured optimizer, in its fused form where the device has one."""
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
+    common: dict[str, Any] = {
+        "lr": config.learning_rate,
+        "weight_decay": config.weight_decay,
+        "fused": fused,
+    }
+    if config.optimizer == "sgd":
+        return SGD(parameters, momentum=config.momentum, **common)
+    kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[config.optimizer]
+    return kind(parameters, betas=config.betas, eps=config.eps, **common)
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """An optimizer's state as named tensors: ``"<parameter index>.<what>"``."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{what}": torch.as_tensor(value)
+        for index, values in state.items()
+        for what, value in values.items()
+        if value is not None
+    }
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what :func:`optimizer_tensors` took; hyperparameters stay as configured.
+
+    Raises:
+        CheckpointError: The tensors belong to another set of parameters.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, what = name.split(".", 1)
+        state.setdefault(int(index), {})[what] = value
+    for number, values in state.items():
+        if number >= len(parameters) or any(
+            value.dim() and value.shape != parameters[number].shape for value in values.values()
+        ):
+            raise CheckpointError(
+                f"The checkpoint's optimizer state for parameter {number} does not fit this "
+                f"model: was the configuration changed since it was written?"
+            )
+    whole = optimizer.state_dict()
+    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})

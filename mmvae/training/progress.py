@@ -1,0 +1,127 @@
+"""Progress of a training, as people see it: a live table, or plain lines without a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+
+class Progress:
+    """Silent progress; the base of the others.
+
+    The loop calls :meth:`record` with each line of ``metrics.jsonl``, :meth:`say` with anything
+    else worth a line, and uses it as a context manager.
+    """
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        return None
+
+    def record(self, record: Mapping[str, Any], total_steps: int, seconds_left: float) -> None:
+        """Show one metrics record."""
+
+    def say(self, line: str) -> None:
+        """Show one line of text."""
+
+
+class PlainProgress(Progress):
+    """One line per record, for logs and pipes."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+
+    def record(self, record: Mapping[str, Any], total_steps: int, seconds_left: float) -> None:
+        """See :meth:`Progress.record`."""
+        figures = "  ".join(f"{k} {v:.4g}" for k, v in shown_terms(record).items())
+        rate = (
+            f"  {record['items_per_second']:.0f} items/s" if "items_per_second" in record else ""
+        )
+        self.say(
+            f"{record['split']:<10} epoch {record['epoch']:>4}  step {record['step']}/{total_steps}"
+            f"  {figures}{rate}  left {duration(seconds_left)}"
+        )
+
+    def say(self, line: str) -> None:
+        """See :meth:`Progress.say`."""
+        print(line, file=self.stream, flush=True)
+
+
+class LiveProgress(Progress):
+    """A live table on a terminal: terms of the bound, rate, time left, age of the checkpoint."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.live = Live(console=self.console, auto_refresh=False, transient=False)
+        self.latest: dict[str, Mapping[str, Any]] = {}
+        self.saved = time.monotonic()
+
+    def __enter__(self) -> LiveProgress:
+        self.live.__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self.live.__exit__(*details)
+
+    def record(self, record: Mapping[str, Any], total_steps: int, seconds_left: float) -> None:
+        """See :meth:`Progress.record`."""
+        self.latest[record["split"]] = record
+        self.live.update(self.table(total_steps, seconds_left), refresh=True)
+
+    def say(self, line: str) -> None:
+        """See :meth:`Progress.say`."""
+        if line.startswith("saved"):
+            self.saved = time.monotonic()
+        else:
+            self.console.print(line, highlight=False, markup=False)
+
+    def table(self, total_steps: int, seconds_left: float) -> Table:
+        """The terms of each split's latest record side by side."""
+        newest = max(self.latest.values(), key=lambda r: r["step"])
+        rate = next(
+            (r["items_per_second"] for r in self.latest.values() if "items_per_second" in r), 0
+        )
+        age = duration(time.monotonic() - self.saved)
+        table = Table(
+            title=f"epoch {newest['epoch']}  step {newest['step']}/{total_steps}  {rate:.0f} "
+            f"items/s  left {duration(seconds_left)}  last checkpoint {age} ago",
+            title_justify="left",
+        )
+        table.add_column("nats per item")
+        for split in self.latest:
+            table.add_column(split, justify="right")
+        names = dict.fromkeys(n for r in self.latest.values() for n in shown_terms(r))
+        for name in names:
+            values = (shown_terms(r).get(name) for r in self.latest.values())
+            table.add_row(name, *("" if v is None else f"{v:.3f}" for v in values))
+        return table
+
+
+def shown_terms(record: Mapping[str, Any]) -> dict[str, float]:
+    """The terms of a record that are worth a place on the screen."""
+    hidden = {"step", "epoch", "split", "seconds", "items_per_second", "learning_rate", "beta"}
+    return {k: v for k, v in record.items() if k not in hidden and not isinstance(v, str)}
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write them: ``"1h02m"``, ``"3m20s"``, ``"8s"``."""
+    if seconds != seconds or seconds == float("inf"):
+        return "?"
+    whole = int(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
+
+
+def progress_for(stream: TextIO, quiet: bool = False) -> Progress:
+    """The progress that fits where it is shown."""
+    if quiet:
+        return Progress()
+    return LiveProgress() if stream.isatty() else PlainProgress(stream)

@@ -1,0 +1,159 @@
+"""What a training is at an instant: all that a checkpoint must hold to go on exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from mmvae.codec import Codec, State
+from mmvae.errors import CheckpointError
+from mmvae.models.protocol import Model
+from mmvae.training.checkpoint import Checkpoint
+from mmvae.training.metrics import TermMeans
+from mmvae.training.optimizer import optimizer_tensors, restore_optimizer
+
+Tensors = dict[str, dict[str, Tensor]]
+
+
+@dataclass
+class Position:
+    """The numbers of a training's state.
+
+    Attributes:
+        step: Optimizer steps done.
+        best: Best value of the monitored validation figure so far, or None.
+        best_step: The step it was reached at.
+        waiting: Validations since then.
+        metrics_offset: Bytes of ``metrics.jsonl`` that belong to the steps done.
+        seconds: Training time so far.
+    """
+
+    step: int = 0
+    best: float | None = None
+    best_step: int = 0
+    waiting: int = 0
+    metrics_offset: int = 0
+    seconds: float = 0.0
+
+
+class TrainingState:
+    """Model, optimizers, averages and position of one training.
+
+    Random numbers need no state: every draw is a function of (seed, purpose, step).
+
+    Args:
+        model: The model itself, not wrapped.
+        optimizers: Phase → optimizer.
+        average: Exponential moving average of the model, or None.
+    """
+
+    def __init__(
+        self, model: Model, optimizers: Mapping[str, Optimizer], average: AveragedModel | None
+    ) -> None:
+        self.model, self.optimizers, self.average = model, optimizers, average
+        self.position = Position()
+        self.best_weights: dict[str, Tensor] = {}
+        self.terms = TermMeans()
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that validation, figures and the final model use: averaged if asked for."""
+        source = self.model if self.average is None else self.average.module
+        return dict(source.state_dict())
+
+    def keep_best(self) -> None:
+        """Remember the present weights as the best by validation."""
+        self.best_weights = {name: value.clone() for name, value in self.weights().items()}
+
+    def tensors(self) -> Tensors:
+        """All tensors, by file and name, but the terms' rows, which processes must sum first."""
+        files: Tensors = {"model": dict(self.model.state_dict())}
+        for phase, optimizer in self.optimizers.items():
+            files[f"optimizer-{phase}"] = optimizer_tensors(optimizer)
+        if self.average is not None:
+            files["average"] = dict(self.average.state_dict())
+        if self.best_weights:
+            files["best"] = self.best_weights
+        codecs = codec_tensors(self.model.codecs)
+        return files | ({"codecs": codecs} if codecs else {})
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything that is no tensor, as JSON."""
+        return {
+            "position": asdict(self.position),
+            "terms": {"names": self.terms.names, "steps": self.terms.steps},
+            "codecs": codec_numbers(self.model.codecs),
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to a checkpoint.
+
+        Raises:
+            CheckpointError: It belongs to another model or another configuration.
+        """
+        files = checkpoint.tensors
+        load_weights(self.model, files["model"], str(checkpoint.path))
+        for phase, optimizer in self.optimizers.items():
+            restore_optimizer(optimizer, files.get(f"optimizer-{phase}", {}))
+        if self.average is not None:
+            load_weights(self.average, files.get("average", {}), str(checkpoint.path))
+        device = next(self.model.parameters()).device
+        self.best_weights = {k: v.to(device) for k, v in files.get("best", {}).items()}
+        self.position = Position(**checkpoint.state["position"])
+        self.terms = TermMeans()
+        self.terms.names = list(checkpoint.state["terms"]["names"])
+        self.terms.steps = list(checkpoint.state["terms"]["steps"])
+        self.terms.rows = list(files["terms"]["rows"].to(device)) if "terms" in files else []
+
+
+def load_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
+    """Load weights whose names and shapes must all fit.
+
+    Raises:
+        CheckpointError: They belong to another model; the first difference is named.
+    """
+    own = module.state_dict()
+    for name in sorted(own.keys() ^ weights.keys()):
+        what = "is missing" if name in own else "is not part of this model"
+        raise CheckpointError(f"{origin}: weight {name!r} {what}: another model's checkpoint.")
+    for name, value in weights.items():
+        if value.shape != own[name].shape:
+            raise CheckpointError(
+                f"{origin}: weight {name!r} has shape {tuple(value.shape)}, this model expects "
+                f"{tuple(own[name].shape)}: another configuration's checkpoint."
+            )
+    module.load_state_dict(dict(weights))
+
+
+def codec_numbers(codecs: Mapping[str, Codec]) -> dict[str, dict[str, Any]]:
+    """What codecs learned, without tensors."""
+    return {
+        modality: {k: v for k, v in codec.state.items() if not isinstance(v, Tensor)}
+        for modality, codec in codecs.items()
+    }
+
+
+def codec_tensors(codecs: Mapping[str, Codec]) -> dict[str, Tensor]:
+    """What codecs learned as tensors, named ``modality/name``."""
+    return {
+        f"{modality}/{k}": v
+        for modality, codec in codecs.items()
+        for k, v in codec.state.items()
+        if isinstance(v, Tensor)
+    }
+
+
+def codec_states(
+    numbers: Mapping[str, Mapping[str, Any]], tensors: Mapping[str, Tensor]
+) -> dict[str, State]:
+    """Undo :func:`codec_numbers` and :func:`codec_tensors`."""
+    states: dict[str, dict[str, Any]] = {m: dict(values) for m, values in numbers.items()}
+    for name, value in tensors.items():
+        modality, key = name.split("/", 1)
+        states.setdefault(modality, {})[key] = value
+    return dict(states)

@@ -1,0 +1,65 @@
+"""Terms of the objective over a whole split, without gradients: the same at every epoch."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from mmvae.data.batches import Batches, fixed_view
+from mmvae.data.order import share
+from mmvae.models.protocol import Model
+from mmvae.randomness import StepDraws
+from mmvae.training.metrics import check_finite
+
+
+@torch.no_grad()
+def validate(
+    model: Model, batches: Batches, batch_size: int, seed: int, accelerator: Accelerator
+) -> dict[str, float]:
+    """Mean over items of the first phase's terms at full weight (β = γ = 1), one sample of z.
+
+    The noise is the same at every call, so that epochs are compared on equal terms. Each process
+    takes its rows of every chunk.
+
+    Args:
+        model: The model itself, not wrapped.
+        batches: The split.
+        batch_size: Items per chunk, over all processes.
+        seed: The run's seed.
+        accelerator: For the sum over processes.
+
+    Returns:
+        The terms' names to nats per item, and ``objective`` = −loss.
+
+    Raises:
+        TrainingError: A term is not finite.
+    """
+    training = model.training
+    model.eval()
+    phase, n = model.phases()[0].name, len(batches)
+    names: list[str] = []
+    totals: Tensor | None = None
+    for chunk, start in enumerate(range(0, n, batch_size)):
+        size = min(batch_size, n - start)
+        rows = share(size, accelerator.process_index, accelerator.num_processes)
+        draws = StepDraws(seed, "validation", chunk, rows, size, batches.device)
+        items = torch.arange(start + rows.start, start + rows.stop)
+        terms = model.objective(phase, batches.batch(items, draws, fixed_view), draws, 1.0)
+        names = ["loss", *terms.named]
+        sums = torch.stack([terms.loss, *terms.named.values()]).double().sum(1)
+        totals = sums if totals is None else totals + sums
+    assert totals is not None
+    totals = reduced(totals, accelerator)
+    model.train(training)
+    check_finite(torch.cat([totals, totals.new_ones(1)])[None], names, [0])
+    means = dict(zip(names, (totals / n).tolist(), strict=True))
+    return {"objective": -means.pop("loss"), **means}
+
+
+def reduced(values: Tensor, accelerator: Accelerator) -> Tensor:
+    """Sum over processes."""
+    if accelerator.num_processes == 1:
+        return values
+    total: Tensor = accelerator.reduce(values, "sum")
+    return total
