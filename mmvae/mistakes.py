@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -11,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from mmvae.document import Document
 from mmvae.errors import ConfigError, MmvaeError, PluginError, nearest
-from mmvae.plugins import Registry, Role
-from mmvae.toml import Document, KeyPath, dotted, literal, suggest
+from mmvae.registry import Registry, Role
+from mmvae.toml import KeyPath, dotted, literal
 
 CHOICES: Mapping[str, tuple[Role, str, int]] = {
     "data": ("source", "source", 1),
@@ -114,7 +115,7 @@ class _Reader:
             return Mistake(path, f"this key is required{about}")
         if kind == "extra_forbidden":
             words = sorted(schema.model_fields) if schema else []
-            return Mistake(path, f"unknown key.{suggest(str(path[-1]), words)}")
+            return Mistake(path, f"unknown key.{_suggest(str(path[-1]), words)}")
         if kind in ("value_error", "assertion_error"):
             return Mistake(path, str(details["ctx"]["error"]))
         if path == ("modalities",) and kind == "too_short":
@@ -204,3 +205,8 @@ def _inner(annotation: Any) -> type[BaseModel] | None:
         return annotation
     inner = [found for part in get_args(annotation) if (found := _inner(part))]
     return inner[0] if len(inner) == 1 else None
+
+
+def _suggest(word: str, words: Sequence[str]) -> str:
+    """The nearest word, or all of them if none is near."""
+    return nearest(word, words) or f" Expected one of: {', '.join(words)}."

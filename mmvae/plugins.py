@@ -1,197 +1,27 @@
-"""The registry: which codecs, sources and models are installed, and who is to blame if one is not.
+"""The loader of plugins: entry points of the group ``mmvae``, each heard on its own.
 
-Plugins are entry points of the group ``mmvae``. Each is loaded and heard on its own, so a broken
-one is written down with its cause and everything else goes on; it becomes an error only when a
-config needs what it might have offered.
+A broken plugin is written down with its cause and everything else goes on; it becomes an error
+only when a config needs what it might have offered.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
 
 import pluggy
-from pydantic import BaseModel
 
 from mmvae import hookspecs
-from mmvae.codec import Codec, CodecConfig
-from mmvae.errors import ConfigError, PluginError, UsageError, nearest
-from mmvae.source import Source, SourceConfig
+from mmvae.errors import UsageError, nearest
+from mmvae.registry import Offer, PluginInfo, Registry, Role, add_offer
+
+__all__ = ["GROUP", "PluginInfo", "Registry", "load_registry"]
 
 GROUP = "mmvae"
 """The entry-point group in which plugins announce themselves."""
-
-Role = Literal["codec", "source", "model"]
-State = Literal["ok", "broken", "disabled"]
-
-_BASES: dict[Role, tuple[type, type[BaseModel]]] = {
-    "codec": (Codec, CodecConfig),
-    "source": (Source, SourceConfig),
-    "model": (object, BaseModel),  # models fulfil a protocol of a higher floor
-}
-_KIND = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
-
-
-@dataclass(frozen=True)
-class Offer:
-    """One thing that a plugin registered: a class in a role under the word that configs use."""
-
-    role: Role
-    kind: str
-    offered: type[Any]
-
-    def __str__(self) -> str:
-        return f"{self.role} {self.kind}"
-
-
-@dataclass(frozen=True)
-class PluginInfo:
-    """One plugin and how it fared.
-
-    Attributes:
-        name: Name of the entry point; what ``MMVAE_PLUGINS`` takes.
-        distribution: The installed distribution that brings it.
-        version: That distribution's version.
-        state: ``ok``, ``broken`` or ``disabled``.
-        offers: What it registered; of a broken plugin, what it had registered before it failed.
-        error: Why it is broken or disabled, in one line; empty if ok.
-        traceback: The full traceback of a broken plugin; empty otherwise.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    state: State = "ok"
-    offers: tuple[Offer, ...] = ()
-    error: str = ""
-    traceback: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.distribution} {self.version})"
-
-
-@dataclass(frozen=True)
-class Registry:
-    """All that is installed, by role and kind, and the plugins that it came from.
-
-    Attributes:
-        codecs: Codec classes by kind, sorted; kinds that two plugins offer are left out.
-        sources: Source classes, likewise.
-        models: Model classes, likewise.
-        plugins: Every plugin found, sorted by name, broken and disabled ones included.
-    """
-
-    codecs: Mapping[str, type[Codec]] = field(default_factory=dict)
-    sources: Mapping[str, type[Source]] = field(default_factory=dict)
-    models: Mapping[str, type[Any]] = field(default_factory=dict)
-    plugins: Sequence[PluginInfo] = ()
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        codecs: Iterable[type[Codec]] = (),
-        sources: Iterable[type[Source]] = (),
-        models: Iterable[type[Any]] = (),
-    ) -> Registry:
-        """A registry of these classes alone, made in memory, for tests and notebooks.
-
-        Raises:
-            TypeError: A class does not fulfil its role.
-        """
-        offers: list[Offer] = []
-        roles: dict[Role, Iterable[type[Any]]]
-        roles = {"codec": codecs, "source": sources, "model": models}
-        for role, classes in roles.items():
-            for offered in classes:
-                _add(offers, role, offered)
-        return cls.from_plugins([PluginInfo("memory", "memory", "0", offers=tuple(offers))])
-
-    @classmethod
-    def from_plugins(cls, plugins: Sequence[PluginInfo]) -> Registry:
-        """Join what the sound plugins offer."""
-        offers = [offer for plugin in plugins if plugin.state == "ok" for offer in plugin.offers]
-
-        def unique(role: Role) -> dict[str, type[Any]]:
-            kinds = [offer.kind for offer in offers if offer.role == role]
-            by_kind = {offer.kind: offer.offered for offer in offers if offer.role == role}
-            return {kind: by_kind[kind] for kind in sorted(by_kind) if kinds.count(kind) == 1}
-
-        return cls(unique("codec"), unique("source"), unique("model"), tuple(plugins))
-
-    def codec(self, kind: str) -> type[Codec]:
-        """The codec class of this kind.
-
-        Raises:
-            ConfigError: No installed plugin offers it.
-            PluginError: Two plugins offer it, or a broken one might.
-        """
-        return self.find("codec", kind)
-
-    def source(self, kind: str) -> type[Source]:
-        """The source class of this kind; raises as :meth:`codec` does."""
-        return self.find("source", kind)
-
-    def model(self, kind: str) -> type[Any]:
-        """The model class of this kind; raises as :meth:`codec` does."""
-        return self.find("model", kind)
-
-    def kinds(self, role: Role) -> Mapping[str, type[Any]]:
-        """All classes in this role, by kind."""
-        by_role: dict[Role, Mapping[str, type[Any]]]
-        by_role = {"codec": self.codecs, "source": self.sources, "model": self.models}
-        return by_role[role]
-
-    def provider(self, role: Role, kind: str) -> PluginInfo:
-        """The plugin that offers this kind; raises as :meth:`codec` does."""
-        self.find(role, kind)
-        return self._providers(role, kind)[0]
-
-    @property
-    def broken(self) -> list[PluginInfo]:
-        """The plugins that could not be used."""
-        return [plugin for plugin in self.plugins if plugin.state == "broken"]
-
-    @property
-    def conflicts(self) -> list[str]:
-        """One sentence for each kind that more than one plugin offers."""
-        offers = {str(offer): offer for plugin in self.plugins for offer in plugin.offers}
-        found = [(offer, self._providers(offer.role, offer.kind)) for offer in offers.values()]
-        return [_conflict(offer.role, offer.kind, who) for offer, who in found if len(who) > 1]
-
-    def _providers(self, role: Role, kind: str) -> list[PluginInfo]:
-        def offers(plugin: PluginInfo) -> bool:
-            return any((offer.role, offer.kind) == (role, kind) for offer in plugin.offers)
-
-        return [plugin for plugin in self.plugins if plugin.state == "ok" and offers(plugin)]
-
-    def find(self, role: Role, kind: str) -> type[Any]:
-        """The class of this kind in this role; raises as :meth:`codec` does."""
-        known = self.kinds(role)
-        if kind in known:
-            return known[kind]
-        providers = self._providers(role, kind)
-        if providers:
-            raise PluginError(_conflict(role, kind, providers))
-        disabled = [plugin.name for plugin in self.plugins if plugin.state == "disabled"]
-        message = (
-            f"unknown {role} {kind!r}; installed plugins offer: {', '.join(known) or 'none'}."
-            f"{nearest(kind, known)}"
-            + (f" Disabled plugins: {', '.join(disabled)}." if disabled else "")
-        )
-        if not self.broken:
-            raise ConfigError(f"{message} `mmvae plugins list` shows where each comes from.")
-        causes = "; ".join(f"{plugin}: {plugin.error}" for plugin in self.broken)
-        raise PluginError(
-            f"{message} A broken plugin may have offered it: {causes}. "
-            f"`mmvae plugins list --traceback` shows more."
-        )
 
 
 def load_registry(environ: Mapping[str, str] | None = None) -> Registry:
@@ -283,31 +113,8 @@ def _hear(plugin: object, offers: list[Offer]) -> None:
     roles: tuple[Role, ...] = ("codec", "source", "model")
     for role in roles:
         getattr(manager.hook, f"register_{role}s")(
-            register=lambda offered, role=role: _add(offers, role, offered)
+            register=lambda offered, role=role: add_offer(offers, role, offered)
         )
-
-
-def _add(offers: list[Offer], role: Role, offered: Any) -> None:
-    """Add a class to ``offers`` after checking that it can serve in ``role``."""
-    base, config = _BASES[role]
-    if not (isinstance(offered, type) and issubclass(offered, base)):
-        raise TypeError(f"it registers {offered!r} as a {role}: expected a subclass of {base}")
-    kind = getattr(offered, "kind", None)
-    where = f"its {role} {offered.__name__}"
-    if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
-        raise TypeError(
-            f"{where} has kind {kind!r}: expected a word such as 'gaussian-image' "
-            f"(lower-case letters and digits, parts joined by - _ or .)"
-        )
-    schema = getattr(offered, "Config", None)
-    if not (isinstance(schema, type) and issubclass(schema, config)):
-        raise TypeError(f"{where} has Config {schema!r}: expected a subclass of {config}")
-    if inspect.isabstract(offered):
-        lacking = ", ".join(sorted(getattr(offered, "__abstractmethods__", ())))
-        raise TypeError(f"{where} leaves out what every {role} must define: {lacking}")
-    if any((offer.role, offer.kind) == (role, kind) for offer in offers):
-        raise TypeError(f"it registers two {role}s of kind {kind!r}")
-    offers.append(Offer(role, kind, offered))
 
 
 def _cause(error: BaseException) -> str:
@@ -319,14 +126,6 @@ def _cause(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it ends the program when it is imported (SystemExit: {error.code})"
     return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _conflict(role: Role, kind: str, providers: Sequence[PluginInfo]) -> str:
-    return (
-        f"{role} {kind!r} is offered by {len(providers)} plugins: "
-        f"{', '.join(map(str, providers))}. Uninstall all but one, or name the others in "
-        f"MMVAE_DISABLE_PLUGINS"
-    )
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -6,7 +6,8 @@ import click
 
 from mmvae.cli.main import command_clashes, plugin_commands
 from mmvae.cli.options import columns, example, json_option, print_json
-from mmvae.plugins import PluginInfo, load_registry
+from mmvae.plugins import load_registry
+from mmvae.registry import PluginInfo
 
 
 @click.group(epilog=example("mmvae plugins list"))

@@ -1,0 +1,137 @@
+"""The tables of a configuration that are the core's own: ``[train]`` and ``[evaluate]``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mmvae.source import SplitName
+from mmvae.toml import literal
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A table of the configuration: its keys are known, checked and never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TrainConfig(Section):
+    """``[train]``: how the model is fitted."""
+
+    epochs: int = Field(100, ge=1, description="Passes over the training split.")
+    batch_size: int = Field(
+        100, ge=1, description="Items per step, over all processes and accumulation steps."
+    )
+    accumulation: int = Field(
+        1, ge=1, description="Parts in which a process computes the gradient of its batch."
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="Governs weights, order of items and every draw."
+    )
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimizer.")
+    learning_rate: float = Field(1e-3, gt=0, description="Step size of the optimizer.")
+    betas: tuple[Rate, Rate] = Field(
+        (0.9, 0.999), description="Decay of Adam's two moments; adam and adamw only."
+    )
+    eps: float = Field(1e-8, gt=0, description="Added to Adam's denominator; adam and adamw only.")
+    momentum: Rate = Field(0.0, description="Momentum; sgd only.")
+    weight_decay: float = Field(
+        0.0, ge=0, description="Weight decay: decoupled with adamw, an L2 term otherwise."
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, description="Clip the gradient to this total norm; done before clip_value."
+    )
+    clip_value: float | None = Field(
+        None, gt=0, description="Clip each element of the gradient to ± this."
+    )
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="How the learning rate goes to final_learning_rate."
+    )
+    schedule_warmup_steps: int = Field(
+        0, ge=0, description="Steps over which the learning rate first rises linearly from 0."
+    )
+    final_learning_rate: float = Field(
+        0.0, ge=0, description="Learning rate at the last step; linear and cosine only."
+    )
+    warmup_epochs: int = Field(
+        0,
+        ge=0,
+        description="Epochs over which the regularisation weight β rises linearly from 0 to 1.",
+    )
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay of the running mean of the weights that is kept beside them.",
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Precision of the networks; likelihoods and KL are float32."
+    )
+    compile: bool = Field(False, description="Compile the networks with torch.compile.")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads per process; as torch finds them unless given."
+    )
+    drop_last: bool = Field(
+        False, description="Leave out the last batch of an epoch if it is not full."
+    )
+    validate_every: int = Field(1, ge=1, description="Epochs from one validation to the next.")
+    monitor: Literal["objective", "elbo"] = Field(
+        "objective", description="Validation figure by which the best checkpoint is chosen."
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Stop after so many validations without a new best."
+    )
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="Steps between checkpoints; at each epoch's end unless given."
+    )
+    checkpoint_minutes: float = Field(
+        10.0, gt=0, description="Save a checkpoint at the latest after so many minutes."
+    )
+    keep_checkpoints: int = Field(
+        2, ge=1, description="Latest checkpoints to keep; the best one is kept besides."
+    )
+    log_every: int = Field(50, ge=1, description="Steps between lines of metrics.jsonl.")
+    trackers: list[Literal["tensorboard"]] = Field(
+        [], description="Where metrics go besides metrics.jsonl."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        """Refuse keys that would have no effect."""
+        if self.accumulation > self.batch_size:
+            raise ValueError(
+                f"accumulation = {self.accumulation} parts of a batch of {self.batch_size} "
+                f"leave some empty; expected accumulation <= batch_size."
+            )
+        adam = self.optimizer != "sgd"
+        idle = {
+            "momentum": adam,
+            "betas": not adam,
+            "eps": not adam,
+            "final_learning_rate": self.schedule == "constant",
+        }
+        for key, unused in idle.items():
+            if unused and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(
+                    f"{key} = {literal(getattr(self, key))} has no effect with optimizer = "
+                    f"{self.optimizer!r} and schedule = {self.schedule!r}; leave it out."
+                )
+        return self
+
+
+class EvaluateConfig(Section):
+    """``[evaluate]``: which figures are computed, and how."""
+
+    split: SplitName = Field("test", description="Items to evaluate on.")
+    batch_size: int = Field(500, ge=1, description="Items evaluated at once.")
+    samples: int = Field(
+        1, ge=1, description="k, samples per item of a bound: 1 the ELBO, more a tighter one."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Governs every draw of an evaluation.")
+    coherence: bool = Field(
+        True, description="Judge generated values by a classifier where a modality has classes."
+    )
+    coherence_samples: int = Field(1000, ge=1, description="Generated items to judge.")
