@@ -129,4 +129,5 @@ def _mixed(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     # The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): every bit depends on every other.
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
-    return np.bitwise_xor(x, x >> np.uint64(31))
+    mixed: np.ndarray[Any, Any] = x ^ (x >> np.uint64(31))
+    return mixed
