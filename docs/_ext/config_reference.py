@@ -12,7 +12,8 @@ from sphinx.application import Sphinx
 
 from mmvae.codec import CodecConfig
 from mmvae.config import EvaluateConfig, Experiment, TrainConfig
-from mmvae.plugins import Registry, load_registry
+from mmvae.plugins import load_registry
+from mmvae.registry import Registry
 from mmvae.source import SourceConfig
 
 Schema = Mapping[str, Any]
@@ -25,7 +26,7 @@ def sections(registry: Registry) -> Iterator[str]:
     yield "## `[data]`\n\n`source` names where items come from; these keys are every source's."
     yield table(SourceConfig)
     for kind, source in registry.sources.items():
-        yield f"### `source = \"{kind}\"`\n\n{origin(registry, 'source', kind)}"
+        yield f'### `source = "{kind}"`\n\n{origin(registry, "source", kind)}'
         yield table(source.Config, without=SourceConfig)
     yield (
         "## `[modalities.NAME]`\n\nOne section for each modality, in the order that subsets are "
@@ -33,10 +34,10 @@ def sections(registry: Registry) -> Iterator[str]:
     )
     yield table(CodecConfig)
     for kind, codec in registry.codecs.items():
-        yield f"### `codec = \"{kind}\"`\n\n{origin(registry, 'codec', kind)}"
+        yield f'### `codec = "{kind}"`\n\n{origin(registry, "codec", kind)}'
         yield table(codec.Config, without=CodecConfig)
     for kind, model in registry.models.items():
-        yield f"## `[model]` with `kind = \"{kind}\"`\n\n{origin(registry, 'model', kind)}"
+        yield f'## `[model]` with `kind = "{kind}"`\n\n{origin(registry, "model", kind)}'
         yield table(model.Config)
     yield "## `[train]`"
     yield table(TrainConfig)
