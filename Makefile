@@ -7,6 +7,7 @@ STAMP := .venv/.installed
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PLUGIN_FILES := $(PLUGINS:%=%/pyproject.toml)
 DEMO_RUN = runs/digits-demo-$(STARTED)
+SCHEMA := examples/mmvae.schema.json
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 
@@ -15,10 +16,10 @@ export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo lint format schema docs clean
+.PHONY: help setup test test-core demo lint format schema docs clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## Make .venv with the core, every plugin and all tools, in the tested versions
 
@@ -32,6 +33,9 @@ $(STAMP): pyproject.toml constraints.txt $(PLUGIN_FILES)
 test: $(STAMP)  ## Run every test of the core and the plugins
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
 
+test-core: $(STAMP)  ## Run the core's tests with every first-party plugin disabled
+	MMVAE_PLUGINS=jmvae OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q tests --ignore=tests/docs
+
 demo: STARTED := $(shell date -u +%Y%m%dT%H%M%SZ)
 demo: $(STAMP)  ## Train on handwritten digits, evaluate, and write a report with pictures
 	$(BIN)/mmvae train examples/digits.toml --run-dir $(DEMO_RUN)
@@ -43,9 +47,9 @@ lint: $(STAMP)  ## Check style, types and the examples' keys
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=$(subst $(SPACE),:,$(PLUGINS)) $(BIN)/mypy --strict mmvae $(PLUGINS)
-	@mkdir -p build && $(BIN)/mmvae config schema > build/schema.json
-	@cmp -s build/schema.json examples/schema.json || \
-	  { echo "examples/schema.json is out of date: run make schema"; exit 1; }
+	@mkdir -p build && $(BIN)/mmvae --quiet config schema --out build/$(notdir $(SCHEMA))
+	@cmp -s build/$(notdir $(SCHEMA)) $(SCHEMA) || \
+	  { echo "$(SCHEMA) is out of date: run make schema"; exit 1; }
 	$(BIN)/tombi lint --offline --error-on-warnings examples/*.toml
 
 format: $(STAMP)  ## Put the code into the project's format
@@ -53,7 +57,7 @@ format: $(STAMP)  ## Put the code into the project's format
 	$(BIN)/ruff format .
 
 schema: $(STAMP)  ## Write the JSON Schema that editors use for the examples
-	$(BIN)/mmvae config schema > examples/schema.json
+	$(BIN)/mmvae config schema --out $(SCHEMA)
 
 docs: $(STAMP)  ## Build the documentation site
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -85,6 +85,16 @@ def test_the_core_imports_no_plugin() -> None:
     assert not guests
 
 
+def test_the_tests_of_the_core_import_no_plugin() -> None:
+    guests = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in imports(ast.parse(path.read_text(encoding="utf-8")))
+        if name.startswith("mmvae_")
+    }
+    assert not guests
+
+
 def test_no_file_names_a_place_on_one_machine() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False

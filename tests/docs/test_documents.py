@@ -98,7 +98,7 @@ def _commands(tokens: list[str]) -> Iterator[Command]:
 
 def mmvae_arguments(words: list[str]) -> list[str] | None:
     """The arguments if this is ``mmvae …`` or ``… -m mmvae …``, else None."""
-    if words[0] == "mmvae":
+    if Path(words[0]).name == "mmvae":
         return words[1:]
     for i in range(1, len(words)):
         if words[i - 1 : i + 1] == ["-m", "mmvae"]:
@@ -147,7 +147,7 @@ def check_other_program(words: list[str]) -> None:
         for target in (word for word in words[1:] if "=" not in word):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"no target {target}"
         return
-    assert words[0] in NOT_RUN, (
+    assert Path(words[0]).name in NOT_RUN, (
         f"{shlex.join(words)}: documents are run, and the tests do not know {words[0]!r}; put it "
         f"in a `text` block or into NOT_RUN"
     )
