@@ -126,8 +126,12 @@ def make_folder(path: Path, *, remedy: str = REMEDY) -> None:
     if path.is_dir():
         return
     make_folder(path.parent, remedy=remedy)
-    with reported(path, remedy), contextlib.suppress(FileExistsError):  # another process made it
-        _mkdir(path)
+    with reported(path, remedy):
+        try:
+            _mkdir(path)
+        except FileExistsError:
+            if not path.is_dir():  # else another process was quicker
+                raise
         _fsync(path.parent)
 
 
