@@ -67,7 +67,9 @@ class SignedAttributes(Codec):
 
     def fit(self, column: Column) -> State:
         """Learn the attributes' number and names (their positions if nobody names them)."""
-        count = _matrix(column.take([0]) if len(column) else column).shape[1]
+        if len(column) == 0:
+            raise UnsupportedValue(None, "an empty column", "at least one row of attributes")
+        count = _matrix(column.take([0]).read()).shape[1]
         names = self.config.names or column.names or tuple(str(a) for a in range(count))
         if len(names) != count:
             raise UnsupportedValue(

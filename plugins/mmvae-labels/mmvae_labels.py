@@ -79,7 +79,7 @@ class Categorical(Codec):
             return {"classes": list(column.names), "named": True}
         if wanted is not None:
             return {"classes": [str(k) for k in range(wanted)], "named": False}
-        labels = _labels(column)
+        labels = _labels(column.read())
         if labels.dtype.kind == "U":
             return {"classes": [str(name) for name in np.unique(labels)], "named": True}
         return {"classes": [str(k) for k in range(_count(labels))], "named": False}

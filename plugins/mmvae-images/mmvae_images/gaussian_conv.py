@@ -117,7 +117,10 @@ class GaussianConvImage(ImageCodec):
         layers: list[nn.Module] = []
         width = self.event_shape[0]
         for wider in self.config.channels_hidden:
-            layers += [nn.Conv2d(width, wider, 4, 2, 1), *self._norm_and_activation(wider)]
+            layers += [
+                nn.Conv2d(width, wider, 4, 2, 1, bias=self._bias),
+                *self._norm_and_activation(wider),
+            ]
             width = wider
         layers += [nn.Flatten(), nn.Linear(math.prod(self._map_shape), self.config.dense)]
         return nn.Sequential(*layers, activation(self.config.activation))
@@ -132,12 +135,16 @@ class GaussianConvImage(ImageCodec):
         ]
         for width, narrower in zip(widths, widths[1:], strict=False):
             layers += [
-                nn.ConvTranspose2d(width, narrower, 4, 2, 1),
+                nn.ConvTranspose2d(width, narrower, 4, 2, 1, bias=self._bias),
                 *self._norm_and_activation(narrower),
             ]
         channels = self.event_shape[0] * (2 if self.config.variance == "pixel" else 1)
         layers.append(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1))
         return _GaussianHead(nn.Sequential(*layers), self.config)
+
+    @property
+    def _bias(self) -> bool:
+        return bool(self.config.norm != "batch")  # batch norm takes any constant away again
 
     def _norm_and_activation(self, width: int) -> list[nn.Module]:
         norms: dict[str, list[nn.Module]] = {
@@ -194,7 +201,7 @@ def _scale(codec: ImageCodec, column: Column) -> State:
     for start in range(0, len(column), _ROWS):
         rows = np.arange(start, min(start + _ROWS, len(column)))
         try:
-            stored, _ = codec.prepare(column.take(rows))
+            stored, _ = codec.prepare(column.take(rows).read())
         except UnsupportedValue as error:
             row = None if error.row is None else start + error.row
             raise UnsupportedValue(row, error.value, error.expected, error.fix) from None

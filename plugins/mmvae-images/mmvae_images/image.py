@@ -9,12 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from einops import rearrange
-from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
 from mmvae import Codec, CodecConfig, Column, State, UnsupportedValue
-from mmvae_images.pixels import MODES, describe, read, to_pictures
+from mmvae_images.pixels import converted, describe, opened, read, to_pictures
 
 
 class ImageConfig(CodecConfig):
@@ -37,7 +36,7 @@ class ImageCodec(Codec):
         """Learn shape and dtype from the first picture; :meth:`prepare` holds all to them."""
         if len(column) == 0:
             raise UnsupportedValue(None, "an empty column", "at least one picture")
-        first = read(column.take([0]), self.config.channels)
+        first = read(column.take([0]).read(), self.config.channels)
         shape = first.shape[1:]
         size = self.config.size
         if size is not None and shape[1:] != (size, size):
@@ -83,8 +82,8 @@ class ImageCodec(Codec):
         """Path of a picture file → one picture, converted to grey or RGB as the model wants it."""
         channels, height, width = self.event_shape
         try:
-            picture = Image.open(Path(text).expanduser()).convert(MODES[channels])
-        except (OSError, SyntaxError, ValueError) as error:
+            picture = converted(opened(Path(text).expanduser()), channels)
+        except UnsupportedValue as error:
             raise ValueError(f"{text!r} is not the path of a readable picture: {error}") from None
         if picture.size != (width, height):
             raise ValueError(

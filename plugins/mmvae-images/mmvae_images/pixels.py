@@ -21,7 +21,6 @@ Pixels = np.ndarray[Any, Any]
 MODES = {1: "L", 3: "RGB"}
 _READABLE = {"1": "L", "L": "L", "RGB": "RGB"}  # modes that name their channels by themselves
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")  # converting them to 8 bits would clip
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 def describe(shape: tuple[int, ...]) -> str:
@@ -65,9 +64,9 @@ def _decoded(picture: Any, row: int, channels: int | None) -> Pixels:
     if isinstance(picture, dict):
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, (bytes, str, Path)):
-        picture = _opened(picture, row)
+        picture = opened(picture, row)
     if isinstance(picture, Image.Image):
-        return np.asarray(_converted(picture, row, channels))
+        return np.asarray(converted(picture, channels, row))
     if isinstance(picture, (np.ndarray, list, tuple)):
         return np.asarray(picture)
     raise UnsupportedValue(
@@ -75,19 +74,29 @@ def _decoded(picture: Any, row: int, channels: int | None) -> Pixels:
     )
 
 
-def _opened(encoded: bytes | str | Path, row: int) -> Image.Image:
+def opened(encoded: bytes | str | Path, row: int | None = None) -> Image.Image:
+    """Decode an encoded picture or a picture file whole.
+
+    Raises:
+        UnsupportedValue: It cannot be read or is damaged.
+    """
     where = f"{len(encoded)} bytes" if isinstance(encoded, bytes) else f"file {encoded}"
     try:
         picture = Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
         picture.load()
-    except _BROKEN as error:
+    except Exception as error:  # on damaged files its many parsers raise nearly anything
         raise UnsupportedValue(
             row, f"{where} ({error})", "a whole PNG, JPEG or other picture", "Replace the file."
         ) from None
     return picture
 
 
-def _converted(picture: Image.Image, row: int, channels: int | None) -> Image.Image:
+def converted(picture: Image.Image, channels: int | None, row: int | None = None) -> Image.Image:
+    """Turn a picture into mode L or RGB.
+
+    Raises:
+        UnsupportedValue: Its mode has more than 8 bits, or needs ``channels`` to say what it is.
+    """
     mode = MODES[channels] if channels else _READABLE.get(picture.mode)
     if mode is None or picture.mode in _DEEP:
         raise UnsupportedValue(

@@ -1,0 +1,210 @@
+"""The image codecs keep the contract, and their likelihoods are the densities they claim."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from mmvae_images import BernoulliImage, GaussianConvImage
+from torch.distributions import Normal
+
+from mmvae import Column
+from mmvae.testing import CodecContract
+
+
+def column(n, seed, shape, dtype=np.uint8):
+    pixels = np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
+    return Column(pixels if dtype == np.uint8 else (pixels / 255).astype(dtype))
+
+
+def invalid(shape):
+    def with_value(value):
+        pixels = np.full((3, *shape), 0.5, np.float32)
+        pixels[1].flat[0] = value
+        return Column(pixels)
+
+    levels = np.zeros((3, *shape), np.int64)
+    levels[1].flat[0] = 256
+    return [
+        ("NaN", with_value(np.nan)),
+        ("above 1", with_value(1.01)),
+        ("negative", with_value(-0.01)),
+        ("infinite", with_value(np.inf)),
+        ("level 256", Column(levels)),
+        ("no picture", Column([np.zeros(shape, np.uint8), None])),
+        ("broken file", Column([b"GIF89a"])),
+    ]
+
+
+class BernoulliContract(CodecContract):
+    keys: dict[str, object] = {}
+    shape: tuple[int, ...] = (2, 2)
+    dtype: type = np.uint8
+
+    def make_codec(self):
+        keys = {"encoder": (16,), "decoder": (16,)} | self.keys
+        return BernoulliImage(BernoulliImage.Config(**keys))
+
+    def make_column(self, n, seed):
+        return column(n, seed, self.shape, self.dtype)
+
+    def edge_columns(self):
+        pixels = np.stack([np.zeros(self.shape), np.full(self.shape, 255)]).astype(np.uint8)
+        return [("black and white", Column(pixels))]
+
+    def invalid_columns(self):
+        return invalid(self.shape)
+
+    def enumerate_support(self, codec):
+        if codec.event_size > 4:
+            return None
+        values = torch.tensor(list(itertools.product((0.0, 1.0), repeat=codec.event_size)))
+        return values.reshape(-1, *codec.event_shape)
+
+
+class TestBernoulliImage(BernoulliContract):
+    pass
+
+
+class TestBernoulliImageFromFloats(BernoulliContract):
+    dtype = np.float32
+
+
+class TestBernoulliImageInColour(BernoulliContract):
+    shape = (2, 3, 3)
+    keys = {"channels": 3, "activation": "silu", "encoder": (), "decoder": ()}
+
+
+class TestBernoulliImageOnce(BernoulliContract):
+    keys = {"binarise": "once", "binarise_seed": 3}
+
+
+class TestBernoulliImageThreshold(BernoulliContract):
+    keys = {"binarise": "threshold"}
+    dtype = np.float32
+
+
+class GaussianContract(CodecContract):
+    keys: dict[str, object] = {}
+    shape: tuple[int, ...] = (8, 8, 3)
+
+    def make_codec(self):
+        small = {"channels_hidden": (8, 16), "dense": 12, "activation": "leaky-relu"}
+        return GaussianConvImage(GaussianConvImage.Config(**(small | self.keys)))
+
+    def make_column(self, n, seed):
+        return column(n, seed, self.shape)
+
+    def edge_columns(self):
+        pixels = np.stack([np.zeros(self.shape), np.full(self.shape, 255)]).astype(np.uint8)
+        return [("black and white", Column(pixels))]
+
+    def invalid_columns(self):
+        return invalid(self.shape)
+
+
+class TestGaussianConvImage(GaussianContract):
+    keys = {"variance": 0.5, "size": 8}
+
+
+class TestGaussianConvImageStandardised(GaussianContract):
+    keys = {"pixels": "standardised", "variance": "scalar", "norm": "none"}
+
+
+class TestGaussianConvImageLearnedPerPixel(GaussianContract):
+    keys = {"variance": "pixel"}
+    shape = (8, 16)
+
+
+class TestGaussianConvImageWithBatchNorm(GaussianContract):
+    keys = {"norm": "batch"}
+
+
+class TestFourPixelsOfGaussianConvImage(GaussianContract):
+    """Few enough to integrate the density."""
+
+    keys = {"channels_hidden": (4,), "variance": "pixel"}
+    shape = (2, 2)
+
+    def integration_grid(self, codec):
+        axis = torch.linspace(-6, 6, 21)
+        grid = torch.cartesian_prod(*[axis] * 4).reshape(-1, *codec.event_shape)
+        return grid, 0.6**4
+
+
+@pytest.mark.parametrize("variance", [0.3, "scalar", "pixel"])
+def test_gaussian_log_prob_is_the_sum_of_normal_densities(variance):
+    contract = GaussianContract()
+    contract.keys = {"variance": variance}
+    codec, raw = contract.fitted()
+    x = codec.to_input(codec.prepare(raw)[0])
+    parameters = codec.decoder(3)(torch.randn(len(x), 3))
+    likelihood = codec.likelihood(parameters)
+    mean, sd = likelihood.mean, likelihood.stddev
+    wanted = Normal(mean, sd).log_prob(x).sum((1, 2, 3))
+    torch.testing.assert_close(codec.log_prob(likelihood, x, None), wanted)
+    if variance == "scalar":
+        torch.testing.assert_close(sd.square(), torch.full_like(sd, 1 + 1e-3))
+    if variance == 0.3:
+        best = codec.log_prob(codec.likelihood(x), x, None)
+        torch.testing.assert_close(
+            best, torch.full((6,), -0.5 * 192 * math.log(2 * math.pi * 0.3))
+        )
+
+
+def test_learned_variance_never_falls_below_the_floor():
+    config = GaussianConvImage.Config(variance="pixel", variance_floor=0.01)
+    codec = GaussianConvImage(config, {"shape": [1, 2, 2], "dtype": "uint8"})
+    zeros = torch.zeros(1, 1, 2, 2)
+    likelihood = codec.likelihood({"mean": zeros, "raw_variance": zeros - 100})
+    torch.testing.assert_close(likelihood.variance, zeros + 0.01)
+
+
+def test_scalar_variance_is_one_trained_number():
+    contract = GaussianContract()
+    contract.keys = {"variance": "scalar"}
+    codec, _ = contract.fitted()
+    sizes = {n: p.numel() for n, p in codec.decoder(3).named_parameters() if "variance" in n}
+    assert sizes == {"raw_variance": 1}
+
+
+def test_standardised_pixels_have_mean_0_and_deviation_1():
+    contract = GaussianContract()
+    contract.keys = {"pixels": "standardised"}
+    codec, raw = contract.fitted()
+    x = codec.to_input(codec.prepare(raw)[0]).double()
+    torch.testing.assert_close(x.mean(0), torch.zeros_like(x[0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(x.std(0, correction=0), torch.ones_like(x[0]), atol=1e-5, rtol=0)
+
+
+def test_a_pixel_that_never_varies_is_scaled_by_one_grey_level():
+    config = GaussianConvImage.Config(pixels="standardised", channels_hidden=(4,))
+    raw = Column(np.full((3, 4, 4), 200, np.uint8))
+    codec = GaussianConvImage(config, GaussianConvImage(config).fit(raw))
+    x = codec.to_input(codec.prepare(Column(np.full((1, 4, 4), 201, np.uint8)))[0])
+    torch.testing.assert_close(x, torch.ones_like(x), atol=1e-3, rtol=0)
+
+
+def test_paper_networks():
+    config = GaussianConvImage.Config(size=64)
+    codec = GaussianConvImage(config, {"shape": [3, 64, 64], "dtype": "uint8"})
+    encoder = [tuple(p.shape) for p in codec.encoder().parameters() if p.dim() > 1]
+    assert encoder == [
+        (64, 3, 4, 4),
+        (128, 64, 4, 4),
+        (256, 128, 4, 4),
+        (256, 256, 4, 4),
+        (1024, 256 * 4 * 4),
+    ]
+    decoder = [tuple(p.shape) for p in codec.decoder(128).parameters() if p.dim() > 1]
+    assert decoder == [
+        (256 * 4 * 4, 128),
+        (256, 256, 4, 4),
+        (256, 128, 4, 4),
+        (128, 64, 4, 4),
+        (64, 3, 4, 4),
+    ]
+    assert codec.decoder(128)(torch.zeros(1, 128)).shape == (1, 3, 64, 64)
