@@ -71,6 +71,9 @@ class TrainConfig(Section):
         "float32", description="Precision of the networks; likelihoods and KL are float32."
     )
     compile: bool = Field(False, description="Compile the networks with torch.compile.")
+    device: Literal["auto", "cpu"] = Field(
+        "auto", description="Where to train: the accelerator if there is one, or the CPU."
+    )
     threads: int | None = Field(
         None, ge=1, description="CPU threads per process; as torch finds them unless given."
     )
@@ -85,13 +88,16 @@ class TrainConfig(Section):
         None, ge=1, description="Stop after so many validations without a new best."
     )
     checkpoint_every: int | None = Field(
-        None, ge=1, description="Steps between checkpoints; at each epoch's end unless given."
+        None,
+        ge=1,
+        description="Steps between checkpoints; by checkpoint_minutes alone unless given.",
+
     )
     checkpoint_minutes: float = Field(
-        10.0, gt=0, description="Save a checkpoint at the latest after so many minutes."
+        5.0, gt=0, description="Save a checkpoint at the latest after so many minutes."
     )
     keep_checkpoints: int = Field(
-        2, ge=1, description="Latest checkpoints to keep; the best one is kept besides."
+        2, ge=1, description="Latest checkpoints to keep; each also holds the best weights so far."
     )
     log_every: int = Field(50, ge=1, description="Steps between lines of metrics.jsonl.")
     trackers: list[Literal["tensorboard"]] = Field(

@@ -175,7 +175,7 @@ def as_split(dataset: Any, origin: str) -> Split:
     for name, feature in dataset.features.items():
         names = getattr(feature, "names", None)
         columns[name] = Column(
-            LazyColumn(dataset, name),
+            TableColumn(dataset, name),
             tuple(names) if names else None,
             f"{origin}, column {name!r}",
         )

@@ -93,7 +93,7 @@ class CheckpointStore:
         self._clean(remedy)
         final = self._unused(step)
         with storage.staged_folder(final, remedy=remedy) as staged:
-            _write(staged, step, tensors, state)
+            write_folder(staged, step, tensors, state)
         target = seal({"format": FORMAT, "step": step, "checkpoint": final.name})
         # ``latest`` moves last: a process killed before it repeats this save with its ``best``.
         for pointer in ("best", "latest") if best else ("latest",):
@@ -112,7 +112,7 @@ class CheckpointStore:
         """
         path = self.find(which)
         try:
-            return _read(path)
+            return read_folder(path)
         except CheckpointError as error:
             self._refuse(str(error), path)
 
@@ -202,7 +202,8 @@ def first_non_finite(tensors: Tensors) -> str | None:
     return None
 
 
-def _write(folder: Path, step: int, tensors: Tensors, state: Mapping[str, Any]) -> None:
+def write_folder(folder: Path, step: int, tensors: Tensors, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint's files and their manifest into ``folder``; see `CheckpointStore.save`."""
     files = {}
 
     def put(name: str, data: bytes) -> None:
@@ -223,7 +224,8 @@ def _plain(tensor: Tensor) -> Tensor:
     return plain.resolve_conj().resolve_neg()
 
 
-def _read(path: Path) -> Checkpoint:
+def read_folder(path: Path) -> Checkpoint:
+    """Verify and read what `write_folder` wrote; CheckpointError if it is not intact."""
     manifest, contents = _verified(path)
     try:
         state = json.loads(contents.pop(STATE))

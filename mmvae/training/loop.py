@@ -13,12 +13,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mmvae.config import TrainConfig
 from mmvae.data.batches import Batch, Batches, training_view
 from mmvae.data.order import Order, share
 from mmvae.errors import Interrupted, TrainingError
 from mmvae.models.protocol import Model, Phase, Terms
 from mmvae.randomness import StepDraws, derived_seed
+from mmvae.settings import TrainConfig
 from mmvae.training.checkpoint import Checkpoint, CheckpointStore, first_non_finite
 from mmvae.training.memory import out_of_memory_advice
 from mmvae.training.metrics import check_finite
@@ -109,6 +109,11 @@ class Trainer:
         self._process, self._processes = accelerator.process_index, accelerator.num_processes
         self._began = self._logged = self._saved = time.monotonic()
         self._first_step, self._saved_step = 0, -1
+
+    @property
+    def epoch(self) -> int:
+        """Epochs begun."""
+        return min(self.state.position.step // self.order.steps_per_epoch + 1, self.config.epochs)
 
     # -- the loop ------------------------------------------------------------------------------
 

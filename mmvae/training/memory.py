@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
-from mmvae.config import TrainConfig
 from mmvae.errors import TrainingError
+from mmvae.settings import TrainConfig
 
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
 

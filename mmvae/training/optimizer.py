@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from mmvae.config import TrainConfig
 from mmvae.errors import CheckpointError
+from mmvae.settings import TrainConfig
 
 
 def build_optimizer(parameters: Sequence[nn.Parameter], config: TrainConfig) -> Optimizer:

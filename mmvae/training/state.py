@@ -88,6 +88,7 @@ class TrainingState:
             "position": asdict(self.position),
             "terms": {"names": self.terms.names, "steps": self.terms.steps},
             "codecs": codec_numbers(self.model.codecs),
+            **describe_model(self.model),
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -128,6 +129,17 @@ def load_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], origin:
                 f"{tuple(own[name].shape)}: another configuration's checkpoint."
             )
     module.load_state_dict(dict(weights))
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """Model and modalities as plain values, by the words of their plugins: enough to rebuild."""
+    return {
+        "model": {**model.config.model_dump(mode="json"), "kind": model.kind},
+        "modalities": {
+            m: {**codec.config.model_dump(mode="json"), "codec": codec.kind}
+            for m, codec in model.codecs.items()
+        },
+    }
 
 
 def codec_numbers(codecs: Mapping[str, Codec]) -> dict[str, dict[str, Any]]:

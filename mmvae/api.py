@@ -1,0 +1,426 @@
+"""The Python API: train, resume, load. The command line calls nothing else."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
+
+from mmvae import __version__
+from mmvae.codec import Codec, State
+from mmvae.config import Experiment, LoadedConfig, load_experiment
+from mmvae.data.loading import Data, open_data
+from mmvae.data.memory import MemorySource
+from mmvae.errors import ConfigError, Interrupted, MmvaeError, UsageError
+from mmvae.model_folder import load_model, save_model
+from mmvae.models.protocol import Model
+from mmvae.plugins import load_registry
+from mmvae.randomness import derived_seed
+from mmvae.registry import Registry
+from mmvae.settings import TrainConfig
+from mmvae.trained import TrainedModel
+from mmvae.training.checkpoint import CheckpointStore
+from mmvae.training.loop import Limits, Trainer
+from mmvae.training.processes import everyone_follows, leading
+from mmvae.training.progress import Progress
+from mmvae.training.run import Run, default_folder
+from mmvae.training.state import codec_states, load_weights
+
+PROCESS_TIMEOUT_S = 50
+"""Seconds after which a process that waits for a lost one gives up."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended.
+
+    Attributes:
+        outcome: ``"finished"`` or ``"stopped"`` (by a limit).
+        run: The run's folder, or None if nothing was kept.
+        model: The trained model: the best weights by validation, or the last ones.
+        steps: Optimizer steps done in all.
+    """
+
+    outcome: str
+    run: Path | None
+    model: TrainedModel
+    steps: int
+
+
+def load(path: str | Path) -> TrainedModel:
+    """Load a trained model from a run, from a model folder, or from an unfinished run.
+
+    Raises:
+        RunError: There is no model.
+        CheckpointError: It is damaged.
+        PluginError: A plugin that it needs is missing or broken.
+    """
+    return load_model(path)
+
+
+def train(
+    config: str | Path | Mapping[str, Any] | LoadedConfig,
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    run_dir: str | Path | None = None,
+    max_steps: int | None = None,
+    max_seconds: float | None = None,
+    init_from: str | Path | None = None,
+    progress: Progress | None = None,
+    registry: Registry | None = None,
+) -> Result:
+    """Train a model.
+
+    Args:
+        config: A TOML file, or the same tables as a mapping.
+        data: Items in memory in place of ``[data]``: a dict of arrays, a ``datasets.Dataset``, a
+            DataFrame, or a dict of those by split.
+        overrides: ``"key=value"`` texts, as ``-s`` takes them.
+        run_dir: The run's folder; ``runs/NAME/…`` unless given.
+        max_steps: Stop after so many steps in all.
+        max_seconds: Stop after so much training time.
+        init_from: A run or model folder whose weights to begin with.
+        progress: Where to show progress; nowhere unless given.
+        registry: The plugins to choose from; the installed ones unless given.
+
+    Raises:
+        MmvaeError: Anything that went wrong; its class says what, its ``exit_code`` the code of
+            the command.
+    """
+    registry = registry or load_registry()
+    loaded = with_data(config, data, overrides, registry)
+    experiment = loaded.experiment
+    accelerator = make_accelerator(experiment.train)
+    materials = open_materials(experiment, registry, data, accelerator)
+    model = build_model(experiment, registry, materials.codecs)
+    if init_from is not None:
+        load_weights(model, load_model(init_from, registry).model.state_dict(), str(init_from))
+    run = None
+    with everyone_follows(accelerator):
+        if leading(accelerator):
+            folder = Path(run_dir) if run_dir is not None else default_folder(experiment.name)
+            run = Run.create(
+                folder,
+                loaded.text,
+                loaded.resolved_toml(),
+                environment(materials),
+                plugins_used(experiment, registry),
+            )
+    limits = Limits(max_steps, max_seconds)
+    return run_training(experiment, materials, model, run, accelerator, limits, progress)
+
+
+def resume(
+    run: str | Path,
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    checkpoint: str = "latest",
+    max_steps: int | None = None,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+    registry: Registry | None = None,
+) -> Result:
+    """Go on with a run where it stopped, whatever stopped it.
+
+    Args:
+        run: Its folder.
+        data: The items again, if the run was trained on data in memory.
+        overrides: ``train`` keys to change, such as ``"train.epochs=200"`` for a longer run.
+        checkpoint: Which checkpoint to go on from: ``"latest"``, or a folder's name.
+        max_steps: Stop after so many steps in all.
+        max_seconds: Stop after so much training time.
+        progress: Where to show progress.
+        registry: The plugins to choose from; the installed ones unless given.
+
+    Raises:
+        MmvaeError: As :func:`train`.
+    """
+    registry = registry or load_registry()
+    folder = Run.open(Path(run))
+    refuse_other_than_train(overrides)
+    loaded = load_experiment(folder.resolved, overrides, registry)
+    experiment = loaded.experiment
+    accelerator = make_accelerator(experiment.train)
+    store = CheckpointStore(folder.checkpoints, experiment.train.keep_checkpoints)
+    saved = None if store.empty else store.load(checkpoint)
+    states = None
+    if saved is not None:
+        states = codec_states(saved.state["codecs"], saved.tensors.get("codecs", {}))
+    materials = open_materials(experiment, registry, data, accelerator, states)
+    model = build_model(experiment, registry, materials.codecs)
+    own = folder if leading(accelerator) else None
+    limits = Limits(max_steps, max_seconds)
+    return run_training(
+        experiment, materials, model, own, accelerator, limits, progress, saved=saved
+    )
+
+
+def dry_run(
+    config: str | Path | Mapping[str, Any],
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> dict[str, Any]:
+    """Try a config without training: load, build, one step, one checkpoint there and back.
+
+    Nothing is left on disk.
+
+    Returns:
+        What was built: items per split, steps, parameters, subsets, the first step's terms.
+    """
+    import tempfile
+
+    registry = registry or load_registry()
+    with tempfile.TemporaryDirectory(prefix="mmvae-dry-run-") as folder:
+        loaded = with_data(config, data, overrides, registry)
+        result = train(loaded, data, run_dir=Path(folder) / "run", max_steps=1, registry=registry)
+        load_model(Path(folder) / "run", registry)
+        model = result.model.model
+        experiment = loaded.experiment
+        return {
+            "name": experiment.name,
+            "modalities": {m: list(c.event_shape) for m, c in model.codecs.items()},
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "latent_dim": model.latent_dim,
+            "steps": result.steps,
+        }
+
+
+def with_data(
+    config: str | Path | Mapping[str, Any] | LoadedConfig,
+    data: Any,
+    overrides: Sequence[str],
+    registry: Registry,
+) -> LoadedConfig:
+    """The loaded config, its source set to memory where data are given."""
+    if isinstance(config, LoadedConfig):
+        return config
+    if data is not None and isinstance(config, Mapping):
+        config = {"data": {"source": "memory"}} | dict(config)
+    return load_experiment(config, overrides, registry)
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Accelerate, as ``[train]`` wants it: device, precision, processes, trackers.
+
+    Raises:
+        ConfigError: The precision is not to be had on the device.
+    """
+    from datetime import timedelta
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    if config.precision == "float16" and cpu:
+        raise ConfigError(
+            "train.precision = 'float16' needs an accelerator; on the CPU use 'float32' or "
+            "'bfloat16'."
+        )
+    AcceleratorState._reset_state()  # so that one process can train with one precision, then another
+    return Accelerator(
+        cpu=cpu,
+        mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[config.precision],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S))],
+    )
+
+
+def open_materials(
+    experiment: Experiment,
+    registry: Registry,
+    data: Any,
+    accelerator: Accelerator,
+    states: Mapping[str, State] | None = None,
+) -> Data:
+    """The experiment's data with fitted codecs, on the accelerator's device."""
+    config = experiment.data
+    source_class = registry.source(config.source)
+    memory = issubclass(source_class, MemorySource)
+    if data is not None and not memory:
+        raise UsageError(
+            f"data= was given, but data.source = {config.source!r}: leave one of the two out."
+        )
+    source = MemorySource(config, data) if memory else source_class(config)
+    recipes = {m: (registry.codec(c.codec), c) for m, c in experiment.modalities.items()}
+    return open_data(source, recipes, states, accelerator.device)
+
+
+def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]) -> Model:
+    """The model with its first weights: a function of the config and the seed alone."""
+    kind: type[Model] = registry.model(experiment.model.kind)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(experiment.train.seed, "weights"))
+        return kind(experiment.model, codecs)
+
+
+def run_training(
+    experiment: Experiment,
+    materials: Data,
+    model: Model,
+    run: Run | None,
+    accelerator: Accelerator,
+    limits: Limits,
+    progress: Progress | None,
+    saved: Any = None,
+) -> Result:
+    """Train in a run folder that exists; keep its status up to date, whatever happens."""
+    progress = progress or Progress()
+    with locked(run), torch.random.fork_rng(devices=[]), progress:
+        trainer = None
+        try:
+            model.to(accelerator.device)
+            validation = "validation" in materials.splits
+            trainer = Trainer(
+                model,
+                materials.batches("train"),
+                materials.batches("validation") if validation else None,
+                experiment.train,
+                run,
+                accelerator,
+                progress,
+                experiment.evaluate.batch_size,
+            )
+            if saved is not None:
+                trainer.restore(saved)
+            start_trackers(accelerator, experiment, run)
+            if run is not None:
+                run.write_status("running", step=trainer.state.position.step, message="training")
+            outcome = trainer.fit(limits)
+            finish(trainer, model, run, outcome, accelerator)
+        except BaseException as error:  # of any kind: the status must say how the run ended
+            if run is not None:
+                write_failure(run, error, trainer)
+            raise
+        finally:
+            accelerator.end_training()
+    columns = {m: c.column or m for m, c in experiment.modalities.items()}
+    if trainer.state.best_weights:
+        load_weights(model, trainer.state.best_weights, "the best weights")
+    else:
+        load_weights(model, trainer.state.weights(), "the last weights")
+    folder = None if run is None else run.folder
+    return Result(
+        outcome, folder, TrainedModel(model, columns, folder), trainer.state.position.step
+    )
+
+
+def finish(
+    trainer: Trainer, model: Model, run: Run | None, outcome: str, accelerator: Accelerator
+) -> None:
+    """Write the final model and the status."""
+    with everyone_follows(accelerator):
+        if run is not None:
+            position = trainer.state.position
+            weights = trainer.state.best_weights or trainer.state.weights()
+            save_model(run.model, model, weights, position.step)
+            state: Any = outcome
+            run.write_status(state, step=position.step, epoch=trainer.epoch, exit_code=0)
+
+
+def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> None:
+    """Say in ``status.json`` how a run ended that did not finish."""
+    step = 0 if trainer is None else trainer.state.position.step
+    code = error.exit_code if isinstance(error, MmvaeError) else 1
+    state: Any = "failed"
+    if isinstance(error, Interrupted):
+        state = "preempted" if code == 75 else "stopped"
+    elif isinstance(error, KeyboardInterrupt):
+        state, code = "stopped", 130
+    message = str(error) or type(error).__name__
+    run.write_status(state, step=step, exit_code=code, message=message)
+
+
+@contextmanager
+def locked(run: Run | None) -> Iterator[None]:
+    """Hold the run's lock, on the process that has the run."""
+    if run is None:
+        yield
+    else:
+        with run.locked():
+            yield
+
+
+def start_trackers(accelerator: Accelerator, experiment: Experiment, run: Run | None) -> None:
+    """Start the configured trackers in the run's folder.
+
+    Raises:
+        ConfigError: A tracker's package is not installed.
+    """
+    from accelerate.utils import is_tensorboard_available
+
+    if not experiment.train.trackers:
+        return
+    if not is_tensorboard_available():
+        raise ConfigError(
+            "train.trackers = ['tensorboard']: TensorBoard is not installed. "
+            "pip install 'mmvae[tensorboard]'"
+        )
+    accelerator.log_with = accelerator_trackers(experiment, run)
+    accelerator.init_trackers("tensorboard")
+
+
+def accelerator_trackers(experiment: Experiment, run: Run | None) -> list[Any]:
+    """Accelerate's tracker objects, writing into the run's folder on the leading process."""
+    from accelerate.tracking import TensorBoardTracker
+
+    if run is None:
+        return []
+    return [TensorBoardTracker("tensorboard", logging_dir=str(run.folder))]
+
+
+def refuse_other_than_train(overrides: Sequence[str]) -> None:
+    """A run goes on with its own data and model; only ``train`` keys may change.
+
+    Raises:
+        ConfigError: An override names another section.
+    """
+    for override in overrides:
+        if not override.startswith("train."):
+            raise ConfigError(
+                f"-s {override}: a run goes on with its own data and model; only train.… may "
+                f"change. For another experiment use: mmvae train CONFIG --init-from RUN"
+            )
+
+
+def environment(materials: Data) -> dict[str, Any]:
+    """Versions, machine and data of a run, for ``env.json``."""
+    packages = ("torch", "accelerate", "datasets", "pydantic", "safetensors", "numpy")
+    return {
+        "mmvae": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": str(materials.device),
+        "data": {
+            "fingerprint": materials.source.fingerprint(),
+            "items": {name: len(split) for name, split in materials.splits.items()},
+        },
+    }
+
+
+def plugins_used(experiment: Experiment, registry: Registry) -> dict[str, Any]:
+    """The plugins that an experiment uses, with distribution and version."""
+    wanted: list[tuple[Any, str]] = [
+        ("source", experiment.data.source),
+        ("model", experiment.model.kind),
+        *(("codec", c.codec) for c in experiment.modalities.values()),
+    ]
+    used = {(role, kind): registry.provider(role, kind) for role, kind in wanted}
+    return {
+        f"{role} {kind}": {"distribution": p.distribution, "version": p.version, "plugin": p.name}
+        for (role, kind), p in used.items()
+    }

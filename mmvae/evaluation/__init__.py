@@ -1,0 +1,1 @@
+"""Figures of a trained model: bounds, cross-generation, coherence."""

@@ -1,0 +1,98 @@
+"""The folder of a trained model: all that is needed to use it, and nothing that is executed.
+
+``config.json`` names codecs and model by the words of registered plugins, never by import paths;
+weights and what codecs learned are safetensors; a manifest of checksums covers every file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from mmvae import storage
+from mmvae.codec import Codec, State
+from mmvae.errors import CheckpointError, RunError
+from mmvae.models.protocol import Model
+from mmvae.plugins import load_registry
+from mmvae.registry import Registry
+from mmvae.trained import TrainedModel
+from mmvae.training.checkpoint import Checkpoint, CheckpointStore, read_folder, write_folder
+from mmvae.training.run import Run
+from mmvae.training.state import (
+    codec_numbers,
+    codec_states,
+    codec_tensors,
+    describe_model,
+    load_weights,
+)
+
+
+def save_model(folder: Path, model: Model, weights: Mapping[str, Tensor], step: int) -> None:
+    """Write a model folder at once, replacing an older one.
+
+    Raises:
+        TrainingError: The system refused to write.
+    """
+    tensors = {"model": dict(weights)}
+    codecs = codec_tensors(model.codecs)
+    if codecs:
+        tensors["codecs"] = codecs
+    state = {**describe_model(model), "codecs": codec_numbers(model.codecs)}
+    with storage.staged_folder(folder, replace=True) as staged:
+        write_folder(staged, step, tensors, state)
+
+
+def load_model(path: str | Path, registry: Registry | None = None) -> TrainedModel:
+    """Load a run's final model, a model folder, or the newest checkpoint of an unfinished run.
+
+    Raises:
+        RunError: There is no model.
+        CheckpointError: It is damaged, or another version's.
+        PluginError: A plugin that it needs is missing or broken.
+    """
+    folder = Path(path)
+    registry = registry or load_registry()
+    if (folder / "MANIFEST.json").is_file():
+        return built(read_folder(folder), folder, registry)
+    if (folder / "model").is_dir():
+        return built(read_folder(folder / "model"), folder / "model", registry)
+    store = CheckpointStore(Run.open(folder).checkpoints)
+    if store.empty:
+        raise RunError(
+            f"{folder} holds no model yet: its training saved no checkpoint. "
+            f"Go on with: mmvae resume {folder}"
+        )
+    return built(store.load("latest"), folder, registry)
+
+
+def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
+    """Build a model from what was saved of it: the best weights where there are any."""
+    state = saved.state
+    states = codec_states(state["codecs"], saved.tensors.get("codecs", {}))
+    try:
+        codecs = {
+            m: build_codec(registry, table, states[m]) for m, table in state["modalities"].items()
+        }
+        table = dict(state["model"])
+        kind = registry.model(table.pop("kind"))
+        model: Model = kind(kind.Config.model_validate(table), codecs)
+    except (KeyError, ValidationError) as error:
+        raise CheckpointError(
+            f"{origin}: its description does not fit the installed plugins ({error}). "
+            f"`mmvae plugins list` shows their versions."
+        ) from error
+    weights = saved.tensors.get("best", saved.tensors["model"])
+    load_weights(model, weights, str(origin))
+    columns = {m: codec.config.column or m for m, codec in codecs.items()}
+    return TrainedModel(model, columns, origin)
+
+
+def build_codec(registry: Registry, table: Mapping[str, Any], state: State) -> Codec:
+    """A fitted codec from its table, whose ``codec`` names a registered kind."""
+    values = dict(table)
+    codec_class = registry.codec(values.pop("codec"))
+    return codec_class(codec_class.Config.model_validate(values), state)
