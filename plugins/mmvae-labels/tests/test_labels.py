@@ -1,0 +1,173 @@
+"""The categorical codec keeps the contract; names, codes and their mistakes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from mmvae_labels import Categorical
+from pydantic import ValidationError
+
+from mmvae import Column, UnsupportedValue
+from mmvae.testing import CodecContract
+
+PETS = ("cat", "dog", "newt")
+
+
+def fitted(raw, **keys):
+    config = Categorical.Config(**keys)
+    return Categorical(config, Categorical(config).fit(raw))
+
+
+class CategoricalContract(CodecContract):
+    def make_codec(self):
+        return Categorical(Categorical.Config(encoder=(8,), decoder=(8,)))
+
+    def make_column(self, n, seed):
+        codes = np.random.default_rng(seed).permutation(np.arange(n) % 3)
+        return Column(codes, names=PETS)
+
+    def edge_columns(self):
+        return [("last class", Column(np.array([2])))]
+
+    def invalid_columns(self):
+        return [
+            ("negative", Column(np.array([0, -1]))),
+            ("too large", Column(np.array([0, 3]))),
+            ("NaN", Column(np.array([0.0, np.nan]))),
+            ("fraction", Column(np.array([0.0, 1.5]))),
+            ("unknown name", Column(["cat", "cow"])),
+            ("gap", Column(["cat", None])),
+            ("code among names", Column(["cat", 1])),
+        ]
+
+    def enumerate_support(self, codec):
+        return torch.eye(3)
+
+
+class TestCategoricalWithNames(CategoricalContract):
+    pass
+
+
+class TestCategoricalOfStrings(CategoricalContract):
+    def make_column(self, n, seed):
+        return Column([PETS[code] for code in super().make_column(n, seed).values])
+
+
+class TestCategoricalOfCodes(CategoricalContract):
+    def make_codec(self):
+        return Categorical(Categorical.Config(classes=3, encoder=(), decoder=()))
+
+    def make_column(self, n, seed):
+        return Column(super().make_column(n, seed).values)
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "keys", "classes"),
+    [
+        ([0, 2, 1], None, {}, ("0", "1", "2")),
+        ([0, 1], None, {"classes": 4}, ("0", "1", "2", "3")),
+        (["b", "a", "b"], None, {}, ("a", "b")),
+        ([0, 1], ("x", "y", "z"), {}, ("x", "y", "z")),
+        ([0, 1], ("x", "y"), {"classes": ["p", "q", "r"]}, ("p", "q", "r")),
+        (np.array([1.0, 0.0]), None, {}, ("0", "1")),
+        (np.array([True, False]), None, {}, ("0", "1")),
+    ],
+)
+def test_where_the_classes_come_from(values, names, keys, classes):
+    assert fitted(Column(values, names=names), **keys).classes == classes
+
+
+def test_names_and_codes_prepare_the_same():
+    codec = fitted(Column(np.array([0, 1, 2]), names=PETS))
+    wanted = torch.eye(3)[[2, 0]]
+    for values in (["newt", "cat"], np.array(["newt", "cat"]), [2, 0], np.array([2, 0], np.uint8)):
+        torch.testing.assert_close(codec.to_input(codec.prepare(Column(values))[0]), wanted)
+
+
+def test_restore_gives_names_if_there_are_any_else_codes():
+    x = torch.eye(3)[[2, 0]]
+    assert fitted(Column([0], names=PETS)).restore(x).values.tolist() == ["newt", "cat"]
+    assert fitted(Column([0]), classes=3).restore(x).values.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("raw", "keys", "message"),
+    [
+        (Column([0, 1], names=PETS), {"classes": 2}, "3 class names from the source"),
+        (Column([]), {}, "at least one label"),
+        (Column([0, -2]), {}, "row 1: got label -2"),
+        (Column([0, 10**9]), {}, "labels or ids"),
+        (Column(np.zeros((2, 2), int)), {}, r"shape \(n,\)"),
+        (Column(np.zeros(2, "datetime64[s]")), {}, "integers or names"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(raw, keys, message):
+    with pytest.raises(UnsupportedValue, match=message):
+        fitted(raw, **keys)
+
+
+def test_an_unknown_label_is_named_with_what_is_accepted():
+    codec = fitted(Column([0], names=PETS))
+    with pytest.raises(UnsupportedValue, match="row 1: got label 'cow', expected one of cat, dog"):
+        codec.prepare(Column(["dog", "cow"]))
+    with pytest.raises(UnsupportedValue, match="row 2: got label 3, .* or the codes 0..2"):
+        codec.prepare(Column([0, 1, 3]))
+
+
+def test_parse_takes_a_name_or_a_code():
+    codec = fitted(Column([0], names=PETS))
+    for text in ("newt", " newt ", "2"):
+        assert torch.equal(codec.condition(codec.parse(text)), torch.eye(3)[[2]])
+    with pytest.raises(ValueError, match=r"'nwet' is no class.*Did you mean 'newt'\?"):
+        codec.parse("nwet")
+    for text in ("3", "-1", "1.5", ""):
+        with pytest.raises(ValueError, match="codes 0..2"):
+            codec.parse(text)
+
+
+def test_a_class_named_like_a_code_wins_over_the_code():
+    codec = fitted(Column(["1", "0"]), classes=["1", "0"])
+    assert codec.condition(codec.parse("1")).argmax() == 0
+
+
+def test_condition_takes_any_finite_weights():
+    codec = fitted(Column([0], names=PETS))
+    weights = np.array([[0.5, 0.5, 0.0], [0.0, 2.0, -1.0]])
+    torch.testing.assert_close(codec.condition(Column(weights)), torch.tensor(weights).float())
+    with pytest.raises(UnsupportedValue, match="row 1: .*finite weights"):
+        codec.condition(Column(np.array([[0, 0, 1], [0, np.inf, 0]])))
+    with pytest.raises(UnsupportedValue, match="2 weights, expected 3"):
+        codec.condition(Column(np.zeros((1, 2))))
+
+
+def test_log_prob_is_the_log_softmax_of_the_label():
+    codec = fitted(Column([0], names=PETS))
+    logits = torch.randn(4, 3)
+    codes = torch.tensor([0, 1, 2, 2])
+    got = codec.log_prob(codec.likelihood(logits), torch.eye(3)[codes], None)
+    torch.testing.assert_close(
+        got, -torch.nn.functional.cross_entropy(logits, codes, reduction="none")
+    )
+
+
+def test_samples_follow_the_probabilities():
+    codec = fitted(Column([0], names=PETS))
+    probabilities = torch.tensor([0.2, 0.5, 0.3])
+    likelihood = codec.likelihood(probabilities.log().expand(20_000, 3))
+    drawn = codec.sample(likelihood, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn.sum(1), torch.ones(20_000))
+    torch.testing.assert_close(drawn.mean(0), probabilities, atol=0.02, rtol=0)
+
+
+def test_accuracy_is_1_where_the_guess_is_right():
+    codec = fitted(Column([0], names=PETS))
+    guess, truth = torch.eye(3)[[0, 1, 2]], torch.eye(3)[[0, 2, 2]]
+    assert codec.compare(guess, truth)["accuracy"].tolist() == [1, 0, 1]
+    assert codec.class_index(truth).tolist() == [0, 2, 2]
+
+
+@pytest.mark.parametrize("classes", [0, [], ["a", "a"], 1.5])
+def test_wrong_classes_are_refused(classes):
+    with pytest.raises(ValidationError):
+        Categorical.Config(classes=classes)
