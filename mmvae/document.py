@@ -45,10 +45,10 @@ class Document:
         """
         found: Any = self.table
         for part in path:
-            try:
-                found = found[part]
-            except (TypeError, IndexError):
-                raise KeyError(dotted(path)) from None
+            inside = isinstance(found, list if isinstance(part, int) else dict)
+            if not inside or isinstance(part, int) and part >= len(found):
+                raise KeyError(dotted(path))
+            found = found[part]
         return found
 
     def override(self, text: str) -> None:

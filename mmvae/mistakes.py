@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -53,12 +53,29 @@ _EXPECTED = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing to put right: its key, what to say, and whether a plugin is to blame."""
+    """One thing to put right.
+
+    Attributes:
+        path: Its key.
+        text: What to say about it.
+        plugin: Whether a broken plugin may be to blame.
+        branch: What one branch of a union of types expected; empty if there is no union.
+    """
 
     path: KeyPath
     text: str
     plugin: bool = False
-    expected: str = ""
+    branch: str = ""
+
+
+@dataclass(frozen=True)
+class _Location:
+    """Where a finding is: key path, the schema around it, its field, whether in a union."""
+
+    path: KeyPath
+    schema: type[BaseModel] | None
+    field: FieldInfo | None
+    union: bool
 
 
 def explain(
@@ -80,16 +97,23 @@ def explain(
     for details in error.errors(include_url=False):
         mistake = reader.mistake(details)
         before = mistakes.get(mistake.path)
-        if before and before.expected and mistake.expected:  # branches of one union
-            both = f"{before.expected} or {mistake.expected}"
-            mistake = Mistake(mistake.path, f"expected {both}.", expected=both)
+        if before and before.branch and mistake.branch:
+            both = f"{before.branch} or {mistake.branch}"
+            mistake = Mistake(mistake.path, f"expected {both}.", branch=both)
         mistakes[mistake.path] = mistake
-    lines = [reader.line(mistake) for mistake in mistakes.values()]
-    blame = PluginError if all(m.plugin for m in mistakes.values()) else ConfigError
+    told = [m for m in mistakes.values() if not (m.branch and _told_deeper(m, mistakes))]
+    lines = [reader.line(mistake) for mistake in told]
+    blame = PluginError if all(mistake.plugin for mistake in told) else ConfigError
     if len(lines) == 1:
         return blame(lines[0])
     lines.sort(key=_by_line)
     return blame(f"{document.source} has {len(lines)} mistakes:\n  " + "\n  ".join(lines))
+
+
+def _told_deeper(mistake: Mistake, others: Iterable[KeyPath]) -> bool:
+    """Whether another branch of the union fits, but for a mistake inside the value."""
+    depth = len(mistake.path)
+    return any(len(path) > depth and path[:depth] == mistake.path for path in others)
 
 
 def _by_line(line: str) -> int:
@@ -109,12 +133,15 @@ class _Reader:
         kind = details["type"]
         if kind.startswith("union_tag"):
             return self._choice(details["loc"])
-        path, schema, info = self._locate(details["loc"], kind)
+        found = self._locate(details["loc"], kind)
+        path = found.path
+        if kind == "missing" and isinstance(path[-1], int):  # of a list of fixed length
+            return Mistake(path[:-1], f"expected at least {path[-1] + 1} entries.")
         if kind == "missing":
-            about = f": {info.description}" if info and info.description else ""
-            return Mistake(path, f"this key is required{about}")
+            about = found.field.description if found.field else None
+            return Mistake(path, f"this key is required{f': {about}' if about else '.'}")
         if kind == "extra_forbidden":
-            words = sorted(schema.model_fields) if schema else []
+            words = sorted(found.schema.model_fields) if found.schema else []
             return Mistake(path, f"unknown key.{_suggest(str(path[-1]), words)}")
         if kind in ("value_error", "assertion_error"):
             return Mistake(path, str(details["ctx"]["error"]))
@@ -122,7 +149,7 @@ class _Reader:
             return Mistake(path, "expected at least one table [modalities.NAME].")
         if path[:1] == ("modalities",) and details["loc"][-1] == "[key]":
             return Mistake(path, "expected a name of the letters A-Z and a-z, digits, _ and -.")
-        return _wrong_value(path, details)
+        return _wrong_value(found, details)
 
     def line(self, mistake: Mistake) -> str:
         place = self.document.place(mistake.path)
@@ -138,7 +165,7 @@ class _Reader:
         role, key, _ = CHOICES[str(loc[0])]
         table = self.document.value(loc) if self._written(loc) else {}
         if not isinstance(table, Mapping):
-            return Mistake(loc, f"expected a table with the key {key!r}.", expected="a table")
+            return Mistake(loc, f"expected a table with the key {key!r}.")
         word = table.get(key, "jmvae" if role == "model" else None)
         path = (*loc, key)
         if word is None:
@@ -152,16 +179,14 @@ class _Reader:
             return Mistake(path, str(error), plugin=isinstance(error, PluginError))
         raise AssertionError(f"{role} {word!r} is known, yet validation refused it")
 
-    def _locate(
-        self, loc: KeyPath, kind: str
-    ) -> tuple[KeyPath, type[BaseModel] | None, FieldInfo | None]:
-        """The key path of a finding, the schema of the table it is in, and its field.
+    def _locate(self, loc: KeyPath, kind: str) -> _Location:
+        """Find the key that pydantic's location speaks of.
 
         pydantic also puts the chosen codec and the branches of unions into its location; they
         are no keys, so the location is walked along schema and values and these are dropped.
         """
         schema: type[BaseModel] | None = self.root
-        owner, info, path = schema, None, list[str | int]()
+        owner, info, path, union = schema, None, list[str | int](), False
         _, _, depth = CHOICES.get(str(loc[0]) if loc else "", ("", "", 0))
         for position, part in enumerate(loc):
             if depth and position == depth and part != "[key]":
@@ -175,9 +200,10 @@ class _Reader:
             elif last and kind in ("missing", "extra_forbidden"):
                 owner, info = schema, None
             elif not self._written((*path, part)):
+                union |= part != "[key]"
                 continue
             path.append(part)
-        return tuple(path), owner, info
+        return _Location(tuple(path), owner, info, union)
 
     def _written(self, path: KeyPath) -> bool:
         try:
@@ -187,16 +213,23 @@ class _Reader:
         return True
 
 
-def _wrong_value(path: KeyPath, details: ErrorDetails) -> Mistake:
+def _wrong_value(found: _Location, details: ErrorDetails) -> Mistake:
+    path = found.path
     template = _EXPECTED.get(details["type"])
     if template is None:
         message = details["msg"].removeprefix("Input should be ")
         return Mistake(path, f"expected {message[:1].lower()}{message[1:]}.")
-    expected = template.format(**details.get("ctx", {}))
+    bounds = {key: _whole(value) for key, value in details.get("ctx", {}).items()}
+    expected = template.format(**bounds)
     hint = ""
     if details["type"] in ("literal_error", "enum") and isinstance(details["input"], str):
         hint = nearest(details["input"], re.findall(r"'([^']*)'", expected))
-    return Mistake(path, f"expected {expected}.{hint}", expected=expected)
+    return Mistake(path, f"expected {expected}.{hint}", branch=expected if found.union else "")
+
+
+def _whole(value: Any) -> Any:
+    """A bound without a needless ``.0``."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _inner(annotation: Any) -> type[BaseModel] | None:

@@ -91,7 +91,6 @@ class TrainConfig(Section):
         None,
         ge=1,
         description="Steps between checkpoints; by checkpoint_minutes alone unless given.",
-
     )
     checkpoint_minutes: float = Field(
         5.0, gt=0, description="Save a checkpoint at the latest after so many minutes."

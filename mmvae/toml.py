@@ -21,6 +21,8 @@ from mmvae.errors import ConfigError
 KeyPath = tuple[str | int, ...]
 """Where a value sits: ``("modalities", "image", "size")``; numbers count entries of a list."""
 
+_DEEPEST = 64
+_CLOSES = re.compile(r"[\]}\"']")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -35,8 +37,10 @@ def parse(text: str, source: str) -> dict[str, Any]:
         return {key: plain(value) for key, value in tomllib.loads(text).items()}
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_syntax_message(str(error), text, source)) from None
-    except RecursionError:
+    except (RecursionError, ConfigError):
         raise ConfigError(f"{source}: lists or tables are nested too deeply.") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise ConfigError(f"{source}: not valid TOML: {error}.") from None
 
 
 def places_of(text: str, source: str) -> dict[KeyPath, str]:
@@ -60,10 +64,12 @@ def statements(text: str) -> Iterator[tuple[int, KeyPath]]:
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if not chunk:
             start = number
-        chunk += line + "\n"
+        goes_on, chunk = bool(chunk), chunk + line + "\n"
+        if goes_on and not _CLOSES.search(line):
+            continue
         try:
             parsed = tomllib.loads(chunk)
-        except (tomllib.TOMLDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             continue  # a list or a text that goes on in the next line
         paths = list(_key_paths(parsed, ()))
         header, chunk = chunk.lstrip().startswith("["), ""
@@ -93,6 +99,8 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     Raises:
         ConfigError: The key or the value is malformed.
     """
+    if not text.isprintable():
+        raise ConfigError(f"-s {text!r}: expected printable text; put it in the file instead.")
     key, equals, written = text.partition("=")
     written = written.strip()
     if not equals or not written:
@@ -102,7 +110,7 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
         )
     try:
         [path] = _key_paths(tomllib.loads(f"{key.strip()} = 0"), ())
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+    except (ValueError, RecursionError):
         raise ConfigError(
             f"-s {text}: {key!r} is no key; expected names joined by dots, such as train.epochs."
         ) from None
@@ -112,7 +120,7 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
 def _override_value(text: str, written: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {written}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         if written[0] in "[{\"'":
             raise ConfigError(
                 f"-s {text}: {written!r} is no TOML value; check its brackets and quotes, and "
@@ -124,16 +132,18 @@ def _override_value(text: str, written: str) -> Any:
     return plain(parsed)["value"]
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:
     """The same value made of what JSON can hold: dates as text, tuples as lists.
 
     Raises:
-        ConfigError: There is no such form.
+        ConfigError: There is no such form, or it is nested too deeply.
     """
+    if depth > _DEEPEST:
+        raise ConfigError(f"config: lists or tables are nested deeper than {_DEEPEST}.")
     if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry, depth + 1) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
+        return [plain(entry, depth + 1) for entry in value]
     if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, os.PathLike):
@@ -182,7 +192,12 @@ def _literal(value: Any) -> str:
         return f"{{ {', '.join(entries)} }}" if value else "{}"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "none"}[value]
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    return _quoted(value) if isinstance(value, str) else str(value)
+
+
+def _quoted(text: str) -> str:
+    # JSON's strings are TOML's, but for the one control character that JSON allows.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -192,7 +207,7 @@ def dotted(path: Sequence[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += "." * bool(text) + (part if _BARE.fullmatch(part) else json.dumps(part))
+            text += "." * bool(text) + (part if _BARE.fullmatch(part) else _quoted(part))
     return text
 
 

@@ -165,12 +165,10 @@ def run(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.format_message()}{hint}", error.exit_code)
     except MmvaeError as error:
         return _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D; it is a bug of ours
+            raise error.__cause__ from None
         return _fail("interrupted.", 130)
-    except BrokenPipeError:
-        # The reader, `head` say, has had enough; keep Python from complaining when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     return code if isinstance(code, int) else 0
 
 

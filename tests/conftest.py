@@ -1,0 +1,110 @@
+"""What tests of several rooms share: distributions that exist for one test only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from mmvae.registry import Registry
+
+TOY = """
+import mmvae
+from pydantic import Field
+
+
+class ToyConfig(mmvae.CodecConfig):
+    size: int = Field(4, ge=1, description="Cells.")
+    scale: float | None = Field(None, gt=0, description="Divisor.")
+
+
+class Toy(mmvae.Codec):
+    kind = "toy"
+    Config = ToyConfig
+    event_shape = (4,)
+    feature_dim = 4
+
+    def prepare(self, column): ...
+    def encoder(self): ...
+    def decoder(self, input_dim): ...
+    def likelihood(self, parameters): ...
+    def point(self, likelihood): ...
+    def restore(self, x): ...
+    def parse(self, text): ...
+
+
+class ToyBoxConfig(mmvae.SourceConfig):
+    root: str = Field(description="Folder of the toys.")
+
+
+class ToyBox(mmvae.Source):
+    kind = "toybox"
+    Config = ToyBoxConfig
+
+    def splits(self): ...
+    def fingerprint(self): ...
+
+
+@mmvae.hookimpl
+def register_codecs(register):
+    register(Toy)
+
+
+@mmvae.hookimpl
+def register_sources(register):
+    register(ToyBox)
+"""
+"""A sound plugin that offers the codec ``toy`` and the source ``toybox``."""
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the import path, empty at first."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.fixture
+def install(site: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """``install(distribution, name, code)``: a plugin with one module and one entry point."""
+
+    def install(distribution: str, name: str, code: str = TOY, group: str = "mmvae") -> None:
+        module = distribution.replace("-", "_")
+        (site / f"{module}.py").write_text(code, encoding="utf-8")
+        info = site / f"{module}-1.0.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n", encoding="utf-8"
+        )
+        attribute = "" if group == "mmvae" else ":command"
+        with (info / "entry_points.txt").open("a", encoding="utf-8") as file:
+            file.write(f"[{group}]\n{name} = {module}{attribute}\n")
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return install
+
+
+class ToyModelConfig(BaseModel):
+    alpha: float = Field(0.1, ge=0, description="Weight.")
+    subsets: bool | list[str] = Field(True, description="Family.")
+
+
+class ToyModel:
+    kind = "jmvae"
+    Config = ToyModelConfig
+
+
+@pytest.fixture(scope="session")
+def toys() -> Registry:
+    """A registry in memory: codec ``toy``, source ``toybox``, and a model of the default kind."""
+    names: dict[str, Any] = {"__name__": "toys"}
+    exec(TOY, names)
+    return Registry.of(codecs=[names["Toy"]], sources=[names["ToyBox"]], models=[ToyModel])
