@@ -209,33 +209,32 @@ class Categorical(Codec):
 def _labels(column: Column) -> Array:
     """Raw labels (n,) → strings, or int64 codes; refuses gaps, fractions and other types."""
     values = column.values
-    labels = values if isinstance(values, np.ndarray) else _array(list(values))
+    known = isinstance(values, np.ndarray) and values.dtype != object
+    labels = values if known else _array(list(values))
     if labels.ndim != 1:
         raise UnsupportedValue(None, f"an array of shape {labels.shape}", "shape (n,)")
-    if labels.dtype == object:
-        for row, value in enumerate(labels):
-            if not isinstance(value, str):
-                raise UnsupportedValue(row, repr(value), "a class name among class names")
-        labels = labels.astype(str)
-    if labels.dtype.kind in "Ubiu":
-        return labels if labels.dtype.kind == "U" else labels.astype(np.int64)
-    if labels.dtype.kind != "f":
+    if labels.dtype.kind == "U":
+        return labels
+    if labels.dtype.kind not in "biuf":
         raise UnsupportedValue(None, f"labels of type {labels.dtype}", "integers or names")
-    bad = ~np.isfinite(labels) | (labels != np.rint(labels))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise UnsupportedValue(
-            row, f"label {labels[row]}", "a whole number or a name", "Give every item a label."
-        )
+    if labels.dtype.kind == "f":
+        bad = ~np.isfinite(labels) | (labels != np.rint(labels))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise UnsupportedValue(
+                row, f"label {labels[row]}", "a whole number or a name", "Label every item."
+            )
     return labels.astype(np.int64)
 
 
 def _array(values: list[Any]) -> Array:
-    """A list as an array that keeps its types: numpy would turn [1, "a"] into strings."""
-    if any(not isinstance(value, (int, float, np.number, np.bool_)) for value in values):
-        labels = np.empty(len(values), object)
-        labels[:] = values
-        return labels
+    """A list of names or of numbers as an array; numpy alone would turn [1, "a"] into strings."""
+    named = any(isinstance(value, str) for value in values)
+    wanted = (str,) if named else (int, float, np.number, np.bool_)
+    for row, value in enumerate(values):
+        if not isinstance(value, wanted):
+            expected = "a class name, as in other rows" if named else "a whole number or a name"
+            raise UnsupportedValue(row, f"label {value!r}", expected, "Label every item.")
     return np.array(values) if values else np.zeros(0, np.int64)
 
 

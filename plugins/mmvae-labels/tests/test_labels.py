@@ -38,6 +38,8 @@ class CategoricalContract(CodecContract):
             ("fraction", Column(np.array([0.0, 1.5]))),
             ("unknown name", Column(["cat", "cow"])),
             ("gap", Column(["cat", None])),
+            ("gap among codes", Column([1, None])),
+            ("gap among objects", Column(np.array([1, None], object))),
             ("code among names", Column(["cat", 1])),
         ]
 
@@ -68,6 +70,8 @@ class TestCategoricalOfCodes(CategoricalContract):
         ([0, 2, 1], None, {}, ("0", "1", "2")),
         ([0, 1], None, {"classes": 4}, ("0", "1", "2", "3")),
         (["b", "a", "b"], None, {}, ("a", "b")),
+        (np.array(["b", "a"], object), None, {}, ("a", "b")),
+        (np.array([1, 0], object), None, {}, ("0", "1")),
         ([0, 1], ("x", "y", "z"), {}, ("x", "y", "z")),
         ([0, 1], ("x", "y"), {"classes": ["p", "q", "r"]}, ("p", "q", "r")),
         (np.array([1.0, 0.0]), None, {}, ("0", "1")),
@@ -165,6 +169,13 @@ def test_accuracy_is_1_where_the_guess_is_right():
     guess, truth = torch.eye(3)[[0, 1, 2]], torch.eye(3)[[0, 2, 2]]
     assert codec.compare(guess, truth)["accuracy"].tolist() == [1, 0, 1]
     assert codec.class_index(truth).tolist() == [0, 2, 2]
+
+
+def test_the_row_without_a_label_is_named():
+    with pytest.raises(UnsupportedValue, match="row 2: got label None, expected a whole number"):
+        fitted(Column([0, 1, None]))
+    with pytest.raises(UnsupportedValue, match="row 1: got label None, expected a class name"):
+        fitted(Column(["a", None]))
 
 
 @pytest.mark.parametrize("classes", [0, [], ["a", "a"], 1.5])
