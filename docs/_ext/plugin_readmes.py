@@ -8,6 +8,8 @@ from generated import Generated
 from sphinx.application import Sphinx
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
+HOME = {"(../../README.md)": "(index.md)", "(README.md)": "(index.md)"}
+"""Links to the repository's README; on the site its place is taken by the first page."""
 
 
 class PluginReadmes(Generated):
@@ -22,7 +24,14 @@ class PluginReadmes(Generated):
         )
 
 
+def link_home(app: Sphinx, path: Path, document: str, content: list[str]) -> None:
+    """Let links of an included file to the README lead to the site's first page."""
+    for link, page in HOME.items():
+        content[0] = content[0].replace(link, page)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Offer the directive."""
     app.add_directive("plugin-readmes", PluginReadmes)
+    app.connect("include-read", link_home)
     return {"parallel_read_safe": True}
