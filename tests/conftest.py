@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -108,3 +109,15 @@ def toys() -> Registry:
     names: dict[str, Any] = {"__name__": "toys"}
     exec(TOY, names)
     return Registry.of(codecs=[names["Toy"]], sources=[names["ToyBox"]], models=[ToyModel])
+
+
+@pytest.fixture
+def toy_plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``tests/toys.py`` as the only plugin beside the core, here and in subprocesses."""
+    info = site / "mmvae_toys-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mmvae-toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[mmvae]\ntoys = toys\n")
+    paths = [str(site), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    monkeypatch.setenv("MMVAE_PLUGINS", "toys")
