@@ -226,10 +226,11 @@ def _syntax_message(message: str, text: str, source: str) -> str:
     """The parser's complaint with our file:line in front, and where a doubled key was first."""
     place = _PLACE.search(message)
     message = _PLACE.sub("", message)
+    lines = text.rstrip("\n").split("\n")
     if place is None or place[1] is None:
-        return f"{source}:{len(text.splitlines())}: not valid TOML: {message}, at the end."
+        return f"{source}:{len(lines)}: not valid TOML: {message}, at the end."
     line = int(place[1])
-    written = text.splitlines()[line - 1].strip() if line <= len(text.splitlines()) else ""
+    written = lines[line - 1].strip() if line <= len(lines) else ""
     seen: dict[KeyPath, int] = {}
     for start, path in statements(text):
         if path in seen:
@@ -237,4 +238,5 @@ def _syntax_message(message: str, text: str, source: str) -> str:
                 f"{source}:{start}: {dotted(path)} is written twice, first in line {seen[path]}."
             )
         seen[path] = start
-    return f"{source}:{line}: not valid TOML: {message}: {written[:80]}"
+    shown = "".join(c if c.isprintable() else "�" for c in written[:80])
+    return f"{source}:{line}: not valid TOML: {message}: {shown}"
