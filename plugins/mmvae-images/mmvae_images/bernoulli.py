@@ -3,7 +3,8 @@
 p(x|z) = Π_i π_i(z)^x_i (1 − π_i(z))^(1 − x_i), from logits.
 
 Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) use it for MNIST, the pixels drawn anew every
-epoch: dense layers in, dense layers out.
+epoch: dense layers in, dense layers out. Grey pixels that should stay grey take the continuous
+Bernoulli of Loaiza-Ganem and Cunningham (2019, arXiv:1907.06845), normalised on [0, 1].
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent
 
 from mmvae import Activation, Column, Parameters, mlp
 from mmvae_images.image import ImageCodec, ImageConfig
@@ -25,6 +26,11 @@ _ROWS = 1024  # pictures binarised at once: bounds the memory of 64-bit noise
 class BernoulliImageConfig(ImageConfig):
     """Keys of ``codec = "bernoulli-image"``."""
 
+    likelihood: Literal["bernoulli", "continuous-bernoulli"] = Field(
+        "bernoulli",
+        description="Of black and white pixels, or of grey ones in [0, 1], which are then never "
+        "binarised.",
+    )
     binarise: Literal["resample", "once", "threshold"] = Field(
         "resample",
         description="How grey becomes black or white: drawn anew for every training batch, drawn "
@@ -39,9 +45,18 @@ class BernoulliImageConfig(ImageConfig):
     )
     activation: Activation = Field("leaky-relu", description="Activation after each dense layer.")
 
+    @model_validator(mode="after")
+    def _grey_stays_grey(self) -> BernoulliImageConfig:
+        if self.likelihood == "continuous-bernoulli" and self.binarise != "resample":
+            raise ValueError(
+                f"binarise = '{self.binarise}' has no effect with likelihood = "
+                f"'continuous-bernoulli'; leave one of the two out"
+            )
+        return self
+
 
 class BernoulliImage(ImageCodec):
-    """Binary pixels; grey levels in [0, 1] are their probabilities."""
+    """Binary pixels, whose probabilities grey levels are; or grey ones, left as they are."""
 
     kind = "bernoulli-image"
     Config = BernoulliImageConfig
@@ -50,6 +65,11 @@ class BernoulliImage(ImageCodec):
     def feature_dim(self) -> int:
         """Width of the last dense layer."""
         return self.config.encoder[-1] if self.config.encoder else self.event_size
+
+    @property
+    def grey(self) -> bool:
+        """Whether pixels stay grey."""
+        return bool(self.config.likelihood == "continuous-bernoulli")
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """See :class:`ImageCodec`; ``once`` and ``threshold`` leave black and white alone."""
@@ -63,13 +83,13 @@ class BernoulliImage(ImageCodec):
         return torch.from_numpy(drawn).to(x.dtype) * white, observed
 
     def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Fresh binary pixels x_i ~ Bernoulli(grey_i); what is binary already stays."""
-        if self.config.binarise != "resample":
+        """Fresh binary pixels x_i ~ Bernoulli(grey_i); what is binary or to stay grey does."""
+        if self.grey or self.config.binarise != "resample":
             return x
         return _bernoulli(x, generator)
 
     def fixed(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Binary pixels for validation and test figures."""
+        """The pixels of validation and test figures: binary, unless they stay grey."""
         return self.resample(x, generator)
 
     def encoder(self) -> nn.Module:
@@ -87,16 +107,25 @@ class BernoulliImage(ImageCodec):
         )
 
     def likelihood(self, parameters: Parameters) -> Distribution:
-        """Independent Bernoulli pixels from logits (b, event…)."""
+        """Independent pixels from logits (b, event…)."""
         assert isinstance(parameters, Tensor)
+        if self.grey:
+            return Independent(ContinuousBernoulli(logits=parameters, validate_args=False), 3)
         return Independent(Bernoulli(logits=parameters, validate_args=False), 3)
 
     def point(self, likelihood: Distribution) -> Tensor:
-        """The mean: each pixel's probability."""
+        """The mean: each pixel's probability, or its mean grey level."""
         return likelihood.mean
 
     def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """Binary pixels."""
+        """Binary pixels, or grey ones."""
+        if self.grey:
+            assert isinstance(likelihood, Independent)
+            uniform = torch.rand(
+                likelihood.mean.shape, generator=generator, device=likelihood.mean.device
+            )
+            drawn: Tensor = likelihood.base_dist.icdf(uniform)
+            return drawn
         return _bernoulli(likelihood.mean, generator)
 
 

@@ -87,6 +87,52 @@ class TestBernoulliImageThreshold(BernoulliContract):
     dtype = np.float32
 
 
+class TestBernoulliImageLeftGrey(BernoulliContract):
+    keys = {"likelihood": "continuous-bernoulli"}
+    dtype = np.float32
+
+    def enumerate_support(self, codec):
+        return None  # a density
+
+    def integration_grid(self, codec):
+        axis = (torch.arange(16) + 0.5) / 16
+        grid = torch.cartesian_prod(*[axis] * 4).reshape(-1, *codec.event_shape)
+        return grid, 16.0**-4
+
+
+def grey_codec():
+    config = BernoulliImage.Config(likelihood="continuous-bernoulli")
+    return BernoulliImage(config, {"shape": [1, 1, 2], "dtype": "float32"})
+
+
+def test_grey_pixels_are_never_binarised():
+    codec, generator = grey_codec(), torch.Generator()
+    x = torch.rand(5, 1, 1, 2)
+    assert codec.resample(x, generator) is x
+    assert codec.fixed(x, generator) is x
+    assert codec.prepare(Column(x[:, 0].numpy()))[0].equal(x)
+
+
+def test_continuous_bernoulli_has_the_paper_s_density_mean_and_samples():
+    logits = torch.tensor([-3.0, 0.7]).expand(20_000, 1, 1, 2)
+    codec, rate = grey_codec(), torch.sigmoid(torch.tensor([-3.0, 0.7]).double())
+    likelihood = codec.likelihood(logits)
+    constant = 2 * torch.atanh(1 - 2 * rate) / (1 - 2 * rate)
+    x = torch.tensor([0.2, 1.0]).double()
+    wanted = (constant.log() + x * rate.log() + (1 - x) * (1 - rate).log()).sum().float()
+    got = codec.log_prob(likelihood, x.float().expand(20_000, 1, 1, 2), None)
+    torch.testing.assert_close(got[0], wanted)
+    mean = rate / (2 * rate - 1) + 1 / (2 * torch.atanh(1 - 2 * rate))
+    torch.testing.assert_close(codec.point(likelihood)[0, 0, 0].double(), mean, atol=1e-5, rtol=0)
+    drawn = codec.sample(likelihood, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn.mean((0, 1, 2)).double(), mean, atol=0.01, rtol=0)
+
+
+def test_binarising_what_stays_grey_is_refused():
+    with pytest.raises(ValueError, match="binarise = 'once' has no effect"):
+        BernoulliImage.Config(likelihood="continuous-bernoulli", binarise="once")
+
+
 class GaussianContract(CodecContract):
     keys: dict[str, object] = {}
     shape: tuple[int, ...] = (8, 8, 3)
