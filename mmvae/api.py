@@ -25,7 +25,7 @@ from mmvae.errors import ConfigError, Interrupted, MmvaeError, UsageError
 from mmvae.model_folder import load_model, save_model
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
-from mmvae.randomness import derived_seed
+from mmvae.randomness import derived_seed, seed_global
 from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
 from mmvae.trained import TrainedModel
@@ -261,7 +261,7 @@ def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str,
     """The model with its first weights: a function of the config and the seed alone."""
     kind: type[Model] = registry.model(experiment.model.kind)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(experiment.train.seed, "weights"))
+        seed_global(derived_seed(experiment.train.seed, "weights"))
         return kind(experiment.model, codecs)
 
 

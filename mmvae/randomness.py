@@ -24,6 +24,17 @@ def generator(seed: int, *key: str | int, device: torch.device | str = "cpu") ->
     return torch.Generator(device=device).manual_seed(derived_seed(seed, *key))
 
 
+def seed_global(seed: int, device: torch.device | str = "cpu") -> None:
+    """Seed torch's global generators of the CPU and of ``device``, for layers such as dropout.
+
+    Unlike ``torch.manual_seed`` it leaves devices alone that are not in use: those queue a call
+    and a stack trace each time, which at every step of a training is a leak.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.device(device).type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
+
+
 def permutation(n: int, seed: int, epoch: int) -> Tensor:
     """Return the order of ``n`` items in ``epoch``: a pure function of (seed, epoch)."""
     return torch.randperm(n, generator=generator(seed, "order", epoch))

@@ -17,7 +17,7 @@ from mmvae.data.batches import Batch, Batches, training_view
 from mmvae.data.order import Order, share
 from mmvae.errors import Interrupted, TrainingError
 from mmvae.models.protocol import Model, Phase, Terms
-from mmvae.randomness import StepDraws, derived_seed
+from mmvae.randomness import StepDraws, derived_seed, seed_global
 from mmvae.settings import TrainConfig
 from mmvae.training.checkpoint import Checkpoint, CheckpointStore, first_non_finite
 from mmvae.training.memory import out_of_memory_advice
@@ -145,7 +145,8 @@ class Trainer:
 
     def step(self, step: int) -> None:
         """One optimizer step per phase on the global batch of ``step``."""
-        torch.manual_seed(derived_seed(self.config.seed, "global", step, self._process))
+        seed = derived_seed(self.config.seed, "global", step, self._process)
+        seed_global(seed, self.train.device)
         items = self.order.items(step)
         weight = warmup_weight(self.order.epoch(step), self.config.warmup_epochs)
         rate = self._learning_rate(step)
