@@ -220,8 +220,7 @@ def write_folder(folder: Path, step: int, tensors: Tensors, state: Mapping[str, 
 
 def _plain(tensor: Tensor) -> Tensor:
     """Return a contiguous copy on the CPU that shares no memory, as safetensors demands."""
-    plain = tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-    return plain.resolve_conj().resolve_neg()
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def read_folder(path: Path) -> Checkpoint:

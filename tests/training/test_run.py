@@ -167,10 +167,14 @@ def test_leaving_the_block_in_a_child_leaves_the_parents_lock(tmp_path):
     with run.locked():
         child = os.fork()
         if child != 0:
-            os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 99
             assert in_child(lambda: Run.open(tmp_path).locked().__enter__()) == 99
     if child == 0:
-        os._exit(0)
+        try:
+            with run.locked():  # the parent holds it still, so this must be refused
+                os._exit(0)
+        except RunError:
+            os._exit(99)
     with run.locked():
         pass
 
