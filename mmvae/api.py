@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,23 +18,25 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
 from mmvae import __version__
-from mmvae.codec import Codec, State
+from mmvae.codec import Codec, CodecConfig, State
 from mmvae.config import Experiment, LoadedConfig, load_experiment
 from mmvae.data.loading import Data, open_data
 from mmvae.data.memory import MemorySource
+from mmvae.data.order import Order
 from mmvae.errors import ConfigError, Interrupted, MmvaeError, UsageError
-from mmvae.model_folder import load_model, save_model
+from mmvae.model_folder import built, load_model, save_model
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
 from mmvae.randomness import derived_seed, seed_global
 from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
+from mmvae.source import Source
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import CheckpointStore
 from mmvae.training.loop import Limits, Trainer
 from mmvae.training.processes import everyone_follows, leading
-from mmvae.training.progress import Progress
-from mmvae.training.run import Run, default_folder
+from mmvae.training.progress import LoggedProgress, Progress, shown_terms
+from mmvae.training.run import Run, default_folder, read_metrics
 from mmvae.training.state import codec_states, load_weights
 
 PROCESS_TIMEOUT_S = 50
@@ -172,31 +175,41 @@ def dry_run(
     data: Any = None,
     *,
     overrides: Sequence[str] = (),
+    init_from: str | Path | None = None,
     registry: Registry | None = None,
 ) -> dict[str, Any]:
     """Try a config without training: load, build, one step, one checkpoint there and back.
 
-    Nothing is left on disk.
+    Nothing is left on disk. It tries one process; a run of several does the same work in parts.
 
     Returns:
-        What was built: items per split, steps, parameters, subsets, the first step's terms.
+        What was built: items per split, event shapes, latent dimensions, parameters, the steps
+        that the whole training would take, and the first step's terms in nats per item.
     """
     import tempfile
 
     registry = registry or load_registry()
-    with tempfile.TemporaryDirectory(prefix="mmvae-dry-run-") as folder:
-        loaded = with_data(config, data, overrides, registry)
-        result = train(loaded, data, run_dir=Path(folder) / "run", max_steps=1, registry=registry)
-        load_model(Path(folder) / "run", registry)
-        model = result.model.model
-        experiment = loaded.experiment
-        return {
-            "name": experiment.name,
-            "modalities": {m: list(c.event_shape) for m, c in model.codecs.items()},
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "latent_dim": model.latent_dim,
-            "steps": result.steps,
-        }
+    loaded = with_data(config, data, (*overrides, "train.log_every=1"), registry)
+    with tempfile.TemporaryDirectory(prefix="mmvae-dry-run-") as temporary:
+        run = Run(Path(temporary) / "run")
+        result = train(
+            loaded, data, run_dir=run.folder, max_steps=1, init_from=init_from, registry=registry
+        )
+        built(CheckpointStore(run.checkpoints).load("latest"), run.folder, registry)
+        load_model(run.folder, registry)
+        items = json.loads((run.folder / "env.json").read_bytes())["data"]["items"]
+        terms = read_metrics(run.metrics)[0]
+    model, config_ = result.model.model, loaded.experiment.train
+    order = Order(items["train"], config_.batch_size, config_.seed, config_.drop_last)
+    return {
+        "name": loaded.experiment.name,
+        "items": items,
+        "modalities": {m: list(c.event_shape) for m, c in model.codecs.items()},
+        "latent_dim": model.latent_dim,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "steps": config_.epochs * order.steps_per_epoch,
+        "terms": {name: terms[name] for name in shown_terms(terms)},
+    }
 
 
 def with_data(
@@ -229,7 +242,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             "train.precision = 'float16' needs an accelerator; on the CPU use 'float32' or "
             "'bfloat16'."
         )
-    AcceleratorState._reset_state()  # so that one process can train with one precision, then another
+    AcceleratorState._reset_state()  # so that a process can change the precision between runs
     return Accelerator(
         cpu=cpu,
         mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[config.precision],
@@ -245,6 +258,17 @@ def open_materials(
     states: Mapping[str, State] | None = None,
 ) -> Data:
     """The experiment's data with fitted codecs, on the accelerator's device."""
+    source = open_source(experiment, registry, data)
+    return open_data(source, recipes(experiment, registry), states, accelerator.device)
+
+
+def open_source(experiment: Experiment, registry: Registry, data: Any = None) -> Source:
+    """The experiment's source, not yet read; ``data`` are the items of a source in memory.
+
+    Raises:
+        UsageError: Data were given to a source that reads its own.
+        DataError: They were not given to a source in memory.
+    """
     config = experiment.data
     source_class = registry.source(config.source)
     memory = issubclass(source_class, MemorySource)
@@ -252,9 +276,14 @@ def open_materials(
         raise UsageError(
             f"data= was given, but data.source = {config.source!r}: leave one of the two out."
         )
-    source = MemorySource(config, data) if memory else source_class(config)
-    recipes = {m: (registry.codec(c.codec), c) for m, c in experiment.modalities.items()}
-    return open_data(source, recipes, states, accelerator.device)
+    return MemorySource(config, data) if memory else source_class(config)
+
+
+def recipes(
+    experiment: Experiment, registry: Registry
+) -> dict[str, tuple[type[Codec], CodecConfig]]:
+    """Modality → codec class and its validated config."""
+    return {m: (registry.codec(c.codec), c) for m, c in experiment.modalities.items()}
 
 
 def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]) -> Model:
@@ -276,7 +305,8 @@ def run_training(
     saved: Any = None,
 ) -> Result:
     """Train in a run folder that exists; keep its status up to date, whatever happens."""
-    progress = progress or Progress()
+    # Only the process that has the run shows anything.
+    progress = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
     with locked(run), torch.random.fork_rng(devices=[]), progress:
         trainer = None
         try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+
+from mmvae import storage
+from mmvae.errors import TrainingError
 
 
 class Progress:
@@ -45,8 +50,8 @@ class PlainProgress(Progress):
             f"  {record['items_per_second']:.0f} items/s" if "items_per_second" in record else ""
         )
         self.say(
-            f"{record['split']:<10} epoch {record['epoch']:>4}  step {record['step']}/{total_steps}"
-            f"  {figures}{rate}  left {duration(seconds_left)}"
+            f"{record['split']:<10} epoch {record['epoch']:>4}  "
+            f"step {record['step']}/{total_steps}  {figures}{rate}  left {duration(seconds_left)}"
         )
 
     def say(self, line: str) -> None:
@@ -102,6 +107,54 @@ class LiveProgress(Progress):
             values = (shown_terms(r).get(name) for r in self.latest.values())
             table.add_row(name, *("" if v is None else f"{v:.3f}" for v in values))
         return table
+
+
+class LoggedProgress(Progress):
+    """Shows progress and adds its plain lines to ``log.txt``, with how the training ended.
+
+    Args:
+        shown: Where people watch.
+        path: The log; lines are added to those of earlier trainings of the run.
+    """
+
+    def __init__(self, shown: Progress, path: Path) -> None:
+        self.shown, self.path = shown, path
+        self.lines = PlainLines()
+
+    def __enter__(self) -> LoggedProgress:
+        self.lines.journal = storage.Journal(self.path)
+        self.shown.__enter__()
+        self.say(f"run folder: {self.path.parent}")
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.shown.__exit__(kind, error, trace)
+        assert self.lines.journal is not None
+        if error is not None:
+            with contextlib.suppress(TrainingError):  # the error itself matters more than its log
+                self.lines.say(f"{type(error).__name__}: {error}")
+        self.lines.journal.close()
+
+    def record(self, record: Mapping[str, Any], total_steps: int, seconds_left: float) -> None:
+        """See :meth:`Progress.record`."""
+        self.shown.record(record, total_steps, seconds_left)
+        self.lines.record(record, total_steps, seconds_left)
+
+    def say(self, line: str) -> None:
+        """See :meth:`Progress.say`."""
+        self.shown.say(line)
+        self.lines.say(line)
+
+
+class PlainLines(PlainProgress):
+    """Plain lines into a journal, once it is open."""
+
+    journal: storage.Journal | None = None
+
+    def say(self, line: str) -> None:
+        """See :meth:`Progress.say`."""
+        if self.journal is not None:
+            self.journal.append(line.encode() + b"\n")
 
 
 def shown_terms(record: Mapping[str, Any]) -> dict[str, float]:
