@@ -1,0 +1,51 @@
+"""``mmvae resume``: go on with a run where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mmvae.api import resume
+from mmvae.cli.options import example, set_option
+from mmvae.cli.training import conclude, limit_options, progress, stopped_together
+
+
+@click.command(
+    epilog=example(
+        "mmvae resume runs/digits/20260101T120000Z-1a2b3c",
+        "mmvae resume runs/short -s train.epochs=200",
+    )
+)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@set_option
+@click.option(
+    "--from",
+    "checkpoint",
+    default="latest",
+    metavar="NAME",
+    show_default=True,
+    help="The checkpoint to go on from: latest, best, or a folder's name in RUN/checkpoints.",
+)
+@limit_options
+def command(
+    run: Path,
+    overrides: tuple[str, ...],
+    checkpoint: str,
+    max_steps: int | None,
+    max_seconds: float | None,
+) -> None:
+    """Go on with RUN where it stopped, whatever stopped it.
+
+    Only keys of [train] may be set anew, such as train.epochs for a longer run.
+    """
+    with stopped_together():
+        result = resume(
+            run,
+            overrides=overrides,
+            checkpoint=checkpoint,
+            max_steps=max_steps,
+            max_seconds=max_seconds,
+            progress=progress(),
+        )
+    conclude(result)

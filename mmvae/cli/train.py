@@ -1,0 +1,91 @@
+"""``mmvae train``: train a model as a TOML file describes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmvae.api import dry_run as try_out
+from mmvae.api import train
+from mmvae.cli.options import columns, config_argument, example, set_option
+from mmvae.cli.training import conclude, leading, limit_options, progress, stopped_together
+from mmvae.source import SPLITS
+
+
+@click.command(
+    epilog=example(
+        "mmvae train examples/digits.toml",
+        "mmvae train examples/digits.toml -s train.epochs=5 --run-dir runs/short",
+        "mmvae train examples/digits.toml --dry-run",
+    )
+)
+@config_argument
+@set_option
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    help="The run's folder, new or empty; runs/NAME/TIME-ID unless given.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Load, build, do one step and one checkpoint there and back; leave nothing on disk.",
+)
+@limit_options
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Begin with the weights of this run or model folder.",
+)
+def command(
+    config: str,
+    overrides: tuple[str, ...],
+    run_dir: Path | None,
+    dry_run: bool,
+    max_steps: int | None,
+    max_seconds: float | None,
+    init_from: Path | None,
+) -> None:
+    """Train a model as CONFIG, a TOML file or - for standard input, describes it.
+
+    Ctrl-C or SIGTERM saves and stops; `mmvae resume` goes on. On several processes:
+    torchrun --nproc-per-node 2 -m mmvae train CONFIG.
+    """
+    if dry_run:
+        describe(try_out(config, overrides=overrides, init_from=init_from))
+        return
+    with stopped_together():
+        result = train(
+            config,
+            overrides=overrides,
+            run_dir=run_dir,
+            max_steps=max_steps,
+            max_seconds=max_seconds,
+            init_from=init_from,
+            progress=progress(),
+        )
+    conclude(result)
+
+
+def describe(built: dict[str, Any]) -> None:
+    """Print what a dry run built and found to work."""
+    if not leading():
+        return
+    terms = ", ".join(f"{name} {value:.4g}" for name, value in built["terms"].items())
+    rows = [
+        ("name", built["name"]),
+        ("items", ", ".join(f"{built['items'][s]} {s}" for s in SPLITS if s in built["items"])),
+        *(
+            (f"modality {name}", "×".join(map(str, shape)))
+            for name, shape in built["modalities"].items()
+        ),
+        ("latent dimensions", str(built["latent_dim"])),
+        ("parameters", f"{built['parameters']:,}"),
+        ("steps in all", f"{built['steps']:,}"),
+        ("first step", f"{terms} (nats per item)"),
+    ]
+    click.echo(columns(rows))
+    click.echo("OK: one step and a checkpoint there and back worked; nothing was kept.")

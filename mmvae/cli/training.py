@@ -1,0 +1,68 @@
+"""What ``train`` and ``resume`` share: their limits, where they show progress, how they end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from mmvae.api import Result
+from mmvae.cli.duration import Duration
+from mmvae.cli.options import manners
+from mmvae.errors import Interrupted
+from mmvae.training.progress import Progress, progress_for
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def limit_options(command: F) -> F:
+    """Add ``--max-steps`` and ``--max-time``, passed as ``max_steps`` and ``max_seconds``."""
+    steps = click.option(
+        "--max-steps", type=click.IntRange(min=1), help="Stop after so many steps in all."
+    )
+    time = click.option(
+        "--max-time",
+        "max_seconds",
+        type=Duration(),
+        metavar="TIME",
+        help="Save and stop after so much time: 1h30m, 45m, 90s.",
+    )
+    return steps(time(command))
+
+
+def leading() -> bool:
+    """Whether this process, of those that torchrun started, is the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def progress() -> Progress:
+    """Progress on standard error, as asked for."""
+    return progress_for(sys.stderr, manners().quiet or not leading())
+
+
+@contextmanager
+def stopped_together() -> Iterator[None]:
+    """Let the leading process alone tell how a signal stopped all; each has the exit code."""
+    try:
+        yield
+    except Interrupted as error:
+        if leading():
+            raise
+        raise SystemExit(error.exit_code) from None
+
+
+def conclude(result: Result) -> None:
+    """Print the last line: the run folder and what to do next."""
+    if not leading() or result.run is None:
+        return
+    folder = shlex.quote(str(result.run))
+    if result.outcome == "finished":
+        line = f"finished at step {result.steps}. Next: mmvae evaluate {folder}"
+    else:
+        line = f"stopped after step {result.steps}. Go on with: mmvae resume {folder}"
+    click.echo(f"{result.run}: {line}")
