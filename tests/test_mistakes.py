@@ -87,6 +87,7 @@ GOOD = '[data]\nsource = "toybox"\nroot = "x"\n[modalities.a]\ncodec = "toy"\n'
         (GOOD, "modalities.a.codec=[]", "modalities.a.codec = []: expected a text in quotes"),
         (GOOD, "modalities.a.codec=''", "unknown codec ''"),
         (GOOD, "train=3", "train = 3: expected a table"),
+        (GOOD, "model.beta=1", "unknown key. Expected one of: alpha, subsets"),
         (GOOD, "train.epoch=5", "-s train.epoch=5: train.epoch = 5: unknown key. Did you mean"),
         (GOOD, "evaluate.split=tset", "or 'test'. Did you mean 'te"),
         (GOOD, "model.kind=vae", "unknown model 'vae'; installed plugins offer: jmvae"),
