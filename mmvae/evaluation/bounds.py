@@ -53,7 +53,9 @@ def iw_bound(
     if reason is not None:
         raise UsageError(reason)
     noise = draws.normal("z", samples, model.latent_dim).transpose(0, 1)
-    chunks = [log_weights(model, batch, here, by, part) for part in noise.split(_chunk(batch))]
+    chunks = [
+        log_weights(model, batch, here, by, part) for part in torch.split(noise, _chunk(batch))
+    ]
     return torch.logsumexp(torch.cat(chunks), 0) - math.log(samples)
 
 

@@ -1,0 +1,125 @@
+"""Coherence: does what is generated from a class show that class?
+
+Generic: any modality with classes gives them, any other modality is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmvae.codec import Codec
+from mmvae.data.batches import Batches
+from mmvae.evaluation.crossing import arrow
+from mmvae.evaluation.figures import mean_and_error
+from mmvae.evaluation.judge import Judge, judge_accuracy, train_judge
+from mmvae.models.protocol import Model
+from mmvae.randomness import generator
+from mmvae.settings import EvaluateConfig
+
+Step = Callable[[str, int, int], None]
+"""Called with what is going on, how many of its parts are done, and of how many."""
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def coherence(
+    model: Model,
+    batches: Batches,
+    training: Batches,
+    config: EvaluateConfig,
+    step: Step = quiet,
+) -> dict[str, Any]:
+    """Share of generated values in which a judge sees the class that they were generated from.
+
+    Args:
+        model: The model.
+        batches: Real items on which the judges themselves are judged.
+        training: Real items to train the judges on.
+        config: ``coherence_samples``, spread evenly over the classes, ``seed``, ``batch_size``.
+        step: Told of progress.
+
+    Returns:
+        ``"c → m"`` → ``"temperature 1"`` (z drawn from q(z|c)), ``"mean"`` (z its best point) and
+        ``"classifier on real items"``, each with mean and error over what was judged.
+    """
+    found: dict[str, Any] = {}
+    pairs = judged_pairs(model)
+    for done, (label, modality) in enumerate(pairs):
+        step(f"judging {arrow(label, modality)}", done, len(pairs))
+        judge = train_judge(training, modality, label, config.seed)
+        own = judge_accuracy(judge, batches, modality, label, config.batch_size, config.seed)
+        found[arrow(label, modality)] = {
+            "temperature 1": mean_and_error(shown(model, judge, label, modality, 1.0, config)),
+            "mean": mean_and_error(shown(model, judge, label, modality, 0.0, config)),
+            "classifier on real items": mean_and_error(own),
+        }
+    return found
+
+
+def judged_pairs(model: Model) -> list[tuple[str, str]]:
+    """Pairs (modality with classes, other modality) for which there is q(z|c)."""
+    return [
+        (c, m)
+        for c, codec in model.codecs.items()
+        if codec.classes is not None
+        for m in model.modalities
+        if m != c and model.supports((m,), (c,), (c,)) is None
+    ]
+
+
+def shown(
+    model: Model,
+    judge: Judge,
+    label: str,
+    modality: str,
+    temperature: float,
+    config: EvaluateConfig,
+) -> Tensor:
+    """Whether the judge sees the right class in each generated value, float (n,)."""
+    kinds = class_inputs(model.codecs[label])
+    wanted = torch.arange(config.coherence_samples) % len(kinds)
+    right = []
+    for chunk, classes in enumerate(torch.split(wanted, config.batch_size)):
+        source = generator(config.seed, "coherence", label, modality, chunk)
+        values = from_classes(model, label, modality, kinds[classes], temperature, source)
+        right.append(judge.verdict(values).cpu() == classes)
+    return torch.cat(right).float()
+
+
+def class_inputs(codec: Codec) -> Tensor:
+    """Model input of each class, as a user would give it: (K, event…)."""
+    assert codec.classes is not None
+    return torch.cat([codec.condition(codec.parse(name)) for name in codec.classes])
+
+
+@torch.no_grad()
+def from_classes(
+    model: Model,
+    label: str,
+    modality: str,
+    given: Tensor,
+    temperature: float,
+    source: torch.Generator,
+) -> Tensor:
+    """Best values of ``modality`` at samples of q(z|c), one for each given class (n, event…).
+
+    Args:
+        model: The model.
+        label: The modality with classes.
+        modality: What to generate.
+        given: Model input of ``label``, (n, event…).
+        temperature: Scale of the noise in z; 0 takes the posterior's best point.
+        source: Randomness.
+    """
+    device = next(model.parameters()).device
+    known = {label: given.to(device)}
+    q = model.posterior(known)
+    noise = torch.randn(len(given), model.latent_dim, generator=source).to(device)
+    z = q.rsample(temperature * noise) if temperature else q.point()
+    return model.codecs[modality].point(model.likelihood(modality, z, known))

@@ -1,0 +1,46 @@
+"""Cross-generation: any modality from any others, compared with the truth."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmvae.data.batches import Batch
+from mmvae.evaluation.figures import Path
+from mmvae.evaluation.terms import shown_subsets
+from mmvae.models.protocol import Model
+from mmvae.subsets import Subset, subset_name
+
+
+def arrow(given: str, target: str) -> str:
+    """How results name a direction: ``"image → label"``."""
+    return f"{given} → {target}"
+
+
+@torch.no_grad()
+def guesses(model: Model, batch: Batch, given: Subset) -> dict[str, Tensor]:
+    """Each modality's best value at the best point of q(z|x_S), shape (b, event…)."""
+    known = {m: batch.x[m] for m in given}
+    z = model.posterior(known).point()
+    return {m: model.codecs[m].point(model.likelihood(m, z, known)) for m in model.modalities}
+
+
+def crossing(model: Model, batch: Batch) -> dict[Path, Tensor]:
+    """How well each modality is guessed from each shown subset and from all, per item.
+
+    Returns:
+        ``("given", S, m, figure)`` for the figures of codec m's ``compare``, modalities of S
+        included (reconstruction); ``("accuracy", "S → c")`` for modalities c outside S that have
+        classes.
+    """
+    found: dict[Path, Tensor] = {}
+    for given in [*shown_subsets(model), model.modalities]:
+        name = subset_name(given)
+        for m, guess in guesses(model, batch, given).items():
+            codec, truth = model.codecs[m], batch.x[m]
+            for figure, values in codec.compare(guess, truth).items():
+                found["given", name, m, figure] = values
+            if codec.classes is not None and m not in given:
+                right = codec.class_index(guess) == codec.class_index(truth)
+                found["accuracy", arrow(name, m)] = right.float()
+    return found

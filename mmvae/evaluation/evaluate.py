@@ -1,0 +1,79 @@
+"""All figures of a trained model on one split, as one JSON-able result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmvae.data.batches import Batches
+from mmvae.evaluation.coherence import Step, coherence, judged_pairs, quiet
+from mmvae.evaluation.crossing import crossing
+from mmvae.evaluation.figures import ItemFigures
+from mmvae.evaluation.items import chunks
+from mmvae.evaluation.terms import bound_and_terms, subset_divergences
+from mmvae.models.protocol import Model
+from mmvae.settings import EvaluateConfig
+
+
+def evaluate(
+    model: Model,
+    batches: Batches,
+    config: EvaluateConfig,
+    training: Batches | None = None,
+    step: Step = quiet,
+) -> dict[str, Any]:
+    """Evaluate a model on a split.
+
+    Args:
+        model: The model.
+        batches: The split's items, on the model's device.
+        config: The ``[evaluate]`` section.
+        training: Real training items for the judges of coherence; without them there is none.
+        step: Told of progress.
+
+    Returns:
+        A JSON-able dict. Bounds, terms and divergences are in nats per item; each figure has
+        ``mean`` and ``error``, the standard error over items. ``bounds``, ``terms``, ``subset
+        posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the
+        codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``), and
+        ``split``, ``items``, ``samples``, ``seed``, ``units``. What a model cannot have is left
+        out and named in ``left out`` with the reason.
+
+    Raises:
+        TrainingError: A figure is not finite.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        figures, left_out = ItemFigures(), {}
+        everything = model.modalities
+        unbounded = model.supports(everything, (), everything)
+        if unbounded is not None:
+            left_out["bounds"] = unbounded
+        done = 0
+        for batch, draws in chunks(batches, config.batch_size, config.seed):
+            step("items", done, len(batches))
+            if unbounded is None:
+                figures.add(bound_and_terms(model, batch, draws, config.samples))
+            figures.add(subset_divergences(model, batch, draws))
+            figures.add(crossing(model, batch))
+            done += len(batch)
+        step("items", done, len(batches))
+        result = figures.summary()
+        if not config.coherence:
+            left_out["coherence"] = "evaluate.coherence = false"
+        elif training is None:
+            left_out["coherence"] = "no training items for the classifiers that judge"
+        elif judged_pairs(model):
+            result["coherence"] = coherence(model, batches, training, config, step)
+    finally:
+        model.train(was_training)
+    return {
+        **result,
+        "split": config.split,
+        "items": len(batches),
+        "samples": config.samples,
+        "coherence samples": config.coherence_samples,
+        "seed": config.seed,
+        "units": "nats per item; errors are standard errors over items",
+        "left out": left_out,
+    }

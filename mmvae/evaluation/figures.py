@@ -1,0 +1,61 @@
+"""Figures with errors: mean and standard error over items, by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmvae.errors import TrainingError
+
+Path = tuple[str, ...]
+"""Where a figure stands in the result: ``("given", "image", "label", "accuracy")``."""
+
+
+def mean_and_error(values: Tensor) -> dict[str, float | None]:
+    """Mean and standard error over items of values (n,); one item alone has no error."""
+    values = values.double().flatten()
+    n = len(values)
+    error = float(values.std(correction=1)) / math.sqrt(n) if n > 1 else None
+    return {"mean": float(values.mean()), "error": error}
+
+
+class ItemFigures:
+    """Values per item, gathered over batches and then summarised."""
+
+    def __init__(self) -> None:
+        self._parts: dict[Path, list[Tensor]] = {}
+
+    def add(self, values: Mapping[Path, Tensor]) -> None:
+        """Add one batch's values, each of shape (b,)."""
+        for path, value in values.items():
+            self._parts.setdefault(path, []).append(value.detach().cpu())
+
+    def summary(self) -> dict[str, Any]:
+        """Nested by path, each figure as :func:`mean_and_error`.
+
+        Raises:
+            TrainingError: A value is not finite; figure and item are named.
+        """
+        nested: dict[str, Any] = {}
+        for path, parts in self._parts.items():
+            values = torch.cat(parts)
+            bad = (~torch.isfinite(values)).nonzero().flatten()
+            if len(bad):
+                raise TrainingError(
+                    f"Evaluation: {' / '.join(path)} is {float(values[bad[0]])} for item "
+                    f"{int(bad[0])} of the split. Look at the data with `mmvae data check`, or "
+                    f"train again with a lower train.learning_rate."
+                )
+            put(nested, path, mean_and_error(values))
+        return nested
+
+
+def put(nested: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set ``nested[path[0]][path[1]]… = value``."""
+    for key in path[:-1]:
+        nested = nested.setdefault(key, {})
+    nested[path[-1]] = value

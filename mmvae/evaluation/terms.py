@@ -1,0 +1,77 @@
+"""The evidence lower bound of complete items with its terms, and how far subsets are from it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from mmvae.data.batches import Batch
+from mmvae.evaluation.bounds import iw_bound
+from mmvae.evaluation.figures import Path
+from mmvae.models.objective import sum_of
+from mmvae.models.protocol import Model
+from mmvae.posteriors import kl_divergence
+from mmvae.randomness import StepDraws
+from mmvae.subsets import Subset, subset_name
+
+MOST_SUBSETS = 16
+"""Larger families are shown by their singletons and leave-one-out subsets only."""
+
+
+def shown_subsets(model: Model) -> list[Subset]:
+    """The proper subsets with a posterior that figures show: all of them, if they are few."""
+    n = len(model.modalities)
+    sizes = range(1, n) if 2**n - 2 <= MOST_SUBSETS else sorted({1, n - 1})
+    subsets = [s for size in sizes for s in combinations(model.modalities, size)]
+    return [s for s in subsets if model.supports(_rest(model, s), s, s) is None]
+
+
+def _rest(model: Model, subset: Subset) -> Subset:
+    return tuple(m for m in model.modalities if m not in subset)
+
+
+@torch.no_grad()
+def bound_and_terms(
+    model: Model, batch: Batch, draws: StepDraws, samples: int = 1
+) -> dict[Path, Tensor]:
+    """Bounds of log p(x_M), nats per item (T3, T10).
+
+    Args:
+        model: A model with a joint posterior.
+        batch: Complete items.
+        draws: Randomness.
+        samples: k of the importance-weighted bound; with 1 there is the ELBO alone.
+
+    Returns:
+        ``("bounds", "elbo")`` with its ``("terms", …)``: ``log_likelihood/m`` and ``kl``, from one
+        sample of z; with k > 1 also ``("bounds", "importance weighted")``.
+    """
+    q = model.posterior(batch.x)
+    z = q.rsample(draws.normal("z", model.latent_dim))
+    terms = {
+        f"log_likelihood/{m}": model.log_likelihood(m, z, batch.x[m], batch.observed[m])
+        for m in model.modalities
+    }
+    kl = kl_divergence(q, model.prior({}, len(batch)), z)
+    found: dict[Path, Tensor] = {("bounds", "elbo"): sum_of(list(terms.values())) - kl}
+    if samples > 1:
+        everything = model.modalities
+        found["bounds", "importance weighted"] = iw_bound(
+            model, batch, everything, everything, samples, draws
+        )
+    return found | {("terms", name): value for name, value in {**terms, "kl": kl}.items()}
+
+
+@torch.no_grad()
+def subset_divergences(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, Tensor]:
+    """KL(q(z|x_M) ‖ q_S(z|x_S)) by subset, nats per item (T5)."""
+    q = model.posterior(batch.x)
+    z = q.rsample(draws.normal("z", model.latent_dim))
+    return {
+        ("subset posteriors", subset_name(s)): kl_divergence(
+            q, model.posterior({m: batch.x[m] for m in s}), z
+        )
+        for s in shown_subsets(model)
+    }
