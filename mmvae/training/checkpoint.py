@@ -203,7 +203,7 @@ def first_non_finite(tensors: Tensors) -> str | None:
 
 
 def write_folder(folder: Path, step: int, tensors: Tensors, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint's files and their manifest into ``folder``; see `CheckpointStore.save`."""
+    """Write a checkpoint's files and manifest into ``folder``; see `CheckpointStore.save`."""
     files = {}
 
     def put(name: str, data: bytes) -> None:
