@@ -353,8 +353,9 @@ def finish(
     with everyone_follows(accelerator):
         if run is not None:
             position = trainer.state.position
-            weights = trainer.state.best_weights or trainer.state.weights()
-            save_model(run.model, model, weights, position.step)
+            best = trainer.state.best_weights
+            reached = position.best_step if best else position.step
+            save_model(run.model, model, best or trainer.state.weights(), reached)
             state: Any = outcome
             run.write_status(state, step=position.step, epoch=trainer.epoch, exit_code=0)
 
