@@ -89,14 +89,25 @@ def partition(subset: Subset, trained: Sequence[Subset]) -> list[Subset]:
     Raises:
         UsageError: No partition exists; the message names the trained subsets.
     """
-    inside = [s for s in trained if set(s) <= set(subset)]
     for size in range(1, len(subset) + 1):
-        for parts in combinations(inside, size):
-            if sum(map(len, parts)) == len(subset) and set().union(*parts) == set(subset):
-                return list(parts)
+        parts = _cover(frozenset(subset), trained, size)
+        if parts is not None:
+            return parts
     names = ", ".join(map(subset_name, trained)) or "none"
     raise UsageError(
         f"No posterior for {subset_name(subset)!r}: it has no encoder of its own and cannot be "
         f"put together from the trained subsets ({names}). Train with model.subsets = "
         f"'singletons' or 'all', or list this subset."
     )
+
+
+def _cover(rest: frozenset[str], trained: Sequence[Subset], size: int) -> list[Subset] | None:
+    """The first ``size`` disjoint ones of ``trained``, in their order, whose union is ``rest``."""
+    if size == 0:
+        return None if rest else []
+    for i, part in enumerate(trained):
+        if part and rest.issuperset(part):
+            others = _cover(rest.difference(part), trained[i + 1 :], size - 1)
+            if others is not None:
+                return [part, *others]
+    return None

@@ -1,0 +1,254 @@
+"""Identities of Gaussian posteriors, their divergences and their products."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.distributions import Independent, Normal
+from torch.distributions import kl_divergence as torch_kl
+from torch.testing import assert_close
+
+from mmvae.posteriors import (
+    DiagonalGaussian,
+    Posterior,
+    kl_divergence,
+    kl_from_standard_normal,
+    product_of_experts,
+    register_kl,
+)
+
+seeds = st.integers(0, 2**31)
+dims = st.integers(1, 6)
+
+
+def gaussian(seed: int, b: int = 3, d: int = 4, dtype: torch.dtype = torch.float64):
+    source = torch.Generator().manual_seed(seed)
+    mean, spread = torch.randn(2, b, d, generator=source, dtype=torch.float64)
+    return DiagonalGaussian(mean.to(dtype), spread.to(dtype))
+
+
+def torch_normal(q: DiagonalGaussian) -> Independent:
+    return Independent(Normal(q.mean, (0.5 * q.log_variance).exp()), 1)
+
+
+class Opaque(Posterior):
+    """A Gaussian of a type that no closed form knows."""
+
+    def __init__(self, inner: DiagonalGaussian) -> None:
+        self.inner = inner
+
+    def rsample(self, noise: Tensor) -> Tensor:
+        return self.inner.rsample(noise)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return self.inner.log_prob(z)
+
+    def point(self) -> Tensor:
+        return self.inner.point()
+
+    def detach(self) -> Opaque:
+        return Opaque(self.inner.detach())
+
+
+# -- one Gaussian ----------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(seeds, dims)
+def test_log_prob_is_torchs(seed: int, d: int) -> None:
+    q = gaussian(seed, d=d)
+    z = torch.randn(5, 3, d, dtype=torch.float64)
+    assert_close(q.log_prob(z), torch_normal(q).log_prob(z))
+
+
+def test_samples_have_the_moments_of_the_distribution() -> None:
+    q, k = gaussian(0), 200_000
+    z = q.rsample(torch.randn(k, 3, 4, dtype=torch.float64))
+    variance = q.log_variance.exp()
+    assert ((z.mean(0) - q.mean).abs() < 5 * (variance / k).sqrt()).all()
+    assert ((z.var(0) / variance - 1).abs() < 5 * (2 / k) ** 0.5).all()
+
+
+def test_samples_are_reparameterised() -> None:
+    q, noise = gaussian(1), torch.randn(3, 4, dtype=torch.float64)
+    q.mean.requires_grad_()
+    q.log_variance.requires_grad_()
+    q.rsample(noise).sum().backward()
+    assert_close(q.mean.grad, torch.ones_like(q.mean))
+    assert_close(q.log_variance.grad, 0.5 * (0.5 * q.log_variance.detach()).exp() * noise)
+
+
+def test_detached_is_the_same_distribution_without_gradients() -> None:
+    q = gaussian(2)
+    q.mean.requires_grad_()
+    q.log_variance.requires_grad_()
+    held = q.detach()
+    assert torch.equal(held.mean, q.mean)
+    assert torch.equal(held.log_variance, q.log_variance)
+    assert not held.mean.requires_grad
+    assert not held.log_variance.requires_grad
+
+
+def test_standard_is_standard_normal() -> None:
+    p, z = DiagonalGaussian.standard(torch.empty(3, 4)), torch.randn(3, 4)
+    assert_close(p.log_prob(z), Independent(Normal(torch.zeros(3, 4), 1.0), 1).log_prob(z))
+    assert torch.equal(p.point(), torch.zeros(3, 4))
+
+
+# -- KL --------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(seeds, seeds, dims)
+def test_kl_is_torchs_and_not_negative(seed: int, other: int, d: int) -> None:
+    q, p = gaussian(seed, d=d), gaussian(other, d=d)
+    kl = kl_divergence(q, p)
+    assert_close(kl, torch_kl(torch_normal(q), torch_normal(p)))
+    assert (kl >= 0).all()
+
+
+@settings(deadline=None)
+@given(
+    st.floats(-8, 8),
+    st.floats(-8, 8),
+    st.one_of(st.just(0.0), st.floats(1e-3, 4), st.floats(-4, -1e-3)),
+    st.one_of(st.just(0.0), st.floats(1e-3, 4), st.floats(-4, -1e-3)),
+)
+def test_kl_is_zero_only_at_equality(mean: float, log: float, shift: float, stretch: float):
+    q = DiagonalGaussian(torch.tensor([[mean]]), torch.tensor([[log]]))
+    p = DiagonalGaussian(torch.tensor([[mean + shift]]), torch.tensor([[log + stretch]]))
+    kl = kl_divergence(_double(q), _double(p)).item()
+    same = torch.equal(q.mean, p.mean) and torch.equal(q.log_variance, p.log_variance)
+    assert kl == 0.0 if same else kl > 0.0
+
+
+def _double(q: DiagonalGaussian) -> DiagonalGaussian:
+    return DiagonalGaussian(q.mean.double(), q.log_variance.double())
+
+
+def test_kl_is_a_monte_carlo_mean_within_its_error() -> None:
+    q, p, k = gaussian(3), gaussian(4), 100_000
+    z = q.rsample(torch.randn(k, 3, 4, dtype=torch.float64))
+    ratio = q.log_prob(z) - p.log_prob(z)
+    error = ratio.std(0) / k**0.5
+    assert ((ratio.mean(0) - kl_divergence(q, p)).abs() < 5 * error).all()
+
+
+def test_sampled_kl_agrees_with_the_closed_form() -> None:
+    q, p, k = gaussian(5), gaussian(6), 100_000
+    z = q.rsample(torch.randn(k, 3, 4, dtype=torch.float64))
+    sampled = kl_divergence(Opaque(q), p, z)
+    error = (q.log_prob(z) - p.log_prob(z)).std(0) / k**0.5
+    assert ((sampled - kl_divergence(q, p)).abs() < 5 * error).all()
+
+
+def test_sampled_kl_takes_one_sample_or_several() -> None:
+    q, p = gaussian(7), gaussian(8)
+    z = torch.randn(5, 3, 4, dtype=torch.float64)
+    one = torch.stack([kl_divergence(Opaque(q), p, each) for each in z])
+    assert one.shape == (5, 3)
+    assert_close(kl_divergence(Opaque(q), p, z), one.mean(0))
+
+
+def test_kl_without_closed_form_or_samples_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"KL\(Opaque ‖ DiagonalGaussian\).*samples"):
+        kl_divergence(Opaque(gaussian(0)), gaussian(0))
+
+
+def test_a_registered_closed_form_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mmvae import posteriors
+
+    monkeypatch.setattr(posteriors, "_closed_forms", dict(posteriors._closed_forms))
+    q, p = gaussian(9), gaussian(10)
+    register_kl(Opaque, DiagonalGaussian)(lambda a, b: kl_divergence(a.inner, b))
+    assert torch.equal(kl_divergence(Opaque(q), p), kl_divergence(q, p))
+
+
+def test_kl_per_dimension_sums_to_the_kl_from_the_prior() -> None:
+    q = gaussian(11)
+    total = kl_divergence(q, DiagonalGaussian.standard(q.mean))
+    assert_close(kl_from_standard_normal(q).sum(-1), total)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_raised_before_the_mathematics(dtype: torch.dtype) -> None:
+    q, p = gaussian(12, dtype=dtype), gaussian(13, dtype=dtype)
+    assert q.mean.dtype == q.log_variance.dtype == torch.float32
+    kl = kl_divergence(q, p)
+    assert kl.dtype == torch.float32
+    assert_close(kl.double(), kl_divergence(_double(q), _double(p)), rtol=1e-6, atol=1e-6)
+    assert q.rsample(torch.randn(3, 4)).dtype == torch.float32
+    assert q.log_prob(torch.randn(3, 4)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("spread", [-20.0, 20.0])
+def test_far_variances_stay_finite_in_float32(spread: float) -> None:
+    q = DiagonalGaussian(torch.zeros(1, 2), torch.full((1, 2), spread))
+    p = DiagonalGaussian.standard(q.mean)
+    assert torch.isfinite(kl_divergence(q, p)).all()
+    assert torch.isfinite(q.log_prob(torch.zeros(1, 2))).all()
+
+
+# -- product of experts ----------------------------------------------------------------------------
+
+
+def exact_posterior(parts: list[tuple[Tensor, Tensor, Tensor]]) -> DiagonalGaussian:
+    """q(z | x of these parts) for x = scale · z + noise of variance v, dimension by dimension."""
+    precision = 1.0 + sum(scale**2 / v for scale, v, _ in parts)
+    mean = sum(scale * x / v for scale, v, x in parts) / precision
+    return DiagonalGaussian(mean, -precision.log())
+
+
+@settings(deadline=None)
+@given(seeds, st.integers(1, 5))
+def test_product_is_exact_on_a_linear_gaussian_model(seed: int, count: int) -> None:
+    source = torch.Generator().manual_seed(seed)
+    parts = []
+    for _ in range(count):
+        scale, x = torch.randn(2, 3, 4, generator=source, dtype=torch.float64)
+        parts.append((scale, 0.1 + torch.rand(3, 4, generator=source, dtype=torch.float64), x))
+    product = product_of_experts([exact_posterior([part]) for part in parts])
+    exact = exact_posterior(parts)
+    assert_close(product.mean, exact.mean)
+    assert_close(product.log_variance, exact.log_variance)
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_one_expert_is_itself(seed: int) -> None:
+    expert = gaussian(seed)
+    product = product_of_experts([expert])
+    assert torch.equal(product.mean, expert.mean)
+    assert torch.equal(product.log_variance, expert.log_variance)
+
+
+@settings(deadline=None)
+@given(seeds, st.permutations(range(4)))
+def test_order_of_experts_changes_nothing(seed: int, order: list[int]) -> None:
+    experts = [gaussian(seed + i) for i in range(4)]
+    one, other = product_of_experts(experts), product_of_experts([experts[i] for i in order])
+    assert_close(one.mean, other.mean)
+    assert_close(one.log_variance, other.log_variance)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.01, 3.0), min_size=2, max_size=5))
+def test_precision_has_a_floor(precisions: list[float]) -> None:
+    """Λ = max(ΣΛ − (K − 1), min Λ): experts wider than the prior never give a negative one."""
+    experts = [
+        DiagonalGaussian(torch.full((1, 1), 1.0 + i), -torch.tensor([[p]]).log())
+        for i, p in enumerate(precisions)
+    ]
+    product = product_of_experts([_double(e) for e in experts])
+    total = max(sum(precisions) - (len(precisions) - 1), min(precisions))
+    weighted = sum(p * (1.0 + i) for i, p in enumerate(precisions))
+    assert product.log_variance.neg().exp().item() == pytest.approx(total, rel=1e-5)
+    assert product.mean.item() == pytest.approx(weighted / total, rel=1e-5)
+
+
+def test_an_expert_that_is_no_gaussian_is_refused() -> None:
+    with pytest.raises(ValueError, match="got Opaque"):
+        product_of_experts([gaussian(0), Opaque(gaussian(1))])
