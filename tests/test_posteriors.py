@@ -53,7 +53,7 @@ class Opaque(Posterior):
         return Opaque(self.inner.detach())
 
 
-# -- one Gaussian ----------------------------------------------------------------------------------
+# -- one Gaussian ---------------------------------------------------------------------------------
 
 
 @settings(deadline=None)
@@ -98,7 +98,7 @@ def test_standard_is_standard_normal() -> None:
     assert torch.equal(p.point(), torch.zeros(3, 4))
 
 
-# -- KL --------------------------------------------------------------------------------------------
+# -- KL -------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None)
@@ -192,7 +192,7 @@ def test_far_variances_stay_finite_in_float32(spread: float) -> None:
     assert torch.isfinite(q.log_prob(torch.zeros(1, 2))).all()
 
 
-# -- product of experts ----------------------------------------------------------------------------
+# -- product of experts ---------------------------------------------------------------------------
 
 
 def exact_posterior(parts: list[tuple[Tensor, Tensor, Tensor]]) -> DiagonalGaussian:

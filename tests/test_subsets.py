@@ -19,7 +19,7 @@ def proper_subsets(n: int) -> list[Subset]:
     return [s for size in range(1, n) for s in combinations(NAMES[:n], size)]
 
 
-# -- names -----------------------------------------------------------------------------------------
+# -- names ----------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.sampled_from(NAMES)))
@@ -39,7 +39,7 @@ def test_unknown_modality_is_named_with_the_known_ones() -> None:
         canonical(["imag"], ("image", "label"))
 
 
-# -- families --------------------------------------------------------------------------------------
+# -- families -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n", range(2, 6))
@@ -96,7 +96,7 @@ def test_the_full_set_of_one_modality_is_refused() -> None:
         family(["a"], ("a",))
 
 
-# -- partitions ------------------------------------------------------------------------------------
+# -- partitions -----------------------------------------------------------------------------------
 
 
 def brute_force(subset: Subset, trained: list[Subset]) -> list[Subset] | None:

@@ -25,7 +25,15 @@ def gaussian(raw: Tensor, variance: Variance) -> DiagonalGaussian:
     σ² = softplus(·) (``"softplus"``, the paper's code).
     """
     mean, spread = (raw.float() if raw.dtype.itemsize < 4 else raw).chunk(2, dim=-1)
-    return DiagonalGaussian(mean, spread if variance == "exp" else F.softplus(spread).log())
+    return DiagonalGaussian(mean, spread if variance == "exp" else log_softplus(spread))
+
+
+def log_softplus(a: Tensor) -> Tensor:
+    """Log softplus(a), elementwise, finite for every finite ``a``.
+
+    Far below zero softplus(a) is exp(a), which underflows; its logarithm is ``a`` to float32.
+    """
+    return torch.where(a < -15.0, a, F.softplus(a.clamp(min=-15.0)).log())
 
 
 class PosteriorNetwork(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -127,16 +128,21 @@ class JMVAE(Model):
         subsets = family(self.config.subsets, self.modalities)
         if self.config.missing == "zero" or self.config.alpha == 0:
             return []
+        if not subsets and len(self.modalities) > 1:
+            raise ConfigError(
+                "model.subsets = []: expected at least one subset for the penalty. Set "
+                "model.alpha = 0 to train without subset posteriors."
+            )
         return subsets
 
     def _subset_alphas(self) -> list[float]:
         """α_S = 2α / |𝒮| unless set per subset (T6)."""
         names = [subset_name(s) for s in self.subsets]
         for name, alpha in self.config.subset_alpha.items():
-            if name not in names or not alpha > 0:
+            if name not in names or not 0 < alpha < math.inf:
                 raise ConfigError(
-                    f"model.subset_alpha: {name} = {alpha}: expected a weight > 0 for one of "
-                    f"{', '.join(names) or 'no subset at all'}.{nearest(name, names)}"
+                    f"model.subset_alpha: {name} = {alpha}: expected a finite weight > 0 "
+                    f"for one of {', '.join(names) or 'no subset at all'}.{nearest(name, names)}"
                 )
         share = 2.0 * self.config.alpha / len(names) if names else 0.0
         return [self.config.subset_alpha.get(name, share) for name in names]

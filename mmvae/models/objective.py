@@ -54,7 +54,8 @@ def jmvae_objective(
     named["kl"] = kl
     if penalties is not None:
         alpha = torch.tensor(alphas, dtype=penalties.dtype, device=penalties.device)
-        loss = loss + gamma * (alpha @ penalties)
+        # no matrix product: autocast would round it to half precision
+        loss = loss + gamma * (alpha.unsqueeze(1) * penalties).sum(0)
         named["penalty"] = penalties.mean(0)
         rows = zip(subsets, penalties, strict=bool(subsets))
         named |= {f"penalty/{subset_name(subset)}": row for subset, row in rows}
