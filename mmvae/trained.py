@@ -231,7 +231,7 @@ class TrainedModel:
     def batches(self, data: Any, modalities: Sequence[str] | None = None) -> Iterator[Batch]:
         """Model input of n items, in chunks; see :meth:`embed` for ``data``."""
         split = data if isinstance(data, Split) else as_split(data, "data")
-        names = self._names(split, modalities)
+        names = self.names(split, modalities)
         for chunk, start in enumerate(range(0, len(split), CHUNK)):
             rows = split.take(np.arange(start, min(start + CHUNK, len(split))))
             draws = self.draws(0, "view", chunk, len(rows))
@@ -243,7 +243,7 @@ class TrainedModel:
                 observed[m] = None if mask is None else mask.to(self.device)
             yield Batch(x, observed)
 
-    def _names(self, split: Split, modalities: Sequence[str] | None) -> dict[str, str]:
+    def names(self, split: Split, modalities: Sequence[str] | None) -> dict[str, str]:
         """Modality → its column in ``split``: under its own name or the configured one."""
         wanted = canonical(self.modalities if modalities is None else modalities, self.modalities)
         found = {}

@@ -10,7 +10,7 @@ import click
 _PATTERN = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """An option's duration; a number alone counts seconds. Passed on in seconds, as a float."""
 
     name = "duration"

@@ -127,9 +127,10 @@ class LoggedProgress(Progress):
         self.say(f"run folder: {self.path.parent}")
         return self
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.shown.__exit__(kind, error, trace)
+    def __exit__(self, *details: object) -> None:
+        self.shown.__exit__(*details)
         assert self.lines.journal is not None
+        error = details[1]
         if error is not None:
             with contextlib.suppress(TrainingError):  # the error itself matters more than its log
                 self.lines.say(f"{type(error).__name__}: {error}")

@@ -1,0 +1,33 @@
+"""``mmvae embed``: write the joint representation of items."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mmvae.api import load
+from mmvae.cli.items import items_arguments, load_items
+from mmvae.cli.options import example, say
+from mmvae.data.outputs import write_table
+
+
+@click.command(
+    epilog=example(
+        "mmvae embed runs/short test --out test.parquet",
+        "mmvae embed runs/short photos.parquet --given image --out photos.npz",
+    )
+)
+@items_arguments
+def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None) -> None:
+    """Write the joint representation z of the items in DATA: the mean of their posterior.
+
+    DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
+    JSON-lines file with columns named as the modalities; those that it lacks count as not given.
+    The table has the columns id, z_000, z_001, …; an .npz has the arrays id and z.
+    """
+    model = load(run)
+    items = load_items(run, data)
+    z = model.embed(items, given)
+    write_table(out, {"id": items.ids, "z": z})
+    say(f"Wrote {out}: {len(z)} items, {z.shape[1]} dimensions")

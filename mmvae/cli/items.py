@@ -1,0 +1,116 @@
+"""The items that commands work on: a split of a run's own data, or a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mmvae.api import open_source
+from mmvae.cli.options import say
+from mmvae.config import load_experiment
+from mmvae.data.outputs import check_output
+from mmvae.data.table import load_tables
+from mmvae.errors import DataError, UsageError
+from mmvae.plugins import load_registry
+from mmvae.source import SPLITS, Split
+from mmvae.training.run import Run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class TableFile(click.ParamType[Path]):
+    """A file to write a table to, refused at once where none can be written."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Path:
+        """Check ending and folder."""
+        path = Path(str(value))
+        check_output(path)
+        return path
+
+
+def items_arguments(command: F) -> F:
+    """Add ``RUN DATA --out FILE --given a,b``."""
+    given = click.option(
+        "--given",
+        type=Names(),
+        metavar="A,B",
+        help="Look at these modalities only; unless given, at all that DATA has.",
+    )
+    out = click.option(
+        "--out",
+        required=True,
+        type=TableFile(),
+        metavar="FILE",
+        help="Where to write: .parquet, .csv, .jsonl or .npz.",
+    )
+    data = click.argument("data", metavar="DATA")
+    run = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+    return run(data(out(given(command))))
+
+
+class Names(click.ParamType[Any]):
+    """Names separated by commas, passed on as a tuple."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Any:
+        """Cut at the commas."""
+        if not isinstance(value, str):
+            return value
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def load_items(run: Path, data: str) -> Split:
+    """The items that ``DATA`` names.
+
+    Args:
+        run: The run's folder.
+        data: ``train``, ``validation`` or ``test``, a split of the run's own data; or a file.
+
+    Raises:
+        DataError: There is no such split or file, or it cannot be read.
+        RunError: A split is asked for, but there is no run that could say of what.
+    """
+    if data in SPLITS:
+        return run_split(Run.open(run), data)
+    if not Path(data).is_file():
+        raise DataError(
+            f"DATA = {data!r} is neither a split ({', '.join(SPLITS)}) nor a file. Expected a "
+            f"Parquet, Arrow, CSV or JSON-lines file with columns named as the modalities."
+        )
+    return load_tables(data)["train"]
+
+
+def run_split(run: Run, name: str) -> Split:
+    """A split of the data that a run was trained on."""
+    registry = load_registry()
+    experiment = load_experiment(run.resolved, registry=registry).experiment
+    source = open_source(experiment, registry)
+    splits = source.splits()
+    for split, items in splits.items():
+        if split == name:
+            _remark_changes(run, source.fingerprint())
+            return items
+    raise DataError(
+        f"The data of {run.folder} (source {source.kind!r}) have no split {name!r}; they have "
+        f"{', '.join(splits)}."
+    )
+
+
+def _remark_changes(run: Run, fingerprint: str) -> None:
+    path = run.folder / "env.json"
+    try:
+        trained_on = json.loads(path.read_bytes())["data"]["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}. Restore that file.") from error
+    if trained_on != fingerprint:
+        say(
+            f"The data have changed since {run.folder} was trained: its splits may hold other "
+            f"items now, also some that it was trained on."
+        )

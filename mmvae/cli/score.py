@@ -1,0 +1,62 @@
+"""``mmvae score``: write the bound of each item's log-likelihood."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+
+from mmvae.api import load
+from mmvae.cli.items import items_arguments, load_items
+from mmvae.cli.options import example, json_option, print_json
+from mmvae.data.outputs import write_table
+
+
+@click.command(
+    epilog=example(
+        "mmvae score runs/short test --out test.csv",
+        "mmvae score runs/short photos.parquet --given image --samples 1000 --out photos.parquet",
+    )
+)
+@items_arguments
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="k, samples of the posterior for each item; the bound rises with k.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Governs the samples.")
+@json_option
+def command(
+    run: Path,
+    data: str,
+    out: Path,
+    given: tuple[str, ...] | None,
+    samples: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Write an importance-weighted bound of log p(x) for each item in DATA, in nats.
+
+    DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
+    JSON-lines file with columns named as the modalities. x are the modalities that DATA has, or
+    those of --given. The table has the columns id and log_likelihood.
+    """
+    model = load(run)
+    items = load_items(run, data)
+    scored = model.names(items, given)
+    scores = model.score(items, samples, tuple(scored), seed).double()
+    write_table(out, {"id": items.ids, "log_likelihood": scores})
+    n, mean = len(scores), float(scores.mean())
+    error = float(scores.std()) / math.sqrt(n) if n > 1 else None
+    if as_json:
+        figures = {"mean": mean, "standard_error": error, "items": n, "samples": samples}
+        print_json({"modalities": list(scored), **figures, "out": str(out)})
+        return
+    margin = "" if error is None else f" ± {error:.4f} (standard error)"
+    click.echo(
+        f"log p({', '.join(scored)}) ≥ {mean:.4f}{margin} nats per item; k = {samples}, "
+        f"{n} items, written to {out}"
+    )
