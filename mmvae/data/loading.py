@@ -47,11 +47,11 @@ class Data:
         if split not in self._batches:
             items = self.splits[split]
             self._batches[split] = Batches(
-                items, self.codecs, self.columns, self.device, self._fits(items)
+                items, self.codecs, self.columns, self.device, self.fits(items)
             )
         return self._batches[split]
 
-    def _fits(self, split: Split) -> bool:
+    def fits(self, split: Split) -> bool:
         """Whether a split stays resident: as configured, or by its size."""
         config = self.source.config
         if config.resident != "auto":

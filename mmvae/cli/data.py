@@ -1,0 +1,147 @@
+"""``mmvae data``: describe and check data."""
+
+from __future__ import annotations
+
+import click
+
+from mmvae.api import open_source, recipes
+from mmvae.cli.options import (
+    columns,
+    config_argument,
+    example,
+    json_option,
+    print_json,
+    set_option,
+)
+from mmvae.config import load_experiment
+from mmvae.data.check import Finding
+from mmvae.data.check import check as check_data
+from mmvae.data.describe import ModalitySummary, SplitSummary, as_json
+from mmvae.data.describe import describe as describe_data
+from mmvae.data.loading import Data, open_data
+from mmvae.errors import DataCheckError
+from mmvae.plugins import load_registry
+
+
+@click.group(epilog=example("mmvae data describe examples/digits.toml"))
+def command() -> None:
+    """Describe and check data."""
+
+
+@command.command(
+    epilog=example(
+        "mmvae data describe examples/digits.toml",
+        "mmvae data describe examples/digits.toml --json",
+    )
+)
+@config_argument
+@set_option
+@json_option
+def describe(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Describe the data of CONFIG as its model sees them: sizes, ranges, classes, gaps."""
+    registry = load_registry()
+    experiment = load_experiment(config, overrides, registry).experiment
+    source = open_source(experiment, registry)
+    data = open_data(source, recipes(experiment, registry))
+    summaries = describe_data(data)
+    if as_json:
+        print_json(_json(data, summaries))
+        return
+    click.echo(f"source {source.kind}, fingerprint {source.fingerprint()}")
+    for name, summary in summaries.items():
+        click.echo(f"\n{name}: {summary.items} items, {_memory(summary)}")
+        click.echo(columns(_rows(data, summary)))
+        click.echo(_gaps(summary))
+
+
+@command.command(epilog=example("mmvae data check examples/digits.toml"))
+@config_argument
+@set_option
+@json_option
+def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Check all data of CONFIG; exit code 4 if anything is wrong.
+
+    Values outside a codec's support, items twice in a split or in two splits, constant columns,
+    classes that the training split lacks, tiny splits.
+    """
+    registry = load_registry()
+    experiment = load_experiment(config, overrides, registry).experiment
+    source = open_source(experiment, registry)
+    sizes, findings = check_data(source, recipes(experiment, registry))
+    if as_json:
+        found = [finding.as_json() for finding in findings]
+        print_json({"config": config, "ok": not found, "items": sizes, "findings": found})
+    elif findings:
+        click.echo(columns([("split", "modality", "item", "finding"), *map(_row, findings)]))
+    else:
+        items = ", ".join(f"{n} {split}" for split, n in sizes.items())
+        click.echo(f"OK {config}: {items} items, nothing wrong found")
+    if findings:
+        things = "thing is" if len(findings) == 1 else "things are"
+        raise DataCheckError(f"{config}: {len(findings)} {things} wrong with the data, see above.")
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    item = "all" if finding.item is None else str(finding.item)
+    return (finding.split, finding.modality or "all", item, finding.message)
+
+
+def _rows(data: Data, summary: SplitSummary) -> list[tuple[str, ...]]:
+    header = ("modality", "column", "codec", "event shape", "dtype", "range", "classes")
+    rows: list[tuple[str, ...]] = [header]
+    return rows + [
+        (
+            m,
+            data.columns[m],
+            codec.kind,
+            "×".join(map(str, codec.event_shape)),
+            summary.modalities[m].dtype,
+            _range(summary.modalities[m]),
+            _classes(summary.modalities[m]),
+        )
+        for m, codec in data.codecs.items()
+    ]
+
+
+def _range(summary: ModalitySummary) -> str:
+    return f"{summary.low:.4g}..{summary.high:.4g}" if summary.low <= summary.high else "none"
+
+
+def _classes(summary: ModalitySummary, shown: int = 12) -> str:
+    counts = list((summary.classes or {}).items())
+    more = f", … ({len(counts)} in all)" if len(counts) > shown else ""
+    return ", ".join(f"{name}: {n}" for name, n in counts[:shown]) + more
+
+
+def _memory(summary: SplitSummary) -> str:
+    where = "kept in memory" if summary.resident else "read when needed"
+    return f"{summary.bytes / 2**20:.3g} MiB prepared, {where}"
+
+
+def _gaps(summary: SplitSummary) -> str:
+    """The pattern table of gaps; one sentence if there are none."""
+    partial = {m: s.partial for m, s in summary.modalities.items() if s.partial}
+    if len(summary.patterns) == 1 and not partial:
+        return f"items have: {next(iter(summary.patterns))}, all of them"
+    rows = [("items have", "items")]
+    rows += [(pattern, str(n)) for pattern, n in summary.patterns.most_common()]
+    rows += [(f"{m} in part", str(n)) for m, n in partial.items()]
+    return columns(rows)
+
+
+def _json(data: Data, summaries: dict[str, SplitSummary]) -> dict[str, object]:
+    modalities = {
+        m: {
+            "column": data.columns[m],
+            "codec": codec.kind,
+            "event_shape": list(codec.event_shape),
+            "classes": None if codec.classes is None else list(codec.classes),
+        }
+        for m, codec in data.codecs.items()
+    }
+    return {
+        "source": data.source.kind,
+        "fingerprint": data.source.fingerprint(),
+        "modalities": modalities,
+        "splits": {name: as_json(summary) for name, summary in summaries.items()},
+    }

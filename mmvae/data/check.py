@@ -1,0 +1,215 @@
+"""Looking for what is wrong with data before a training does: every value, and across splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmvae.codec import Codec, CodecConfig
+from mmvae.data.batches import prepare
+from mmvae.data.describe import ModalitySummary, add, chunks
+from mmvae.data.loading import check_columns, fitted
+from mmvae.data.memory import as_bytes
+from mmvae.errors import DataError
+from mmvae.source import SPLITS, Source, Split
+
+TINY = 10
+"""A split of fewer items is too small to say anything."""
+
+LISTED = 20
+"""Values outside the support that are listed one by one, per split and modality."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: ``value``, ``column``, ``duplicate``, ``leak``, ``constant``, ``class`` or ``tiny``.
+        split: Where.
+        modality: Of which modality, or None if of whole items.
+        item: Id of the item, or None if of all.
+        message: What was found.
+    """
+
+    kind: str
+    split: str
+    modality: str | None
+    item: Any
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as plain values."""
+        item = self.item.item() if isinstance(self.item, np.generic) else self.item
+        return {**asdict(self), "item": item}
+
+
+def check(
+    source: Source, recipes: Mapping[str, tuple[type[Codec], CodecConfig]]
+) -> tuple[dict[str, int], list[Finding]]:
+    """Check all values of all splits of a source.
+
+    Args:
+        source: The source.
+        recipes: Modality → codec class and its validated config.
+
+    Returns:
+        Items per split, and what was found, by split.
+
+    Raises:
+        DataError: The source cannot be read at all, or has no training split.
+    """
+    splits = source.splits()
+    if "train" not in splits:
+        raise DataError(f"Source {source.kind!r} has no training split.")
+    columns = {m: config.column or m for m, (_, config) in recipes.items()}
+    names = [name for name in SPLITS if name in splits]
+    sizes = {str(name): len(splits[name]) for name in names}
+    findings: list[Finding] = []
+    for name in names:
+        try:
+            check_columns(source.kind, name, splits[name], columns)
+        except DataError as error:
+            findings.append(Finding("column", name, None, None, str(error)))
+    if findings:
+        return sizes, findings
+    codecs: dict[str, Codec] = {}
+    for m, (codec_class, config) in recipes.items():
+        try:
+            codecs[m] = fitted(m, codec_class, config, splits["train"], columns[m])
+        except DataError as error:
+            findings.append(Finding("column", "train", m, None, str(error)))
+    for name in names:
+        findings += _tiny(name, splits[name])
+        for m, codec in codecs.items():
+            findings += _modality(name, m, codec, splits[name], columns[m])
+    findings += _repeated({name: splits[name] for name in names}, list(columns.values()))
+    return sizes, findings
+
+
+def _tiny(name: str, split: Split) -> Iterator[Finding]:
+    if len(split) < TINY:
+        yield Finding("tiny", name, None, None, f"{len(split)} items; expected at least {TINY}")
+
+
+def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Iterator[Finding]:
+    """Values outside the support; in the training split, what nothing can be learned from."""
+    summary = ModalitySummary()
+    refused: list[Finding] = []
+    spread = _Spread()
+    for part in chunks(split):
+        for x, observed, rows in _prepared(name, m, codec, part, column, refused):
+            refused += _non_finite(name, m, codec, x, observed, rows)
+            add(summary, codec, x, observed)
+            spread.add(x)
+    yield from refused[:LISTED]
+    if len(refused) > LISTED:
+        more = f"{len(refused) - LISTED} more values are refused"
+        yield Finding("value", name, m, None, more)
+    if name != "train":
+        return
+    if spread.constant and len(split) > 1:
+        yield Finding("constant", name, m, None, "every item has the same value")
+    absent = [c for c, n in (summary.classes or {}).items() if n == 0]
+    if absent:
+        message = f"no item of class {', '.join(absent[:LISTED])}" + (
+            f" and {len(absent) - LISTED} more" if len(absent) > LISTED else ""
+        )
+        yield Finding("class", name, m, None, message)
+
+
+def _prepared(
+    name: str, m: str, codec: Codec, part: Split, column: str, refused: list[Finding]
+) -> Iterator[tuple[Tensor, Tensor | None, Split]]:
+    """Prepare a chunk; where a value is refused, one item at a time, so that all are found."""
+    try:
+        yield *prepare(m, codec, part.columns[column], part.ids), part
+        return
+    except DataError as error:
+        whole = Finding("value", name, m, None, str(error))
+    before = len(refused)
+    for row in range(len(part)):
+        item = part.take([row])
+        try:
+            yield *prepare(m, codec, item.columns[column], item.ids), item
+        except DataError as error:
+            refused.append(Finding("value", name, m, item.ids[0], str(error)))
+    if len(refused) == before:  # each item passes alone, so they do not fit together
+        refused.append(whole)
+
+
+def _non_finite(
+    name: str, m: str, codec: Codec, x: Tensor, observed: Tensor | None, rows: Split
+) -> Iterator[Finding]:
+    bad = ~torch.isfinite(codec.to_input(x))
+    if observed is not None:
+        bad &= observed
+    for row in bad.flatten(1).any(1).nonzero()[:, 0].tolist():
+        message = f"codec {codec.kind!r} lets a value through that is not finite"
+        yield Finding("value", name, m, rows.ids[row], message)
+
+
+class _Spread:
+    """Whether all prepared values seen so far are equal."""
+
+    def __init__(self) -> None:
+        self.first: Tensor | None = None
+        self.equal = True
+
+    def add(self, x: Tensor) -> None:
+        if len(x) and self.first is None:
+            self.first = x[:1]
+        if self.first is not None:
+            self.equal = self.equal and bool((x == self.first).all())
+
+    @property
+    def constant(self) -> bool:
+        return self.first is not None and self.equal
+
+
+def _repeated(splits: Mapping[str, Split], columns: list[str]) -> Iterator[Finding]:
+    """Items whose raw values in all modalities are those of an earlier item."""
+    first: dict[bytes, tuple[str, Any]] = {}
+    for name, split in splits.items():
+        within: list[tuple[Any, Any]] = []
+        across: dict[str, list[tuple[Any, Any]]] = {}
+        for digest, item in _digests(split, columns):
+            if digest not in first:
+                first[digest] = (name, item)
+                continue
+            home, earlier = first[digest]
+            (within if home == name else across.setdefault(home, [])).append((item, earlier))
+        if within:
+            item, earlier = within[0]
+            message = f"{len(within)} items repeat an earlier one; first item {item}: as {earlier}"
+            yield Finding("duplicate", name, None, item, message)
+        for home, pairs in across.items():
+            item, earlier = pairs[0]
+            message = (
+                f"{len(pairs)} items are also in {home}; first item {item}: as {earlier} there"
+            )
+            yield Finding("leak", name, None, item, message)
+
+
+def _digests(split: Split, columns: list[str]) -> Iterator[tuple[bytes, Any]]:
+    for part in chunks(split):
+        values = [part.columns[name].read().values for name in columns]
+        for row, item in enumerate(part.ids):
+            digest = hashlib.blake2b(digest_size=16)
+            for column in values:
+                content = _content(column[row])
+                digest.update(len(content).to_bytes(8, "big") + content)
+            yield digest.digest(), item
+
+
+def _content(value: Any) -> bytes:
+    """A raw value's content; of an encoded picture its bytes, whatever its file is called."""
+    if isinstance(value, dict) and value.get("bytes") is not None:
+        return bytes(value["bytes"])
+    return as_bytes(value)
