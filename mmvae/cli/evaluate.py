@@ -1,0 +1,74 @@
+"""``mmvae evaluate``: compute bounds and coherence of a trained model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from mmvae.cli.options import columns, example, json_option, print_json, set_option
+from mmvae.cli.steps import shown_steps
+from mmvae.report.tables import Table, heading, left_out, tables
+from mmvae.results import EVALUATION, evaluate
+from mmvae.source import SPLITS
+
+
+@click.command(
+    epilog=example(
+        "mmvae evaluate runs/short",
+        "mmvae evaluate runs/short --samples 1000",
+        "mmvae evaluate runs/short -s evaluate.coherence=false --json",
+    )
+)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--split", type=click.Choice(SPLITS), help="Items to evaluate on; evaluate.split unless given."
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    help="k, samples per item of the bound; evaluate.samples unless given.",
+)
+@set_option
+@json_option
+def command(
+    run: Path, split: str | None, samples: int | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
+    """Compute bounds and coherence of RUN's model.
+
+    Bounds with their terms, how far each posterior of a subset is from the joint one, every
+    modality guessed from others, and, where a modality has classes, how many generated values show
+    the class they were generated from. All with standard errors over items; kept in
+    RUN/evaluation.json.
+    """
+    if split is not None:
+        overrides = (*overrides, f'evaluate.split="{split}"')
+    if samples is not None:
+        overrides = (*overrides, f"evaluate.samples={samples}")
+    with shown_steps() as step:
+        result = evaluate(run, overrides=overrides, step=step)
+    if as_json:
+        print_json(result)
+        return
+    click.echo(heading(result))
+    for table in tables(result):
+        print_table(table)
+    for line in left_out(result):
+        click.echo(line)
+    click.echo(f"\nKept in {run / EVALUATION}")
+
+
+def print_table(table: Table) -> None:
+    """Print a table: ruled on a terminal, plain otherwise."""
+    if not sys.stdout.isatty():
+        click.echo(f"\n{table.title}")
+        click.echo(columns([table.header, *table.rows]))
+        return
+    ruled = RichTable(*table.header, title=table.title, caption=table.note, box=box.SIMPLE)
+    for row in table.rows:
+        ruled.add_row(*row)
+    Console().print(ruled)

@@ -1,0 +1,27 @@
+"""``mmvae report``: write a run's report with its figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mmvae.cli.options import example, set_option
+from mmvae.cli.steps import shown_steps
+from mmvae.results import report
+
+
+@click.command(
+    epilog=example("mmvae report runs/short", "mmvae report runs/short -s evaluate.seed=1")
+)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@set_option
+def command(run: Path, overrides: tuple[str, ...]) -> None:
+    """Write RUN/report.html, one page with figures and pictures, and the pictures in RUN/figures.
+
+    RUN is evaluated first if RUN/evaluation.json is missing, or of other weights, or if keys are
+    set. Needs matplotlib: pip install 'mmvae[plot]'.
+    """
+    with shown_steps() as step:
+        path = report(run, overrides=overrides, step=step)
+    click.echo(f"Report: {path}")

@@ -1,0 +1,77 @@
+"""Training curves: every term by step, on the training and the validation split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmvae.report.canvas import OKABE_ITO, Picture, new_figure, png
+from mmvae.report.material import Material
+from mmvae.report.tables import term
+from mmvae.training.run import read_metrics
+
+Record = Mapping[str, Any]
+
+_NOT_TERMS = ("step", "epoch", "split", "seconds", "items_per_second", "learning_rate", "beta")
+_COLUMNS = 3
+
+
+def training_curves(material: Material) -> list[Picture]:
+    """One panel for each term and one for β; none if nothing was logged."""
+    records = read_metrics(material.run.metrics)
+    train = [r for r in records if r["split"] == "train"]
+    if not train:
+        return []
+    validation = [r for r in records if r["split"] == "validation"]
+    terms = [name for name in train[0] if name not in _NOT_TERMS and name != "loss"]
+    caption = (
+        "Means over items of each term of the objective, as training went: on the training split "
+        "with one sample of z per item between two records, on the validation split at full "
+        "weight. All in nats per item, but for the warm-up weight β. " + material.origin
+    )
+    return [Picture("training", "Training", caption, draw(train, validation, terms))]
+
+
+def draw(train: Sequence[Record], validation: Sequence[Record], terms: Sequence[str]) -> bytes:
+    """The panels, steps along each x axis."""
+    rows = math.ceil((len(terms) + 1) / _COLUMNS)
+    figure = new_figure(3.2 * _COLUMNS, 2.3 * rows)
+    panels = figure.subplots(rows, _COLUMNS, sharex=True, squeeze=False).flatten()
+    for panel, name in zip(panels, [*terms, "beta"], strict=False):
+        split_records = (("training", train), ("validation", validation))
+        for (split, records), colour in zip(split_records, OKABE_ITO[:2][::-1], strict=True):
+            points = [(r["step"], r[name]) for r in records if name in r]
+            if points:
+                panel.plot(*zip(*points, strict=True), color=colour, linewidth=1.3, label=split)
+        panel.set_title("warm-up weight β" if name == "beta" else title(name), fontsize=9)
+        panel.tick_params(labelsize=8)
+        panel.grid(alpha=0.25)
+        if name not in ("beta", "penalty") and not name.startswith("penalty/"):
+            low_end(panel, [r[name] for r in (*train, *validation) if name in r])
+    for panel in panels[len(terms) + 1 :]:
+        panel.set_visible(False)
+    for panel in panels[max(0, len(terms) + 1 - _COLUMNS) : len(terms) + 1]:
+        panel.set_xlabel("step", fontsize=8)
+        panel.tick_params(labelbottom=True)
+    panels[0].legend(fontsize=8)
+    return png(figure)
+
+
+def title(name: str) -> str:
+    """A term's name above its panel."""
+    if name == "elbo":
+        return "ELBO"
+    if name == "penalty":
+        return "KL to subset posteriors, mean"
+    if name.startswith("penalty/"):
+        return f"KL to the posterior of {name.removeprefix('penalty/')}"
+    return term(name)
+
+
+def low_end(panel: Any, values: Sequence[float]) -> None:
+    """Leave the first, wild steps out of sight, so that the rest can be read."""
+    ordered = sorted(values)
+    low, high = ordered[len(ordered) // 50], ordered[-1 - len(ordered) // 50]
+    if high > low:
+        panel.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))

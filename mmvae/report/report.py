@@ -1,0 +1,113 @@
+"""A run's figures and its ``report.html``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmvae import __version__, storage
+from mmvae.errors import RunError
+from mmvae.evaluation.coherence import Step, quiet
+from mmvae.report.canvas import Picture, require_matplotlib
+from mmvae.report.curves import training_curves
+from mmvae.report.html import page
+from mmvae.report.latent import latent_map
+from mmvae.report.material import Material
+from mmvae.report.pictures import class_samples, prior_samples, reconstructions
+from mmvae.report.tables import heading, left_out, tables
+
+FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
+    class_samples,
+    reconstructions,
+    prior_samples,
+    latent_map,
+    training_curves,
+)
+"""What a report shows, in its order."""
+
+
+def write_report(material: Material, step: Step = quiet) -> Path:
+    """Draw the figures into ``RUN/figures`` and write ``RUN/report.html``.
+
+    Args:
+        material: The run and its evaluation.
+        step: Told of progress.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+        TrainingError: The system refused to write.
+    """
+    require_matplotlib()
+    run, pictures = material.run, []
+    for done, draw in enumerate(FIGURES):
+        step("drawing", done, len(FIGURES))
+        pictures += draw(material)
+    step("drawing", len(FIGURES), len(FIGURES))
+    with storage.staged_folder(run.figures, replace=True) as folder:
+        for picture in pictures:
+            storage.put(folder / f"{picture.name}.png", picture.png)
+    result = material.evaluation
+    text = page(
+        title=f"{material.experiment.name}: report of a run",
+        summary=summary(material),
+        tables=tables(result),
+        pictures=pictures,
+        commands=commands(material),
+        config=run.config.read_text(encoding="utf-8"),
+        notes=left_out(result),
+    )
+    storage.write_text(run.report, text)
+    return run.report
+
+
+def summary(material: Material) -> list[tuple[str, str]]:
+    """What was trained, on what, and how far."""
+    env, result = environment(material), material.evaluation
+    model = material.trained.model
+    parameters = sum(p.numel() for p in model.parameters())
+    items = env.get("data", {}).get("items", {})
+    return [
+        ("Run", str(material.run.folder)),
+        ("Model", f"{material.experiment.model.kind}, {parameters:,} parameters"),
+        ("Modalities", ", ".join(f"{m} ({c.kind})" for m, c in model.codecs.items())),
+        ("Latent dimensions", str(model.latent_dim)),
+        ("Data", f"{material.experiment.data.source}: {count(items)}"),
+        ("Weights of step", f"{result['step']:,}"),
+        ("Evaluated", heading(result)),
+        ("Made with", f"mmvae {__version__}, torch {env.get('packages', {}).get('torch', '?')}"),
+    ]
+
+
+def count(items: dict[str, int]) -> str:
+    """``"1,257 train, 180 validation"``."""
+    return ", ".join(f"{n:,} {split}" for split, n in items.items())
+
+
+def commands(material: Material) -> str:
+    """What to type to do all of it again."""
+    folder = shlex.quote(str(material.run.folder))
+    return (
+        f"mmvae train {folder}/config.resolved.toml\n"
+        f"mmvae evaluate {folder}\n"
+        f"mmvae report {folder}\n"
+    )
+
+
+def environment(material: Material) -> dict[str, Any]:
+    """What ``env.json`` says.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    path = material.run.folder / "env.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
+    return found

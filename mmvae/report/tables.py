@@ -1,0 +1,125 @@
+"""Tables of an evaluation, for the command line and the report: every figure with its error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Figure = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text.
+
+    Attributes:
+        title: What it shows.
+        header: Names of the columns.
+        rows: The cells, row by row.
+        note: A sentence on how to read it.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def tables(result: Mapping[str, Any]) -> list[Table]:
+    """The tables of an evaluation's result, those that have rows."""
+    made = (bounds(result), divergences(result), coherences(result), accuracies(result))
+    return [table for table in (*made, guesses(result)) if table.rows]
+
+
+def bounds(result: Mapping[str, Any]) -> Table:
+    """Bounds of log p(x_M) and their terms."""
+    names = {
+        "elbo": "ELBO",
+        "importance weighted": f"importance weighted, k = {result['samples']}",
+    }
+    rows = [(names[name], spread(figure)) for name, figure in result.get("bounds", {}).items()]
+    rows += [(term(name), spread(figure)) for name, figure in result.get("terms", {}).items()]
+    note = "Higher is better, but for the KL. ELBO = sum of the log-likelihoods − KL to the prior."
+    return Table("Bounds of the log-likelihood", ("figure", "nats per item"), tuple(rows), note)
+
+
+def divergences(result: Mapping[str, Any]) -> Table:
+    """KL of the joint posterior to each subset posterior."""
+    rows = tuple(
+        (name, spread(figure)) for name, figure in result.get("subset posteriors", {}).items()
+    )
+    note = "KL of the joint posterior to the posterior that sees these alone; 0 if they agree."
+    return Table("Subset posteriors", ("given", "KL, nats per item"), rows, note)
+
+
+def coherences(result: Mapping[str, Any]) -> Table:
+    """Share of generated values that show the class they were generated from."""
+    columns = ("temperature 1", "mean", "classifier on real items")
+    rows = tuple(
+        (direction, *(percent(figures[name]) for name in columns))
+        for direction, figures in result.get("coherence", {}).items()
+    )
+    note = (
+        f"Of {result['coherence samples']:,} values generated from classes in equal shares, how "
+        f"many show theirs, as a classifier trained on real training items alone sees it; beside "
+        f"it that classifier's own accuracy on real {result['split']} items."
+    )
+    return Table("Coherence", ("direction", *columns), rows, note)
+
+
+def accuracies(result: Mapping[str, Any]) -> Table:
+    """Share of items whose class is guessed right from other modalities."""
+    rows = tuple((name, percent(figure)) for name, figure in result.get("accuracy", {}).items())
+    return Table("Accuracy", ("direction", "right"), rows, f"On the {result['split']} split.")
+
+
+def guesses(result: Mapping[str, Any]) -> Table:
+    """What each codec says of its modality guessed from others, or reconstructed."""
+    rows = tuple(
+        (given, target, name, spread(figure))
+        for given, targets in result.get("given", {}).items()
+        for target, figures in targets.items()
+        for name, figure in figures.items()
+    )
+    note = "Each modality at the best point of the posterior that sees the given ones."
+    return Table("Cross-generation", ("given", "target", "figure", "value"), rows, note)
+
+
+def heading(result: Mapping[str, Any]) -> str:
+    """One line that says what was evaluated."""
+    return (
+        f"{result['name']}, step {result['step']}: {result['items']} items of the "
+        f"{result['split']} split, seed {result['seed']}; ± is the standard error over items"
+    )
+
+
+def left_out(result: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each figure that is missing, with the reason."""
+    for name, reason in result["left out"].items():
+        yield f"left out: {name} ({reason})"
+
+
+def term(name: str) -> str:
+    """``log_likelihood/image`` as people read it."""
+    if name == "kl":
+        return "KL to the prior"
+    return name.replace("log_likelihood/", "log-likelihood of ")
+
+
+def spread(figure: Figure) -> str:
+    """Mean ± standard error, the error with two digits."""
+    mean, error = figure["mean"], figure["error"]
+    assert mean is not None
+    if not error:
+        return f"{mean:.4g}"
+    digits = min(max(0, 1 - math.floor(math.log10(error))), 6)
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"
+
+
+def percent(figure: Figure) -> str:
+    """A share of items in percent, with its standard error."""
+    mean, error = figure["mean"], figure["error"]
+    assert mean is not None
+    return f"{100 * mean:.1f} %" + ("" if error is None else f" ± {100 * error:.1f}")

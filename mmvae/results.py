@@ -1,0 +1,198 @@
+"""What a finished training is worth: a run opened again, evaluated and reported on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmvae import __version__, storage
+from mmvae.api import make_accelerator, open_materials
+from mmvae.config import Experiment, load_experiment
+from mmvae.data.loading import Data
+from mmvae.errors import RunError, UsageError
+from mmvae.evaluation.coherence import Step, quiet
+from mmvae.evaluation.evaluate import evaluate as evaluate_model
+from mmvae.model_folder import built
+from mmvae.plugins import load_registry
+from mmvae.registry import Registry
+from mmvae.report.canvas import require_matplotlib
+from mmvae.report.material import Material
+from mmvae.report.report import write_report
+from mmvae.trained import TrainedModel
+from mmvae.training.checkpoint import CheckpointStore, read_folder
+from mmvae.training.run import Run
+
+EVALUATION = "evaluation.json"
+
+
+@dataclass
+class OpenedRun:
+    """A run with its model and its data.
+
+    Attributes:
+        run: Its folder.
+        experiment: Its configuration, overrides applied.
+        trained: Its model, on the device that the configuration names.
+        data: Its data, opened again with what the codecs learned in training.
+        step: The step at which the model's weights were reached.
+    """
+
+    run: Run
+    experiment: Experiment
+    trained: TrainedModel
+    data: Data
+    step: int
+
+
+def open_run(
+    run: str | Path,
+    data: Any = None,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> OpenedRun:
+    """Open a run's model and its data.
+
+    Args:
+        run: The run's folder.
+        data: The items again, if the run was trained on data in memory.
+        overrides: ``"key=value"`` texts for ``evaluate`` and ``data``.
+        registry: The plugins to choose from; the installed ones unless given.
+
+    Raises:
+        RunError: There is no run, or it has no model yet.
+        CheckpointError: The model is damaged.
+        ConfigError: An override is wrong, or would change the model.
+        DataError: The data cannot be read again.
+    """
+    registry = registry or load_registry()
+    folder = Run.open(Path(run))
+    _refuse_other_keys(overrides)
+    experiment = load_experiment(folder.resolved, overrides, registry).experiment
+    saved, origin = _saved_model(folder)
+    trained = built(saved, origin, registry)
+    states = {m: codec.state for m, codec in trained.codecs.items()}
+    accelerator = make_accelerator(experiment.train, folder.folder)
+    trained.model.to(accelerator.device)
+    materials = open_materials(experiment, registry, data, accelerator, states)
+    return OpenedRun(folder, experiment, trained, materials, saved.step)
+
+
+def evaluate(
+    run: str | Path,
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    step: Step = quiet,
+    registry: Registry | None = None,
+) -> dict[str, Any]:
+    """Evaluate a run's model and keep the result in ``RUN/evaluation.json``.
+
+    Args:
+        run: The run's folder.
+        data: The items again, if the run was trained on data in memory.
+        overrides: ``"key=value"`` texts, such as ``"evaluate.samples=100"``.
+        step: Told of progress.
+        registry: The plugins to choose from; the installed ones unless given.
+
+    Returns:
+        What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` (of the
+        model's weights), ``mmvae`` (the version) and ``config`` (the ``[evaluate]`` section).
+
+    Raises:
+        MmvaeError: As :func:`open_run`; TrainingError if a figure is not finite or the system
+            refuses to write.
+    """
+    return evaluate_opened(open_run(run, data, overrides, registry), step)
+
+
+def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
+    """As :func:`evaluate`, for a run that is open already."""
+    config, data = opened.experiment.evaluate, opened.data
+    with torch.random.fork_rng(devices=[]):
+        figures = evaluate_model(
+            opened.trained.model, data.batches(config.split), config, data.batches("train"), step
+        )
+    result = {
+        "name": opened.experiment.name,
+        "step": opened.step,
+        "mmvae": __version__,
+        "config": config.model_dump(mode="json"),
+        **figures,
+    }
+    storage.write_json(opened.run.folder / EVALUATION, result)
+    return result
+
+
+def report(
+    run: str | Path,
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    step: Step = quiet,
+    registry: Registry | None = None,
+) -> Path:
+    """Write a run's figures and its ``report.html``; evaluate it first if that is still to do.
+
+    Args:
+        run: The run's folder.
+        data: The items again, if the run was trained on data in memory.
+        overrides: ``"key=value"`` texts for ``evaluate``; with any, it is evaluated anew.
+        step: Told of progress.
+        registry: The plugins to choose from; the installed ones unless given.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        MmvaeError: As :func:`evaluate`; UsageError if matplotlib is not installed.
+    """
+    require_matplotlib()
+    opened = open_run(run, data, overrides, registry)
+    known = None if overrides else _evaluation(opened)
+    result = evaluate_opened(opened, step) if known is None else known
+    split = result["split"]
+    material = Material(
+        opened.run, opened.experiment, opened.trained, opened.data.batches(split), result
+    )
+    return write_report(material, step)
+
+
+def _evaluation(opened: OpenedRun) -> dict[str, Any] | None:
+    """What ``evaluation.json`` says of the present model, or None if there is nothing."""
+    path = opened.run.folder / EVALUATION
+    if not path.exists():
+        return None
+    try:
+        result = json.loads(path.read_bytes())
+        current = result["step"] == opened.step and result["mmvae"] == __version__
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path} cannot be read: {error}. `mmvae evaluate {opened.run.folder}` writes it anew."
+        ) from error
+    return result if current else None
+
+
+def _saved_model(folder: Run) -> Any:
+    if folder.model.is_dir():
+        return read_folder(folder.model), folder.model
+    store = CheckpointStore(folder.checkpoints)
+    if store.empty:
+        raise RunError(
+            f"{folder.folder} holds no model yet: its training saved no checkpoint. "
+            f"Go on with: mmvae resume {folder.folder}"
+        )
+    return store.load("latest"), folder.folder
+
+
+def _refuse_other_keys(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        if not override.startswith(("evaluate.", "data.")):
+            raise UsageError(
+                f"-s {override}: the model is trained already; only evaluate.… and data.… may "
+                f"change here."
+            )
