@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,15 +15,19 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    InitProcessGroupKwargs,
+    is_tensorboard_available,
+)
 
-from mmvae import __version__
+from mmvae import __version__, storage
 from mmvae.codec import Codec, CodecConfig, State
 from mmvae.config import Experiment, LoadedConfig, load_experiment
 from mmvae.data.loading import Data, open_data
 from mmvae.data.memory import MemorySource
 from mmvae.data.order import Order
-from mmvae.errors import ConfigError, Interrupted, MmvaeError, UsageError
+from mmvae.errors import ConfigError, Interrupted, MmvaeError, RunError, TrainingError, UsageError
 from mmvae.model_folder import built, load_model, save_model
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
@@ -32,12 +36,15 @@ from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
 from mmvae.source import Source
 from mmvae.trained import TrainedModel
-from mmvae.training.checkpoint import CheckpointStore
+from mmvae.training.checkpoint import Checkpoint, CheckpointStore
 from mmvae.training.loop import Limits, Trainer
 from mmvae.training.processes import everyone_follows, leading
 from mmvae.training.progress import LoggedProgress, Progress, shown_terms
 from mmvae.training.run import Run, default_folder, read_metrics
 from mmvae.training.state import codec_states, load_weights
+
+ORDER_KEYS = ("train.batch_size", "train.drop_last", "train.seed")
+"""What the order of items and the meaning of a step depend on."""
 
 PROCESS_TIMEOUT_S = 50
 """Seconds after which a process that waits for a lost one gives up."""
@@ -104,20 +111,25 @@ def train(
     registry = registry or load_registry()
     loaded = with_data(config, data, overrides, registry)
     experiment = loaded.experiment
-    accelerator = make_accelerator(experiment.train)
+    folder = Path(run_dir) if run_dir is not None else default_folder(experiment.name)
+    accelerator = make_accelerator(experiment.train, folder)
     materials = open_materials(experiment, registry, data, accelerator)
+    for split in materials.splits:
+        if split != "test":
+            materials.batches(split)  # values that are refused must not leave a run behind
     model = build_model(experiment, registry, materials.codecs)
+    env = environment(materials)
     if init_from is not None:
-        load_weights(model, load_model(init_from, registry).model.state_dict(), str(init_from))
+        begin_with(model, init_from, registry)
+        env["init_from"] = str(Path(init_from).resolve())
     run = None
     with everyone_follows(accelerator):
         if leading(accelerator):
-            folder = Path(run_dir) if run_dir is not None else default_folder(experiment.name)
             run = Run.create(
                 folder,
                 loaded.text,
                 loaded.resolved_toml(),
-                environment(materials),
+                env,
                 plugins_used(experiment, registry),
             )
     limits = Limits(max_steps, max_seconds)
@@ -155,19 +167,23 @@ def resume(
     refuse_other_than_train(overrides)
     loaded = load_experiment(folder.resolved, overrides, registry)
     experiment = loaded.experiment
-    accelerator = make_accelerator(experiment.train)
-    store = CheckpointStore(folder.checkpoints, experiment.train.keep_checkpoints)
-    saved = None if store.empty else store.load(checkpoint)
-    states = None
-    if saved is not None:
-        states = codec_states(saved.state["codecs"], saved.tensors.get("codecs", {}))
-    materials = open_materials(experiment, registry, data, accelerator, states)
-    model = build_model(experiment, registry, materials.codecs)
+    accelerator = make_accelerator(experiment.train, folder.folder)
     own = folder if leading(accelerator) else None
     limits = Limits(max_steps, max_seconds)
-    return run_training(
-        experiment, materials, model, own, accelerator, limits, progress, saved=saved
-    )
+    with held(own, accelerator):
+        store = CheckpointStore(folder.checkpoints, experiment.train.keep_checkpoints)
+        saved = None if store.empty else store.load(checkpoint)
+        states = None
+        if saved is not None:
+            states = codec_states(saved.state["codecs"], saved.tensors.get("codecs", {}))
+        materials = open_materials(experiment, registry, data, accelerator, states)
+        model = build_model(experiment, registry, materials.codecs)
+        if saved is None and (origin := recorded(folder).get("init_from")):
+            begin_with(model, origin, registry)
+        changed = loaded.resolved_toml() if overrides else None
+        return run_training(
+            experiment, materials, model, own, accelerator, limits, progress, saved, changed
+        )
 
 
 def dry_run(
@@ -226,11 +242,39 @@ def with_data(
     return load_experiment(config, overrides, registry)
 
 
-def make_accelerator(config: TrainConfig) -> Accelerator:
-    """Accelerate, as ``[train]`` wants it: device, precision, processes, trackers.
+def recorded(run: Run) -> dict[str, Any]:
+    """What ``env.json`` says of a run: :func:`environment`, and ``init_from`` where given.
 
     Raises:
-        ConfigError: The precision is not to be had on the device.
+        RunError: It cannot be read.
+    """
+    path = run.folder / "env.json"
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path} cannot be read: {error}. Restore it, or train anew.") from error
+
+
+def begin_with(model: Model, origin: str | Path, registry: Registry) -> None:
+    """Give a new model the weights of a trained one.
+
+    Raises:
+        RunError: There is no model in ``origin``.
+        CheckpointError: It is damaged, or another model's.
+    """
+    load_weights(model, load_model(origin, registry).model.state_dict(), str(origin))
+
+
+def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
+    """Accelerate, as ``[train]`` wants it: device, precision, processes, trackers.
+
+    Args:
+        config: The ``[train]`` section.
+        folder: The run's folder, where trackers write; it need not exist yet.
+
+    Raises:
+        ConfigError: The precision is not to be had on the device, or a tracker's package is not
+            installed.
     """
     from datetime import timedelta
 
@@ -242,11 +286,22 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             "train.precision = 'float16' needs an accelerator; on the CPU use 'float32' or "
             "'bfloat16'."
         )
+    if config.trackers and not is_tensorboard_available():
+        raise ConfigError(
+            "train.trackers = ['tensorboard']: TensorBoard is not installed. "
+            "pip install 'mmvae[tensorboard]', or leave train.trackers out."
+        )
     AcceleratorState._reset_state()  # so that a process can change the precision between runs
     return Accelerator(
         cpu=cpu,
         mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[config.precision],
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S))],
+        log_with=list(config.trackers) or None,
+        project_dir=folder,
+        kwargs_handlers=[
+            InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S)),
+            # Trunks of subsets that a step did not draw get no gradient, on any process.
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+        ],
     )
 
 
@@ -302,12 +357,25 @@ def run_training(
     accelerator: Accelerator,
     limits: Limits,
     progress: Progress | None,
-    saved: Any = None,
+    saved: Checkpoint | None = None,
+    changed: str | None = None,
 ) -> Result:
-    """Train in a run folder that exists; keep its status up to date, whatever happens."""
+    """Train in a run folder that exists; keep its status up to date, whatever happens.
+
+    Args:
+        experiment: The experiment.
+        materials: Its data.
+        model: Its model, with its first weights.
+        run: The run's folder, on the process that writes it.
+        accelerator: Devices, precision, processes, trackers.
+        limits: What may end the training early.
+        progress: Where to show progress.
+        saved: The checkpoint to go on from.
+        changed: The whole config, if it is no longer the run's: kept once it is known to fit.
+    """
     # Only the process that has the run shows anything.
     progress = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
-    with locked(run), torch.random.fork_rng(devices=[]), progress:
+    with held(run, accelerator), own_random_numbers(accelerator.device), progress:
         trainer = None
         try:
             model.to(accelerator.device)
@@ -324,8 +392,10 @@ def run_training(
             )
             if saved is not None:
                 trainer.restore(saved)
-            start_trackers(accelerator, experiment, run)
+            accelerator.init_trackers("tensorboard")
             if run is not None:
+                if changed is not None:
+                    storage.write_text(run.resolved, changed)
                 run.write_status("running", step=trainer.state.position.step, message="training")
             outcome = trainer.fit(limits)
             finish(trainer, model, run, outcome, accelerator)
@@ -362,7 +432,7 @@ def finish(
 
 def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> None:
     """Say in ``status.json`` how a run ended that did not finish."""
-    step = 0 if trainer is None else trainer.state.position.step
+    step, epoch = (0, 0) if trainer is None else (trainer.state.position.step, trainer.epoch)
     code = error.exit_code if isinstance(error, MmvaeError) else 1
     state: Any = "failed"
     if isinstance(error, Interrupted):
@@ -370,54 +440,41 @@ def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> No
     elif isinstance(error, KeyboardInterrupt):
         state, code = "stopped", 130
     message = str(error) or type(error).__name__
-    run.write_status(state, step=step, exit_code=code, message=message)
+    with suppress(TrainingError):  # the error itself says more than that this cannot be written
+        run.write_status(state, step=step, epoch=epoch, exit_code=code, message=message)
 
 
 @contextmanager
-def locked(run: Run | None) -> Iterator[None]:
-    """Hold the run's lock, on the process that has the run."""
-    if run is None:
+def held(run: Run | None, accelerator: Accelerator) -> Iterator[None]:
+    """Hold the run's lock on the process that has the run; where it is in use, all stop."""
+    with ExitStack() as stack:
+        with everyone_follows(accelerator):
+            if run is not None:
+                stack.enter_context(run.locked())
         yield
-    else:
-        with run.locked():
-            yield
 
 
-def start_trackers(accelerator: Accelerator, experiment: Experiment, run: Run | None) -> None:
-    """Start the configured trackers in the run's folder.
-
-    Raises:
-        ConfigError: A tracker's package is not installed.
-    """
-    from accelerate.utils import is_tensorboard_available
-
-    if not experiment.train.trackers:
-        return
-    if not is_tensorboard_available():
-        raise ConfigError(
-            "train.trackers = ['tensorboard']: TensorBoard is not installed. "
-            "pip install 'mmvae[tensorboard]'"
-        )
-    accelerator.log_with = accelerator_trackers(experiment, run)
-    accelerator.init_trackers("tensorboard")
-
-
-def accelerator_trackers(experiment: Experiment, run: Run | None) -> list[Any]:
-    """Accelerate's tracker objects, writing into the run's folder on the leading process."""
-    from accelerate.tracking import TensorBoardTracker
-
-    if run is None:
-        return []
-    return [TensorBoardTracker("tensorboard", logging_dir=str(run.folder))]
+def own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """Leave the caller's global random state as it was when the block ends."""
+    if device.type == "cpu":
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng(devices=[device], device_type=device.type)
 
 
 def refuse_other_than_train(overrides: Sequence[str]) -> None:
-    """A run goes on with its own data and model; only ``train`` keys may change.
+    """A run goes on with its own data, order of items and model; other ``train`` keys may change.
 
     Raises:
-        ConfigError: An override names another section.
+        ConfigError: An override names another key.
     """
     for override in overrides:
+        key = override.partition("=")[0].strip()
+        if key in ORDER_KEYS:
+            raise ConfigError(
+                f"-s {override}: a run goes on with its own order of items, and {key} would "
+                f"change it. Leave it out; for less memory use -s train.accumulation=…, for "
+                f"another experiment: mmvae train CONFIG --init-from RUN"
+            )
         if not override.startswith("train."):
             raise ConfigError(
                 f"-s {override}: a run goes on with its own data and model; only train.… may "

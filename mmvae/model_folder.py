@@ -75,7 +75,7 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
     states = codec_states(state["codecs"], saved.tensors.get("codecs", {}))
     try:
         codecs = {
-            m: build_codec(registry, table, states[m]) for m, table in state["modalities"].items()
+            m: build_codec(registry, state["modalities"][m], states[m]) for m in state["order"]
         }
         table = dict(state["model"])
         kind = registry.model(table.pop("kind"))

@@ -48,3 +48,13 @@ def share(total: int, part: int, parts: int) -> slice:
     Parts are contiguous and differ by at most one item; a part may be empty.
     """
     return slice(total * part // parts, total * (part + 1) // parts)
+
+
+def never_empty(rows: slice) -> tuple[slice, int]:
+    """Rows to look at and how many of them count: a part without rows looks at the first, for 0.
+
+    Torch's distributions refuse an empty batch, and a process with nothing to add must still take
+    part in what all do together.
+    """
+    count = rows.stop - rows.start
+    return (rows if count else slice(0, 1)), count

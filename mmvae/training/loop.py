@@ -8,20 +8,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.distributions import Distribution
 
 from mmvae.data.batches import Batch, Batches, training_view
-from mmvae.data.order import Order, share
+from mmvae.data.order import Order, never_empty, share
 from mmvae.errors import Interrupted, TrainingError
 from mmvae.models.protocol import Model, Phase, Terms
 from mmvae.randomness import StepDraws, derived_seed, seed_global
 from mmvae.settings import TrainConfig
+from mmvae.training.average import WeightAverage
 from mmvae.training.checkpoint import Checkpoint, CheckpointStore, first_non_finite
 from mmvae.training.memory import out_of_memory_advice
-from mmvae.training.metrics import check_finite
 from mmvae.training.optimizer import build_optimizer
 from mmvae.training.processes import agreed, everyone_follows, leading
 from mmvae.training.progress import Progress
@@ -97,7 +96,7 @@ class Trainer:
         self.total_steps = config.epochs * self.order.steps_per_epoch
         self.phases = model.phases()
         bare = {p.name: build_optimizer(p.parameters, config) for p in self.phases}
-        average = ema(model, config.ema) if config.ema is not None else None
+        average = WeightAverage(model, config.ema) if config.ema is not None else None
         self.state = TrainingState(model, bare, average)
         if config.compile:
             compile_networks(model)
@@ -132,7 +131,12 @@ class Trainer:
         position = self.state.position
         self._first_step = position.step
         self.model.train()
-        with StopRequests() as requests, self._metrics_log(), out_of_memory_advice(self.config):
+        with (
+            StopRequests() as requests,
+            self._metrics_log(),
+            out_of_memory_advice(self.config),
+            unchecked_distributions(),
+        ):
             while position.step < self.total_steps and not self._out_of_patience():
                 if (reason := self._reason_to_stop(requests, limits)) is not None:
                     self.save()
@@ -159,7 +163,7 @@ class Trainer:
             self._clip(phase)
             optimizer.step()
         if self.state.average is not None:
-            self.state.average.update_parameters(self.model)
+            self.state.average.update(self.model)
 
     def gradients(self, step: int, phase: Phase, items: Tensor, weight: float) -> None:
         """Accumulate the gradient of the mean loss over the global batch.
@@ -170,14 +174,13 @@ class Trainer:
         parts, total = self.config.accumulation, len(items)
         for part in range(parts):
             rows = share(total, self._process * parts + part, self._processes * parts)
-            draws = StepDraws(self.config.seed, "train", step, rows, total, self.train.device)
-            batch = self.train.batch(items[rows], draws, training_view)
+            seen, count = never_empty(rows)
+            draws = StepDraws(self.config.seed, "train", step, seen, total, self.train.device)
+            batch = self.train.batch(items[seen], draws, training_view)
             with nullcontext() if part == parts - 1 else self.accelerator.no_sync(self.objective):
                 terms = self.objective(phase.name, batch, draws, weight)
-                self.accelerator.backward(terms.loss.sum() * (self._processes / total))
-            self.state.terms.add(
-                step, phase.name if len(self.phases) > 1 else "", terms, rows.stop - rows.start
-            )
+                self.accelerator.backward(terms.loss[:count].sum() * (self._processes / total))
+            self.state.terms.add(step, phase.name if len(self.phases) > 1 else "", terms, count)
 
     def _clip(self, phase: Phase) -> None:
         if self.config.clip_norm is not None:
@@ -231,13 +234,14 @@ class Trainer:
     def _validate(self, done: int) -> None:
         assert self.validation is not None
         average, position = self.state.average, self.state.position
-        model: Any = self.model if average is None else average.module
+        model = self.model if average is None else average.model
         means = validate(
             model,
             self.validation,
             self.validation_batch_size,
             self.config.seed,
             self.accelerator,
+            when=f"in the validation after step {done}",
         )
         value = means[self.config.monitor]
         if position.best is None or value > position.best:
@@ -342,7 +346,7 @@ class Trainer:
         tensors = self.state.tensors()
         if terms.rows:
             rows = reduced(terms.stacked(), self.accelerator)
-            check_finite(rows, terms.names, terms.steps)
+            terms.check(rows)
             tensors["terms"] = {"rows": rows}
         bad = first_non_finite(tensors)
         if bad is not None:
@@ -357,7 +361,7 @@ class Trainer:
         self.state.restore(checkpoint)
         self._saved_step = self.state.position.step
         if not leading(self.accelerator):  # the leading process holds what all have summed
-            self.state.terms.rows = [torch.zeros_like(row) for row in self.state.terms.rows]
+            self.state.terms.blank()
 
     @contextmanager
     def _metrics_log(self) -> Iterator[None]:
@@ -375,10 +379,18 @@ class Trainer:
             self.metrics = None
 
 
-def ema(model: Model, decay: float) -> AveragedModel:
-    """Exponential moving average of a model's weights, and of its buffers."""
-    mean = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's own
-    return AveragedModel(model, multi_avg_fn=mean, use_buffers=True)
+@contextmanager
+def unchecked_distributions() -> Iterator[None]:
+    """Build distributions without a check of their arguments, which would wait for the device.
+
+    Some of torch's check whatever a codec asks for. The loop finds NaN itself, and names the term.
+    """
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 def compile_networks(model: Model) -> None:

@@ -26,10 +26,18 @@ def out_of_memory_advice(config: TrainConfig) -> Iterator[None]:
         known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         if not known and not any(sign in str(error).lower() for sign in _SIGNS):
             raise
-        half = max(1, config.batch_size // 2)
         raise TrainingError(
             f"Out of memory at train.batch_size = {config.batch_size}, train.accumulation = "
-            f"{config.accumulation}. Try -s train.accumulation={2 * config.accumulation} (the "
-            f"same result with half the memory) or -s train.batch_size={half}; -s "
-            f"data.resident=false if the data themselves are too large."
+            f"{config.accumulation}. {advice(config)}"
         ) from error
+
+
+def advice(config: TrainConfig) -> str:
+    """What to try: smaller parts, smaller batches, or data that stay on disk."""
+    ways = ["-s data.resident=false if the data themselves are too large"]
+    if config.batch_size > 1:
+        ways.insert(0, f"-s train.batch_size={config.batch_size // 2} in a new run")
+    if config.accumulation < config.batch_size:
+        parts = min(2 * config.accumulation, config.batch_size)
+        ways.insert(0, f"-s train.accumulation={parts} (the same result with less memory)")
+    return f"Try {'; or '.join(ways)}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,32 +15,63 @@ class TermMeans:
     """Sums of terms per step since the last flush.
 
     Nothing is copied to the host before :meth:`means`, so a step never waits for the device.
+
+    Attributes:
+        names: Phase → its terms; the phase's name is empty where there is only one.
+        steps: The steps since the last flush, counted from 0.
+        rows: For each of them, phase → sums over items of its terms, then the number of items.
     """
 
     def __init__(self) -> None:
-        self.names: list[str] = []
-        self.rows: list[Tensor] = []
+        self.names: dict[str, list[str]] = {}
         self.steps: list[int] = []
+        self.rows: list[dict[str, Tensor]] = []
 
     def add(self, step: int, phase: str, terms: Terms, items: int) -> None:
-        """Add one step's (or accumulation part's) terms; a further part of a step is added up."""
-        prefix = "" if phase == "" else f"{phase}/"
-        names = [prefix + name for name in ("loss", *terms.named)]
-        if not self.names:
-            self.names = names
-        elif names != self.names:
-            raise ValueError(f"Terms changed from {self.names} to {names} within a run.")
-        sums = torch.stack([terms.loss, *terms.named.values()]).detach().double().sum(1)
-        row = torch.cat([sums, sums.new_tensor([items])])
-        if self.steps and self.steps[-1] == step:
-            self.rows[-1] = self.rows[-1] + row
-        else:
+        """Add one step's (or accumulation part's) terms; a further part of a step is added up.
+
+        Args:
+            step: The step, counted from 0.
+            phase: The phase, or an empty name if there is only one.
+            terms: Its terms.
+            items: How many of the rows count; the others only kept the batch from being empty.
+        """
+        names = ["loss", *terms.named]
+        if self.names.setdefault(phase, names) != names:
+            raise ValueError(f"Terms changed from {self.names[phase]} to {names} within a run.")
+        rows = torch.stack([terms.loss, *terms.named.values()]).detach()[:, :items]
+        sums = rows.double().sum(1)
+        part = torch.cat([sums, sums.new_full((1,), items)])
+        if not self.steps or self.steps[-1] != step:
             self.steps.append(step)
-            self.rows.append(row)
+            self.rows.append({})
+        row = self.rows[-1]
+        row[phase] = row[phase] + part if phase in row else part
 
     def stacked(self) -> Tensor:
-        """All rows since the last flush, float64, shape (steps, terms + 1)."""
-        return torch.stack(self.rows)
+        """All rows since the last flush, float64, shape (steps, columns)."""
+        return torch.stack([torch.cat([row[p] for p in self.names]) for row in self.rows])
+
+    def restore(self, names: dict[str, list[str]], steps: list[int], stacked: Tensor) -> None:
+        """Go back to what :meth:`stacked` returned."""
+        widths = [len(terms) + 1 for terms in names.values()]
+        self.names, self.steps = names, steps
+        self.rows = [dict(zip(names, row.split(widths), strict=True)) for row in stacked]
+
+    def blank(self) -> None:
+        """Count what was summed so far as zero, on a process whose share another one holds."""
+        self.rows = [{p: torch.zeros_like(sums) for p, sums in row.items()} for row in self.rows]
+
+    def check(self, stacked: Tensor) -> None:
+        """Stop at the first step with a term that is not finite.
+
+        Args:
+            stacked: :meth:`stacked`, summed over processes.
+
+        Raises:
+            TrainingError: Names term, value and step.
+        """
+        check_finite(stacked, self._columns(), [f"at step {step + 1}" for step in self.steps])
 
     def means(self, stacked: Tensor) -> dict[str, float]:
         """Mean over items of each term; then start anew.
@@ -47,30 +80,47 @@ class TermMeans:
             stacked: :meth:`stacked`, summed over processes.
 
         Raises:
-            TrainingError: A term is not finite; the first such step and term are named.
+            TrainingError: As :meth:`check`.
         """
-        check_finite(stacked, self.names, self.steps)
-        totals = stacked.sum(0).tolist()
-        names = self.names
+        self.check(stacked)
+        totals = iter(stacked.sum(0).tolist())
+        means: dict[str, float] = {}
+        for phase, names in self.names.items():
+            sums = {_column(phase, name): next(totals) for name in names}
+            items = next(totals)
+            means |= {column: total / items for column, total in sums.items()}
         self.rows, self.steps = [], []
-        return {name: total / totals[-1] for name, total in zip(names, totals[:-1], strict=True)}
+        return means
+
+    def _columns(self) -> list[str]:
+        return [_column(p, name) for p, names in self.names.items() for name in (*names, "items")]
 
 
-def check_finite(stacked: Tensor, names: list[str], steps: list[int]) -> None:
-    """Stop at the first step with a term that is not finite.
+def _column(phase: str, name: str) -> str:
+    return f"{phase}/{name}" if phase else name
+
+
+def check_finite(stacked: Tensor, names: Sequence[str], when: Sequence[str]) -> None:
+    """Stop at the first row with a value that is not finite.
+
+    Args:
+        stacked: Shape (rows, columns).
+        names: Of the columns.
+        when: Of the rows: ``"at step 3"``.
 
     Raises:
         TrainingError: Names term, value and step. The loss is named only if no term is to blame.
     """
-    bad = ~torch.isfinite(stacked[:, :-1])
+    bad = ~torch.isfinite(stacked)
     if not bool(bad.any()):
         return
     row = int(bad.any(1).nonzero()[0, 0])
     columns = [int(c) for c in bad[row].nonzero().flatten()]
-    blamed = next((c for c in columns if names[c] not in ("loss", "elbo")), columns[0])
+    sums = ("loss", "elbo")
+    blamed = next((c for c in columns if names[c].rpartition("/")[2] not in sums), columns[0])
     value = float(stacked[row, blamed])
     raise TrainingError(
-        f"{names[blamed]} became {value} at step {steps[row] + 1}; training stopped and the last "
-        f"good checkpoint is kept. Lower train.learning_rate, set train.clip_norm, or look at "
-        f"the data with `mmvae data check`."
+        f"{names[blamed]} became {value} {when[row]}; training stopped and the last good "
+        f"checkpoint is kept. Lower train.learning_rate, set train.clip_norm, or look at the "
+        f"data with `mmvae data check`."
     )

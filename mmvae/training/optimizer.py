@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from mmvae.errors import CheckpointError
+from mmvae.errors import CheckpointError, ConfigError
 from mmvae.settings import TrainConfig
 
 
@@ -42,8 +42,16 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
     """Put back what :func:`optimizer_tensors` took; hyperparameters stay as configured.
 
     Raises:
-        CheckpointError: The tensors belong to another set of parameters.
+        ConfigError: They belong to another kind of optimizer.
+        CheckpointError: They belong to another set of parameters.
     """
+    adam = any(name.endswith(".exp_avg") for name in tensors)
+    if tensors and adam != isinstance(optimizer, Adam):
+        raise ConfigError(
+            f"train.optimizer = {type(optimizer).__name__.lower()!r}: this run's optimizer is "
+            f"{'adam or adamw' if adam else 'sgd'}, and its state does not fit. Leave it out, or "
+            f"train a new run with --init-from."
+        )
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():

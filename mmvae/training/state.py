@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 
 from mmvae.codec import Codec, State
-from mmvae.errors import CheckpointError
+from mmvae.errors import CheckpointError, ConfigError
 from mmvae.models.protocol import Model
+from mmvae.training.average import WeightAverage
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.metrics import TermMeans
 from mmvae.training.optimizer import optimizer_tensors, restore_optimizer
@@ -54,7 +54,7 @@ class TrainingState:
     """
 
     def __init__(
-        self, model: Model, optimizers: Mapping[str, Optimizer], average: AveragedModel | None
+        self, model: Model, optimizers: Mapping[str, Optimizer], average: WeightAverage | None
     ) -> None:
         self.model, self.optimizers, self.average = model, optimizers, average
         self.position = Position()
@@ -63,7 +63,7 @@ class TrainingState:
 
     def weights(self) -> dict[str, Tensor]:
         """The weights that validation, figures and the final model use: averaged if asked for."""
-        source = self.model if self.average is None else self.average.module
+        source = self.model if self.average is None else self.average.model
         return dict(source.state_dict())
 
     def keep_best(self) -> None:
@@ -76,7 +76,7 @@ class TrainingState:
         for phase, optimizer in self.optimizers.items():
             files[f"optimizer-{phase}"] = optimizer_tensors(optimizer)
         if self.average is not None:
-            files["average"] = dict(self.average.state_dict())
+            files["average"] = dict(self.average.model.state_dict())
         if self.best_weights:
             files["best"] = self.best_weights
         codecs = codec_tensors(self.model.codecs)
@@ -86,7 +86,7 @@ class TrainingState:
         """Everything that is no tensor, as JSON."""
         return {
             "position": asdict(self.position),
-            "terms": {"names": self.terms.names, "steps": self.terms.steps},
+            "terms": {"names": list(self.terms.names.items()), "steps": self.terms.steps},
             "codecs": codec_numbers(self.model.codecs),
             **describe_model(self.model),
         }
@@ -102,14 +102,21 @@ class TrainingState:
         for phase, optimizer in self.optimizers.items():
             restore_optimizer(optimizer, files.get(f"optimizer-{phase}", {}))
         if self.average is not None:
-            load_weights(self.average, files.get("average", {}), str(checkpoint.path))
+            if "average" not in files:
+                raise ConfigError(
+                    f"train.ema = {self.average.decay}: this run began without a running mean of "
+                    f"its weights, so it goes on without. Train a new run with --init-from."
+                )
+            load_weights(self.average.model, files["average"], str(checkpoint.path))
         device = next(self.model.parameters()).device
         self.best_weights = {k: v.to(device) for k, v in files.get("best", {}).items()}
         self.position = Position(**checkpoint.state["position"])
         self.terms = TermMeans()
-        self.terms.names = list(checkpoint.state["terms"]["names"])
-        self.terms.steps = list(checkpoint.state["terms"]["steps"])
-        self.terms.rows = list(files["terms"]["rows"].to(device)) if "terms" in files else []
+        if "terms" in files:
+            terms = checkpoint.state["terms"]
+            self.terms.restore(
+                dict(terms["names"]), terms["steps"], files["terms"]["rows"].to(device)
+            )
 
 
 def load_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
@@ -135,6 +142,7 @@ def describe_model(model: Model) -> dict[str, Any]:
     """Model and modalities as plain values, by the words of their plugins: enough to rebuild."""
     return {
         "model": {**model.config.model_dump(mode="json"), "kind": model.kind},
+        "order": list(model.modalities),  # JSON is written with sorted keys
         "modalities": {
             m: {**codec.config.model_dump(mode="json"), "codec": codec.kind}
             for m, codec in model.codecs.items()

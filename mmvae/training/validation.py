@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mmvae.data.batches import Batches, fixed_view
-from mmvae.data.order import share
+from mmvae.data.order import never_empty, share
 from mmvae.models.protocol import Model
 from mmvae.randomness import StepDraws
 from mmvae.training.metrics import check_finite
@@ -15,7 +15,12 @@ from mmvae.training.metrics import check_finite
 
 @torch.no_grad()
 def validate(
-    model: Model, batches: Batches, batch_size: int, seed: int, accelerator: Accelerator
+    model: Model,
+    batches: Batches,
+    batch_size: int,
+    seed: int,
+    accelerator: Accelerator,
+    when: str = "in the validation",
 ) -> dict[str, float]:
     """Mean over items of the first phase's terms at full weight (β = γ = 1), one sample of z.
 
@@ -28,6 +33,7 @@ def validate(
         batch_size: Items per chunk, over all processes.
         seed: The run's seed.
         accelerator: For the sum over processes.
+        when: For messages, when in the training this is.
 
     Returns:
         The terms' names to nats per item, and ``objective`` = −loss.
@@ -43,16 +49,17 @@ def validate(
     for chunk, start in enumerate(range(0, n, batch_size)):
         size = min(batch_size, n - start)
         rows = share(size, accelerator.process_index, accelerator.num_processes)
-        draws = StepDraws(seed, "validation", chunk, rows, size, batches.device)
-        items = torch.arange(start + rows.start, start + rows.stop)
+        seen, count = never_empty(rows)
+        draws = StepDraws(seed, "validation", chunk, seen, size, batches.device)
+        items = torch.arange(start + seen.start, start + seen.stop)
         terms = model.objective(phase, batches.batch(items, draws, fixed_view), draws, 1.0)
         names = ["loss", *terms.named]
-        sums = torch.stack([terms.loss, *terms.named.values()]).double().sum(1)
+        sums = torch.stack([terms.loss, *terms.named.values()])[:, :count].double().sum(1)
         totals = sums if totals is None else totals + sums
     assert totals is not None
     totals = reduced(totals, accelerator)
     model.train(training)
-    check_finite(torch.cat([totals, totals.new_ones(1)])[None], names, [0])
+    check_finite(totals[None], names, [when])
     means = dict(zip(names, (totals / n).tolist(), strict=True))
     return {"objective": -means.pop("loss"), **means}
 
