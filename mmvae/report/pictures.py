@@ -54,9 +54,8 @@ def class_samples(material: Material) -> list[Picture]:
             f"right of it at {SAMPLES} samples (temperature 1); the decoder's best value at each. "
             + material.origin
         )
-        columns = ["mean", *(" " for _ in range(SAMPLES))]
         labels = [f"{label} {name}" for name in names]
-        drawn_sheet = sheet(rows, labels, columns, rule_after=1)
+        drawn_sheet = sheet(rows, labels, (("mean", 1), ("temperature 1", SAMPLES)))
         pictures.append(Picture(f"{label}-to-{m}", f"{m} from {label}", caption, drawn_sheet))
     return pictures
 

@@ -1,0 +1,19 @@
+"""What tests of figures share: the toys' items."""
+
+from __future__ import annotations
+
+import pytest
+from toys import toy_config, toy_registry
+
+from mmvae.config import load_experiment
+from mmvae.data.loading import Data, open_data
+
+
+@pytest.fixture(scope="package")
+def data() -> Data:
+    """Vectors ``v`` and classes ``c``: 300 items for training, 200 for test."""
+    registry = toy_registry()
+    config = toy_config(data={"source": "toy", "items": 300, "test": 200})
+    experiment = load_experiment(config, registry=registry).experiment
+    recipes = {m: (registry.codec(c.codec), c) for m, c in experiment.modalities.items()}
+    return open_data(registry.source("toy")(experiment.data), recipes)

@@ -1,0 +1,38 @@
+"""Judges learn from real items alone, the same at every call."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmvae.evaluation import judge as judges
+from mmvae.evaluation.judge import judge_accuracy, train_judge
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judges, "LEAST_STEPS", 300)
+
+
+def weights(judge: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in judge.parameters()])
+
+
+def test_it_is_a_function_of_its_seed_alone(data) -> None:
+    torch.manual_seed(1)
+    one = train_judge(data.batches("train"), "v", "c", seed=0)
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    again = train_judge(data.batches("train"), "v", "c", seed=0)
+    assert torch.equal(weights(one), weights(again))
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state), "the global state is left as it was"
+    assert not torch.equal(weights(one), weights(train_judge(data.batches("train"), "v", "c", 1)))
+
+
+def test_it_learns_what_can_be_learned(data) -> None:
+    judge = train_judge(data.batches("train"), "v", "c", seed=0)
+    right = judge_accuracy(judge, data.batches("test"), "v", "c", size=64, seed=0)
+    assert right.shape == (200,)
+    assert right.mean() > 0.97
+    assert not judge.training

@@ -1,0 +1,81 @@
+"""Bounds and terms against linear-Gaussian models, whose evidence is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from linear_gaussian import batch, exact, jmvae, linear_codecs, log_evidence, step_draws
+
+from mmvae.evaluation.figures import mean_and_error
+from mmvae.evaluation.terms import bound_and_terms, shown_subsets, subset_divergences
+from mmvae.posteriors import kl_divergence
+
+DIMS = {"a": {"dim": 3, "sd": 0.8}, "b": {"dim": 4, "sd": 1.3}}
+
+
+def items(b: int, modalities: tuple[str, ...] = ("a", "b")) -> dict[str, torch.Tensor]:
+    source = torch.Generator().manual_seed(1)
+    dims = {"a": 3, "b": 4, "c": 2}
+    return {m: torch.randn(b, dims[m], generator=source) for m in modalities}
+
+
+@pytest.fixture(scope="module")
+def model():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = jmvae(linear_codecs(**DIMS), fusion="linear").eval()
+        with torch.no_grad():
+            return exact(made)
+
+
+def test_under_the_exact_posterior_the_bound_is_the_evidence(model) -> None:
+    x = items(7)
+    found = bound_and_terms(model, batch(x), step_draws(7), samples=4)
+    evidence = log_evidence(model, x, ("a", "b"))
+    torch.testing.assert_close(found["bounds", "importance weighted"].double(), evidence)
+
+
+def test_elbo_is_the_sum_of_its_terms_and_in_the_mean_the_evidence(model) -> None:
+    x = {m: value[:1].expand(20_000, -1) for m, value in items(1).items()}
+    found = bound_and_terms(model, batch(x), step_draws(20_000))
+    likelihoods = found["terms", "log_likelihood/a"] + found["terms", "log_likelihood/b"]
+    torch.testing.assert_close(found["bounds", "elbo"], likelihoods - found["terms", "kl"])
+    assert ("bounds", "importance weighted") not in found
+    figure = mean_and_error(found["bounds", "elbo"])
+    evidence = float(log_evidence(model, x, ("a", "b"))[0].detach())
+    assert abs(figure["mean"] - evidence) < 4 * figure["error"]
+
+
+def test_the_bound_rises_with_k_on_average() -> None:
+    untrained = jmvae(linear_codecs(**DIMS)).eval()
+    x = batch(items(400))
+    means = []
+    for k in (2, 8, 64):
+        found = bound_and_terms(untrained, x, step_draws(400), samples=k)
+        assert found["bounds", "importance weighted"].shape == (400,)
+        means.append(float(found["bounds", "importance weighted"].mean()))
+    elbo = float(found["bounds", "elbo"].mean())
+    assert elbo < means[0] < means[1] < means[2]
+
+
+def test_divergences_are_those_of_the_posteriors(model) -> None:
+    x = items(5)
+    found = subset_divergences(model, batch(x), step_draws(5))
+    assert list(found) == [("subset posteriors", "a"), ("subset posteriors", "b")]
+    wanted = kl_divergence(model.posterior(x), model.posterior({"b": x["b"]}))
+    torch.testing.assert_close(found["subset posteriors", "b"], wanted)
+
+
+def test_all_proper_subsets_are_shown_while_they_are_few() -> None:
+    three = jmvae(linear_codecs(a={"dim": 3}, b={"dim": 4}, c={"dim": 2}))
+    assert shown_subsets(three) == [*zip("abc"), ("a", "b"), ("a", "c"), ("b", "c")]
+    five = jmvae(linear_codecs(**{m: {"dim": 2} for m in "abcde"}))
+    assert {len(s) for s in shown_subsets(five)} == {1, 4}
+    assert len(shown_subsets(five)) == 10
+
+
+def test_subsets_without_a_posterior_are_not_shown() -> None:
+    codecs = linear_codecs(a={"dim": 3}, b={"dim": 4}, c={"dim": 2})
+    assert shown_subsets(jmvae(codecs, subsets=["a"])) == [("a",)]
+    assert shown_subsets(jmvae(codecs, alpha=0.0)) == []
+    assert shown_subsets(jmvae(linear_codecs(a={"dim": 3}))) == []

@@ -1,0 +1,72 @@
+"""The report of a run holds every figure it names, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from toys import toy_registry
+
+from mmvae.evaluation import judge as judges
+from mmvae.results import open_run, report
+
+FIGURES = {
+    "c-to-v",
+    "c-to-p",
+    "given-v",
+    "given-c",
+    "given-p",
+    "prior",
+    "latent",
+    "training",
+}
+
+
+@pytest.fixture(scope="module")
+def run(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "run"
+    shutil.copytree(toy_run, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judges, "LEAST_STEPS", 50)
+        report(folder, registry=toy_registry())
+    return folder
+
+
+def test_every_figure_is_drawn_and_is_in_the_page(run: Path) -> None:
+    files = {path.stem: path.read_bytes() for path in (run / "figures").iterdir()}
+    assert set(files) == FIGURES
+    page = (run / "report.html").read_text(encoding="utf-8")
+    embedded = [base64.b64decode(d) for d in re.findall(r"data:image/png;base64,([^\"]+)", page)]
+    assert sorted(embedded) == sorted(files.values())
+    for data in embedded:
+        picture = Image.open(io.BytesIO(data))
+        picture.load()
+        assert min(picture.size) > 100
+
+
+def test_the_page_needs_nothing_else(run: Path) -> None:
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|<script|<link|url\(", page)
+    assert all(src.startswith("data:") for src in re.findall(r'src="([^"]+)"', page))
+
+
+def test_captions_say_what_was_run(run: Path) -> None:
+    page = (run / "report.html").read_text(encoding="utf-8")
+    step = open_run(run, registry=toy_registry()).step
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page, re.DOTALL)
+    assert len(captions) == len(FIGURES)
+    wanted = f"Experiment toy, step {step}, test split, training seed 0, evaluation seed 0."
+    assert all(caption.endswith(wanted) for caption in captions)
+    for table in ("Bounds of the log-likelihood", "Coherence", "Accuracy", "Cross-generation"):
+        assert f"<h3>{table}</h3>" in page
+
+
+def test_it_is_evaluated_once(run: Path) -> None:
+    before = (run / "evaluation.json").stat().st_mtime_ns
+    report(run, registry=toy_registry())
+    assert (run / "evaluation.json").stat().st_mtime_ns == before

@@ -1,0 +1,86 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmvae.report.tables import Table, heading, left_out, percent, spread, tables
+
+
+def figure(mean: float, error: float | None) -> dict:
+    return {"mean": mean, "error": error}
+
+
+RESULT = {
+    "name": "toy",
+    "step": 30,
+    "split": "test",
+    "items": 20,
+    "samples": 5,
+    "coherence samples": 1000,
+    "seed": 0,
+    "left out": {},
+    "bounds": {"elbo": figure(-7.123, 0.21), "importance weighted": figure(-6.9, 0.2)},
+    "terms": {"log_likelihood/v": figure(-5.0, 0.1), "kl": figure(2.123, 0.05)},
+    "subset posteriors": {"c": figure(0.5, 0.01)},
+    "given": {"v": {"c": {"accuracy": figure(0.95, 0.05)}}},
+    "accuracy": {"v → c": figure(0.95, 0.05)},
+    "coherence": {
+        "c → v": {
+            "temperature 1": figure(0.9, 0.01),
+            "mean": figure(1.0, 0.0),
+            "classifier on real items": figure(0.98, 0.03),
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [
+        (-86.8912, 0.0312, "-86.891 ± 0.031"),
+        (1234.5, 12.3, "1234 ± 12"),
+        (0.5, 9.0, "0.5 ± 9.0"),
+        (0.5, 0.0, "0.5"),
+        (3.0, None, "3"),
+        (1.0, 1e-12, "1.000000 ± 0.000000"),
+    ],
+)
+def test_the_error_has_two_digits_and_the_mean_as_many(mean, error, text) -> None:
+    assert spread(figure(mean, error)) == text
+
+
+def test_shares_are_percent() -> None:
+    assert percent(figure(0.9861, 0.0062)) == "98.6 % ± 0.6"
+    assert percent(figure(1.0, None)) == "100.0 %"
+
+
+def test_every_figure_of_a_result_is_in_a_table() -> None:
+    made = {table.title: table for table in tables(RESULT)}
+    assert made["Bounds of the log-likelihood"].rows == (
+        ("ELBO", "-7.12 ± 0.21"),
+        ("importance weighted, k = 5", "-6.90 ± 0.20"),
+        ("log-likelihood of v", "-5.00 ± 0.10"),
+        ("KL to the prior", "2.123 ± 0.050"),
+    )
+    assert made["Subset posteriors"].rows == (("c", "0.500 ± 0.010"),)
+    assert made["Coherence"].rows == (("c → v", "90.0 % ± 1.0", "100.0 % ± 0.0", "98.0 % ± 3.0"),)
+    assert made["Accuracy"].rows == (("v → c", "95.0 % ± 5.0"),)
+    assert made["Cross-generation"].rows == (("v", "c", "accuracy", "0.950 ± 0.050"),)
+    assert all(len(row) == len(t.header) for t in made.values() for row in t.rows)
+
+
+def test_a_table_without_rows_is_not_shown() -> None:
+    bare = {k: v for k, v in RESULT.items() if k not in ("coherence", "accuracy", "given")}
+    titles = [table.title for table in tables(bare)]
+    assert titles == ["Bounds of the log-likelihood", "Subset posteriors"]
+    assert isinstance(tables(bare)[0], Table)
+
+
+def test_the_heading_says_what_was_evaluated() -> None:
+    assert heading(RESULT).startswith("toy, step 30: 20 items of the test split, seed 0")
+
+
+def test_what_is_left_out_is_told() -> None:
+    lines = list(left_out({**RESULT, "left out": {"coherence": "no classes"}}))
+    assert lines == ["left out: coherence (no classes)"]

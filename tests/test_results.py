@@ -1,0 +1,88 @@
+"""A run opened again gives the figures of the model that was trained."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from toys import toy_config, toy_items, toy_registry
+
+import mmvae
+from mmvae.errors import DataError, RunError, UsageError
+from mmvae.evaluation import judge as judges
+from mmvae.results import evaluate, open_run, report
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judges, "LEAST_STEPS", 50)
+
+
+@pytest.fixture
+def run(toy_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(toy_run, tmp_path / "run"))
+
+
+def test_the_result_is_kept_with_what_it_was_made_with(run: Path) -> None:
+    overrides = ["evaluate.samples=4", "evaluate.seed=3", 'evaluate.split="validation"']
+    result = evaluate(run, overrides=overrides, registry=toy_registry())
+    assert json.loads((run / "evaluation.json").read_text(encoding="utf-8")) == result
+    assert result["config"]["samples"] == result["samples"] == 4
+    assert (result["name"], result["split"], result["seed"]) == ("toy", "validation", 3)
+    assert result["step"] == open_run(run, registry=toy_registry()).step > 0
+    assert result["items"] == 20
+
+
+def test_the_validation_elbo_is_that_of_training(run: Path) -> None:
+    overrides = ['evaluate.split="validation"', "evaluate.coherence=false"]
+    result = evaluate(run, overrides=overrides, registry=toy_registry())
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    (best,) = [r for r in records if r["split"] == "validation" and r["step"] == result["step"]]
+    figure = result["bounds"]["elbo"]
+    assert abs(figure["mean"] - best["elbo"]) < 4 * figure["error"]
+    # These are in closed form, so that the samples of z do not matter.
+    assert result["terms"]["kl"]["mean"] == pytest.approx(best["kl"], rel=1e-5)
+    for subset in ("v", "c", "p"):
+        kl = result["subset posteriors"][subset]["mean"]
+        assert kl == pytest.approx(best[f"penalty/{subset}"], rel=1e-5)
+
+
+def test_only_keys_that_leave_the_model_alone_may_change(run: Path) -> None:
+    with pytest.raises(UsageError, match="-s model.alpha=3: the model is trained already"):
+        evaluate(run, overrides=["model.alpha=3"], registry=toy_registry())
+
+
+def test_data_in_memory_are_given_again(tmp_path: Path) -> None:
+    config = toy_config()
+    del config["data"]
+    items = {"train": toy_items(40), "test": toy_items(10, seed=1)}
+    mmvae.train(config, items, run_dir=tmp_path / "r", registry=toy_registry())
+    with pytest.raises(DataError, match="Pass them again as data="):
+        evaluate(tmp_path / "r", registry=toy_registry())
+    assert evaluate(tmp_path / "r", items, registry=toy_registry())["items"] == 10
+
+
+def test_a_split_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    config = toy_config(data={"source": "toy", "test": 0})
+    mmvae.train(config, run_dir=tmp_path / "r", registry=toy_registry())
+    with pytest.raises(DataError, match="no split 'test'; it has train, validation"):
+        evaluate(tmp_path / "r", registry=toy_registry())
+    assert not (tmp_path / "r" / "evaluation.json").exists()
+
+
+def test_no_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="There is no run folder"):
+        evaluate(tmp_path / "nothing", registry=toy_registry())
+
+
+def test_a_damaged_evaluation_is_an_error_and_an_old_one_is_made_anew(run: Path) -> None:
+    kept = run / "evaluation.json"
+    kept.write_text("{", encoding="utf-8")
+    with pytest.raises(RunError, match=r"evaluation.json cannot be read: .* writes it anew"):
+        report(run, registry=toy_registry())
+    kept.write_text('{"step": 0, "mmvae": "0"}', encoding="utf-8")
+    report(run, registry=toy_registry())
+    assert json.loads(kept.read_text(encoding="utf-8"))["step"] > 0
