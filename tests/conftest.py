@@ -121,3 +121,22 @@ def toy_plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [str(site), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     monkeypatch.setenv("MMVAE_PLUGINS", "toys")
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the modalities v, c and p (a picture of w); tests must not change it."""
+    import mmvae
+    from toys import toy_config, toy_registry
+
+    config = toy_config(
+        modalities={
+            "v": {"codec": "toy-vector"},
+            "c": {"codec": "toy-class"},
+            "p": {"codec": "toy-picture", "column": "w"},
+        },
+        train={"epochs": 30, "learning_rate": 1e-2},
+    )
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    mmvae.train(config, run_dir=folder, registry=toy_registry())
+    return folder

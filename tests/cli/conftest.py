@@ -53,3 +53,32 @@ def config(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "toy.toml"
     path.write_text(CONFIG, encoding="utf-8")
     return path
+
+
+TOY_TRAINING = """\
+[data]
+source = "toy"
+
+[modalities.v]
+codec = "toy-vector"
+
+[modalities.c]
+codec = "toy-class"
+
+[model]
+latent_dim = 2
+fusion_dim = 8
+
+[train]
+epochs = 2
+batch_size = 20
+"""
+
+
+@pytest.fixture
+def training(toy_plugin: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config, ``toy.toml`` in the working directory, that trains 6 steps in a blink."""
+    path = tmp_path / "toy.toml"
+    path.write_text(TOY_TRAINING, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return path

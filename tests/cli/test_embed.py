@@ -1,0 +1,135 @@
+"""``mmvae embed`` writes posterior means of a split or a file, in every format."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from mmvae.model_folder import load_model
+from toys import ToySource, toy_items, toy_registry
+
+
+@pytest.fixture
+def run(toy_plugin, toy_run, tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return toy_run
+
+
+@pytest.fixture
+def expected(toy_run) -> np.ndarray:
+    """Means of the joint posterior of the test split."""
+    model = load_model(toy_run, toy_registry())
+    return model.embed(ToySource(ToySource.Config()).splits()["test"]).numpy()
+
+
+@pytest.fixture
+def table() -> dict[str, list]:
+    items = toy_items(5, seed=3)
+    return {"v": items["v"].tolist(), "c": items["c"].tolist(), "w": items["w"].tolist()}
+
+
+def test_a_split_in_every_format(mmvae, run, expected) -> None:
+    for ending in ("parquet", "csv", "jsonl", "npz"):
+        result = mmvae("embed", run, "test", "--out", f"z.{ending}")
+        assert (result.code, result.out) == (0, "")
+        assert result.err == f"Wrote z.{ending}: 20 items, 2 dimensions\n"
+    found = pyarrow.parquet.read_table("z.parquet").to_pydict()
+    assert list(found) == ["id", "z_000", "z_001"]
+    assert found["id"] == list(range(80, 100)), "the ids of the source"
+    assert np.array_equal(np.array([found["z_000"], found["z_001"]]).T, expected)
+    with open("z.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["id", "z_000", "z_001"]
+    assert np.array_equal(np.array(rows[1:], float)[:, 1:], expected)
+    lines = [json.loads(line) for line in Path("z.jsonl").read_text().splitlines()]
+    assert np.array_equal([[r["z_000"], r["z_001"]] for r in lines], expected)
+    arrays = np.load("z.npz")
+    assert np.array_equal(arrays["z"], expected)
+    assert arrays["id"].tolist() == found["id"]
+
+
+def test_a_file_with_all_or_some_modalities(mmvae, run, toy_run, table) -> None:
+    model = load_model(toy_run, toy_registry())
+    pyarrow.parquet.write_table(pyarrow.table(table), "all.parquet")
+    Path("v.jsonl").write_text("".join(json.dumps({"v": v}) + "\n" for v in table["v"]))
+    Path("c.csv").write_text("c\n" + "\n".join(map(str, table["c"])) + "\n")
+    for name, given in (("all.parquet", None), ("v.jsonl", ["v"]), ("c.csv", ["c"])):
+        result = mmvae("embed", run, name, "--out", "z.npz")
+        assert (result.code, result.err) == (0, "Wrote z.npz: 5 items, 2 dimensions\n")
+        z = model.embed({k: np.array(v) for k, v in table.items()}, given)
+        assert np.array_equal(np.load("z.npz")["z"], z.numpy()), name
+
+
+def test_given_restricts_what_is_looked_at(mmvae, run, toy_run, table) -> None:
+    pyarrow.parquet.write_table(pyarrow.table(table), "all.parquet")
+    mmvae("embed", run, "all.parquet", "--given", "p,c", "--out", "z.npz")
+    model = load_model(toy_run, toy_registry())
+    z = model.embed({k: np.array(v) for k, v in table.items()}, ["c", "p"])
+    assert np.array_equal(np.load("z.npz")["z"], z.numpy())
+
+
+MISTAKES = [
+    (("test", "--out", "z.txt"), "expected one of .parquet, .csv, .jsonl, .npz"),
+    (("test", "--out", "nowhere/z.csv"), "there is no folder nowhere"),
+    (("tset", "--out", "z.csv"), "neither a split (train, validation, test) nor a file"),
+    (("nowhere.parquet", "--out", "z.csv"), "neither a split"),
+    (
+        ("other.csv", "--out", "z.csv"),
+        "none of the columns a, b is a modality; expected some of v",
+    ),
+    (("bad.csv", "--out", "z.csv"), "class 9, expected one of red, green, blue"),
+    (("bad.csv", "--given", "v", "--out", "z.csv"), "no column 'v' for modality 'v'"),
+    (("test", "--given", "x", "--out", "z.csv"), "Unknown modality 'x'"),
+    (("torn.parquet", "--out", "z.csv"), "torn.parquet cannot be read as a table"),
+    (("text.txt", "--out", "z.csv"), "text.txt: unknown ending"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_mistakes_end_with_2_and_write_nothing(mmvae, run, table, arguments, message: str) -> None:
+    Path("other.csv").write_text("a,b\n1,2\n")
+    Path("bad.csv").write_text("c\n0\n9\n")
+    Path("text.txt").write_text("nothing")
+    pyarrow.parquet.write_table(pyarrow.table(table), "torn.parquet")
+    Path("torn.parquet").write_bytes(Path("torn.parquet").read_bytes()[:50])
+    before = sorted(Path().iterdir())
+    result = mmvae("embed", run, *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert sorted(Path().iterdir()) == before
+
+
+def test_the_value_at_fault_is_named(mmvae, run) -> None:
+    Path("bad.csv").write_text("c\n0\n9\n")
+    error = mmvae("embed", run, "bad.csv", "--out", "z.csv").err
+    assert "bad.csv" in error
+    assert "item 1" in error
+    assert "modality 'c'" in error
+
+
+def test_a_model_folder_has_no_splits_but_takes_files(mmvae, run, table) -> None:
+    pyarrow.parquet.write_table(pyarrow.table(table), "all.parquet")
+    assert mmvae("embed", run / "model", "all.parquet", "--out", "z.npz").code == 0
+    result = mmvae("embed", run / "model", "test", "--out", "y.npz")
+    assert result.code == 2
+    assert "is no run folder" in result.err
+
+
+def test_data_that_changed_since_the_training_are_remarked(mmvae, run, tmp_path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    env = json.loads((copy / "env.json").read_text())
+    env["data"]["fingerprint"] = "another"
+    (copy / "env.json").write_text(json.dumps(env))
+    result = mmvae("embed", copy, "test", "--out", "z.npz")
+    assert result.code == 0
+    assert f"The data have changed since {copy} was trained" in result.err

@@ -1,0 +1,65 @@
+"""``mmvae score`` writes bounds in nats, with their mean and its standard error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from mmvae.model_folder import load_model
+from toys import ToySource, toy_registry
+
+
+@pytest.fixture
+def run(toy_plugin, toy_run, tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return toy_run
+
+
+def test_it_writes_each_item_and_prints_mean_and_error(mmvae, run, toy_run) -> None:
+    result = mmvae("score", run, "test", "--out", "s.parquet", "--samples", 7)
+    found = pyarrow.parquet.read_table("s.parquet").to_pydict()
+    assert list(found) == ["id", "log_likelihood"]
+    model = load_model(toy_run, toy_registry())
+    scores = model.score(ToySource(ToySource.Config()).splits()["test"], 7).double().numpy()
+    assert found["log_likelihood"] == scores.tolist()
+    mean, error = scores.mean(), scores.std(ddof=1) / np.sqrt(20)
+    assert result.out == (
+        f"log p(v, c, p) ≥ {mean:.4f} ± {error:.4f} (standard error) nats per item; k = 7, "
+        f"20 items, written to s.parquet\n"
+    )
+
+
+def test_given_scores_some_modalities(mmvae, run) -> None:
+    result = mmvae("score", run, "test", "--given", "c", "--out", "s.csv", "--json").json()
+    assert result["modalities"] == ["c"]
+    assert (result["items"], result["samples"], result["out"]) == (20, 100, "s.csv")
+    assert -5 < result["mean"] <= 0, "a class has probability, not density"
+    assert result["standard_error"] > 0
+
+
+def test_more_samples_give_a_higher_bound(mmvae, run) -> None:
+    few, many = (
+        mmvae("score", run, "test", "--samples", k, "--out", "s.csv", "--json").json()["mean"]
+        for k in (1, 500)
+    )
+    assert few < many
+
+
+def test_one_item_has_no_standard_error(mmvae, run) -> None:
+    Path("one.csv").write_text("c\nred\n")
+    result = mmvae("score", run, "one.csv", "--out", "s.csv")
+    assert result.code == 0
+    assert "±" not in result.out
+    assert "nan" not in result.out
+
+
+def test_mistakes_end_with_2_and_write_nothing(mmvae, run) -> None:
+    for options in (("--samples", 0), ("--given", "x"), ("--out", "s.txt")):
+        result = mmvae("score", run, "test", "--out", "s.csv", *options)
+        assert (result.code, result.out) == (2, "")
+        assert not list(Path().iterdir())
