@@ -155,7 +155,7 @@ class TrainedModel:
         """Latents (n, d) → model values (n, event…): the mean or mode, or a draw."""
         codec, values = self.codecs[modality], []
         source = generator(seed, "generate", modality)
-        for part in z.split(CHUNK):
+        for part in torch.split(z, CHUNK):
             likelihood = self.model.likelihood(modality, part)
             drawn = codec.sample(likelihood, source) if sample else codec.point(likelihood)
             values.append(drawn.cpu())
