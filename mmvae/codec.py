@@ -43,6 +43,12 @@ class LazyValues(ABC):
         """All values, as an array or a list."""
 
 
+def row_index(rows: Sequence[int] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Row numbers as an array that indexes, also where there are none."""
+    index = np.asarray(rows)
+    return index if len(index) else index.astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Column:
     """One modality's raw values, as a source gives them.
@@ -67,7 +73,7 @@ class Column:
             return replace(self, values=self.values.take(rows))
         if isinstance(self.values, (list, tuple)):
             return replace(self, values=[self.values[int(i)] for i in rows])
-        return replace(self, values=self.values[np.asarray(rows)])
+        return replace(self, values=self.values[row_index(rows)])
 
     def read(self) -> Column:
         """The same column with its values in memory."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from mmvae.codec import Column
+from mmvae.codec import Column, row_index
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -33,7 +33,7 @@ class Split:
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Split:
         """The split of these rows, in this order."""
-        index = np.asarray(rows)
+        index = row_index(rows)
         columns = {name: column.take(index) for name, column in self.columns.items()}
         return Split(columns, np.asarray(self.ids)[index])
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from mmvae.codec import Column
+from mmvae.codec import Column, LazyValues
 from mmvae.data.splits import split_items
 from mmvae.errors import DataError
 from mmvae.source import SPLITS, Source, SourceConfig, Split, SplitName
@@ -69,8 +69,9 @@ class MemorySource(Source):
         for name, split in self._splits.items():
             for key, column in split.columns.items():
                 digest.update(f"{name}/{key}/{len(column)}".encode())
-                for value in column.values:
-                    digest.update(as_bytes(value))
+                for value in column.read().values:
+                    content = as_bytes(value)
+                    digest.update(f"/{form(value)}/{len(content)}/".encode() + content)
         return digest.hexdigest()[:16]
 
 
@@ -79,6 +80,12 @@ def as_bytes(value: Any) -> bytes:
     if hasattr(value, "tobytes"):
         return bytes(value.tobytes())
     return value if isinstance(value, bytes) else repr(value).encode()
+
+
+def form(value: Any) -> str:
+    """What the bytes of a value do not say: type, and shape or size."""
+    shape = getattr(value, "shape", getattr(value, "size", ""))
+    return f"{type(value).__name__} {getattr(value, 'dtype', '')} {shape}"
 
 
 def is_mapping_like(data: Any) -> bool:
@@ -97,7 +104,7 @@ def as_split(data: Any, origin: str) -> Split:
         columns = {
             str(name): as_column(values, f"{origin}[{name!r}]") for name, values in data.items()
         }
-    elif hasattr(data, "column_names"):  # datasets.Dataset
+    elif hasattr(data, "column_names") and hasattr(data, "__len__"):  # datasets.Dataset
         for name in data.column_names:
             names = getattr(data.features[name], "names", None)
             columns[name] = as_column(
@@ -105,7 +112,7 @@ def as_split(data: Any, origin: str) -> Split:
             )
     elif hasattr(data, "columns"):  # pandas.DataFrame and its kin
         for name in data.columns:
-            columns[str(name)] = as_column(data[name].to_numpy(), f"{origin}[{name!r}]")
+            columns[str(name)] = as_column(data[name], f"{origin}[{name!r}]")
     else:
         raise DataError(
             f"{origin}: got {type(data).__name__}, expected a dict of arrays, a datasets.Dataset "
@@ -119,16 +126,37 @@ def as_split(data: Any, origin: str) -> Split:
 
 
 def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) -> Column:
-    """One column from a Column, a tensor, an array or a sequence."""
+    """One column from a Column, a tensor, an array, a Series or a sequence.
+
+    Raises:
+        DataError: Not one of those.
+    """
     if isinstance(values, Column):
         return values
+    if isinstance(values, LazyValues):
+        return Column(values, names, origin)
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
-    if isinstance(values, (list, tuple)) and values and isinstance(values[0], (int, float, bool)):
-        values = np.asarray(values)
-    if isinstance(values, (list, tuple)) and values and isinstance(values[0], (list, np.ndarray)):
-        try:
-            values = np.asarray(values)
-        except ValueError as error:
-            raise DataError(f"{origin}: its values differ in shape ({error}).") from None
-    return Column(values, names, origin)
+    elif hasattr(values, "to_numpy"):  # pandas.Series and its kin
+        values = values.to_numpy()
+    if isinstance(values, np.ndarray) and values.ndim and values.dtype != object:
+        return Column(values, names, origin)
+    single = isinstance(values, (str, bytes)) or getattr(values, "ndim", 1) == 0
+    if single or not isinstance(values, (Sequence, np.ndarray)):
+        raise DataError(
+            f"{origin}: got {type(values).__name__}, expected an array, a tensor or a list with "
+            f"one value per item."
+        )
+    return Column(as_array(list(values)), names, origin)
+
+
+def as_array(values: Sequence[Any]) -> Any:
+    """Numbers, or arrays and lists of them of one shape, as one array; else a list."""
+    values = [v.detach().cpu().numpy() if hasattr(v, "detach") else v for v in values]
+    if not values or not isinstance(values[0], (int, float, np.generic, np.ndarray, list, tuple)):
+        return values
+    try:
+        array = np.asarray(values)
+    except ValueError:  # of different shapes
+        return values
+    return array if array.dtype.kind in "biufc" else values

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from mmvae.codec import Column, LazyValues
-from mmvae.data.memory import MemorySource
+from mmvae.codec import Column, LazyValues, row_index
+from mmvae.data.memory import MemorySource, as_array
 from mmvae.data.splits import split_items
 from mmvae.errors import DataError
 from mmvae.hookspecs import hookimpl
@@ -27,18 +30,21 @@ READERS = {
 }
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
 class TableConfig(SourceConfig):
     """``[data]`` of a table."""
 
     path: str = Field(description="A file, a folder of files, or the id of a data set on the Hub.")
     configuration: str | None = Field(None, description="Which configuration of a Hub data set.")
     train: str = Field("train", description="Name of the training split in the data set.")
-    validation: str | float = Field(
+    validation: str | Share = Field(
         0.1,
         description="Name of the validation split, or the share of the training items to take "
         "for it by split_seed.",
     )
-    test: str | float = Field(
+    test: str | Share = Field(
         0.1,
         description="Name of the test split, or the share of the training items to take for it "
         "by split_seed; a split named 'test' is used where there is one.",
@@ -64,7 +70,7 @@ class TableColumn(LazyValues):
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> TableColumn:
         """See :meth:`mmvae.codec.LazyValues.take`."""
-        return TableColumn(self.dataset, self.name, self.rows[np.asarray(rows)])
+        return TableColumn(self.dataset, self.name, self.rows[row_index(rows)])
 
     def read(self) -> Any:
         """See :meth:`mmvae.codec.LazyValues.read`."""
@@ -83,6 +89,10 @@ class TableSource(Source):
 
     def splits(self) -> Mapping[SplitName, Split]:
         """See :meth:`mmvae.Source.splits`."""
+        return self._splits
+
+    @cached_property
+    def _splits(self) -> dict[SplitName, Split]:
         config: TableConfig = self.config
         found = load_tables(config.path, config.configuration)
         if config.train not in found:
@@ -112,13 +122,14 @@ class TableSource(Source):
         return rest | splits
 
     def fingerprint(self) -> str:
-        """A hash over every split's content, as ``datasets`` computes it."""
-        return "-".join(
-            column.values.dataset._fingerprint[:8]
-            for split in self.splits().values()
-            for column in [next(iter(split.columns.values()))]
-            if isinstance(column.values, TableColumn)
-        )
+        """A hash of each split's table, by the ``datasets`` library, and of its rows."""
+        digest = hashlib.sha256()
+        for name, split in self.splits().items():
+            values = next(iter(split.columns.values())).values
+            digest.update(
+                f"{name}/{values.dataset._fingerprint}/".encode() + values.rows.tobytes()
+            )
+        return digest.hexdigest()[:16]
 
 
 def load_tables(path: str, configuration: str | None = None) -> dict[str, Split]:
@@ -131,21 +142,55 @@ def load_tables(path: str, configuration: str | None = None) -> dict[str, Split]
     from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
-    place = Path(path)
     try:
-        if place.is_file():
-            loaded = datasets.load_dataset(reader(place), data_files={"train": str(place)})
-        elif place.is_dir() or not looks_like_file(path):
-            loaded = datasets.load_dataset(path, configuration)
-        else:
-            raise DataError(f"{path}: no such file; expected a table or a Hub id.")
+        with quiet():
+            loaded = read(path, configuration)
     except (OSError, ValueError, DatasetGenerationError) as error:
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if not Path(path).exists():
+            raise DataError(
+                f"{path}: no such file or folder here, and the Hub does not give a data set of "
+                f"that id: {cause(error)}. Correct data.path, or see to the network."
+            ) from error
         raise DataError(
-            f"{path} cannot be read as a table: {cause}. Expected a Parquet, Arrow, CSV or "
-            f"JSON-lines file, a folder of them, or the id of a data set on the Hub."
+            f"{path} cannot be read as a table: {cause(error)}. Expected a Parquet, Arrow, CSV or "
+            f"JSON-lines file, or a folder of them."
         ) from error
     return {str(name): as_split(dataset, path) for name, dataset in loaded.items()}
+
+
+def read(path: str, configuration: str | None) -> Any:
+    """A ``datasets.DatasetDict`` from a file, a folder or the Hub; raises as ``datasets`` does."""
+    import datasets
+
+    place = Path(path)
+    if place.is_file():
+        separator = {"sep": "\t"} if place.suffix == ".tsv" else {}
+        files = {"train": str(place)}
+        return datasets.load_dataset(reader(place), data_files=files, **separator)
+    if place.is_dir() or not looks_like_file(path):
+        return datasets.load_dataset(path, configuration)
+    raise DataError(f"{path}: no such file; expected a table or a Hub id.")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep ``datasets`` from logging what our own error says."""
+    from datasets.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def cause(error: BaseException) -> str:
+    """First line of what an error was raised from in the first place."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def reader(path: Path) -> str:
@@ -180,13 +225,6 @@ def as_split(dataset: Any, origin: str) -> Split:
             f"{origin}, column {name!r}",
         )
     return Split(columns, np.arange(len(dataset)))
-
-
-def as_array(values: Sequence[Any]) -> Any:
-    """Numbers and lists of numbers as one array, anything else as it is."""
-    if values and isinstance(values[0], (bool, int, float, list)):
-        return np.asarray(values)
-    return list(values)
 
 
 @hookimpl

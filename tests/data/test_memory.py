@@ -1,0 +1,178 @@
+"""Items in memory, in every form that people hold them in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from toys import NAMES, toy_items
+
+from mmvae.codec import Column
+from mmvae.data.memory import MemoryConfig, MemorySource, as_column, as_split
+from mmvae.errors import DataError
+
+N = 12
+ITEMS = toy_items(N)
+
+
+def source(data: Any, **keys: Any) -> MemorySource:
+    return MemorySource(MemoryConfig(**keys), data)
+
+
+FEATURES = datasets.Features(
+    {
+        "v": datasets.List(datasets.Value("float32")),
+        "w": datasets.List(datasets.Value("float32")),
+        "c": datasets.ClassLabel(names=list(NAMES)),
+    }
+)
+FORMS: dict[str, Any] = {
+    "arrays": ITEMS,
+    "tensors": {name: torch.from_numpy(values) for name, values in ITEMS.items()},
+    "lists": {name: values.tolist() for name, values in ITEMS.items()},
+    "lists of arrays": {name: list(values) for name, values in ITEMS.items()},
+    "lists of tensors": {
+        name: list(torch.from_numpy(values).requires_grad_(name != "c"))
+        for name, values in ITEMS.items()
+    },
+    "columns": {name: Column(values) for name, values in ITEMS.items()},
+    "Dataset": datasets.Dataset.from_dict(ITEMS, features=FEATURES),
+    "torch Dataset": datasets.Dataset.from_dict(ITEMS, features=FEATURES).with_format("torch"),
+    "DataFrame": pd.DataFrame(
+        {"v": list(ITEMS["v"]), "w": ITEMS["w"].tolist(), "c": ITEMS["c"]},
+        index=np.arange(N)[::-1],  # rows go by position, whatever the index says
+    ),
+    "Series": {
+        "v": pd.Series(list(ITEMS["v"]), index=range(N, 0, -1)),
+        "c": pd.Series(ITEMS["c"]),
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_items(form: str) -> None:
+    split = source(FORMS[form], validation=0, test=0).splits()["train"]
+    assert len(split) == N
+    some = split.take([7, 0, 3])
+    assert some.ids.tolist() == [7, 0, 3]
+    for name, column in some.columns.items():
+        np.testing.assert_allclose(np.asarray(column.values), ITEMS[name][[7, 0, 3]], rtol=1e-6)
+
+
+def test_class_names_of_a_dataset_reach_the_codec() -> None:
+    split = source(FORMS["Dataset"], validation=0, test=0).splits()["train"]
+    assert split.columns["c"].names == NAMES
+    assert split.take([1]).columns["c"].names == NAMES
+    assert split.columns["v"].names is None
+
+
+@pytest.mark.parametrize("form", ["arrays", "Dataset", "DataFrame"])
+def test_data_may_come_by_splits(form: str) -> None:
+    whole = FORMS[form]
+    splits = source({"train": whole, "test": whole}).splits()
+    assert {name: len(split) for name, split in splits.items()} == {"train": N, "test": N}
+
+
+def test_a_dataset_dict_is_taken_by_its_splits() -> None:
+    whole = FORMS["Dataset"]
+    splits = source(datasets.DatasetDict(train=whole, validation=whole)).splits()
+    assert list(splits) == ["train", "validation"]
+    assert splits["train"].columns["c"].names == NAMES
+
+
+def test_data_in_one_piece_are_split_by_share_and_seed() -> None:
+    def ids(seed: int) -> dict[str, list[int]]:
+        splits = source(ITEMS, validation=0.25, test=0.25, split_seed=seed).splits()
+        return {name: split.ids.tolist() for name, split in splits.items()}
+
+    assert {name: len(rows) for name, rows in ids(0).items()} == {
+        "train": 6,
+        "validation": 3,
+        "test": 3,
+    }
+    assert sorted(sum(ids(0).values(), [])) == list(range(N))
+    assert ids(0) == ids(0) != ids(1)
+
+
+def test_pictures_texts_and_ragged_values_stay_lists() -> None:
+    pictures = [Image.new("L", (2, 2), shade) for shade in range(3)]
+    data = {
+        "pictures": pictures,
+        "words": ["one", "two", "three"],
+        "arrays": [np.zeros((2, 2)), np.zeros((3, 2)), np.zeros((2, 2))],
+        "tokens": [[1, 2], [3], []],
+        "tags": [["a", "b"], ["c", "d"], ["e", "f"]],
+        "gaps": [1.0, None, 2.0],
+        "bytes": [b"a", b"b", b"c"],
+    }
+    split = as_split(data, "data").take([2, 1])
+    for name, values in data.items():
+        assert isinstance(split.columns[name].values, list)
+        assert split.columns[name].values[0] is values[2]
+
+
+def test_texts_of_a_dataframe_are_plain_strings() -> None:
+    column = as_split(pd.DataFrame({"t": ["x", "y"]}), "data").columns["t"]
+    assert column.values == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"a": [1, 2], "b": [1]}, r"data: expected columns of one length, got a: 2, b: 1"),
+        ({}, "got none"),
+        ([1, 2], r"data: got list, expected a dict of arrays, a datasets.Dataset or a DataFrame"),
+        ({"a": 3}, r"data\['a'\]: got int, expected an array"),
+        ({"a": "text"}, r"data\['a'\]: got str"),
+        ({"a": np.array(1.0)}, r"data\['a'\]: got ndarray"),
+        ({"a": iter([1])}, r"data\['a'\]: got list_iterator"),
+        ({"train": {"a": [1]}, "tset": {"a": [1]}}, "unknown split 'tset'"),
+        ({"train": [1, 2]}, "train: got list"),
+        (FORMS["Dataset"].to_iterable_dataset(), "got IterableDataset"),
+    ],
+)
+def test_what_is_no_data_is_named(data: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        source(data)
+
+
+def test_without_data_the_error_says_to_pass_them() -> None:
+    with pytest.raises(DataError, match="Pass them again as data="):
+        source(None)
+
+
+def test_origins_name_the_column() -> None:
+    assert as_split(ITEMS, "data").columns["v"].origin == "data['v']"
+    assert as_column([1], "here").origin == "here"
+
+
+def test_the_fingerprint_is_of_the_values_and_their_order() -> None:
+    def mark(**columns: Any) -> str:
+        return source({"train": columns}).fingerprint()
+
+    x, flipped = np.arange(6.0).reshape(3, 2), np.arange(6.0).reshape(3, 2)[::-1]
+    assert mark(x=x) == mark(x=x.copy())
+    big = torch.zeros(2, 5000)
+    changed = big.clone()
+    changed[1, 2500] = 1  # in the middle, which no repr shows
+    marks = [
+        mark(x=x),
+        mark(x=flipped),
+        mark(y=x),
+        mark(x=x, y=x),
+        mark(x=x.astype(np.float32)),
+        mark(x=[b"ab", b"c"]),
+        mark(x=[b"a", b"bc"]),
+        mark(x=["ab", "c"]),
+        mark(x=list(big)),
+        mark(x=list(changed)),
+        mark(x=[Image.new("L", (2, 8))]),
+        mark(x=[Image.new("L", (4, 4))]),
+        source({"train": {"x": x}, "test": {"x": x}}).fingerprint(),
+    ]
+    assert len(set(marks)) == len(marks)

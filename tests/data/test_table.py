@@ -1,0 +1,283 @@
+"""Tables by the ``datasets`` library: files, folders, and a folder laid out as on the Hub."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+from toys import NAMES, toy_items
+
+from mmvae.data.table import TableColumn, TableConfig, TableSource
+from mmvae.errors import DataError
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+N = 12
+ITEMS = toy_items(N)
+
+
+def png(shade: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (3, 2), shade).save(file, "PNG")
+    return file.getvalue()
+
+
+def hub_like(n: int = N) -> datasets.Dataset:
+    """Pictures, class labels and vectors, typed as Hub data sets are."""
+    return datasets.Dataset.from_dict(
+        {
+            "image": [{"bytes": png(i), "path": None} for i in range(n)],
+            "c": ITEMS["c"][:n],
+            "v": ITEMS["v"][:n],
+        },
+        features=datasets.Features(
+            {
+                "image": datasets.Image(),
+                "c": datasets.ClassLabel(names=list(NAMES)),
+                "v": datasets.List(datasets.Value("float32")),
+            }
+        ),
+    )
+
+
+def source(path: Path | str, **keys: Any) -> TableSource:
+    return TableSource(TableConfig(path=str(path), **keys))
+
+
+def whole(path: Path | str, **keys: Any) -> Any:
+    return source(path, validation=0.0, test=0.0, **keys).splits()["train"]
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+def test_parquet_as_on_the_hub(tmp_path: Path) -> None:
+    hub_like().to_parquet(str(tmp_path / "t.parquet"))
+    split = whole(tmp_path / "t.parquet").take([5, 1])
+    image, c, v = (split.columns[name].read() for name in ("image", "c", "v"))
+    assert [picture["bytes"] for picture in image.values] == [png(5), png(1)]  # still encoded
+    assert c.names == NAMES
+    assert c.values.tolist() == ITEMS["c"][[5, 1]].tolist()
+    np.testing.assert_allclose(v.values, ITEMS["v"][[5, 1]])
+    assert split.ids.tolist() == [5, 1]
+    assert v.origin == f"{tmp_path / 't.parquet'}, column 'v'"
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        ("csv", "a,b\n1,x\n2,y\n3,z\n"),
+        ("tsv", "a\tb\n1\tx\n2\ty\n3\tz\n"),
+        ("jsonl", '{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n{"a": 3, "b": "z"}\n'),
+        ("json", '[{"a": 1, "b": "x"}, {"a": 2, "b": "y"}, {"a": 3, "b": "z"}]'),
+    ],
+)
+def test_text_files(tmp_path: Path, ending: str, text: str) -> None:
+    path = tmp_path / f"t.{ending}"
+    path.write_text(text)
+    columns = whole(path).columns
+    assert columns["a"].read().values.tolist() == [1, 2, 3]
+    assert columns["b"].read().values == ["x", "y", "z"]
+
+
+def test_arrow_file(tmp_path: Path) -> None:
+    hub_like().save_to_disk(str(tmp_path / "saved"))
+    (file,) = (tmp_path / "saved").glob("*.arrow")
+    assert whole(file).columns["c"].names == NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.parquet", b"no table", "magic bytes"),
+        ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "Expected 2 fields in line 3, saw 4"),
+        ("t.csv", b"", "No columns"),
+        ("t.csv", b"a,b\n\xff\xfe,1\n", "can't decode byte 0xff"),
+        ("t.jsonl", b'{"a": 1}\n{"a": \n', "JSON"),
+        ("t.arrow", b"xx", "too small"),
+        ("t.xlsx", b"xx", r"unknown ending, expected one of .parquet, .arrow, .csv"),
+    ],
+)
+def test_a_malformed_file_is_named_with_the_cause(
+    tmp_path: Path, name: str, content: bytes, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        source(tmp_path / name).splits()
+    assert str(tmp_path / name) in str(caught.value)
+    assert "An error occurred" not in str(caught.value)
+    assert capfd.readouterr().err == ""  # one message, and it is ours
+
+
+def test_a_truncated_parquet_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    hub_like().to_parquet(str(path))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        source(path).splits()
+
+
+@pytest.mark.parametrize("name", ["nowhere.parquet", "a/b/c/nowhere", "nowhere.csv"])
+def test_a_missing_file_is_not_looked_for_on_the_hub(tmp_path: Path, name: str) -> None:
+    for path in (str(tmp_path / name), name):
+        with pytest.raises(DataError, match="no such file"):
+            source(path).splits()
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty"):
+        source(tmp_path / "empty").splits()
+
+
+# -- folders and the Hub --------------------------------------------------------------------------
+
+
+def test_a_folder_of_parquet_files_by_split(tmp_path: Path) -> None:
+    hub_like(10).to_parquet(str(tmp_path / "train-00000-of-00002.parquet"))
+    hub_like(2).to_parquet(str(tmp_path / "train-00001-of-00002.parquet"))
+    hub_like(3).to_parquet(str(tmp_path / "test-00000-of-00001.parquet"))
+    splits = source(tmp_path, validation=0.25).splits()
+    assert {name: len(s) for name, s in splits.items()} == {"train": 9, "validation": 3, "test": 3}
+    assert splits["test"].columns["c"].names == NAMES
+
+
+def hub_folder(folder: Path) -> Path:
+    """A repository as the Hub holds it: a card that names splits and configurations."""
+    for name, n in (("plain", N), ("small", 3)):
+        (folder / name).mkdir(parents=True)
+        hub_like(n).to_parquet(str(folder / name / "fit-00000.parquet"))
+        hub_like(2).to_parquet(str(folder / name / "held-00000.parquet"))
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n"
+        + "".join(
+            f"- config_name: {name}\n  data_files:\n"
+            f"  - split: fit\n    path: {name}/fit-*\n  - split: held\n    path: {name}/held-*\n"
+            for name in ("plain", "small")
+        )
+        + "---\n# Toys\n"
+    )
+    return folder
+
+
+def test_a_folder_laid_out_as_on_the_hub(tmp_path: Path) -> None:
+    folder = hub_folder(tmp_path / "hub")
+    keys = {"configuration": "plain", "train": "fit", "test": "held", "validation": 0.25}
+    splits = source(folder, **keys).splits()
+    assert {name: len(s) for name, s in splits.items()} == {"train": 9, "validation": 3, "test": 2}
+    small = source(folder, **keys | {"configuration": "small"}).splits()
+    assert len(small["train"]) == 2
+    with pytest.raises(DataError, match="plain"):
+        source(folder, **keys | {"configuration": "plian"}).splits()
+    with pytest.raises(DataError, match=r"splits fit, held, no 'train'.*data.train"):
+        source(folder, configuration="plain").splits()
+    with pytest.raises(DataError, match=r"data.test = 'hold'.*fit, held"):
+        source(folder, **keys | {"test": "hold"}).splits()
+
+
+def test_a_hub_id_without_network_is_a_quick_and_clear_error(tmp_path: Path) -> None:
+    code = (
+        "import time\n"
+        "from mmvae.data.table import load_tables\n"
+        "from mmvae.errors import DataError\n"
+        "import datasets\n"
+        "began = time.monotonic()\n"
+        "try:\n"
+        "    load_tables('nobody/toys')\n"
+        "except DataError as error:\n"
+        "    print(error)\n"
+        "assert time.monotonic() - began < 10\n"
+    )
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | offline,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert done.stdout.startswith("nobody/toys: no such file or folder here, and the Hub")
+    assert "network" in done.stdout
+    assert done.stderr == ""
+
+
+# -- splits by share ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    hub_like().to_parquet(str(tmp_path / "t.parquet"))
+    return tmp_path / "t.parquet"
+
+
+def test_shares_cut_a_table_by_seed(table: Path) -> None:
+    splits = source(table, validation=0.25, test=0.25).splits()
+    ids = [i for split in splits.values() for i in split.ids.tolist()]
+    assert sorted(ids) == list(range(N))
+    for split in splits.values():  # ids are rows of the file
+        codes = split.columns["c"].read().values
+        assert codes.tolist() == ITEMS["c"][split.ids].tolist()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_a_share_is_at_least_zero_and_below_one(name: str, share: float) -> None:
+    with pytest.raises(ValidationError, match=name):
+        TableConfig(path="t.csv", **{name: share})
+
+
+def test_nothing_is_read_until_a_column_is(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    read = TableColumn.read
+
+    def counted(self: TableColumn) -> Any:
+        reads.append(len(self))
+        return read(self)
+
+    monkeypatch.setattr(TableColumn, "read", counted)
+    splits = source(table, validation=0.25, test=0.25).splits()
+    some = splits["train"].take([0, 2]).take([1])
+    assert len(some.columns["v"]) == 1
+    assert reads == []
+    row = splits["train"].ids[2]
+    np.testing.assert_allclose(some.columns["v"].read().values, ITEMS["v"][[row]])
+    assert reads == [1]
+
+
+def test_no_rows_is_an_empty_column(table: Path) -> None:
+    assert len(whole(table).take([]).columns["v"].read().values) == 0
+
+
+def test_ragged_lists_and_gaps_stay_lists(tmp_path: Path) -> None:
+    data = {"tokens": [[1, 2], [3], []], "gaps": [None, 1, 2], "tags": [["a"], ["b"], ["c"]]}
+    datasets.Dataset.from_dict(data).to_parquet(str(tmp_path / "t.parquet"))
+    split = whole(tmp_path / "t.parquet")
+    assert {name: column.read().values for name, column in split.columns.items()} == data
+
+
+# -- fingerprints ---------------------------------------------------------------------------------
+
+
+def test_the_fingerprint_changes_with_the_items_and_their_splits(table: Path) -> None:
+    first = source(table).fingerprint()
+    assert source(table).fingerprint() == first
+    marks = {
+        first,
+        source(table, split_seed=1).fingerprint(),
+        source(table, test=0.3).fingerprint(),
+    }
+    other = hub_like(N - 1)
+    other.to_parquet(str(table))
+    marks.add(source(table).fingerprint())
+    assert len(marks) == 4
