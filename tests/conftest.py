@@ -126,8 +126,9 @@ def toy_plugin(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the modalities v, c and p (a picture of w); tests must not change it."""
-    import mmvae
     from toys import toy_config, toy_registry
+
+    import mmvae
 
     config = toy_config(
         modalities={

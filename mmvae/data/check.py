@@ -187,13 +187,11 @@ def _repeated(splits: Mapping[str, Split], columns: list[str]) -> Iterator[Findi
             (within if home == name else across.setdefault(home, [])).append((item, earlier))
         if within:
             item, earlier = within[0]
-            message = f"{len(within)} items repeat an earlier one; first item {item}: as {earlier}"
+            message = f"the same as item {earlier}; repeated items in this split: {len(within)}"
             yield Finding("duplicate", name, None, item, message)
         for home, pairs in across.items():
             item, earlier = pairs[0]
-            message = (
-                f"{len(pairs)} items are also in {home}; first item {item}: as {earlier} there"
-            )
+            message = f"the same as item {earlier} of {home}; items in both: {len(pairs)}"
             yield Finding("leak", name, None, item, message)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from toys import ToySource, toy_items, toy_registry
 
 from mmvae.model_folder import load_model
-from toys import ToySource, toy_items, toy_registry
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ MISTAKES = [
     (("nowhere.parquet", "--out", "z.csv"), "neither a split"),
     (
         ("other.csv", "--out", "z.csv"),
-        "none of the columns a, b is a modality; expected some of v",
+        "none of the columns a, b is a modality; expected some of",
     ),
     (("bad.csv", "--out", "z.csv"), "class 9, expected one of red, green, blue"),
     (("bad.csv", "--given", "v", "--out", "z.csv"), "no column 'v' for modality 'v'"),

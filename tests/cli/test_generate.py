@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from toys import CENTRES, NAMES
 
 from mmvae.cli.pictures import GAP, contact_sheet
 from mmvae.errors import UsageError
-from toys import CENTRES, NAMES
 
 
 @pytest.fixture

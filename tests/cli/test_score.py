@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+from toys import ToySource, toy_registry
 
 from mmvae.model_folder import load_model
-from toys import ToySource, toy_registry
 
 
 @pytest.fixture

@@ -1,0 +1,174 @@
+"""A trained model in use: the same figures whatever the form, order and chunk of the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from toys import CENTRES, NAMES, ToySource, toy_items, toy_registry
+
+from mmvae import trained as module
+from mmvae.errors import DataError, UsageError
+from mmvae.model_folder import load_model
+from mmvae.trained import TrainedModel
+
+
+@pytest.fixture(scope="module")
+def model(toy_run) -> TrainedModel:
+    return load_model(toy_run, toy_registry())
+
+
+@pytest.fixture(scope="module")
+def items() -> dict[str, np.ndarray]:
+    return toy_items(30, seed=5)
+
+
+def test_embedding_is_the_mean_of_the_posterior(model, items) -> None:
+    (batch,) = model.batches(items)
+    with torch.no_grad():
+        joint = model.model.posterior(batch.x)
+        alone = model.model.posterior({"c": batch.x["c"]})
+    assert torch.equal(model.embed(items), joint.point())
+    assert torch.equal(model.embed(items, ["c"]), alone.point())
+    assert torch.equal(model.embed({"c": items["c"]}), alone.point()), "what there is, is given"
+    assert model.embed(items).shape == (30, 2)
+
+
+def test_the_form_of_the_data_changes_nothing(model, items) -> None:
+    import datasets
+
+    expected = model.embed(items)
+    lists = {name: values.tolist() for name, values in items.items()}
+    tensors = {name: torch.from_numpy(values) for name, values in items.items()}
+    named = items | {"c": [NAMES[c] for c in items["c"]]}
+    by_modality = {"v": items["v"], "c": items["c"], "p": items["w"]}
+    for data in (lists, tensors, datasets.Dataset.from_dict(lists), named, by_modality):
+        assert torch.equal(model.embed(data), expected)
+
+
+def test_chunks_change_nothing(model, items, monkeypatch) -> None:
+    z, c = model.embed(items), model.generate(items_of(items), to=["c"], temperature=0)
+    monkeypatch.setattr(module, "CHUNK", 7)
+    assert torch.allclose(model.embed(items), z, atol=1e-6)
+    assert (model.generate(items_of(items), to=["c"], temperature=0)["c"] == c["c"]).all()
+
+
+def items_of(items):
+    return {"v": items["v"]}
+
+
+def test_rows_do_not_mix(model, items) -> None:
+    some = {name: values[[4, 9]] for name, values in items.items()}
+    assert torch.allclose(model.embed(some), model.embed(items)[[4, 9]], atol=1e-6)
+
+
+def test_it_has_learned(model) -> None:
+    """Labels from vectors, vectors from labels: the class decides."""
+    data = ToySource(ToySource.Config()).splits()["test"]
+    truth = np.array(NAMES)[data.columns["c"].values]
+    guess = model.reconstruct(data, given=["v"], to=["c"])["c"]
+    assert (guess == truth).mean() >= 0.9
+    v = model.generate({"c": list(NAMES)}, to=["v"], temperature=0)["v"]
+    assert np.square(v[:, None] - CENTRES["v"]).sum(2).argmin(1).tolist() == [0, 1, 2]
+
+
+def test_generation_is_governed_by_its_seed_and_temperature(model) -> None:
+    def v(**options) -> np.ndarray:
+        return model.generate({"c": ["red", "blue"]}, to=["v"], count=3, **options)["v"]
+
+    assert np.array_equal(v(), v())
+    assert not np.array_equal(v(), v(seed=1))
+    assert v().shape == (6, 3), "an item's samples one after another"
+    still = v(temperature=0)
+    assert np.array_equal(still[:3], np.repeat(still[:1], 3, 0))
+    assert np.array_equal(still[3:], np.repeat(still[3:4], 3, 0))
+    near, far = (np.abs(v(temperature=t) - still).mean() for t in (0.01, 1.0))
+    assert near < 0.1 * far
+
+
+def test_more_items_leave_an_items_samples_alone(model) -> None:
+    one = model.generate({"c": ["red"]}, to=["v"], count=3)["v"]
+    two = model.generate({"c": ["red", "blue"]}, to=["v"], count=3)["v"]
+    assert np.allclose(one, two[:3], atol=1e-6)
+
+
+def test_generation_without_conditions_draws_from_the_prior(model) -> None:
+    drawn = model.generate(count=500)
+    assert set(drawn) == {"v", "c", "p"}
+    assert set(drawn["c"].tolist()) == set(NAMES), "all classes come up"
+    assert set(model.generate({"v": [[0, 0, 0]]})) == {"c", "p"}, "what is given is not generated"
+    assert set(model.generate({"v": [[0, 0, 0]]}, to=["v"])) == {"v"}, "unless asked for"
+
+
+def test_sampling_adds_the_likelihoods_noise(model) -> None:
+    options = {"to": ["v"], "count": 2000, "temperature": 0}
+    mean = model.generate({"c": "red"}, **options)["v"]
+    drawn = model.generate({"c": "red"}, **options, sample=True)["v"]
+    assert np.allclose((drawn - mean).std(0), 1, atol=0.1), "unit variance"
+    assert np.allclose((drawn - mean).mean(0), 0, atol=0.1)
+
+
+def test_a_single_value_may_be_text_number_or_list(model) -> None:
+    expected = model.generate({"c": "blue"}, to=["v"], temperature=0)["v"]
+    for value in (2, ["blue"], np.array([2]), np.int64(2)):
+        assert np.array_equal(model.generate({"c": value}, to=["v"], temperature=0)["v"], expected)
+
+
+def test_the_elbo_and_its_terms_add_up(model, items) -> None:
+    terms = model.elbo(items)
+    likelihoods = [terms[f"log_likelihood/{m}"] for m in model.modalities]
+    assert torch.allclose(terms["elbo"], sum(likelihoods) - terms["kl"], atol=1e-5)
+    assert (terms["kl"] > 0).all()
+    assert all(value.shape == (30,) for value in terms.values())
+    assert torch.equal(model.elbo(items)["elbo"], terms["elbo"])
+
+
+def test_bounds_rise_with_samples_and_the_elbo_is_the_lowest(model) -> None:
+    data = ToySource(ToySource.Config()).splits()["test"]
+    elbo = torch.stack([model.elbo(data, seed)["elbo"] for seed in range(30)]).mean()
+    few = torch.stack([model.score(data, 2, seed=seed) for seed in range(30)]).mean()
+    many = model.score(data, 500).mean()
+    assert elbo < few < many
+    label = model.score(data, 500, ["c"])
+    assert (label < 0).all(), "log of a probability"
+    assert label.mean() > many, "fewer modalities are more likely"
+
+
+def test_scores_are_governed_by_their_seed(model, items) -> None:
+    assert torch.equal(model.score(items, 5), model.score(items, 5))
+    assert not torch.equal(model.score(items, 5), model.score(items, 5, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: m.generate({"x": 1}), UsageError, "Unknown modality 'x'"),
+        (lambda m: m.generate(to=["x"]), UsageError, "Unknown modality 'x'"),
+        (lambda m: m.generate(count=0), UsageError, "count = 0"),
+        (lambda m: m.generate(temperature=-1), UsageError, "temperature = -1"),
+        (
+            lambda m: m.generate({"c": ["red"], "v": [[0, 0, 0]] * 2}),
+            UsageError,
+            "equally many values",
+        ),
+        (lambda m: m.generate({"c": "mauve"}), DataError, "class mauve"),
+        (lambda m: m.generate({"v": "1,2"}), DataError, "modality 'v'"),
+        (lambda m: m.generate({"v": "a"}), DataError, "expected three numbers"),
+        (lambda m: m.embed({"x": [1]}), DataError, "expected some of v, c, w"),
+        (lambda m: m.embed({"v": np.zeros((2, 4))}), DataError, r"shape \(2, 4\)"),
+        (lambda m: m.embed({"v": [[0, 0, 0]]}, ["c"]), DataError, "no column 'c'"),
+        (lambda m: m.embed({"v": [[0, 0, 0]], "c": [0, 1]}), DataError, "one length"),
+        (lambda m: m.embed(3), DataError, "got int, expected a dict of arrays"),
+        (lambda m: m.elbo({"v": [[0, 0, 0]]}), DataError, "no column 'c'"),
+        (lambda m: m.score({"c": [0]}, 0), UsageError, "samples = 0"),
+    ],
+)
+def test_mistakes(model, call, error, message: str) -> None:
+    with pytest.raises(error, match=message):
+        call(model)
+
+
+def test_a_bad_value_is_named_by_item_beyond_the_first_chunk(model, monkeypatch) -> None:
+    monkeypatch.setattr(module, "CHUNK", 2)
+    with pytest.raises(DataError, match=r"item 3, modality 'c': got class 9"):
+        model.embed({"c": [0, 1, 2, 9]})
