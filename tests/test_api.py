@@ -1,0 +1,285 @@
+"""The Python API: train, resume, try, load; on data of a source and on data in memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toys import ClassCodec, ToySource, VectorCodec, toy_config, toy_items, toy_registry
+
+import mmvae
+from mmvae import Source
+from mmvae.api import dry_run
+from mmvae.config import load_experiment
+from mmvae.data.memory import MemorySource
+from mmvae.errors import ConfigError, DataError, MmvaeError, PluginError, RunError, UsageError
+from mmvae.model_folder import load_model
+from mmvae.models.jmvae import JMVAE
+from mmvae.registry import Registry
+from mmvae.training.progress import Progress
+from mmvae.training.run import Run, read_metrics
+
+REGISTRY = toy_registry()
+
+
+def weights(model) -> dict[str, torch.Tensor]:
+    return model.model.state_dict()
+
+
+def same(a, b) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_holds_everything(tmp_path) -> None:
+    result = mmvae.train(toy_config(), run_dir=tmp_path / "r", registry=REGISTRY)
+    assert (result.outcome, result.run, result.steps) == ("finished", tmp_path / "r", 6)
+    run = Run.open(tmp_path / "r")
+    status = run.status()
+    assert (status.state, status.exit_code, status.step, status.epoch) == ("finished", 0, 6, 2)
+    again = load_experiment(run.resolved, registry=REGISTRY).experiment
+    assert again == load_experiment(toy_config(), registry=REGISTRY).experiment
+    env = json.loads((run.folder / "env.json").read_text())
+    assert env["data"]["items"] == {"train": 60, "validation": 20, "test": 20}
+    assert env["packages"]["torch"] == torch.__version__
+    plugins = json.loads((run.folder / "plugins.lock.json").read_text())
+    assert set(plugins) == {
+        "source toy",
+        "model jmvae",
+        "codec toy-vector",
+        "codec toy-class",
+    }
+    splits = [record["split"] for record in read_metrics(run.metrics)]
+    assert splits == ["train", "validation"] * 2
+    assert same(weights(load_model(run.folder, REGISTRY)), weights(result.model))
+    assert result.model.modalities == ("v", "c")
+
+
+def test_the_same_seed_gives_the_same_model(tmp_path) -> None:
+    a, b, other = (
+        mmvae.train(
+            toy_config(train={"seed": seed}), run_dir=tmp_path / name, registry=REGISTRY
+        ).model
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert same(weights(a), weights(b))
+    assert not same(weights(a), weights(other))
+
+
+def test_the_callers_random_state_is_left_alone(tmp_path) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    mmvae.train(toy_config(), run_dir=tmp_path / "r", registry=REGISTRY)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_resumed_training_ends_as_one_that_was_not_stopped(tmp_path) -> None:
+    whole = mmvae.train(toy_config(), run_dir=tmp_path / "whole", registry=REGISTRY)
+    first = mmvae.train(toy_config(), run_dir=tmp_path / "r", max_steps=2, registry=REGISTRY)
+    assert (first.outcome, first.steps) == ("stopped", 2)
+    second = mmvae.resume(tmp_path / "r", max_steps=4, registry=REGISTRY)
+    assert (second.outcome, second.steps) == ("stopped", 4)
+    third = mmvae.resume(tmp_path / "r", registry=REGISTRY)
+    assert (third.outcome, third.steps) == ("finished", 6)
+    assert same(weights(third.model), weights(whole.model))
+
+
+def test_data_in_memory_train_as_a_source_does(tmp_path) -> None:
+    splits = ToySource(ToySource.Config()).splits()
+    data = {
+        name: {column: split.columns[column].values for column in ("v", "c")}
+        for name, split in splits.items()
+    }
+    config = toy_config()
+    source = mmvae.train(config, run_dir=tmp_path / "a", registry=REGISTRY)
+    del config["data"]
+    memory = mmvae.train(config, data, run_dir=tmp_path / "b", registry=REGISTRY)
+    assert same(weights(source.model), weights(memory.model))
+    with pytest.raises(DataError, match="Pass them again as data="):
+        mmvae.resume(tmp_path / "b", registry=REGISTRY)
+    longer = ["train.epochs=3"]
+    resumed = mmvae.resume(tmp_path / "b", data, overrides=longer, registry=REGISTRY)
+    assert resumed.steps == 9
+
+
+def test_data_in_one_piece_are_split(tmp_path) -> None:
+    import datasets
+
+    items = toy_items(50)
+    config = toy_config(data={"source": "memory", "test": 0.2})
+    for name, data in (
+        ("arrays", items),
+        ("dataset", datasets.Dataset.from_dict({k: v.tolist() for k, v in items.items()})),
+    ):
+        mmvae.train(config, data, run_dir=tmp_path / name, registry=REGISTRY)
+        env = json.loads((tmp_path / name / "env.json").read_text())
+        assert env["data"]["items"] == {"train": 35, "validation": 5, "test": 10}
+
+
+def test_one_modality_and_three(tmp_path) -> None:
+    vector, label = {"codec": "toy-vector"}, {"codec": "toy-class"}
+    for modalities in ({"v": vector}, {"w": vector, "c": label, "v": vector}):
+        config = toy_config(modalities=modalities)
+        result = mmvae.train(config, run_dir=tmp_path / str(len(modalities)), registry=REGISTRY)
+        assert result.model.modalities == tuple(modalities)
+        assert set(result.model.generate()) == set(modalities)
+
+
+def test_the_best_weights_by_validation_are_kept(tmp_path) -> None:
+    """A learning rate that wrecks what was learned leaves the model of the best epoch."""
+    config = toy_config(train={"epochs": 6, "learning_rate": 1e-2})
+    good = mmvae.train(config, run_dir=tmp_path / "r", max_steps=12, registry=REGISTRY)
+    wreck = ["train.learning_rate=1.0"]
+    wrecked = mmvae.resume(tmp_path / "r", overrides=wreck, registry=REGISTRY)
+    records = read_metrics(tmp_path / "r" / "metrics.jsonl")
+    values = [r["objective"] for r in records if r["split"] == "validation"]
+    assert len(values) == 6
+    assert values.index(max(values)) == 3
+    assert same(weights(wrecked.model), weights(good.model))
+
+
+def test_init_from_takes_the_weights(tmp_path) -> None:
+    first = mmvae.train(toy_config(), run_dir=tmp_path / "a", registry=REGISTRY)
+    still = toy_config(train={"learning_rate": 1e-30, "seed": 9, "epochs": 1})
+    for number, origin in enumerate((tmp_path / "a", tmp_path / "a" / "model")):
+        second = mmvae.train(
+            still, run_dir=tmp_path / str(number), init_from=origin, registry=REGISTRY
+        )
+        assert same(weights(second.model), weights(first.model))
+
+
+def test_dry_run_builds_and_leaves_nothing(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    found = dry_run(toy_config(), registry=REGISTRY)
+    assert list(tmp_path.iterdir()) == []
+    terms = found.pop("terms")
+    parameters = found.pop("parameters")
+    assert found == {
+        "name": "toy",
+        "items": {"train": 60, "validation": 20, "test": 20},
+        "modalities": {"v": [3], "c": [3]},
+        "latent_dim": 2,
+        "steps": 6,
+    }
+    result = mmvae.train(toy_config(), run_dir=tmp_path / "r", max_steps=1, registry=REGISTRY)
+    assert parameters == sum(value.numel() for value in weights(result.model).values())
+    assert {"loss", "kl", "log_likelihood/v", "log_likelihood/c"} <= set(terms)
+
+
+def test_progress_hears_of_everything_and_the_log_keeps_it(tmp_path) -> None:
+    class Heard(Progress):
+        def __init__(self) -> None:
+            self.records: list[dict] = []
+            self.lines: list[str] = []
+
+        def record(self, record, total_steps, seconds_left) -> None:
+            self.records.append(dict(record))
+            assert total_steps == 6
+            assert seconds_left >= 0
+
+        def say(self, line) -> None:
+            self.lines.append(line)
+
+    heard = Heard()
+    mmvae.train(toy_config(), run_dir=tmp_path / "r", progress=heard, registry=REGISTRY)
+    assert heard.lines[0] == f"run folder: {tmp_path / 'r'}"
+    assert heard.records == read_metrics(tmp_path / "r" / "metrics.jsonl")
+    log = (tmp_path / "r" / "log.txt").read_text().splitlines()
+    assert len(log) == len(heard.lines) + len(heard.records)
+    assert set(heard.lines) <= set(log)
+
+
+class Exploding(VectorCodec):
+    kind = "exploding"
+
+    def decoder(self, input_dim: int):
+        class Explode(torch.nn.Linear):
+            def forward(self, z):
+                return super().forward(z) * torch.nan
+
+        return Explode(input_dim, 3)
+
+
+def test_a_failure_is_written_down(tmp_path) -> None:
+    registry = Registry.of(codecs=[Exploding, ClassCodec], sources=[ToySource], models=[JMVAE])
+    config = toy_config(modalities={"v": {"codec": "exploding"}, "c": {"codec": "toy-class"}})
+    with pytest.raises(MmvaeError) as caught:
+        mmvae.train(config, run_dir=tmp_path / "r", registry=registry)
+    assert caught.value.exit_code == 1
+    status = Run.open(tmp_path / "r").status()
+    assert (status.state, status.exit_code, status.message) == ("failed", 1, str(caught.value))
+    assert str(caught.value) in (tmp_path / "r" / "log.txt").read_text()
+    assert not (tmp_path / "r" / "model").exists()
+    with pytest.raises(RunError, match="holds no model yet"):
+        load_model(tmp_path / "r", registry)
+
+
+MISTAKES = [
+    ({"train": {"epochs": 0}}, {}, ConfigError, "epochs"),
+    ({"data": {"source": "tony"}}, {}, ConfigError, "Did you mean 'toy'"),
+    ({"data": {"source": "memory"}}, {}, DataError, "data="),
+    ({}, {"data": toy_items(9)}, UsageError, "leave one of the two out"),
+    ({"modalities": {"x": {"codec": "toy-vector"}}}, {}, DataError, "wants column 'x'"),
+    ({"modalities": {"c": {"codec": "toy-vector"}}}, {}, DataError, r"numbers of shape \(n, 3\)"),
+    ({}, {"init_from": "nowhere"}, RunError, "There is no run folder nowhere"),
+    ({"model": {"subset_alpha": {"x": 1.0}}}, {}, ConfigError, "subset_alpha"),
+]
+
+
+@pytest.mark.parametrize(("change", "options", "error", "message"), MISTAKES)
+def test_mistakes_make_no_run(tmp_path, change, options, error, message: str) -> None:
+    with pytest.raises(error, match=message):
+        mmvae.train(toy_config(**change), run_dir=tmp_path / "r", registry=REGISTRY, **options)
+    assert not (tmp_path / "r").exists()
+
+
+def test_refused_values_make_no_run(tmp_path) -> None:
+    config = toy_config(data={"source": "memory"})
+    for split in ("train", "validation"):
+        data = {"train": toy_items(20), "validation": toy_items(10)}
+        data[split]["v"][3, 1] = np.nan
+        with pytest.raises(DataError, match=r"item 3, modality 'v': got nan in cell 1"):
+            mmvae.train(config, data, run_dir=tmp_path / "r", registry=REGISTRY)
+        assert not (tmp_path / "r").exists()
+
+
+def test_a_run_that_needs_a_missing_plugin(tmp_path) -> None:
+    mmvae.train(toy_config(), run_dir=tmp_path / "r", max_steps=1, registry=REGISTRY)
+    bare = Registry.of(codecs=[VectorCodec], sources=[ToySource], models=[JMVAE])
+    with pytest.raises((ConfigError, PluginError), match="toy-class"):
+        mmvae.resume(tmp_path / "r", registry=bare)
+
+
+def test_resume_refuses_another_experiment(tmp_path) -> None:
+    mmvae.train(toy_config(), run_dir=tmp_path / "r", max_steps=1, registry=REGISTRY)
+    for override in ("model.latent_dim=3", "data.items=30", "modalities.v.hidden=4"):
+        with pytest.raises(ConfigError, match="only train"):
+            mmvae.resume(tmp_path / "r", overrides=[override], registry=REGISTRY)
+    with pytest.raises(RunError, match="There is no run folder"):
+        mmvae.resume(tmp_path / "nowhere", registry=REGISTRY)
+
+
+def test_load_without_a_registry_uses_the_installed_plugins(toy_run, toy_plugin) -> None:
+    assert mmvae.load(toy_run).modalities == ("v", "c", "p")
+    assert mmvae.load(str(toy_run / "model")).modalities == ("v", "c", "p")
+
+
+def test_a_source_is_read_once_per_training(tmp_path) -> None:
+    class Counting(ToySource):
+        reads = 0
+
+        def splits(self):
+            type(self).reads += 1
+            return super().splits()
+
+    registry = Registry.of(
+        codecs=[VectorCodec, ClassCodec], sources=[Counting, MemorySource], models=[JMVAE]
+    )
+    assert issubclass(Counting, Source)
+    mmvae.train(toy_config(), run_dir=tmp_path / "r", registry=registry)
+    assert Counting.reads == 1
+    assert Path(tmp_path / "r").is_dir()
