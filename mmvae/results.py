@@ -15,8 +15,8 @@ from mmvae.api import make_accelerator, open_materials
 from mmvae.config import Experiment, load_experiment
 from mmvae.data.loading import Data
 from mmvae.errors import RunError, UsageError
-from mmvae.evaluation.coherence import Step, quiet
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
+from mmvae.evaluation.steps import Step, quiet
 from mmvae.model_folder import built
 from mmvae.plugins import load_registry
 from mmvae.registry import Registry

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from mmvae.cli.options import manners
-from mmvae.evaluation.coherence import Step, quiet
+from mmvae.evaluation.steps import Step, quiet
 
 
 @contextmanager

@@ -5,7 +5,6 @@ Generic: any modality with classes gives them, any other modality is judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,16 +15,10 @@ from mmvae.data.batches import Batches
 from mmvae.evaluation.crossing import arrow
 from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.judge import Judge, judge_accuracy, train_judge
+from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.protocol import Model
 from mmvae.randomness import generator
 from mmvae.settings import EvaluateConfig
-
-Step = Callable[[str, int, int], None]
-"""Called with what is going on, how many of its parts are done, and of how many."""
-
-
-def quiet(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 def coherence(
@@ -49,10 +42,8 @@ def coherence(
         ``"classifier on real items"``, each with mean and error over what was judged.
     """
     found: dict[str, Any] = {}
-    pairs = judged_pairs(model)
-    for done, (label, modality) in enumerate(pairs):
-        step(f"judging {arrow(label, modality)}", done, len(pairs))
-        judge = train_judge(training, modality, label, config.seed)
+    for label, modality in judged_pairs(model):
+        judge = train_judge(training, modality, label, config.seed, step)
         own = judge_accuracy(judge, batches, modality, label, config.batch_size, config.seed)
         found[arrow(label, modality)] = {
             "temperature 1": mean_and_error(shown(model, judge, label, modality, 1.0, config)),

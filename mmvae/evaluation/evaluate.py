@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mmvae.data.batches import Batches
-from mmvae.evaluation.coherence import Step, coherence, judged_pairs, quiet
+from mmvae.evaluation.coherence import coherence, judged_pairs
 from mmvae.evaluation.crossing import crossing
 from mmvae.evaluation.figures import ItemFigures
 from mmvae.evaluation.items import chunks
+from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.terms import bound_and_terms, subset_divergences
 from mmvae.models.protocol import Model
 from mmvae.settings import EvaluateConfig

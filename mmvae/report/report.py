@@ -10,7 +10,7 @@ from typing import Any
 
 from mmvae import __version__, storage
 from mmvae.errors import RunError
-from mmvae.evaluation.coherence import Step, quiet
+from mmvae.evaluation.steps import Step, quiet
 from mmvae.report.canvas import Picture, require_matplotlib
 from mmvae.report.curves import training_curves
 from mmvae.report.html import page

@@ -7,6 +7,7 @@ from toys import toy_config, toy_registry
 
 from mmvae.config import load_experiment
 from mmvae.data.loading import Data, open_data
+from mmvae.evaluation import judge
 
 
 @pytest.fixture(scope="package")
@@ -17,3 +18,10 @@ def data() -> Data:
     experiment = load_experiment(config, registry=registry).experiment
     recipes = {m: (registry.codec(c.codec), c) for m, c in experiment.modalities.items()}
     return open_data(registry.source("toy")(experiment.data), recipes)
+
+
+@pytest.fixture(autouse=True)
+def quick_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judges that learn the toys in 60 steps."""
+    monkeypatch.setattr(judge, "LEAST_STEPS", 60)
+    monkeypatch.setattr(judge, "RATE", 3e-2)

@@ -6,16 +6,10 @@ import json
 
 import pytest
 
-from mmvae.evaluation import judge as judges
 from mmvae.evaluation.evaluate import evaluate
 from mmvae.settings import EvaluateConfig
 
 from .generators import Generator
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judges, "LEAST_STEPS", 100)
 
 
 def test_every_figure_is_there_and_again_the_same(data) -> None:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from mmvae.evaluation import judge as judges
 from mmvae.evaluation.judge import judge_accuracy, train_judge
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judges, "LEAST_STEPS", 300)
 
 
 def weights(judge: torch.nn.Module) -> torch.Tensor:
