@@ -9,9 +9,13 @@ import click
 
 from mmvae.api import dry_run as try_out
 from mmvae.api import train
-from mmvae.cli.options import columns, config_argument, example, set_option
+from mmvae.cli.launcher import torchrun
+from mmvae.cli.options import columns, config_argument, example, manners, set_option
 from mmvae.cli.training import conclude, leading, limit_options, progress, stopped_together
+from mmvae.config import load_experiment
+from mmvae.errors import UsageError
 from mmvae.source import SPLITS
+from mmvae.training.run import default_folder
 
 
 @click.command(
@@ -19,6 +23,7 @@ from mmvae.source import SPLITS
         "mmvae train examples/digits.toml",
         "mmvae train examples/digits.toml -s train.epochs=5 --run-dir runs/short",
         "mmvae train examples/digits.toml --dry-run",
+        "mmvae train examples/digits.toml --launcher torchrun -- --nproc-per-node 2",
     )
 )
 @config_argument
@@ -40,6 +45,12 @@ from mmvae.source import SPLITS
     metavar="RUN",
     help="Begin with the weights of this run or model folder.",
 )
+@click.option(
+    "--launcher",
+    type=click.Choice(["torchrun"]),
+    help="Start several processes; the launcher's own arguments follow a --.",
+)
+@click.argument("launcher_arguments", metavar="[-- ARGS]", nargs=-1, type=click.UNPROCESSED)
 def command(
     config: str,
     overrides: tuple[str, ...],
@@ -48,15 +59,25 @@ def command(
     max_steps: int | None,
     max_seconds: float | None,
     init_from: Path | None,
-) -> None:
+    launcher: str | None,
+    launcher_arguments: tuple[str, ...],
+) -> int:
     """Train a model as CONFIG, a TOML file or - for standard input, describes it.
 
-    Ctrl-C or SIGTERM saves and stops; `mmvae resume` goes on. On several processes:
-    torchrun --nproc-per-node 2 -m mmvae train CONFIG.
+    Ctrl-C or SIGTERM saves and stops; `mmvae resume` goes on.
     """
+    if launcher_arguments and launcher is None:
+        raise UsageError(f"{launcher_arguments[0]}: only --launcher takes further arguments.")
     if dry_run:
         describe(try_out(config, overrides=overrides, init_from=init_from))
-        return
+        return 0
+    if launcher is not None:
+        if config == "-":
+            raise UsageError("--launcher needs a CONFIG that every process can read, not -.")
+        experiment = load_experiment(config, overrides).experiment
+        run_dir = run_dir or default_folder(experiment.name)
+        given = options(overrides, run_dir, max_steps, max_seconds, init_from)
+        return torchrun(launcher_arguments, [*given, config], run_dir)
     with stopped_together():
         result = train(
             config,
@@ -68,6 +89,27 @@ def command(
             progress=progress(),
         )
     conclude(result)
+    return 0
+
+
+def options(
+    overrides: tuple[str, ...],
+    run_dir: Path,
+    max_steps: int | None,
+    max_seconds: float | None,
+    init_from: Path | None,
+) -> list[str]:
+    """The command line of each process that a launcher starts, without its CONFIG."""
+    given = {
+        "--run-dir": run_dir,
+        "--max-steps": max_steps,
+        "--max-time": max_seconds,
+        "--init-from": init_from,
+    }
+    quiet = ["--quiet"] if manners().quiet else []
+    sets = [part for override in overrides for part in ("--set", override)]
+    others = [str(p) for name, value in given.items() if value is not None for p in (name, value)]
+    return [*quiet, "train", *sets, *others]
 
 
 def describe(built: dict[str, Any]) -> None:

@@ -158,3 +158,61 @@ def test_only_the_leading_process_speaks(mmvae, training, monkeypatch) -> None:
     conclude(None)
     monkeypatch.setenv("RANK", "0")
     assert type(progress()) is not Progress
+
+
+def test_a_launcher_starts_several_processes(training) -> None:
+    command = [sys.executable, "-m", "mmvae", "train", "toy.toml", "--run-dir", "r"]
+    options = ["--max-steps", "2", "--launcher", "torchrun", "--"]
+    arguments = ["--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*command, *options, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "r: stopped after step 2. Go on with: mmvae resume r\n", "said once"
+    assert done.stderr.count("run folder: r\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "stored", "expected"),
+    [("preempted", 75, 75), ("stopped", 130, 130), ("failed", 1, 1), ("running", None, 9)],
+)
+def test_the_launcher_brings_our_own_exit_code_back(
+    tmp_path, state: str, stored: int | None, expected: int
+) -> None:
+    from mmvae.cli.launcher import stored_exit_code
+    from mmvae.training.run import Run
+
+    assert stored_exit_code(tmp_path / "r", 9) == 9, "no run yet"
+    run = Run.create(tmp_path / "r", "", "", {}, {})
+    run.write_status(state, exit_code=stored)
+    assert stored_exit_code(tmp_path / "r", 9) == expected
+    assert stored_exit_code(tmp_path / "r", -9) == (stored or 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("toy.toml", "--", "--nproc-per-node", "2"), "only --launcher takes further arguments"),
+        (("-", "--launcher", "torchrun"), "every process can read"),
+        (("toy.toml", "--launcher", "torchrun", "-s", "train.epoch=2"), "train.epoch"),
+        (("toy.toml", "--launcher", "slurm"), "torchrun"),
+    ],
+)
+def test_mistakes_start_no_launcher(mmvae, training, monkeypatch, arguments, message) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("started")
+
+    monkeypatch.setattr("mmvae.cli.train.torchrun", refuse)
+    result = mmvae("train", *arguments)
+    assert result.code == 2
+    assert message in result.err
+
+
+def test_every_process_gets_the_options(mmvae, training, monkeypatch) -> None:
+    started = []
+    monkeypatch.setattr("mmvae.cli.train.torchrun", lambda *call: started.append(call) or 75)
+    options = ("-s", "train.epochs=3", "--max-time", "1m", "--init-from", "a", "--run-dir", "r")
+    result = mmvae("-q", "train", training, *options, "--launcher", "torchrun", "--", "--x", "2")
+    assert result.code == 75
+    passed = ["--quiet", "train", "--set", "train.epochs=3", "--run-dir", "r", "--max-time"]
+    assert started == [
+        (("--x", "2"), [*passed, "60.0", "--init-from", "a", str(training)], Path("r"))
+    ]

@@ -1,0 +1,55 @@
+"""Starting a training on several processes by torchrun, with our own exit code coming back."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from mmvae.errors import RunError
+from mmvae.training.run import Run
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM)
+
+
+def torchrun(arguments: Sequence[str], command: Sequence[str], run: Path) -> int:
+    """Run ``mmvae COMMAND`` under torchrun until it ends.
+
+    SIGINT and SIGTERM reach torchrun, which hands them to every process, once each: it has a
+    session of its own, out of the terminal's reach.
+
+    Args:
+        arguments: torchrun's own, such as ``--nproc-per-node 2``.
+        command: What mmvae is to do.
+        run: The run's folder, whose status tells how the training ended.
+
+    Returns:
+        The exit code of the training where the run knows it, else torchrun's.
+    """
+    launcher = [sys.executable, "-m", "torch.distributed.run", *arguments]
+    before = {number: signal.getsignal(number) for number in FORWARDED}
+    process = subprocess.Popen([*launcher, "-m", "mmvae", *command], start_new_session=True)
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    try:
+        for number in FORWARDED:
+            signal.signal(number, forward)
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code if code == 0 else stored_exit_code(run, code)
+
+
+def stored_exit_code(run: Path, code: int) -> int:
+    """The exit code that a run's status tells, or ``code`` if it tells none."""
+    try:
+        stored = Run.open(run).status().exit_code
+    except RunError:  # it ended before there was a run; the processes have told why
+        stored = None
+    return stored or max(code, 1)
