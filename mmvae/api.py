@@ -404,7 +404,10 @@ def run_training(
                 write_failure(run, error, trainer)
             raise
         finally:
-            accelerator.end_training()
+            # Not end_training(): it would also end the processes' group, which belongs to the
+            # caller as much as the processes do, who may train again.
+            for tracker in accelerator.trackers:
+                tracker.finish()
     columns = {m: c.column or m for m, c in experiment.modalities.items()}
     if trainer.state.best_weights:
         load_weights(model, trainer.state.best_weights, "the best weights")

@@ -7,7 +7,7 @@ a run was stopped: a process draws for the whole batch and takes its rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -95,3 +95,53 @@ class StepDraws:
         batch = x.new_zeros(self.total, *x.shape[1:])
         batch[self.rows] = x
         return view(batch, source)[self.rows]
+
+
+class ItemDraws(StepDraws):
+    """The random numbers of an evaluation: they belong to items, however those are cut.
+
+    Items of a split are numbered, and each block of them has generators of its own, so that
+    neither the size of a chunk nor the number of processes changes what an item gets.
+
+    Args:
+        seed: The run's seed.
+        purpose: What the evaluation is for: ``"validation"``, …
+        items: Which items of the split the batch holds.
+        device: Where the numbers are wanted; they are drawn on the CPU, so devices agree.
+    """
+
+    BLOCK = 64
+
+    def __init__(
+        self, seed: int, purpose: str, items: slice, device: torch.device | str = "cpu"
+    ) -> None:
+        super().__init__(seed, purpose, 0, items, items.stop, device)
+
+    def _blocks(self) -> Iterator[tuple[int, slice]]:
+        """Number of each block that the items touch, and which of its rows they are."""
+        for block in range(self.rows.start // self.BLOCK, -(-self.rows.stop // self.BLOCK)):
+            first = block * self.BLOCK
+            start, stop = max(self.rows.start, first), min(self.rows.stop, first + self.BLOCK)
+            yield block, slice(start - first, stop - first)
+
+    def normal(self, name: str, *event: int) -> Tensor:
+        """See :meth:`StepDraws.normal`."""
+        parts = []
+        for block, rows in self._blocks():
+            source = generator(self.seed, self.purpose, block, name)
+            parts.append(torch.randn(self.BLOCK, *event, generator=source)[rows])
+        return torch.cat(parts).to(self.device)
+
+    def resample(
+        self, name: str, view: Callable[[Tensor, torch.Generator], Tensor], x: Tensor
+    ) -> Tensor:
+        """See :meth:`StepDraws.resample`; codecs draw for a whole block."""
+        parts, taken = [], 0
+        for block, rows in self._blocks():
+            whole = x.new_zeros(self.BLOCK, *x.shape[1:])
+            count = rows.stop - rows.start
+            whole[rows] = x[taken : taken + count]
+            source = generator(self.seed, self.purpose, block, "view", name, device=x.device)
+            parts.append(view(whole, source)[rows])
+            taken += count
+        return torch.cat(parts)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from mmvae import storage
 from mmvae.errors import TrainingError
@@ -60,10 +61,14 @@ class PlainProgress(Progress):
 
 
 class LiveProgress(Progress):
-    """A live table on a terminal: terms of the bound, rate, time left, age of the checkpoint."""
+    """A live table on a terminal: terms of the bound, rate, time left, age of the checkpoint.
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
+    Args:
+        console: The terminal; the one of standard error unless given.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
         self.live = Live(console=self.console, auto_refresh=False, transient=False)
         self.latest: dict[str, Mapping[str, Any]] = {}
         self.saved = time.monotonic()
@@ -78,7 +83,8 @@ class LiveProgress(Progress):
     def record(self, record: Mapping[str, Any], total_steps: int, seconds_left: float) -> None:
         """See :meth:`Progress.record`."""
         self.latest[record["split"]] = record
-        self.live.update(self.table(total_steps, seconds_left), refresh=True)
+        headline = self._headline(record, total_steps, seconds_left)
+        self.live.update(Group(headline, self._table()), refresh=True)
 
     def say(self, line: str) -> None:
         """See :meth:`Progress.say`."""
@@ -87,19 +93,18 @@ class LiveProgress(Progress):
         else:
             self.console.print(line, highlight=False, markup=False)
 
-    def table(self, total_steps: int, seconds_left: float) -> Table:
+    def _headline(self, newest: Mapping[str, Any], total_steps: int, seconds_left: float) -> Text:
+        rates = [r["items_per_second"] for r in self.latest.values() if "items_per_second" in r]
+        rate = f"  {rates[0]:.0f} items/s" if rates else ""
+        return Text(
+            f"epoch {newest['epoch']}  step {newest['step']}/{total_steps}{rate}  "
+            f"left {duration(seconds_left)}  "
+            f"last checkpoint {duration(time.monotonic() - self.saved)} ago"
+        )
+
+    def _table(self) -> Table:
         """The terms of each split's latest record side by side."""
-        newest = max(self.latest.values(), key=lambda r: r["step"])
-        rate = next(
-            (r["items_per_second"] for r in self.latest.values() if "items_per_second" in r), 0
-        )
-        age = duration(time.monotonic() - self.saved)
-        table = Table(
-            title=f"epoch {newest['epoch']}  step {newest['step']}/{total_steps}  {rate:.0f} "
-            f"items/s  left {duration(seconds_left)}  last checkpoint {age} ago",
-            title_justify="left",
-        )
-        table.add_column("nats per item")
+        table = Table("nats per item")
         for split in self.latest:
             table.add_column(split, justify="right")
         names = dict.fromkeys(n for r in self.latest.values() for n in shown_terms(r))

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmvae.data.batches import Batches, fixed_view
 from mmvae.data.order import never_empty, share
 from mmvae.models.protocol import Model
-from mmvae.randomness import StepDraws
+from mmvae.randomness import ItemDraws
 from mmvae.training.metrics import check_finite
 
 
@@ -24,8 +24,8 @@ def validate(
 ) -> dict[str, float]:
     """Mean over items of the first phase's terms at full weight (β = γ = 1), one sample of z.
 
-    The noise is the same at every call, so that epochs are compared on equal terms. Each process
-    takes its rows of every chunk.
+    An item gets the same noise at every call, so that epochs are compared on equal terms, however
+    the items are cut into chunks. Each process takes its rows of every chunk.
 
     Args:
         model: The model itself, not wrapped.
@@ -46,12 +46,13 @@ def validate(
     phase, n = model.phases()[0].name, len(batches)
     names: list[str] = []
     totals: Tensor | None = None
-    for chunk, start in enumerate(range(0, n, batch_size)):
+    for start in range(0, n, batch_size):
         size = min(batch_size, n - start)
         rows = share(size, accelerator.process_index, accelerator.num_processes)
         seen, count = never_empty(rows)
-        draws = StepDraws(seed, "validation", chunk, seen, size, batches.device)
-        items = torch.arange(start + seen.start, start + seen.stop)
+        chunk = slice(start + seen.start, start + seen.stop)
+        draws = ItemDraws(seed, "validation", chunk, batches.device)
+        items = torch.arange(chunk.start, chunk.stop)
         terms = model.objective(phase, batches.batch(items, draws, fixed_view), draws, 1.0)
         names = ["loss", *terms.named]
         sums = torch.stack([terms.loss, *terms.named.values()])[:, :count].double().sum(1)

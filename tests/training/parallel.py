@@ -1,0 +1,132 @@
+"""What each process of a parallel training does; started by torchrun in ``test_processes.py``.
+
+``python -m torch.distributed.run … parallel.py ACTION FOLDER``. It prints nothing; what it finds
+goes to files in FOLDER, and its exit code is that of the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+from trainings import Moment, config, moments, registry, resume, train
+
+from mmvae.api import build_model, make_accelerator, open_materials
+from mmvae.config import load_experiment
+from mmvae.errors import MmvaeError
+from mmvae.training.loop import Trainer
+from mmvae.training.progress import Progress
+from mmvae.training.validation import validate
+
+RANK = int(os.environ.get("RANK", "0"))
+
+PLAIN = {"v": {"codec": "toy-vector"}, "w": {"codec": "toy-vector"}, "c": {"codec": "toy-class"}}
+"""No dropout, whose draws belong to a process."""
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "singletons": {},
+    "drawn trunks": {"subsets_per_step": 1},
+    "drawn heads": {"subsets": "all", "subsets_per_step": 2, "feature_dim": 4},
+}
+
+
+def settings(family: str, **train_keys: Any) -> dict[str, Any]:
+    """Two epochs: batches of 29, 29 and 2 items of 60 make uneven and nearly empty shares."""
+    keys = {"epochs": 2, "batch_size": 29, "learning_rate": 0.01} | train_keys
+    return config(modalities=PLAIN, model=FAMILIES[family], train=keys)
+
+
+def trainer(family: str, folder: Path, **train_keys: Any) -> Trainer:
+    """A trainer that keeps nothing."""
+    experiment = load_experiment(settings(family, **train_keys), (), registry()).experiment
+    accelerator = make_accelerator(experiment.train, folder)
+    data = open_materials(experiment, registry(), None, accelerator)
+    model = build_model(experiment, registry(), data.codecs)
+    parts = (data.batches("train"), data.batches("validation"), experiment.train, None)
+    return Trainer(model, *parts, accelerator, Progress(), keeps=False)
+
+
+def measured(family: str, folder: Path, **train_keys: Any) -> dict[str, torch.Tensor]:
+    """Gradient of a full, a small and a one-item batch, the items seen, and the validation."""
+    ours = trainer(family, folder, **train_keys)
+    found: dict[str, torch.Tensor] = {}
+    phase, process, processes = ours.phases[0], ours._process, ours._processes
+    batch = ours.train.batch
+    for name, step, count in (("full", 0, 29), ("small", 2, 2), ("one", 1, 1)):
+        seen: list[torch.Tensor] = []
+
+        def spied(items: torch.Tensor, *rest: Any, seen: list[torch.Tensor] = seen) -> Any:
+            seen.append(items)
+            return batch(items, *rest)
+
+        ours.train.batch = spied  # type: ignore[method-assign]
+        ours.optimizers[phase.name].zero_grad()
+        items = ours.order.items(step)[:count]
+        ours.gradients(step, phase, items, 1.0)
+        ours.train.batch = batch  # type: ignore[method-assign]
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in phase.parameters]
+        unused = torch.tensor([p.grad is None for p in phase.parameters])
+        found[f"{name}/gradient"] = torch.cat([g.flatten() for g in grads])
+        found[f"{name}/unused"] = unused
+        found[f"{name}/items"] = torch.cat(seen)
+        found[f"{name}/share"] = torch.tensor([process, processes])
+    for size in (20, 7, 1):
+        args = (ours.validation, size, 0, ours.accelerator)
+        means = validate(ours.model, *args)  # type: ignore[arg-type]
+        found[f"validation/{size}"] = torch.tensor(list(means.values()), dtype=torch.float64)
+    return found
+
+
+def measure(folder: Path) -> None:
+    """Write what :func:`measured` finds with and without accumulation; train runs.
+
+    ``one`` is a run that one process began, ``taken`` a folder that holds something else.
+    """
+    from safetensors.torch import save_file
+
+    for family in FAMILIES:
+        for parts in (1, 4):
+            found = measured(family, folder, accumulation=parts)
+            name = f"{family}-{parts}-{RANK}.safetensors"
+            save_file({k: v.clone() for k, v in found.items()}, folder / name)
+        train(folder / family, settings(family, checkpoint_every=2, ema=0.9))
+    train(folder / "resumed", settings("singletons", ema=0.9), max_steps=4)
+    resume(folder / "one")
+    try:
+        train(folder / "taken", settings("singletons"))
+    except MmvaeError as error:
+        (folder / f"refused-{RANK}").write_text(f"{error.exit_code}: {error}")
+
+
+def fail(folder: Path) -> None:
+    """Fail on the second process only, in the middle of a step, while the other waits for it."""
+
+    def act(x: torch.Tensor) -> torch.Tensor:
+        if RANK == 1:
+            (folder / "failed").write_text(json.dumps(time.time()))
+            raise RuntimeError("a bug on one process")
+        return x
+
+    described, plugins = moments(Moment(12, act), train={"checkpoint_every": 5, "epochs": 99})
+    train(folder / "run", described, registry=plugins)
+
+
+def forever(folder: Path) -> None:
+    """Train until a signal comes."""
+    train(folder / "run", settings("singletons", epochs=10**6))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    try:
+        globals()[sys.argv[1]](Path(sys.argv[2]))
+    except MmvaeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,129 @@
+"""Whatever ends a training, its last checkpoint is whole and the run goes on from it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from trainings import assert_same_run, config, exit_code, forked, latest, resume, train
+
+from mmvae import storage
+from mmvae.errors import RunError, TrainingError
+from mmvae.training.checkpoint import CheckpointStore
+from mmvae.training.run import Run
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
+
+
+def test_twenty_kills_at_random_instants_lose_nothing():
+    script = Path(__file__).with_name("kill9.py")
+    done = subprocess.run(
+        [sys.executable, str(script), "--times", "20"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "20 kills in" in done.stdout
+
+
+def disk_full_at(path_part, count):
+    """A fault: from the ``count``-th write to a path with ``path_part`` on, the disk is full."""
+    seen = 0
+
+    def fault(operation, *paths):
+        nonlocal seen
+        if operation == "write" and path_part in str(paths[0]):
+            seen += 1
+            if seen >= count:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return fault
+
+
+def test_a_disk_that_fills_up_while_saving_spoils_nothing(tmp_path, monkeypatch):
+    settings = config(train={"checkpoint_every": 3})
+    train(tmp_path / "whole", settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "fault", disk_full_at("step-00000009", 2))
+        with pytest.raises(TrainingError, match="No space left.*Free space") as failed:
+            train(tmp_path / "run", settings)
+    assert failed.value.exit_code == 1
+    assert f"mmvae resume {tmp_path / 'run'}" in str(failed.value)
+    store = CheckpointStore(tmp_path / "run" / "checkpoints")
+    assert store.load("latest").step == 6
+    assert store.intact() == store.paths()
+    status = Run.open(tmp_path / "run").status()
+    assert (status.state, status.exit_code, status.step) == ("failed", 1, 9)
+    assert "No space left" in status.message
+    resume(tmp_path / "run")
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("part", ["metrics.jsonl", "step-", "/.model"])
+def test_a_disk_so_full_that_not_even_the_status_fits_keeps_the_first_error(
+    part, tmp_path, monkeypatch
+):
+    settings = config(train={"checkpoint_every": 3})
+    train(tmp_path / "run", settings, max_steps=4)
+    full = disk_full_at("run", 1)
+
+    def fault(operation, *paths):
+        if part in str(paths[0]) or fault.full:
+            fault.full = True
+            full(operation, *paths)
+
+    fault.full = False
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "fault", fault)
+        with pytest.raises(TrainingError, match="Cannot write .*" + part.replace("/.", "/")):
+            resume(tmp_path / "run")
+    assert latest(tmp_path / "run").step >= 4
+    assert resume(tmp_path / "run").outcome == "finished"
+
+
+def test_a_run_in_use_is_refused(tmp_path):
+    child = forked(lambda: train(tmp_path / "run", config(train={"epochs": 10**6})))
+    try:
+        while not (tmp_path / "run" / "metrics.jsonl").exists():
+            time.sleep(0.02)
+        for again in (lambda: resume(tmp_path / "run"), lambda: train(tmp_path / "run", config())):
+            with pytest.raises(RunError) as refused:
+                again()
+            assert refused.value.exit_code == 2
+            assert str(tmp_path / "run") in str(refused.value)
+        with pytest.raises(RunError, match=f"in use by pid {child}"):
+            resume(tmp_path / "run")
+        assert Run.open(tmp_path / "run").status().pid == child
+    finally:
+        os.kill(child, 9)
+        assert exit_code(child) == -9
+    assert Run.open(tmp_path / "run").status().state == "killed"
+
+
+def test_a_bug_says_so_in_the_status(tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("mmvae.training.loop.Trainer.step", broken)
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path / "run", config())
+    status = Run.open(tmp_path / "run").status()
+    assert (status.state, status.exit_code, status.message) == ("failed", 1, "a bug")
+
+
+def test_wrong_data_leave_no_run(tmp_path):
+    data = {"v": [[0.0, 1.0, float("nan")]] * 30, "c": ["red"] * 30}
+    settings = {k: v for k, v in config().items() if k != "data"}
+    with pytest.raises(Exception, match="finite number"):
+        train(tmp_path / "run", settings, data=data)
+    assert not (tmp_path / "run").exists()
