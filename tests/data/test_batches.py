@@ -106,6 +106,14 @@ def test_a_batch_holds_the_items_asked_for_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("resident", [True, False])
+def test_stored_values_become_model_input(resident: bool) -> None:
+    batch = batches(resident).batch(torch.arange(N), draws(slice(0, N), N), fixed_view)
+    shift = batch.x["v"] - torch.from_numpy(split().columns["v"].values)
+    assert ((shift > -0.01) & (shift < 1.01)).all()  # hundredths, plus one number in [0, 1) each
+    assert (shift.std(1) < 0.02).all()
+
+
+@pytest.mark.parametrize("resident", [True, False])
 @pytest.mark.parametrize("parts", [1, 2, 3, 5])
 def test_shares_of_a_batch_are_rows_of_the_whole(resident: bool, parts: int) -> None:
     """Views included, so that neither processes nor accumulation change what an item gets."""
