@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch.distributions import MultivariateNormal
@@ -86,6 +86,7 @@ def test_a_codec_without_its_networks_cannot_be_made() -> None:
 # -- log-likelihood -------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31))
 def test_unobserved_cells_leave_their_terms_out(seed: int) -> None:
     codec = VectorCodec(VectorConfig())

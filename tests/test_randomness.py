@@ -26,6 +26,7 @@ def flipped(x: Tensor, source: torch.Generator) -> Tensor:
     return x + torch.rand(x.shape, generator=source)
 
 
+@settings(deadline=None)
 @given(st.lists(keys, unique=True, min_size=2, max_size=20))
 def test_seeds_differ_by_every_part_of_their_key(many: list[tuple[int, str, int]]) -> None:
     seeds = {derived_seed(seed, name, step) for seed, name, step in many}
@@ -54,6 +55,7 @@ def test_a_generator_depends_on_nothing_drawn_before() -> None:
     assert not torch.equal(one, torch.randn(5, generator=generator(1, "noise", 3)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 100), st.integers(0, 5))
 def test_permutation_holds_each_item_once(n: int, seed: int, epoch: int) -> None:
     order = permutation(n, seed, epoch)
@@ -85,6 +87,7 @@ def test_a_view_of_a_share_is_the_share_of_the_view(total: int, parts: int) -> N
     assert torch.equal(torch.cat(pieces), whole)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 50))
 def test_choice_is_ascending_distinct_and_equal_on_every_process(n: int, count: int, step: int):
     chosen = draws(slice(0, 4), 8, step).choice("subsets", n, count)

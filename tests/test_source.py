@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -12,6 +12,7 @@ from mmvae.codec import Column
 from mmvae.source import SourceConfig, Split
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=12), st.lists(st.integers(0, 3), max_size=4))
 def test_taken_rows_keep_their_ids_and_values(rows: list[int], again: list[int]) -> None:
     split = Split(

@@ -6,7 +6,7 @@ import time
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmvae.errors import ConfigError, UsageError
@@ -22,6 +22,7 @@ def proper_subsets(n: int) -> list[Subset]:
 # -- names ----------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(NAMES)))
 def test_canonical_is_each_once_in_the_order_of_the_configuration(names: list[str]) -> None:
     subset = canonical(names, NAMES)
@@ -61,6 +62,7 @@ def test_one_modality_has_no_proper_subset(spec: str) -> None:
     assert family(spec, ("a",)) == []
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(proper_subsets(4))), st.randoms())
 def test_a_list_is_sorted_and_made_canonical(chosen: set[Subset], random) -> None:
     spec: list = []
@@ -108,6 +110,7 @@ def brute_force(subset: Subset, trained: list[Subset]) -> list[Subset] | None:
     return None
 
 
+@settings(deadline=None)
 @given(
     st.sets(st.sampled_from(NAMES), min_size=1),
     st.lists(st.sampled_from(proper_subsets(5)), unique=True, max_size=9),

@@ -49,6 +49,7 @@ def test_epochs_and_seeds_differ() -> None:
     assert len({tuple(o.tolist()) for o in orders}) == 3
 
 
+@settings(deadline=None)
 @given(sizes, sizes)
 def test_the_last_step_of_an_epoch_ends_it(n: int, batch_size: int) -> None:
     order = Order(n, batch_size, 0)
@@ -63,6 +64,7 @@ def test_a_batch_larger_than_the_data_is_the_data() -> None:
         assert sorted(order.items(3).tolist()) == list(range(7))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100), st.integers(1, 12))
 def test_shares_partition_exactly_and_evenly(total: int, parts: int) -> None:
     slices = [share(total, part, parts) for part in range(parts)]
@@ -71,6 +73,7 @@ def test_shares_partition_exactly_and_evenly(total: int, parts: int) -> None:
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 4), st.integers(1, 4))
 def test_accumulation_within_processes_is_a_finer_partition(total: int, a: int, b: int) -> None:
     fine = [share(total, p * b + part, a * b) for p in range(a) for part in range(b)]

@@ -81,6 +81,7 @@ def test_the_penalty_keeps_float32_under_autocast() -> None:
     assert_close(terms.loss, torch.full((3,), 3 * (1 + 2**-12)), rtol=1e-7, atol=0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-9, 9), min_size=1))
 def test_sum_of_is_the_sum(values: list[int]) -> None:
     assert sum_of([torch.tensor([float(v)]) for v in values]).item() == sum(values)
