@@ -12,6 +12,7 @@ from mmvae.report.canvas import MARKERS, OKABE_ITO, Picture, new_figure, png
 from mmvae.report.material import Material, given_name
 
 _PANELS = 4
+_MOST_CLASSES = 20  # more colours and markers cannot be told apart
 
 
 def latent_map(material: Material) -> list[Picture]:
@@ -23,9 +24,9 @@ def latent_map(material: Material) -> list[Picture]:
     centre, directions, share = principal_directions(means[0])
     classes = names = None
     coloured = ""
-    if material.label is not None:
-        names = material.trained.codecs[material.label].classes
-        classes = material.classes_of(batch)
+    known = None if material.label is None else material.trained.codecs[material.label].classes
+    if known is not None and len(known) <= _MOST_CLASSES:
+        names, classes = known, material.classes_of(batch)
         coloured = f", coloured by {material.label}"
     figure = new_figure(4.0 * len(givens) + 0.8, 4.0)
     panels = figure.subplots(1, len(givens), sharex=True, sharey=True, squeeze=False)[0]
