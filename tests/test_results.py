@@ -86,3 +86,25 @@ def test_a_damaged_evaluation_is_an_error_and_an_old_one_is_made_anew(run: Path)
     kept.write_text('{"step": 0, "mmvae": "0"}', encoding="utf-8")
     report(run, registry=toy_registry())
     assert json.loads(kept.read_text(encoding="utf-8"))["step"] > 0
+
+
+def test_one_modality_without_classes_or_validation_has_its_report(tmp_path: Path) -> None:
+    config = toy_config(
+        data={"source": "toy", "validation": 0},
+        modalities={"v": {"codec": "toy-vector"}},
+        model={"latent_dim": 1},
+    )
+    mmvae.train(config, run_dir=tmp_path / "r", registry=toy_registry())
+    report(tmp_path / "r", registry=toy_registry())
+    drawn = {path.name for path in (tmp_path / "r" / "figures").iterdir()}
+    assert drawn == {"given-v.png", "prior.png", "latent.png", "training.png"}
+    result = json.loads((tmp_path / "r" / "evaluation.json").read_text(encoding="utf-8"))
+    assert set(result["given"]) == {"v"}
+    assert "coherence" not in result
+
+
+def test_a_run_stopped_before_its_end_is_evaluated(tmp_path: Path) -> None:
+    mmvae.train(toy_config(), run_dir=tmp_path / "r", max_steps=2, registry=toy_registry())
+    shutil.rmtree(tmp_path / "r" / "model")
+    result = evaluate(tmp_path / "r", registry=toy_registry())
+    assert result["step"] == 2

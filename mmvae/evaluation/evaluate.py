@@ -36,8 +36,8 @@ def evaluate(
         ``mean`` and ``error``, the standard error over items. ``bounds``, ``terms``, ``subset
         posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the
         codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``), and
-        ``split``, ``items``, ``samples``, ``seed``, ``units``. What a model cannot have is left
-        out and named in ``left out`` with the reason.
+        ``modalities``, ``split``, ``items``, ``samples``, ``seed``, ``units``. What a model cannot
+        have is left out and named in ``left out`` with the reason.
 
     Raises:
         TrainingError: A figure is not finite.
@@ -70,6 +70,7 @@ def evaluate(
         model.train(was_training)
     return {
         **result,
+        "modalities": list(model.modalities),
         "split": config.split,
         "items": len(batches),
         "samples": config.samples,

@@ -18,6 +18,7 @@ from mmvae.report.latent import latent_map
 from mmvae.report.material import Material
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
 from mmvae.report.tables import heading, left_out, tables
+from mmvae.source import SPLITS
 
 FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
     class_samples,
@@ -86,7 +87,7 @@ def summary(material: Material) -> list[tuple[str, str]]:
 
 def count(items: dict[str, int]) -> str:
     """``"1,257 train, 180 validation"``."""
-    return ", ".join(f"{n:,} {split}" for split, n in items.items())
+    return ", ".join(f"{items[split]:,} {split}" for split in SPLITS if split in items)
 
 
 def commands(material: Material) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,16 +40,17 @@ def bounds(result: Mapping[str, Any]) -> Table:
         "importance weighted": f"importance weighted, k = {result['samples']}",
     }
     rows = [(names[name], spread(figure)) for name, figure in result.get("bounds", {}).items()]
-    rows += [(term(name), spread(figure)) for name, figure in result.get("terms", {}).items()]
+    terms = result.get("terms", {})
+    likelihoods = [f"log_likelihood/{m}" for m in result["modalities"]]
+    rows += [(term(name), spread(terms[name])) for name in (*likelihoods, "kl") if name in terms]
     note = "Higher is better, but for the KL. ELBO = sum of the log-likelihoods − KL to the prior."
     return Table("Bounds of the log-likelihood", ("figure", "nats per item"), tuple(rows), note)
 
 
 def divergences(result: Mapping[str, Any]) -> Table:
     """KL of the joint posterior to each subset posterior."""
-    rows = tuple(
-        (name, spread(figure)) for name, figure in result.get("subset posteriors", {}).items()
-    )
+    figures = result.get("subset posteriors", {})
+    rows = tuple((name, spread(figures[name])) for name in in_order(figures, result))
     note = "KL of the joint posterior to the posterior that sees these alone; 0 if they agree."
     return Table("Subset posteriors", ("given", "KL, nats per item"), rows, note)
 
@@ -77,14 +78,29 @@ def accuracies(result: Mapping[str, Any]) -> Table:
 
 def guesses(result: Mapping[str, Any]) -> Table:
     """What each codec says of its modality guessed from others, or reconstructed."""
+    givens = result.get("given", {})
     rows = tuple(
         (given, target, name, spread(figure))
-        for given, targets in result.get("given", {}).items()
-        for target, figures in targets.items()
-        for name, figure in figures.items()
+        for given in in_order(givens, result)
+        for target in in_order(givens[given], result)
+        for name, figure in givens[given][target].items()
     )
     note = "Each modality at the best point of the posterior that sees the given ones."
     return Table("Cross-generation", ("given", "target", "figure", "value"), rows, note)
+
+
+def in_order(names: Iterable[str], result: Mapping[str, Any]) -> list[str]:
+    """Names of subsets by size, then by the order of the configuration.
+
+    A result that was read from its file has them in the order of the alphabet.
+    """
+    order = {m: i for i, m in enumerate(result["modalities"])}
+
+    def key(name: str) -> tuple[int, list[int]]:
+        subset = name.split("+")
+        return len(subset), [order[m] for m in subset]
+
+    return sorted(names, key=key)
 
 
 def heading(result: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmvae.report.tables import Table, heading, left_out, percent, spread, tables
+from mmvae.report.tables import Table, heading, in_order, left_out, percent, spread, tables
 
 
 def figure(mean: float, error: float | None) -> dict:
@@ -14,6 +14,7 @@ def figure(mean: float, error: float | None) -> dict:
 RESULT = {
     "name": "toy",
     "step": 30,
+    "modalities": ["v", "c"],
     "split": "test",
     "items": 20,
     "samples": 5,
@@ -68,6 +69,13 @@ def test_every_figure_of_a_result_is_in_a_table() -> None:
     assert made["Accuracy"].rows == (("v → c", "95.0 % ± 5.0"),)
     assert made["Cross-generation"].rows == (("v", "c", "accuracy", "0.950 ± 0.050"),)
     assert all(len(row) == len(t.header) for t in made.values() for row in t.rows)
+
+
+def test_rows_follow_the_configuration_whatever_the_order_of_the_file() -> None:
+    names = ["b+a", "a", "b"]
+    assert in_order(sorted(names), {"modalities": ["b", "a"]}) == ["b", "a", "b+a"]
+    alphabet = {**RESULT, "terms": dict(sorted(RESULT["terms"].items()))}
+    assert tables(alphabet) == tables(RESULT)
 
 
 def test_a_table_without_rows_is_not_shown() -> None:
