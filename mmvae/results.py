@@ -28,6 +28,7 @@ from mmvae.training.checkpoint import CheckpointStore, read_folder
 from mmvae.training.run import Run
 
 EVALUATION = "evaluation.json"
+FORMAT = 1  # of that file
 
 
 @dataclass
@@ -118,6 +119,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
             opened.trained.model, data.batches(config.split), config, data.batches("train"), step
         )
     result = {
+        "format": FORMAT,
         "name": opened.experiment.name,
         "step": opened.step,
         "mmvae": __version__,
@@ -163,18 +165,18 @@ def report(
 
 
 def _evaluation(opened: OpenedRun) -> dict[str, Any] | None:
-    """What ``evaluation.json`` says of the present model, or None if there is nothing."""
+    """What ``evaluation.json`` says of the present model, or None if it says nothing of it."""
     path = opened.run.folder / EVALUATION
     if not path.exists():
         return None
     try:
         result = json.loads(path.read_bytes())
-        current = result["step"] == opened.step and result["mmvae"] == __version__
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        made_by = (result.get("format"), result.get("step"), result.get("mmvae"))
+    except (OSError, ValueError, AttributeError) as error:
         raise RunError(
             f"{path} cannot be read: {error}. `mmvae evaluate {opened.run.folder}` writes it anew."
         ) from error
-    return result if current else None
+    return result if made_by == (FORMAT, opened.step, __version__) else None
 
 
 def _saved_model(folder: Run) -> Any:
