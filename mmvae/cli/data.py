@@ -61,29 +61,32 @@ def describe(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check all data of CONFIG; exit code 4 if anything is wrong.
 
-    Values outside a codec's support, items twice in a split or in two splits, constant columns,
-    classes that the training split lacks, tiny splits.
+    Wrong are values outside a codec's support, items that stand in two splits, classes that the
+    training split lacks. Worth a look are repeated items, constant columns, tiny splits.
     """
     registry = load_registry()
     experiment = load_experiment(config, overrides, registry).experiment
     source = open_source(experiment, registry)
     sizes, findings = check_data(source, recipes(experiment, registry))
+    wrong = sum(finding.wrong for finding in findings)
     if as_json:
         found = [finding.as_json() for finding in findings]
-        print_json({"config": config, "ok": not found, "items": sizes, "findings": found})
+        print_json({"config": config, "ok": not wrong, "items": sizes, "findings": found})
     elif findings:
-        click.echo(columns([("split", "modality", "item", "finding"), *map(_row, findings)]))
-    else:
+        heading = ("", "split", "modality", "item", "finding")
+        click.echo(columns([heading, *map(_row, findings)]))
+    if not wrong and not as_json:
         items = ", ".join(f"{n} {split}" for split, n in sizes.items())
         click.echo(f"OK {config}: {items} items, nothing wrong found")
-    if findings:
-        things = "thing is" if len(findings) == 1 else "things are"
-        raise DataCheckError(f"{config}: {len(findings)} {things} wrong with the data, see above.")
+    if wrong:
+        things = "thing is" if wrong == 1 else "things are"
+        raise DataCheckError(f"{config}: {wrong} {things} wrong with the data, see above.")
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
     item = "all" if finding.item is None else str(finding.item)
-    return (finding.split, finding.modality or "all", item, finding.message)
+    weight = "wrong" if finding.wrong else "remark"
+    return (weight, finding.split, finding.modality or "all", item, finding.message)
 
 
 def _rows(data: Data, summary: SplitSummary) -> list[tuple[str, ...]]:

@@ -26,9 +26,13 @@ LISTED = 20
 """Values outside the support that are listed one by one, per split and modality."""
 
 
+REMARKS = frozenset({"duplicate", "constant", "tiny"})
+"""Kinds of findings that are worth a look but that a training can live with."""
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One thing that is wrong, or worth a look.
 
     Attributes:
         kind: ``value``, ``column``, ``duplicate``, ``leak``, ``constant``, ``class`` or ``tiny``.
@@ -44,10 +48,15 @@ class Finding:
     item: Any
     message: str
 
+    @property
+    def wrong(self) -> bool:
+        """Whether the data must be mended: values refused, leaks, classes never seen."""
+        return self.kind not in REMARKS
+
     def as_json(self) -> dict[str, Any]:
         """The finding as plain values."""
         item = self.item.item() if isinstance(self.item, np.generic) else self.item
-        return {**asdict(self), "item": item}
+        return {**asdict(self), "item": item, "wrong": self.wrong}
 
 
 def check(

@@ -99,7 +99,7 @@ def test_check_names_what_is_wrong_and_ends_with_4(mmvae, training) -> None:
     result = mmvae("data", "check", config)
     assert result.code == 4
     (line,) = result.out.splitlines()[1:]
-    assert line.split()[1:3] == ["c", "17"]
+    assert line.split()[:4] == ["wrong", "train", "c", "17"]
     assert "items.jsonl" in line
     assert "class 5, expected one of red, green, blue" in line
     assert result.err == f"error: {config}: 1 thing is wrong with the data, see above.\n"
@@ -115,3 +115,14 @@ def test_missing_data_end_with_2(mmvae, training) -> None:
         result = mmvae("data", command, config)
         assert (result.code, result.out) == (2, "")
         assert "items.jsonl" in result.err
+
+
+def test_repeated_items_are_a_remark_and_no_failure(mmvae, training) -> None:
+    items = toy_items(100)
+    for column in items.values():
+        column[3] = column[2]
+    write(items)
+    result = mmvae("data", "check", retarget(training))
+    assert result.code == 0
+    assert any(line.startswith("remark") and "item" in line for line in result.out.splitlines())
+    assert "nothing wrong found" in result.out
