@@ -13,7 +13,7 @@ import click
 
 from mmvae import __version__
 from mmvae.cli.options import HELP, Manners, example
-from mmvae.errors import MmvaeError, PluginError, nearest
+from mmvae.errors import Interrupted, MmvaeError, PluginError, nearest
 
 COMMANDS = {
     "train": "Train a model as a TOML file describes it.",
@@ -163,6 +163,9 @@ def run(argv: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         hint = f" Try '{context.command_path} --help'." if context else ""
         return _fail(f"{error.format_message()}{hint}", error.exit_code)
+    except Interrupted as stop:  # a clean stop that was asked for is no error
+        click.echo(str(stop), err=True)
+        return stop.exit_code
     except MmvaeError as error:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:

@@ -123,8 +123,6 @@ def offer(monkeypatch, function) -> None:
         (PluginError("x"), 3),
         (DataCheckError("x"), 4),
         (CheckpointError("x"), 5),
-        (Interrupted("x", 75), 75),
-        (Interrupted("x", 130), 130),
     ],
 )
 def test_our_errors_become_a_message_and_their_code(mmvae, monkeypatch, error, code) -> None:
@@ -134,6 +132,16 @@ def test_our_errors_become_a_message_and_their_code(mmvae, monkeypatch, error, c
     offer(monkeypatch, fail)
     result = mmvae("fail")
     assert (result.code, result.out, result.err) == (code, "", "error: x\n")
+
+
+@pytest.mark.parametrize("code", [75, 130])
+def test_a_stop_that_was_asked_for_is_no_error(mmvae, monkeypatch, code) -> None:
+    def stop() -> None:
+        raise Interrupted("x", code)
+
+    offer(monkeypatch, stop)
+    result = mmvae("fail")
+    assert (result.code, result.out, result.err) == (code, "", "x\n")
 
 
 def test_ctrl_c_is_130(mmvae, monkeypatch) -> None:

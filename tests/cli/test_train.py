@@ -141,7 +141,7 @@ def test_a_signal_saves_and_ends_with_its_code(
         process.send_signal(number)
         rest = process.stderr.read()
         assert process.wait(60) == code
-    assert rest.splitlines()[-1].startswith(f"error: Stopped by {number.name} after step ")
+    assert rest.splitlines()[-1].startswith(f"Stopped by {number.name} after step ")
     assert rest.rstrip().endswith("Go on with: mmvae resume r")
     step = status(Path("r"))["step"]
     assert status(Path("r")) | {"state": state, "exit_code": code} == status(Path("r"))
