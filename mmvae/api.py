@@ -15,11 +15,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import (
-    DistributedDataParallelKwargs,
-    InitProcessGroupKwargs,
-    is_tensorboard_available,
-)
+from accelerate.utils import InitProcessGroupKwargs, is_tensorboard_available
 
 from mmvae import __version__, storage
 from mmvae.codec import Codec, CodecConfig, State
@@ -297,11 +293,7 @@ def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
         mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[config.precision],
         log_with=list(config.trackers) or None,
         project_dir=folder,
-        kwargs_handlers=[
-            InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S)),
-            # Trunks of subsets that a step did not draw get no gradient, on any process.
-            DistributedDataParallelKwargs(find_unused_parameters=True),
-        ],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S))],
     )
 
 
@@ -396,6 +388,8 @@ def run_training(
             if run is not None:
                 if changed is not None:
                     storage.write_text(run.resolved, changed)
+                if run.model.is_dir():  # until there is a new one, the latest checkpoint counts
+                    storage.remove_folder(run.model)
                 run.write_status("running", step=trainer.state.position.step, message="training")
             outcome = trainer.fit(limits)
             finish(trainer, model, run, outcome, accelerator)

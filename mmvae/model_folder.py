@@ -70,7 +70,7 @@ def load_model(path: str | Path, registry: Registry | None = None) -> TrainedMod
 
 
 def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
-    """Build a model from what was saved of it: the best weights where there are any."""
+    """Build a model from what was saved of it: the best weights, or the mean, or the last ones."""
     state = saved.state
     states = codec_states(state["codecs"], saved.tensors.get("codecs", {}))
     try:
@@ -85,7 +85,8 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
             f"{origin}: its description does not fit the installed plugins ({error}). "
             f"`mmvae plugins list` shows their versions."
         ) from error
-    weights = saved.tensors.get("best", saved.tensors["model"])
+    kept = next(stem for stem in ("best", "average", "model") if stem in saved.tensors)
+    weights = saved.tensors[kept]
     load_weights(model, weights, str(origin))
     columns = {m: codec.config.column or m for m, codec in codecs.items()}
     return TrainedModel(model, columns, origin)

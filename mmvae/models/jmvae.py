@@ -246,6 +246,12 @@ class JMVAE(Model):
         """One update of all parameters."""
         return [Phase("jmvae", [p for p in self.parameters() if p.requires_grad])]
 
+    @property
+    def skips_weights(self) -> bool:
+        """Trunks of subsets that a step did not draw get no gradient; shared ones always do."""
+        drawn = self.config.subsets_per_step or len(self.subsets)
+        return isinstance(self.encoders, SeparateEncoders) and drawn < len(self.subsets)
+
     def compilable(self) -> Iterable[nn.Module]:
         """The decoders and every encoder trunk."""
         trunks = [m for m in self.encoders.modules() if isinstance(m, nn.ModuleDict)]

@@ -109,6 +109,11 @@ class Model(nn.Module, ABC):
             weight: Warm-up weight β in [0, 1] (T11).
         """
 
+    @property
+    def skips_weights(self) -> bool:
+        """Whether a step's loss may leave some weights out; processes must know of it."""
+        return False
+
     def compilable(self) -> Iterable[nn.Module]:
         """Networks that ``train.compile`` compiles in place; default: none."""
         return ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -100,6 +101,9 @@ class Trainer:
         self.state = TrainingState(model, bare, average)
         if config.compile:
             compile_networks(model)
+        accelerator.ddp_handler = DistributedDataParallelKwargs(
+            find_unused_parameters=model.skips_weights or len(self.phases) > 1
+        )
         self.objective: Any = accelerator.prepare(Objective(model))
         self.optimizers = {name: accelerator.prepare(o) for name, o in bare.items()}
         self.keeps = keeps

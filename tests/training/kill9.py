@@ -4,7 +4,7 @@
 
 A warm parent forks children that train a toy model with a checkpoint every one to three steps, and
 kills each with SIGKILL: half of them at a random time, half between two operations on files, which
-is where saves are. After every kill it checks that the run says it was killed, that every
+is where saves are. After every kill it checks that the run does not say it is running, that every
 checkpoint in place verifies, and that at most one checkpoint interval is lost; the next child then
 resumes. A run that reaches its end must equal, bit for bit, the one that was never killed.
 """
@@ -34,7 +34,7 @@ from mmvae.training.loop import Trainer
 from mmvae.training.run import Run
 
 SETTINGS = {"epochs": 3, "ema": 0.9, "warmup_epochs": 3, "patience": 100}
-SECONDS, OPERATIONS = 0.4, 250
+SECONDS, OPERATIONS = 0.3, 250
 """A child is killed at the latest after so much time, or so many operations on files."""
 
 done = mmap.mmap(-1, 8)
@@ -76,7 +76,8 @@ def checked(folder: Path, every: int) -> str:
     if not (folder / "status.json").exists():
         return "not yet made"
     state = Run.open(folder).status().state
-    assert state == "killed", f"{folder} says {state!r}"
+    # "finished": the kill came between the last file and the end of the process.
+    assert state in ("killed", "finished"), f"{folder} says {state!r}"
     store = CheckpointStore(folder / "checkpoints")
     assert store.intact() == store.paths(), f"{folder} has a checkpoint that does not verify"
     steps = struct.unpack("q", done[:])[0]
@@ -102,7 +103,7 @@ def loop(folder: Path, times: int, seed: int) -> tuple[int, int]:
     """Kill ``times`` times; return how many runs came to their end and how many kills landed."""
     chance = random.Random(seed)
     whole = folder / "whole"
-    assert exit_code(forked(lambda: work(whole, 3))) == 0
+    work(whole, 3)  # in this process, which warms it: the first step of torch imports much
     runs = kills = 0
     while kills < times:
         run, every = folder / f"run-{runs}", chance.randint(1, 3)

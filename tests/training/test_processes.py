@@ -70,6 +70,7 @@ def both(alone, tmp_path_factory):
     (folder / "taken" / "thesis.tex").write_text("precious")
     code, said = parallel("measure", folder)
     assert code == 0, said
+    assert "Warning" not in said
     return folder
 
 

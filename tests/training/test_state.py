@@ -8,9 +8,17 @@ import pytest
 import torch
 from torch import nn
 from toys import VectorCodec
-from trainings import assert_same_tensors, config, latest, registry, resume, train
+from trainings import (
+    Moment,
+    assert_same_tensors,
+    config,
+    latest,
+    moments,
+    registry,
+    resume,
+    train,
+)
 
-from mmvae.api import load
 from mmvae.errors import CheckpointError
 from mmvae.model_folder import load_model
 from mmvae.training.average import WeightAverage
@@ -114,6 +122,36 @@ def test_a_mean_moves_shared_weights_once_and_copies_whole_numbers():
     assert not average.model.one.weight.requires_grad
 
 
-def test_load_is_the_public_name():
-    with pytest.raises(Exception, match="no run folder"):
-        load("nowhere")
+def killed(folder, at):
+    """Go on with a run up to a step, as if killed right after a checkpoint."""
+    moment = Moment(at + 1, lambda x: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        resume(folder, registry=moments(moment)[1])
+
+
+def test_an_unfinished_run_loads_its_newest_weights_not_an_older_model(tmp_path):
+    settings, plugins = moments(Moment(0, None), train={"checkpoint_every": 1})
+    for epochs in (3, 4):
+        train(tmp_path / f"{epochs}", settings, registry=plugins, max_steps=3)
+        assert (tmp_path / f"{epochs}" / "model").is_dir()
+        killed(tmp_path / f"{epochs}", epochs)
+        step = latest(tmp_path / f"{epochs}").step
+        assert step == 3 + epochs
+        train(tmp_path / f"whole {epochs}", settings, registry=plugins, max_steps=step)
+        found = load_model(tmp_path / f"{epochs}", plugins).model.state_dict()
+        best = latest(tmp_path / f"whole {epochs}").tensors
+        expected = best.get("best", best["model"])
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_an_unfinished_run_loads_the_mean_of_its_weights(tmp_path):
+    data = {"source": "toy", "validation": 0}
+    keys = {"checkpoint_every": 1, "ema": 0.9}
+    settings, plugins = moments(Moment(5, lambda x: 1 / 0), data=data, train=keys)
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path / "run", settings, registry=plugins)
+    saved = latest(tmp_path / "run")
+    assert saved.step == 4
+    found = load_model(tmp_path / "run", plugins).model.state_dict()
+    for name, value in saved.tensors["average"].items():
+        assert torch.equal(found[name], value)
