@@ -78,8 +78,8 @@ def test_a_disk_so_full_that_not_even_the_status_fits_keeps_the_first_error(
     full = disk_full_at("run", 1)
 
     def fault(operation, *paths):
-        if part in str(paths[0]) or fault.full:
-            fault.full = True
+        fault.full |= operation == "write" and part in str(paths[0])
+        if fault.full:
             full(operation, *paths)
 
     fault.full = False
