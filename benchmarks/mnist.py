@@ -19,7 +19,7 @@ import torch
 from handwritten import CLASSES, LATENT, PIXELS, HandWritten, HandWrittenLoop
 from torch import Tensor, nn
 
-from mmvae.api import build_model, make_accelerator, open_materials
+from mmvae.assembly import build_model, make_accelerator, open_materials
 from mmvae.config import load_experiment
 from mmvae.data.batches import training_view
 from mmvae.plugins import load_registry

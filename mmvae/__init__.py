@@ -36,12 +36,16 @@ _HOME = {
     "train": "mmvae.api",
     "resume": "mmvae.api",
     "load": "mmvae.api",
+    "evaluate": "mmvae.results",
     "TrainedModel": "mmvae.trained",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
+    from mmvae.api import load as load
+    from mmvae.api import resume as resume
+    from mmvae.api import train as train
     from mmvae.codec import Codec as Codec
     from mmvae.codec import CodecConfig as CodecConfig
     from mmvae.codec import Column as Column
@@ -59,10 +63,12 @@ if TYPE_CHECKING:
     from mmvae.posteriors import DiagonalGaussian as DiagonalGaussian
     from mmvae.posteriors import Posterior as Posterior
     from mmvae.posteriors import register_kl as register_kl
+    from mmvae.results import evaluate as evaluate
     from mmvae.source import Source as Source
     from mmvae.source import SourceConfig as SourceConfig
     from mmvae.source import Split as Split
     from mmvae.source import SplitName as SplitName
+    from mmvae.trained import TrainedModel as TrainedModel
 
 
 def __getattr__(name: str) -> Any:

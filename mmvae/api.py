@@ -1,66 +1,38 @@
-"""The Python API: train, resume, load. The command line calls nothing else."""
+"""The Python API: train, resume, load, try out. The command line calls nothing else to train."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from importlib.metadata import version
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import InitProcessGroupKwargs, is_tensorboard_available
-
-from mmvae import __version__, storage
-from mmvae.codec import Codec, CodecConfig, State
-from mmvae.config import Experiment, LoadedConfig, load_experiment
-from mmvae.data.loading import Data, open_data
-from mmvae.data.memory import MemorySource
+from mmvae.assembly import (
+    build_model,
+    environment,
+    make_accelerator,
+    open_materials,
+    plugins_used,
+)
+from mmvae.config import LoadedConfig, load_experiment
 from mmvae.data.order import Order
-from mmvae.errors import ConfigError, Interrupted, MmvaeError, RunError, TrainingError, UsageError
-from mmvae.model_folder import built, load_model, save_model
+from mmvae.errors import ConfigError, RunError
+from mmvae.model_folder import built, load_model
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
-from mmvae.randomness import derived_seed, seed_global
 from mmvae.registry import Registry
-from mmvae.settings import TrainConfig
-from mmvae.source import Source
+from mmvae.session import Result, held, run_training
 from mmvae.trained import TrainedModel
-from mmvae.training.checkpoint import Checkpoint, CheckpointStore
-from mmvae.training.loop import Limits, Trainer
+from mmvae.training.checkpoint import CheckpointStore
+from mmvae.training.loop import Limits
 from mmvae.training.processes import everyone_follows, leading
-from mmvae.training.progress import LoggedProgress, Progress, shown_terms
+from mmvae.training.progress import Progress, shown_terms
 from mmvae.training.run import Run, default_folder, read_metrics
 from mmvae.training.state import codec_states, load_weights
 
 ORDER_KEYS = ("train.batch_size", "train.drop_last", "train.seed")
 """What the order of items and the meaning of a step depend on."""
-
-PROCESS_TIMEOUT_S = 50
-"""Seconds after which a process that waits for a lost one gives up."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a training ended.
-
-    Attributes:
-        outcome: ``"finished"`` or ``"stopped"`` (by a limit).
-        run: The run's folder, or None if nothing was kept.
-        model: The trained model: the best weights by validation, or the last ones.
-        steps: Optimizer steps done in all.
-    """
-
-    outcome: str
-    run: Path | None
-    model: TrainedModel
-    steps: int
 
 
 def load(path: str | Path) -> TrainedModel:
@@ -198,8 +170,6 @@ def dry_run(
         What was built: items per split, event shapes, latent dimensions, parameters, the steps
         that the whole training would take, and the first step's terms in nats per item.
     """
-    import tempfile
-
     registry = registry or load_registry()
     loaded = with_data(config, data, (*overrides, "train.log_every=1"), registry)
     with tempfile.TemporaryDirectory(prefix="mmvae-dry-run-") as temporary:
@@ -261,203 +231,6 @@ def begin_with(model: Model, origin: str | Path, registry: Registry) -> None:
     load_weights(model, load_model(origin, registry).model.state_dict(), str(origin))
 
 
-def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
-    """Accelerate, as ``[train]`` wants it: device, precision, processes, trackers.
-
-    Args:
-        config: The ``[train]`` section.
-        folder: The run's folder, where trackers write; it need not exist yet.
-
-    Raises:
-        ConfigError: The precision is not to be had on the device, or a tracker's package is not
-            installed.
-    """
-    from datetime import timedelta
-
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    cpu = config.device == "cpu" or not torch.accelerator.is_available()
-    if config.precision == "float16" and cpu:
-        raise ConfigError(
-            "train.precision = 'float16' needs an accelerator; on the CPU use 'float32' or "
-            "'bfloat16'."
-        )
-    if config.trackers and not is_tensorboard_available():
-        raise ConfigError(
-            "train.trackers = ['tensorboard']: TensorBoard is not installed. "
-            "pip install 'mmvae[tensorboard]', or leave train.trackers out."
-        )
-    AcceleratorState._reset_state()  # so that a process can change the precision between runs
-    return Accelerator(
-        cpu=cpu,
-        mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[config.precision],
-        log_with=list(config.trackers) or None,
-        project_dir=folder,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S))],
-    )
-
-
-def open_materials(
-    experiment: Experiment,
-    registry: Registry,
-    data: Any,
-    accelerator: Accelerator,
-    states: Mapping[str, State] | None = None,
-) -> Data:
-    """The experiment's data with fitted codecs, on the accelerator's device."""
-    source = open_source(experiment, registry, data)
-    return open_data(source, recipes(experiment, registry), states, accelerator.device)
-
-
-def open_source(experiment: Experiment, registry: Registry, data: Any = None) -> Source:
-    """The experiment's source, not yet read; ``data`` are the items of a source in memory.
-
-    Raises:
-        UsageError: Data were given to a source that reads its own.
-        DataError: They were not given to a source in memory.
-    """
-    config = experiment.data
-    source_class = registry.source(config.source)
-    memory = issubclass(source_class, MemorySource)
-    if data is not None and not memory:
-        raise UsageError(
-            f"data= was given, but data.source = {config.source!r}: leave one of the two out."
-        )
-    return MemorySource(config, data) if memory else source_class(config)
-
-
-def recipes(
-    experiment: Experiment, registry: Registry
-) -> dict[str, tuple[type[Codec], CodecConfig]]:
-    """Modality → codec class and its validated config."""
-    return {m: (registry.codec(c.codec), c) for m, c in experiment.modalities.items()}
-
-
-def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]) -> Model:
-    """The model with its first weights: a function of the config and the seed alone."""
-    kind: type[Model] = registry.model(experiment.model.kind)
-    with torch.random.fork_rng(devices=[]):
-        seed_global(derived_seed(experiment.train.seed, "weights"))
-        return kind(experiment.model, codecs)
-
-
-def run_training(
-    experiment: Experiment,
-    materials: Data,
-    model: Model,
-    run: Run | None,
-    accelerator: Accelerator,
-    limits: Limits,
-    progress: Progress | None,
-    saved: Checkpoint | None = None,
-    changed: str | None = None,
-) -> Result:
-    """Train in a run folder that exists; keep its status up to date, whatever happens.
-
-    Args:
-        experiment: The experiment.
-        materials: Its data.
-        model: Its model, with its first weights.
-        run: The run's folder, on the process that writes it.
-        accelerator: Devices, precision, processes, trackers.
-        limits: What may end the training early.
-        progress: Where to show progress.
-        saved: The checkpoint to go on from.
-        changed: The whole config, if it is no longer the run's: kept once it is known to fit.
-    """
-    # Only the process that has the run shows anything.
-    progress = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
-    with held(run, accelerator), own_random_numbers(accelerator.device), progress:
-        trainer = None
-        try:
-            model.to(accelerator.device)
-            validation = "validation" in materials.splits
-            trainer = Trainer(
-                model,
-                materials.batches("train"),
-                materials.batches("validation") if validation else None,
-                experiment.train,
-                run,
-                accelerator,
-                progress,
-                experiment.evaluate.batch_size,
-            )
-            if saved is not None:
-                trainer.restore(saved)
-            accelerator.init_trackers("tensorboard")
-            if run is not None:
-                if changed is not None:
-                    storage.write_text(run.resolved, changed)
-                if run.model.is_dir():  # until there is a new one, the latest checkpoint counts
-                    storage.remove_folder(run.model)
-                run.write_status("running", step=trainer.state.position.step, message="training")
-            outcome = trainer.fit(limits)
-            finish(trainer, model, run, outcome, accelerator)
-        except BaseException as error:  # of any kind: the status must say how the run ended
-            if run is not None:
-                write_failure(run, error, trainer)
-            raise
-        finally:
-            # Not end_training(): it would also end the processes' group, which belongs to the
-            # caller as much as the processes do, who may train again.
-            for tracker in accelerator.trackers:
-                tracker.finish()
-    columns = {m: c.column or m for m, c in experiment.modalities.items()}
-    if trainer.state.best_weights:
-        load_weights(model, trainer.state.best_weights, "the best weights")
-    else:
-        load_weights(model, trainer.state.weights(), "the last weights")
-    folder = None if run is None else run.folder
-    return Result(
-        outcome, folder, TrainedModel(model, columns, folder), trainer.state.position.step
-    )
-
-
-def finish(
-    trainer: Trainer, model: Model, run: Run | None, outcome: str, accelerator: Accelerator
-) -> None:
-    """Write the final model and the status."""
-    with everyone_follows(accelerator):
-        if run is not None:
-            position = trainer.state.position
-            best = trainer.state.best_weights
-            reached = position.best_step if best else position.step
-            save_model(run.model, model, best or trainer.state.weights(), reached)
-            state: Any = outcome
-            run.write_status(state, step=position.step, epoch=trainer.epoch, exit_code=0)
-
-
-def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> None:
-    """Say in ``status.json`` how a run ended that did not finish."""
-    step, epoch = (0, 0) if trainer is None else (trainer.state.position.step, trainer.epoch)
-    code = error.exit_code if isinstance(error, MmvaeError) else 1
-    state: Any = "failed"
-    if isinstance(error, Interrupted):
-        state = "preempted" if code == 75 else "stopped"
-    elif isinstance(error, KeyboardInterrupt):
-        state, code = "stopped", 130
-    message = str(error) or type(error).__name__
-    with suppress(TrainingError):  # the error itself says more than that this cannot be written
-        run.write_status(state, step=step, epoch=epoch, exit_code=code, message=message)
-
-
-@contextmanager
-def held(run: Run | None, accelerator: Accelerator) -> Iterator[None]:
-    """Hold the run's lock on the process that has the run; where it is in use, all stop."""
-    with ExitStack() as stack:
-        with everyone_follows(accelerator):
-            if run is not None:
-                stack.enter_context(run.locked())
-        yield
-
-
-def own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
-    """Leave the caller's global random state as it was when the block ends."""
-    if device.type == "cpu":
-        return torch.random.fork_rng(devices=[])
-    return torch.random.fork_rng(devices=[device], device_type=device.type)
-
-
 def refuse_other_than_train(overrides: Sequence[str]) -> None:
     """A run goes on with its own data, order of items and model; other ``train`` keys may change.
 
@@ -477,35 +250,3 @@ def refuse_other_than_train(overrides: Sequence[str]) -> None:
                 f"-s {override}: a run goes on with its own data and model; only train.… may "
                 f"change. For another experiment use: mmvae train CONFIG --init-from RUN"
             )
-
-
-def environment(materials: Data) -> dict[str, Any]:
-    """Versions, machine and data of a run, for ``env.json``."""
-    packages = ("torch", "accelerate", "datasets", "pydantic", "safetensors", "numpy")
-    return {
-        "mmvae": __version__,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": str(materials.device),
-        "data": {
-            "fingerprint": materials.source.fingerprint(),
-            "items": {name: len(split) for name, split in materials.splits.items()},
-        },
-    }
-
-
-def plugins_used(experiment: Experiment, registry: Registry) -> dict[str, Any]:
-    """The plugins that an experiment uses, with distribution and version."""
-    wanted: list[tuple[Any, str]] = [
-        ("source", experiment.data.source),
-        ("model", experiment.model.kind),
-        *(("codec", c.codec) for c in experiment.modalities.values()),
-    ]
-    used = {(role, kind): registry.provider(role, kind) for role, kind in wanted}
-    return {
-        f"{role} {kind}": {"distribution": p.distribution, "version": p.version, "plugin": p.name}
-        for (role, kind), p in used.items()
-    }

@@ -56,17 +56,22 @@ def load_model(path: str | Path, registry: Registry | None = None) -> TrainedMod
     """
     folder = Path(path)
     registry = registry or load_registry()
+    return built(saved_model(folder), folder, registry)
+
+
+def saved_model(folder: Path) -> Checkpoint:
+    """What was saved of a model, verified; see :func:`load_model`."""
     if (folder / "MANIFEST.json").is_file():
-        return built(read_folder(folder), folder, registry)
+        return read_folder(folder)
     if (folder / "model").is_dir():
-        return built(read_folder(folder / "model"), folder / "model", registry)
+        return read_folder(folder / "model")
     store = CheckpointStore(Run.open(folder).checkpoints)
     if store.empty:
         raise RunError(
             f"{folder} holds no model yet: its training saved no checkpoint. "
             f"Go on with: mmvae resume {folder}"
         )
-    return built(store.load("latest"), folder, registry)
+    return store.load("latest")
 
 
 def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:

@@ -11,20 +11,19 @@ from typing import Any
 import torch
 
 from mmvae import __version__, storage
-from mmvae.api import make_accelerator, open_materials
+from mmvae.assembly import make_accelerator, open_materials
 from mmvae.config import Experiment, load_experiment
 from mmvae.data.loading import Data
 from mmvae.errors import RunError, UsageError
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.model_folder import built
+from mmvae.model_folder import built, saved_model
 from mmvae.plugins import load_registry
 from mmvae.registry import Registry
 from mmvae.report.canvas import require_matplotlib
 from mmvae.report.material import Material
 from mmvae.report.report import write_report
 from mmvae.trained import TrainedModel
-from mmvae.training.checkpoint import CheckpointStore, read_folder
 from mmvae.training.run import Run
 
 EVALUATION = "evaluation.json"
@@ -74,8 +73,8 @@ def open_run(
     folder = Run.open(Path(run))
     _refuse_other_keys(overrides)
     experiment = load_experiment(folder.resolved, overrides, registry).experiment
-    saved, origin = _saved_model(folder)
-    trained = built(saved, origin, registry)
+    saved = saved_model(folder.folder)
+    trained = built(saved, folder.folder, registry)
     states = {m: codec.state for m, codec in trained.codecs.items()}
     accelerator = make_accelerator(experiment.train, folder.folder)
     trained.model.to(accelerator.device)
@@ -177,18 +176,6 @@ def _evaluation(opened: OpenedRun) -> dict[str, Any] | None:
             f"{path} cannot be read: {error}. `mmvae evaluate {opened.run.folder}` writes it anew."
         ) from error
     return result if made_by == (FORMAT, opened.step, __version__) else None
-
-
-def _saved_model(folder: Run) -> Any:
-    if folder.model.is_dir():
-        return read_folder(folder.model), folder.model
-    store = CheckpointStore(folder.checkpoints)
-    if store.empty:
-        raise RunError(
-            f"{folder.folder} holds no model yet: its training saved no checkpoint. "
-            f"Go on with: mmvae resume {folder.folder}"
-        )
-    return store.load("latest"), folder.folder
 
 
 def _refuse_other_keys(overrides: Sequence[str]) -> None:

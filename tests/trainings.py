@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from toys import ClassCodec, VectorCodec, VectorConfig, toy_config, toy_registry
 
 import mmvae
-from mmvae.api import Result
 from mmvae.registry import Registry
+from mmvae.session import Result
 from mmvae.training.checkpoint import Checkpoint, CheckpointStore, read_folder
 from mmvae.training.run import read_metrics
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mmvae.api import open_source, recipes
+from mmvae.assembly import open_source, recipes
 from mmvae.cli.options import (
     columns,
     config_argument,

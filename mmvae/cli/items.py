@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mmvae.api import open_source
+from mmvae.assembly import open_source
 from mmvae.cli.options import say
 from mmvae.config import load_experiment
 from mmvae.data.outputs import check_output

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import click
 
-from mmvae.api import Result
 from mmvae.cli.duration import Duration
 from mmvae.cli.options import manners
 from mmvae.errors import Interrupted
+from mmvae.session import Result
 from mmvae.training.progress import Progress, progress_for
 
 F = TypeVar("F", bound=Callable[..., Any])

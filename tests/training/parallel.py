@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from trainings import Moment, config, moments, registry, resume, train
 
-from mmvae.api import build_model, make_accelerator, open_materials
+from mmvae.assembly import build_model, make_accelerator, open_materials
 from mmvae.config import load_experiment
 from mmvae.errors import MmvaeError
 from mmvae.training.loop import Trainer

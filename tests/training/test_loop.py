@@ -23,7 +23,7 @@ from trainings import (
 )
 
 import mmvae
-from mmvae.api import build_model, make_accelerator, open_materials
+from mmvae.assembly import build_model, make_accelerator, open_materials
 from mmvae.config import load_experiment
 from mmvae.data.batches import training_view
 from mmvae.data.order import Order
@@ -378,7 +378,7 @@ def test_tensorboard_writes_into_the_run(tmp_path):
 
 
 def test_a_missing_tracker_is_named_before_anything_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmvae.api.is_tensorboard_available", lambda: False)
+    monkeypatch.setattr("mmvae.assembly.is_tensorboard_available", lambda: False)
     with pytest.raises(ConfigError, match=r"train.trackers .*pip install 'mmvae\[tensorboard\]'"):
         train(tmp_path / "run", config(train={"trackers": ["tensorboard"]}))
     assert not (tmp_path / "run").exists()

@@ -9,7 +9,7 @@ import torch
 from toys import VectorCodec
 from trainings import config, metrics, registry, train
 
-from mmvae.api import build_model, make_accelerator, open_materials
+from mmvae.assembly import build_model, make_accelerator, open_materials
 from mmvae.config import load_experiment
 from mmvae.randomness import ItemDraws
 from mmvae.training.validation import validate

@@ -1,0 +1,147 @@
+"""The parts of an experiment put together: accelerator, data, codecs, model.
+
+What a config names is looked up in the registry here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import (
+    InitProcessGroupKwargs,
+    is_tensorboard_available,
+)
+
+from mmvae import __version__
+from mmvae.codec import Codec, CodecConfig, State
+from mmvae.config import Experiment
+from mmvae.data.loading import Data, open_data
+from mmvae.data.memory import MemorySource
+from mmvae.errors import ConfigError, UsageError
+from mmvae.models.protocol import Model
+from mmvae.randomness import derived_seed, seed_global
+from mmvae.registry import Registry
+from mmvae.settings import TrainConfig
+from mmvae.source import Source
+
+PROCESS_TIMEOUT_S = 50
+"""Seconds after which a process that waits for a lost one gives up."""
+
+
+def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
+    """Accelerate, as ``[train]`` wants it: device, precision, processes, trackers.
+
+    Args:
+        config: The ``[train]`` section.
+        folder: The run's folder, where trackers write; it need not exist yet.
+
+    Raises:
+        ConfigError: The precision is not to be had on the device, or a tracker's package is not
+            installed.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    if config.precision == "float16" and cpu:
+        raise ConfigError(
+            "train.precision = 'float16' needs an accelerator; on the CPU use 'float32' or "
+            "'bfloat16'."
+        )
+    if config.trackers and not is_tensorboard_available():
+        raise ConfigError(
+            "train.trackers = ['tensorboard']: TensorBoard is not installed. "
+            "pip install 'mmvae[tensorboard]', or leave train.trackers out."
+        )
+    AcceleratorState._reset_state()  # so that a process can change the precision between runs
+    return Accelerator(
+        cpu=cpu,
+        mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[config.precision],
+        log_with=list(config.trackers) or None,
+        project_dir=folder,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S))],
+    )
+
+
+def open_materials(
+    experiment: Experiment,
+    registry: Registry,
+    data: Any,
+    accelerator: Accelerator,
+    states: Mapping[str, State] | None = None,
+) -> Data:
+    """The experiment's data with fitted codecs, on the accelerator's device."""
+    source = open_source(experiment, registry, data)
+    return open_data(source, recipes(experiment, registry), states, accelerator.device)
+
+
+def open_source(experiment: Experiment, registry: Registry, data: Any = None) -> Source:
+    """The experiment's source, not yet read; ``data`` are the items of a source in memory.
+
+    Raises:
+        UsageError: Data were given to a source that reads its own.
+        DataError: They were not given to a source in memory.
+    """
+    config = experiment.data
+    source_class = registry.source(config.source)
+    memory = issubclass(source_class, MemorySource)
+    if data is not None and not memory:
+        raise UsageError(
+            f"data= was given, but data.source = {config.source!r}: leave one of the two out."
+        )
+    return MemorySource(config, data) if memory else source_class(config)
+
+
+def recipes(
+    experiment: Experiment, registry: Registry
+) -> dict[str, tuple[type[Codec], CodecConfig]]:
+    """Modality → codec class and its validated config."""
+    return {m: (registry.codec(c.codec), c) for m, c in experiment.modalities.items()}
+
+
+def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]) -> Model:
+    """The model with its first weights: a function of the config and the seed alone."""
+    kind: type[Model] = registry.model(experiment.model.kind)
+    with torch.random.fork_rng(devices=[]):
+        seed_global(derived_seed(experiment.train.seed, "weights"))
+        return kind(experiment.model, codecs)
+
+
+def environment(materials: Data) -> dict[str, Any]:
+    """Versions, machine and data of a run, for ``env.json``."""
+    packages = ("torch", "accelerate", "datasets", "pydantic", "safetensors", "numpy")
+    return {
+        "mmvae": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": str(materials.device),
+        "data": {
+            "fingerprint": materials.source.fingerprint(),
+            "items": {name: len(split) for name, split in materials.splits.items()},
+        },
+    }
+
+
+def plugins_used(experiment: Experiment, registry: Registry) -> dict[str, Any]:
+    """The plugins that an experiment uses, with distribution and version."""
+    wanted: list[tuple[Any, str]] = [
+        ("source", experiment.data.source),
+        ("model", experiment.model.kind),
+        *(("codec", c.codec) for c in experiment.modalities.values()),
+    ]
+    used = {(role, kind): registry.provider(role, kind) for role, kind in wanted}
+    return {
+        f"{role} {kind}": {"distribution": p.distribution, "version": p.version, "plugin": p.name}
+        for (role, kind), p in used.items()
+    }

@@ -1,0 +1,160 @@
+"""One session of training in a run folder: its lock, its status, its final model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from mmvae import storage
+from mmvae.config import Experiment
+from mmvae.data.loading import Data
+from mmvae.errors import Interrupted, MmvaeError, TrainingError
+from mmvae.model_folder import save_model
+from mmvae.models.protocol import Model
+from mmvae.trained import TrainedModel
+from mmvae.training.checkpoint import Checkpoint
+from mmvae.training.loop import Limits, Trainer
+from mmvae.training.processes import everyone_follows
+from mmvae.training.progress import LoggedProgress, Progress
+from mmvae.training.run import Run
+from mmvae.training.state import load_weights
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended.
+
+    Attributes:
+        outcome: ``"finished"`` or ``"stopped"`` (by a limit).
+        run: The run's folder, or None if nothing was kept.
+        model: The trained model: the best weights by validation, or the last ones.
+        steps: Optimizer steps done in all.
+    """
+
+    outcome: str
+    run: Path | None
+    model: TrainedModel
+    steps: int
+
+
+def run_training(
+    experiment: Experiment,
+    materials: Data,
+    model: Model,
+    run: Run | None,
+    accelerator: Accelerator,
+    limits: Limits,
+    progress: Progress | None,
+    saved: Checkpoint | None = None,
+    changed: str | None = None,
+) -> Result:
+    """Train in a run folder that exists; keep its status up to date, whatever happens.
+
+    Args:
+        experiment: The experiment.
+        materials: Its data.
+        model: Its model, with its first weights.
+        run: The run's folder, on the process that writes it.
+        accelerator: Devices, precision, processes, trackers.
+        limits: What may end the training early.
+        progress: Where to show progress.
+        saved: The checkpoint to go on from.
+        changed: The whole config, if it is no longer the run's: kept once it is known to fit.
+    """
+    # Only the process that has the run shows anything.
+    progress = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
+    with held(run, accelerator), own_random_numbers(accelerator.device), progress:
+        trainer = None
+        try:
+            model.to(accelerator.device)
+            validation = "validation" in materials.splits
+            trainer = Trainer(
+                model,
+                materials.batches("train"),
+                materials.batches("validation") if validation else None,
+                experiment.train,
+                run,
+                accelerator,
+                progress,
+                experiment.evaluate.batch_size,
+            )
+            if saved is not None:
+                trainer.restore(saved)
+            accelerator.init_trackers("tensorboard")
+            if run is not None:
+                if changed is not None:
+                    storage.write_text(run.resolved, changed)
+                if run.model.is_dir():  # until there is a new one, the latest checkpoint counts
+                    storage.remove_folder(run.model)
+                run.write_status("running", step=trainer.state.position.step, message="training")
+            outcome = trainer.fit(limits)
+            finish(trainer, model, run, outcome, accelerator)
+        except BaseException as error:  # of any kind: the status must say how the run ended
+            if run is not None:
+                write_failure(run, error, trainer)
+            raise
+        finally:
+            # Not end_training(): it would also end the processes' group, which belongs to the
+            # caller as much as the processes do, who may train again.
+            for tracker in accelerator.trackers:
+                tracker.finish()
+    columns = {m: c.column or m for m, c in experiment.modalities.items()}
+    if trainer.state.best_weights:
+        load_weights(model, trainer.state.best_weights, "the best weights")
+    else:
+        load_weights(model, trainer.state.weights(), "the last weights")
+    folder = None if run is None else run.folder
+    return Result(
+        outcome, folder, TrainedModel(model, columns, folder), trainer.state.position.step
+    )
+
+
+def finish(
+    trainer: Trainer, model: Model, run: Run | None, outcome: str, accelerator: Accelerator
+) -> None:
+    """Write the final model and the status."""
+    with everyone_follows(accelerator):
+        if run is not None:
+            position = trainer.state.position
+            best = trainer.state.best_weights
+            reached = position.best_step if best else position.step
+            save_model(run.model, model, best or trainer.state.weights(), reached)
+            state: Any = outcome
+            run.write_status(state, step=position.step, epoch=trainer.epoch, exit_code=0)
+
+
+def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> None:
+    """Say in ``status.json`` how a run ended that did not finish."""
+    step, epoch = (0, 0) if trainer is None else (trainer.state.position.step, trainer.epoch)
+    code = error.exit_code if isinstance(error, MmvaeError) else 1
+    state: Any = "failed"
+    if isinstance(error, Interrupted):
+        state = "preempted" if code == 75 else "stopped"
+    elif isinstance(error, KeyboardInterrupt):
+        state, code = "stopped", 130
+    message = str(error) or type(error).__name__
+    with suppress(TrainingError):  # the error itself says more than that this cannot be written
+        run.write_status(state, step=step, epoch=epoch, exit_code=code, message=message)
+
+
+@contextmanager
+def held(run: Run | None, accelerator: Accelerator) -> Iterator[None]:
+    """Hold the run's lock on the process that has the run; where it is in use, all stop."""
+    with ExitStack() as stack:
+        with everyone_follows(accelerator):
+            if run is not None:
+                stack.enter_context(run.locked())
+        yield
+
+
+def own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """Leave the caller's global random state as it was when the block ends."""
+    if device.type == "cpu":
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng(devices=[device], device_type=device.type)
