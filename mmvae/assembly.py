@@ -33,7 +33,7 @@ from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
 from mmvae.source import Source
 
-PROCESS_TIMEOUT_S = 50
+PROCESS_TIMEOUT_S = 300
 """Seconds after which a process that waits for a lost one gives up."""
 
 
