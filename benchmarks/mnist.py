@@ -125,7 +125,7 @@ def compare(trainer: Trainer, loop: HandWrittenLoop, steps: int = 5) -> float:
         beta = warmup_weight(trainer.order.epoch(step), trainer.config.warmup_epochs)
         theirs = float(loop.step(step, beta, same))
         trainer.step(step)
-        row = trainer.state.terms.rows[-1]
+        row = trainer.state.terms.stacked()[-1]
         ours = float(row[0] / row[-1])
         worst = max(worst, abs(ours - theirs) / abs(theirs))
     return worst

@@ -37,12 +37,13 @@ PROCESS_TIMEOUT_S = 300
 """Seconds after which a process that waits for a lost one gives up."""
 
 
-def make_accelerator(config: TrainConfig, folder: Path) -> Accelerator:
+def make_accelerator(config: TrainConfig, folder: Path | None = None) -> Accelerator:
     """Accelerate, as ``[train]`` wants it: device, precision, processes, trackers.
 
     Args:
         config: The ``[train]`` section.
-        folder: The run's folder, where trackers write; it need not exist yet.
+        folder: The run's folder, where trackers write; it need not exist yet. None without
+            trackers.
 
     Raises:
         ConfigError: The precision is not to be had on the device, or a tracker's package is not
