@@ -25,7 +25,7 @@ from mmvae.cli.training import conclude, limit_options, progress, stopped_togeth
     default="latest",
     metavar="NAME",
     show_default=True,
-    help="The checkpoint to go on from: latest, best, or a folder's name in RUN/checkpoints.",
+    help="The checkpoint to go on from: latest, or a folder's name in RUN/checkpoints.",
 )
 @limit_options
 def command(

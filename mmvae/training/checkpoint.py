@@ -1,8 +1,8 @@
 """Checkpoints: the state of a training at one step, whole and verified or not there at all.
 
 ``RUN/checkpoints/step-00001200/`` holds one safetensors file per group of tensors, ``state.json``
-and ``MANIFEST.json`` with the size and SHA-256 of each; ``RUN/latest`` and ``RUN/best`` name one
-of them. Manifest and pointers are sealed by a checksum of their own, so any byte that changes is
+and ``MANIFEST.json`` with the size and SHA-256 of each; ``RUN/latest`` names one of
+them. Manifest and pointer are sealed by a checksum of their own, so any byte that changes is
 found before anything is used. A finished checkpoint is never changed: a step that is saved again
 gets a folder of its own (``step-00001200-2``). Nothing is pickled.
 """
@@ -27,12 +27,9 @@ from mmvae import storage
 from mmvae.errors import CheckpointError
 from mmvae.training.seal import FOLDER, FORMAT, STEM, Manifest, Pointer, content, seal, unseal
 
-MANIFEST, STATE, TENSORS = "MANIFEST.json", "state.json", ".safetensors"
+MANIFEST, STATE, TENSORS, LATEST = "MANIFEST.json", "state.json", ".safetensors", "latest"
 
-_REPAIR = {
-    "latest": "Removing that file makes the newest checkpoint the latest.",
-    "best": "Removing that file leaves none until the next best checkpoint.",
-}
+_REPAIR = "Removing that file makes the newest checkpoint the latest."
 
 Tensors = Mapping[str, Mapping[str, Tensor]]
 
@@ -58,8 +55,8 @@ class CheckpointStore:
     """The checkpoints of one run; the process that saves must hold the run's lock.
 
     Args:
-        folder: ``RUN/checkpoints``; the pointers lie beside it. Made at the first save.
-        keep: How many of the newest checkpoints stay, besides the best; at least 1.
+        folder: ``RUN/checkpoints``; ``latest`` lies beside it. Made at the first save.
+        keep: How many of the newest checkpoints stay; at least 1.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
@@ -67,10 +64,8 @@ class CheckpointStore:
             raise ValueError(f"keep must be at least 1, got {keep}")
         self.folder, self.run, self.keep = folder, folder.parent, keep
 
-    def save(
-        self, step: int, tensors: Tensors, state: Mapping[str, Any], best: bool = False
-    ) -> Path:
-        """Save a checkpoint durably, point ``latest`` (and ``best``) at it, retire old ones.
+    def save(self, step: int, tensors: Tensors, state: Mapping[str, Any]) -> Path:
+        """Save a checkpoint durably, point ``latest`` at it, retire old ones.
 
         When it returns, the checkpoint survives a power cut. Older ones go only after that, and
         with them those of later steps, which a run that was resumed from an earlier one left.
@@ -80,7 +75,6 @@ class CheckpointStore:
             tensors: Per file name (without ending), tensors by name, of any device and layout in
                 memory; they may share memory. Types are kept.
             state: What JSON can hold, floats finite. Keys are strings; tuples come back as lists.
-            best: Whether it is the best so far by validation.
 
         Returns:
             The checkpoint's folder.
@@ -94,18 +88,25 @@ class CheckpointStore:
         final = self._unused(step)
         with storage.staged_folder(final, remedy=remedy) as staged:
             write_folder(staged, step, tensors, state)
-        target = seal({"format": FORMAT, "step": step, "checkpoint": final.name})
-        # ``latest`` moves last: a process killed before it repeats this save with its ``best``.
-        for pointer in ("best", "latest") if best else ("latest",):
-            storage.write_bytes(self.run / pointer, target, remedy=remedy)
+        self._point(step, final, remedy)
         self._retire(final, remedy)
         return final
+
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Make a checkpoint the latest, durably, before the run forgets what came after it.
+
+        Raises:
+            TrainingError: The system refused.
+        """
+        if self.find(LATEST) != checkpoint.path:
+            remedy = f"then repeat the command; {self.run} is as it was."
+            self._point(checkpoint.step, checkpoint.path, remedy)
 
     def load(self, which: str | int | Path) -> Checkpoint:
         """Verify a checkpoint, then read it.
 
         Args:
-            which: ``"latest"``, ``"best"``, a folder's name, a step, or the path of a folder.
+            which: ``"latest"``, a folder's name, a step, or the path of a folder.
 
         Raises:
             CheckpointError: It is missing, damaged, or of a newer format.
@@ -122,8 +123,8 @@ class CheckpointStore:
             path: Path | None = which
         elif isinstance(which, int):
             path = self._by_step().get(which)
-        elif which in _REPAIR:
-            path = self._pointed(which)
+        elif which == LATEST:
+            path = self._latest()
         else:
             path = self.folder / which if FOLDER.fullmatch(which) else None
         if path is None:
@@ -135,7 +136,7 @@ class CheckpointStore:
     @property
     def empty(self) -> bool:
         """Whether nothing was ever saved here, so that a run starts from its first step."""
-        return not os.path.lexists(self.run / "latest") and not self.paths()
+        return not os.path.lexists(self.run / LATEST) and not self.paths()
 
     def paths(self) -> list[Path]:
         """Return the checkpoints' folders, oldest first, not verified."""
@@ -147,16 +148,20 @@ class CheckpointStore:
         """Return the folders of the checkpoints that verify, oldest first; it reads them all."""
         return [path for path in self.paths() if _verifies(path)]
 
-    def _pointed(self, pointer: str) -> Path | None:
-        file = self.run / pointer
+    def _point(self, step: int, folder: Path, remedy: str) -> None:
+        target = seal({"format": FORMAT, "step": step, "checkpoint": folder.name})
+        storage.write_bytes(self.run / LATEST, target, remedy=remedy)
+
+    def _latest(self) -> Path | None:
+        file = self.run / LATEST
         if os.path.lexists(file):
             try:
                 return self.folder / unseal(file, Pointer).checkpoint
             except CheckpointError as error:
-                self._refuse(f"{error} {_REPAIR[pointer]}")
+                self._refuse(f"{error} {_REPAIR}")
         # Only a process killed at its first save leaves checkpoints without ``latest``; a folder
         # appears when it is whole, so the newest is what ``latest`` was about to name.
-        return self.paths()[-1] if pointer == "latest" and self.paths() else None
+        return self.paths()[-1] if self.paths() else None
 
     def _by_step(self) -> dict[int, Path]:
         return {_order(path)[0]: path for path in self.paths()}
@@ -168,13 +173,11 @@ class CheckpointStore:
 
     def _clean(self, remedy: str) -> None:
         storage.clean(self.folder, remedy=remedy)
-        for pointer in _REPAIR:
-            storage.clean(self.run, pointer, remedy=remedy)
+        storage.clean(self.run, LATEST, remedy=remedy)
 
     def _retire(self, newest: Path, remedy: str) -> None:
         steps = [s for s in sorted(self._by_step()) if s <= _order(newest)[0]]
-        kept = {self._by_step()[step] for step in steps[-self.keep :]}
-        kept |= {newest, self._pointed("best") or newest}
+        kept = {newest, *(self._by_step()[step] for step in steps[-self.keep :])}
         for path in self.paths():
             if path not in kept:
                 storage.remove_folder(path, remedy=remedy)

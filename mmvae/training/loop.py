@@ -337,7 +337,6 @@ class Trainer:
         if self.metrics is not None:
             self.metrics.flush()
             position.metrics_offset = self.metrics.offset
-        position.seconds += time.monotonic() - self._saved
         tensors = self._finite_tensors()
         with everyone_follows(self.accelerator):
             if self.store is not None:

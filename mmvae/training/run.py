@@ -1,7 +1,7 @@
 """The run folder: everything needed to repeat, resume, evaluate and use one training.
 
 ``RUN/{config.toml, config.resolved.toml, env.json, plugins.lock.json, status.json, log.txt,
-metrics.jsonl, report.html, figures/, model/, checkpoints/, latest, best}``. One process at a time
+metrics.jsonl, report.html, figures/, model/, checkpoints/, latest}``. One process at a time
 may work on a run; its lock is the system's, so it ends with the process, however that ends.
 """
 

@@ -1,4 +1,4 @@
-"""Sealed JSON files: a checkpoint's manifest and the pointers, every byte of them checked."""
+"""Sealed JSON files: a checkpoint's manifest and ``latest``, every byte of them checked."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Manifest(Sealed):
 
 
 class Pointer(Sealed):
-    """``RUN/latest`` and ``RUN/best``: the name of a folder in ``RUN/checkpoints``."""
+    """``RUN/latest``: the name of a folder in ``RUN/checkpoints``."""
 
     checkpoint: Annotated[str, StringConstraints(pattern=f"^{FOLDER.pattern}$")]
 

@@ -31,7 +31,6 @@ class Position:
         best_step: The step it was reached at.
         waiting: Validations since then.
         metrics_offset: Bytes of ``metrics.jsonl`` that belong to the steps done.
-        seconds: Training time so far.
     """
 
     step: int = 0
@@ -39,7 +38,6 @@ class Position:
     best_step: int = 0
     waiting: int = 0
     metrics_offset: int = 0
-    seconds: float = 0.0
 
 
 class TrainingState:

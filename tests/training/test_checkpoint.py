@@ -23,8 +23,8 @@ def tensors(step):
     return {"main": {"weight": weight, "bias": torch.ones(3)}, "adam": {"0/step": weight[0, 0]}}
 
 
-def save(store, step, best=False):
-    return store.save(step, tensors(step), {"step": step, "name": "β"}, best)
+def save(store, step):
+    return store.save(step, tensors(step), {"step": step, "name": "β"})
 
 
 def check(store, which, step):
@@ -98,7 +98,7 @@ def test_round_trip_keeps_types_values_and_layout(store):
 
 def test_every_way_to_name_a_checkpoint(store):
     assert store.empty
-    first, second = save(store, 1, best=True), save(store, 1200)
+    first, second = save(store, 1), save(store, 1200)
     assert second.name == "step-00001200"
     assert sorted(p.name for p in second.iterdir()) == [
         "MANIFEST.json",
@@ -109,7 +109,6 @@ def test_every_way_to_name_a_checkpoint(store):
     assert not store.empty
     for which, step in [
         ("latest", 1200),
-        ("best", 1),
         (1, 1),
         (1200, 1200),
         (first, 1),
@@ -118,11 +117,10 @@ def test_every_way_to_name_a_checkpoint(store):
         check(store, which, step)
 
 
-def test_retention_keeps_the_newest_and_the_best(store):
+def test_retention_keeps_the_newest(store):
     for step in (10, 20, 30, 40, 50):
-        save(store, step, best=step in (10, 20))
-    assert [p.name for p in store.paths()] == ["step-00000020", "step-00000040", "step-00000050"]
-    check(store, "best", 20)
+        save(store, step)
+    assert [p.name for p in store.paths()] == ["step-00000040", "step-00000050"]
 
 
 def test_a_step_saved_again_leaves_the_first_until_it_is_superseded(store):
@@ -136,9 +134,12 @@ def test_a_step_saved_again_leaves_the_first_until_it_is_superseded(store):
 def test_going_on_from_an_earlier_checkpoint_retires_the_abandoned_ones(store):
     store.keep = 5
     for step in (10, 20, 30, 40):
-        save(store, step, best=step == 30)
+        save(store, step)
+    store.go_on_from(store.load(20))
+    check(store, "latest", 20)
+    assert [int(p.name[5:]) for p in store.paths()] == [10, 20, 30, 40]
     save(store, 25)
-    assert [int(p.name[5:]) for p in store.paths()] == [10, 20, 25, 30]  # 30 is the best
+    assert [int(p.name[5:]) for p in store.paths()] == [10, 20, 25]
     check(store, "latest", 25)
 
 
@@ -162,18 +163,18 @@ def test_non_finite_tensors_are_named():
 def operations_of_a_save(monkeypatch, store):
     recorder = Fault(0, disk_full)
     monkeypatch.setattr(storage, "fault", recorder)
-    save(store, 30, best=True)
+    save(store, 30)
     monkeypatch.undo()
     return recorder.count
 
 
 @pytest.fixture
 def history(tmp_path):
-    """A run with checkpoints 10 (best) and 20, copied afresh for each trial."""
+    """A run with checkpoints 10 and 20, copied afresh for each trial."""
     original = tmp_path / "original"
     original.mkdir()
-    store = CheckpointStore(original / "checkpoints", keep=1)
-    save(store, 10, best=True)
+    store = CheckpointStore(original / "checkpoints", keep=2)
+    save(store, 10)
     save(store, 20)
 
     def fresh():
@@ -196,15 +197,12 @@ def test_disk_full_at_any_operation_leaves_the_previous_checkpoint(monkeypatch, 
         store = history()
         monkeypatch.setattr(storage, "fault", Fault(at, disk_full, lasting))
         with pytest.raises(TrainingError, match="No space left on device. Free space") as error:
-            save(store, 30, best=True)
+            save(store, 30)
         monkeypatch.undo()
         assert f"`mmvae resume {store.run}`; the previous checkpoint is intact" in str(error.value)
         latest = store.load("latest").step
         assert latest in (20, 30)
         check(store, "latest", latest)
-        best = store.load("best").step
-        check(store, "best", best)
-        assert latest == 20 or best == 30  # whoever goes on from 30 must know it was the best
         save(store, 40)  # and when there is space again, all goes on without a clean-up
         check(store, "latest", 40)
         assert hidden(store) == []
@@ -219,15 +217,12 @@ def test_death_at_any_operation_leaves_a_loadable_checkpoint(monkeypatch, histor
         child = os.fork()
         if child == 0:
             storage.fault = Fault(at, lambda: os._exit(9))
-            save(store, 30, best=True)
+            save(store, 30)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
         latest = store.load("latest").step
         assert latest in (20, 30)
         check(store, "latest", latest)
-        best = store.load("best").step
-        check(store, "best", best)
-        assert latest == 20 or best == 30  # whoever goes on from 30 must know it was the best
         assert store.intact() == store.paths()  # nothing half-made or half-removed is visible
         save(store, 40)
         assert hidden(store) == []
@@ -338,7 +333,7 @@ def test_a_power_cut_after_any_operation_leaves_a_loadable_checkpoint(
     monkeypatch.setattr(storage, "fault", disk)
     store = CheckpointStore(run / "checkpoints", keep=1)
     for step in (10, 20, 30, 30, 25):
-        save(store, step, best=step in (10, 30))
+        save(store, step)
         disk.events.append(("saved", [(str(step),)], None))
     monkeypatch.undo()
     coin = random.Random(arrives)
@@ -357,10 +352,6 @@ def test_a_power_cut_after_any_operation_leaves_a_loadable_checkpoint(
         step = rest.load("latest").step
         assert step in allowed, (count, saved, step)
         check(rest, "latest", step)
-        if saved:
-            best = rest.load("best").step
-            check(rest, "best", best)
-            assert step not in (10, 30) or best == step
         if count % 10 == 0:
             save(rest, 99)
             check(rest, "latest", 99)
@@ -374,7 +365,7 @@ def test_a_power_cut_after_any_operation_leaves_a_loadable_checkpoint(
 def whole(tmp_path_factory):
     store = CheckpointStore(tmp_path_factory.mktemp("run") / "checkpoints")
     save(store, 10)
-    save(store, 20, best=True)
+    save(store, 20)
     return store
 
 
@@ -384,7 +375,6 @@ FILES = [
     "checkpoints/step-00000020/main.safetensors",
     "checkpoints/step-00000020/adam.safetensors",
     "latest",
-    "best",
 ]
 
 
@@ -396,7 +386,7 @@ def refuses(store, file, data):
     path.write_bytes(data)
     try:
         with pytest.raises(CheckpointError) as error:
-            store.load(file if file in ("latest", "best") else "latest")
+            store.load("latest")
     finally:
         path.write_bytes(before)
     message = str(error.value)
@@ -444,18 +434,9 @@ def test_a_missing_file_is_named(store):
 
 
 def test_what_was_never_saved_is_a_clear_error(store):
-    for which in ("latest", "best", 7, "step-00000007", "../outside"):
+    for which in ("latest", 7, "step-00000007", "../outside"):
         with pytest.raises(CheckpointError, match="no checkpoint|does not exist"):
             store.load(which)
-
-
-def test_a_damaged_best_pointer_does_not_cost_the_checkpoint(store):
-    save(store, 10, best=True)
-    (store.run / "best").write_text("{}")
-    with pytest.raises(CheckpointError, match="best is damaged.*Removing that file"):
-        save(store, 20)
-    check(store, "latest", 20)
-    assert len(store.paths()) == 2  # it might name any of them
 
 
 def rewrite(path, **change):
