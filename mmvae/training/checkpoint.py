@@ -88,19 +88,18 @@ class CheckpointStore:
         final = self._unused(step)
         with storage.staged_folder(final, remedy=remedy) as staged:
             write_folder(staged, step, tensors, state)
-        self._point(step, final, remedy)
+        self._point(final, remedy)
         self._retire(final, remedy)
         return final
 
-    def go_on_from(self, checkpoint: Checkpoint) -> None:
+    def go_on_from(self, path: Path) -> None:
         """Make a checkpoint the latest, durably, before the run forgets what came after it.
 
         Raises:
             TrainingError: The system refused.
         """
-        if self.find(LATEST) != checkpoint.path:
-            remedy = f"then repeat the command; {self.run} is as it was."
-            self._point(checkpoint.step, checkpoint.path, remedy)
+        if self.find(LATEST) != path:
+            self._point(path, f"then repeat the command; {self.run} is as it was.")
 
     def load(self, which: str | int | Path) -> Checkpoint:
         """Verify a checkpoint, then read it.
@@ -148,8 +147,8 @@ class CheckpointStore:
         """Return the folders of the checkpoints that verify, oldest first; it reads them all."""
         return [path for path in self.paths() if _verifies(path)]
 
-    def _point(self, step: int, folder: Path, remedy: str) -> None:
-        target = seal({"format": FORMAT, "step": step, "checkpoint": folder.name})
+    def _point(self, path: Path, remedy: str) -> None:
+        target = seal({"format": FORMAT, "step": _order(path)[0], "checkpoint": path.name})
         storage.write_bytes(self.run / LATEST, target, remedy=remedy)
 
     def _latest(self) -> Path | None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -112,6 +113,7 @@ class Trainer:
         self._process, self._processes = accelerator.process_index, accelerator.num_processes
         self._began = self._logged = self._saved = time.monotonic()
         self._first_step, self._saved_step = 0, -1
+        self._restored: Path | None = None
 
     @property
     def epoch(self) -> int:
@@ -135,6 +137,8 @@ class Trainer:
         position = self.state.position
         self._first_step = position.step
         self.model.train()
+        if self._out_of_patience():
+            self._say_stopped_early()
         with (
             StopRequests() as requests,
             self._metrics_log(),
@@ -257,15 +261,20 @@ class Trainer:
         self._write({"step": done, "epoch": epoch, "split": "validation", **means})
         self._logged = time.monotonic()
         if self._out_of_patience():
-            self.progress.say(
-                f"stopped early: no better {self.config.monitor} on the validation split for "
-                f"{position.waiting} validations; the best was {position.best:.3f} at step "
-                f"{position.best_step}."
-            )
+            self._say_stopped_early()
 
     def _out_of_patience(self) -> bool:
         patience = self.config.patience
         return patience is not None and self.state.position.waiting >= patience
+
+    def _say_stopped_early(self) -> None:
+        position = self.state.position
+        self.progress.say(
+            f"stopped early at step {position.step}: no better {self.config.monitor} on the "
+            f"validation split for {position.waiting} validations; the best was "
+            f"{position.best:.3f} at step {position.best_step}. To go on all the same, resume "
+            f"with more patience: -s train.patience={2 * position.waiting}"
+        )
 
     def _write(self, record: Mapping[str, Any]) -> None:
         if self.metrics is not None:
@@ -362,18 +371,24 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint; see :meth:`TrainingState.restore`."""
         self.state.restore(checkpoint)
+        self._restored = checkpoint.path
         self._saved_step = self.state.position.step
         if not leading(self.accelerator):  # the leading process holds what all have summed
             self.state.terms.blank()
 
     @contextmanager
     def _metrics_log(self) -> Iterator[None]:
-        """Open ``metrics.jsonl`` cut to what belongs to the steps done."""
+        """Open ``metrics.jsonl`` cut to what belongs to the steps done.
+
+        The checkpoint gone on from becomes the latest first: a later one knows more lines.
+        """
         if self.run is None:
             yield
             return
         self.metrics = MetricsLog(self.run.metrics)
         try:
+            if self.store is not None and self._restored is not None:
+                self.store.go_on_from(self._restored)
             self.metrics.truncate(self.state.position.metrics_offset)
             yield
         finally:

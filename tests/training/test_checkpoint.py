@@ -135,7 +135,7 @@ def test_going_on_from_an_earlier_checkpoint_retires_the_abandoned_ones(store):
     store.keep = 5
     for step in (10, 20, 30, 40):
         save(store, step)
-    store.go_on_from(store.load(20))
+    store.go_on_from(store.find(20))
     check(store, "latest", 20)
     assert [int(p.name[5:]) for p in store.paths()] == [10, 20, 30, 40]
     save(store, 25)

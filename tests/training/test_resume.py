@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
-from trainings import assert_same_run, config, latest, losses, metrics, resume, train
+from trainings import (
+    Moment,
+    assert_same_run,
+    config,
+    exit_code,
+    forked,
+    latest,
+    losses,
+    metrics,
+    moments,
+    resume,
+    train,
+)
 
 from mmvae.errors import ConfigError
+from mmvae.training.progress import Progress
 from mmvae.training.run import Run
+
+
+class Heard(Progress):
+    """Progress that remembers its lines."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
 
 EVERYTHING = {
     "train": {
@@ -160,3 +187,36 @@ def test_metrics_after_the_checkpoint_are_forgotten(tmp_path):
         file.write('{"step": 10, "split": "train", "loss": 1.0}\n{"step": 12, "spl')
     resume(tmp_path / "run")
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_run_killed_on_its_way_from_an_earlier_checkpoint_goes_on_from_there(tmp_path):
+    settings, plugins = moments(Moment(0, None), train={"checkpoint_every": 4})
+    train(tmp_path / "whole", settings, registry=plugins)
+    train(tmp_path / "run", settings, registry=plugins, max_steps=12)
+    kill = moments(Moment(3, lambda x: os.kill(os.getpid(), signal.SIGKILL)))[1]
+    child = forked(
+        lambda: resume(tmp_path / "run", checkpoint="step-00000008", registry=kill, max_steps=11)
+    )
+    assert exit_code(child) == -signal.SIGKILL
+    assert latest(tmp_path / "run").step == 8
+    resume(tmp_path / "run", registry=plugins)
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_an_earlier_checkpoint_that_does_not_fit_leaves_the_latest(tmp_path):
+    train(tmp_path / "run", config(train={"checkpoint_every": 4}), max_steps=8)
+    with pytest.raises(ConfigError, match="running mean"):
+        resume(tmp_path / "run", checkpoint="step-00000004", overrides=["train.ema=0.9"])
+    assert latest(tmp_path / "run").step == 8
+
+
+def test_a_run_that_stopped_early_says_why_more_epochs_change_nothing(tmp_path):
+    train(tmp_path / "run", config(train={"epochs": 6, "learning_rate": 1e-30, "patience": 2}))
+    heard = Heard()
+    result = resume(tmp_path / "run", overrides=["train.epochs=9"], progress=heard)
+    assert (result.outcome, result.steps) == ("finished", 15)
+    (line,) = [line for line in heard.lines if line.startswith("stopped early")]
+    assert "the best was" in line
+    assert "-s train.patience=4" in line
+    assert resume(tmp_path / "run", overrides=["train.patience=4"], max_steps=18).steps == 18
