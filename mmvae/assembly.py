@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import (
     InitProcessGroupKwargs,
     is_tensorboard_available,
@@ -46,26 +46,22 @@ def make_accelerator(config: TrainConfig, folder: Path | None = None) -> Acceler
             trackers.
 
     Raises:
-        ConfigError: The precision is not to be had on the device, or a tracker's package is not
-            installed.
+        ConfigError: A tracker's package is not installed.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     cpu = config.device == "cpu" or not torch.accelerator.is_available()
-    if config.precision == "float16" and cpu:
-        raise ConfigError(
-            "train.precision = 'float16' needs an accelerator; on the CPU use 'float32' or "
-            "'bfloat16'."
-        )
     if config.trackers and not is_tensorboard_available():
         raise ConfigError(
             "train.trackers = ['tensorboard']: TensorBoard is not installed. "
             "pip install 'mmvae[tensorboard]', or leave train.trackers out."
         )
-    AcceleratorState._reset_state()  # so that a process can change the precision between runs
+    # So that device and precision may change between runs. Processes that act together stay so.
+    alone = not PartialState._shared_state or PartialState().num_processes == 1
+    AcceleratorState._reset_state(reset_partial_state=alone)
     return Accelerator(
         cpu=cpu,
-        mixed_precision={"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[config.precision],
+        mixed_precision={"float32": "no", "bfloat16": "bf16"}[config.precision],
         log_with=list(config.trackers) or None,
         project_dir=folder,
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S))],

@@ -67,7 +67,7 @@ class TrainConfig(Section):
         lt=1,
         description="Decay of the running mean of the weights that is kept beside them.",
     )
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
+    precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Precision of the networks; likelihoods and KL are float32."
     )
     compile: bool = Field(False, description="Compile the networks with torch.compile.")

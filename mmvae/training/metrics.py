@@ -40,7 +40,7 @@ class TermMeans:
         if self.names.setdefault(phase, names) != names:
             raise ValueError(f"Terms changed from {self.names[phase]} to {names} within a run.")
         rows = torch.stack([terms.loss, *terms.named.values()]).detach()[:, :items]
-        sums = rows.double().sum(1)
+        sums = rows.to(wide(rows.device)).sum(1)
         part = torch.cat([sums, sums.new_full((1,), items)])
         if not self.steps or self.steps[-1] != step:
             self.steps.append(step)
@@ -49,7 +49,7 @@ class TermMeans:
         row[phase] = row[phase] + part if phase in row else part
 
     def stacked(self) -> Tensor:
-        """All rows since the last flush, float64, shape (steps, columns)."""
+        """All rows since the last flush, shape (steps, columns)."""
         return torch.stack([torch.cat([row[p] for p in self.names]) for row in self.rows])
 
     def restore(self, names: dict[str, list[str]], steps: list[int], stacked: Tensor) -> None:
@@ -94,6 +94,11 @@ class TermMeans:
 
     def _columns(self) -> list[str]:
         return [_column(p, name) for p, names in self.names.items() for name in (*names, "items")]
+
+
+def wide(device: torch.device) -> torch.dtype:
+    """The type to sum in: float64, but on Apple's devices, which have none."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _column(phase: str, name: str) -> str:

@@ -10,7 +10,7 @@ from mmvae.data.batches import Batches, fixed_view
 from mmvae.data.order import never_empty, share
 from mmvae.models.protocol import Model
 from mmvae.randomness import ItemDraws
-from mmvae.training.metrics import check_finite
+from mmvae.training.metrics import check_finite, wide
 
 
 @torch.no_grad()
@@ -55,7 +55,8 @@ def validate(
         items = torch.arange(chunk.start, chunk.stop)
         terms = model.objective(phase, batches.batch(items, draws, fixed_view), draws, 1.0)
         names = ["loss", *terms.named]
-        sums = torch.stack([terms.loss, *terms.named.values()])[:, :count].double().sum(1)
+        sums = torch.stack([terms.loss, *terms.named.values()])[:, :count]
+        sums = sums.to(wide(sums.device)).sum(1)
         totals = sums if totals is None else totals + sums
     assert totals is not None
     totals = reduced(totals, accelerator)

@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 import torch
+from accelerate.state import PartialState
 from torch import Tensor, nn
 from toys import VectorCodec, toy_items
 from trainings import (
@@ -29,6 +30,7 @@ from mmvae.data.batches import training_view
 from mmvae.data.order import Order
 from mmvae.errors import CheckpointError, ConfigError, RunError, TrainingError
 from mmvae.randomness import StepDraws
+from mmvae.settings import TrainConfig
 from mmvae.training.checkpoint import CheckpointStore
 from mmvae.training.loop import Trainer, unchecked_distributions
 from mmvae.training.progress import Progress
@@ -424,10 +426,16 @@ def test_the_kl_is_float32_in_bfloat16(tmp_path, monkeypatch):
     }
 
 
-def test_float16_on_the_cpu_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="float16.*'bfloat16'"):
+def test_float16_is_no_precision(tmp_path):
+    with pytest.raises(ConfigError, match="'float32' or 'bfloat16'"):
         train(tmp_path / "run", config(train={"precision": "float16"}))
     assert not (tmp_path / "run").exists()
+
+
+def test_the_device_is_chosen_anew_for_each_training(tmp_path):
+    make_accelerator(TrainConfig())
+    PartialState._shared_state["device"] = torch.device("meta")  # as if that were a GPU
+    assert make_accelerator(TrainConfig(device="cpu")).device == torch.device("cpu")
 
 
 def test_env_tells_what_the_run_was_made_of(tmp_path):

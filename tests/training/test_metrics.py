@@ -7,7 +7,7 @@ import torch
 
 from mmvae.errors import TrainingError
 from mmvae.models.protocol import Terms
-from mmvae.training.metrics import TermMeans, check_finite
+from mmvae.training.metrics import TermMeans, check_finite, wide
 
 
 def terms(*values, **named):
@@ -89,3 +89,11 @@ def test_the_loss_is_blamed_if_no_term_is():
         check_finite(
             torch.tensor([[float("nan"), 1.0]]), ["critic/loss", "kl"], ["in the validation"]
         )
+
+
+def test_sums_are_float64_where_the_device_has_it():
+    types = {name: wide(torch.device(name)) for name in ("cpu", "cuda", "mps")}
+    assert types == {"cpu": torch.float64, "cuda": torch.float64, "mps": torch.float32}
+    means = TermMeans()
+    means.add(0, "", Terms(torch.ones(4), {"elbo": torch.ones(4)}), 4)
+    assert means.stacked().dtype == torch.float64
