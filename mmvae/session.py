@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from mmvae import storage
 from mmvae.config import Experiment
 from mmvae.data.loading import Data
-from mmvae.errors import Interrupted, MmvaeError, TrainingError
+from mmvae.errors import Interrupted, MmvaeError, RunError, TrainingError
 from mmvae.model_folder import save_model
 from mmvae.models.protocol import Model
 from mmvae.trained import TrainedModel
@@ -74,7 +74,7 @@ def run_training(
         try:
             model.to(accelerator.device)
             validation = "validation" in materials.splits
-            trainer = Trainer(
+            built = Trainer(
                 model,
                 materials.batches("train"),
                 materials.batches("validation") if validation else None,
@@ -85,7 +85,8 @@ def run_training(
                 experiment.evaluate.batch_size,
             )
             if saved is not None:
-                trainer.restore(saved)
+                built.restore(saved)
+            trainer = built
             accelerator.init_trackers("tensorboard")
             if run is not None:
                 if changed is not None:
@@ -130,8 +131,17 @@ def finish(
 
 
 def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> None:
-    """Say in ``status.json`` how a run ended that did not finish."""
-    step, epoch = (0, 0) if trainer is None else (trainer.state.position.step, trainer.epoch)
+    """Say in ``status.json`` how a run ended that did not finish.
+
+    Args:
+        run: The run.
+        error: What ended it.
+        trainer: Where the training stands; None if it did not come to begin, or to go on.
+    """
+    if trainer is None:
+        step, epoch = reached(run)
+    else:
+        step, epoch = trainer.state.position.step, trainer.epoch
     code = error.exit_code if isinstance(error, MmvaeError) else 1
     state: Any = "failed"
     if isinstance(error, Interrupted):
@@ -141,6 +151,14 @@ def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> No
     message = str(error) or type(error).__name__
     with suppress(TrainingError):  # the error itself says more than that this cannot be written
         run.write_status(state, step=step, epoch=epoch, exit_code=code, message=message)
+
+
+def reached(run: Run) -> tuple[int, int]:
+    """Step and epoch at which a run was left, by its status; none if that is damaged."""
+    with suppress(RunError):  # it is about to be written anew
+        status = run.status()
+        return status.step, status.epoch
+    return 0, 0
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 from trainings import assert_same_run, config, exit_code, forked, latest, resume, train
 
 from mmvae import storage
-from mmvae.errors import RunError, TrainingError
+from mmvae.errors import ConfigError, RunError, TrainingError
 from mmvae.training.checkpoint import CheckpointStore
 from mmvae.training.run import Run
 
@@ -119,6 +119,18 @@ def test_a_bug_says_so_in_the_status(tmp_path, monkeypatch):
         train(tmp_path / "run", config())
     status = Run.open(tmp_path / "run").status()
     assert (status.state, status.exit_code, status.message) == ("failed", 1, "a bug")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_resume_that_fails_before_it_begins_keeps_the_step(damaged, tmp_path):
+    train(tmp_path / "run", config(), max_steps=7)
+    if damaged:
+        (tmp_path / "run" / "status.json").write_text("{")
+    with pytest.raises(ConfigError, match="running mean"):
+        resume(tmp_path / "run", overrides=["train.ema=0.9"])
+    status = Run.open(tmp_path / "run").status()
+    assert (status.state, status.exit_code) == ("failed", 2)
+    assert (status.step, status.epoch) == ((0, 0) if damaged else (7, 2))
 
 
 def test_wrong_data_leave_no_run(tmp_path):
