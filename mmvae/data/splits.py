@@ -12,6 +12,8 @@ from mmvae.source import Split, SplitName
 def split_items(items: Split, validation: float, test: float, seed: int) -> dict[SplitName, Split]:
     """Cut ``items`` at random into splits; a share of 0 leaves that split out.
 
+    A share above 0 is rounded to whole items, and takes one at least.
+
     Args:
         items: All items.
         validation: Share of the items for validation, in [0, 1).
@@ -25,12 +27,14 @@ def split_items(items: Split, validation: float, test: float, seed: int) -> dict
 
     n = len(items)
     order = torch.randperm(n, generator=generator(seed, "split")).numpy()
-    n_test, n_validation = round(n * test), round(n * validation)
+    n_test, n_validation = (
+        max(1, round(n * share)) if share else 0 for share in (test, validation)
+    )
     n_train = n - n_test - n_validation
     if n_train < 1:
         raise DataError(
             f"{n} items leave none for training with validation = {validation} and "
-            f"test = {test}: lower the shares or bring more items."
+            f"test = {test}: lower the shares (0 leaves a split out) or bring more items."
         )
     parts: dict[SplitName, np.ndarray[tuple[int], np.dtype[np.int64]]] = {
         "train": np.sort(order[:n_train]),

@@ -32,6 +32,9 @@ READERS = {
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+SHARE = 0.1
+"""Share for a split that is neither there nor asked for."""
+
 
 class TableConfig(SourceConfig):
     """``[data]`` of a table."""
@@ -39,15 +42,17 @@ class TableConfig(SourceConfig):
     path: str = Field(description="A file, a folder of files, or the id of a data set on the Hub.")
     configuration: str | None = Field(None, description="Which configuration of a Hub data set.")
     train: str = Field("train", description="Name of the training split in the data set.")
-    validation: str | Share = Field(
-        0.1,
-        description="Name of the validation split, or the share of the training items to take "
-        "for it by split_seed.",
+    validation: str | Share | None = Field(
+        None,
+        description="Name of the validation split, or the share of the training items to take for "
+        "it by split_seed (one item at least, 0 for no such split). Unless given: the split named "
+        "'validation' where there is one, else a share of 0.1.",
     )
-    test: str | Share = Field(
-        0.1,
+    test: str | Share | None = Field(
+        None,
         description="Name of the test split, or the share of the training items to take for it "
-        "by split_seed; a split named 'test' is used where there is one.",
+        "by split_seed (one item at least, 0 for no such split). Unless given: the split named "
+        "'test' where there is one, else a share of 0.1.",
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split by shares.")
 
@@ -102,20 +107,21 @@ class TableSource(Source):
             )
         splits: dict[SplitName, Split] = {}
         shares: dict[str, float] = {"validation": 0.0, "test": 0.0}
-        names: tuple[tuple[SplitName, str | float], ...] = (
+        names: tuple[tuple[SplitName, str | float | None], ...] = (
             ("validation", config.validation),
             ("test", config.test),
         )
-        for name, wanted in names:
-            if isinstance(wanted, str) and wanted not in found:
+        for name, given in names:
+            wanted = given if given is not None else name if name in found else SHARE
+            if not isinstance(wanted, str):
+                shares[name] = wanted
+            elif wanted in found:
+                splits[name] = found[wanted]
+            else:
                 raise DataError(
                     f"data.{name} = {wanted!r}: {config.path!r} has the splits "
-                    f"{', '.join(found)}; name one of them or give a share such as 0.1."
+                    f"{', '.join(found)}; name one of them or give a share such as {SHARE}."
                 )
-            if isinstance(wanted, str) or name in found:
-                splits[name] = found[wanted if isinstance(wanted, str) else name]
-            else:
-                shares[name] = wanted
         rest = split_items(
             found[config.train], shares["validation"], shares["test"], config.split_seed
         )

@@ -20,7 +20,11 @@ def items(n: int) -> Split:
 @settings(deadline=None)
 @given(st.integers(1, 80), st.floats(0, 0.45), st.floats(0, 0.45), st.integers(0, 5))
 def test_every_item_is_in_one_split(n: int, validation: float, test: float, seed: int) -> None:
-    if n - round(n * validation) - round(n * test) < 1:
+    wanted = {
+        name: max(1, round(n * share)) if share else 0
+        for name, share in (("validation", validation), ("test", test))
+    }
+    if sum(wanted.values()) >= n:
         return
     splits = split_items(items(n), validation, test, seed)
     ids = np.concatenate([split.ids for split in splits.values()])
@@ -28,8 +32,12 @@ def test_every_item_is_in_one_split(n: int, validation: float, test: float, seed
     for split in splits.values():
         assert (split.columns["x"].values == 10 * split.ids).all()
     sizes = {name: len(split) for name, split in splits.items()}
-    assert sizes.get("validation", 0) == round(n * validation)
-    assert sizes.get("test", 0) == round(n * test)
+    assert {name: sizes.get(name, 0) for name in wanted} == wanted
+
+
+def test_a_share_that_rounds_to_no_item_still_takes_one() -> None:
+    sizes = {name: len(split) for name, split in split_items(items(9), 0.01, 0.05, 0).items()}
+    assert sizes == {"train": 7, "validation": 1, "test": 1}
 
 
 def test_the_seed_alone_decides() -> None:

@@ -212,6 +212,26 @@ def test_a_hub_id_without_network_is_a_quick_and_clear_error(tmp_path: Path) -> 
     assert done.stderr == ""
 
 
+def test_an_explicit_share_wins_over_a_split_of_that_name(tmp_path: Path) -> None:
+    card = "---\nconfigs:\n- config_name: default\n  data_files:\n"
+    for name, n in (("train", 10), ("validation", 2), ("test", 3)):
+        hub_like(n).to_parquet(str(tmp_path / f"{name}.parquet"))
+        card += f"  - split: {name}\n    path: {name}.parquet\n"
+    (tmp_path / "README.md").write_text(card + "---\n")
+
+    def sizes(**keys: Any) -> dict[str, int]:
+        return {name: len(s) for name, s in source(tmp_path, **keys).splits().items()}
+
+    assert sizes() == {"train": 10, "validation": 2, "test": 3}
+    assert sizes(test=0.3) == {"train": 7, "validation": 2, "test": 3}
+    assert sizes(validation=0.4) == {"train": 6, "validation": 4, "test": 3}
+    assert sizes(validation=0.0, test=0.0) == {"train": 10}
+
+
+def test_splits_that_are_not_there_are_cut_by_a_tenth(table: Path) -> None:
+    assert [len(s) for s in source(table).splits().values()] == [N - 2, 1, 1]
+
+
 # -- splits by share ------------------------------------------------------------------------------
 
 
