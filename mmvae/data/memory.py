@@ -19,10 +19,18 @@ class MemoryConfig(SourceConfig):
     """``[data]`` for data in memory."""
 
     validation: float = Field(
-        0.1, ge=0, lt=1, description="Share of the items for validation, if they are not split."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the items for validation, if they are not split; one item at least, "
+        "0 for no such split.",
     )
     test: float = Field(
-        0.1, ge=0, lt=1, description="Share of the items for test, if they are not split."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the items for test, if they are not split; one item at least, 0 for "
+        "no such split.",
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split.")
 
@@ -104,13 +112,13 @@ def as_split(data: Any, origin: str) -> Split:
         columns = {
             str(name): as_column(values, f"{origin}[{name!r}]") for name, values in data.items()
         }
-    elif hasattr(data, "column_names") and hasattr(data, "__len__"):  # datasets.Dataset
+    elif hasattr(data, "features") and hasattr(data, "__len__"):  # datasets.Dataset
         for name in data.column_names:
             names = getattr(data.features[name], "names", None)
             columns[name] = as_column(
                 data[name][:], f"{origin}[{name!r}]", tuple(names) if names else None
             )
-    elif hasattr(data, "columns"):  # pandas.DataFrame and its kin
+    elif hasattr(data, "columns") and not hasattr(data, "column_names"):  # pandas.DataFrame, kin
         for name in data.columns:
             columns[str(name)] = as_column(data[name], f"{origin}[{name!r}]")
     else:

@@ -176,3 +176,10 @@ def test_the_fingerprint_is_of_the_values_and_their_order() -> None:
         source({"train": {"x": x}, "test": {"x": x}}).fingerprint(),
     ]
     assert len(set(marks)) == len(marks)
+
+
+def test_an_arrow_table_is_refused_by_name() -> None:
+    import pyarrow
+
+    with pytest.raises(DataError, match=r"^data: got Table, expected a dict of arrays"):
+        as_split(pyarrow.table({"v": [1, 2]}), "data")
