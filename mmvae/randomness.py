@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +37,23 @@ def seed_global(seed: int, device: torch.device | str = "cpu") -> None:
         torch.get_device_module(device).manual_seed(seed)
 
 
+@contextmanager
+def seeded_global(seed: int) -> Iterator[None]:
+    """Seed torch's global generators within the block; after it they are as they were.
+
+    The CPU's and those of all accelerators, unless no accelerator is in use: see
+    :func:`seed_global`.
+    """
+    accelerator = torch.accelerator.current_accelerator()
+    module: Any = None if accelerator is None else torch.get_device_module(accelerator)
+    used = module is not None and getattr(module, "is_initialized", lambda: True)()
+    with torch.random.fork_rng(range(torch.accelerator.device_count()) if used else ()):
+        torch.default_generator.manual_seed(seed)
+        if used:
+            getattr(module, "manual_seed_all", module.manual_seed)(seed)
+        yield
+
+
 def permutation(n: int, seed: int, epoch: int) -> Tensor:
     """Return the order of ``n`` items in ``epoch``: a pure function of (seed, epoch)."""
     return torch.randperm(n, generator=generator(seed, "order", epoch))
@@ -52,7 +71,8 @@ class StepDraws:
         step: Global step, or the number of the chunk in an evaluation.
         rows: This process's rows of the global batch.
         total: Items in the global batch.
-        device: Where the numbers are wanted; they are drawn on the CPU, so devices agree.
+        device: Where the numbers are wanted. They are drawn on the CPU, so that devices agree;
+            views alone are drawn where the items are, so kinds of device differ in those.
     """
 
     def __init__(
@@ -74,7 +94,7 @@ class StepDraws:
     def normal(self, name: str, *event: int) -> Tensor:
         """Standard normal numbers, shape (rows, event…)."""
         drawn = torch.randn(self.total, *event, generator=self.generator(name))
-        return drawn[self.rows].to(self.device)
+        return drawn[self.rows].to(self.device, non_blocking=True)
 
     def choice(self, name: str, n: int, count: int) -> list[int]:
         """``count`` of ``n`` indices without replacement, ascending; equal on every process."""
@@ -107,7 +127,7 @@ class ItemDraws(StepDraws):
         seed: The run's seed.
         purpose: What the evaluation is for: ``"validation"``, …
         items: Which items of the split the batch holds.
-        device: Where the numbers are wanted; they are drawn on the CPU, so devices agree.
+        device: Where the numbers are wanted, as for :class:`StepDraws`.
     """
 
     BLOCK = 64
@@ -130,7 +150,7 @@ class ItemDraws(StepDraws):
         for block, rows in self._blocks():
             source = generator(self.seed, self.purpose, block, name)
             parts.append(torch.randn(self.BLOCK, *event, generator=source)[rows])
-        return torch.cat(parts).to(self.device)
+        return torch.cat(parts).to(self.device, non_blocking=True)
 
     def resample(
         self, name: str, view: Callable[[Tensor, torch.Generator], Tensor], x: Tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmvae.data.order import share
-from mmvae.randomness import StepDraws, derived_seed, generator, permutation
+from mmvae.randomness import StepDraws, derived_seed, generator, permutation, seeded_global
 
 keys = st.tuples(st.integers(0, 2**63), st.text(max_size=6), st.integers(0, 10**9))
 
@@ -129,3 +130,28 @@ def test_no_draw_touches_the_global_generator() -> None:
     d.choice("subsets", 4, 2)
     permutation(9, 0, 0)
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_device_in_use_is_seeded_within_the_block_and_then_as_it_was(monkeypatch) -> None:
+    """A stand-in for an accelerator that this machine may lack."""
+    states, seeds = {0: "before", 1: "before"}, []
+    module = SimpleNamespace(
+        is_initialized=lambda: True,
+        manual_seed=None,
+        manual_seed_all=seeds.append,
+        get_rng_state=states.__getitem__,
+        set_rng_state=lambda state, device: states.update({device: state}),
+    )
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("xpu"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    with seeded_global(5):
+        states.update({0: "drawn", 1: "drawn"})
+        inside = torch.rand(3)
+    assert seeds == [5]
+    assert states == {0: "before", 1: "before"}
+    assert torch.equal(inside, torch.rand(3, generator=torch.Generator().manual_seed(5)))
+    module.is_initialized = lambda: False
+    with seeded_global(6):
+        pass
+    assert seeds == [5], "a device not in use is left alone"
