@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
+from mmvae.randomness import seeded_global
+
 State = Mapping[str, Any]
 """What a codec learned: names to numbers, strings, lists of those, or tensors."""
 
@@ -55,7 +57,7 @@ class Column:
 
     Attributes:
         values: A numpy array, a list, or a :class:`LazyValues`; length n. Codecs get arrays and
-            lists only.
+            lists, save in :meth:`Codec.fit`, which may get values unread.
         names: Class or attribute names that the source knows, in the order of the values' codes.
         origin: Where the values come from, for error messages: a file, a column of a table.
     """
@@ -109,8 +111,12 @@ class Codec(ABC):
     Config: ClassVar[type[CodecConfig]] = CodecConfig
     """Pydantic model whose fields are the TOML keys of ``[modalities.NAME]``."""
 
-    mixes_items: ClassVar[bool] = False
-    """Whether its networks mix the items of a batch in train mode, as batch norm does."""
+    mixes_items: bool = False
+    """Whether its networks mix the items of a batch in train mode, as batch norm does.
+
+    Set it on the class or, if a key decides it, on the object. Where mixing would change results
+    (gaps, batches of one item, several processes) such a codec is refused.
+    """
 
     def __init__(self, config: Any, state: State | None = None) -> None:
         self.config = config
@@ -119,8 +125,12 @@ class Codec(ABC):
     def fit(self, column: Column) -> State:
         """Learn from the training split what must be known before networks are built.
 
+        Called once per run, before anything else.
+
         Args:
-            column: The training split's raw values. Called once per run, before anything else.
+            column: The training split's raw values, perhaps unread and larger than memory: take
+                the rows you need, then :meth:`Column.read` them
+                (``column.take([0]).read().values``).
 
         Returns:
             Shape, scale, vocabulary, class names, …: saved with the run; the core then makes a new
@@ -173,7 +183,7 @@ class Codec(ABC):
         Unlike :meth:`prepare` it accepts any finite real where that makes sense (an attribute of
         +2). Default: the same as prepared values.
         """
-        return self.to_input(self.prepare(raw)[0])
+        return model_input(self, *self.prepare(raw))
 
     def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A fresh training view of float32 model input (b, event…), same shape.
@@ -218,7 +228,7 @@ class Codec(ABC):
         """
         if observed is None:
             return likelihood.log_prob(x)
-        if not isinstance(likelihood, Independent):
+        if not isinstance(likelihood, Independent) or likelihood.base_dist.event_shape:
             raise TypeError(
                 f"Codec {self.kind!r}: its likelihood {type(likelihood).__name__} does not "
                 f"factorise over cells, so log_prob must handle unobserved cells itself."
@@ -232,8 +242,8 @@ class Codec(ABC):
 
     def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
         """A draw of x_m, shape (b, event…), governed by ``generator`` alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        device = generator.device
+        with seeded_global(int(torch.randint(2**62, (), generator=generator, device=device))):
             return likelihood.sample()
 
     def missing(self, b: int) -> Tensor:
@@ -271,3 +281,17 @@ class Codec(ABC):
     def class_index(self, x: Tensor) -> Tensor:
         """Class of each item (b, event…) → int64 (b,); for modalities with :attr:`classes`."""
         raise NotImplementedError(f"Codec {self.kind!r} has no classes.")
+
+
+def model_input(codec: Codec, x: Tensor, observed: Tensor | None) -> Tensor:
+    """Prepared values → float32 model input; cells not observed hold the codec's stand-in.
+
+    Args:
+        codec: The codec that prepared them.
+        x: Values as they are stored, shape (b, event…).
+        observed: Which cells are observed, bool (b, event…), or None if all are.
+    """
+    given = codec.to_input(x)
+    if observed is None:
+        return given
+    return torch.where(observed, given, codec.missing(1).to(given, non_blocking=True))

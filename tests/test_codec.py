@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from torch.distributions import MultivariateNormal
+from torch.distributions import Independent, MultivariateNormal, OneHotCategorical
 from torch.testing import assert_close
 from toys import VectorCodec, VectorConfig
 
@@ -153,3 +153,23 @@ def test_defaults_change_nothing(codec: VectorCodec) -> None:
 def test_a_condition_is_a_prepared_value_as_model_input(codec: VectorCodec) -> None:
     column = Column(np.array([[1, 2, 3]]))
     assert torch.equal(codec.condition(column), torch.tensor([[1.0, 2.0, 3.0]]))
+
+
+def test_a_condition_with_gaps_shows_the_stand_in() -> None:
+    codec = VectorCodec(VectorConfig(gaps=True))
+    given = codec.condition(Column(np.array([[1.0, np.nan, 3.0]])))
+    assert torch.equal(given, torch.tensor([[1.0, 0.0, 3.0]]))
+
+
+def test_a_likelihood_of_several_cells_at_once_must_handle_gaps_itself(codec: VectorCodec) -> None:
+    """Its terms are not of single cells, so a mask of cells would count them wrongly."""
+    pairs = Independent(OneHotCategorical(logits=torch.zeros(2, 3, 3)), 1)
+    x = torch.eye(3).expand(2, 3, 3)
+    with pytest.raises(TypeError, match="does not factorise over cells"):
+        codec.log_prob(pairs, x, torch.ones(2, 3, 3, dtype=torch.bool))
+
+
+def test_samples_leave_the_global_generators_as_they_were(codec: VectorCodec) -> None:
+    before = torch.get_rng_state()
+    codec.sample(codec.likelihood(torch.zeros(2, 3)), torch.Generator().manual_seed(3))
+    assert torch.equal(torch.get_rng_state(), before)

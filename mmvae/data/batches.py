@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmvae.codec import Codec, Column
+from mmvae.codec import Codec, Column, model_input
+from mmvae.data.mixing import check_gaps
 from mmvae.errors import DataError, UnsupportedValue
-from mmvae.randomness import StepDraws
+from mmvae.randomness import ItemDraws, StepDraws
 from mmvae.source import Split
 
 View = Callable[[Codec], Callable[[Tensor, torch.Generator], Tensor]]
@@ -25,6 +26,11 @@ def training_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
 def fixed_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
     """A codec's view for validation and test figures (:meth:`mmvae.Codec.fixed`)."""
     return codec.fixed
+
+
+def fixed_draws(items: slice, device: torch.device | str) -> ItemDraws:
+    """Randomness of the fixed views of a split's items: the same for every figure and seed."""
+    return ItemDraws(0, "view", items, device)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Batches:
 
     Raises:
         DataError: A column is missing, or a value lies outside its codec's support.
+        ConfigError: A codec mixes items, and some of their cells are not observed.
     """
 
     def __init__(
@@ -66,7 +73,8 @@ class Batches:
         device: torch.device | str = "cpu",
         resident: bool = True,
     ) -> None:
-        self.split, self.codecs, self.columns = split, codecs, columns
+        wanted = {columns[m]: split.columns[columns[m]] for m in codecs}  # take copies columns
+        self.split, self.codecs, self.columns = Split(wanted, split.ids), codecs, columns
         self.device, self.resident = torch.device(device), resident
         self._kept: dict[str, tuple[Tensor, Tensor | None]] = {}
         if resident:
@@ -93,7 +101,7 @@ class Batches:
         x: dict[str, Tensor] = {}
         observed: dict[str, Tensor | None] = {}
         if self.resident:
-            where = items.to(self.device)
+            where = items.to(self.device, non_blocking=True)
             for name, (values, mask) in self._kept.items():
                 x[name] = values.index_select(0, where)
                 observed[name] = None if mask is None else mask.index_select(0, where)
@@ -104,8 +112,14 @@ class Batches:
                 x[name] = values.to(self.device, non_blocking=True)
                 observed[name] = None if mask is None else mask.to(self.device)
         for name, codec in self.codecs.items():
-            x[name] = draws.resample(name, view(codec), codec.to_input(x[name]))
+            given = model_input(codec, x[name], observed[name])
+            x[name] = draws.resample(name, view(codec), given)
         return Batch(x, observed)
+
+    def fixed(self, items: slice) -> Batch:
+        """The fixed views of some items: the same in every figure, however they are cut."""
+        rows = torch.arange(items.start, items.stop)
+        return self.batch(rows, fixed_draws(items, self.device), fixed_view)
 
 
 def prepare(
@@ -116,6 +130,7 @@ def prepare(
     Raises:
         DataError: A value lies outside the codec's support, or the codec's result breaks its
             contract.
+        ConfigError: The codec mixes items, and some cells are not observed.
     """
     column = column.read()
     try:
@@ -128,6 +143,7 @@ def prepare(
             f"{tuple(x.shape)}, expected {(len(column), *codec.event_shape)}. The column does not "
             f"fit what the codec learned from the training split."
         )
+    check_gaps(modality, codec, column, observed)
     return x, observed
 
 

@@ -42,7 +42,8 @@ class Data:
         if split not in self.splits:
             raise DataError(
                 f"Source {self.source.kind!r} has no split {split!r}; it has "
-                f"{', '.join(self.splits)}."
+                f"{', '.join(self.splits)}. Name one of those (evaluate: -s evaluate.split="
+                f"{next(iter(self.splits))}), or say in [data] where {split!r} comes from."
             )
         if split not in self._batches:
             items = self.splits[split]
@@ -60,12 +61,13 @@ class Data:
 
     def item_bytes(self, split: Split) -> float:
         """Bytes that one prepared item takes, measured on the first few."""
-        few = split.take(np.arange(min(len(split), 16)))
-        total = 0
+        rows = np.arange(min(len(split), 16))
+        ids, total = np.asarray(split.ids)[rows], 0
         for modality, codec in self.codecs.items():
-            x, mask = prepare(modality, codec, few.columns[self.columns[modality]], few.ids)
+            few = split.columns[self.columns[modality]].take(rows)
+            x, mask = prepare(modality, codec, few, ids)
             total += x.nbytes + (0 if mask is None else mask.nbytes)
-        return total / len(few)
+        return total / len(rows)
 
 
 def open_data(
@@ -115,7 +117,7 @@ def fitted(
         DataError: The codec refuses the column.
     """
     if state is None:
-        values = train.columns[column].read()
+        values = train.columns[column]
         try:
             state = codec_class(config).fit(values)
         except UnsupportedValue as error:

@@ -145,6 +145,39 @@ def test_training_views_are_fresh_every_step_and_fixed_views_of_a_chunk_are_not(
     assert torch.equal(*fixed)
 
 
+@pytest.mark.parametrize("resident", [True, False])
+def test_cells_that_are_not_observed_show_the_stand_in(resident: bool) -> None:
+    class StandIn(VectorCodec):
+        def missing(self, b: int) -> Tensor:
+            return torch.tensor([[1.0, 2.0, 3.0]]).expand(b, 3)
+
+    columns = {"gaps": "gaps"}
+    recipe: dict[str, Codec] = {"gaps": StandIn(VectorConfig(gaps=True))}
+    source = Batches(split(), recipe, columns, resident=resident)
+    x = source.batch(torch.arange(N), draws(slice(0, N), N), fixed_view).x["gaps"]
+    values = torch.from_numpy(split().columns["gaps"].values).float()
+    filled = torch.where(values.isnan(), torch.tensor([1.0, 2.0, 3.0]), values)
+    assert values.isnan().any()
+    assert torch.equal(x, filled)
+
+
+def test_fixed_views_are_the_same_however_items_are_cut() -> None:
+    source = batches(True)
+    whole = source.fixed(slice(0, N)).x["v"]
+    parts = [source.fixed(slice(a, min(a + 3, N))).x["v"] for a in range(0, N, 3)]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_streamed_batches_take_no_columns_but_their_own() -> None:
+    class Untouchable(Counted):
+        def take(self, rows: Any) -> Any:
+            raise AssertionError("taken")
+
+    other = Column(Untouchable(np.zeros(N), np.arange(N), []))
+    items = Split({**split().columns, "other": other}, split().ids)
+    batches(False, items).batch(torch.arange(2), draws(slice(0, 2), 2), fixed_view)
+
+
 def test_streamed_batches_read_their_items_alone() -> None:
     columns, reads = toy_items(N), []
     lazy = Split({"v": Column(Counted(columns["v"], np.arange(N), reads))}, np.arange(N))

@@ -19,7 +19,7 @@ from toys import (
     toy_items,
 )
 
-from mmvae.codec import CodecConfig, Column
+from mmvae.codec import CodecConfig, Column, LazyValues
 from mmvae.data.batches import fixed_view
 from mmvae.data.loading import Data, open_data
 from mmvae.data.memory import MemoryConfig, MemorySource
@@ -46,6 +46,23 @@ class Given(Source):
         return "given"
 
 
+class Counted(LazyValues):
+    """Lazy rows of an array that note how many were read."""
+
+    def __init__(self, values: np.ndarray, rows: np.ndarray, reads: list[int]) -> None:
+        self.values, self.rows, self.reads = values, rows, reads
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: Any) -> Counted:
+        return Counted(self.values, self.rows[np.asarray(rows)], self.reads)
+
+    def read(self) -> Any:
+        self.reads.append(len(self.rows))
+        return self.values[self.rows]
+
+
 def split(n: int = 9, **other: Any) -> Split:
     columns = {name: Column(values) for name, values in toy_items(n).items()}
     return Split(columns | {k: Column(v) for k, v in other.items()}, np.arange(n))
@@ -70,6 +87,22 @@ def test_codecs_are_fitted_to_the_training_split_alone() -> None:
     assert fitted == [7]
 
 
+def test_a_codec_is_fitted_to_a_column_that_nobody_has_read() -> None:
+    reads: list[int] = []
+    seen: list[Column] = []
+
+    class Fitted(VectorCodec):
+        def fit(self, column: Column) -> Mapping[str, Any]:
+            seen.append(column.take([0]).read())
+            return {}
+
+    values = toy_items(9)["v"]
+    train = Split({"v": Column(Counted(values, np.arange(9), reads))}, np.arange(9))
+    open_data(Given({"train": train}), {"v": (Fitted, VectorConfig())})
+    assert reads == [1]
+    assert np.array_equal(seen[0].values, values[:1])
+
+
 def test_a_known_state_is_not_fitted_again() -> None:
     class NeverFitted(ClassCodec):
         def fit(self, column: Column) -> Mapping[str, Any]:
@@ -84,7 +117,10 @@ def test_batches_are_made_once_per_split_on_demand() -> None:
     data = toy_data()
     assert data.batches("train") is data.batches("train")
     assert len(data.batches("validation")) == 5
-    with pytest.raises(DataError, match="'toy' has no split 'test'; it has train, validation"):
+    with pytest.raises(
+        DataError,
+        match=r"'toy' has no split 'test'; it has train, validation\..*-s evaluate.split=train",
+    ):
         data.batches("test")
 
 

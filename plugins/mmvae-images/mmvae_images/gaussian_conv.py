@@ -51,7 +51,9 @@ class GaussianConvImageConfig(ImageConfig):
         1024, description="Width of the dense layer after the convolutions."
     )
     norm: Literal["group", "batch", "none"] = Field(
-        "group", description="Normalisation; 'batch' mixes items and is refused with gaps."
+        "group",
+        description="Normalisation; 'batch' mixes the items of a batch, so it is "
+        "refused with gaps, batches of one item, accumulation and several processes.",
     )
     activation: Activation = Field("relu", description="Activation after each layer.")
 
@@ -64,7 +66,7 @@ class GaussianConvImage(ImageCodec):
 
     def __init__(self, config: GaussianConvImageConfig, state: State | None = None) -> None:
         super().__init__(config, state)
-        self.mixes_items = config.norm == "batch"  # type: ignore[misc]  # a key decides it
+        self.mixes_items = config.norm == "batch"
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Height and width must be divisible by 2 once per convolution."""

@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from mmvae import Column, UnsupportedValue
+from mmvae.codec import LazyValues
 
 GREY = np.random.default_rng(0).integers(0, 256, (4, 5, 6), dtype=np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)
@@ -223,3 +224,38 @@ def test_squared_error_is_the_mean_over_pixels():
 def test_wrong_keys_are_refused(codec, keys):
     with pytest.raises(ValidationError):
         codec.Config(**keys)
+
+
+class Streamed(LazyValues):
+    """Rows of an array that note how many were read at once."""
+
+    def __init__(self, values, reads):
+        self.values, self.reads = values, reads
+
+    def __len__(self):
+        return len(self.values)
+
+    def take(self, rows):
+        return Streamed(self.values[np.asarray(rows)], self.reads)
+
+    def read(self):
+        self.reads.append(len(self.values))
+        return self.values
+
+
+def test_a_streamed_column_is_not_read_whole_to_learn_a_shape():
+    reads = []
+    state = BernoulliImage(BernoulliImage.Config()).fit(Column(Streamed(GREY, reads)))
+    assert state == {"shape": [1, 5, 6], "dtype": "uint8"}
+    assert reads == [1]
+
+
+def test_streamed_pixels_are_standardised_as_those_in_memory():
+    config = GaussianConvImage.Config(pixels="standardised", channels_hidden=(4,))
+    pixels = np.random.default_rng(0).integers(0, 256, (2500, 2, 2), np.uint8)
+    reads = []
+    streamed = GaussianConvImage(config).fit(Column(Streamed(pixels, reads)))
+    whole = GaussianConvImage(config).fit(Column(pixels))
+    assert max(reads) < len(pixels)
+    for name in ("mean", "deviation"):
+        assert torch.equal(streamed[name], whole[name])

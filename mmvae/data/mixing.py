@@ -1,0 +1,66 @@
+"""Codecs whose networks mix the items of a batch, as batch norm does: what they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mmvae.codec import Codec, Column
+from mmvae.errors import ConfigError
+
+
+def check_gaps(modality: str, codec: Codec, column: Column, observed: Tensor | None) -> None:
+    """Refuse gaps, since what one item lacks would change what the networks say of others.
+
+    Raises:
+        ConfigError: The codec mixes items, and some cells are not observed.
+    """
+    if codec.mixes_items and observed is not None and not observed.all():
+        where = f" ({column.origin})" if column.origin else ""
+        raise _refusal(modality, codec, f"its values have gaps{where}", "")
+
+
+def check_batches(
+    codecs: Mapping[str, Codec],
+    items: int,
+    batch_size: int,
+    drop_last: bool = False,
+    accumulation: int = 1,
+    processes: int = 1,
+) -> None:
+    """Refuse a training whose result would depend on how batches are cut.
+
+    Args:
+        codecs: Modality → codec.
+        items: Training items.
+        batch_size: Items per global step.
+        drop_last: Whether an epoch's last, smaller batch is left out.
+        accumulation: Parts in which a process takes its rows of a batch.
+        processes: Processes that share a batch.
+
+    Raises:
+        ConfigError: A codec mixes items, and some batch has one item or is taken in parts.
+    """
+    full = min(batch_size, items)
+    for modality, codec in codecs.items():
+        if not codec.mixes_items:
+            continue
+        if accumulation > 1:
+            why = f"train.accumulation = {accumulation} takes each batch in parts"
+            raise _refusal(modality, codec, why, "Set train.accumulation = 1. ")
+        if processes > 1:
+            why = f"{processes} processes take each batch in parts"
+            raise _refusal(modality, codec, why, "Train in one process. ")
+        if full == 1 or (items % full == 1 and not drop_last):
+            why = f"{items} training items with train.batch_size = {batch_size} leave one alone"
+            fix = "" if full == 1 else "Set train.drop_last = true. "
+            raise _refusal(modality, codec, why, f"{fix}Choose another train.batch_size. ")
+
+
+def _refusal(modality: str, codec: Codec, why: str, fix: str) -> ConfigError:
+    return ConfigError(
+        f"Modality {modality!r}: the networks of codec {codec.kind!r} mix the items of a batch as "
+        f"batch norm does, but {why}, which would change results. {fix}Or choose a normalisation "
+        f"that treats each item alone, such as modalities.{modality}.norm = 'group'."
+    )
