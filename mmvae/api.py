@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmvae import storage
+from mmvae.agreement import (
+    begin_with,
+    changed_data,
+    refuse_another_experiment,
+    refuse_idle_keys,
+)
 from mmvae.assembly import (
     build_model,
+    described,
     environment,
     make_accelerator,
     open_materials,
@@ -17,9 +24,8 @@ from mmvae.assembly import (
 )
 from mmvae.config import LoadedConfig, load_experiment
 from mmvae.data.order import Order
-from mmvae.errors import ConfigError, RunError
+from mmvae.errors import DataError, UsageError
 from mmvae.model_folder import built, load_model
-from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
 from mmvae.registry import Registry
 from mmvae.session import Result, held, run_training
@@ -29,10 +35,7 @@ from mmvae.training.loop import Limits
 from mmvae.training.processes import everyone_follows, leading
 from mmvae.training.progress import Progress, shown_terms
 from mmvae.training.run import Run, default_folder, read_metrics
-from mmvae.training.state import codec_states, load_weights
-
-ORDER_KEYS = ("train.batch_size", "train.drop_last", "train.seed")
-"""What the order of items and the meaning of a step depend on."""
+from mmvae.training.state import codec_states
 
 
 def load(path: str | Path) -> TrainedModel:
@@ -61,10 +64,11 @@ def train(
     """Train a model.
 
     Args:
-        config: A TOML file, or the same tables as a mapping.
+        config: A TOML file, the same tables as a mapping, or what
+            :func:`mmvae.config.load_experiment` made of either.
         data: Items in memory in place of ``[data]``: a dict of arrays, a ``datasets.Dataset``, a
             DataFrame, or a dict of those by split.
-        overrides: ``"key=value"`` texts, as ``-s`` takes them.
+        overrides: ``"key=value"`` texts, as ``-s`` takes them; not with a config that is loaded.
         run_dir: The run's folder; ``runs/NAME/…`` unless given.
         max_steps: Stop after so many steps in all.
         max_seconds: Stop after so much training time.
@@ -82,13 +86,14 @@ def train(
     folder = Path(run_dir) if run_dir is not None else default_folder(experiment.name)
     accelerator = make_accelerator(experiment.train, folder)
     materials = open_materials(experiment, registry, data, accelerator)
+    refuse_idle_keys(experiment, materials)
     for split in materials.splits:
         if split != "test":
             materials.batches(split)  # values that are refused must not leave a run behind
     model = build_model(experiment, registry, materials.codecs)
     env = environment(materials)
     if init_from is not None:
-        begin_with(model, init_from, registry)
+        begin_with(model, load_model(init_from, registry), init_from)
         env["init_from"] = str(Path(init_from).resolve())
     run = None
     with everyone_follows(accelerator):
@@ -110,6 +115,7 @@ def resume(
     *,
     overrides: Sequence[str] = (),
     checkpoint: str = "latest",
+    other_data: bool = False,
     max_steps: int | None = None,
     max_seconds: float | None = None,
     progress: Progress | None = None,
@@ -122,6 +128,8 @@ def resume(
         data: The items again, if the run was trained on data in memory.
         overrides: ``train`` keys to change, such as ``"train.epochs=200"`` for a longer run.
         checkpoint: Which checkpoint to go on from: ``"latest"``, or a folder's name.
+        other_data: Whether to go on although the data are not those that the run was trained on;
+            from then on they are the run's.
         max_steps: Stop after so many steps in all.
         max_seconds: Stop after so much training time.
         progress: Where to show progress.
@@ -132,8 +140,8 @@ def resume(
     """
     registry = registry or load_registry()
     folder = Run.open(Path(run))
-    refuse_other_than_train(overrides)
     loaded = load_experiment(folder.resolved, overrides, registry)
+    refuse_another_experiment(load_experiment(folder.resolved, (), registry), loaded)
     experiment = loaded.experiment
     accelerator = make_accelerator(experiment.train, folder.folder)
     own = folder if leading(accelerator) else None
@@ -145,9 +153,22 @@ def resume(
         if saved is not None:
             states = codec_states(saved.state["codecs"], saved.tensors.get("codecs", {}))
         materials = open_materials(experiment, registry, data, accelerator, states)
+        refuse_idle_keys(experiment, materials)
+        env = folder.environment()
+        if remark := changed_data(folder, materials):
+            if not other_data:
+                raise DataError(
+                    f"{remark} A copied or touched file counts as changed: --other-data goes on "
+                    f"all the same. With other items, train a new run: mmvae train CONFIG "
+                    f"--init-from {folder.folder}"
+                )
+            with everyone_follows(accelerator):
+                if own is not None:
+                    env["data"] = described(materials)
+                    storage.write_json(own.folder / "env.json", env)
         model = build_model(experiment, registry, materials.codecs)
-        if saved is None and (origin := recorded(folder).get("init_from")):
-            begin_with(model, origin, registry)
+        if saved is None and (origin := env.get("init_from")):
+            begin_with(model, load_model(origin, registry), origin)
         changed = loaded.resolved_toml() if overrides else None
         return run_training(
             experiment, materials, model, own, accelerator, limits, progress, saved, changed
@@ -179,7 +200,7 @@ def dry_run(
         )
         built(CheckpointStore(run.checkpoints).load("latest"), run.folder, registry)
         load_model(run.folder, registry)
-        items = json.loads((run.folder / "env.json").read_bytes())["data"]["items"]
+        items = run.environment()["data"]["items"]
         terms = read_metrics(run.metrics)[0]
     model, config_ = result.model.model, loaded.experiment.train
     order = Order(items["train"], config_.batch_size, config_.seed, config_.drop_last)
@@ -200,53 +221,19 @@ def with_data(
     overrides: Sequence[str],
     registry: Registry,
 ) -> LoadedConfig:
-    """The loaded config, its source set to memory where data are given."""
+    """The loaded config, its source set to memory where data are given.
+
+    Raises:
+        ConfigError: It has mistakes.
+        UsageError: Overrides were given to a config that is loaded already.
+    """
     if isinstance(config, LoadedConfig):
+        if overrides:
+            raise UsageError(
+                f"overrides = {list(overrides)} with a config that is loaded already: give them "
+                f"to load_experiment."
+            )
         return config
     if data is not None and isinstance(config, Mapping):
         config = {"data": {"source": "memory"}} | dict(config)
     return load_experiment(config, overrides, registry)
-
-
-def recorded(run: Run) -> dict[str, Any]:
-    """What ``env.json`` says of a run: :func:`environment`, and ``init_from`` where given.
-
-    Raises:
-        RunError: It cannot be read.
-    """
-    path = run.folder / "env.json"
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Restore it, or train anew.") from error
-
-
-def begin_with(model: Model, origin: str | Path, registry: Registry) -> None:
-    """Give a new model the weights of a trained one.
-
-    Raises:
-        RunError: There is no model in ``origin``.
-        CheckpointError: It is damaged, or another model's.
-    """
-    load_weights(model, load_model(origin, registry).model.state_dict(), str(origin))
-
-
-def refuse_other_than_train(overrides: Sequence[str]) -> None:
-    """A run goes on with its own data, order of items and model; other ``train`` keys may change.
-
-    Raises:
-        ConfigError: An override names another key.
-    """
-    for override in overrides:
-        key = override.partition("=")[0].strip()
-        if key in ORDER_KEYS:
-            raise ConfigError(
-                f"-s {override}: a run goes on with its own order of items, and {key} would "
-                f"change it. Leave it out; for less memory use -s train.accumulation=…, for "
-                f"another experiment: mmvae train CONFIG --init-from RUN"
-            )
-        if not override.startswith("train."):
-            raise ConfigError(
-                f"-s {override}: a run goes on with its own data and model; only train.… may "
-                f"change. For another experiment use: mmvae train CONFIG --init-from RUN"
-            )

@@ -123,10 +123,15 @@ def environment(materials: Data) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": str(materials.device),
-        "data": {
-            "fingerprint": materials.source.fingerprint(),
-            "items": {name: len(split) for name, split in materials.splits.items()},
-        },
+        "data": described(materials),
+    }
+
+
+def described(materials: Data) -> dict[str, Any]:
+    """Which data these are, for ``env.json``."""
+    return {
+        "fingerprint": materials.source.fingerprint(),
+        "items": {name: len(split) for name, split in materials.splits.items()},
     }
 
 

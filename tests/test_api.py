@@ -15,7 +15,15 @@ from mmvae import Source
 from mmvae.api import dry_run
 from mmvae.config import load_experiment
 from mmvae.data.memory import MemorySource
-from mmvae.errors import ConfigError, DataError, MmvaeError, PluginError, RunError, UsageError
+from mmvae.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    MmvaeError,
+    PluginError,
+    RunError,
+    UsageError,
+)
 from mmvae.model_folder import load_model
 from mmvae.models.jmvae import JMVAE
 from mmvae.registry import Registry
@@ -283,3 +291,94 @@ def test_a_source_is_read_once_per_training(tmp_path) -> None:
     mmvae.train(toy_config(), run_dir=tmp_path / "r", registry=registry)
     assert Counting.reads == 1
     assert Path(tmp_path / "r").is_dir()
+
+
+def in_memory(values: dict) -> dict:
+    return {"train": values, "test": toy_items(10, seed=1)}
+
+
+def test_a_run_does_not_go_on_with_other_data_unasked(tmp_path) -> None:
+    config = toy_config(data={"source": "memory"})
+    data, other = in_memory(toy_items(40)), in_memory(toy_items(40, seed=5))
+    mmvae.train(config, data, run_dir=tmp_path / "r", max_steps=1, registry=REGISTRY)
+    env = tmp_path / "r" / "env.json"
+    before = json.loads(env.read_text())["data"]["fingerprint"]
+    now = MemorySource(MemorySource.Config(), other).fingerprint()
+    with pytest.raises(DataError, match=f"{before}, these have {now}.*--init-from"):
+        mmvae.resume(tmp_path / "r", other, registry=REGISTRY)
+    assert json.loads(env.read_text())["data"]["fingerprint"] == before
+    mmvae.resume(tmp_path / "r", other, other_data=True, max_steps=2, registry=REGISTRY)
+    assert json.loads(env.read_text())["data"]["fingerprint"] == now
+    assert mmvae.resume(tmp_path / "r", other, registry=REGISTRY).outcome == "finished"
+
+
+class Scaled(VectorCodec):
+    kind = "toy-scaled"
+
+    def fit(self, column):
+        return {"scale": float(np.std(column.values))}
+
+
+class Rescaled(Scaled):
+    kind = "toy-rescaled"
+
+
+class Centred(VectorCodec):
+    kind = "toy-centred"
+
+    def fit(self, column):
+        return {"centre": torch.as_tensor(column.values).mean(0)}
+
+
+@pytest.mark.parametrize(
+    ("codecs", "seed", "key"),
+    [
+        ((Scaled, Rescaled), 0, "codec = 'toy-scaled', here it is 'toy-rescaled'"),
+        ((Scaled, Scaled), 5, r"scale = 1\.067\d+, here it is 1\.05"),
+        ((Centred, Centred), 5, r"centre = \[.*\], here it is \["),
+    ],
+)
+def test_weights_of_other_codecs_are_refused(tmp_path, codecs, seed, key) -> None:
+    registry = Registry.of(
+        codecs=[Scaled, Rescaled, Centred], sources=[MemorySource], models=[JMVAE]
+    )
+
+    def train(name, codec, seed, **options):
+        config = toy_config(data={"source": "memory"}, modalities={"v": {"codec": codec.kind}})
+        data, folder = in_memory(toy_items(40, seed)), tmp_path / name
+        mmvae.train(config, data, run_dir=folder, registry=registry, **options)
+
+    train("first", codecs[0], 0)
+    train("same", codecs[0], 0, init_from=tmp_path / "first")
+    with pytest.raises(CheckpointError, match=f"modality 'v' with {key}"):
+        train("other", codecs[1], seed, init_from=tmp_path / "first")
+    assert not (tmp_path / "other").exists()
+
+
+def test_overrides_of_a_loaded_config_are_refused(tmp_path) -> None:
+    loaded = load_experiment(toy_config(), registry=REGISTRY)
+    with pytest.raises(UsageError, match=r"train.epochs=1.*load_experiment"):
+        mmvae.train(
+            loaded, overrides=["train.epochs=1"], run_dir=tmp_path / "r", registry=REGISTRY
+        )
+    assert not (tmp_path / "r").exists()
+
+
+def test_resume_looks_at_values_not_at_how_they_are_written(tmp_path) -> None:
+    mmvae.train(toy_config(), run_dir=tmp_path / "r", max_steps=1, registry=REGISTRY)
+    for override in ("'train.batch_size'=30", '"train.seed" = 4', 'train."batch_size"=30'):
+        with pytest.raises(ConfigError):
+            mmvae.resume(tmp_path / "r", overrides=[override], registry=REGISTRY)
+    same = ["train.batch_size=20", "model.latent_dim = 2"]
+    assert mmvae.resume(tmp_path / "r", overrides=same, registry=REGISTRY).steps == 6
+
+
+@pytest.mark.parametrize("key", ["train.patience=3", 'train.monitor="elbo"'])
+def test_keys_that_need_a_validation_split(tmp_path, key) -> None:
+    config = toy_config(data={"source": "toy", "validation": 0})
+    with pytest.raises(ConfigError, match=f"{key.partition('=')[0]} = .* no validation split"):
+        mmvae.train(config, overrides=[key], run_dir=tmp_path / "r", registry=REGISTRY)
+    assert not (tmp_path / "r").exists()
+    mmvae.train(config, run_dir=tmp_path / "r", max_steps=1, registry=REGISTRY)
+    with pytest.raises(ConfigError, match="no validation split"):
+        mmvae.resume(tmp_path / "r", overrides=[key], registry=REGISTRY)

@@ -27,11 +27,17 @@ from mmvae.cli.training import conclude, limit_options, progress, stopped_togeth
     show_default=True,
     help="The checkpoint to go on from: latest, or a folder's name in RUN/checkpoints.",
 )
+@click.option(
+    "--other-data",
+    is_flag=True,
+    help="Go on although the data are not those that RUN was trained on.",
+)
 @limit_options
 def command(
     run: Path,
     overrides: tuple[str, ...],
     checkpoint: str,
+    other_data: bool,
     max_steps: int | None,
     max_seconds: float | None,
 ) -> None:
@@ -44,6 +50,7 @@ def command(
             run,
             overrides=overrides,
             checkpoint=checkpoint,
+            other_data=other_data,
             max_steps=max_steps,
             max_seconds=max_seconds,
             progress=progress(),

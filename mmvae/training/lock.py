@@ -22,11 +22,12 @@ class FolderLock:
     """The right to work in a folder, which only one process has.
 
     Args:
-        folder: The folder; ``.lock`` in it holds the lock, and pid and host of the holder.
+        folder: The folder.
+        name: The file in it that holds the lock, and pid and host of the holder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LOCK
+    def __init__(self, folder: Path, name: str = LOCK) -> None:
+        self.path = folder / name
         self._descriptor: int | None = None
         self._depth = 0
         _locks.add(self)

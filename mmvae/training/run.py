@@ -1,17 +1,19 @@
 """The run folder: everything needed to repeat, resume, evaluate and use one training.
 
 ``RUN/{config.toml, config.resolved.toml, env.json, plugins.lock.json, status.json, log.txt,
-metrics.jsonl, report.html, figures/, model/, checkpoints/, latest}``. One process at a time
-may work on a run; its lock is the system's, so it ends with the process, however that ends.
+metrics.jsonl, evaluation.json, report.html, figures/, model/, checkpoints/, latest}``. One process
+at a time may train a run, and one may evaluate it meanwhile; their locks are the system's, so they
+end with the process, however that ends.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +30,8 @@ from mmvae.training.metrics_log import read_metrics as read_metrics
 WrittenState = Literal["running", "finished", "stopped", "failed", "preempted"]
 
 _CREATED = ("config.toml", "config.resolved.toml", "env.json", "plugins.lock.json", "status.json")
+_TRAINED = (*_CREATED, "latest", "model")
+_RESULTS = ("evaluation.json", "report.html", "figures")
 
 
 class Status(BaseModel):
@@ -63,6 +67,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = FolderLock(folder)
+        self._results_lock = FolderLock(folder, ".results.lock")
 
     @classmethod
     def create(
@@ -132,6 +137,11 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     @property
+    def evaluation(self) -> Path:
+        """The figures of the last evaluation."""
+        return self.folder / "evaluation.json"
+
+    @property
     def report(self) -> Path:
         """The page for people."""
         return self.folder / "report.html"
@@ -153,17 +163,33 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for this process; the same object may enter again.
+        """Hold the run for this process's training; the same object may enter again.
 
-        The first entry also removes what killed processes left unfinished.
+        The first entry also removes what killed trainings left unfinished.
 
         Raises:
-            RunError: Another process, named by pid and host, works on it.
+            RunError: Another process, named by pid and host, trains it.
         """
-        with self._lock.held() as outermost:
-            if outermost:
-                storage.clean(self.folder)
+        with _entered(self._lock, _TRAINED):
             yield
+
+    @contextlib.contextmanager
+    def results_locked(self) -> Iterator[None]:
+        """As `locked`, for evaluation and report, which leave a training of the run alone."""
+        with _entered(self._results_lock, _RESULTS):
+            yield
+
+    def environment(self) -> dict[str, Any]:
+        """What ``env.json`` says: versions, machine, data.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        path = self.folder / "env.json"
+        try:
+            return dict(json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
 
     def status(self) -> Status:
         """Read ``status.json``; a ``running`` whose process is gone reads ``killed``.
@@ -208,6 +234,16 @@ class Run:
 def default_folder(name: str) -> Path:
     """Return ``runs/NAME/UTC-ID`` for a new run, different at every call."""
     return Path("runs", name, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+
+
+@contextlib.contextmanager
+def _entered(lock: FolderLock, names: Sequence[str]) -> Iterator[None]:
+    """Hold a lock; the first entry removes what killed holders left of the files they write."""
+    with lock.held() as outermost:
+        if outermost:
+            for name in names:
+                storage.clean(lock.path.parent, name)
+        yield
 
 
 def _check_free(folder: Path) -> None:

@@ -186,7 +186,7 @@ def test_kill_9_frees_the_lock_and_the_status_says_killed(tmp_path):
         "run = Run.open(pathlib.Path(sys.argv[1]))\n"
         "with run.locked():\n"
         "    run.write_status('running', step=7, epoch=2)\n"
-        "    (run.folder / '.f.1.partial').touch()\n"
+        "    (run.folder / '.latest.1.partial').touch()\n"
         "    print('ready', flush=True)\n    time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
@@ -202,7 +202,7 @@ def test_kill_9_frees_the_lock_and_the_status_says_killed(tmp_path):
     assert run.status().state == "killed"
     with run.locked():
         assert run.status().state == "running"
-        assert not (tmp_path / ".f.1.partial").exists()
+        assert not (tmp_path / ".latest.1.partial").exists()
 
 
 # --- the status
@@ -293,3 +293,20 @@ def test_reading_forgives_a_torn_last_line_and_names_other_damage(tmp_path):
             read_metrics(path)
     with pytest.raises(RunError, match="nothing cannot be read"):
         read_metrics(tmp_path / "nothing")
+
+
+def test_training_and_evaluation_hold_the_run_at_the_same_time(tmp_path):
+    """Neither removes what the other is writing."""
+    run = create(tmp_path)
+    with Run.open(tmp_path).results_locked():
+        (tmp_path / ".evaluation.json.1.partial").touch()
+        (tmp_path / ".figures.1.partial").mkdir()
+        with run.locked():
+            (tmp_path / ".latest.1.partial").touch()
+            with pytest.raises(RunError, match="in use by pid"), run.results_locked():
+                pass
+        assert (tmp_path / ".evaluation.json.1.partial").exists()
+        assert (tmp_path / ".figures.1.partial").exists()
+    with run.results_locked():  # now they are what a killed evaluation left
+        assert not list(tmp_path.glob(".[ef]*.partial"))
+        assert (tmp_path / ".latest.1.partial").exists()

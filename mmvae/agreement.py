@@ -1,0 +1,123 @@
+"""Whether what a run goes on with, or a model begins with, agrees with it: keys, data, codecs."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmvae import toml
+from mmvae.codec import Codec
+from mmvae.config import Experiment, LoadedConfig
+from mmvae.data.loading import Data
+from mmvae.errors import CheckpointError, ConfigError
+from mmvae.models.protocol import Model
+from mmvae.settings import TrainConfig
+from mmvae.trained import TrainedModel
+from mmvae.training.run import Run
+from mmvae.training.state import load_weights
+
+ORDER_KEYS = ("batch_size", "drop_last", "seed")
+"""Keys of ``[train]`` on which the order of items and the meaning of a step depend."""
+
+
+def changed_data(run: Run, materials: Data) -> str | None:
+    """What to say of data that are not those that a run was trained on; None if they are.
+
+    Raises:
+        RunError: ``env.json`` cannot be read.
+    """
+    before = run.environment().get("data", {}).get("fingerprint")
+    now = materials.source.fingerprint()
+    if before == now:
+        return None
+    return f"{run.folder} was trained on data with fingerprint {before}, these have {now}."
+
+
+def begin_with(model: Model, trained: TrainedModel, origin: str | Path) -> None:
+    """Give a new model the weights of a trained one, loaded from ``origin``.
+
+    Raises:
+        CheckpointError: They are another model's, or its codecs learned something else.
+    """
+    for modality, codec in model.codecs.items():
+        if modality in trained.codecs:  # the weights tell if it is not
+            refuse_another_codec(modality, trained.codecs[modality], codec, origin)
+    load_weights(model, trained.model.state_dict(), str(origin))
+
+
+def refuse_another_codec(modality: str, theirs: Codec, ours: Codec, origin: str | Path) -> None:
+    """Weights mean something only for values as the codec that they were trained with gives them.
+
+    Raises:
+        CheckpointError: Kind or state of the codecs differ; the first difference is named.
+    """
+    before, now = {"codec": theirs.kind, **theirs.state}, {"codec": ours.kind, **ours.state}
+    for key in {**before, **now}:
+        if not same_value(before.get(key), now.get(key)):
+            raise CheckpointError(
+                f"{origin}: its weights belong to modality {modality!r} with {key} = "
+                f"{shown(before.get(key))}, here it is {shown(now.get(key))}. Set "
+                f"modalities.{modality} so that they agree, or train without --init-from."
+            )
+
+
+def same_value(a: Any, b: Any) -> bool:
+    """Whether two values of a codec's state are the same; a tuple is as good as a list."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return False
+    return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+
+
+def shown(value: Any) -> str:
+    """A value of a codec's state for a message."""
+    return reprlib.repr(value.tolist() if isinstance(value, Tensor) else value)
+
+
+def refuse_another_experiment(before: LoadedConfig, after: LoadedConfig) -> None:
+    """A run goes on with its own data, order of items and model; other ``train`` keys may change.
+
+    Raises:
+        ConfigError: The value of another key changed.
+    """
+    old, new = toml.flatten(before.values), toml.flatten(after.values)
+    for path in [*new, *(old.keys() - new.keys())]:
+        if old.get(path) == new.get(path):
+            continue
+        key = toml.dotted(path)
+        change = f"-s {key}={toml.literal(new.get(path))}"
+        if path[0] != "train":
+            raise ConfigError(
+                f"{change}: a run goes on with its own data and model; only train.… may "
+                f"change. For another experiment use: mmvae train CONFIG --init-from RUN"
+            )
+        if path[1] in ORDER_KEYS:
+            raise ConfigError(
+                f"{change}: a run goes on with its own order of items, and {key} would "
+                f"change it. Leave it out; for less memory use -s train.accumulation=…, for "
+                f"another experiment: mmvae train CONFIG --init-from RUN"
+            )
+
+
+def refuse_idle_keys(experiment: Experiment, materials: Data) -> None:
+    """Refuse keys of ``[train]`` that have no effect without a validation split.
+
+    Raises:
+        ConfigError: One of them is set.
+    """
+    if "validation" in materials.splits:
+        return
+    config = experiment.train
+    for key in ("monitor", "patience"):
+        value = getattr(config, key)
+        if value != TrainConfig.model_fields[key].default:
+            raise ConfigError(
+                f"train.{key} = {toml.literal(value)} has no effect: the data have no validation "
+                f"split. Leave it out, or hold some items out."
+            )
