@@ -90,11 +90,20 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
             f"{origin}: its description does not fit the installed plugins ({error}). "
             f"`mmvae plugins list` shows their versions."
         ) from error
-    kept = next(stem for stem in ("best", "average", "model") if stem in saved.tensors)
-    weights = saved.tensors[kept]
-    load_weights(model, weights, str(origin))
+    load_weights(model, saved.tensors[kept(saved)], str(origin))
     columns = {m: codec.config.column or m for m, codec in codecs.items()}
     return TrainedModel(model, columns, origin)
+
+
+def kept(saved: Checkpoint) -> str:
+    """The file of what was saved that holds the weights to use."""
+    return next(stem for stem in ("best", "average", "model") if stem in saved.tensors)
+
+
+def weights_step(saved: Checkpoint) -> int:
+    """The step at which the weights to use were reached."""
+    best = kept(saved) == "best"
+    return int(saved.state["position"]["best_step"]) if best else saved.step
 
 
 def build_codec(registry: Registry, table: Mapping[str, Any], state: State) -> Codec:

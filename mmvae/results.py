@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,32 @@ from typing import Any
 import torch
 
 from mmvae import __version__, storage
+from mmvae.agreement import changed_data
 from mmvae.assembly import make_accelerator, open_materials
 from mmvae.config import Experiment, load_experiment
 from mmvae.data.loading import Data
 from mmvae.errors import RunError, UsageError
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.model_folder import built, saved_model
+from mmvae.model_folder import built, kept, saved_model, weights_step
 from mmvae.plugins import load_registry
 from mmvae.registry import Registry
 from mmvae.report.canvas import require_matplotlib
 from mmvae.report.material import Material
 from mmvae.report.report import write_report
+from mmvae.settings import TrainConfig
 from mmvae.trained import TrainedModel
 from mmvae.training.run import Run
 
-EVALUATION = "evaluation.json"
-FORMAT = 1  # of that file
+FORMAT = 1  # of ``evaluation.json``
+
+Say = Callable[[str], None]
+"""Told a remark."""
+
+
+def on_standard_error(remark: str) -> None:
+    """Print a remark."""
+    print(remark, file=sys.stderr)
 
 
 @dataclass
@@ -40,6 +50,7 @@ class OpenedRun:
         trained: Its model, on the device that the configuration names.
         data: Its data, opened again with what the codecs learned in training.
         step: The step at which the model's weights were reached.
+        weights: Their SHA-256.
     """
 
     run: Run
@@ -47,6 +58,19 @@ class OpenedRun:
     trained: TrainedModel
     data: Data
     step: int
+    weights: str
+
+    def made_with(self) -> dict[str, Any]:
+        """What an evaluation of it depends on."""
+        return {
+            "format": FORMAT,
+            "mmvae": __version__,
+            "name": self.experiment.name,
+            "step": self.step,
+            "weights": self.weights,
+            "data": self.data.source.fingerprint(),
+            "config": self.experiment.evaluate.model_dump(mode="json"),
+        }
 
 
 def open_run(
@@ -54,6 +78,7 @@ def open_run(
     data: Any = None,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
+    say: Say = on_standard_error,
 ) -> OpenedRun:
     """Open a run's model and its data.
 
@@ -62,6 +87,7 @@ def open_run(
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts for ``evaluate`` and ``data``.
         registry: The plugins to choose from; the installed ones unless given.
+        say: Told if the data are not those that the run was trained on.
 
     Raises:
         RunError: There is no run, or it has no model yet.
@@ -76,10 +102,14 @@ def open_run(
     saved = saved_model(folder.folder)
     trained = built(saved, folder.folder, registry)
     states = {m: codec.state for m, codec in trained.codecs.items()}
-    accelerator = make_accelerator(experiment.train, folder.folder)
+    train = experiment.train
+    accelerator = make_accelerator(TrainConfig(device=train.device, threads=train.threads))
     trained.model.to(accelerator.device)
     materials = open_materials(experiment, registry, data, accelerator, states)
-    return OpenedRun(folder, experiment, trained, materials, saved.step)
+    if remark := changed_data(folder, materials):
+        say(remark)
+    digest = saved.digests[kept(saved)]
+    return OpenedRun(folder, experiment, trained, materials, weights_step(saved), digest)
 
 
 def evaluate(
@@ -89,6 +119,7 @@ def evaluate(
     overrides: Sequence[str] = (),
     step: Step = quiet,
     registry: Registry | None = None,
+    say: Say = on_standard_error,
 ) -> dict[str, Any]:
     """Evaluate a run's model and keep the result in ``RUN/evaluation.json``.
 
@@ -98,34 +129,30 @@ def evaluate(
         overrides: ``"key=value"`` texts, such as ``"evaluate.samples=100"``.
         step: Told of progress.
         registry: The plugins to choose from; the installed ones unless given.
+        say: Told if the data are not those that the run was trained on.
 
     Returns:
-        What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` (of the
-        model's weights), ``mmvae`` (the version) and ``config`` (the ``[evaluate]`` section).
+        What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` and
+        ``weights`` (SHA-256) of the model, ``data`` (their fingerprint), ``mmvae`` (the version)
+        and ``config`` (the ``[evaluate]`` section).
 
     Raises:
         MmvaeError: As :func:`open_run`; TrainingError if a figure is not finite or the system
-            refuses to write.
+            refuses to write; RunError if another process evaluates the run.
     """
-    return evaluate_opened(open_run(run, data, overrides, registry), step)
+    with Run.open(Path(run)).results_locked():
+        return evaluate_opened(open_run(run, data, overrides, registry, say), step)
 
 
 def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
-    """As :func:`evaluate`, for a run that is open already."""
+    """As :func:`evaluate`, for a run that is open already and whose results are locked."""
     config, data = opened.experiment.evaluate, opened.data
     with torch.random.fork_rng(devices=[]):
         figures = evaluate_model(
             opened.trained.model, data.batches(config.split), config, data.batches("train"), step
         )
-    result = {
-        "format": FORMAT,
-        "name": opened.experiment.name,
-        "step": opened.step,
-        "mmvae": __version__,
-        "config": config.model_dump(mode="json"),
-        **figures,
-    }
-    storage.write_json(opened.run.folder / EVALUATION, result)
+    result = opened.made_with() | figures
+    storage.write_json(opened.run.evaluation, result)
     return result
 
 
@@ -136,15 +163,17 @@ def report(
     overrides: Sequence[str] = (),
     step: Step = quiet,
     registry: Registry | None = None,
+    say: Say = on_standard_error,
 ) -> Path:
     """Write a run's figures and its ``report.html``; evaluate it first if that is still to do.
 
     Args:
         run: The run's folder.
         data: The items again, if the run was trained on data in memory.
-        overrides: ``"key=value"`` texts for ``evaluate``; with any, it is evaluated anew.
+        overrides: ``"key=value"`` texts for ``evaluate`` and ``data``.
         step: Told of progress.
         registry: The plugins to choose from; the installed ones unless given.
+        say: Told if the data are not those that the run was trained on.
 
     Returns:
         The path of the report.
@@ -153,29 +182,30 @@ def report(
         MmvaeError: As :func:`evaluate`; UsageError if matplotlib is not installed.
     """
     require_matplotlib()
-    opened = open_run(run, data, overrides, registry)
-    known = None if overrides else _evaluation(opened)
-    result = evaluate_opened(opened, step) if known is None else known
-    split = result["split"]
-    material = Material(
-        opened.run, opened.experiment, opened.trained, opened.data.batches(split), result
-    )
-    return write_report(material, step)
+    with Run.open(Path(run)).results_locked():
+        opened = open_run(run, data, overrides, registry, say)
+        result = _evaluation(opened) or evaluate_opened(opened, step)
+        split = result["split"]
+        material = Material(
+            opened.run, opened.experiment, opened.trained, opened.data.batches(split), result
+        )
+        return write_report(material, step)
 
 
 def _evaluation(opened: OpenedRun) -> dict[str, Any] | None:
-    """What ``evaluation.json`` says of the present model, or None if it says nothing of it."""
-    path = opened.run.folder / EVALUATION
+    """What ``evaluation.json`` says if it was made with just these weights, data and keys."""
+    path = opened.run.evaluation
     if not path.exists():
         return None
     try:
         result = json.loads(path.read_bytes())
-        made_by = (result.get("format"), result.get("step"), result.get("mmvae"))
+        wanted = opened.made_with()
+        made_with = {key: result.get(key) for key in wanted}
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(
             f"{path} cannot be read: {error}. `mmvae evaluate {opened.run.folder}` writes it anew."
         ) from error
-    return result if made_by == (FORMAT, opened.step, __version__) else None
+    return result if made_with == wanted else None
 
 
 def _refuse_other_keys(overrides: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import mmvae
 from mmvae.errors import DataError, RunError, UsageError
 from mmvae.evaluation import judge as judges
 from mmvae.results import evaluate, open_run, report
+from mmvae.training.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +109,76 @@ def test_a_run_stopped_before_its_end_is_evaluated(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "r" / "model")
     result = evaluate(tmp_path / "r", registry=toy_registry())
     assert result["step"] == 2
+
+
+def test_other_data_are_remarked_on(tmp_path: Path) -> None:
+    heard: list[str] = []
+    items = {"train": toy_items(40), "test": toy_items(10, seed=1)}
+    config = toy_config(data={"source": "memory"}, train={"epochs": 1})
+    mmvae.train(config, items, run_dir=tmp_path / "r", registry=toy_registry())
+    evaluate(tmp_path / "r", items, registry=toy_registry(), say=heard.append)
+    assert heard == []
+    items["test"] = toy_items(10, seed=2)
+    evaluate(tmp_path / "r", items, registry=toy_registry(), say=heard.append)
+    (remark,) = heard
+    assert "was trained on data with fingerprint" in remark
+
+
+def test_an_evaluation_is_kept_for_its_weights_data_and_keys_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mmvae.results as results
+
+    made: list[dict] = []
+    evaluated = results.evaluate_opened
+
+    def counted(*arguments):
+        made.append(evaluated(*arguments))
+        return made[-1]
+
+    def reported(*overrides: str) -> int:
+        before = len(made)
+        report(tmp_path / "a", overrides=overrides, registry=toy_registry(), say=lambda _: None)
+        return len(made) - before
+
+    monkeypatch.setattr(results, "evaluate_opened", counted)
+    monkeypatch.setattr(results, "write_report", lambda *arguments: tmp_path)
+    for name, seed in (("a", 0), ("b", 1)):
+        settings = toy_config(train={"seed": seed, "epochs": 1})
+        mmvae.train(settings, run_dir=tmp_path / name, registry=toy_registry())
+    assert [reported(), reported()] == [1, 0]
+    assert [reported("evaluate.samples=2"), reported("evaluate.samples=2")] == [1, 0]
+    assert [reported("data.test=10"), reported("data.test=10")] == [1, 0]
+    assert [reported(), reported()] == [1, 0]
+    shutil.rmtree(tmp_path / "a" / "model")  # another model of the same step
+    shutil.copytree(tmp_path / "b" / "model", tmp_path / "a" / "model")
+    assert [reported(), reported()] == [1, 0]
+    assert made[0]["step"] == made[-1]["step"]
+
+
+def test_precision_and_trackers_of_training_do_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = toy_config(train={"precision": "bfloat16", "trackers": ["tensorboard"]})
+    mmvae.train(settings, run_dir=tmp_path / "r", registry=toy_registry())
+    monkeypatch.setattr("mmvae.assembly.is_tensorboard_available", lambda: False)
+    evaluate(tmp_path / "r", registry=toy_registry())
+
+
+def test_the_best_weights_of_an_unfinished_run_have_their_own_step(tmp_path: Path) -> None:
+    settings = toy_config(train={"epochs": 2})
+    mmvae.train(settings, max_steps=4, run_dir=tmp_path / "r", registry=toy_registry())
+    finished = evaluate(tmp_path / "r", registry=toy_registry())
+    shutil.rmtree(tmp_path / "r" / "model")
+    unfinished = evaluate(tmp_path / "r", registry=toy_registry())
+    assert finished == unfinished
+    assert unfinished["step"] == 3  # the validation after the first epoch
+
+
+def test_one_evaluation_at_a_time_also_of_a_run_in_training(run: Path) -> None:
+    with Run.open(run).locked():
+        evaluate(run, registry=toy_registry())
+    with Run.open(run).results_locked():
+        for work in (evaluate, report):
+            with pytest.raises(RunError, match="in use by pid"):
+                work(run, registry=toy_registry())

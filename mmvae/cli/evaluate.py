@@ -10,11 +10,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from mmvae.cli.options import columns, example, json_option, print_json, set_option
+from mmvae.cli.options import columns, example, json_option, print_json, say, set_option
 from mmvae.cli.steps import shown_steps
 from mmvae.report.tables import Table, heading, left_out, tables
-from mmvae.results import EVALUATION, evaluate
+from mmvae.results import evaluate
 from mmvae.source import SPLITS
+from mmvae.training.run import Run
 
 
 @click.command(
@@ -50,7 +51,7 @@ def command(
     if samples is not None:
         overrides = (*overrides, f"evaluate.samples={samples}")
     with shown_steps() as step:
-        result = evaluate(run, overrides=overrides, step=step)
+        result = evaluate(run, overrides=overrides, step=step, say=say)
     if as_json:
         print_json(result)
         return
@@ -59,7 +60,7 @@ def command(
         print_table(table)
     for line in left_out(result):
         click.echo(line)
-    click.echo(f"\nKept in {run / EVALUATION}")
+    click.echo(f"\nKept in {Run(run).evaluation}")
 
 
 def print_table(table: Table) -> None:

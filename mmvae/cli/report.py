@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mmvae.cli.options import example, set_option
+from mmvae.cli.options import example, say, set_option
 from mmvae.cli.steps import shown_steps
 from mmvae.results import report
 
@@ -19,9 +19,9 @@ from mmvae.results import report
 def command(run: Path, overrides: tuple[str, ...]) -> None:
     """Write RUN/report.html, one page with figures and pictures, and the pictures in RUN/figures.
 
-    RUN is evaluated first if RUN/evaluation.json is missing, or of other weights, or if keys are
-    set. Needs matplotlib: pip install 'mmvae[plot]'.
+    RUN is evaluated first if RUN/evaluation.json is missing, or was made with other weights, data
+    or keys of [evaluate]. Needs matplotlib: pip install 'mmvae[plot]'.
     """
     with shown_steps() as step:
-        path = report(run, overrides=overrides, step=step)
+        path = report(run, overrides=overrides, step=step, say=say)
     click.echo(f"Report: {path}")

@@ -43,12 +43,14 @@ class Checkpoint:
         tensors: Per file (without its ending), tensors by name, on the CPU.
         state: The JSON state as it was given to `CheckpointStore.save`.
         path: The folder it was read from.
+        digests: Per file of tensors, its SHA-256.
     """
 
     step: int
     tensors: dict[str, dict[str, Tensor]]
     state: dict[str, Any]
     path: Path
+    digests: dict[str, str]
 
 
 class CheckpointStore:
@@ -238,7 +240,8 @@ def read_folder(path: Path) -> Checkpoint:
         raise CheckpointError(f"Checkpoint {path} cannot be read: {error!r}.") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"Checkpoint {path} has a {STATE} that is no JSON object.")
-    return Checkpoint(manifest.step, tensors, state, path)
+    digests = {name: manifest.files[name + TENSORS].sha256 for name in tensors}
+    return Checkpoint(manifest.step, tensors, state, path, digests)
 
 
 def _verified(path: Path) -> tuple[Manifest, dict[str, bytes]]:
