@@ -121,11 +121,6 @@ def _kl_diagonal_gaussians(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:
     return 0.5 * (difference.exp() - 1.0 - difference + error).sum(-1)
 
 
-def kl_from_standard_normal(q: DiagonalGaussian) -> Tensor:
-    """KL(q ‖ N(0, I)) per latent dimension in nats, shape (b, d); sum over d for the total."""
-    return 0.5 * (q.log_variance.exp() - 1.0 - q.log_variance + q.mean.square())
-
-
 def product_of_experts(experts: Sequence[Any]) -> DiagonalGaussian:
     r"""Multiply posteriors of disjoint subsets with the prior N(0, I) divided out (T8).
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmvae.codec import Codec
+from mmvae.models.protocol import ByModality
 from mmvae.networks import Activation, activation, mlp
 from mmvae.posteriors import DiagonalGaussian
 from mmvae.subsets import Subset
@@ -61,7 +62,7 @@ class PosteriorNetwork(nn.Module):
         variance: Variance,
     ) -> None:
         super().__init__()
-        self.trunks = nn.ModuleDict(trunks)
+        self.trunks = ByModality(trunks)
         self.fusion = mlp(sum(feature_dims.values()), [fusion_dim] * (fusion == "dense"), act)
         width = fusion_dim if fusion == "dense" else sum(feature_dims.values())
         self.heads = nn.Linear(width, 2 * latent_dim)
@@ -114,8 +115,9 @@ class SubsetHeads(nn.Module):
 
     def forward(self, features: Tensor, drawn: Sequence[int]) -> DiagonalGaussian:
         """Features (b, N·f) → posteriors of the drawn subsets, batch shape (n, b)."""
-        whole = len(drawn) == len(self.mask)
-        index = slice(None) if whole else torch.tensor(drawn, device=features.device)
+        index: slice | Tensor = slice(None)
+        if len(drawn) < len(self.mask):  # a blocking copy would wait for the device at every step
+            index = torch.tensor(drawn).to(features.device, non_blocking=True)
         masked = features * self.mask[index].unsqueeze(1)
         hidden = self.act(torch.baddbmm(self.hidden_bias[index], masked, self.hidden[index]))
         raw = torch.baddbmm(self.heads_bias[index], hidden, self.heads[index])
@@ -193,10 +195,10 @@ class SharedEncoders(nn.Module):
         super().__init__()
         self.modalities: Subset = tuple(codecs)
         self.subsets = list(subsets)
-        self.trunks = nn.ModuleDict({m: codec.encoder() for m, codec in codecs.items()})
+        self.trunks = ByModality({m: codec.encoder() for m, codec in codecs.items()})
         identities: dict[str, nn.Module] = {m: nn.Identity() for m in codecs}
         self.joint_posterior = network(identities, {m: c.feature_dim for m, c in codecs.items()})
-        self.narrow = nn.ModuleDict(
+        self.narrow = ByModality(
             {m: nn.Linear(codec.feature_dim, feature_dim) for m, codec in codecs.items()}
             if subsets
             else {}

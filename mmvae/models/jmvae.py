@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 
 from mmvae.codec import Codec, Parameters
@@ -23,7 +23,7 @@ from mmvae.models.encoders import (
     Variance,
 )
 from mmvae.models.objective import jmvae_objective
-from mmvae.models.protocol import Model, ModelConfig, Phase, Terms
+from mmvae.models.protocol import ByModality, Model, ModelConfig, Phase, Terms
 from mmvae.networks import Activation
 from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence, product_of_experts
 from mmvae.randomness import StepDraws
@@ -97,6 +97,58 @@ class JMVAEConfig(ModelConfig):
         "(dimensions of m), so that small modalities are not drowned.",
     )
 
+    @field_validator("subsets")
+    @classmethod
+    def _of_the_modalities(cls, subsets: str | list[str], info: ValidationInfo) -> str | list[str]:
+        if modalities := _modalities(info):
+            try:
+                family(subsets, modalities)
+            except ConfigError as error:
+                raise ValueError(str(error).removeprefix("model.subsets ")) from None
+        return subsets
+
+    @field_validator("subset_alpha")
+    @classmethod
+    def _of_the_subsets(cls, alphas: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        modalities = _modalities(info)
+        if modalities and "subsets" in info.data:
+            _check_alphas(alphas, family(info.data["subsets"], modalities))
+        return alphas
+
+    @model_validator(mode="after")
+    def _consistent(self) -> JMVAEConfig:
+        """Refuse keys that would have no effect."""
+        zero = self.missing == "zero"
+        idle = {
+            "subsets": zero,
+            "subset_alpha": zero or self.alpha == 0,
+            "penalty_gradient": zero,
+            "subsets_per_step": zero or self.alpha == 0,
+        }
+        reason = "missing = 'zero'" if zero else "alpha = 0"
+        for key, unused in idle.items():
+            if unused and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(
+                    f"{key} = {getattr(self, key)!r} has no effect with {reason}, which trains no "
+                    f"subset posteriors; leave one of the two out."
+                )
+        return self
+
+
+def _modalities(info: ValidationInfo) -> list[str]:
+    """The experiment's modalities; none where a section is made without an experiment."""
+    return list((info.context or {}).get("modalities", []))
+
+
+def _check_alphas(alphas: Mapping[str, float], subsets: Sequence[Subset]) -> None:
+    names = [subset_name(s) for s in subsets]
+    for name, alpha in alphas.items():
+        if name not in names or not 0 < alpha < math.inf:
+            raise ValueError(
+                f"{name} = {alpha}: expected a finite weight > 0 for one of "
+                f"{', '.join(names) or 'no subset at all'}.{nearest(name, names)}"
+            )
+
 
 class JMVAE(Model):
     """Joint Multimodal VAE (Suzuki, Nakayama, Matsuo 2016, arXiv:1611.01891).
@@ -120,7 +172,7 @@ class JMVAE(Model):
             config.trunks == "auto" and any(len(s) > 1 for s in self.subsets)
         )
         self.encoders = self._shared() if shared else self._separate()
-        self.decoders = nn.ModuleDict(
+        self.decoders = ByModality(
             {m: codec.decoder(config.latent_dim) for m, codec in self.codecs.items()}
         )
 
@@ -137,13 +189,11 @@ class JMVAE(Model):
 
     def _subset_alphas(self) -> list[float]:
         """α_S = 2α / |𝒮| unless set per subset (T6)."""
+        try:
+            _check_alphas(self.config.subset_alpha, self.subsets)
+        except ValueError as error:
+            raise ConfigError(f"model.subset_alpha: {error}") from None
         names = [subset_name(s) for s in self.subsets]
-        for name, alpha in self.config.subset_alpha.items():
-            if name not in names or not 0 < alpha < math.inf:
-                raise ConfigError(
-                    f"model.subset_alpha: {name} = {alpha}: expected a finite weight > 0 "
-                    f"for one of {', '.join(names) or 'no subset at all'}.{nearest(name, names)}"
-                )
         share = 2.0 * self.config.alpha / len(names) if names else 0.0
         return [self.config.subset_alpha.get(name, share) for name in names]
 
@@ -254,7 +304,7 @@ class JMVAE(Model):
 
     def compilable(self) -> Iterable[nn.Module]:
         """The decoders and every encoder trunk."""
-        trunks = [m for m in self.encoders.modules() if isinstance(m, nn.ModuleDict)]
+        trunks = [m for m in self.encoders.modules() if isinstance(m, ByModality)]
         return [network for group in (*trunks, self.decoders) for network in group.values()]
 
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:

@@ -53,7 +53,8 @@ def jmvae_objective(
     named = {f"log_likelihood/{m}": value for m, value in log_likelihoods.items()}
     named["kl"] = kl
     if penalties is not None:
-        alpha = torch.tensor(alphas, dtype=penalties.dtype, device=penalties.device)
+        alpha = torch.tensor(alphas, dtype=penalties.dtype)
+        alpha = alpha.to(penalties.device, non_blocking=True)  # waits for nothing
         # no matrix product: autocast would round it to half precision
         loss = loss + gamma * (alpha.unsqueeze(1) * penalties).sum(0)
         named["penalty"] = penalties.mean(0)

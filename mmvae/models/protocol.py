@@ -51,6 +51,19 @@ class Phase:
     parameters: Sequence[nn.Parameter]
 
 
+class ByModality(nn.ModuleDict):
+    """Networks by the name of a modality, also where torch's dict has that attribute: ``values``.
+
+    Reach them by ``networks[name]``; they are never attributes.
+    """
+
+    def __setitem__(self, key: str, module: nn.Module) -> None:
+        self._modules[key] = module  # as add_module, which refuses the names of attributes
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # so that `training` may be both
+
+
 class Model(nn.Module, ABC):
     """A latent-variable model over named modalities.
 
@@ -63,6 +76,9 @@ class Model(nn.Module, ABC):
     """The word used in TOML: ``kind = "jmvae"``."""
 
     Config: ClassVar[type[ModelConfig]] = ModelConfig
+
+    conditional: ClassVar[bool] = False
+    """Whether prior or likelihoods condition on what is given, as p(x|z, w) in a CVAE does."""
 
     def __init__(self, config: Any, codecs: Mapping[str, Codec]) -> None:
         super().__init__()
@@ -77,6 +93,8 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def posterior(self, observed: Mapping[str, Tensor]) -> Posterior:
         """q(z | x_S) for the modalities S among the keys of ``observed``, each (b, event…).
+
+        A conditional model that was given no more than its condition answers with its prior.
 
         Raises:
             UsageError: The model has no posterior for S; the message names what it has.
@@ -129,10 +147,23 @@ class Model(nn.Module, ABC):
         return self.codecs[modality].likelihood(in_float32(parameters))
 
     def log_likelihood(
-        self, modality: str, z: Tensor, x: Tensor, observed: Tensor | None = None
+        self,
+        modality: str,
+        z: Tensor,
+        x: Tensor,
+        observed: Tensor | None = None,
+        given: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """Nats of log p(x_m | z), shape (n,), for latents (n, d) and model input (n, event…)."""
-        likelihood = self.likelihood(modality, z)
+        """Nats of log p(x_m | z[, given]), shape (n,).
+
+        Args:
+            modality: m.
+            z: Latents, flat, (n, d).
+            x: Model input of m, (n, event…).
+            observed: Which of its cells are observed, or None if all are.
+            given: Condition → its model input (n, event…), for conditional models.
+        """
+        likelihood = self.likelihood(modality, z, given)
         return self.codecs[modality].log_prob(likelihood, x, observed)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from linear_gaussian import batch, exact, jmvae, linear_codecs, log_evidence, step_draws
 from pydantic import ValidationError
 from torch import Tensor
@@ -16,15 +20,17 @@ from torch.distributions import Categorical, Independent, Normal
 from torch.distributions import kl_divergence as torch_kl
 from torch.nn import functional as F
 from torch.testing import assert_close
-from toys import ClassCodec, ClassConfig, VectorCodec, VectorConfig
+from toys import ClassCodec, ClassConfig, VectorCodec, VectorConfig, toy_registry
 
-from mmvae.codec import Codec
-from mmvae.data.batches import Batch
+from mmvae.codec import Codec, Column
+from mmvae.config import load_experiment
+from mmvae.data.batches import Batch, Batches
 from mmvae.errors import ConfigError, UsageError
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.models.jmvae import JMVAE, JMVAEConfig
 from mmvae.models.protocol import Terms
 from mmvae.posteriors import DiagonalGaussian, kl_divergence, product_of_experts
+from mmvae.source import Split
 from mmvae.subsets import subset_name
 
 B = 6
@@ -436,7 +442,6 @@ def test_a_bad_key_is_refused_by_the_schema(keys: dict[str, Any]) -> None:
         ({"subset_alpha": {"a": -1.0}}, r"subset_alpha: a = -1.0.*> 0"),
         ({"subset_alpha": {"a": math.nan}}, r"subset_alpha: a = nan"),
         ({"subset_alpha": {"a": math.inf}}, r"subset_alpha: a = inf"),
-        ({"subset_alpha": {"a": 1.0}, "alpha": 0}, r"no subset at all"),
         ({"subsets": ["a+b+c"]}, r"'a\+b\+c'.*proper"),
         ({"subsets": ["a", "a"]}, r"entry 'a'"),
         ({"subsets": [""]}, r"entry ''"),
@@ -449,6 +454,50 @@ def test_a_section_that_does_not_fit_the_modalities_is_named(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         jmvae(linear_codecs(**THREE), **keys)
+
+
+@pytest.mark.parametrize("without", [{"missing": "zero"}, {"alpha": 0}])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("subsets_per_step", 1),
+        ("subset_alpha", {"a": 1.0}),
+        ("penalty_gradient", "subsets"),
+        ("subsets", "all"),
+    ],
+)
+def test_keys_of_the_penalty_are_refused_without_one(
+    without: dict[str, Any], key: str, value: Any
+) -> None:
+    keys = without | {key: value}
+    if "alpha" in without and key in ("penalty_gradient", "subsets"):
+        JMVAEConfig(**keys)  # a sweep over α may go down to 0
+        return
+    reason = next(iter(without))
+    with pytest.raises(ValidationError, match=rf"{key} = .*has no effect with {reason}"):
+        JMVAEConfig(**keys)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ('subsets = ["vv"]', r"e.toml:11: model.subsets = .*entry 'vv': Unknown modality 'vv'"),
+        ('subsets = ["v+c"]', r"e.toml:11: model.subsets = .*entry 'v\+c': expected a proper"),
+        ("subset_alpha = {vv = 1.0}", r"e.toml:11: model.subset_alpha.*vv = 1.0.*one of v, c"),
+        ("subset_alpha = {v = -1.0}", r"e.toml:11: model.subset_alpha.*v = -1.0.*weight > 0"),
+        ('missing = "zero"\nsubsets_per_step = 1', r"e.toml.*subsets_per_step = 1 has no effect"),
+    ],
+)
+def test_a_file_with_wrong_subsets_is_refused_by_its_line(
+    tmp_path: Path, model: str, message: str
+) -> None:
+    file = tmp_path / "e.toml"
+    file.write_text(
+        '[data]\nsource = "toy"\n\n[modalities.v]\ncodec = "toy-vector"\n\n'
+        f'[modalities.c]\ncodec = "toy-class"\n\n[model]\n{model}\n'
+    )
+    with pytest.raises(ConfigError, match=message):
+        load_experiment(file, registry=toy_registry())
 
 
 def test_a_penalty_over_no_subset_is_refused() -> None:
@@ -514,3 +563,42 @@ def test_cells_that_are_not_observed_change_nothing_in_the_likelihood() -> None:
     z = model.posterior(x).rsample(draws.normal("z", 2))
     cells = Normal(model.decoders["v"](z), 1.0).log_prob(x["v"])
     assert_close(terms["log_likelihood/v"], torch.where(observed, cells, 0.0).sum(1))
+
+
+@pytest.mark.parametrize("trunks", ["separate", "shared"])
+def test_modalities_may_be_called_as_attributes_of_torchs_modules(trunks: str) -> None:
+    names = ("values", "type", "items", "train", "keys", "forward", "parameters", "training")
+    codecs = linear_codecs(**{name: {"dim": 2} for name in names})
+    model, x = jmvae(codecs, trunks=trunks), inputs(codecs)
+    objective(model, x).loss.sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert {f"decoders.{name}.weight" for name in names} <= set(model.state_dict())
+    other = jmvae(codecs, seed=1, trunks=trunks)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(objective(other.eval(), x).loss, objective(model.eval(), x).loss)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 99), st.sampled_from(["separate", "shared"]))
+def test_nan_in_unobserved_cells_changes_no_loss_and_no_gradient(seed: int, trunks: str) -> None:
+    """Through batches, so that encoders are covered too."""
+    rng = np.random.default_rng(seed)
+    values, hidden = rng.normal(size=(2, B, 3)), rng.random((2, B, 3)) < 0.3
+    codecs: dict[str, Codec] = {m: VectorCodec(VectorConfig(gaps=True)) for m in "vw"}
+    results = []
+    for filling in (np.nan, None):
+        model = jmvae(codecs, trunks=trunks)
+        columns = {}
+        for m, value, gone in zip("vw", values, hidden, strict=True):
+            columns[m] = Column(np.where(gone, np.nan, value))
+        batches = Batches(Split(columns, np.arange(B)), codecs, {m: m for m in "vw"})
+        if filling is None:  # whatever else is stored there
+            for m, gone in zip("vw", hidden, strict=True):
+                batches._kept[m][0][torch.from_numpy(gone)] = 7.0
+        terms = model.objective("jmvae", batches.fixed(slice(0, B)), step_draws(B), 1.0)
+        terms.loss.sum().backward()
+        results.append((terms.loss.detach(), [p.grad for p in model.parameters()]))
+    (loss, gradients), (other_loss, other_gradients) = results
+    assert torch.isfinite(loss).all()
+    assert torch.equal(loss, other_loss)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, other_gradients, strict=True))

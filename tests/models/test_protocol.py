@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linear_gaussian import jmvae, linear_codecs
+from linear_gaussian import LinearCodec, LinearConfig, jmvae, linear_codecs
 from pydantic import ValidationError
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from mmvae.models.protocol import ModelConfig, fold, in_float32, unfold
@@ -66,6 +67,26 @@ def test_compilable_networks_are_decoders_and_trunks(trunks: str) -> None:
     compiled = set(model.compilable())
     assert set(model.decoders.values()) <= compiled
     assert compiled <= set(model.modules())
+
+
+def test_a_codecs_own_networks_are_not_compiled_twice() -> None:
+    class Nested(LinearCodec):
+        def encoder(self) -> nn.Module:
+            return nn.Sequential(Split(), nn.Identity())
+
+    class Split(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.ModuleDict({"one": nn.Linear(3, 3)})
+
+        def forward(self, x: Tensor) -> Tensor:
+            part: Tensor = self.parts["one"](x)
+            return part
+
+    model = jmvae({"a": Nested(LinearConfig())})
+    parts = [m for m in model.modules() if isinstance(m, Split)]
+    assert parts
+    assert not {part.parts["one"] for part in parts} & set(model.compilable())
 
 
 def test_a_models_section_takes_no_unknown_key() -> None:
