@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(next(iter(self.x.values())))
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """The batch of these rows, in this order."""
+        index = list(rows)
+        observed = {m: None if mask is None else mask[index] for m, mask in self.observed.items()}
+        return Batch({m: x[index] for m, x in self.x.items()}, observed)
 
 
 class Batches:

@@ -17,7 +17,7 @@ from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.judge import Judge, judge_accuracy, train_judge
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.protocol import Model
-from mmvae.randomness import generator
+from mmvae.randomness import ItemDraws
 from mmvae.settings import EvaluateConfig
 
 
@@ -44,10 +44,10 @@ def coherence(
     found: dict[str, Any] = {}
     for label, modality in judged_pairs(model):
         judge = train_judge(training, modality, label, config.seed, step)
-        own = judge_accuracy(judge, batches, modality, label, config.batch_size, config.seed)
+        own = judge_accuracy(judge, batches, modality, label, config.batch_size)
         found[arrow(label, modality)] = {
-            "temperature 1": mean_and_error(shown(model, judge, label, modality, 1.0, config)),
-            "mean": mean_and_error(shown(model, judge, label, modality, 0.0, config)),
+            "temperature 1": mean_and_error(shown(model, judge, label, modality, True, config)),
+            "mean": mean_and_error(shown(model, judge, label, modality, False, config)),
             "classifier on real items": mean_and_error(own),
         }
     return found
@@ -69,16 +69,22 @@ def shown(
     judge: Judge,
     label: str,
     modality: str,
-    temperature: float,
+    draw: bool,
     config: EvaluateConfig,
 ) -> Tensor:
-    """Whether the judge sees the right class in each generated value, float (n,)."""
+    """Whether the judge sees the right class in each generated value, float (n,).
+
+    z is drawn from q(z|c), or else its best point.
+    """
     kinds = class_inputs(model.codecs[label])
     wanted = torch.arange(config.coherence_samples) % len(kinds)
     right = []
-    for chunk, classes in enumerate(torch.split(wanted, config.batch_size)):
-        source = generator(config.seed, "coherence", label, modality, chunk)
-        values = from_classes(model, label, modality, kinds[classes], temperature, source)
+    for start in range(0, len(wanted), config.batch_size):
+        rows = slice(start, min(start + config.batch_size, len(wanted)))
+        classes = wanted[rows]
+        draws = ItemDraws(config.seed, f"coherence {label} {modality}", rows)
+        noise = draws.normal("z", model.latent_dim) if draw else None
+        values = from_classes(model, label, modality, kinds[classes], noise)
         right.append(judge.verdict(values).cpu() == classes)
     return torch.cat(right).float()
 
@@ -95,22 +101,19 @@ def from_classes(
     label: str,
     modality: str,
     given: Tensor,
-    temperature: float,
-    source: torch.Generator,
+    noise: Tensor | None = None,
 ) -> Tensor:
-    """Best values of ``modality`` at samples of q(z|c), one for each given class (n, event…).
+    """Best values of ``modality`` at one z for each given class, (n, event…).
 
     Args:
         model: The model.
         label: The modality with classes.
         modality: What to generate.
         given: Model input of ``label``, (n, event…).
-        temperature: Scale of the noise in z; 0 takes the posterior's best point.
-        source: Randomness.
+        noise: Standard normal (n, d), for samples of q(z|c); None takes its best point.
     """
     device = next(model.parameters()).device
     known = {label: given.to(device)}
     q = model.posterior(known)
-    noise = torch.randn(len(given), model.latent_dim, generator=source).to(device)
-    z = q.rsample(temperature * noise) if temperature else q.point()
+    z = q.point() if noise is None else q.rsample(noise.to(device))
     return model.codecs[modality].point(model.likelihood(modality, z, known))

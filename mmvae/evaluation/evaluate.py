@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mmvae.data.batches import Batches
@@ -19,7 +20,7 @@ def evaluate(
     model: Model,
     batches: Batches,
     config: EvaluateConfig,
-    training: Batches | None = None,
+    training: Callable[[], Batches] | Batches | None = None,
     step: Step = quiet,
 ) -> dict[str, Any]:
     """Evaluate a model on a split.
@@ -28,7 +29,8 @@ def evaluate(
         model: The model.
         batches: The split's items, on the model's device.
         config: The ``[evaluate]`` section.
-        training: Real training items for the judges of coherence; without them there is none.
+        training: Real training items for the judges of coherence, or how to get them, which is
+            asked only if there is something to judge; without them there is no coherence.
         step: Told of progress.
 
     Returns:
@@ -65,7 +67,8 @@ def evaluate(
         elif training is None:
             left_out["coherence"] = "no training items for the classifiers that judge"
         elif judged_pairs(model):
-            result["coherence"] = coherence(model, batches, training, config, step)
+            real = training() if callable(training) else training
+            result["coherence"] = coherence(model, batches, real, config, step)
     finally:
         model.train(was_training)
     return {

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-
-from mmvae.data.batches import Batch, Batches, fixed_view
-from mmvae.randomness import StepDraws
+from mmvae.data.batches import Batch, Batches
+from mmvae.randomness import ItemDraws
 
 
 def chunks(
     batches: Batches, size: int, seed: int, purpose: str = "evaluate"
-) -> Iterator[tuple[Batch, StepDraws]]:
+) -> Iterator[tuple[Batch, ItemDraws]]:
     """Fixed views of all items, in order, with randomness for each chunk.
+
+    Neither views nor draws depend on how the items are cut; views not on the seed either.
 
     Args:
         batches: The split.
         size: Items per chunk.
-        seed: Governs views and draws.
+        seed: Governs the draws.
         purpose: What the draws are for.
     """
-    for chunk, start in enumerate(range(0, len(batches), size)):
-        items = torch.arange(start, min(start + size, len(batches)))
-        n = len(items)
-        draws = StepDraws(seed, purpose, chunk, slice(0, n), n, batches.device)
-        yield batches.batch(items, draws, fixed_view), draws
+    for start in range(0, len(batches), size):
+        items = slice(start, min(start + size, len(batches)))
+        yield batches.fixed(items), ItemDraws(seed, purpose, items, batches.device)

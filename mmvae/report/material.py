@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mmvae.config import Experiment
-from mmvae.data.batches import Batch, Batches, fixed_view
-from mmvae.randomness import StepDraws
+from mmvae.data.batches import Batch, Batches
 from mmvae.subsets import Subset
 from mmvae.trained import TrainedModel
 from mmvae.training.run import Run
@@ -62,22 +60,16 @@ class Material:
     @cached_property
     def mapped(self) -> Batch:
         """The first items of the split, for maps."""
-        return self.items(torch.arange(min(len(self.batches), MAPPED_ITEMS)))
+        return self.batches.fixed(slice(0, min(len(self.batches), MAPPED_ITEMS)))
 
     @cached_property
     def shown(self) -> Batch:
         """A few items: the first of each class, or the first of all."""
         if self.label is None:
-            return self.items(torch.arange(min(len(self.batches), SHOWN_ITEMS)))
+            return self.mapped.take(range(min(len(self.mapped), SHOWN_ITEMS)))
         classes = self.classes_of(self.mapped).tolist()
         first = sorted({k: classes.index(k) for k in classes}.items())
-        return self.items(torch.tensor([row for _, row in first[:SHOWN_ITEMS]]))
-
-    def items(self, rows: Tensor) -> Batch:
-        """Model input of these items, as figures see them."""
-        n = len(rows)
-        draws = StepDraws(self.seed, "figures", 0, slice(0, n), n, self.batches.device)
-        return self.batches.batch(rows, draws, fixed_view)
+        return self.mapped.take([row for _, row in first[:SHOWN_ITEMS]])
 
     def classes_of(self, batch: Batch) -> Tensor:
         """Class of each item by :attr:`label`, int64 (b,)."""

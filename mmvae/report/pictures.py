@@ -46,8 +46,9 @@ def class_samples(material: Material) -> list[Picture]:
         for k, given in enumerate(class_inputs(codec)[: len(names)]):
             source = generator(material.seed, "figures", label, m, k)
             many = given.expand(SAMPLES, *given.shape)
-            mean = from_classes(model, label, m, many[:1], 0.0, source)
-            drawn = from_classes(model, label, m, many, 1.0, source)
+            noise = torch.randn(SAMPLES, model.latent_dim, generator=source)
+            mean = from_classes(model, label, m, many[:1])
+            drawn = from_classes(model, label, m, many, noise)
             rows.append(material.show(m, torch.cat([mean, drawn])))
         caption = (
             f"{m} generated from each {label}: left of the line at the mean of q(z|{label}), "

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conditional import Conditional
 from linear_gaussian import batch, exact, jmvae, linear_codecs, log_evidence, step_draws
 
+from mmvae.errors import UsageError
+from mmvae.evaluation import bounds
+from mmvae.evaluation.bounds import iw_bound
 from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.terms import bound_and_terms, shown_subsets, subset_divergences
 from mmvae.posteriors import kl_divergence
@@ -79,3 +83,32 @@ def test_subsets_without_a_posterior_are_not_shown() -> None:
     assert shown_subsets(jmvae(codecs, subsets=["a"])) == [("a",)]
     assert shown_subsets(jmvae(codecs, alpha=0.0)) == []
     assert shown_subsets(jmvae(linear_codecs(a={"dim": 3}))) == []
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_a_conditional_models_bound_is_its_conditional_evidence(k: int) -> None:
+    """Under the exact posterior, so that prior and likelihood must both see the condition."""
+    model, source = Conditional(), torch.Generator().manual_seed(1)
+    x = {"x": torch.randn(6, 4, generator=source), "w": torch.randn(6, 3, generator=source)}
+    bound = iw_bound(model, batch(x), ("x",), ("x", "w"), k, step_draws(6), given=("w",))
+    torch.testing.assert_close(bound, model.evidence(x["x"], x["w"]).detach())
+
+
+def test_a_model_that_cannot_condition_refuses_to(model) -> None:
+    x = batch(items(3))
+    with pytest.raises(UsageError, match=r"given = b: a 'jmvae' model.*difference of two bounds"):
+        iw_bound(model, x, ("a",), ("a", "b"), 2, step_draws(3), given=("b",))
+
+
+def test_the_posterior_is_asked_once_however_many_samples(model, monkeypatch) -> None:
+    asked = []
+    posterior = type(model).posterior
+    monkeypatch.setattr(
+        type(model), "posterior", lambda self, x: (asked.append(1), posterior(self, x))[1]
+    )
+    x = items(3)
+    whole = iw_bound(model, batch(x), ("a",), ("a",), 9, step_draws(3))
+    monkeypatch.setattr(bounds, "_chunk", lambda batch: 2)
+    parts = iw_bound(model, batch(x), ("a",), ("a",), 9, step_draws(3))
+    torch.testing.assert_close(parts, whole)
+    assert len(asked) == 2
