@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mmvae import __version__, storage
-from mmvae.errors import RunError
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.report.canvas import Picture, require_matplotlib
 from mmvae.report.curves import training_curves
@@ -69,7 +66,7 @@ def write_report(material: Material, step: Step = quiet) -> Path:
 
 def summary(material: Material) -> list[tuple[str, str]]:
     """What was trained, on what, and how far."""
-    env, result = environment(material), material.evaluation
+    env, result = material.run.environment(), material.evaluation
     model = material.trained.model
     parameters = sum(p.numel() for p in model.parameters())
     items = env.get("data", {}).get("items", {})
@@ -98,17 +95,3 @@ def commands(material: Material) -> str:
         f"mmvae evaluate {folder}\n"
         f"mmvae report {folder}\n"
     )
-
-
-def environment(material: Material) -> dict[str, Any]:
-    """What ``env.json`` says.
-
-    Raises:
-        RunError: The file is missing or damaged.
-    """
-    path = material.run.folder / "env.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
-    return found

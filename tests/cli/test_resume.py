@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,18 @@ def test_an_unknown_checkpoint(mmvae, stopped) -> None:
     result = mmvae("resume", stopped, "--from", "step-00000099")
     assert result.code == 5
     assert "step-00000099" in result.err
+
+
+def test_other_data_must_be_asked_for(mmvae, training, stopped) -> None:
+    env = json.loads((stopped / "env.json").read_text())
+    env["data"]["fingerprint"] = "another"
+    (stopped / "env.json").write_text(json.dumps(env))
+    result = mmvae("evaluate", stopped, "-s", "evaluate.coherence=false")
+    assert (result.code, result.err.count("\n")) == (0, 1)
+    assert "r was trained on data with fingerprint another, these have" in result.err
+    result = mmvae("resume", stopped)
+    assert result.code == 2
+    assert "fingerprint another" in result.err
+    assert "--other-data" in result.err
+    assert mmvae("resume", stopped, "--other-data", "--max-steps", 4).code == 0
+    assert mmvae("resume", stopped).code == 0, "they are the run's data now"
