@@ -11,13 +11,20 @@ import torch
 from torch import Tensor
 
 from mmvae.codec import Codec, Column
-from mmvae.data.batches import Batch, fixed_view, prepare, unsupported
+from mmvae.data.batches import (
+    Batch,
+    Batches,
+    fixed_draws,
+    fixed_view,
+    plain_view,
+    unsupported,
+)
 from mmvae.data.memory import as_column, as_split
 from mmvae.errors import DataError, UnsupportedValue, UsageError, nearest
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.models.protocol import Model
 from mmvae.posteriors import Posterior
-from mmvae.randomness import StepDraws, generator
+from mmvae.randomness import ItemDraws, generator
 from mmvae.source import Split
 from mmvae.subsets import canonical
 
@@ -27,6 +34,11 @@ CHUNK = 500
 
 class TrainedModel:
     """A model with its codecs, ready for data in the user's own units.
+
+    To embed, reconstruct and generate, encoders see values as they are (a grey picture stays
+    grey), so what an item gets does not depend on its row. Likelihoods need values that they
+    cover, so :meth:`score` and :meth:`elbo` take the codecs' fixed views (binary pixels), which
+    with the samples of z belong to the row of an item, however the data are cut.
 
     Args:
         model: The model, with its fitted codecs.
@@ -77,7 +89,10 @@ class TrainedModel:
         """
         with torch.no_grad():
             return torch.cat(
-                [self.posterior(batch, given).point().cpu() for batch in self.batches(data, given)]
+                [
+                    self.model.posterior(self.known(batch, given)).point().cpu()
+                    for batch, _ in self.batches(data, given)
+                ]
             )
 
     def generate(
@@ -136,7 +151,8 @@ class TrainedModel:
         n = next(iter(sizes.values()), 1)
         q = self.model.posterior(x) if x else self.model.prior({}, n)
         z = self.sample_latent(q, n, count, temperature, seed)
-        return {m: self.decode(m, z, sample, seed) for m in targets}
+        known = {m: value.repeat_interleave(count, 0) for m, value in x.items()}
+        return {m: self.decode(m, z, sample, seed, known) for m in targets}
 
     def sample_latent(
         self, q: Posterior, n: int, count: int, temperature: float, seed: int
@@ -151,16 +167,29 @@ class TrainedModel:
         return z.transpose(0, 1).flatten(0, 1)
 
     @torch.no_grad()
-    def decode(self, modality: str, z: Tensor, sample: bool = False, seed: int = 0) -> Tensor:
-        """Latents (n, d) → model values (n, event…): the mean or mode, or a draw."""
+    def decode(
+        self,
+        modality: str,
+        z: Tensor,
+        sample: bool = False,
+        seed: int = 0,
+        given: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Latents (n, d) → model values (n, event…): the mean or mode, or a draw.
+
+        ``given`` are the model inputs (n, event…) that z comes from, for conditional models.
+        """
         codec, values = self.codecs[modality], []
         source = generator(seed, "generate", modality)
-        for part in torch.split(z, CHUNK):
-            likelihood = self.model.likelihood(modality, part)
+        for start in range(0, len(z), CHUNK):
+            rows = slice(start, start + CHUNK)
+            known = {m: value[rows] for m, value in (given or {}).items()}
+            likelihood = self.model.likelihood(modality, z[rows], known)
             drawn = codec.sample(likelihood, source) if sample else codec.point(likelihood)
             values.append(drawn.cpu())
         return torch.cat(values)
 
+    @torch.no_grad()
     def reconstruct(
         self,
         data: Any,
@@ -177,9 +206,14 @@ class TrainedModel:
         Returns:
             Modality → n values in the user's units.
         """
-        z = self.embed(data, given).to(self.device)
         targets = canonical(self.modalities if to is None else to, self.modalities)
-        return {m: self.codecs[m].restore(self.decode(m, z)).values for m in targets}
+        parts: dict[str, list[Tensor]] = {m: [] for m in targets}
+        for batch, _ in self.batches(data, given):
+            known = self.known(batch, given)
+            z = self.model.posterior(known).point()
+            for m in targets:
+                parts[m].append(self.decode(m, z, given=known))
+        return {m: self.codecs[m].restore(torch.cat(parts[m])).values for m in targets}
 
     @torch.no_grad()
     def elbo(self, data: Any, seed: int = 0) -> dict[str, Tensor]:
@@ -189,8 +223,8 @@ class TrainedModel:
             ``elbo``, ``kl``, ``log_likelihood/m``, ``penalty/S``: nats per item, shape (n,).
         """
         parts: list[Mapping[str, Tensor]] = []
-        for chunk, batch in enumerate(self.batches(data, self.modalities)):
-            draws = self.draws(seed, "elbo", chunk, len(batch))
+        for batch, rows in self.batches(data, self.modalities, fixed=True):
+            draws = ItemDraws(seed, "elbo", rows, self.device)
             phase = self.model.phases()[0].name
             parts.append(self.model.objective(phase, batch, draws, 1.0).named)
         return {name: torch.cat([p[name] for p in parts]).cpu() for name in parts[0]}
@@ -214,8 +248,8 @@ class TrainedModel:
             Nats per item, shape (n,).
         """
         scores = []
-        for chunk, batch in enumerate(self.batches(data, targets)):
-            draws = self.draws(seed, "score", chunk, len(batch))
+        for batch, rows in self.batches(data, targets, fixed=True):
+            draws = ItemDraws(seed, "score", rows, self.device)
             scores.append(
                 iw_bound(self.model, batch, tuple(batch.x), tuple(batch.x), samples, draws)
             )
@@ -223,25 +257,32 @@ class TrainedModel:
 
     # -- data in -------------------------------------------------------------------------------
 
-    def posterior(self, batch: Batch, given: Sequence[str] | None = None) -> Posterior:
-        """q(z|x_S) for the given modalities of a batch."""
+    def known(self, batch: Batch, given: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """The model input of the given modalities of a batch; of all that it has unless given."""
         names = canonical(batch.x if given is None else given, self.modalities)
-        return self.model.posterior({m: batch.x[m] for m in names})
+        return {m: batch.x[m] for m in names}
 
-    def batches(self, data: Any, modalities: Sequence[str] | None = None) -> Iterator[Batch]:
-        """Model input of n items, in chunks; see :meth:`embed` for ``data``."""
+    def batches(
+        self, data: Any, modalities: Sequence[str] | None = None, fixed: bool = False
+    ) -> Iterator[tuple[Batch, slice]]:
+        """Model input of n items in chunks, with the rows of each; see :meth:`embed` for ``data``.
+
+        Args:
+            data: The items.
+            modalities: Which modalities; those that ``data`` has unless given.
+            fixed: Take the codecs' fixed views, for likelihoods; else values as they are.
+        """
         split = data if isinstance(data, Split) else as_split(data, "data")
         names = self.names(split, modalities)
-        for chunk, start in enumerate(range(0, len(split), CHUNK)):
-            rows = split.take(np.arange(start, min(start + CHUNK, len(split))))
-            draws = self.draws(0, "view", chunk, len(rows))
-            x, observed = {}, {}
-            for m, column in names.items():
-                values, mask = prepare(m, self.codecs[m], rows.columns[column], rows.ids)
-                given = self.codecs[m].to_input(values.to(self.device))
-                x[m] = draws.resample(m, fixed_view(self.codecs[m]), given)
-                observed[m] = None if mask is None else mask.to(self.device)
-            yield Batch(x, observed)
+        if len(split) == 0:
+            raise DataError("data: it holds no items; expected at least one.")
+        codecs = {m: self.codecs[m] for m in names}
+        items = Batches(split, codecs, names, self.device, resident=False)
+        view = fixed_view if fixed else plain_view
+        for start in range(0, len(split), CHUNK):
+            rows = slice(start, min(start + CHUNK, len(split)))
+            draws = fixed_draws(rows, self.device)
+            yield items.batch(torch.arange(rows.start, rows.stop), draws, view), rows
 
     def names(self, split: Split, modalities: Sequence[str] | None) -> dict[str, str]:
         """Modality → its column in ``split``: under its own name or the configured one."""
@@ -276,12 +317,16 @@ class TrainedModel:
             else:
                 single = isinstance(value, (bool, int, float)) or np.ndim(value) == 0
                 column = as_column([value] if single else value, f"given {modality!r}")
+            if len(column) == 0:
+                raise DataError(f"given {modality}: no value; expected at least one.")
             return codec.condition(column).to(self.device)
         except UnsupportedValue as error:
             raise unsupported(modality, Column([], origin="given"), error) from error
         except ValueError as error:
-            raise DataError(f"given {modality} = {value!r}: {error}") from error
+            raise DataError(f"given {modality} = {short(value)}: {error}") from error
 
-    def draws(self, seed: int, purpose: str, chunk: int, n: int) -> StepDraws:
-        """Randomness of one chunk of an evaluation."""
-        return StepDraws(seed, purpose, chunk, slice(0, n), n, self.device)
+
+def short(value: Any, most: int = 80) -> str:
+    """A value as one line for messages."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[:most]}…"

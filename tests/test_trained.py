@@ -5,11 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toys import CENTRES, NAMES, ToySource, toy_items, toy_registry
+from conditional import Conditional
+from linear_gaussian import jmvae
+from toys import (
+    CENTRES,
+    NAMES,
+    ToySource,
+    VectorCodec,
+    VectorConfig,
+    toy_items,
+    toy_registry,
+)
 
 from mmvae import trained as module
+from mmvae.data.batches import Batches
+from mmvae.data.memory import as_split
 from mmvae.errors import DataError, UsageError
+from mmvae.evaluation.bounds import iw_bound
 from mmvae.model_folder import load_model
+from mmvae.randomness import ItemDraws
 from mmvae.trained import TrainedModel
 
 
@@ -24,7 +38,7 @@ def items() -> dict[str, np.ndarray]:
 
 
 def test_embedding_is_the_mean_of_the_posterior(model, items) -> None:
-    (batch,) = model.batches(items)
+    ((batch, _),) = model.batches(items)
     with torch.no_grad():
         joint = model.model.posterior(batch.x)
         alone = model.model.posterior({"c": batch.x["c"]})
@@ -161,6 +175,11 @@ def test_scores_are_governed_by_their_seed(model, items) -> None:
         (lambda m: m.embed(3), DataError, "got int, expected a dict of arrays"),
         (lambda m: m.elbo({"v": [[0, 0, 0]]}), DataError, "no column 'c'"),
         (lambda m: m.score({"c": [0]}, 0), UsageError, "samples = 0"),
+        (lambda m: m.embed({"v": [], "c": []}), DataError, "data: it holds no items"),
+        (lambda m: m.score({"c": []}), DataError, "data: it holds no items"),
+        (lambda m: m.elbo({"v": [], "c": [], "w": []}), DataError, "data: it holds no items"),
+        (lambda m: m.reconstruct({"c": []}), DataError, "data: it holds no items"),
+        (lambda m: m.generate({"c": []}), DataError, "given c: no value"),
     ],
 )
 def test_mistakes(model, call, error, message: str) -> None:
@@ -172,3 +191,57 @@ def test_a_bad_value_is_named_by_item_beyond_the_first_chunk(model, monkeypatch)
     monkeypatch.setattr(module, "CHUNK", 2)
     with pytest.raises(DataError, match=r"item 3, modality 'c': got class 9"):
         model.embed({"c": [0, 1, 2, 9]})
+
+
+def test_a_long_value_is_cut_in_messages(model) -> None:
+    ragged = [[float(i)] * (i % 3 + 1) for i in range(1000)]
+    with pytest.raises(DataError, match="given v = ") as caught:
+        model.generate({"v": ragged})
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+
+
+class Binarised(VectorCodec):
+    """Its fixed view is noisy, as binary pixels drawn from grey ones are."""
+
+    def fixed(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return x + torch.randn(x.shape, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def noisy() -> TrainedModel:
+    return TrainedModel(jmvae({m: Binarised(VectorConfig()) for m in "vw"}), {"v": "v", "w": "w"})
+
+
+def test_what_an_encoder_sees_of_an_item_does_not_depend_on_its_row(noisy, items) -> None:
+    alone = {"v": items["v"][[7]]}
+    z = noisy.embed({"v": items["v"]})[[7]]
+    assert torch.allclose(noisy.embed(alone), z, atol=1e-6)
+    w = noisy.generate(alone, to=["w"], temperature=0)["w"]
+    assert np.allclose(noisy.reconstruct({"v": items["v"]}, to=["w"])["w"][[7]], w, atol=1e-6)
+    batched = noisy.generate({"v": items["v"]}, to=["w"], temperature=0)["w"]
+    assert np.allclose(batched[[7]], w, atol=1e-6)
+
+
+def test_likelihoods_take_the_fixed_view_that_figures_take(noisy, items, monkeypatch) -> None:
+    split = as_split({m: items[m] for m in "vw"}, "data")
+    view = Batches(split, noisy.codecs, noisy.columns).fixed(slice(0, 30))
+    draws = ItemDraws(3, "score", slice(0, 30))
+    expected = iw_bound(noisy.model, view, ("v", "w"), ("v", "w"), 4, draws)
+    assert torch.allclose(noisy.score(split, 4, seed=3), expected, atol=1e-5)
+    elbo = noisy.elbo(split, seed=3)["elbo"]
+    monkeypatch.setattr(module, "CHUNK", 7)
+    assert torch.allclose(noisy.score(split, 4, seed=3), expected, atol=1e-5), "chunks"
+    assert torch.allclose(noisy.elbo(split, seed=3)["elbo"], elbo, atol=1e-5)
+
+
+def test_a_conditional_models_decoder_sees_the_condition(monkeypatch) -> None:
+    model = Conditional()
+    trained = TrainedModel(model, {"x": "x", "w": "w"})
+    w = torch.tensor([[1.0, 0.0, 2.0], [0.0, -1.0, 1.0]])
+    expected = (w @ (model.a @ model.d + model.c).T).detach()
+    monkeypatch.setattr(module, "CHUNK", 2)
+    x = trained.generate({"w": w}, to=["x"], count=3, temperature=0)["x"]
+    assert np.allclose(x, expected.repeat_interleave(3, 0), atol=1e-5)
+    found = trained.reconstruct({"w": w}, to=["x"])["x"]
+    assert np.allclose(found, expected, atol=1e-5)

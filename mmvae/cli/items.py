@@ -99,7 +99,7 @@ def run_split(run: Run, name: str) -> Split:
             return items
     raise DataError(
         f"The data of {run.folder} (source {source.kind!r}) have no split {name!r}; they have "
-        f"{', '.join(splits)}."
+        f"{', '.join(splits)}. Name one of those, or a file."
     )
 
 

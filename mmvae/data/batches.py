@@ -28,6 +28,11 @@ def fixed_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
     return codec.fixed
 
 
+def plain_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """Model input as it is, for encoders that are asked about a user's item."""
+    return lambda x, generator: x
+
+
 def fixed_draws(items: slice, device: torch.device | str) -> ItemDraws:
     """Randomness of the fixed views of a split's items: the same for every figure and seed."""
     return ItemDraws(0, "view", items, device)
@@ -102,7 +107,7 @@ class Batches:
         Args:
             items: Item indices, int64 on the CPU, shape (b,).
             draws: The step's randomness, for ``view``.
-            view: :func:`training_view` or :func:`fixed_view`.
+            view: :func:`training_view`, :func:`fixed_view` or :func:`plain_view`.
         """
         x: dict[str, Tensor] = {}
         observed: dict[str, Tensor | None] = {}
