@@ -170,7 +170,8 @@ def report(
     Args:
         run: The run's folder.
         data: The items again, if the run was trained on data in memory.
-        overrides: ``"key=value"`` texts for ``evaluate`` and ``data``.
+        overrides: ``"key=value"`` texts for ``evaluate`` and ``data``; without any, an evaluation
+            of these weights and data is shown whatever its own keys were.
         step: Told of progress.
         registry: The plugins to choose from; the installed ones unless given.
         say: Told if the data are not those that the run was trained on.
@@ -184,7 +185,7 @@ def report(
     require_matplotlib()
     with Run.open(Path(run)).results_locked():
         opened = open_run(run, data, overrides, registry, say)
-        result = _evaluation(opened) or evaluate_opened(opened, step)
+        result = _evaluation(opened, overrides) or evaluate_opened(opened, step)
         split = result["split"]
         material = Material(
             opened.run, opened.experiment, opened.trained, opened.data.batches(split), result
@@ -192,14 +193,19 @@ def report(
         return write_report(material, step)
 
 
-def _evaluation(opened: OpenedRun) -> dict[str, Any] | None:
-    """What ``evaluation.json`` says if it was made with just these weights, data and keys."""
+def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] | None:
+    """What ``evaluation.json`` says if it was made with these weights and data.
+
+    Its keys count only where some are asked for.
+    """
     path = opened.run.evaluation
     if not path.exists():
         return None
     try:
         result = json.loads(path.read_bytes())
         wanted = opened.made_with()
+        if not overrides:
+            del wanted["config"]
         made_with = {key: result.get(key) for key in wanted}
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(

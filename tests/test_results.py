@@ -182,3 +182,13 @@ def test_one_evaluation_at_a_time_also_of_a_run_in_training(run: Path) -> None:
         for work in (evaluate, report):
             with pytest.raises(RunError, match="in use by pid"):
                 work(run, registry=toy_registry())
+
+
+def test_a_plain_report_shows_the_evaluation_that_was_asked_for(run: Path) -> None:
+    evaluate(run, overrides=["evaluate.samples=3"], registry=toy_registry())
+    report(run, registry=toy_registry())
+    kept = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+    assert kept["samples"] == 3
+    report(run, overrides=["evaluate.samples=2"], registry=toy_registry())
+    kept = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+    assert kept["samples"] == 2
