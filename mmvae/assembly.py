@@ -26,9 +26,10 @@ from mmvae.codec import Codec, CodecConfig, State
 from mmvae.config import Experiment
 from mmvae.data.loading import Data, open_data
 from mmvae.data.memory import MemorySource
+from mmvae.data.mixing import check_batches
 from mmvae.errors import ConfigError, UsageError
 from mmvae.models.protocol import Model
-from mmvae.randomness import derived_seed, seed_global
+from mmvae.randomness import derived_seed, seeded_global
 from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
 from mmvae.source import Source
@@ -75,9 +76,24 @@ def open_materials(
     accelerator: Accelerator,
     states: Mapping[str, State] | None = None,
 ) -> Data:
-    """The experiment's data with fitted codecs, on the accelerator's device."""
+    """The experiment's data with fitted codecs, on the accelerator's device.
+
+    Raises:
+        DataError: The data cannot be read, or a codec refuses them.
+        ConfigError: A codec mixes items, and batches are cut so that this would change results.
+    """
     source = open_source(experiment, registry, data)
-    return open_data(source, recipes(experiment, registry), states, accelerator.device)
+    opened = open_data(source, recipes(experiment, registry), states, accelerator.device)
+    train, items = experiment.train, len(opened.splits["train"])
+    check_batches(
+        opened.codecs,
+        items,
+        train.batch_size,
+        train.drop_last,
+        train.accumulation,
+        accelerator.num_processes,
+    )
+    return opened
 
 
 def open_source(experiment: Experiment, registry: Registry, data: Any = None) -> Source:
@@ -107,8 +123,7 @@ def recipes(
 def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]) -> Model:
     """The model with its first weights: a function of the config and the seed alone."""
     kind: type[Model] = registry.model(experiment.model.kind)
-    with torch.random.fork_rng(devices=[]):
-        seed_global(derived_seed(experiment.train.seed, "weights"))
+    with seeded_global(derived_seed(experiment.train.seed, "weights")):
         return kind(experiment.model, codecs)
 
 

@@ -149,7 +149,11 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     config, data = opened.experiment.evaluate, opened.data
     with torch.random.fork_rng(devices=[]):
         figures = evaluate_model(
-            opened.trained.model, data.batches(config.split), config, data.batches("train"), step
+            opened.trained.model,
+            data.batches(config.split),
+            config,
+            lambda: data.batches("train"),  # only judges look at it
+            step,
         )
     result = opened.made_with() | figures
     storage.write_json(opened.run.evaluation, result)

@@ -382,3 +382,21 @@ def test_keys_that_need_a_validation_split(tmp_path, key) -> None:
     mmvae.train(config, run_dir=tmp_path / "r", max_steps=1, registry=REGISTRY)
     with pytest.raises(ConfigError, match="no validation split"):
         mmvae.resume(tmp_path / "r", overrides=[key], registry=REGISTRY)
+
+
+def test_a_codec_that_mixes_items_is_refused_where_that_would_change_results(
+    tmp_path: Path,
+) -> None:
+    class Mixing(VectorCodec):
+        kind = "toy-mixing"
+        mixes_items = True
+
+    registry = Registry.of(codecs=[Mixing], models=[JMVAE], sources=[MemorySource])
+    config = {
+        "modalities": {"v": {"codec": "toy-mixing"}},
+        "train": {"epochs": 1, "batch_size": 20, "accumulation": 2},
+    }
+    data = {"v": toy_items(100)["v"]}
+    with pytest.raises(ConfigError, match=r"'v'.*train\.accumulation = 2"):
+        mmvae.train(config, data, run_dir=tmp_path / "r", registry=registry)
+    assert not (tmp_path / "r").exists()

@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from mmvae.data.batches import Batches, fixed_view
+from mmvae.data.batches import Batches
 from mmvae.data.order import never_empty, share
 from mmvae.models.protocol import Model
 from mmvae.randomness import ItemDraws
@@ -52,8 +52,7 @@ def validate(
         seen, count = never_empty(rows)
         chunk = slice(start + seen.start, start + seen.stop)
         draws = ItemDraws(seed, "validation", chunk, batches.device)
-        items = torch.arange(chunk.start, chunk.stop)
-        terms = model.objective(phase, batches.batch(items, draws, fixed_view), draws, 1.0)
+        terms = model.objective(phase, batches.fixed(chunk), draws, 1.0)
         names = ["loss", *terms.named]
         sums = torch.stack([terms.loss, *terms.named.values()])[:, :count]
         sums = sums.to(wide(sums.device)).sum(1)
