@@ -220,7 +220,8 @@ class TrainedModel:
         """The bound and its named terms for complete items, one sample of z each.
 
         Returns:
-            ``elbo``, ``kl``, ``log_likelihood/m``, ``penalty/S``: nats per item, shape (n,).
+            ``elbo``, ``kl``, ``log_likelihood/m``, ``penalty``, ``subset_kl/S``: nats per item,
+            shape (n,).
         """
         parts: list[Mapping[str, Tensor]] = []
         for batch, rows in self.batches(data, self.modalities, fixed=True):

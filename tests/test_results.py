@@ -48,7 +48,7 @@ def test_the_validation_elbo_is_that_of_training(run: Path) -> None:
     assert result["terms"]["kl"]["mean"] == pytest.approx(best["kl"], rel=1e-5)
     for subset in ("v", "c", "p"):
         kl = result["subset posteriors"][subset]["mean"]
-        assert kl == pytest.approx(best[f"penalty/{subset}"], rel=1e-5)
+        assert kl == pytest.approx(best[f"subset_kl/{subset}"], rel=1e-5)
 
 
 def test_only_keys_that_leave_the_model_alone_may_change(run: Path) -> None:

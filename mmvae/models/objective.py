@@ -42,8 +42,8 @@ def jmvae_objective(
         gamma: Warm-up weight of the penalty.
 
     Returns:
-        ``loss`` = −L and the terms ``log_likelihood/m``, ``kl``, ``penalty`` (the mean KL over
-        the n subsets), ``penalty/S``, and ``elbo`` (λ = β = 1, no penalty), each (b,).
+        ``loss`` = −L and the terms ``log_likelihood/m``, ``kl``, ``penalty`` (Σ_S α_S KL,
+        T5), ``subset_kl/S``, and ``elbo`` (λ = β = 1, no penalty), each (b,).
     """
     weights = likelihood_weights or {}
     reconstruction = sum_of(
@@ -56,10 +56,10 @@ def jmvae_objective(
         alpha = torch.tensor(alphas, dtype=penalties.dtype)
         alpha = alpha.to(penalties.device, non_blocking=True)  # waits for nothing
         # no matrix product: autocast would round it to half precision
-        loss = loss + gamma * (alpha.unsqueeze(1) * penalties).sum(0)
-        named["penalty"] = penalties.mean(0)
+        named["penalty"] = (alpha.unsqueeze(1) * penalties).sum(0)
+        loss = loss + gamma * named["penalty"]
         rows = zip(subsets, penalties, strict=bool(subsets))
-        named |= {f"penalty/{subset_name(subset)}": row for subset, row in rows}
+        named |= {f"subset_kl/{subset_name(subset)}": row for subset, row in rows}
     named["elbo"] = sum_of(list(log_likelihoods.values())) - kl
     return Terms(loss, named)
 

@@ -47,7 +47,7 @@ def draw(train: Sequence[Record], validation: Sequence[Record], terms: Sequence[
         panel.set_title("warm-up weight β" if name == "beta" else title(name), fontsize=9)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25)
-        if name not in ("beta", "penalty") and not name.startswith("penalty/"):
+        if name not in ("beta", "penalty") and not name.startswith("subset_kl/"):
             low_end(panel, [r[name] for r in (*train, *validation) if name in r])
     for panel in panels[len(terms) + 1 :]:
         panel.set_visible(False)
@@ -63,9 +63,9 @@ def title(name: str) -> str:
     if name == "elbo":
         return "ELBO"
     if name == "penalty":
-        return "KL to subset posteriors, mean"
-    if name.startswith("penalty/"):
-        return f"KL to the posterior of {name.removeprefix('penalty/')}"
+        return "penalty"
+    if name.startswith("subset_kl/"):
+        return f"KL to the posterior of {name.removeprefix('subset_kl/')}"
     return term(name)
 
 

@@ -185,8 +185,14 @@ class PlainLines(PlainProgress):
 
 def shown_terms(record: Mapping[str, Any]) -> dict[str, float]:
     """The terms of a record that are worth a place on the screen."""
-    hidden = {"step", "epoch", "split", "seconds", "items_per_second", "learning_rate", "beta"}
-    return {k: v for k, v in record.items() if k not in hidden and not isinstance(v, str)}
+    hidden = {"step", "epoch", "split", "seconds", "items_per_second", "learning_rate"}
+    if record.get("beta") == 1.0:  # no longer of interest
+        hidden.add("beta")
+    return {
+        name: value
+        for name, value in record.items()
+        if name not in hidden and not name.startswith("subset_kl/") and not isinstance(value, str)
+    }
 
 
 def duration(seconds: float) -> str:

@@ -46,7 +46,7 @@ def test_a_plain_line_tells_terms_rate_and_time_left():
     progress.record(TRAIN, 300, 75.0)
     progress.record(VALIDATION, 300, 60.0)
     first, second = (" ".join(line.split()) for line in stream.getvalue().splitlines())
-    terms = "loss 12.25 log_likelihood/v -11.5 kl 1"
+    terms = "loss 12.25 log_likelihood/v -11.5 kl 1 beta 0.5"
     assert first == f"train epoch 2 step 50/300 {terms} 1234 items/s left 1m15s"
     assert second == "validation epoch 2 step 60/300 objective -12.5 kl 0.75 left 1m00s"
 
