@@ -234,6 +234,12 @@ def with_data(
                 f"to load_experiment."
             )
         return config
+    named = any(override.strip().startswith("data") for override in overrides)
+    if data is None and isinstance(config, Mapping) and "data" not in config and not named:
+        raise UsageError(
+            "The config has no data section and no items were passed: name a source, such as "
+            "data = {source = 'digits'}, or pass items in memory as data=."
+        )
     if data is not None and isinstance(config, Mapping):
         config = {"data": {"source": "memory"}} | dict(config)
     return load_experiment(config, overrides, registry)

@@ -65,7 +65,13 @@ def saved_model(folder: Path) -> Checkpoint:
         return read_folder(folder)
     if (folder / "model").is_dir():
         return read_folder(folder / "model")
-    store = CheckpointStore(Run.open(folder).checkpoints)
+    run = Run.open(folder)
+    store = CheckpointStore(run.checkpoints)
+    if store.empty and run.status().state == "running":
+        raise RunError(
+            f"{folder} holds no model yet: it is being trained and has saved no checkpoint so "
+            f"far. Wait for the first; train.checkpoint_minutes says when."
+        )
     if store.empty:
         raise RunError(
             f"{folder} holds no model yet: its training saved no checkpoint. "

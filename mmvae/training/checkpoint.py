@@ -84,7 +84,8 @@ class CheckpointStore:
         Raises:
             TrainingError: The system refused (a full disk); earlier checkpoints are intact.
         """
-        remedy = f"then `mmvae resume {self.run}`; the previous checkpoint is intact."
+        kept = "none was saved before" if self.empty else "the previous checkpoint is intact"
+        remedy = f"then `mmvae resume {self.run}`; {kept}."
         storage.make_folder(self.folder, remedy=remedy)
         self._clean(remedy)
         final = self._unused(step)

@@ -27,6 +27,7 @@ from mmvae.training.step import Stepper, unchecked_distributions
 from mmvae.training.validation import reduced, validate
 
 _STEPS_BETWEEN_TALKS = 10
+_STATUS_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Trainer(Stepper):
         self.store = CheckpointStore(run.checkpoints, config.keep_checkpoints) if run else None
         self.metrics: MetricsLog | None = None
         self._began = self._logged = self._saved = time.monotonic()
-        self._first_step, self._saved_step = 0, -1
+        self._first_step, self._saved_step, self._told = 0, -1, time.monotonic()
         self._restored: Path | None = None
 
     # -- the loop ------------------------------------------------------------------------------
@@ -144,6 +145,14 @@ class Trainer(Stepper):
         }
         self._logged = now
         self._write(record)
+        self._tell_status(now)
+
+    def _tell_status(self, now: float) -> None:
+        """Keep ``status.json`` fresh, but not at each record of a quick training."""
+        if self.run is not None and now - self._told >= _STATUS_S:
+            self._told = now
+            step = self.state.position.step
+            self.run.write_status("running", step=step, epoch=self.epoch, message="training")
 
     def _validate(self, done: int) -> None:
         assert self.validation is not None
