@@ -14,13 +14,13 @@ from mmvae.errors import ConfigError, UsageError, nearest
 Subset = tuple[str, ...]
 
 
-def canonical(names: Iterable[str], modalities: Sequence[str]) -> Subset:
-    """Return ``names`` as a subset: each once, in the order of ``modalities``.
+def canonical(names: str | Iterable[str], modalities: Sequence[str]) -> Subset:
+    """Return ``names``, or one name, as a subset: each once, in the order of ``modalities``.
 
     Raises:
         UsageError: A name is no modality.
     """
-    wanted = list(names)
+    wanted = [names] if isinstance(names, str) else list(names)
     for name in wanted:
         if name not in modalities:
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from mmvae.data.batches import (
     fixed_draws,
     fixed_view,
     plain_view,
-    unsupported,
 )
 from mmvae.data.memory import as_column, as_split
-from mmvae.errors import DataError, UnsupportedValue, UsageError, nearest
+from mmvae.data.refusals import refusals, short
+from mmvae.errors import DataError, UsageError, nearest
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.models.protocol import Model
 from mmvae.posteriors import Posterior
@@ -72,13 +73,13 @@ class TrainedModel:
 
     # -- uses ----------------------------------------------------------------------------------
 
-    def embed(self, data: Any, given: Sequence[str] | None = None) -> Tensor:
+    def embed(self, data: Any, given: str | Sequence[str] | None = None) -> Tensor:
         """Posterior means of z.
 
         Args:
             data: Columns by modality (a dict of arrays, a ``datasets.Dataset``, a DataFrame, a
                 :class:`mmvae.Split`) of n items.
-            given: Modalities to look at; those that ``data`` has unless given.
+            given: Modalities to look at, or one; those that ``data`` has unless given.
 
         Returns:
             Shape (n, d), on the CPU.
@@ -98,7 +99,7 @@ class TrainedModel:
     def generate(
         self,
         given: Mapping[str, Any] | None = None,
-        to: Sequence[str] | None = None,
+        to: str | Sequence[str] | None = None,
         count: int = 1,
         temperature: float = 1.0,
         sample: bool = False,
@@ -108,7 +109,7 @@ class TrainedModel:
 
         Args:
             given: Modality → one value, or n values; none draws z from the prior.
-            to: Modalities to generate; all that are not given unless named.
+            to: Modalities to generate, or one; all that are not given unless named.
             count: Samples of z for each of the n given items.
             temperature: Scale of the noise in z; 0 takes the posterior's best point.
             sample: Draw from the likelihood p(x_m|z) too; otherwise its mean or mode is taken.
@@ -128,7 +129,7 @@ class TrainedModel:
     def draw(
         self,
         given: Mapping[str, Any] | None = None,
-        to: Sequence[str] | None = None,
+        to: str | Sequence[str] | None = None,
         count: int = 1,
         temperature: float = 1.0,
         sample: bool = False,
@@ -193,15 +194,15 @@ class TrainedModel:
     def reconstruct(
         self,
         data: Any,
-        given: Sequence[str] | None = None,
-        to: Sequence[str] | None = None,
+        given: str | Sequence[str] | None = None,
+        to: str | Sequence[str] | None = None,
     ) -> dict[str, Any]:
         """Decode each item at the best point of its posterior.
 
         Args:
             data: As for :meth:`embed`.
-            given: Modalities to look at; those that ``data`` has unless given.
-            to: Modalities to decode; all unless given.
+            given: Modalities to look at, or one; those that ``data`` has unless given.
+            to: Modalities to decode, or one; all unless given.
 
         Returns:
             Modality → n values in the user's units.
@@ -234,7 +235,7 @@ class TrainedModel:
         self,
         data: Any,
         samples: int = 100,
-        targets: Sequence[str] | None = None,
+        targets: str | Sequence[str] | None = None,
         seed: int = 0,
     ) -> Tensor:
         """Importance-weighted bound of log p(x_T) for each item (T10).
@@ -258,13 +259,13 @@ class TrainedModel:
 
     # -- data in -------------------------------------------------------------------------------
 
-    def known(self, batch: Batch, given: Sequence[str] | None = None) -> dict[str, Tensor]:
+    def known(self, batch: Batch, given: str | Sequence[str] | None = None) -> dict[str, Tensor]:
         """The model input of the given modalities of a batch; of all that it has unless given."""
         names = canonical(batch.x if given is None else given, self.modalities)
         return {m: batch.x[m] for m in names}
 
     def batches(
-        self, data: Any, modalities: Sequence[str] | None = None, fixed: bool = False
+        self, data: Any, modalities: str | Sequence[str] | None = None, fixed: bool = False
     ) -> Iterator[tuple[Batch, slice]]:
         """Model input of n items in chunks, with the rows of each; see :meth:`embed` for ``data``.
 
@@ -285,7 +286,7 @@ class TrainedModel:
             draws = fixed_draws(rows, self.device)
             yield items.batch(torch.arange(rows.start, rows.stop), draws, view), rows
 
-    def names(self, split: Split, modalities: Sequence[str] | None) -> dict[str, str]:
+    def names(self, split: Split, modalities: str | Sequence[str] | None) -> dict[str, str]:
         """Modality → its column in ``split``: under its own name or the configured one."""
         wanted = canonical(self.modalities if modalities is None else modalities, self.modalities)
         found = {}
@@ -312,22 +313,49 @@ class TrainedModel:
             DataError: The codec accepts no such value.
         """
         codec = self.codecs[modality]
+        column = given_column(codec, modality, value)
+        if len(column) == 0:
+            raise DataError(f"given {modality}: no value; expected at least one.")
         try:
-            if isinstance(value, str):
-                column = codec.parse(value)
-            else:
-                single = isinstance(value, (bool, int, float)) or np.ndim(value) == 0
-                column = as_column([value] if single else value, f"given {modality!r}")
-            if len(column) == 0:
-                raise DataError(f"given {modality}: no value; expected at least one.")
-            return codec.condition(column).to(self.device)
-        except UnsupportedValue as error:
-            raise unsupported(modality, Column([], origin="given"), error) from error
-        except ValueError as error:
-            raise DataError(f"given {modality} = {short(value)}: {error}") from error
+            with refusals(modality, codec.kind, column, find=_only_row):
+                x = codec.condition(column)
+        except DataError as error:
+            raise DataError(f"{error}{_advice(codec, column)}") from error.__cause__
+        wanted = (len(column), *codec.event_shape)
+        if tuple(x.shape) != wanted:
+            raise DataError(
+                f"given {modality} = {short(value)}: codec {codec.kind!r} made of it a condition "
+                f"of shape {tuple(x.shape)}, expected {wanted}.{_advice(codec, column)}"
+            )
+        if not torch.isfinite(x).all():
+            raise DataError(
+                f"given {modality} = {short(value)}: not finite; expected finite numbers."
+            )
+        return x.to(self.device)
 
 
-def short(value: Any, most: int = 80) -> str:
-    """A value as one line for messages."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= most else f"{text[:most]}…"
+def given_column(codec: Codec, modality: str, value: Any) -> Column:
+    """One value or n values that a user gives, as a column.
+
+    Raises:
+        DataError: A text that the codec cannot read, or no values at all.
+    """
+    try:
+        if isinstance(value, str):
+            return replace(codec.parse(value), origin="given")
+        single = isinstance(value, (bool, int, float)) or np.ndim(value) == 0
+    except ValueError as error:
+        raise DataError(f"given {modality} = {short(value)}: {error}") from error
+    return replace(as_column([value] if single else value, "given"), origin="given")
+
+
+def _only_row(column: Column) -> int | None:
+    return 0 if len(column) == 1 else None
+
+
+def _advice(codec: Codec, column: Column) -> str:
+    """What to try where a flat list was refused that may be one vector."""
+    flat = isinstance(column.values, np.ndarray) and column.values.ndim == 1
+    if not (flat and len(column) > 1 and codec.event_shape):
+        return ""
+    return " A list holds one value per item: wrap a single vector in a list, [[…]]."

@@ -201,6 +201,33 @@ def test_a_long_value_is_cut_in_messages(model) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_one_name_is_as_good_as_a_list_of_it(model, items) -> None:
+    assert torch.equal(model.embed(items, "c"), model.embed(items, ["c"]))
+    assert set(model.generate(to="c")) == {"c"}
+    scores = [model.score(items, samples=2, targets=targets) for targets in ("v", ["v"])]
+    assert torch.equal(*scores)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_condition_that_is_not_finite_is_refused(monkeypatch, model, bad) -> None:
+    monkeypatch.setattr(VectorCodec, "condition", lambda codec, raw: torch.tensor(raw.values))
+    with pytest.raises(DataError, match=r"given v = .*not finite"):
+        model.generate({"v": np.array([[0, bad, 1]], np.float32)})
+
+
+def test_what_a_codec_raises_on_a_condition_is_a_data_error(monkeypatch, model) -> None:
+    careless = torch.FloatTensor
+    monkeypatch.setattr(VectorCodec, "condition", lambda codec, raw: careless(raw.values))
+    with pytest.raises(DataError, match="given: item 0, modality 'v': got None, which") as caught:
+        model.generate({"v": [None]})
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_a_vector_that_is_not_wrapped_is_told_apart_from_many_values(model) -> None:
+    with pytest.raises(DataError, match="one value per item: wrap a single vector in a list"):
+        model.generate({"v": [1, 0, -1]})
+
+
 class Binarised(VectorCodec):
     """Its fixed view is noisy, as binary pixels drawn from grey ones are."""
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mmvae.codec import Codec, Column, model_input
 from mmvae.data.mixing import check_gaps
-from mmvae.errors import DataError, UnsupportedValue
+from mmvae.data.refusals import place, refusals, refused_row
+from mmvae.errors import DataError
 from mmvae.randomness import ItemDraws, StepDraws
 from mmvae.source import Split
 
@@ -139,31 +140,34 @@ def prepare(
     """Prepare a column, with errors that name modality, file and item.
 
     Raises:
-        DataError: A value lies outside the codec's support, or the codec's result breaks its
-            contract.
+        DataError: The codec refuses a value, or its result breaks its contract: of another shape
+            than it learned, or not finite where it is observed.
         ConfigError: The codec mixes items, and some cells are not observed.
     """
     column = column.read()
-    try:
+    with refusals(modality, codec.kind, column, ids, refused_row(codec)):
         x, observed = codec.prepare(column)
-    except UnsupportedValue as error:
-        raise unsupported(modality, column, error, ids) from error
     if tuple(x.shape) != (len(column), *codec.event_shape):
         raise DataError(
-            f"Modality {modality!r}: codec {codec.kind!r} prepared {len(column)} values to shape "
-            f"{tuple(x.shape)}, expected {(len(column), *codec.event_shape)}. The column does not "
-            f"fit what the codec learned from the training split."
+            f"{place(modality, column)}: codec {codec.kind!r} prepared {len(column)} values to "
+            f"shape {tuple(x.shape)}, expected {(len(column), *codec.event_shape)}. The column "
+            f"does not fit what the codec learned from the training split."
         )
     check_gaps(modality, codec, column, observed)
+    if x.is_floating_point():
+        _check_finite(modality, codec, column, x, observed, ids)
     return x, observed
 
 
-def unsupported(
-    modality: str, column: Column, error: UnsupportedValue, ids: Any = None
-) -> DataError:
-    """An UnsupportedValue as a DataError that says whose value it is."""
-    where = f"{column.origin}: " if column.origin else ""
-    if error.row is not None:
-        where += f"item {ids[error.row] if ids is not None else error.row}, "
-    got = f"got {error.value}, expected {error.expected}. {error.fix}".rstrip()
-    return DataError(f"{where}modality {modality!r}: {got}")
+def _check_finite(
+    modality: str, codec: Codec, column: Column, x: Tensor, observed: Tensor | None, ids: Any
+) -> None:
+    bad = ~torch.isfinite(codec.to_input(x))
+    if observed is not None:
+        bad &= observed
+    if bad.any():
+        row = int(bad.flatten(1).any(1).nonzero()[0])
+        raise DataError(
+            f"{place(modality, column, row, ids)}: codec {codec.kind!r} lets a value through that "
+            f"is not finite. Expected finite numbers; correct it, or leave the item out."
+        )

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mmvae.codec import Codec, CodecConfig
@@ -113,8 +112,7 @@ def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Ite
     refused: list[Finding] = []
     spread = _Spread()
     for part in chunks(split):
-        for x, observed, rows in _prepared(name, m, codec, part, column, refused):
-            refused += _non_finite(name, m, codec, x, observed, rows)
+        for x, observed in _prepared(name, m, codec, part, column, refused):
             add(summary, codec, x, observed)
             spread.add(x)
     yield from refused[:LISTED]
@@ -135,10 +133,10 @@ def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Ite
 
 def _prepared(
     name: str, m: str, codec: Codec, part: Split, column: str, refused: list[Finding]
-) -> Iterator[tuple[Tensor, Tensor | None, Split]]:
+) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Prepare a chunk; where a value is refused, one item at a time, so that all are found."""
     try:
-        yield *prepare(m, codec, part.columns[column], part.ids), part
+        yield prepare(m, codec, part.columns[column], part.ids)
         return
     except DataError as error:
         whole = Finding("value", name, m, None, str(error))
@@ -146,22 +144,11 @@ def _prepared(
     for row in range(len(part)):
         item = part.take([row])
         try:
-            yield *prepare(m, codec, item.columns[column], item.ids), item
+            yield prepare(m, codec, item.columns[column], item.ids)
         except DataError as error:
             refused.append(Finding("value", name, m, item.ids[0], str(error)))
     if len(refused) == before:  # each item passes alone, so they do not fit together
         refused.append(whole)
-
-
-def _non_finite(
-    name: str, m: str, codec: Codec, x: Tensor, observed: Tensor | None, rows: Split
-) -> Iterator[Finding]:
-    bad = ~torch.isfinite(codec.to_input(x))
-    if observed is not None:
-        bad &= observed
-    for row in bad.flatten(1).any(1).nonzero()[:, 0].tolist():
-        message = f"codec {codec.kind!r} lets a value through that is not finite"
-        yield Finding("value", name, m, rows.ids[row], message)
 
 
 class _Spread:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from mmvae.codec import Codec, CodecConfig, State
-from mmvae.data.batches import Batches, prepare, unsupported
-from mmvae.errors import DataError, UnsupportedValue, nearest
+from mmvae.data.batches import Batches, prepare
+from mmvae.data.refusals import refusals
+from mmvae.errors import DataError, nearest
 from mmvae.source import Source, Split, SplitName
 
 
@@ -118,10 +119,8 @@ def fitted(
     """
     if state is None:
         values = train.columns[column]
-        try:
+        with refusals(modality, codec_class.kind, values, train.ids):
             state = codec_class(config).fit(values)
-        except UnsupportedValue as error:
-            raise unsupported(modality, values, error, train.ids) from error
     return codec_class(config, state)
 
 
