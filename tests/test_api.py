@@ -400,3 +400,8 @@ def test_a_codec_that_mixes_items_is_refused_where_that_would_change_results(
     with pytest.raises(ConfigError, match=r"'v'.*train\.accumulation = 2"):
         mmvae.train(config, data, run_dir=tmp_path / "r", registry=registry)
     assert not (tmp_path / "r").exists()
+
+
+def test_a_config_without_data_says_how_to_pass_them() -> None:
+    with pytest.raises(UsageError, match="pass items in memory as data="):
+        mmvae.train({"modalities": {"v": {"codec": "toy-vector"}}}, registry=REGISTRY)

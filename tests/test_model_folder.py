@@ -136,3 +136,9 @@ def test_nothing_is_unpickled(toy_run, monkeypatch) -> None:
     monkeypatch.setattr(pickle, "loads", refuse)
     monkeypatch.setattr(torch, "load", refuse)
     load_model(toy_run, toy_registry())
+
+
+def test_a_run_in_training_without_a_checkpoint_says_to_wait(tmp_path) -> None:
+    run = Run.create(tmp_path / "r", "", "", {}, {})
+    with run.locked(), pytest.raises(RunError, match=r"being trained .* Wait for the first"):
+        load_model(run.folder, toy_registry())

@@ -444,3 +444,19 @@ def test_env_tells_what_the_run_was_made_of(tmp_path):
     assert env["data"]["items"] == {"train": 60, "validation": 20, "test": 20}
     assert "init_from" not in env
     assert [r["step"] for r in read_metrics(tmp_path / "run" / "metrics.jsonl")] == []
+
+
+def test_the_status_follows_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmvae.training.loop._STATUS_S", 0.0)
+    seen: list[tuple[str, int, int]] = []
+
+    class Watching(Progress):
+        def record(self, record, total_steps, seconds_left):
+            status = Run.open(tmp_path / "run").status()
+            seen.append((status.state, record["step"], status.step))
+
+    train(tmp_path / "run", config(), progress=Watching())
+    assert {state for state, _, _ in seen} == {"running"}
+    behind = [record - status for _, record, status in seen]
+    assert max(behind) <= 2  # at most the record before, two steps ago
+    assert seen[-1][2] == 15
