@@ -29,6 +29,8 @@ READERS = {
     ".json": "json",
 }
 
+EMPTY = ("corresponds to no data", "No columns to parse from file")
+"""What ``datasets`` says of a table without rows, and of one without even a header."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -151,12 +153,16 @@ def load_tables(path: str, configuration: str | None = None) -> dict[str, Split]
     try:
         with quiet():
             loaded = read(path, configuration)
+    except StopIteration as error:  # a JSON-lines file without lines
+        raise DataError(f"{path}: no rows; expected at least one item.") from error
     except (OSError, ValueError, DatasetGenerationError) as error:
         if not Path(path).exists():
             raise DataError(
                 f"{path}: no such file or folder here, and the Hub does not give a data set of "
                 f"that id: {cause(error)}. Correct data.path, or see to the network."
             ) from error
+        if any(sign in cause(error) for sign in EMPTY):
+            raise DataError(f"{path}: no rows; expected at least one item.") from error
         raise DataError(
             f"{path} cannot be read as a table: {cause(error)}. Expected a Parquet, Arrow, CSV or "
             f"JSON-lines file, or a folder of them."

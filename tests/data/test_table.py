@@ -100,7 +100,9 @@ def test_arrow_file(tmp_path: Path) -> None:
     [
         ("t.parquet", b"no table", "magic bytes"),
         ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "Expected 2 fields in line 3, saw 4"),
-        ("t.csv", b"", "No columns"),
+        ("t.csv", b"", "no rows; expected at least one item"),
+        ("t.csv", b"a,b\n", "no rows; expected at least one item"),
+        ("t.jsonl", b"", "no rows; expected at least one item"),
         ("t.csv", b"a,b\n\xff\xfe,1\n", "can't decode byte 0xff"),
         ("t.jsonl", b'{"a": 1}\n{"a": \n', "JSON"),
         ("t.arrow", b"xx", "too small"),
