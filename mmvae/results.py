@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from mmvae.report.material import Material
 from mmvae.report.report import write_report
 from mmvae.settings import TrainConfig
 from mmvae.trained import TrainedModel
+from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.run import Run
 
 FORMAT = 1  # of ``evaluation.json``
@@ -50,6 +52,7 @@ class OpenedRun:
         trained: Its model, on the device that the configuration names.
         data: Its data, opened again with what the codecs learned in training.
         step: The step at which the model's weights were reached.
+        steps: Steps taken in all; more than ``step`` if the weights are the best by validation.
         weights: Their SHA-256.
     """
 
@@ -58,6 +61,7 @@ class OpenedRun:
     trained: TrainedModel
     data: Data
     step: int
+    steps: int
     weights: str
 
     def made_with(self) -> dict[str, Any]:
@@ -67,6 +71,7 @@ class OpenedRun:
             "mmvae": __version__,
             "name": self.experiment.name,
             "step": self.step,
+            "steps": self.steps,
             "weights": self.weights,
             "data": self.data.source.fingerprint(),
             "config": self.experiment.evaluate.model_dump(mode="json"),
@@ -109,7 +114,16 @@ def open_run(
     if remark := changed_data(folder, materials):
         say(remark)
     digest = saved.digests[kept(saved)]
-    return OpenedRun(folder, experiment, trained, materials, weights_step(saved), digest)
+    step, steps = weights_step(saved), _steps(folder, saved)
+    return OpenedRun(folder, experiment, trained, materials, step, steps, digest)
+
+
+def _steps(run: Run, saved: Checkpoint) -> int:
+    """Steps taken in all; a final model's own step is that of its weights."""
+    if run.model.is_dir():
+        with suppress(RunError):  # a damaged status is no reason not to evaluate
+            return run.status().step
+    return saved.step
 
 
 def evaluate(
@@ -133,8 +147,8 @@ def evaluate(
 
     Returns:
         What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` and
-        ``weights`` (SHA-256) of the model, ``data`` (their fingerprint), ``mmvae`` (the version)
-        and ``config`` (the ``[evaluate]`` section).
+        ``weights`` (SHA-256) of the model, ``steps`` taken in all, ``data`` (their fingerprint),
+        ``mmvae`` (the version) and ``config`` (the ``[evaluate]`` section).
 
     Raises:
         MmvaeError: As :func:`open_run`; TrainingError if a figure is not finite or the system

@@ -240,6 +240,9 @@ class TrainedModel:
     ) -> Tensor:
         """Importance-weighted bound of log p(x_T) for each item (T10).
 
+        Each is an estimate of a lower bound: a single one may exceed its log p(x_T) by chance,
+        the mean over many items does not; with k → ∞ it becomes log p(x_T).
+
         Args:
             data: As for :meth:`embed`.
             samples: k, samples of the posterior per item.

@@ -33,6 +33,7 @@ def test_the_result_is_kept_with_what_it_was_made_with(run: Path) -> None:
     assert result["config"]["samples"] == result["samples"] == 4
     assert (result["name"], result["split"], result["seed"]) == ("toy", "validation", 3)
     assert result["step"] == open_run(run, registry=toy_registry()).step > 0
+    assert result["steps"] == Run.open(run).status().step >= result["step"]
     assert result["items"] == 20
 
 
@@ -172,6 +173,7 @@ def test_the_best_weights_of_an_unfinished_run_have_their_own_step(tmp_path: Pat
     shutil.rmtree(tmp_path / "r" / "model")
     unfinished = evaluate(tmp_path / "r", registry=toy_registry())
     assert finished == unfinished
+    assert unfinished["steps"] == 4
     assert unfinished["step"] == 3  # the validation after the first epoch
 
 

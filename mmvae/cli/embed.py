@@ -8,7 +8,7 @@ import click
 
 from mmvae.api import load
 from mmvae.cli.items import items_arguments, load_items
-from mmvae.cli.options import example, say
+from mmvae.cli.options import example, json_option, print_json, say
 from mmvae.data.outputs import write_table
 
 
@@ -16,10 +16,12 @@ from mmvae.data.outputs import write_table
     epilog=example(
         "mmvae embed runs/short test --out test.parquet",
         "mmvae embed runs/short photos.parquet --given image --out photos.npz",
+        "mmvae embed runs/short test --out test.parquet --json",
     )
 )
 @items_arguments
-def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None) -> None:
+@json_option
+def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_json: bool) -> None:
     """Write the joint representation z of the items in DATA: the mean of their posterior.
 
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
@@ -30,4 +32,9 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None) -> N
     items = load_items(run, data)
     z = model.embed(items, given)
     write_table(out, {"id": items.ids, "z": z})
+    if as_json:
+        looked_at = list(model.names(items, given))
+        figures = {"items": len(z), "dimensions": z.shape[1]}
+        print_json({"modalities": looked_at, **figures, "out": str(out)})
+        return
     say(f"Wrote {out}: {len(z)} items, {z.shape[1]} dimensions")

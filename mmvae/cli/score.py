@@ -43,6 +43,9 @@ def command(
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
     JSON-lines file with columns named as the modalities. x are the modalities that DATA has, or
     those of --given. The table has the columns id and log_likelihood.
+
+    Each value is an estimate of a lower bound from k samples: that of a single item may lie above
+    its log p(x) by chance; the mean over items bounds from below, the tighter the larger k.
     """
     model = load(run)
     items = load_items(run, data)
@@ -58,5 +61,6 @@ def command(
     margin = "" if error is None else f" ± {error:.4f} (standard error)"
     click.echo(
         f"log p({', '.join(scored)}) ≥ {mean:.4f}{margin} nats per item; k = {samples}, "
-        f"{n} items, written to {out}"
+        f"{n} items, written to {out}\nA single item's value is an estimate of its bound and may "
+        "exceed its log p(x); it is their mean that bounds."
     )

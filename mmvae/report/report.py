@@ -14,7 +14,7 @@ from mmvae.report.html import page
 from mmvae.report.latent import latent_map
 from mmvae.report.material import Material
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
-from mmvae.report.tables import heading, left_out, tables
+from mmvae.report.tables import heading, left_out, tables, weights
 from mmvae.source import SPLITS
 
 FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
@@ -76,7 +76,7 @@ def summary(material: Material) -> list[tuple[str, str]]:
         ("Modalities", ", ".join(f"{m} ({c.kind})" for m, c in model.codecs.items())),
         ("Latent dimensions", str(model.latent_dim)),
         ("Data", f"{material.experiment.data.source}: {count(items)}"),
-        ("Weights of step", f"{result['step']:,}"),
+        ("Weights of step", weights(result)),
         ("Evaluated", heading(result)),
         ("Made with", f"mmvae {__version__}, torch {env.get('packages', {}).get('torch', '?')}"),
     ]
@@ -88,10 +88,21 @@ def count(items: dict[str, int]) -> str:
 
 
 def commands(material: Material) -> str:
-    """What to type to do all of it again."""
-    folder = shlex.quote(str(material.run.folder))
+    """What to type to do all of it again, as a new run beside this one."""
+    folder = material.run.folder
+    config, again = str(folder / "config.resolved.toml"), str(folder.with_name(f"{folder.name}-2"))
+    if material.experiment.data.source == "memory":
+        return (
+            f"import mmvae\n"
+            f"# data: the items, which the run does not keep\n"
+            f"mmvae.train({config!r}, data=data, run_dir={again!r})\n"
+            f"mmvae.evaluate({again!r}, data=data)\n"
+            f"mmvae.report({again!r}, data=data)\n"
+        )
+    config, again = shlex.quote(config), shlex.quote(again)
     return (
-        f"mmvae train {folder}/config.resolved.toml\n"
-        f"mmvae evaluate {folder}\n"
-        f"mmvae report {folder}\n"
+        f"# as a new run, then its own evaluation and report\n"
+        f"mmvae train {config} --run-dir {again}\n"
+        f"mmvae evaluate {again}\n"
+        f"mmvae report {again}\n"
     )

@@ -44,7 +44,8 @@ def bounds(result: Mapping[str, Any]) -> Table:
     likelihoods = [f"log_likelihood/{m}" for m in result["modalities"]]
     rows += [(term(name), spread(terms[name])) for name in (*likelihoods, "kl") if name in terms]
     note = "Higher is better, but for the KL. ELBO = sum of the log-likelihoods − KL to the prior."
-    return Table("Bounds of the log-likelihood", ("figure", "nats per item"), tuple(rows), note)
+    title = f"Bounds of {result.get('bounds of', 'the log-likelihood')}"
+    return Table(title, ("figure", "nats per item"), tuple(rows), note)
 
 
 def divergences(result: Mapping[str, Any]) -> Table:
@@ -106,9 +107,15 @@ def in_order(names: Iterable[str], result: Mapping[str, Any]) -> list[str]:
 def heading(result: Mapping[str, Any]) -> str:
     """One line that says what was evaluated."""
     return (
-        f"{result['name']}, step {result['step']}: {result['items']} items of the "
+        f"{result['name']}, step {weights(result)}: {result['items']} items of the "
         f"{result['split']} split, seed {result['seed']}; ± is the standard error over items"
     )
+
+
+def weights(result: Mapping[str, Any]) -> str:
+    """The step of the weights, and of how many they are the best."""
+    step, last = result["step"], result["steps"]
+    return f"{step}" if step == last else f"{step} (best by validation of {last} steps)"
 
 
 def left_out(result: Mapping[str, Any]) -> Iterator[str]:
@@ -129,7 +136,7 @@ def spread(figure: Figure) -> str:
     mean, error = figure["mean"], figure["error"]
     assert mean is not None
     if not error:
-        return f"{mean:.4g}"
+        return f"{mean:.4g}" + ("" if error is None else " ± 0")
     digits = min(max(0, 1 - math.floor(math.log10(error))), 6)
     return f"{mean:.{digits}f} ± {error:.{digits}f}"
 

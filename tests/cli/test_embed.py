@@ -69,6 +69,17 @@ def test_a_file_with_all_or_some_modalities(mmvae, run, toy_run, table) -> None:
         assert np.array_equal(np.load("z.npz")["z"], z.numpy()), name
 
 
+def test_json_says_what_was_written(mmvae, run) -> None:
+    result = mmvae("embed", run, "test", "--given", "p,c", "--out", "z.npz", "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == {
+        "modalities": ["c", "p"],
+        "items": 20,
+        "dimensions": 2,
+        "out": "z.npz",
+    }
+
+
 def test_given_restricts_what_is_looked_at(mmvae, run, toy_run, table) -> None:
     pyarrow.parquet.write_table(pyarrow.table(table), "all.parquet")
     mmvae("embed", run, "all.parquet", "--given", "p,c", "--out", "z.npz")

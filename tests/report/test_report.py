@@ -66,6 +66,13 @@ def test_captions_say_what_was_run(run: Path) -> None:
         assert f"<h3>{table}</h3>" in page
 
 
+def test_it_says_how_to_do_it_again(run: Path) -> None:
+    page = (run / "report.html").read_text(encoding="utf-8")
+    again = f"{run}-2"
+    assert f"mmvae train {run}/config.resolved.toml --run-dir {again}\n" in page
+    assert f"mmvae evaluate {again}\nmmvae report {again}\n" in page
+
+
 def test_it_is_evaluated_once(run: Path) -> None:
     before = (run / "evaluation.json").stat().st_mtime_ns
     report(run, registry=toy_registry())

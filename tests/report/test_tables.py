@@ -14,6 +14,7 @@ def figure(mean: float, error: float | None) -> dict:
 RESULT = {
     "name": "toy",
     "step": 30,
+    "steps": 30,
     "modalities": ["v", "c"],
     "split": "test",
     "items": 20,
@@ -42,7 +43,7 @@ RESULT = {
         (-86.8912, 0.0312, "-86.891 ± 0.031"),
         (1234.5, 12.3, "1234 ± 12"),
         (0.5, 9.0, "0.5 ± 9.0"),
-        (0.5, 0.0, "0.5"),
+        (0.5, 0.0, "0.5 ± 0"),
         (3.0, None, "3"),
         (1.0, 1e-12, "1.000000 ± 0.000000"),
     ],
@@ -87,6 +88,11 @@ def test_a_table_without_rows_is_not_shown() -> None:
 
 def test_the_heading_says_what_was_evaluated() -> None:
     assert heading(RESULT).startswith("toy, step 30: 20 items of the test split, seed 0")
+
+
+def test_weights_that_are_the_best_and_not_the_last_are_told_apart() -> None:
+    best = {**RESULT, "steps": 45}
+    assert heading(best).startswith("toy, step 30 (best by validation of 45 steps): 20 items")
 
 
 def test_what_is_left_out_is_told() -> None:
