@@ -16,6 +16,9 @@ Record = Mapping[str, Any]
 _NOT_TERMS = ("step", "epoch", "split", "seconds", "items_per_second", "learning_rate", "beta")
 _COLUMNS = 3
 
+BEYOND = "#7F7F7F"
+"""Colour of the marks for values that a panel leaves out of sight."""
+
 
 def training_curves(material: Material) -> list[Picture]:
     """One panel for each term and one for β; none if nothing was logged."""
@@ -27,10 +30,45 @@ def training_curves(material: Material) -> list[Picture]:
     terms = [name for name in train[0] if name not in _NOT_TERMS and name != "loss"]
     caption = (
         "Means over items of each term of the objective, as training went: on the training split "
-        "with one sample of z per item between two records, on the validation split at full "
-        "weight. All in nats per item, but for the warm-up weight β. " + material.origin
+        "with one sample of z per item, each point since the point before it (short spans of "
+        "steps are joined to spans of equal length); on the validation split at full "
+        "weight. All in nats per item, but for the warm-up weight β. Triangles at the edge of a "
+        "panel stand for values beyond it. " + material.origin
     )
-    return [Picture("training", "Training", caption, draw(train, validation, terms))]
+    return [Picture("training", "Training", caption, draw(joined(train), validation, terms))]
+
+
+def joined(records: Sequence[Record]) -> list[Record]:
+    """Training records of spans of equal length, but for the last: short ones count together.
+
+    A record that follows another by a step or two is the mean of a batch or two, and would stand
+    out as if something had happened.
+
+    Args:
+        records: Records of the training split, in order; each the means since the one before.
+    """
+    steps = [0, *(r["step"] for r in records)]
+    spans = [(steps[i + 1] - steps[i], record) for i, record in enumerate(records)]
+    longest = max(span for span, _ in spans)
+    groups: list[list[tuple[int, Record]]] = [[]]
+    for span, record in spans:
+        if sum(n for n, _ in groups[-1]) >= longest:
+            groups.append([])
+        groups[-1].append((span, record))
+    if len(groups) > 1 and sum(n for n, _ in groups[-1]) < longest:
+        groups[-2:] = [groups[-2] + groups[-1]]
+    return [_mean(group) for group in groups]
+
+
+def _mean(group: Sequence[tuple[int, Record]]) -> Record:
+    """The last record of a group with the means over all its steps."""
+    last = group[-1][1]
+    means = {
+        name: sum(n * record[name] for n, record in group) / sum(n for n, _ in group)
+        for name in last
+        if name not in _NOT_TERMS and all(name in record for _, record in group)
+    }
+    return {**last, **means}
 
 
 def draw(train: Sequence[Record], validation: Sequence[Record], terms: Sequence[str]) -> bytes:
@@ -43,12 +81,19 @@ def draw(train: Sequence[Record], validation: Sequence[Record], terms: Sequence[
         for (split, records), colour in zip(split_records, OKABE_ITO[:2][::-1], strict=True):
             points = [(r["step"], r[name]) for r in records if name in r]
             if points:
-                panel.plot(*zip(*points, strict=True), color=colour, linewidth=1.3, label=split)
+                dot = "o" if len(points) == 1 else None
+                panel.plot(
+                    *zip(*points, strict=True),
+                    color=colour,
+                    linewidth=1.3,
+                    marker=dot,
+                    label=split,
+                )
         panel.set_title("warm-up weight β" if name == "beta" else title(name), fontsize=9)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25)
         if name not in ("beta", "penalty") and not name.startswith("subset_kl/"):
-            low_end(panel, [r[name] for r in (*train, *validation) if name in r])
+            low_end(panel, [(r["step"], r[name]) for r in (*train, *validation) if name in r])
     for panel in panels[len(terms) + 1 :]:
         panel.set_visible(False)
     for panel in panels[max(0, len(terms) + 1 - _COLUMNS) : len(terms) + 1]:
@@ -69,9 +114,18 @@ def title(name: str) -> str:
     return term(name)
 
 
-def low_end(panel: Any, values: Sequence[float]) -> None:
-    """Leave the first, wild steps out of sight, so that the rest can be read."""
-    ordered = sorted(values)
+def low_end(panel: Any, points: Sequence[tuple[int, float]]) -> None:
+    """Leave the first, wild steps out of sight, so that the rest can be read, and say so."""
+    ordered = sorted(value for _, value in points)
     low, high = ordered[len(ordered) // 50], ordered[-1 - len(ordered) // 50]
-    if high > low:
-        panel.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    margin = 0.05 * (high - low)
+    below = [step for step, value in points if value < low - margin]
+    above = [step for step, value in points if value > high + margin]
+    if high == low or not (below or above):
+        return
+    panel.set_ylim(low - 2 * margin, high + 2 * margin)
+    for steps, edge, marker in (
+        (below, low - 1.5 * margin, "v"),
+        (above, high + 1.5 * margin, "^"),
+    ):
+        panel.plot(steps, [edge] * len(steps), marker, color=BEYOND, markersize=4)

@@ -1,0 +1,61 @@
+"""Curves show what was measured: no spike of a short span, nothing out of sight unsaid."""
+
+from __future__ import annotations
+
+import pytest
+from matplotlib.figure import Figure
+
+from mmvae.report import curves
+from mmvae.report.curves import draw, joined, low_end
+
+
+def record(step: int, value: float, split: str = "train") -> dict:
+    return {"step": step, "epoch": 1, "split": split, "elbo": value, "beta": step / 100}
+
+
+def test_short_spans_count_with_their_neighbours() -> None:
+    """Every 5 steps and at the ends of epochs of 6: spans 5, 1, 4, 2, and a last of 1."""
+    values = {5: 1.0, 6: 100.0, 10: 2.0, 12: 3.0, 15: 5.0, 16: 50.0}
+    found = joined([record(step, value) for step, value in values.items()])
+    assert [r["step"] for r in found] == [5, 10, 16]
+    assert [r["beta"] for r in found] == [0.05, 0.1, 0.16], "a weight is no mean"
+    means = [1.0, (100 + 4 * 2) / 5, (2 * 3 + 3 * 5 + 50) / 6]
+    assert [r["elbo"] for r in found] == pytest.approx(means)
+
+
+def test_equal_spans_stay_as_they_are() -> None:
+    records = [record(step, step**2) for step in (10, 20, 30)]
+    assert joined(records) == records
+    assert joined(records[:1]) == records[:1]
+
+
+def test_values_out_of_sight_are_marked() -> None:
+    panel = Figure().subplots()
+    points = [(0, -1e6), *((step, float(step)) for step in range(1, 101)), (101, 1e6)]
+    panel.plot(*zip(*points, strict=True))
+    low_end(panel, points)
+    low, high = panel.get_ylim()
+    assert -20 < low < 1
+    assert 99 < high < 120
+    _, below, above = panel.lines
+    assert (below.get_marker(), list(below.get_xdata())) == ("v", [0])
+    assert (above.get_marker(), list(above.get_xdata())) == ("^", [101])
+    assert all(low < y < high for line in (below, above) for y in line.get_ydata())
+
+
+def test_few_values_are_all_in_sight() -> None:
+    panel = Figure().subplots()
+    points = [(step, 10.0**step) for step in range(10)]
+    panel.plot(*zip(*points, strict=True))
+    low_end(panel, points)
+    low, high = panel.get_ylim()
+    assert low < 1 < 1e9 < high
+
+
+def test_a_single_validation_is_a_dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(curves, "png", lambda figure: drawn.append(figure) or b"")
+    train = [record(step, float(step)) for step in (1, 2)]
+    draw(train, [record(2, 3.0, "validation")], ["elbo"])
+    markers = {line.get_label(): line.get_marker() for line in drawn[0].axes[0].lines}
+    assert markers == {"training": "None", "validation": "o"}
