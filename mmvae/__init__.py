@@ -26,6 +26,8 @@ _HOME = {
     "MmvaeError": "mmvae.errors",
     "ConfigError": "mmvae.errors",
     "DataError": "mmvae.errors",
+    "UsageError": "mmvae.errors",
+    "nearest": "mmvae.errors",
     "hookimpl": "mmvae.hookspecs",
     "mlp": "mmvae.networks",
     "activation": "mmvae.networks",
@@ -33,6 +35,17 @@ _HOME = {
     "Posterior": "mmvae.posteriors",
     "DiagonalGaussian": "mmvae.posteriors",
     "register_kl": "mmvae.posteriors",
+    "kl_divergence": "mmvae.posteriors",
+    "Model": "mmvae.models.protocol",
+    "ModelConfig": "mmvae.models.protocol",
+    "Phase": "mmvae.models.protocol",
+    "Terms": "mmvae.models.protocol",
+    "ByModality": "mmvae.models.protocol",
+    "PosteriorNetwork": "mmvae.models.encoders",
+    "Fusion": "mmvae.models.encoders",
+    "Variance": "mmvae.models.encoders",
+    "Batch": "mmvae.data.batches",
+    "StepDraws": "mmvae.randomness",
     "train": "mmvae.api",
     "resume": "mmvae.api",
     "load": "mmvae.api",
@@ -52,17 +65,30 @@ if TYPE_CHECKING:
     from mmvae.codec import LazyValues as LazyValues
     from mmvae.codec import Parameters as Parameters
     from mmvae.codec import State as State
+    from mmvae.data.batches import Batch as Batch
     from mmvae.errors import ConfigError as ConfigError
     from mmvae.errors import DataError as DataError
     from mmvae.errors import MmvaeError as MmvaeError
     from mmvae.errors import UnsupportedValue as UnsupportedValue
+    from mmvae.errors import UsageError as UsageError
+    from mmvae.errors import nearest as nearest
     from mmvae.hookspecs import hookimpl as hookimpl
+    from mmvae.models.encoders import Fusion as Fusion
+    from mmvae.models.encoders import PosteriorNetwork as PosteriorNetwork
+    from mmvae.models.encoders import Variance as Variance
+    from mmvae.models.protocol import ByModality as ByModality
+    from mmvae.models.protocol import Model as Model
+    from mmvae.models.protocol import ModelConfig as ModelConfig
+    from mmvae.models.protocol import Phase as Phase
+    from mmvae.models.protocol import Terms as Terms
     from mmvae.networks import Activation as Activation
     from mmvae.networks import activation as activation
     from mmvae.networks import mlp as mlp
     from mmvae.posteriors import DiagonalGaussian as DiagonalGaussian
     from mmvae.posteriors import Posterior as Posterior
+    from mmvae.posteriors import kl_divergence as kl_divergence
     from mmvae.posteriors import register_kl as register_kl
+    from mmvae.randomness import StepDraws as StepDraws
     from mmvae.results import evaluate as evaluate
     from mmvae.source import Source as Source
     from mmvae.source import SourceConfig as SourceConfig

@@ -22,6 +22,7 @@ VARIANCE = 0.8**2
 class Conditional(Model):
     kind = "conditional"
     conditional = True
+    decoded = ("x",)
     latent_dim = 2
 
     def __init__(self) -> None:

@@ -19,10 +19,10 @@ def arrow(given: str, target: str) -> str:
 
 @torch.no_grad()
 def guesses(model: Model, batch: Batch, given: Subset) -> dict[str, Tensor]:
-    """Each modality's best value at the best point of q(z|x_S), shape (b, event…)."""
+    """Each decoded modality's best value at the best point of q(z|x_S), shape (b, event…)."""
     known = {m: batch.x[m] for m in given}
     z = model.posterior(known).point()
-    return {m: model.codecs[m].point(model.likelihood(m, z, known)) for m in model.modalities}
+    return {m: model.codecs[m].point(model.likelihood(m, z, known)) for m in model.decoded}
 
 
 def crossing(model: Model, batch: Batch) -> dict[Path, Tensor]:

@@ -11,7 +11,7 @@ from mmvae.evaluation.crossing import crossing
 from mmvae.evaluation.figures import ItemFigures
 from mmvae.evaluation.items import chunks
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.evaluation.terms import bound_and_terms, subset_divergences
+from mmvae.evaluation.terms import bound_and_terms, rest, subset_divergences
 from mmvae.models.protocol import Model
 from mmvae.settings import EvaluateConfig
 
@@ -38,7 +38,8 @@ def evaluate(
         ``mean`` and ``error``, the standard error over items. ``bounds``, ``terms``, ``subset
         posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the
         codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``), and
-        ``modalities``, ``split``, ``items``, ``samples``, ``seed``, ``units``. What a model cannot
+        ``modalities``, ``split``, ``items``, ``samples``, ``seed``, ``units``; of a conditional
+        model ``bounds of``, which names what they bound. What a model cannot
         have is left out and named in ``left out`` with the reason.
 
     Raises:
@@ -48,8 +49,8 @@ def evaluate(
     model.eval()
     try:
         figures, left_out = ItemFigures(), {}
-        everything = model.modalities
-        unbounded = model.supports(everything, (), everything)
+        given = rest(model, model.decoded)
+        unbounded = model.supports(model.decoded, given, model.modalities)
         if unbounded is not None:
             left_out["bounds"] = unbounded
         done = 0
@@ -62,6 +63,8 @@ def evaluate(
             done += len(batch)
         step("items", done, len(batches))
         result = figures.summary()
+        if given:
+            result["bounds of"] = f"log p({', '.join(model.decoded)} | {', '.join(given)})"
         if not config.coherence:
             left_out["coherence"] = "evaluate.coherence = false"
         elif training is None:

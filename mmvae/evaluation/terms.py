@@ -25,10 +25,11 @@ def shown_subsets(model: Model) -> list[Subset]:
     n = len(model.modalities)
     sizes = range(1, n) if 2**n - 2 <= MOST_SUBSETS else sorted({1, n - 1})
     subsets = [s for size in sizes for s in combinations(model.modalities, size)]
-    return [s for s in subsets if model.supports(_rest(model, s), s, s) is None]
+    return [s for s in subsets if model.supports(rest(model, s), s, s) is None]
 
 
-def _rest(model: Model, subset: Subset) -> Subset:
+def rest(model: Model, subset: Subset) -> Subset:
+    """The modalities that are not in a subset."""
     return tuple(m for m in model.modalities if m not in subset)
 
 
@@ -37,6 +38,8 @@ def bound_and_terms(
     model: Model, batch: Batch, draws: StepDraws, samples: int = 1
 ) -> dict[Path, Tensor]:
     """Bounds of log p(x_M), nats per item (T3, T10).
+
+    Those of a conditional model are of what it decodes, given the other modalities.
 
     Args:
         model: A model with a joint posterior.
@@ -48,18 +51,19 @@ def bound_and_terms(
         ``("bounds", "elbo")`` with its ``("terms", …)``: ``log_likelihood/m`` and ``kl``, from one
         sample of z; with k > 1 also ``("bounds", "importance weighted")``.
     """
+    targets, given = model.decoded, rest(model, model.decoded)
+    known = {m: batch.x[m] for m in given}
     q = model.posterior(batch.x)
     z = q.rsample(draws.normal("z", model.latent_dim))
     terms = {
-        f"log_likelihood/{m}": model.log_likelihood(m, z, batch.x[m], batch.observed[m])
-        for m in model.modalities
+        f"log_likelihood/{m}": model.log_likelihood(m, z, batch.x[m], batch.observed[m], known)
+        for m in targets
     }
-    kl = kl_divergence(q, model.prior({}, len(batch)), z)
+    kl = kl_divergence(q, model.prior(known, len(batch)), z)
     found: dict[Path, Tensor] = {("bounds", "elbo"): sum_of(list(terms.values())) - kl}
     if samples > 1:
-        everything = model.modalities
         found["bounds", "importance weighted"] = iw_bound(
-            model, batch, everything, everything, samples, draws
+            model, batch, targets, model.modalities, samples, draws, given
         )
     return found | {("terms", name): value for name, value in {**terms, "kl": kl}.items()}
 

@@ -90,6 +90,11 @@ class Model(nn.Module, ABC):
     def latent_dim(self) -> int:
         """Dimensions of z."""
 
+    @property
+    def decoded(self) -> Subset:
+        """The modalities with a likelihood; a conditional model is always given the others."""
+        return self.modalities
+
     @abstractmethod
     def posterior(self, observed: Mapping[str, Tensor]) -> Posterior:
         """q(z | x_S) for the modalities S among the keys of ``observed``, each (b, event…).

@@ -15,13 +15,13 @@ SAMPLES = 12
 
 
 def reconstructions(material: Material) -> list[Picture]:
-    """For each modality: the truth, and the guess from all modalities and from each subset."""
+    """For each decoded modality: the truth, and the guess from all and from each subset."""
     model, batch = material.trained.model, material.shown
     everything = model.modalities
     givens = [everything, *shown_subsets(model)]
     guessed = {given: guesses(model, batch, given) for given in givens}
     pictures = []
-    for m in everything:
+    for m in model.decoded:
         rows = [material.show(m, batch.x[m])]
         rows += [material.show(m, guessed[given][m]) for given in givens]
         caption = (

@@ -94,6 +94,19 @@ def test_a_conditional_models_bound_is_its_conditional_evidence(k: int) -> None:
     torch.testing.assert_close(bound, model.evidence(x["x"], x["w"]).detach())
 
 
+def test_the_terms_of_a_conditional_model_are_those_of_what_it_decodes() -> None:
+    model, source = Conditional(), torch.Generator().manual_seed(1)
+    x = {"x": torch.randn(2000, 4, generator=source), "w": torch.randn(2000, 3, generator=source)}
+    found = bound_and_terms(model, batch(x), step_draws(2000), samples=3)
+    evidence = model.evidence(x["x"], x["w"]).detach()
+    assert {path for path in found if path[0] == "terms"} == {
+        ("terms", "log_likelihood/x"),
+        ("terms", "kl"),
+    }
+    torch.testing.assert_close(found["bounds", "importance weighted"], evidence)
+    torch.testing.assert_close(found["bounds", "elbo"].mean(), evidence.mean(), atol=0.1, rtol=0)
+
+
 def test_a_model_that_cannot_condition_refuses_to(model) -> None:
     x = batch(items(3))
     with pytest.raises(UsageError, match=r"given = b: a 'jmvae' model.*difference of two bounds"):
