@@ -1,13 +1,15 @@
 """Pictures drawn with matplotlib, without a window: colours, sizes, sheets of values.
 
 Colours are those of Okabe and Ito (2008), which people with any colour vision tell apart; grey
-stands for their yellow, which is faint on white.
+stands for their yellow, which is faint on white. More than eight things get the ten of Paul Tol's
+"muted" scheme, likewise with a darker grey.
 """
 
 from __future__ import annotations
 
 import io
 import itertools
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,9 +34,25 @@ OKABE_ITO = (
     "#7F7F7F",
     "#000000",
 )
-MARKERS = "os^DvP*X<>"
+TOL_MUTED = (
+    "#332288",
+    "#CC6677",
+    "#117733",
+    "#88CCEE",
+    "#999933",
+    "#882255",
+    "#44AA99",
+    "#DDCC77",
+    "#AA4499",
+    "#7F7F7F",
+)
+MARKERS = "osDXP*v<>^"
 CELL = 0.62  # inches
 TEXT_ROW = 0.5  # height of a row without pictures, in cells
+LABEL = 9  # size of the names of rows and columns, in points
+EDGE = 0.08  # around a sheet, in inches
+
+LONG_NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{2,}(e[-+]?\d+)?(?![\w.])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -86,6 +104,19 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def class_styles(n: int) -> list[tuple[str, str]]:
+    """A colour and a marker for each of n classes.
+
+    Classes that must share a colour, of more than ten, have markers far from each other's.
+    """
+    colours = OKABE_ITO if n <= len(OKABE_ITO) else TOL_MUTED
+    half = len(MARKERS) // 2
+    return [
+        (colours[k % len(colours)], MARKERS[(k + k // len(colours) * half) % len(MARKERS)])
+        for k in range(n)
+    ]
+
+
 def sheet(
     rows: Sequence[Sequence[Any]],
     row_labels: Sequence[str],
@@ -107,14 +138,18 @@ def sheet(
     ]
     middles = [sum(heights[:r]) + heights[r] / 2 for r in range(len(rows))]
     starts = list(itertools.accumulate((count for _, count in column_groups), initial=0))
-    margin = 0.25 + 0.085 * max(map(len, row_labels))
-    figure = new_figure(margin + CELL * width, 0.3 + CELL * sum(heights))
-    axes = figure.add_subplot(aspect="equal")
-    axes.set_yticks(middles, list(row_labels), fontsize=9)
+    left = 0.2 + max(map(text_width, row_labels))
+    top = 0.3 if column_groups else EDGE
+    across, down = left + CELL * width + EDGE, top + CELL * sum(heights) + EDGE
+    figure = new_figure(across, down)
+    figure.set_layout_engine("none")  # all sizes are known
+    box = (left / across, EDGE / down, CELL * width / across, CELL * sum(heights) / down)
+    axes = figure.add_axes(box, aspect="equal")
+    axes.set_yticks(middles, list(row_labels), fontsize=LABEL)
     axes.set_xticks(
         [start + count / 2 for start, (_, count) in zip(starts, column_groups, strict=False)],
         [name for name, _ in column_groups],
-        fontsize=9,
+        fontsize=LABEL,
     )
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
@@ -129,11 +164,23 @@ def sheet(
     return png(figure)
 
 
+def text_width(text: str) -> float:
+    """Width of a row's label, in inches."""
+    from matplotlib.textpath import TextPath
+
+    return float(TextPath((0, 0), text, size=LABEL).get_extents().width) / 72 if text else 0.0
+
+
+def short_numbers(text: str) -> str:
+    """A text with its decimal numbers cut to four digits, so that they fit a cell."""
+    return LONG_NUMBER.sub(lambda match: f"{float(match[0]):.4g}", text)
+
+
 def draw_cell(axes: Axes, value: Any, x: float, y: float) -> None:
     """Draw one value into the unit square around (x, y)."""
     if not isinstance(value, Image.Image):
-        text = textwrap.shorten(str(value), 40, placeholder="…")
-        lines = textwrap.wrap(text, 9)[:4]
+        text = textwrap.shorten(short_numbers(str(value)), 40, placeholder="…")
+        lines = textwrap.wrap(text, 10)[:4]
         size = 13 if len(text) <= 3 else 6.5
         axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=size)
         return

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmvae.evaluation.terms import shown_subsets
-from mmvae.report.canvas import MARKERS, OKABE_ITO, Picture, new_figure, png
+from mmvae.report.canvas import OKABE_ITO, Picture, class_styles, new_figure, png
 from mmvae.report.material import Material, given_name
 
 _PANELS = 4
@@ -70,13 +70,14 @@ def scatter(
     if classes is None or names is None:
         panel.scatter(*points.T.tolist(), s=8, color=OKABE_ITO[0], alpha=0.6, linewidths=0)
         return
-    for k, name in enumerate(names):
+    styles = class_styles(len(names))
+    for k, (name, (colour, marker)) in enumerate(zip(names, styles, strict=True)):
         here = points[classes == k]
         panel.scatter(
             *here.T.tolist(),
             s=14,
-            color=OKABE_ITO[k % len(OKABE_ITO)],
-            marker=MARKERS[(k + k // len(OKABE_ITO)) % len(MARKERS)],
+            color=colour,
+            marker=marker,
             alpha=0.75,
             linewidths=0,
             label=name,
