@@ -128,7 +128,18 @@ def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Ite
         message = f"no item of class {', '.join(absent[:LISTED])}" + (
             f" and {len(absent) - LISTED} more" if len(absent) > LISTED else ""
         )
-        yield Finding("class", name, m, None, message)
+        yield Finding("class", name, m, None, message + _largest(codec, split, column))
+
+
+def _largest(codec: Codec, split: Split, column: str) -> str:
+    """Which item has the largest number for a class: mistyped, it makes classes of all below."""
+    if not all(c.isdigit() for c in codec.classes or ("",)):
+        return ""
+    values = split.columns[column].read().values
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu" or values.ndim != 1:
+        return ""
+    row = int(values.argmax())
+    return f"; the largest one is {values[row]}, of item {split.ids[row]}"
 
 
 def _prepared(

@@ -57,10 +57,11 @@ def refused(
             f"{where}: codec {kind!r} refused it without saying which value ({said}). "
             f"Correct the values, or choose another codec for this modality."
         )
-    value = short(column.take([row]).read().values[0])
+    value = column.take([row]).read().values[0]
+    text = "One cell that is no number makes a table's column text. " * isinstance(value, str)
     return DataError(
-        f"{where}: got {value}, which codec {kind!r} refused without saying what it expects "
-        f"({said}). Correct the value, or choose another codec for this modality."
+        f"{where}: got {short(value)}, which codec {kind!r} refused without saying what it "
+        f"expects ({said}). {text}Correct the value, or choose another codec for this modality."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from toys import ClassCodec, ClassConfig, VectorCodec, VectorConfig, toy_items
 
 from mmvae.codec import Column
@@ -108,6 +109,32 @@ def test_constant_columns_and_absent_classes() -> None:
         ("constant", "train", "v", "every item has the same value"),
         ("class", "train", "c", "no item of class blue"),
     ]
+
+
+def test_absent_classes_point_at_the_largest_number() -> None:
+    class Counted(ClassCodec):
+        """Classes as many as the numbers say."""
+
+        names = tuple(map(str, range(40)))
+
+        @property
+        def classes(self) -> tuple[str, ...]:
+            return self.names
+
+        @property
+        def event_shape(self) -> tuple[int, ...]:
+            return (40,)
+
+        def prepare(self, column: Column):
+            return torch.eye(40)[torch.as_tensor(column.values)], None
+
+    splits = sound()
+    splits["train"]["c"][17] = 39
+    (finding,) = found(splits, RECIPES | {"c": (Counted, ClassConfig())})
+    listed = ", ".join(map(str, range(3, 23)))
+    assert finding.message == (
+        f"no item of class {listed} and 16 more; the largest one is 39, of item 17"
+    )
 
 
 def test_tiny_splits() -> None:

@@ -47,6 +47,7 @@ def test_a_value_that_a_codec_raises_on_is_found_and_named(bad, kind) -> None:
     assert text.startswith(f"a.csv: item 113, modality 'v': got {bad!r}, which codec 'careless'")
     assert kind.__name__ in text
     assert isinstance(caught.value.__cause__, kind)
+    assert ("makes a table's column text" in text) == isinstance(bad, str)
 
 
 def test_values_that_pass_alone_are_no_row_of_their_own() -> None:
