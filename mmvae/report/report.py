@@ -93,11 +93,11 @@ def commands(material: Material) -> str:
     config, again = str(folder / "config.resolved.toml"), str(folder.with_name(f"{folder.name}-2"))
     if material.experiment.data.source == "memory":
         return (
-            f"import mmvae\n"
+            f"import mmvae.results\n"
             f"# data: the items, which the run does not keep\n"
             f"mmvae.train({config!r}, data=data, run_dir={again!r})\n"
             f"mmvae.evaluate({again!r}, data=data)\n"
-            f"mmvae.report({again!r}, data=data)\n"
+            f"mmvae.results.report({again!r}, data=data)\n"
         )
     config, again = shlex.quote(config), shlex.quote(again)
     return (

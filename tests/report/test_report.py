@@ -7,12 +7,14 @@ import io
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 from toys import toy_registry
 
 from mmvae.evaluation import judge as judges
+from mmvae.report.report import commands
 from mmvae.results import open_run, report
 
 FIGURES = {
@@ -77,3 +79,11 @@ def test_it_is_evaluated_once(run: Path) -> None:
     before = (run / "evaluation.json").stat().st_mtime_ns
     report(run, registry=toy_registry())
     assert (run / "evaluation.json").stat().st_mtime_ns == before
+
+
+def test_data_in_memory_are_given_again_in_python(run: Path) -> None:
+    opened = open_run(run, registry=toy_registry())
+    memory = SimpleNamespace(data=SimpleNamespace(source="memory"))
+    made = commands(SimpleNamespace(run=opened.run, experiment=memory))
+    compile(made, "commands", "exec")
+    assert f"mmvae.train('{run}/config.resolved.toml', data=data, run_dir='{run}-2')" in made
