@@ -33,6 +33,7 @@ from mmvae.randomness import derived_seed, seeded_global
 from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
 from mmvae.source import Source
+from mmvae.training.processes import leave_at_exit
 
 PROCESS_TIMEOUT_S = 300
 """Seconds after which a process that waits for a lost one gives up."""
@@ -60,13 +61,16 @@ def make_accelerator(config: TrainConfig, folder: Path | None = None) -> Acceler
     # So that device and precision may change between runs. Processes that act together stay so.
     alone = not PartialState._shared_state or PartialState().num_processes == 1
     AcceleratorState._reset_state(reset_partial_state=alone)
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=cpu,
         mixed_precision={"float32": "no", "bfloat16": "bf16"}[config.precision],
         log_with=list(config.trackers) or None,
         project_dir=folder,
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S))],
     )
+    if accelerator.num_processes > 1:
+        leave_at_exit()
+    return accelerator
 
 
 def open_materials(

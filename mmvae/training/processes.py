@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,20 @@ def agreed(value: int, accelerator: Accelerator) -> int:
         return value
     own = torch.tensor([value], device=accelerator.device)
     return int(accelerator.gather(own).max())
+
+
+def leave_at_exit() -> None:
+    """Leave the group of processes before this one ends.
+
+    Its threads would otherwise meet the end of the process, and sometimes abort it.
+    """
+    atexit.unregister(_leave)  # once is enough, however often a process trains
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
