@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from mmvae import __version__
+from mmvae.cli.launched import end_launched
 from mmvae.cli.options import HELP, Manners, example
 from mmvae.errors import Interrupted, MmvaeError, PluginError, nearest
 
@@ -148,7 +149,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Our own errors become one message; any other exception is a bug of ours and keeps its
     traceback.
     """
-    sys.exit(run(argv))
+    code = run(argv)
+    end_launched(code)
+    sys.exit(code)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,6 +37,7 @@ def leave_at_exit() -> None:
 
 def _leave() -> None:
     if torch.distributed.is_initialized():
+        gc.collect()  # what still refers to the group keeps its threads
         torch.distributed.destroy_process_group()
 
 

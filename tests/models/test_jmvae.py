@@ -258,7 +258,9 @@ def test_order_of_modalities_changes_nothing(names: str, family: str) -> None:
         head, _, tail = term.partition("/")
         ordered = "+".join(m for m in names if m in tail.split("+"))
         assert_close(value, two.named[f"{head}/{ordered}" if tail else head])
-    bounds = [iw_bound(m, batch(x), tuple("abc"), tuple("abc"), 5, step_draws(B)) for m in (model, other)]
+    bounds = [
+        iw_bound(m, batch(x), tuple("abc"), tuple("abc"), 5, step_draws(B)) for m in (model, other)
+    ]
     assert_close(*bounds)
 
 

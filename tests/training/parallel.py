@@ -19,6 +19,7 @@ import torch
 from trainings import Moment, config, moments, registry, resume, train
 
 from mmvae.assembly import build_model, make_accelerator, open_materials
+from mmvae.cli.launched import end_launched
 from mmvae.config import load_experiment
 from mmvae.errors import MmvaeError
 from mmvae.training.loop import Trainer
@@ -125,8 +126,11 @@ def forever(folder: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    code = 0
     try:
         globals()[sys.argv[1]](Path(sys.argv[2]))
     except MmvaeError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        code = error.exit_code
+    end_launched(code)
+    sys.exit(code)
