@@ -33,12 +33,13 @@ from mmvae.errors import ConfigError
 from mmvae.mistakes import CHOICES, explain
 from mmvae.plugins import load_registry
 from mmvae.registry import Registry, Role
-from mmvae.settings import EvaluateConfig, Section, TrainConfig
+from mmvae.settings import EvaluateConfig, ReferenceConfig, Section, TrainConfig
 
 __all__ = [
     "EvaluateConfig",
     "Experiment",
     "LoadedConfig",
+    "ReferenceConfig",
     "TrainConfig",
     "experiment_schema",
     "json_schema",
@@ -72,6 +73,9 @@ class Experiment(Section):
     )
     train: TrainConfig = Field(TrainConfig(), description="How the model is fitted.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="What is measured, and how.")
+    reference: ReferenceConfig | None = Field(
+        None, description="A published row to hold the figures against."
+    )
 
     @field_validator("name")
     @classmethod
@@ -110,8 +114,9 @@ class LoadedConfig:
 
     @cached_property
     def hash(self) -> str:
-        """Sixteen hexadecimal digits that change with any value but the name."""
-        values = {key: value for key, value in self.values.items() if key != "name"}
+        """Sixteen hexadecimal digits that change with any value of what is trained, and how."""
+        trained = ("data", "modalities", "model", "train")
+        values = {key: value for key, value in self.values.items() if key in trained}
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""The tables of a configuration that are the core's own: ``[train]`` and ``[evaluate]``."""
+"""The tables of a configuration that are the core's own: ``[train]``, ``[evaluate]``, ``[reference]``."""
 
 from __future__ import annotations
 
@@ -132,11 +132,35 @@ class EvaluateConfig(Section):
 
     split: SplitName = Field("test", description="Items to evaluate on.")
     batch_size: int = Field(500, ge=1, description="Items evaluated at once.")
-    samples: int = Field(
-        1, ge=1, description="k, samples per item of a bound: 1 the ELBO, more a tighter one."
+    bounds: list[str] = Field(
+        [],
+        description="Cells of importance-weighted figures: 'standard', or a list such as "
+        "['image', 'image|label@single']; the ELBO alone unless given.",
+    )
+    samples: int = Field(1000, ge=1, description="k, samples of z per item and cell.")
+    given_from: Literal["posterior", "prior"] = Field(
+        "posterior",
+        description="Where log p(x_G) of a conditional gets its samples: from q(z|x_G), or from "
+        "the prior (the paper).",
+    )
+    given_samples: int | None = Field(
+        None, ge=1, description="How many samples log p(x_G) gets; as many as samples unless given."
+    )
+    memory: int = Field(
+        512, ge=1, description="MiB that the samples of a cell may take at once, whatever k is."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Governs every draw of an evaluation.")
     coherence: bool = Field(
         True, description="Judge generated values by a classifier where a modality has classes."
     )
     coherence_samples: int = Field(1000, ge=1, description="Generated items to judge.")
+
+
+class ReferenceConfig(Section):
+    """``[reference]``: the published row that an experiment reproduces, shown beside its own."""
+
+    row: str = Field(min_length=1, description="The row, as its table names it.")
+    source: str = Field(min_length=1, description="Where it was published.")
+    bounds: dict[str, float] = Field(
+        {}, description="Published nats per item by cell, such as 'image|label@single' = -126.0."
+    )
