@@ -1,4 +1,4 @@
-"""Coherence: does what is generated from a class show that class?
+"""Coherence: does what is generated from a class, or beside one, show that class?
 
 Generic: any modality with classes gives them, any other modality is judged.
 """
@@ -28,7 +28,7 @@ def coherence(
     config: EvaluateConfig,
     step: Step = quiet,
 ) -> dict[str, Any]:
-    """Share of generated values in which a judge sees the class that they were generated from.
+    """Share of generated values in which a judge sees the class that they should show.
 
     Args:
         model: The model.
@@ -39,18 +39,32 @@ def coherence(
 
     Returns:
         ``"c → m"`` → ``"temperature 1"`` (z drawn from q(z|c)), ``"mean"`` (z its best point) and
-        ``"classifier on real items"``, each with mean and error over what was judged.
+        ``"classifier on real items"``, each with mean and error over what was judged; and
+        ``"prior → m, c"`` without ``"mean"``: m and c are decoded from one z of the prior, and m
+        should show c.
     """
     found: dict[str, Any] = {}
-    for label, modality in judged_pairs(model):
+    given, free = judged_pairs(model), prior_pairs(model)
+    for label, modality in all_pairs(model):
         judge = train_judge(training, modality, label, config.seed, step)
         own = judge_accuracy(judge, batches, modality, label, config.batch_size)
-        found[arrow(label, modality)] = {
-            "temperature 1": mean_and_error(shown(model, judge, label, modality, True, config)),
-            "mean": mean_and_error(shown(model, judge, label, modality, False, config)),
-            "classifier on real items": mean_and_error(own),
-        }
+        real = {"classifier on real items": mean_and_error(own)}
+        if (label, modality) in given:
+            drawn, best = (
+                mean_and_error(shown(model, judge, label, modality, draw, config))
+                for draw in (True, False)
+            )
+            found[arrow(label, modality)] = {"temperature 1": drawn, "mean": best, **real}
+        if (label, modality) in free:
+            agreed = mean_and_error(agreement(model, judge, label, modality, config))
+            direction = arrow("prior", f"{modality}, {label}")
+            found[direction] = {"temperature 1": agreed, **real}
     return found
+
+
+def all_pairs(model: Model) -> list[tuple[str, str]]:
+    """Pairs (modality with classes, other modality) that need a judge."""
+    return list(dict.fromkeys((*judged_pairs(model), *prior_pairs(model))))
 
 
 def judged_pairs(model: Model) -> list[tuple[str, str]]:
@@ -62,6 +76,14 @@ def judged_pairs(model: Model) -> list[tuple[str, str]]:
         for m in model.modalities
         if m != c and model.supports((m,), (c,), (c,)) is None
     ]
+
+
+def prior_pairs(model: Model) -> list[tuple[str, str]]:
+    """Pairs (modality with classes, other modality) that are both decoded from z ~ p(z)."""
+    if model.supports(model.modalities, (), model.modalities) is not None:
+        return []
+    classed = [c for c, codec in model.codecs.items() if codec.classes is not None]
+    return [(c, m) for c in classed for m in model.modalities if m != c]
 
 
 def shown(
@@ -87,6 +109,27 @@ def shown(
         values = from_classes(model, label, modality, kinds[classes], noise)
         right.append(judge.verdict(values).cpu() == classes)
     return torch.cat(right).float()
+
+
+@torch.no_grad()
+def agreement(
+    model: Model, judge: Judge, label: str, modality: str, config: EvaluateConfig
+) -> Tensor:
+    """Whether the judge sees in each value from the prior the class beside it, float (n,).
+
+    Both are their decoder's best values at the same z ~ p(z).
+    """
+    device = next(model.parameters()).device
+    right = []
+    for start in range(0, config.coherence_samples, config.batch_size):
+        rows = slice(start, min(start + config.batch_size, config.coherence_samples))
+        noise = ItemDraws(config.seed, "coherence prior", rows, device).normal(
+            "z", model.latent_dim
+        )
+        z = model.prior({}, len(noise)).rsample(noise)
+        values, said = (model.codecs[m].point(model.likelihood(m, z)) for m in (modality, label))
+        right.append(judge.verdict(values) == model.codecs[label].class_index(said))
+    return torch.cat(right).float().cpu()
 
 
 def class_inputs(codec: Codec) -> Tensor:

@@ -43,15 +43,24 @@ class ItemFigures:
         nested: dict[str, Any] = {}
         for path, parts in self._parts.items():
             values = torch.cat(parts)
-            bad = (~torch.isfinite(values)).nonzero().flatten()
-            if len(bad):
-                raise TrainingError(
-                    f"Evaluation: {' / '.join(path)} is {float(values[bad[0]])} for item "
-                    f"{int(bad[0])} of the split. Look at the data with `mmvae data check`, or "
-                    f"train again with a lower train.learning_rate."
-                )
+            require_finite(path, values)
             put(nested, path, mean_and_error(values))
         return nested
+
+
+def require_finite(path: Path, values: Tensor, first: int = 0) -> None:
+    """Check the values (n,) of the items from ``first`` on.
+
+    Raises:
+        TrainingError: One is not finite; figure and item are named.
+    """
+    bad = (~torch.isfinite(values)).nonzero().flatten()
+    if len(bad):
+        raise TrainingError(
+            f"Evaluation: {' / '.join(path)} is {float(values[bad[0]])} for item "
+            f"{first + int(bad[0])} of the split. Look at the data with `mmvae data check`, or "
+            f"train again with a lower train.learning_rate."
+        )
 
 
 def put(nested: dict[str, Any], path: Sequence[str], value: Any) -> None:

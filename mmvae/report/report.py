@@ -10,6 +10,7 @@ from mmvae import __version__, storage
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.report.canvas import Picture, require_matplotlib
 from mmvae.report.curves import training_curves
+from mmvae.report.diagnostics import dimension_kl
 from mmvae.report.html import page
 from mmvae.report.latent import latent_map
 from mmvae.report.material import Material
@@ -22,6 +23,7 @@ FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
     reconstructions,
     prior_samples,
     latent_map,
+    dimension_kl,
     training_curves,
 )
 """What a report shows, in its order."""

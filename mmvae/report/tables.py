@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,8 @@ class Table:
 def tables(result: Mapping[str, Any]) -> list[Table]:
     """The tables of an evaluation's result, those that have rows."""
     made = (bounds(result), divergences(result), coherences(result), accuracies(result))
-    return [table for table in (*made, guesses(result)) if table.rows]
+    more = (guesses(result), latent(result), gradient_shares(result))
+    return [table for table in (*made, *more) if table.rows]
 
 
 def bounds(result: Mapping[str, Any]) -> Table:
@@ -57,16 +59,17 @@ def divergences(result: Mapping[str, Any]) -> Table:
 
 
 def coherences(result: Mapping[str, Any]) -> Table:
-    """Share of generated values that show the class they were generated from."""
+    """Share of generated values that show the class they were generated from, or beside."""
     columns = ("temperature 1", "mean", "classifier on real items")
     rows = tuple(
-        (direction, *(percent(figures[name]) for name in columns))
+        (direction, *(percent(figures[name]) if name in figures else "–" for name in columns))
         for direction, figures in result.get("coherence", {}).items()
     )
     note = (
         f"Of {result['coherence samples']:,} values generated from classes in equal shares, how "
         f"many show theirs, as a classifier trained on real training items alone sees it; beside "
-        f"it that classifier's own accuracy on real {result['split']} items."
+        f"it that classifier's own accuracy on real {result['split']} items. From the prior, "
+        f"value and class are decoded from the same z, and should agree."
     )
     return Table("Coherence", ("direction", *columns), rows, note)
 
@@ -88,6 +91,35 @@ def guesses(result: Mapping[str, Any]) -> Table:
     )
     note = "Each modality at the best point of the posterior that sees the given ones."
     return Table("Cross-generation", ("given", "target", "figure", "value"), rows, note)
+
+
+def latent(result: Mapping[str, Any]) -> Table:
+    """How many dimensions of z are in use, and how the KL to the prior spreads over them."""
+    figures = result.get("latent")
+    if figures is None:
+        return Table("Latent", (), ())
+    rows = [("active units", f"{figures['active units']} of {figures['dimensions']}")]
+    if kl := sorted(figures.get("kl per dimension", ())):
+        middle = statistics.median(kl)
+        for name, nats in (("largest", kl[-1]), ("median", middle), ("smallest", kl[0])):
+            rows.append((f"KL of a dimension, {name}", f"{nats:.3g}"))
+    note = (
+        "Active: the posterior mean varies by more than 0.01 over the items. KL of the joint "
+        "posterior to the prior, nats per item; over all dimensions it is the KL of the bound."
+    )
+    return Table("Latent", ("figure", "value"), tuple(rows), note)
+
+
+def gradient_shares(result: Mapping[str, Any]) -> Table:
+    """How much of the pull on z each modality has; a modality alone has it all."""
+    figures = result.get("gradient shares", {})
+    names = in_order(figures, result) if len(figures) > 1 else ()
+    rows = tuple((name, percent(figures[name])) for name in names)
+    note = (
+        "Norm of the gradient of log p(x_m|z) at z, mean over items, as a share of the sum over "
+        "modalities; weights of modalities in the training are left out."
+    )
+    return Table("Share of the gradient", ("modality", "share"), rows, note)
 
 
 def in_order(names: Iterable[str], result: Mapping[str, Any]) -> list[str]:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from conditional import Conditional
+from linear_gaussian import jmvae
 
-from mmvae.evaluation.coherence import class_inputs, coherence, judged_pairs
+from mmvae.evaluation.coherence import (
+    agreement,
+    all_pairs,
+    class_inputs,
+    coherence,
+    judged_pairs,
+    prior_pairs,
+)
+from mmvae.evaluation.judge import Judge
 from mmvae.settings import EvaluateConfig
 
 from .generators import Generator
@@ -14,20 +25,47 @@ CONFIG = EvaluateConfig(coherence_samples=300, batch_size=128)
 
 def measured(data, shuffled: bool):
     model = Generator(data.codecs, shuffled)
-    return coherence(model, data.batches("test"), data.batches("train"), CONFIG)["c → v"]
+    return coherence(model, data.batches("test"), data.batches("train"), CONFIG)
 
 
 def test_a_perfect_generator_is_coherent(data) -> None:
-    found = measured(data, shuffled=False)
+    found = measured(data, shuffled=False)["c → v"]
     assert set(found) == {"temperature 1", "mean", "classifier on real items"}
     assert found["temperature 1"]["mean"] == found["mean"]["mean"] == 1.0
     assert found["classifier on real items"]["mean"] > 0.97
 
 
 def test_a_shuffled_one_is_right_by_chance(data) -> None:
-    found = measured(data, shuffled=True)
+    found = measured(data, shuffled=True)["c → v"]
     for name in ("temperature 1", "mean"):
         assert abs(found[name]["mean"] - 1 / 3) < 4 * found[name]["error"]
+
+
+def test_from_the_prior_perfect_decoders_agree(data) -> None:
+    found = measured(data, shuffled=False)
+    assert list(found) == ["c → v", "prior → v, c"]
+    free = found["prior → v, c"]
+    assert set(free) == {"temperature 1", "classifier on real items"}
+    assert free["temperature 1"] == {"mean": 1.0, "error": 0.0}
+    assert free["classifier on real items"] == found["c → v"]["classifier on real items"]
+
+
+def test_from_the_prior_shuffled_labels_agree_by_chance(data) -> None:
+    free = measured(data, shuffled=True)["prior → v, c"]["temperature 1"]
+    assert abs(free["mean"] - 1 / 3) < 4 * free["error"]
+    assert free["error"] == pytest.approx((2 / 9 / 300) ** 0.5, rel=0.1)
+
+
+def test_samples_of_the_prior_do_not_depend_on_the_size_of_batches(data) -> None:
+    model = jmvae(dict(data.codecs)).eval()
+    judge = Judge(data.codecs["v"], 3).eval()
+    one, other = (
+        agreement(model, judge, "c", "v", CONFIG.model_copy(update={"batch_size": size}))
+        for size in (300, 37)
+    )
+    assert one.shape == (300,)
+    assert one.equal(other)
+    assert 0 < one.mean() < 1
 
 
 def test_progress_tells_every_direction(data) -> None:
@@ -44,4 +82,24 @@ def test_classes_are_given_as_a_user_gives_them(data) -> None:
 
 
 def test_only_modalities_with_classes_are_generated_from(data) -> None:
-    assert judged_pairs(Generator(data.codecs)) == [("c", "v")]
+    model = Generator(data.codecs)
+    assert judged_pairs(model) == prior_pairs(model) == all_pairs(model) == [("c", "v")]
+
+
+def test_a_joint_model_without_subset_posteriors_is_judged_from_the_prior(data) -> None:
+    model = jmvae(dict(data.codecs), alpha=0.0).eval()
+    assert judged_pairs(model) == []
+    found = coherence(model, data.batches("test"), data.batches("train"), CONFIG)
+    assert list(found) == ["prior → v, c"]
+
+
+def test_a_conditional_model_has_no_prior_to_sample_from(data) -> None:
+    class OfClasses(Conditional):
+        """Its condition has classes."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.codecs = {"x": self.codecs["x"], "w": data.codecs["c"]}
+
+    assert judged_pairs(OfClasses()) == all_pairs(OfClasses()) == [("w", "x")]
+    assert prior_pairs(OfClasses()) == []

@@ -32,8 +32,19 @@ RESULT = {
             "temperature 1": figure(0.9, 0.01),
             "mean": figure(1.0, 0.0),
             "classifier on real items": figure(0.98, 0.03),
-        }
+        },
+        "prior → v, c": {
+            "temperature 1": figure(0.8, 0.01),
+            "classifier on real items": figure(0.98, 0.03),
+        },
     },
+    "latent": {
+        "kl per dimension": [0.0, 2.0, 0.12345, 0.001],
+        "variance per dimension": [0.0, 0.9, 0.02, 0.0],
+        "active units": 2,
+        "dimensions": 4,
+    },
+    "gradient shares": {"v": figure(0.75, 0.01), "c": figure(0.25, 0.01)},
 }
 
 
@@ -66,24 +77,44 @@ def test_every_figure_of_a_result_is_in_a_table() -> None:
         ("KL to the prior", "2.123 ± 0.050"),
     )
     assert made["Subset posteriors"].rows == (("c", "0.500 ± 0.010"),)
-    assert made["Coherence"].rows == (("c → v", "90.0 % ± 1.0", "100.0 % ± 0.0", "98.0 % ± 3.0"),)
+    assert made["Coherence"].rows == (
+        ("c → v", "90.0 % ± 1.0", "100.0 % ± 0.0", "98.0 % ± 3.0"),
+        ("prior → v, c", "80.0 % ± 1.0", "–", "98.0 % ± 3.0"),
+    )
     assert made["Accuracy"].rows == (("v → c", "95.0 % ± 5.0"),)
     assert made["Cross-generation"].rows == (("v", "c", "accuracy", "0.950 ± 0.050"),)
+    assert made["Latent"].rows == (
+        ("active units", "2 of 4"),
+        ("KL of a dimension, largest", "2"),
+        ("KL of a dimension, median", "0.0622"),
+        ("KL of a dimension, smallest", "0"),
+    )
+    assert made["Share of the gradient"].rows == (("v", "75.0 % ± 1.0"), ("c", "25.0 % ± 1.0"))
     assert all(len(row) == len(t.header) for t in made.values() for row in t.rows)
 
 
 def test_rows_follow_the_configuration_whatever_the_order_of_the_file() -> None:
     names = ["b+a", "a", "b"]
     assert in_order(sorted(names), {"modalities": ["b", "a"]}) == ["b", "a", "b+a"]
-    alphabet = {**RESULT, "terms": dict(sorted(RESULT["terms"].items()))}
+    alphabet = {**RESULT}
+    for name in ("terms", "gradient shares"):
+        alphabet[name] = dict(sorted(RESULT[name].items()))
     assert tables(alphabet) == tables(RESULT)
 
 
 def test_a_table_without_rows_is_not_shown() -> None:
-    bare = {k: v for k, v in RESULT.items() if k not in ("coherence", "accuracy", "given")}
+    gone = ("coherence", "accuracy", "given", "latent")
+    bare = {k: v for k, v in RESULT.items() if k not in gone}
+    bare["gradient shares"] = {"v": figure(1.0, 0.0)}  # a modality alone has it all
     titles = [table.title for table in tables(bare)]
     assert titles == ["Bounds of the log-likelihood", "Subset posteriors"]
     assert isinstance(tables(bare)[0], Table)
+
+
+def test_units_are_counted_where_dimensions_have_no_kl_of_their_own() -> None:
+    latent = {k: v for k, v in RESULT["latent"].items() if k != "kl per dimension"}
+    made = {table.title: table for table in tables({**RESULT, "latent": latent})}
+    assert made["Latent"].rows == (("active units", "2 of 4"),)
 
 
 def test_the_heading_says_what_was_evaluated() -> None:

@@ -1,0 +1,188 @@
+"""Diagnostics of the latent z: how much each dimension holds, and which modality pulls at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmvae.data.batches import Batch, Batches
+from mmvae.evaluation.figures import mean_and_error, require_finite
+from mmvae.evaluation.items import chunks
+from mmvae.evaluation.steps import Step, quiet
+from mmvae.evaluation.terms import rest
+from mmvae.models.protocol import Model
+from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence
+from mmvae.settings import EvaluateConfig
+
+ACTIVE = 0.01
+"""A unit is active if its posterior mean varies more than this over items (Burda et al. 2016)."""
+
+
+@torch.no_grad()
+def diagnostics(
+    model: Model, batches: Batches, config: EvaluateConfig, step: Step = quiet
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a model makes of its latent.
+
+    Args:
+        model: The model, in eval mode.
+        batches: The split's items, complete.
+        config: ``batch_size`` and ``seed``.
+        step: Told of progress.
+
+    Returns:
+        A JSON-able dict and, by name, the reasons why figures are left out of it. ``latent`` has
+        ``kl per dimension`` (KL(q(z_d|x_M) ‖ p(z_d)), nats, means over items), ``variance per
+        dimension`` (of the posterior mean, over items), ``active units``, those whose variance
+        exceeds :data:`ACTIVE`, and ``dimensions``. ``gradient shares`` has mean and error by
+        decoded modality, see :func:`shares`, each item's gradient taken at the sample of
+        q(z|x_M) that its ELBO has.
+
+    Raises:
+        TrainingError: A figure is not finite.
+    """
+    latent, left_out = LatentFigures(), {}
+    norms: dict[str, list[Tensor]] = {m: [] for m in model.decoded}
+    done = 0
+    for batch, draws in chunks(batches, config.batch_size, config.seed):
+        step("diagnostics", done, len(batches))
+        q, p = posterior_and_prior(model, batch)
+        latent.add(q, p, draws.rows.start)
+        z = q.rsample(draws.normal("z", model.latent_dim))
+        for m, norm in gradient_norms(model, batch, z).items():
+            require_finite(("gradient shares", m), norm, draws.rows.start)
+            norms[m].append(norm.cpu())
+        done += len(batch)
+    step("diagnostics", done, len(batches))
+    result: dict[str, Any] = {"latent": latent.summary()}
+    if "kl per dimension" not in result["latent"]:
+        left_out["kl per dimension"] = "the posterior or the prior is no diagonal Gaussian"
+    found = shares({m: torch.cat(parts) for m, parts in norms.items()})
+    if found is None:
+        left_out["gradient shares"] = "no likelihood changes with z"
+    else:
+        result["gradient shares"] = found
+    return result, left_out
+
+
+class LatentFigures:
+    """KL and activity of each dimension of z, gathered over chunks of items."""
+
+    def __init__(self) -> None:
+        self._points = Moments()
+        self._kl: Moments | None = Moments()
+
+    def add(self, q: Posterior, p: Posterior, first: int) -> None:
+        """Add the joint posterior and the prior of the items from ``first`` on."""
+        self._points.add(q.point())
+        kl = dimension_kl(q, p)
+        if kl is None or self._kl is None:
+            self._kl = None
+            return
+        require_finite(("latent", "kl per dimension"), kl.sum(1), first)
+        self._kl.add(kl)
+
+    def summary(self) -> dict[str, Any]:
+        """``latent`` as :func:`diagnostics` returns it."""
+        variance = self._points.variance
+        return {
+            **({} if self._kl is None else {"kl per dimension": self._kl.mean.tolist()}),
+            "variance per dimension": variance.tolist(),
+            "active units": int((variance > ACTIVE).sum()),
+            "dimensions": len(variance),
+        }
+
+
+class Moments:
+    """Mean and variance over items of each column, gathered over chunks in float64."""
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._sum = self._squares = torch.zeros((), dtype=torch.float64)
+
+    def add(self, values: Tensor) -> None:
+        """Add the values (b, d) of some items."""
+        values = values.detach().cpu().double()
+        self._n += len(values)
+        self._sum = self._sum + values.sum(0)
+        self._squares = self._squares + values.square().sum(0)
+
+    @property
+    def mean(self) -> Tensor:
+        """Means, shape (d,)."""
+        return self._sum / self._n
+
+    @property
+    def variance(self) -> Tensor:
+        """Variances over these items, shape (d,)."""
+        return (self._squares / self._n - self.mean.square()).clamp_min(0)
+
+
+def posterior_and_prior(model: Model, batch: Batch) -> tuple[Posterior, Posterior]:
+    """q(z|x_M) and the prior: p(z), or of a conditional model p(z|w)."""
+    known = {m: batch.x[m] for m in rest(model, model.decoded)}
+    return model.posterior(batch.x), model.prior(known, len(batch))
+
+
+def dimension_kl(q: Posterior, p: Posterior) -> Tensor | None:
+    """KL(q_d ‖ p_d) of each dimension, nats (b, d); None unless both are diagonal Gaussians.
+
+    Other distributions need not factorise, so that their KL is no sum over dimensions.
+    """
+    if type(q) is not DiagonalGaussian or type(p) is not DiagonalGaussian:
+        return None
+    return kl_divergence(each_dimension(q), each_dimension(p)).reshape(q.mean.shape)
+
+
+def each_dimension(q: DiagonalGaussian) -> DiagonalGaussian:
+    """The marginals of b Gaussians of d dimensions: b · d Gaussians of one."""
+    return DiagonalGaussian(q.mean.reshape(-1, 1), q.log_variance.reshape(-1, 1))
+
+
+def gradient_norms(model: Model, batch: Batch, z: Tensor) -> dict[str, Tensor]:
+    """Norm of ∂ log p(x_m|z) / ∂z of each item and decoded modality m, each (b,).
+
+    Parameters get no gradient.
+
+    Args:
+        model: The model, in eval mode, where no item depends on another.
+        batch: Complete items.
+        z: One latent for each, (b, d).
+    """
+    known = {m: batch.x[m] for m in rest(model, model.decoded)}
+    norms = {}
+    with torch.enable_grad():
+        z = z.detach().clone().requires_grad_()
+        for m in model.decoded:
+            nats = model.log_likelihood(m, z, batch.x[m], batch.observed[m], known).sum()
+            gradient = torch.zeros_like(z)
+            if nats.requires_grad:  # else nothing of z reaches it
+                (gradient,) = torch.autograd.grad(nats, z, materialize_grads=True)
+            norms[m] = gradient.norm(dim=1).detach()
+    return norms
+
+
+def shares(norms: Mapping[str, Tensor]) -> dict[str, dict[str, float | None]] | None:
+    """Each modality's share of the gradient at z: its mean norm by the sum of all mean norms.
+
+    Args:
+        norms: Modality → norm of each item's gradient, (n,).
+
+    Returns:
+        Modality → mean and error; None if all norms are 0. The error is that of a ratio of means
+        to first order: of the items' g_m − share_m · Σ g over the mean of Σ g.
+    """
+    exact = {m: norm.double() for m, norm in norms.items()}
+    total = torch.stack(list(exact.values())).sum(0)
+    whole = total.mean()
+    if not whole:
+        return None
+    found = {}
+    for m, norm in exact.items():
+        share = norm.mean() / whole
+        error = mean_and_error((norm - share * total) / whole)["error"]
+        found[m] = {"mean": float(share), "error": error}
+    return found
