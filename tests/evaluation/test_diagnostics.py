@@ -14,10 +14,9 @@ from linear_gaussian import exact, jmvae, linear_codecs
 from torch import Tensor
 
 from mmvae import Column, Split
-from mmvae.data.batches import Batches
+from mmvae.data.batches import Batch, Batches
 from mmvae.errors import TrainingError
 from mmvae.evaluation.diagnostics import (
-    ACTIVE,
     LatentFigures,
     diagnostics,
     dimension_kl,
@@ -121,7 +120,7 @@ def test_a_dead_dimension_holds_nothing_and_is_inactive() -> None:
 
 def test_units_are_active_above_the_threshold() -> None:
     standard = torch.tensor([-1.0, 1.0])[:, None]  # variance 1
-    points = 5 + standard * torch.tensor([0.99 * ACTIVE, 1.01 * ACTIVE, 1.0]).sqrt()
+    points = 5 + standard * torch.tensor([0.0099, 0.0101, 1.0]).sqrt()
     latent = LatentFigures()
     q = DiagonalGaussian(points, torch.zeros_like(points))
     latent.add(q, DiagonalGaussian.standard(points), 0)
@@ -255,3 +254,14 @@ def test_progress_is_told(data) -> None:
     told: list[Any] = []
     diagnostics(Generator(data.codecs), data.batches("test"), CONFIG, lambda *w: told.append(w))
     assert told == [("diagnostics", done, 200) for done in (0, 64, 128, 192, 200)]
+
+
+def test_so_does_a_gradient(data, monkeypatch: pytest.MonkeyPatch) -> None:
+    def steep(model: Model, batch: Batch, z: Tensor) -> dict[str, Tensor]:
+        norm = torch.zeros(len(z))
+        norm[5] = math.nan if len(z) == 200 - 3 * 64 else 0.0
+        return {"c": norm}
+
+    monkeypatch.setattr("mmvae.evaluation.diagnostics.gradient_norms", steep)
+    with pytest.raises(TrainingError, match=r"gradient shares / c is nan for item 197 "):
+        diagnostics(Generator(data.codecs), data.batches("test"), CONFIG)
