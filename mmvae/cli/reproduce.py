@@ -1,0 +1,123 @@
+"""``mmvae reproduce``: carry out a study, and write the page of its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mmvae import storage
+from mmvae.cli.evaluate import print_table
+from mmvae.cli.options import example, say, set_option
+from mmvae.cli.steps import shown_steps
+from mmvae.cli.training import progress
+from mmvae.errors import UsageError
+from mmvae.report.reproduction import cell_tables, claim_tables, page
+from mmvae.reproduce import Shown, reproduce
+from mmvae.study.record import read_records
+from mmvae.study.study import Study, load_study
+
+RESULTS = Path("runs", "results")
+
+
+@click.command(
+    epilog=example(
+        "mmvae reproduce examples/paper/mnist.toml --schedule short",
+        "mmvae reproduce examples/paper/mnist.toml --only vae -s data.root=/data/mnist",
+        "mmvae reproduce examples/paper/mnist.toml --results docs/results --page reproduction.md",
+    )
+)
+@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path))
+@click.option("--schedule", metavar="NAME", help="One of the study's; its first unless given.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the runs are, DIR/ROW; runs/STUDY/SCHEDULE unless given.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=RESULTS,
+    show_default=True,
+    help="Where the results are, DIR/STUDY/SCHEDULE/ROW.json.",
+)
+@click.option("--only", multiple=True, metavar="ROW", help="This row alone. May be repeated.")
+@set_option
+@click.option(
+    "--max-steps",
+    type=click.IntRange(min=1),
+    help="Stop each training after so many steps; what is not finished is not evaluated.",
+)
+@click.option(
+    "--page",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Train nothing: write the page of the results that are there, in Markdown.",
+)
+def command(
+    study: Path,
+    schedule: str | None,
+    runs: Path | None,
+    results: Path,
+    only: tuple[str, ...],
+    overrides: tuple[str, ...],
+    max_steps: int | None,
+    target: Path | None,
+) -> None:
+    """Train and evaluate every row of STUDY, a TOML file, and print its tables.
+
+    What is finished is skipped and what was begun goes on: after Ctrl-C or SIGTERM, the same
+    command goes on. -s overrides a key of every row; data.root, where files lie, makes no other
+    config.
+    """
+    loaded = load_study(study)
+    if target is not None:
+        given = {"--schedule": schedule, "--runs": runs, "--only": only, "-s": overrides}
+        if idle := [
+            option for option, value in (given | {"--max-steps": max_steps}).items() if value
+        ]:
+            raise UsageError(f"{idle[0]}: --page trains nothing; leave one of the two out.")
+        write_page(loaded, results, target)
+        return
+    name, _ = loaded.schedule(schedule)
+    runs = runs or Path("runs", loaded.name, name)
+    reproduce(
+        loaded,
+        runs,
+        results,
+        schedule=name,
+        overrides=overrides,
+        only=only,
+        max_steps=max_steps,
+        shown=Shown(progress, shown_steps, say),
+    )
+    print_tables(loaded, name, results)
+
+
+def print_tables(study: Study, schedule: str, results: Path) -> None:
+    """Print the tables of one schedule, of all rows whose results are there."""
+    records = read_records(results, study).get(schedule, [])
+    for table in (*cell_tables(study, schedule, records), *claim_tables(study, records)):
+        print_table(table)
+        if table.note:
+            click.echo(table.note)
+    lacking = [row for row in study.rows if row not in {record.row for record in records}]
+    if lacking:
+        click.echo(f"Without results so far: {', '.join(lacking)}.")
+
+
+def write_page(study: Study, results: Path, target: Path) -> None:
+    """Write the page of the results that are there."""
+    records = read_records(results, study)
+    if not records:
+        raise UsageError(
+            f"{results / study.name}: there are no results of {study.path}. "
+            f"`mmvae reproduce {study.path}` makes them; --results says where."
+        )
+    if not target.parent.is_dir():
+        raise UsageError(f"{target}: there is no folder {target.parent}.")
+    storage.write_text(target, page(study, records))
+    click.echo(target)

@@ -1,0 +1,208 @@
+"""The page of a study: what was run, its tables beside the published figures, what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from mmvae.report.tables import Table
+from mmvae.study.claims import Figure, Finding, figures, findings, number
+from mmvae.study.record import Record
+from mmvae.study.study import Schedule, Study
+from mmvae.training.progress import duration
+
+GENERATED = (
+    "<!-- Written by `mmvae reproduce STUDY --page`, from the results' files; not by hand. -->"
+)
+
+VERSIONS = ("mmvae", "python", "torch", "numpy")
+"""What the page names of a record's versions."""
+
+
+def page(study: Study, results: Mapping[str, Sequence[Record]]) -> str:
+    """The page of a study in Markdown: a function of its file and its results' files alone.
+
+    Args:
+        study: The study.
+        results: Schedule → records of the rows that are there, in the study's order.
+    """
+    parts = [GENERATED, f"# {study.config.title}", study.config.about.strip()]
+    for name, records in results.items():
+        parts += section(study, name, records)
+    parts.append(study.config.notes.strip())
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def section(study: Study, name: str, records: Sequence[Record]) -> list[str]:
+    """What was run on one schedule and what came of it."""
+    schedule = study.config.schedules[name]
+    parts = [f"## Schedule `{name}`: {schedule.about}", changes(schedule), *conditions(records)]
+    lacking = [row for row in study.rows if row not in {record.row for record in records}]
+    if lacking:
+        parts.append(f"Without results so far: {', '.join(lacking)}.")
+    parts.append(markdown(trainings(records)))
+    for table in cell_tables(study, name, records):
+        parts += [f"### {table.title}", markdown(table), table.note]
+    for table in claim_tables(study, records):
+        parts += [f"### {table.title}", markdown(table), table.note]
+    return parts
+
+
+def changes(schedule: Schedule) -> str:
+    """What a schedule sets."""
+    if not schedule.set:
+        return "Every row is trained as its file says."
+    return f"Beside what its file says, every row has {', '.join(f'`{s}`' for s in schedule.set)}."
+
+
+def conditions(records: Sequence[Record]) -> list[str]:
+    """Which items, how many samples, what hardware and versions."""
+    return [
+        *told(
+            records,
+            lambda r: (
+                f"Figures are of {r.items:,} items of the {r.split} split, in nats per item, with "
+                f"k = {r.k:,} samples of z per item and cell"
+            ),
+        ),
+        *told(records, lambda r: f"Trained on: {hardware(r)}"),
+        *told(
+            records,
+            lambda r: (
+                "Versions: "
+                + ", ".join(
+                    f"{name} {r.versions[name]}" for name in VERSIONS if name in r.versions
+                )
+            ),
+        ),
+    ]
+
+
+def told(records: Sequence[Record], tell: Callable[[Record], str]) -> Iterable[str]:
+    """Each different sentence about the records, with the rows' names where there are several."""
+    said: dict[str, list[str]] = {}
+    for record in records:
+        said.setdefault(tell(record), []).append(record.label)
+    for sentence, labels in said.items():
+        yield f"{sentence}." if len(said) == 1 else f"{sentence} ({'; '.join(labels)})."
+
+
+def hardware(record: Record) -> str:
+    """A row's hardware in one line."""
+    has = record.hardware
+    device = "" if has["device"] == "cpu" else f"{has['device']}, "
+    return (
+        f"{device}{has['processor']} ({has['architecture']}), {has['cores']} cores, "
+        f"{has['threads']} threads"
+    )
+
+
+def trainings(records: Sequence[Record]) -> Table:
+    """How each row was trained."""
+    header = ("model", "row", "config", "seed", "epochs", "steps", "training time")
+    rows = tuple(
+        (
+            r.label,
+            f"`{r.row}`",
+            f"`{r.config_hash}`",
+            str(r.seed),
+            str(r.epochs),
+            f"{r.steps:,}",
+            duration(r.training_seconds),
+        )
+        for r in records
+    )
+    return Table("Trainings", header, rows)
+
+
+def cell_tables(study: Study, name: str, records: Sequence[Record]) -> list[Table]:
+    """The tables of a study on one schedule, those that have figures."""
+    schedule = study.config.schedules[name]
+    made = (
+        cell_table(table.title, figures(table.cells, records), schedule)
+        for table in study.config.tables
+    )
+    return [table for table in made if table.rows]
+
+
+def cell_table(title: str, found: Sequence[Figure], schedule: Schedule) -> Table:
+    """One table: every figure beside the published one, if there are any published ones."""
+    published = any(figure.published is not None for figure in found)
+    header = ["model", "samples"]
+    header += ["published"] if published else []
+    header += ["ours", "standard error"]
+    header += ["difference", asked(schedule)] if published else []
+    header += ["effective samples", "is a"]
+    rows = []
+    for figure in found:
+        row = [figure.label, figure.proposal or "–"]
+        row += [nats(figure.published)] if published else []
+        row += [nats(figure.mean), f"{figure.error:.2f}"]
+        row += [nats(figure.difference, "+"), reached(figure, schedule)] if published else []
+        row += ["–" if figure.effective is None else f"{figure.effective:,.1f}"]
+        rows.append(tuple([*row, "bound" if figure.bound else "estimate"]))
+    return Table(title, tuple(header), tuple(rows), note(found, schedule))
+
+
+def asked(schedule: Schedule) -> str:
+    """What the published figures ask of ours, as a heading."""
+    if not schedule.tolerance:
+        return "as published or better"
+    return f"within {number(schedule.tolerance)} or better"
+
+
+def reached(figure: Figure, schedule: Schedule) -> str:
+    """Whether a figure is what is asked."""
+    return {True: "yes", False: "no", None: "–"}[figure.reached(schedule.tolerance)]
+
+
+def note(found: Sequence[Figure], schedule: Schedule) -> str:
+    """How to read a table of cells."""
+    parts = []
+    if compared := [f for f in found if f.published is not None]:
+        count = sum(bool(f.reached(schedule.tolerance)) for f in compared)
+        parts.append(f"{asked(schedule).capitalize()}: {count} of {len(compared)} figures.")
+    if sources := sorted({f.given_from for f in found if f.given_from}):
+        parts.append(f"What is subtracted for the given modalities: {'; '.join(sources)}.")
+    return " ".join(parts)
+
+
+def claim_tables(study: Study, records: Sequence[Record]) -> list[Table]:
+    """What the figures show of the study's claims, those that can be judged."""
+    by_row = {record.row: record for record in records}
+    rows = [
+        claim_row(claim.text, finding)
+        for claim in study.config.claims
+        for finding in findings(claim, by_row)
+    ]
+    header = ("claim", "rows", "nats", "standard error", "expected", "so")
+    note = (
+        "From one row to another: the mean over items of the difference on the same item, the "
+        "second row less the first. Not clear: within two standard errors of what is expected."
+    )
+    return [Table("What the figures show", header, tuple(rows), note)] if rows else []
+
+
+def claim_row(text: str, finding: Finding) -> tuple[str, ...]:
+    """One finding as a line of a table."""
+    sign = "+" if len(finding.rows) > 1 else "-"
+    return (
+        text,
+        " → ".join(finding.rows),
+        nats(finding.value, sign),
+        f"{finding.error:.2f}",
+        finding.expected,
+        finding.verdict,
+    )
+
+
+def nats(value: float | None, sign: str = "-") -> str:
+    """A figure with two digits and the minus sign of print; – for none."""
+    return "–" if value is None else f"{value:{sign},.2f}".replace("-", "−")
+
+
+def markdown(table: Table) -> str:
+    """A table in Markdown."""
+    lines = [table.header, tuple("---" for _ in table.header), *table.rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )

@@ -1,0 +1,262 @@
+"""Carry out a study: train, resume or skip each row, evaluate it, keep its results."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from mmvae import toml
+from mmvae.api import resume, train
+from mmvae.errors import DataError, Interrupted, RunError
+from mmvae.evaluation.steps import Step, quiet
+from mmvae.model_folder import kept, saved_model
+from mmvae.plugins import load_registry
+from mmvae.registry import Registry
+from mmvae.results import FORMAT, Say, evaluate, on_standard_error
+from mmvae.study.packing import Array
+from mmvae.study.record import Record, make_record, write_record
+from mmvae.study.row import PLACE, Row, load_rows
+from mmvae.study.study import Study
+from mmvae.training.progress import Progress
+from mmvae.training.run import Run
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Where the work on a row shows how far it is.
+
+    Attributes:
+        progress: Makes the progress of a training.
+        steps: Makes the progress of an evaluation.
+        say: Told of what begins and what is skipped.
+    """
+
+    progress: Callable[[], Progress] = Progress
+    steps: Callable[[], AbstractContextManager[Step]] = lambda: nullcontext(quiet)
+    say: Say = on_standard_error
+
+
+def reproduce(
+    study: Study,
+    runs: Path,
+    results: Path,
+    *,
+    schedule: str | None = None,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    max_steps: int | None = None,
+    shown: Shown | None = None,
+    registry: Registry | None = None,
+) -> list[Record]:
+    """Train and evaluate the rows of a study, and keep their results.
+
+    What is finished is skipped and what was begun goes on, so that after any interruption the same
+    call goes on. Nothing is touched if any row's run is of another config.
+
+    Args:
+        study: The study.
+        runs: Folder of the runs, one folder for each row.
+        results: Folder of the results, see :func:`mmvae.study.record.record_path`.
+        schedule: Name of the schedule; the study's first unless given.
+        overrides: ``key=value`` texts for every row. ``data.root`` says where files lie and makes
+            no other config.
+        only: Names of rows; all unless given.
+        max_steps: Stop each training after so many steps; what is not finished is not evaluated.
+        shown: Where to show progress.
+        registry: The plugins to choose from; the installed ones unless given.
+
+    Returns:
+        The results of the rows that are finished.
+
+    Raises:
+        MmvaeError: As :func:`mmvae.api.train`, :func:`mmvae.api.resume` and
+            :func:`mmvae.results.evaluate`; UsageError if there is no such schedule or row;
+            RunError if a run is of another config.
+    """
+    registry = registry or load_registry()
+    shown = shown or Shown()
+    name, _ = study.schedule(schedule)
+    rows = load_rows(study, name, overrides, only, registry)
+    for row in rows:
+        if begun(runs / row.name):
+            row.refuse_another(Run.open(runs / row.name), registry)
+    records = []
+    with interrupted_by_signals():
+        for i, row in enumerate(rows, 1):
+            where = f"row {i} of {len(rows)}, {row.name}"
+            run = trained(row, runs / row.name, max_steps, where, shown, registry)
+            if run is None:
+                shown.say(f"{where}: not finished, so not evaluated")
+                continue
+            record = make_record(
+                study, name, row, run, *evaluated(row, run, where, shown, registry)
+            )
+            shown.say(f"{where}: results in {write_record(results, record)}")
+            records.append(record)
+    return records
+
+
+def trained(
+    row: Row,
+    folder: Path,
+    max_steps: int | None,
+    where: str,
+    shown: Shown,
+    registry: Registry,
+) -> Run | None:
+    """A row's run, trained to its end; None if a limit stopped it before."""
+    if begun(folder):
+        run = Run.open(folder)
+        status = run.status()
+        if status.state == "finished":
+            shown.say(f"{where}: {folder} is finished, skipped")
+            return run
+        shown.say(f"{where}: going on with {folder} after step {status.step}")
+        result = resume(folder, max_steps=max_steps, progress=shown.progress(), registry=registry)
+    else:
+        shown.say(f"{where}: training in {folder}")
+        result = train(
+            row.loaded,
+            run_dir=folder,
+            max_steps=max_steps,
+            progress=shown.progress(),
+            registry=registry,
+        )
+    return Run.open(folder) if result.outcome == "finished" else None
+
+
+def begun(folder: Path) -> bool:
+    """Whether a folder holds a run; what a killed beginning left is none."""
+    return (folder / "status.json").is_file()
+
+
+def evaluated(
+    row: Row, run: Run, where: str, shown: Shown, registry: Registry
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """A finished run's figures and nats per item, evaluated unless they are there already.
+
+    Raises:
+        DataError: The data are not those that the run was trained on.
+        RunError: The run's own ``[evaluate]`` has a key that the row leaves unset.
+    """
+    result = current(row, run)
+    if result is not None:
+        shown.say(f"{where}: evaluated already, skipped")
+        return result, nats(run, result)
+    shown.say(f"{where}: evaluating")
+    with shown.steps() as step:
+        evaluate(
+            run.folder,
+            overrides=evaluation_keys(row, run, registry),
+            step=step,
+            registry=registry,
+            say=shown.say,
+        )
+    result = current(row, run)
+    if result is not None:
+        return result, nats(run, result)
+    if fingerprint(run) != read(run)["data"]:
+        raise DataError(
+            f"{run.folder} was evaluated on other data than it was trained on: the results are "
+            f"not the study's. Name the right data with -s data.root=…"
+        )
+    raise RunError(
+        f"{run.resolved} sets a key of [evaluate] that row {row.name!r} leaves out. "
+        f"Remove it there."
+    )
+
+
+def current(row: Row, run: Run) -> dict[str, Any] | None:
+    """What ``evaluation.json`` says, if it is of these weights and data with the row's keys."""
+    if not (run.evaluation.is_file() and run.evaluation_items.is_file()):
+        return None
+    result, saved = read(run), saved_model(run.folder)
+    wanted = {
+        "format": FORMAT,
+        "weights": saved.digests[kept(saved)],
+        "data": fingerprint(run),
+        "config": row.loaded.experiment.evaluate.model_dump(mode="json"),
+    }
+    made_with = {key: result.get(key) for key in wanted}
+    return result if made_with == wanted and "cells" in result else None
+
+
+def read(run: Run) -> dict[str, Any]:
+    """What ``evaluation.json`` says; RunError if it is damaged."""
+    try:
+        return dict(json.loads(run.evaluation.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(
+            f"{run.evaluation} cannot be read: {error}. Remove it; the same command writes it "
+            f"anew."
+        ) from error
+
+
+def nats(run: Run, result: Mapping[str, Any]) -> dict[str, Array]:
+    """Cell → nats of each item, as the evaluation kept them that gave a result.
+
+    Raises:
+        RunError: The file is damaged, or of other weights than ``evaluation.json``.
+    """
+    path = run.evaluation_items
+    try:
+        with safe_open(path, "np") as file:
+            if (file.metadata() or {}).get("weights") != result["weights"]:
+                raise ValueError("it is of other weights than evaluation.json")
+            return {cell: file.get_tensor(cell) for cell in result["cells"]}
+    except (OSError, ValueError, SafetensorError) as error:
+        raise RunError(
+            f"{path} cannot be read: {error}. Remove it; the same command writes it anew."
+        ) from error
+
+
+def fingerprint(run: Run) -> Any:
+    """That of the data that a run was trained on."""
+    return run.environment()["data"]["fingerprint"]
+
+
+def evaluation_keys(row: Row, run: Run, registry: Registry) -> list[str]:
+    """The row's ``[evaluate]``, and where its data lie, as overrides of a run's own config."""
+    keys = row.loaded.experiment.evaluate.model_dump(mode="json")
+    texts = [
+        f"evaluate.{key}={written(value)}" for key, value in keys.items() if value is not None
+    ]
+    place = row.loaded.values["data"].get(PLACE[1])
+    return texts if place is None else [*texts, f"{toml.dotted(PLACE)}={written(place)}"]
+
+
+def written(value: Any) -> str:
+    """A value as TOML, whole."""
+    return toml.literal(value, limit=1 << 20)
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """End on Ctrl-C and SIGTERM with the exit codes of a training, whatever was going on."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted("stopped by SIGTERM.", 75)
+
+    main = threading.current_thread() is threading.main_thread()  # others may set no handlers
+    before = signal.signal(signal.SIGTERM, stop) if main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted. {GOES_ON}", 130) from None
+    except Interrupted as error:
+        raise Interrupted(f"{error} {GOES_ON}", error.exit_code) from None
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
+
+
+GOES_ON = "The same `mmvae reproduce` command goes on with the study."

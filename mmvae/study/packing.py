@@ -1,0 +1,32 @@
+"""Numbers packed into text: float32, little-endian, compressed by zlib, written in base64."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_DTYPE = np.dtype("<f4")
+
+
+def pack(values: Array) -> str:
+    """Numbers (n,) as text; :func:`unpack` gives them back to float32's seven digits."""
+    raw = np.asarray(values).astype(_DTYPE).tobytes()
+    return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
+
+
+def unpack(text: str) -> Array:
+    """The numbers of :func:`pack`, float64 (n,).
+
+    Raises:
+        ValueError: The text is damaged.
+    """
+    try:
+        raw = zlib.decompress(base64.b64decode(text, validate=True))
+    except zlib.error as error:
+        raise ValueError(f"packed numbers are damaged: {error}") from None
+    return np.frombuffer(raw, _DTYPE).astype(np.float64)
