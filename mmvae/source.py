@@ -80,3 +80,10 @@ class Source(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A short hash that changes whenever the items or their order do."""
+
+    def remarks(self) -> Sequence[str]:
+        """What a person should know of the data beside their sizes, a sentence each.
+
+        ``mmvae data describe`` shows them: items that were left out, and why. Default: nothing.
+        """
+        return ()

@@ -1,16 +1,23 @@
-"""``mmvae data``: describe and check data."""
+"""``mmvae data``: describe, check and make data."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
+from pydantic import ValidationError
 
 from mmvae.assembly import open_source, recipes
+from mmvae.cli.counts import shown_counts
+from mmvae.cli.info import cores
 from mmvae.cli.options import (
     columns,
     config_argument,
     example,
     json_option,
     print_json,
+    say,
     set_option,
 )
 from mmvae.config import load_experiment
@@ -19,13 +26,15 @@ from mmvae.data.check import check as check_data
 from mmvae.data.describe import ModalitySummary, SplitSummary, as_json
 from mmvae.data.describe import describe as describe_data
 from mmvae.data.loading import Data, open_data
-from mmvae.errors import DataCheckError
+from mmvae.errors import DataCheckError, UsageError
+from mmvae.making import check_empty, make_data
+from mmvae.maker import Maker
 from mmvae.plugins import load_registry
 
 
 @click.group(epilog=example("mmvae data describe examples/digits.toml"))
 def command() -> None:
-    """Describe and check data."""
+    """Describe, check and make data."""
 
 
 @command.command(
@@ -48,6 +57,8 @@ def describe(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
         print_json(_json(data, summaries))
         return
     click.echo(f"source {source.kind}, fingerprint {source.fingerprint()}")
+    for remark in source.remarks():
+        click.echo(remark)
     for name, summary in summaries.items():
         click.echo(f"\n{name}: {summary.items} items, {_memory(summary)}")
         click.echo(columns(_rows(data, summary)))
@@ -81,6 +92,60 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if wrong:
         things = "thing is" if wrong == 1 else "things are"
         raise DataCheckError(f"{config}: {wrong} {things} wrong with the data, see above.")
+
+
+@command.command(
+    epilog=example(
+        "mmvae data make faces --items 10000 --out data/faces",
+        "mmvae data make faces --items 500 --seed 7 --processes 1 --out data/few",
+    )
+)
+@click.argument("kind", metavar="NAME")
+@click.option(
+    "--items", type=click.IntRange(min=1), required=True, help="How many items to make."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The folder to make; it must not exist, or be empty.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Which items: the same seed makes the same ones, however many.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many processes work; one for each core unless given.",
+)
+def make(kind: str, items: int, out: Path, seed: int, processes: int | None) -> None:
+    """Make the data set NAME, one that a plugin can make, in the folder DIR.
+
+    DIR appears when the data set is whole. If the work is interrupted, the same command goes on.
+    """
+    check_empty(out)
+    maker = _maker(load_registry().maker(kind), items, seed)
+    with shown_counts(kind) as tell:
+        make_data(maker, out, processes or cores(), tell)
+    say(f"{out}: {items} {kind}, seed {seed}")
+
+
+def _maker(maker: type[Maker], items: int, seed: int) -> Maker:
+    given: dict[str, Any] = {"items": items, "seed": seed}
+    try:
+        return maker(maker.Config(**given))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"--{name} {given.get(name, '')}: {first['msg']}, says maker {maker.kind!r}."
+        ) from None
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
@@ -145,6 +210,7 @@ def _json(data: Data, summaries: dict[str, SplitSummary]) -> dict[str, object]:
     return {
         "source": data.source.kind,
         "fingerprint": data.source.fingerprint(),
+        "remarks": list(data.source.remarks()),
         "modalities": modalities,
         "splits": {name: as_json(summary) for name, summary in summaries.items()},
     }

@@ -61,6 +61,13 @@ def test_describe_as_json(mmvae, training) -> None:
     assert sum(classes.values()) == 60
 
 
+def test_describe_shows_what_the_source_remarks(mmvae, training, monkeypatch) -> None:
+    monkeypatch.setattr("mmvae.source.Source.remarks", lambda self: ("three were left out",))
+    assert mmvae("data", "describe", training).out.splitlines()[1] == "three were left out"
+    remarks = mmvae("data", "describe", training, "--json").json()["remarks"]
+    assert remarks == ["three were left out"]
+
+
 def test_gaps_make_a_table(mmvae, training) -> None:
     items = toy_items(20)
     items["v"][:3] = np.nan

@@ -1,4 +1,4 @@
-"""Data sets for mmvae: ``digits`` (bundled with scikit-learn) and ``mnist`` (IDX files)."""
+"""Data sets for mmvae: ``digits`` (bundled with scikit-learn), ``mnist`` and ``celeba`` (files)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from mmvae import hookimpl
+from mmvae_benchmarks.celeba import Celeba
 from mmvae_benchmarks.digits import Digits
+from mmvae_benchmarks.faces import Faces
 from mmvae_benchmarks.mnist import Mnist
 
-__all__ = ["Digits", "Mnist"]
+__all__ = ["Celeba", "Digits", "Faces", "Mnist"]
 
 
 @hookimpl
 def register_sources(register: Callable[[type[Any]], None]) -> None:
-    """Offer the data sets."""
+    """Offer the data sets that are read."""
+    register(Celeba)
     register(Digits)
     register(Mnist)
+
+
+@hookimpl
+def register_makers(register: Callable[[type[Any]], None]) -> None:
+    """Offer the data sets that can be made."""
+    register(Faces)

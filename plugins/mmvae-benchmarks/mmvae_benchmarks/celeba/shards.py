@@ -1,0 +1,183 @@
+"""Shards: runs of pictures that are cropped by one thread each, and stay when all is stopped.
+
+Threads do here, since decoding, the cascade and scaling all release Python's lock; and unlike
+processes they ask nothing of the script that calls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmvae import DataError, storage
+from mmvae_benchmarks.celeba.crop import Outcome
+from mmvae_benchmarks.celeba.pictures import Pictures, Unreadable
+from mmvae_benchmarks.celeba.progress import Progress
+from mmvae_benchmarks.celeba.recipe import Cut, Recipe
+
+Array = np.ndarray[Any, Any]
+
+SHARDS = "shards"
+"""Folder of the files that say which are done."""
+
+SHARD = 500
+"""Pictures of one shard; another number needs another VERSION of the recipe."""
+
+MOST_UNREADABLE = 100
+"""Unreadable pictures after which the rest is not looked at."""
+
+REMEDY = "then repeat the command: it goes on from there. Another disk: data.cache."
+"""What to do when the system refuses to write."""
+
+
+class Stopped(Exception):
+    """Another shard failed, or the process was interrupted."""
+
+
+@dataclass
+class Work:
+    """What the threads share.
+
+    Attributes:
+        folder: Of the files that say a shard is done.
+        images: The array's file.
+        pictures: What to crop.
+        recipe: How.
+        progress: Told of each picture.
+        stop: Set when threads are to leave off.
+        unreadable: Row → why it cannot be read.
+    """
+
+    folder: Path
+    images: Path
+    pictures: Pictures
+    recipe: Recipe
+    progress: Progress
+    stop: threading.Event = field(default_factory=threading.Event)
+    unreadable: dict[int, str] = field(default_factory=dict)
+    _own: threading.local = field(default_factory=threading.local)
+
+    @property
+    def starts(self) -> range:
+        """First rows of the shards."""
+        return range(0, len(self.pictures), SHARD)
+
+    def done(self, start: int) -> Path:
+        """The file that says a shard is done: its outcomes and a hash of its pixels."""
+        return self.folder / f"{start:08d}.json"
+
+    def cut(self, start: int) -> None:
+        """Crop one shard and write it, unless a picture of it cannot be read.
+
+        Raises:
+            Stopped: The threads are to leave off.
+            TrainingError: The system refused to write.
+        """
+        rows = range(start, min(start + SHARD, len(self.pictures)))
+        block = np.zeros((len(rows), self.recipe.size, self.recipe.size, 3), np.uint8)
+        outcomes = [self._one(block[i], row) for i, row in enumerate(rows)]
+        if not any(row in self.unreadable for row in rows):
+            with storage.reported(self.images, REMEDY):
+                write_rows(self.images, block, start)
+            digest = hashlib.blake2b(block.tobytes(), digest_size=16).hexdigest()
+            done = {"outcomes": outcomes, "pixels": digest}
+            storage.write_json(self.done(start), done, remedy=REMEDY)
+
+    def _one(self, pixels: Array, row: int) -> int:
+        if self.stop.is_set():
+            raise Stopped
+        try:
+            result = self._cutter()(self.pictures.read(row))
+        except Unreadable as error:
+            self.unreadable[row] = str(error)
+            result = Outcome.KEPT
+        self.progress.advance()
+        if isinstance(result, Outcome):
+            return int(result)
+        pixels[:] = result
+        return int(Outcome.KEPT)
+
+    def _cutter(self) -> Cut:
+        if not hasattr(self._own, "cut"):
+            self._own.cut = self.recipe.cutter()
+        cut: Cut = self._own.cut
+        return cut
+
+
+def cut_shards(
+    folder: Path, images: Path, pictures: Pictures, recipe: Recipe, workers: int
+) -> tuple[Array, str]:
+    """Crop all shards that are not done yet.
+
+    Args:
+        folder: The store's folder; ``shards/`` in it says what is done.
+        images: The array's file, with its header and all its room.
+        pictures: What to crop.
+        recipe: How.
+        workers: Number of threads.
+
+    Returns:
+        Each picture's :class:`Outcome`, uint8 (n,), and a hash of all pixels.
+
+    Raises:
+        DataError: Pictures cannot be read; they are named and counted, other shards are done.
+        TrainingError: The system refused to write.
+    """
+    storage.make_folder(folder / SHARDS, remedy=REMEDY)
+    storage.clean(folder / SHARDS, remedy=REMEDY)
+    with Progress(len(pictures)) as progress:
+        work = Work(folder / SHARDS, images, pictures, recipe, progress)
+        todo = [start for start in work.starts if not work.done(start).is_file()]
+        progress.begin(len(pictures) - sum(min(SHARD, len(pictures) - start) for start in todo))
+        run(work, todo, workers)
+    if work.unreadable:
+        raise unreadable(work)
+    done = [json.loads(work.done(start).read_text(encoding="utf-8")) for start in work.starts]
+    outcomes = np.array([code for shard in done for code in shard["outcomes"]], np.uint8)
+    content = hashlib.blake2b("".join(shard["pixels"] for shard in done).encode(), digest_size=16)
+    return outcomes, content.hexdigest()
+
+
+def run(work: Work, todo: list[int], workers: int) -> None:
+    """Crop shards in threads; whatever ends it, all threads have left off."""
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for future in as_completed([pool.submit(work.cut, start) for start in todo]):
+                future.result()
+                if len(work.unreadable) >= MOST_UNREADABLE:
+                    break
+        finally:  # also an interrupt: the pool waits for its threads
+            work.stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def write_rows(path: Path, block: Array, start: int) -> None:
+    """Write rows at their place in an array's file, durably; raises plain OSError."""
+    with path.open("r+b") as file:
+        at = np.load(path, mmap_mode="r").offset + start * block[0].nbytes
+        rest = memoryview(block.data).cast("B")
+        while rest:
+            written = os.pwrite(file.fileno(), rest, at)
+            rest, at = rest[written:], at + written
+        os.fsync(file.fileno())
+
+
+def unreadable(work: Work) -> DataError:
+    """The error that names the pictures that cannot be read."""
+    rows = sorted(work.unreadable)
+    named = "; ".join(f"{work.pictures.names[row]}: {work.unreadable[row]}" for row in rows[:5])
+    count = f"{len(rows)} picture{'s' * (len(rows) > 1)} cannot be read"
+    at_least = "at least " if len(rows) >= MOST_UNREADABLE else ""
+    return DataError(
+        f"{work.pictures.origin}: {at_least}{count} ({named}{'; …' * (len(rows) > 5)}). Expected "
+        f"whole JPEG or PNG files: replace them, or take their lines out of the listing, then "
+        f"repeat the command; what was cropped stays."
+    )

@@ -1,0 +1,237 @@
+"""The store: pictures cropped once, kept on disk as one memory-mapped array of uint8.
+
+A store is a folder named by a fingerprint of settings and pictures, so another setting or another
+picture is another store. While it is made, each shard of pictures is written at its place in
+``images.npy`` and made durable before the file that says so; a killed process loses the shards it
+was at. ``report.json`` comes last: a store that has it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmvae import DataError, LazyValues, storage
+from mmvae.codec import row_index
+from mmvae.errors import RunError
+from mmvae.training.lock import FolderLock
+from mmvae_benchmarks.celeba.crop import REASONS, Outcome
+from mmvae_benchmarks.celeba.pictures import Pictures
+from mmvae_benchmarks.celeba.recipe import Recipe
+from mmvae_benchmarks.celeba.shards import REMEDY, SHARDS, cut_shards
+
+Array = np.ndarray[Any, Any]
+
+IMAGES, OUTCOMES, LEFT_OUT, REPORT = "images.npy", "outcomes.npy", "left-out.tsv", "report.json"
+"""Files of a store."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store that is whole.
+
+    Attributes:
+        folder: Its folder.
+        report: What ``report.json`` says: pictures, kept, left_out, settings, content.
+    """
+
+    folder: Path
+    report: dict[str, Any]
+
+    @cached_property
+    def rows(self) -> Array:
+        """Which pictures were kept, ascending."""
+        with self._readable():
+            return np.flatnonzero(np.load(self.folder / OUTCOMES) == Outcome.KEPT)
+
+    def images(self) -> StoredImages:
+        """The kept pictures, unread."""
+        with self._readable():
+            return StoredImages(np.load(self.folder / IMAGES, mmap_mode="r"), self.rows)
+
+    def summary(self) -> str:
+        """How many pictures were kept, and why others were not, in one sentence."""
+        report, counts = self.report, self.report["left_out"]
+        parts = [f"{counts[text]:,} {text}" for text in REASONS.values() if counts.get(text)]
+        text = f"{report['kept']:,} of {report['pictures']:,} pictures kept"
+        if parts:
+            text += f"; left out: {', '.join(parts)} ({self.folder / LEFT_OUT})"
+        return f"{text}; {report['unlisted']:,} without attributes" if report["unlisted"] else text
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise damaged(self.folder, str(error)) from None
+
+
+class StoredImages(LazyValues):
+    """Some rows of a store's pictures, uint8 (n, size, size, 3), read when asked for.
+
+    Args:
+        images: All rows, memory-mapped.
+        rows: Which of them.
+    """
+
+    def __init__(self, images: Array, rows: Array) -> None:
+        self.all, self.rows = images, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: Sequence[int] | Array) -> StoredImages:
+        """See :meth:`mmvae.LazyValues.take`."""
+        return StoredImages(self.all, self.rows[row_index(rows)])
+
+    def read(self) -> Array:
+        """See :meth:`mmvae.LazyValues.read`."""
+        return np.asarray(self.all[self.rows])
+
+
+def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) -> Store:
+    """The store of these pictures, made unless it is there.
+
+    Args:
+        cache: The folder of stores.
+        pictures: What to crop.
+        recipe: How to crop it.
+        workers: Threads that crop.
+
+    Raises:
+        DataError: Pictures cannot be read, none was kept, or the store is damaged.
+        TrainingError: The system refused to write, as when the disk is full.
+    """
+    key = recipe.fingerprint() + pictures.fingerprint()
+    name = (
+        f"{recipe.crop}-{recipe.size}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
+    )
+    folder = cache / name
+    if not (folder / REPORT).is_file():
+        storage.make_folder(folder, remedy=REMEDY)
+        with alone(folder):
+            if not (folder / REPORT).is_file():
+                make(folder, pictures, recipe, workers)
+    store = Store(folder, read_report(folder))
+    if not len(store.rows):
+        raise DataError(
+            f"{pictures.origin}: {store.summary()}. Expected faces seen from the front that fill "
+            f"much of the picture; loosen [data.faces], or choose data.crop = 'centre'."
+        )
+    return store
+
+
+def make(folder: Path, pictures: Pictures, recipe: Recipe, workers: int) -> None:
+    """Crop all pictures into a store, or those that a killed process left."""
+    images, started = folder / IMAGES, time.monotonic()
+    shape = (len(pictures), recipe.size, recipe.size, 3)
+    recipe.cutter()  # says now if anything it needs is missing
+    storage.clean(folder, remedy=REMEDY)
+    if not images.is_file():
+        if (folder / SHARDS).is_dir():  # of an array that someone deleted
+            storage.remove_folder(folder / SHARDS, remedy=REMEDY)
+        reserve(images, shape)
+    outcomes, content = cut_shards(folder, images, pictures, recipe, workers)
+    counts = {text: int((outcomes == code).sum()) for code, text in REASONS.items()}
+    report = {
+        "pictures": len(pictures),
+        "kept": int((outcomes == Outcome.KEPT).sum()),
+        "left_out": counts,
+        "unlisted": len(pictures.unlisted),
+        "origin": pictures.origin,
+        "settings": recipe.settings(),
+        "content": content,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    lost = [
+        f"{pictures.names[i]}\t{REASONS[Outcome(outcomes[i])]}"
+        for i in map(int, outcomes.nonzero()[0])
+    ]
+    lost += [f"{name}\tno attributes" for name in pictures.unlisted]
+    storage.write_text(
+        folder / LEFT_OUT,
+        "".join(f"{line}\n" for line in ["picture\treason", *lost]),
+        remedy=REMEDY,
+    )
+    storage.write_bytes(folder / OUTCOMES, npy(outcomes), remedy=REMEDY)
+    storage.write_json(folder / REPORT, report, remedy=REMEDY)
+    storage.remove_folder(folder / SHARDS, remedy=REMEDY)
+    print(f"celeba: {Store(folder, report).summary()}", file=sys.stderr, flush=True)
+
+
+def reserve(path: Path, shape: tuple[int, ...]) -> None:
+    """Make the array's file with all its room, so that a disk too small is known at once."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    hidden = path.with_name(f".{path.name}.{os.getpid()}{storage.PARTIAL}")
+    with storage.reported(path, REMEDY):
+        try:
+            with hidden.open("wb") as file:
+                file.write(header.getvalue())
+                file.flush()
+                size = len(header.getvalue()) + int(np.prod(shape, dtype=np.int64))
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:  # macOS: the room is found while writing
+                    file.truncate(size)
+                os.fsync(file.fileno())
+            hidden.replace(path)
+        except BaseException:  # also an interrupt must leave nothing half-written
+            hidden.unlink(missing_ok=True)
+            raise
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What ``report.json`` of a store says.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    try:
+        report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        return report
+    except (OSError, ValueError) as error:
+        raise damaged(folder, str(error)) from None
+
+
+def damaged(folder: Path, why: str) -> DataError:
+    """The error of a store that was whole and no longer is."""
+    return DataError(f"{folder}: the cropped pictures are damaged ({why}). Delete that folder.")
+
+
+def npy(array: Array) -> bytes:
+    """An array as the content of a ``.npy`` file."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@contextmanager
+def alone(folder: Path, pause: float = 0.5) -> Iterator[None]:
+    """Hold a folder's lock, after waiting for the process that has it."""
+    lock, told = FolderLock(folder), False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lock.held())
+                break
+            except RunError:
+                if not told:
+                    print(f"celeba: another process makes {folder}; waiting", file=sys.stderr)
+                told = True
+                time.sleep(pause)
+        yield
