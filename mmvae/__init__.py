@@ -50,6 +50,7 @@ _HOME = {
     "resume": "mmvae.api",
     "load": "mmvae.api",
     "evaluate": "mmvae.results",
+    "compare": "mmvae.comparison.compare",
     "TrainedModel": "mmvae.trained",
 }
 
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from mmvae.codec import LazyValues as LazyValues
     from mmvae.codec import Parameters as Parameters
     from mmvae.codec import State as State
+    from mmvae.comparison.compare import compare as compare
     from mmvae.data.batches import Batch as Batch
     from mmvae.errors import ConfigError as ConfigError
     from mmvae.errors import DataError as DataError

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "Train a model as a TOML file describes it.",
     "resume": "Go on with a run where it stopped.",
     "evaluate": "Compute bounds and coherence of a trained model.",
+    "compare": "Hold evaluated runs side by side, and beside published figures.",
     "generate": "Generate modalities, from others or from the prior.",
     "embed": "Write the joint representation of items.",
     "score": "Write the bound of each item's log-likelihood.",

@@ -1,0 +1,150 @@
+"""Columns of a comparison: one run each, or several that differ in nothing but their seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmvae.comparison.evaluated import EvaluatedRun, Figure
+from mmvae.errors import UsageError
+from mmvae.evaluation.cells import Cell
+
+INDIFFERENT = ("seed", "batch_size", "memory")
+"""Keys of ``[evaluate]`` that change no figure but by chance."""
+
+NETWORK = ("weight", "encoder", "decoder", "activation")
+"""Keys of a modality that leave its values and their density alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One run, or several that differ in nothing but their seed.
+
+    Attributes:
+        heading: What the column is called; unique.
+        runs: At least one.
+    """
+
+    heading: str
+    runs: tuple[EvaluatedRun, ...]
+
+    @property
+    def first(self) -> EvaluatedRun:
+        """The run that stands for what all of them have in common."""
+        return self.runs[0]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of training, one for each run."""
+        return [seed_of(run) for run in self.runs]
+
+    @property
+    def evaluated_on(self) -> dict[str, Any]:
+        """The items on which the figures were computed."""
+        evaluation = self.first.evaluation
+        return {key: getattr(evaluation, key) for key in ("split", "items", "data")}
+
+    def summary(self, figures: Sequence[Figure | None]) -> dict[str, Any] | None:
+        """One figure of each run: of one run with its error, of several their mean and sd.
+
+        None if a run lacks it.
+        """
+        found = [figure for figure in figures if figure is not None]
+        if len(found) < len(self.runs):
+            return None
+        if len(found) == 1:
+            return {"mean": found[0].mean, "error": found[0].error}
+        means = [figure.mean for figure in found]
+        return {"mean": fmean(means), "sd": stdev(means), "seeds": len(means)}
+
+    def nats(self, cell: Cell) -> Tensor | None:
+        """Each item's nats, (n,), a mean over the runs; None if one lacks the cell."""
+        if any(cell not in run.items for run in self.runs):
+            return None
+        return torch.stack([run.items[cell] for run in self.runs]).mean(0)
+
+
+def seed_of(run: EvaluatedRun) -> int:
+    """The seed of a run's training."""
+    return run.config.train.seed
+
+
+def gathered(runs: Sequence[EvaluatedRun]) -> list[tuple[EvaluatedRun, ...]]:
+    """Runs that agree in everything but seed and name together, in the order of the first ones.
+
+    Raises:
+        UsageError: Two of them have the same seed too.
+    """
+    groups: dict[str, list[EvaluatedRun]] = {}
+    for run in runs:
+        members = groups.setdefault(_all_but_seed(run), [])
+        for member in members:
+            if seed_of(member) == seed_of(run):
+                raise UsageError(
+                    f"{member.folder} and {run.folder} are the same experiment with the same "
+                    f"seed, {seed_of(run)}: expected different seeds. Name one of them, or use "
+                    f"--no-group."
+                )
+        members.append(run)
+    return [tuple(members) for members in groups.values()]
+
+
+def _all_but_seed(run: EvaluatedRun) -> str:
+    """All on which a run's figures depend, but for its seed."""
+    config, evaluation = run.config.model_dump(exclude={"train": {"seed"}}), run.evaluation
+    keys = {key: v for key, v in evaluation.config.items() if key not in INDIFFERENT}
+    items = [evaluation.split, evaluation.items, evaluation.data]
+    return json.dumps([config, keys, items], sort_keys=True)
+
+
+def headed(groups: Sequence[tuple[EvaluatedRun, ...]]) -> list[Column]:
+    """Columns with their headings: the published row, or the experiment; unique by the folder."""
+    names = [_heading(runs) for runs in groups]
+    headings = names
+    for places in ([r[0].folder.name for r in groups], [str(r[0].folder) for r in groups]):
+        headings = [
+            f"{name} ({place})" if headings.count(heading) > 1 else heading
+            for name, heading, place in zip(names, headings, places, strict=True)
+        ]
+    return [Column(heading, runs) for heading, runs in zip(headings, groups, strict=True)]
+
+
+def _heading(runs: tuple[EvaluatedRun, ...]) -> str:
+    reference = runs[0].config.reference
+    name = reference.row if reference else runs[0].evaluation.name or runs[0].folder.name
+    return f"{name}, {len(runs)} seeds" if len(runs) > 1 else name
+
+
+def different_items(a: Column, b: Column) -> str | None:
+    """In what the items differ on which two columns were evaluated; None if they are the same."""
+    differ = [
+        f"{key} {a.evaluated_on[key]} and {b.evaluated_on[key]}"
+        for key in a.evaluated_on
+        if a.evaluated_on[key] != b.evaluated_on[key]
+    ]
+    if not differ:
+        return None
+    return (
+        f"{a.heading} ({a.first.folder}) and {b.heading} ({b.first.folder}) were evaluated on "
+        f"different items: {'; '.join(differ)}."
+    )
+
+
+def different_values(a: Column, b: Column) -> list[str]:
+    """Keys of shared modalities that may give the same items other values or densities."""
+    ours, theirs = (column.first.config.modalities for column in (a, b))
+    return [
+        f"{a.heading} and {b.heading} differ in modalities.{m}.{key} "
+        f"({ours[m].get(key)!r}, {theirs[m].get(key)!r}): their figures compare only if it leaves "
+        f"the values and their density alone."
+        for m in ours
+        if m in theirs
+        for key in {**ours[m], **theirs[m]}
+        if key not in NETWORK and ours[m].get(key) != theirs[m].get(key)
+    ]

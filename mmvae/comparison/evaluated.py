@@ -1,0 +1,234 @@
+"""A run's evaluation read back: its figures, what each item contributed, and what was published.
+
+Neither the model nor the data are opened; all that is asked of the model's folder is whether the
+figures are those of the weights that it holds now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from mmvae import toml
+from mmvae.errors import ConfigError, RunError, UsageError
+from mmvae.evaluation.cells import Cell, parse_cell
+from mmvae.settings import ReferenceConfig
+from mmvae.subsets import canonical
+from mmvae.training.run import Run
+from mmvae.training.seal import Manifest, Pointer, unseal
+
+V = TypeVar("V")
+
+
+class Kept(BaseModel):
+    """A part of ``evaluation.json``; keys that nobody compares are left unread."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Figure(Kept):
+    """A mean over items and its standard error, None for a single item."""
+
+    mean: float
+    error: float | None = None
+
+
+class CellFigure(Figure):
+    """A cell's figure, in nats per item, and how it was computed."""
+
+    samples: int
+    bound: bool
+    given_from: str | None = Field(None, alias="given from")
+
+
+class Evaluation(Kept):
+    """What a comparison reads of ``evaluation.json``."""
+
+    name: str
+    split: str
+    items: int = Field(ge=1)
+    weights: str
+    data: str
+    modalities: list[str] = Field(min_length=1)
+    config: dict[str, Any]
+    cells: dict[str, CellFigure] = {}
+    bounds: dict[str, Figure] = {}
+    bounds_of: str | None = Field(None, alias="bounds of")
+    terms: dict[str, Figure] = {}
+    variation: dict[str, Figure] = Field({}, alias="variation of information")
+    latent: dict[str, Any] = {}
+    accuracy: dict[str, Figure] = {}
+    coherence: dict[str, dict[str, Figure]] = {}
+
+
+class Training(BaseModel):
+    """``[train]``: the seed, and all other keys as they are."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    seed: int
+
+
+class Configuration(Kept):
+    """What a comparison reads of ``config.resolved.toml``, which needs no plugin."""
+
+    data: dict[str, Any]
+    modalities: dict[str, dict[str, Any]]
+    model: dict[str, Any]
+    train: Training
+    reference: ReferenceConfig | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedRun:
+    """A run with the figures of its last evaluation.
+
+    Attributes:
+        folder: The run's folder, as it was named.
+        config: Its resolved configuration.
+        evaluation: Its figures.
+        cells: The figure of each cell.
+        items: The nats of each item in each cell, float64 (n,), in the order of the split.
+        published: The nats of each cell in the published row that it reproduces, if any.
+    """
+
+    folder: Path
+    config: Configuration
+    evaluation: Evaluation
+    cells: Mapping[Cell, CellFigure]
+    items: Mapping[Cell, Tensor]
+    published: Mapping[Cell, float]
+
+    def aligned(self, modalities: list[str]) -> EvaluatedRun:
+        """The same with the cells' subsets in the order of ``modalities``."""
+
+        def renamed(values: Mapping[Cell, V]) -> dict[Cell, V]:
+            return {aligned_cell(cell, modalities): value for cell, value in values.items()}
+
+        return replace(
+            self,
+            cells=renamed(self.cells),
+            items=renamed(self.items),
+            published=renamed(self.published),
+        )
+
+
+def aligned_cell(cell: Cell, modalities: list[str]) -> Cell:
+    """The same cell, its subsets in the order of ``modalities``."""
+    subsets = (cell.targets, cell.given, cell.proposal)
+    return Cell(*(canonical(subset, modalities) for subset in subsets))
+
+
+def open_evaluated(run: str | Path) -> EvaluatedRun:
+    """Read the last evaluation of a run.
+
+    Raises:
+        RunError: There is no run; it was not evaluated; a file is damaged; the figures are of
+            other weights than the run's model has now, or the items' nats of other figures.
+        CheckpointError: The manifest of its model is damaged.
+    """
+    opened = Run.open(Path(run))
+    evaluation = _evaluation(opened)
+    _refuse_outdated(opened, evaluation)
+    config = _config(opened)
+    texts = config.reference.bounds if config.reference else {}
+    return EvaluatedRun(
+        folder=opened.folder,
+        config=config,
+        evaluation=evaluation,
+        cells=_by_cell(evaluation.cells, evaluation, opened.evaluation),
+        items=_by_cell(_items(opened, evaluation), evaluation, opened.evaluation_items),
+        published=_by_cell(texts, evaluation, opened.resolved),
+    )
+
+
+def _evaluation(run: Run) -> Evaluation:
+    path = run.evaluation
+    if not path.exists():
+        raise RunError(
+            f"{run.folder} was not evaluated: it has no {path.name}. "
+            f"`mmvae evaluate {run.folder} --bounds standard` writes it."
+        )
+    try:
+        return Evaluation.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        _refuse(run, path, f"cannot be read: {_reason(error)}")
+
+
+def _refuse_outdated(run: Run, evaluation: Evaluation) -> None:
+    """Refuse figures of weights that the run no longer has."""
+    folder = run.model
+    if not folder.is_dir():  # not trained to its end, so it was the latest checkpoint
+        folder = run.checkpoints / unseal(run.folder / "latest", Pointer).checkpoint
+    manifest = unseal(folder / "MANIFEST.json", Manifest)
+    if evaluation.weights not in {file.sha256 for file in manifest.files.values()}:
+        problem = (
+            f"is outdated: its weights, {evaluation.weights[:12]}…, are not those in {folder}"
+        )
+        _refuse(run, run.evaluation, problem)
+
+
+def _config(run: Run) -> Configuration:
+    path = run.resolved
+    try:
+        values = toml.parse(path.read_text(encoding="utf-8"), str(path))
+        return Configuration.model_validate(values)
+    except (OSError, UnicodeDecodeError, ConfigError, ValidationError) as error:
+        raise RunError(f"{path} cannot be read: {_reason(error)}. Restore that file.") from error
+
+
+def _items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
+    """The nats of each item by the name of the cell, checked against the figures."""
+    path = run.evaluation_items
+    if not evaluation.cells:
+        return {}
+    if not path.exists():
+        _refuse(run, path, "is missing: expected the nats of each item")
+    try:
+        with safe_open(path, framework="pt") as file:
+            made_with = file.metadata() or {}
+            items = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError) as error:
+        _refuse(run, path, f"cannot be read: {error}")
+    for key in ("weights", "data", "split"):
+        if made_with.get(key) != getattr(evaluation, key):
+            problem = f"{key} = {made_with.get(key)!r}, expected {getattr(evaluation, key)!r}"
+            _refuse(run, path, f"is of another evaluation: {problem}")
+    for name, figure in evaluation.cells.items():
+        values = items.get(name)
+        if values is None:
+            _refuse(run, path, f"has no cell {name!r}, which {run.evaluation.name} has")
+        if values.dtype != torch.float64 or values.shape != (evaluation.items,):
+            found = f"{values.dtype} of shape {tuple(values.shape)}"
+            _refuse(run, path, f"holds {found} for {name!r}, expected {evaluation.items} float64")
+        mean = float(values.mean())
+        if not abs(mean - figure.mean) <= 1e-6 * max(1.0, abs(figure.mean)):  # also for NaN
+            problem = f"the mean of {name!r} is {mean:.6g}, expected {figure.mean:.6g}"
+            _refuse(run, path, f"is of another evaluation: {problem}")
+    return {name: items[name] for name in evaluation.cells}
+
+
+def _by_cell(values: Mapping[str, V], evaluation: Evaluation, path: Path) -> dict[Cell, V]:
+    try:
+        return {parse_cell(name, evaluation.modalities)[0]: v for name, v in values.items()}
+    except UsageError as error:
+        raise RunError(f"{path}: {error}") from None
+
+
+def _refuse(run: Run, path: Path, problem: str) -> NoReturn:
+    raise RunError(f"{path} {problem}. `mmvae evaluate {run.folder}` writes it anew.")
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line; pydantic's own message has several."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{toml.dotted(first['loc']) or 'the file'}: {first['msg']}"

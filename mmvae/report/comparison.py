@@ -1,0 +1,153 @@
+"""Tables of a comparison: cells, other figures, and differences on the same items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmvae.comparison.compare import Comparison
+from mmvae.evaluation.cells import cell_title, parse_cell
+from mmvae.report.tables import Table, percent, spread
+
+NONE = "–"
+PUBLISHED = "published"
+
+
+def heading(comparison: Comparison) -> str:
+    """What was compared, and on which items; each column's own where they differ."""
+    on = {column.heading: column.evaluated_on for column in comparison.columns}
+    places = {h: f"{e['items']:,} items of the {e['split']} split" for h, e in on.items()}
+    fingerprints = {h: e["data"] for h, e in on.items()}
+    if len(set(fingerprints.values())) > 1:
+        places = {h: f"{place} of the data {fingerprints[h]}" for h, place in places.items()}
+    if len(set(places.values())) == 1:
+        return f"Compared on {next(iter(places.values()))}; nats per item"
+    listed = "\n".join(f"  {heading}: {place}" for heading, place in places.items())
+    return f"Computed on DIFFERENT items, so no fair comparison; nats per item\n{listed}"
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """The tables of a comparison, those that have rows."""
+    made = (cells(comparison), others(comparison), differences(comparison))
+    return [table for table in made if table.rows]
+
+
+def cells(comparison: Comparison) -> Table:
+    """Every cell's figure, beside it the published one where the configuration names a row."""
+    names = [column.heading for column in comparison.columns]
+    beside = {h for row in comparison.published.values() for h in row}
+    header = ["figure"]
+    for name in names:
+        header += [name, PUBLISHED] if name in beside else [name]
+    rows = []
+    for cell, row in comparison.cells.items():
+        line = [title(cell, comparison)]
+        for name in names:
+            line.append(marked(row[name]) if name in row else NONE)
+            if name in beside:
+                figure = comparison.published.get(cell, {}).get(name)
+                line.append(NONE if figure is None else f"{figure:.10g}")
+        rows.append(tuple(line))
+    note = "\n".join([*_marks(comparison), *_sampling(comparison), *_sources(comparison)])
+    return Table("Log-likelihoods", tuple(header), tuple(rows), note)
+
+
+def others(comparison: Comparison) -> Table:
+    """ELBO, KL and other figures; shares in percent."""
+    names = [column.heading for column in comparison.columns]
+    rows = [
+        (label, *(write(plus_minus(row[h])) if h in row else NONE for h in names))
+        for figures, write in ((comparison.figures, spread), (comparison.shares, percent))
+        for label, row in figures.items()
+    ]
+    return Table("Other figures", ("figure", *names), tuple(rows), _errors(comparison))
+
+
+def differences(comparison: Comparison) -> Table:
+    """Mean differences from the baseline over the same items."""
+    base = comparison.baseline
+    shown = {heading for row in comparison.differences.values() for heading in row}
+    names = [c.heading for c in comparison.columns if c.heading in shown]
+    rows = [
+        (title(cell, comparison), *(signed(row[h]) if h in row else NONE for h in names))
+        for cell, row in comparison.differences.items()
+    ]
+    seeds = any(len(column.runs) > 1 for column in comparison.columns)
+    note = (
+        f"Positive: higher than {base}. ± is the standard error of the mean difference over the "
+        f"items that both share."
+    )
+    if seeds:
+        note += " Of several seeds each item's mean is taken; the spread over seeds is not in ±."
+    return Table(f"Differences from {base}, item by item", ("figure", *names), tuple(rows), note)
+
+
+def title(cell: str, comparison: Comparison) -> str:
+    """``"log p(image | label), single"``."""
+    modalities = comparison.modalities
+    return cell_title(parse_cell(cell, modalities)[0], modalities)
+
+
+def plus_minus(figure: Mapping[str, Any]) -> dict[str, float | None]:
+    """The figure with what stands after its ±: sd over seeds, or standard error over items."""
+    return {"mean": figure["mean"], "error": figure.get("sd", figure.get("error"))}
+
+
+def marked(figure: Mapping[str, Any]) -> str:
+    """A cell's figure, with ≥ if it bounds the log-likelihood from below, ≈ if it estimates it."""
+    return f"{'≥' if figure['bound'] else '≈'} {spread(plus_minus(figure))}"
+
+
+def signed(figure: Mapping[str, Any]) -> str:
+    """A difference with its sign."""
+    return ("+" if figure["mean"] > 0 else "") + spread(plus_minus(figure))
+
+
+def _errors(comparison: Comparison) -> str:
+    seeds = any(len(column.runs) > 1 for column in comparison.columns)
+    over = "; of several seeds, the standard deviation over them" if seeds else ""
+    return f"± is the standard error over items{over}."
+
+
+def _marks(comparison: Comparison) -> Iterator[str]:
+    yield _errors(comparison)
+    bounds = {figure["bound"] for row in comparison.cells.values() for figure in row.values()}
+    if True in bounds:
+        yield "≥: a lower bound of the log-likelihood."
+    if False in bounds:
+        yield "≈: an estimate, which may also be too high."
+
+
+def _sampling(comparison: Comparison) -> Iterator[str]:
+    """Proposals, k and where log p(x_G) came from; by column where columns differ."""
+    yield (
+        "multiple: z is sampled from the posterior given all of the run's modalities; single: "
+        "given the targets, or of a conditional what is given."
+    )
+    if samples := _by_column(comparison, "samples"):
+        yield f"Samples of z per item, k: {samples}."
+    if origins := _by_column(comparison, "given from"):
+        yield f"Of an estimate, the log-likelihood of what is given is by samples of {origins}."
+
+
+def _by_column(comparison: Comparison, key: str) -> str:
+    """The values of a key of the cells; where a cell's differ between columns, by column."""
+    rows = comparison.cells.values()
+    columns: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for name, figure in row.items():
+            if figure[key] is not None:
+                value = figure[key]
+                text = f"{value:,}" if isinstance(value, int) else str(value)
+                columns.setdefault(name, {})[text] = None
+    if any(len({figure[key] for figure in row.values()} - {None}) > 1 for row in rows):
+        parts = (f"{name}: {', '.join(values)}" for name, values in columns.items())
+        return "DIFFERENT: " + "; ".join(parts)
+    return ", ".join(dict.fromkeys(text for values in columns.values() for text in values))
+
+
+def _sources(comparison: Comparison) -> Iterator[str]:
+    found = [c.first.config.reference for c in comparison.columns]
+    sources = dict.fromkeys(reference.source for reference in found if reference)
+    if sources and comparison.published:
+        yield f"{PUBLISHED}: {'; '.join(sources)}."
