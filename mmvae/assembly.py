@@ -144,11 +144,29 @@ def environment(materials: Data) -> dict[str, Any]:
         "device": str(materials.device),
         "data": described(materials),
     }
+        "processor": processor(),
 
+        "device_name": device_name(str(materials.device)),
 
 def described(materials: Data) -> dict[str, Any]:
     """Which data these are, for ``env.json``."""
     return {
+def processor() -> str:
+    """The name of this machine's processor, as its system gives it."""
+    listed = Path("/proc/cpuinfo")  # Linux; other systems tell Python
+    if listed.is_file():
+        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def device_name(device: str) -> str:
+    """``cpu``, or what an accelerator calls itself."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
         "fingerprint": materials.source.fingerprint(),
         "items": {name: len(split) for name, split in materials.splits.items()},
     }

@@ -21,6 +21,7 @@ COMMANDS = {
     "resume": "Go on with a run where it stopped.",
     "evaluate": "Compute bounds and coherence of a trained model.",
     "compare": "Hold evaluated runs side by side, and beside published figures.",
+    "reproduce": "Train and evaluate every row of a study, and print its tables.",
     "generate": "Generate modalities, from others or from the prior.",
     "embed": "Write the joint representation of items.",
     "score": "Write the bound of each item's log-likelihood.",
