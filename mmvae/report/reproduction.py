@@ -28,6 +28,8 @@ def page(study: Study, results: Mapping[str, Sequence[Record]]) -> str:
     parts = [GENERATED, f"# {study.config.title}", study.config.about.strip()]
     for name, records in results.items():
         parts += section(study, name, records)
+    if not results:
+        parts.append("There are no results so far.")
     parts.append(study.config.notes.strip())
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmvae import storage
+from mmvae.assembly import processor
 from mmvae.errors import DataError
 from mmvae.study.cells import cells_of
 from mmvae.study.packing import Array, pack, unpack
@@ -26,6 +26,8 @@ from mmvae.toml import parse
 from mmvae.training.run import Run, read_metrics
 
 FORMAT = 1
+
+REMEDY = "Remove it; `mmvae reproduce` writes it anew."
 
 FIRST_STEPS = 200
 """Steps of a training whose losses are kept."""
@@ -143,10 +145,12 @@ def read_record(path: Path) -> Record:
             raise ValueError(f"format {record.format}, expected {FORMAT}")
         if wrong := [c for c in record.nats if len(record.per_item(c)) != record.items]:
             raise ValueError(f"{wrong[0]} has not {record.items} items")
-    except (OSError, ValidationError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}. Remove it; `mmvae reproduce` writes it anew."
-        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path} cannot be read: {key}: {first['msg']}. {REMEDY}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}. {REMEDY}") from error
     return record
 
 
@@ -235,29 +239,14 @@ def training_seconds(readings: Sequence[Mapping[str, Any]]) -> float:
 
 
 def hardware(env: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run was trained on, as far as ``env.json`` says, and this machine's processor."""
+    """What a run was trained on, as its ``env.json`` says.
+
+    Runs that were begun before ``env.json`` named the processor are given this machine's.
+    """
     return {
-        "processor": processor(),
+        "processor": env.get("processor") or processor(),
         "architecture": platform.machine(),
         "cores": env["cpu_count"],
         "threads": env["threads"],
-        "device": accelerator_name(env["device"]),
+        "device": env.get("device_name", env["device"]),
     }
-
-
-def processor() -> str:
-    """The name of this machine's processor, as its system gives it."""
-    listed = Path("/proc/cpuinfo")  # Linux; other systems tell Python
-    if listed.is_file():
-        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
-
-
-def accelerator_name(device: str) -> str:
-    """``cpu``, or what an accelerator calls itself."""
-    if device.startswith("cuda") and torch.cuda.is_available():
-        return torch.cuda.get_device_name(device)
-    return device

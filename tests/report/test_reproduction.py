@@ -1,0 +1,99 @@
+"""The page says what the records say, schedule by schedule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from studies import record, toy_study
+
+from mmvae.report.reproduction import cell_tables, claim_tables, markdown, nats, page
+from mmvae.report.tables import Table
+from mmvae.study.record import Record
+from mmvae.study.study import Study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return toy_study(tmp_path)
+
+
+@pytest.fixture
+def weak() -> Record:
+    cells = {"v@multiple": [-5.0, -6.0], "v@single": [-5.5, -6.5], "v|c@single": [-4.0, -4.0]}
+    return record("weak", cells, published={"v@multiple": -4.0, "v@single": -5.0})
+
+
+@pytest.fixture
+def strong() -> Record:
+    cells = {"v@multiple": [-4.0, -5.0], "v@single": [-4.5, -5.5], "v|c@single": [-3.0, -3.0]}
+    return record("strong", cells, published={"v@multiple": -4.0})
+
+
+def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Record) -> None:
+    text = page(study, {"short": [weak, strong]})
+    order = [
+        "# Toys\n\nOf toys.",
+        "## Schedule `short`: two epochs",
+        "Beside what its file says, every row has `train.epochs=2`.",
+        "Figures are of 2 items of the test split, in nats per item, with k = 8 samples",
+        "Trained on: Abacus (wood), 2 cores, 1 threads.",
+        "Versions: mmvae 0.1.0, python 3.11.7.",
+        "| the weak one | `weak` | `0123456789abcdef` | 0 | 2 | 6 | 1m01s |",
+        "### log p(v)\n",
+        "| model | samples | published | ours | standard error | difference | within 1.5 or",
+        "| the weak one | multiple | −4.00 | −5.50 | 0.50 | −1.50 | yes | 2.5 | bound |",
+        "| the weak one | single | −5.00 | −6.00 | 0.50 | −1.00 | yes | 2.5 | bound |",
+        "| the strong one | single | – | −5.00 | 0.50 | – | – | 2.5 | bound |",
+        "Within 1.5 or better: 3 of 3 figures.",
+        "### log p(v | c)\n",
+        "| model | samples | ours | standard error | effective samples | is a |",
+        "What is subtracted for the given modalities: prior, 8 samples.",
+        "### What the figures show",
+        "| Strong beats weak | the weak one → the strong one | +1.00 | 0.00 | ≥ 0.5 | yes |",
+        "| Weak is bad | the weak one | −4.00 | 0.00 | < −3 | yes |",
+        "\n\nThe end.\n",
+    ]
+    places = [text.find(part) for part in order]
+    assert -1 not in places, order[places.index(-1)]
+    assert places == sorted(places)
+
+
+def test_each_schedule_has_its_own_question(study: Study, weak: Record) -> None:
+    text = page(study, {"full": [weak.model_copy(update={"schedule": "full"})], "short": [weak]})
+    full, short = text.split("## Schedule `short`")
+    assert "Every row is trained as its file says." in full
+    assert "| as published or better |" in full
+    assert "As published or better: 0 of 2 figures." in full
+    assert "Within 1.5 or better: 2 of 2 figures." in short
+
+
+def test_rows_without_results_are_named(study: Study, weak: Record) -> None:
+    assert "Without results so far: strong." in page(study, {"short": [weak]})
+
+
+def test_what_differs_between_rows_is_said_with_the_rows(
+    study: Study, weak: Record, strong: Record
+) -> None:
+    other = strong.model_copy(update={"hardware": strong.hardware | {"device": "GPU"}})
+    text = page(study, {"short": [weak, other]})
+    assert "Trained on: Abacus (wood), 2 cores, 1 threads (the weak one)." in text
+    assert "Trained on: GPU, Abacus (wood), 2 cores, 1 threads (the strong one)." in text
+
+
+def test_tables_are_those_with_figures(study: Study, weak: Record) -> None:
+    bare = record("weak", {"v@single": [-1.0, -2.0]})
+    assert [table.title for table in cell_tables(study, "short", [bare])] == ["log p(v)"]
+    assert claim_tables(study, [bare]) == []
+
+
+def test_a_table_in_markdown_keeps_its_bars() -> None:
+    table = Table("t", ("a", "b"), (("p(x | y)", "1"),))
+    assert markdown(table) == "| a | b |\n| --- | --- |\n| p(x \\| y) | 1 |"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (-4838.0, "−4,838.00"), (0.004, "0.00"), (1.5, "1.50")]
+)
+def test_figures_are_printed_with_two_digits(value: float | None, text: str) -> None:
+    assert nats(value) == text
