@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mmvae.data.batches import Batches
-from mmvae.evaluation.coherence import coherence, judged_pairs
+from mmvae.evaluation.coherence import all_pairs, coherence
 from mmvae.evaluation.crossing import crossing
+from mmvae.evaluation.diagnostics import diagnostics
 from mmvae.evaluation.figures import ItemFigures
 from mmvae.evaluation.items import chunks
 from mmvae.evaluation.steps import Step, quiet
@@ -37,7 +38,8 @@ def evaluate(
         A JSON-able dict. Bounds, terms and divergences are in nats per item; each figure has
         ``mean`` and ``error``, the standard error over items. ``bounds``, ``terms``, ``subset
         posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the
-        codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``), and
+        codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``),
+        ``latent`` and ``gradient shares`` (:func:`mmvae.evaluation.diagnostics.diagnostics`), and
         ``modalities``, ``split``, ``items``, ``samples``, ``seed``, ``units``; of a conditional
         model ``bounds of``, which names what they bound. What a model cannot
         have is left out and named in ``left out`` with the reason.
@@ -65,11 +67,14 @@ def evaluate(
         result = figures.summary()
         if given:
             result["bounds of"] = f"log p({', '.join(model.decoded)} | {', '.join(given)})"
+        found, reasons = diagnostics(model, batches, config, step)
+        result |= found
+        left_out |= reasons
         if not config.coherence:
             left_out["coherence"] = "evaluate.coherence = false"
         elif training is None:
             left_out["coherence"] = "no training items for the classifiers that judge"
-        elif judged_pairs(model):
+        elif all_pairs(model):
             real = training() if callable(training) else training
             result["coherence"] = coherence(model, batches, real, config, step)
     finally:

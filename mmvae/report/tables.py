@@ -114,12 +114,12 @@ def gradient_shares(result: Mapping[str, Any]) -> Table:
     """How much of the pull on z each modality has; a modality alone has it all."""
     figures = result.get("gradient shares", {})
     names = in_order(figures, result) if len(figures) > 1 else ()
-    rows = tuple((name, percent(figures[name])) for name in names)
+    rows = tuple((name, spread(hundredfold(figures[name]))) for name in names)
     note = (
         "Norm of the gradient of log p(x_m|z) at z, mean over items, as a share of the sum over "
         "modalities; weights of modalities in the training are left out."
     )
-    return Table("Share of the gradient", ("modality", "share"), rows, note)
+    return Table("Share of the gradient", ("modality", "share, %"), rows, note)
 
 
 def in_order(names: Iterable[str], result: Mapping[str, Any]) -> list[str]:
@@ -171,6 +171,11 @@ def spread(figure: Figure) -> str:
         return f"{mean:.4g}" + ("" if error is None else " ± 0")
     digits = min(max(0, 1 - math.floor(math.log10(error))), 6)
     return f"{mean:.{digits}f} ± {error:.{digits}f}"
+
+
+def hundredfold(figure: Figure) -> Figure:
+    """A share in percent."""
+    return {name: None if value is None else 100 * value for name, value in figure.items()}
 
 
 def percent(figure: Figure) -> str:

@@ -30,7 +30,9 @@ def test_every_figure_is_there_and_again_the_same(data) -> None:
     assert set(result["terms"]) == {"log_likelihood/v", "log_likelihood/c", "kl"}
     assert set(result["subset posteriors"]) == {"v", "c"}
     assert set(result["given"]) == {"v", "c", "v+c"}
-    assert set(result["coherence"]) == {"c → v"}
+    assert set(result["coherence"]) == {"c → v", "prior → v, c"}
+    assert len(result["latent"]["kl per dimension"]) == result["latent"]["dimensions"] == 3
+    assert set(result["gradient shares"]) == {"v", "c"}
     assert set(result["accuracy"]) == {"v → c"}
     assert (result["items"], result["split"], result["seed"]) == (200, "test", 0)
     assert result["left out"] == {}

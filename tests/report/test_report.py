@@ -25,6 +25,7 @@ FIGURES = {
     "given-p",
     "prior",
     "latent",
+    "latent-kl",
     "training",
 }
 
@@ -64,7 +65,15 @@ def test_captions_say_what_was_run(run: Path) -> None:
     assert len(captions) == len(FIGURES)
     wanted = f"Experiment toy, step {step}, test split, training seed 0, evaluation seed 0."
     assert all(caption.endswith(wanted) for caption in captions)
-    for table in ("Bounds of the log-likelihood", "Coherence", "Accuracy", "Cross-generation"):
+    for table in (
+        "Bounds of the log-likelihood",
+        "Subset posteriors",
+        "Coherence",
+        "Accuracy",
+        "Cross-generation",
+        "Latent",
+        "Share of the gradient",
+    ):
         assert f"<h3>{table}</h3>" in page
 
 

@@ -89,7 +89,7 @@ def test_every_figure_of_a_result_is_in_a_table() -> None:
         ("KL of a dimension, median", "0.0622"),
         ("KL of a dimension, smallest", "0"),
     )
-    assert made["Share of the gradient"].rows == (("v", "75.0 % ± 1.0"), ("c", "25.0 % ± 1.0"))
+    assert made["Share of the gradient"].rows == (("v", "75.0 ± 1.0"), ("c", "25.0 ± 1.0"))
     assert all(len(row) == len(t.header) for t in made.values() for row in t.rows)
 
 
