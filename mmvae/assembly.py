@@ -39,13 +39,16 @@ PROCESS_TIMEOUT_S = 300
 """Seconds after which a process that waits for a lost one gives up."""
 
 
-def make_accelerator(config: TrainConfig, folder: Path | None = None) -> Accelerator:
+def make_accelerator(
+    config: TrainConfig, folder: Path | None = None, patience_s: float = PROCESS_TIMEOUT_S
+) -> Accelerator:
     """Accelerate, as ``[train]`` wants it: device, precision, processes, trackers.
 
     Args:
         config: The ``[train]`` section.
         folder: The run's folder, where trackers write; it need not exist yet. None without
             trackers.
+        patience_s: How long processes wait for each other.
 
     Raises:
         ConfigError: A tracker's package is not installed.
@@ -66,7 +69,7 @@ def make_accelerator(config: TrainConfig, folder: Path | None = None) -> Acceler
         mixed_precision={"float32": "no", "bfloat16": "bf16"}[config.precision],
         log_with=list(config.trackers) or None,
         project_dir=folder,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=PROCESS_TIMEOUT_S))],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=patience_s))],
     )
     if accelerator.num_processes > 1:
         leave_at_exit()
@@ -141,16 +144,13 @@ def environment(materials: Data) -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processor": processor(),
         "device": str(materials.device),
+        "device_name": device_name(str(materials.device)),
         "data": described(materials),
     }
-        "processor": processor(),
 
-        "device_name": device_name(str(materials.device)),
 
-def described(materials: Data) -> dict[str, Any]:
-    """Which data these are, for ``env.json``."""
-    return {
 def processor() -> str:
     """The name of this machine's processor, as its system gives it."""
     listed = Path("/proc/cpuinfo")  # Linux; other systems tell Python
@@ -167,6 +167,9 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
+def described(materials: Data) -> dict[str, Any]:
+    """Which data these are, for ``env.json``."""
+    return {
         "fingerprint": materials.source.fingerprint(),
         "items": {name: len(split) for name, split in materials.splits.items()},
     }

@@ -64,8 +64,9 @@ class DiagonalGaussian(Posterior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """See :meth:`Posterior.log_prob`."""
-        error = (z - self.mean).square() * (-self.log_variance).exp()
-        return -0.5 * (error + self.log_variance + LOG_2PI).sum(-1)
+        # Sums over dimensions apart: k samples share that of the variances.
+        error = ((z - self.mean).square() * (-self.log_variance).exp()).sum(-1)
+        return -0.5 * (error + (self.log_variance + LOG_2PI).sum(-1))
 
     def point(self) -> Tensor:
         """The mean, shape (b, d)."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from safetensors.torch import save
+from torch import Tensor
 
 from mmvae import __version__, storage
 from mmvae.agreement import changed_data
@@ -18,7 +21,10 @@ from mmvae.assembly import make_accelerator, open_materials
 from mmvae.config import Experiment, load_experiment
 from mmvae.data.loading import Data
 from mmvae.errors import RunError, UsageError
+from mmvae.evaluation.cells import parse_cells
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
+from mmvae.evaluation.ledger import Ledger
+from mmvae.evaluation.likelihoods import likelihoods
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.model_folder import built, kept, saved_model, weights_step
 from mmvae.plugins import load_registry
@@ -29,9 +35,11 @@ from mmvae.report.report import write_report
 from mmvae.settings import TrainConfig
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
+from mmvae.training.processes import everyone_follows, leading
 from mmvae.training.run import Run
 
-FORMAT = 1  # of ``evaluation.json``
+WAIT_S = 7 * 24 * 3600  # processes share out hours of work, and wait for the last to be done
+FORMAT = 2  # of ``evaluation.json``
 
 Say = Callable[[str], None]
 """Told a remark."""
@@ -54,6 +62,7 @@ class OpenedRun:
         step: The step at which the model's weights were reached.
         steps: Steps taken in all; more than ``step`` if the weights are the best by validation.
         weights: Their SHA-256.
+        accelerator: Device and processes.
     """
 
     run: Run
@@ -63,6 +72,7 @@ class OpenedRun:
     step: int
     steps: int
     weights: str
+    accelerator: Accelerator
 
     def made_with(self) -> dict[str, Any]:
         """What an evaluation of it depends on."""
@@ -108,14 +118,15 @@ def open_run(
     trained = built(saved, folder.folder, registry)
     states = {m: codec.state for m, codec in trained.codecs.items()}
     train = experiment.train
-    accelerator = make_accelerator(TrainConfig(device=train.device, threads=train.threads))
+    config = TrainConfig(device=train.device, threads=train.threads)
+    accelerator = make_accelerator(config, patience_s=WAIT_S)
     trained.model.to(accelerator.device)
     materials = open_materials(experiment, registry, data, accelerator, states)
     if remark := changed_data(folder, materials):
         say(remark)
     digest = saved.digests[kept(saved)]
     step, steps = weights_step(saved), _steps(folder, saved)
-    return OpenedRun(folder, experiment, trained, materials, step, steps, digest)
+    return OpenedRun(folder, experiment, trained, materials, step, steps, digest, accelerator)
 
 
 def _steps(run: Run, saved: Checkpoint) -> int:
@@ -148,30 +159,90 @@ def evaluate(
     Returns:
         What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` and
         ``weights`` (SHA-256) of the model, ``steps`` taken in all, ``data`` (their fingerprint),
-        ``mmvae`` (the version) and ``config`` (the ``[evaluate]`` section).
+        ``mmvae`` (the version) and ``config`` (the ``[evaluate]`` section). Cells of an earlier
+        evaluation of the same weights and items stay unless there are new ones. Several processes
+        share the cells; only the leading one returns figures, the others an empty dict.
 
     Raises:
         MmvaeError: As :func:`open_run`; TrainingError if a figure is not finite or the system
             refuses to write; RunError if another process evaluates the run.
     """
-    with Run.open(Path(run)).results_locked():
-        return evaluate_opened(open_run(run, data, overrides, registry, say), step)
+    opened = open_run(run, data, overrides, registry, say)
+    with opened.run.results_locked() if leading(opened.accelerator) else nullcontext():
+        return evaluate_opened(opened, step)
 
 
 def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     """As :func:`evaluate`, for a run that is open already and whose results are locked."""
-    config, data = opened.experiment.evaluate, opened.data
+    config, data, model = opened.experiment.evaluate, opened.data, opened.trained.model
+    batches, ledger = data.batches(config.split), open_ledger(opened)
     with torch.random.fork_rng(devices=[]):
+        if opened.accelerator.num_processes > 1:
+            with everyone_follows(opened.accelerator):
+                cells, _ = parse_cells(config.bounds, model, config.given_from)
+                likelihoods(model.eval(), batches, cells, config, ledger, step)
+            if not leading(opened.accelerator):
+                return {}
         figures = evaluate_model(
-            opened.trained.model,
-            data.batches(config.split),
+            model,
+            batches,
             config,
             lambda: data.batches("train"),  # only judges look at it
             step,
+            ledger,
         )
     result = opened.made_with() | figures
+    if "cells" in result:
+        keep_items(opened, ledger.whole(len(batches), config.batch_size))
+    else:
+        result |= earlier_cells(opened)
     storage.write_json(opened.run.evaluation, result)
+    if opened.run.evaluation_parts.exists():
+        storage.remove_folder(opened.run.evaluation_parts)
     return result
+
+
+def open_ledger(opened: OpenedRun) -> Ledger:
+    """Where the run keeps the figures of items until all are computed."""
+    if not opened.experiment.evaluate.bounds:
+        return Ledger()
+    made_with = opened.made_with()
+    keys = ("split", "batch_size", "bounds", "samples", "given_from", "given_samples", "seed")
+    made_with["config"] = {key: made_with["config"][key] for key in keys}
+    accelerator = opened.accelerator
+    return Ledger(
+        opened.run.evaluation_parts,
+        made_with,
+        accelerator.process_index,
+        accelerator.num_processes,
+    )
+
+
+def keep_items(opened: OpenedRun, items: dict[str, Tensor]) -> None:
+    """Write the nats of each item, and what they were made with, beside the figures."""
+    storage.write_bytes(opened.run.evaluation_items, save(items, item_source(opened)))
+
+
+def item_source(opened: OpenedRun) -> dict[str, str]:
+    """The model and the items that figures belong to."""
+    return {
+        "weights": opened.weights,
+        "data": opened.data.source.fingerprint(),
+        "split": opened.experiment.evaluate.split,
+    }
+
+
+def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
+    """The cells of the last evaluation if they are of these weights and items: still true."""
+    try:
+        earlier = json.loads(opened.run.evaluation.read_bytes())
+        same = {key: earlier.get(key) for key in ("weights", "data", "split")}
+    except (OSError, ValueError, AttributeError):  # none, or damaged: it is replaced now
+        return {}
+    if same != item_source(opened) or not opened.run.evaluation_items.exists():
+        return {}
+    keys = ("cells", "variation of information")
+    return {key: earlier[key] for key in keys if key in earlier}
 
 
 def report(
@@ -204,9 +275,16 @@ def report(
     with Run.open(Path(run)).results_locked():
         opened = open_run(run, data, overrides, registry, say)
         result = _evaluation(opened, overrides) or evaluate_opened(opened, step)
-        split = result["split"]
+        split, seed = result["split"], result["seed"]
         material = Material(
-            opened.run, opened.experiment, opened.trained, opened.data.batches(split), result
+            opened.run,
+            opened.experiment,
+            opened.trained,
+            opened.data,
+            split,
+            seed,
+            opened.step,
+            result,
         )
         return write_report(material, step)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.table import Table as RichTable
 
 from mmvae.cli.options import columns, example, json_option, print_json, say, set_option
 from mmvae.cli.steps import shown_steps
+from mmvae.cli.training import leading
 from mmvae.report.tables import Table, heading, left_out, tables
 from mmvae.results import evaluate
 from mmvae.source import SPLITS
@@ -21,7 +23,8 @@ from mmvae.training.run import Run
 @click.command(
     epilog=example(
         "mmvae evaluate runs/short",
-        "mmvae evaluate runs/short --samples 1000",
+        "mmvae evaluate runs/short --bounds standard --samples 1000",
+        "mmvae evaluate runs/short --bounds 'image|label@single,image'",
         "mmvae evaluate runs/short -s evaluate.coherence=false --json",
     )
 )
@@ -30,28 +33,48 @@ from mmvae.training.run import Run
     "--split", type=click.Choice(SPLITS), help="Items to evaluate on; evaluate.split unless given."
 )
 @click.option(
+    "--bounds",
+    metavar="CELLS",
+    help="Importance-weighted figures: 'standard', or cells T[|G][@single|@multiple|@SUBSET], "
+    "separated by commas; evaluate.bounds unless given.",
+)
+@click.option(
     "--samples",
     type=click.IntRange(min=1),
-    help="k, samples per item of the bound; evaluate.samples unless given.",
+    help="k, samples of each item and cell; evaluate.samples unless given.",
 )
 @set_option
 @json_option
 def command(
-    run: Path, split: str | None, samples: int | None, overrides: tuple[str, ...], as_json: bool
+    run: Path,
+    split: str | None,
+    bounds: str | None,
+    samples: int | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Compute bounds and coherence of RUN's model.
 
-    Bounds with their terms, how far each posterior of a subset is from the joint one, every
+    The ELBO with its terms, with --bounds any joint, marginal or conditional log-likelihood, how far each posterior of a subset is from the joint one, every
     modality guessed from others, and, where a modality has classes, how many generated values show
     the class they were generated from. All with standard errors over items; kept in
     RUN/evaluation.json.
+
+    \b
+    Stopped while it computes cells, the same command goes on where it was. On several processes:
+    torchrun --nproc-per-node 2 -m mmvae evaluate RUN …
     """
     if split is not None:
         overrides = (*overrides, f'evaluate.split="{split}"')
+    if bounds is not None:
+        cells = [cell.strip() for cell in bounds.split(",")]
+        overrides = (*overrides, f"evaluate.bounds={json.dumps(cells)}")
     if samples is not None:
         overrides = (*overrides, f"evaluate.samples={samples}")
     with shown_steps() as step:
         result = evaluate(run, overrides=overrides, step=step, say=say)
+    if not leading():
+        return
     if as_json:
         print_json(result)
         return

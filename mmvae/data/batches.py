@@ -54,6 +54,11 @@ class Batch:
     def __len__(self) -> int:
         return len(next(iter(self.x.values())))
 
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return next(iter(self.x.values())).device
+
     def take(self, rows: Sequence[int]) -> Batch:
         """The batch of these rows, in this order."""
         index = list(rows)

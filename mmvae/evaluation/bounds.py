@@ -1,19 +1,67 @@
-"""Importance-weighted bounds of log p(x_T), in nats per item (T10)."""
+r"""Importance-weighted log-likelihoods, in nats per item (T10).
+
+Everything here is one estimator, :class:`Evidence`,
+
+.. math::
+    \log \hat p(x_T) = \log \frac{1}{k} \sum_{i=1}^k
+        \frac{p(z_i) \prod_{m \in T} p(x_m|z_i)}{q(z_i|x_P)}, \qquad z_i \sim q(z|x_P),
+
+and evidences that share a proposal share one pass over its samples. A cell of a table is one
+evidence, or for a conditional the difference of two: :mod:`mmvae.evaluation.likelihoods`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from mmvae.codec import Parameters
 from mmvae.data.batches import Batch
 from mmvae.errors import UsageError
-from mmvae.models.protocol import Model, fold, unfold
+from mmvae.models.protocol import Model, fold, in_float32, unfold
 from mmvae.posteriors import Posterior
 from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset, canonical, subset_name
+
+NOISE_BLOCK = 32
+"""Samples that are drawn at once, whatever the chunks: so chunks change no sample."""
+
+ROWS = 2048
+"""Samples decoded at once unless told otherwise; more than caches hold are no faster."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """log p̂(x_T | x_G), estimated with k samples of one proposal.
+
+    Attributes:
+        targets: T.
+        given: G, what the model conditions on natively; empty for most models.
+        proposal: P of q(z|x_P), or None for samples of the prior, the same for every item.
+        samples: k ≥ 1.
+    """
+
+    targets: Subset
+    given: Subset
+    proposal: Subset | None
+    samples: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the samples say of each item.
+
+    Attributes:
+        nats: log p̂, float64 (b,).
+        effective: Effective sample size (Σ w)² / Σ w² of the k weights, float64 (b,), 1 to k.
+    """
+
+    nats: Tensor
+    effective: Tensor
 
 
 @torch.no_grad()
@@ -27,10 +75,6 @@ def iw_bound(
     given: Sequence[str] = (),
 ) -> Tensor:
     r"""Importance-weighted bound of log p(x_T) with samples of q(z|x_P) (T10).
-
-    .. math::
-        \log p(x_T) \ge E \log \frac{1}{k} \sum_{i=1}^k
-            \frac{p(z_i) \prod_{m \in T} p(x_m|z_i)}{q(z_i|x_P)}
 
     With k = 1 it is the bound whose mean is the ELBO; it rises with k on average. A model that
     conditions natively (CVAE, CMMA) may be given G: then p(z|x_G) and p(x_m|z, x_G) take the
@@ -46,7 +90,7 @@ def iw_bound(
         given: G, for models with :attr:`~mmvae.models.protocol.Model.conditional`.
 
     Returns:
-        Nats per item, shape (b,).
+        Nats per item, float64 (b,).
 
     Raises:
         UsageError: k < 1, the model has no posterior for P, or it cannot condition on G.
@@ -64,41 +108,120 @@ def iw_bound(
     reason = model.supports(here, condition, by)
     if reason is not None:
         raise UsageError(reason)
-    known = {m: batch.x[m] for m in condition}
-    q = model.posterior({m: batch.x[m] for m in by})
-    p = model.prior(known, len(batch))
-    noise = draws.normal("z", samples, model.latent_dim).transpose(0, 1)
-    chunks = [
-        log_weights(model, batch, here, q, p, part, known)
-        for part in torch.split(noise, _chunk(batch))
-    ]
-    return torch.logsumexp(torch.cat(chunks), 0) - math.log(samples)
+    evidence = Evidence(here, condition, by, samples)
+    return estimates(model, batch, [evidence], draws)[evidence].nats
 
 
-def log_weights(
+@torch.no_grad()
+def estimates(
     model: Model,
     batch: Batch,
-    targets: Subset,
-    q: Posterior,
-    p: Posterior,
-    noise: Tensor,
-    given: Mapping[str, Tensor],
-) -> Tensor:
-    """Log p(z) + Σ_{m in T} log p(x_m|z) − log q(z), shape (k, b), for noise (k, b, d).
+    evidences: Iterable[Evidence],
+    draws: StepDraws,
+    rows: int = ROWS,
+) -> dict[Evidence, Estimate]:
+    """Several evidences of the same items, in one pass per proposal.
 
-    ``given`` are the inputs of what the model conditions on, empty for most models.
+    Args:
+        model: Any model of the protocol that supports them.
+        batch: The items.
+        evidences: What to estimate.
+        draws: Randomness. Neither ``rows`` nor what else is estimated changes a sample.
+        rows: Samples, over all items, to decode at once.
     """
-    k = len(noise)
-    z = q.rsample(noise)
-    weights = p.log_prob(z) - q.log_prob(z)
-    flat, shape = fold(z)
-    known = {m: repeated(x, k) for m, x in given.items()}
-    for m in targets:
-        observed = batch.observed[m]
-        mask = None if observed is None else repeated(observed, k)
-        nats = model.log_likelihood(m, flat, repeated(batch.x[m], k), mask, known)
-        weights = weights + unfold(nats, shape)
-    return weights
+    passes: dict[tuple[Subset, Subset | None, int], list[Evidence]] = {}
+    for evidence in dict.fromkeys(evidences):
+        key = (evidence.given, evidence.proposal, evidence.samples)
+        passes.setdefault(key, []).append(evidence)
+    found: dict[Evidence, Estimate] = {}
+    for (given, proposal, samples), members in passes.items():
+        sums = {evidence: WeightSum(len(batch), batch.device) for evidence in members}
+        known = {m: batch.x[m] for m in given}
+        decoded = {m: Repeated(batch, m, known) for e in members for m in e.targets}
+        at_once = max(1, rows // len(batch))
+        for weights, nats in weighted(
+            model, batch, proposal, known, decoded, samples, at_once, draws
+        ):
+            for evidence, total in sums.items():
+                total.add(sum((nats[m] for m in evidence.targets), start=weights))
+        found |= {evidence: total.estimate() for evidence, total in sums.items()}
+    return found
+
+
+def weighted(
+    model: Model,
+    batch: Batch,
+    proposal: Subset | None,
+    known: Mapping[str, Tensor],
+    decoded: Mapping[str, Repeated],
+    samples: int,
+    at_once: int,
+    draws: StepDraws,
+) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Chunks of samples: log p(z) − log q(z|x_P) and, by modality, log p(x_m|z), each (k', b)."""
+    if proposal is None:
+        for noise in prior_noise(draws, samples, model.latent_dim, at_once):
+            z = noise.to(batch.device)
+            nats = {m: repeat.of_shared(model, z) for m, repeat in decoded.items()}
+            yield torch.zeros(len(z), len(batch), device=z.device), nats
+        return
+    q = model.posterior({m: batch.x[m] for m in proposal})
+    p = model.prior(known, len(batch))
+    for noise in item_noise(draws, samples, model.latent_dim, at_once):
+        z = q.rsample(noise)
+        nats = {m: repeat.of_own(model, z) for m, repeat in decoded.items()}
+        yield log_ratio(p, q, z), nats
+
+
+def log_ratio(p: Posterior, q: Posterior, z: Tensor) -> Tensor:
+    """Log p(z) − log q(z), shape (k, b)."""
+    return p.log_prob(z) - q.log_prob(z)
+
+
+class Repeated:
+    """One modality of a batch, repeated for each sample of z; kept from chunk to chunk.
+
+    Args:
+        batch: The items.
+        modality: m.
+        known: Condition → its model input (b, event…), for conditional models.
+    """
+
+    def __init__(self, batch: Batch, modality: str, known: Mapping[str, Tensor]) -> None:
+        self.modality, self.b = modality, len(batch)
+        self._x, self._observed, self._known = batch.x[modality], batch.observed[modality], known
+        self._kept: tuple[int, Tensor, Tensor | None, dict[str, Tensor]] | None = None
+
+    def times(self, k: int) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
+        """Inputs (k · b, …), their masks and conditions, sample after sample."""
+        if self._kept is None or self._kept[0] < k:
+            mask = None if self._observed is None else repeated(self._observed, k)
+            known = {m: repeated(x, k) for m, x in self._known.items()}
+            self._kept = (k, repeated(self._x, k), mask, known)
+        n = k * self.b
+        _, x, mask, known = self._kept
+        return x[:n], None if mask is None else mask[:n], {m: c[:n] for m, c in known.items()}
+
+    def of_own(self, model: Model, z: Tensor) -> Tensor:
+        """Log p(x_m|z), (k, b), for latents (k, b, d) of each item's own."""
+        flat, shape = fold(z)
+        x, mask, known = self.times(shape[0])
+        return unfold(model.log_likelihood(self.modality, flat, x, mask, known), shape)
+
+    def of_shared(self, model: Model, z: Tensor) -> Tensor:
+        """Log p(x_m|z), (k, b), for latents (k, d) that all items share: decoded once."""
+        codec, k = model.codecs[self.modality], len(z)
+        parameters = in_float32(model.parameters_of(self.modality, z, {}))
+        likelihood = codec.likelihood(spread(parameters, self.b))
+        x, mask, _ = self.times(k)
+        return codec.log_prob(likelihood, x, mask).reshape(k, self.b)
+
+
+def spread(parameters: Parameters, b: int) -> Parameters:
+    """Parameters (k, …) for b items each: (k · b, …)."""
+    if isinstance(parameters, Tensor):
+        return parameters.repeat_interleave(b, 0)
+    return {name: spread(value, b) for name, value in parameters.items()}  # type: ignore[misc]
 
 
 def repeated(values: Tensor, k: int) -> Tensor:
@@ -106,6 +229,58 @@ def repeated(values: Tensor, k: int) -> Tensor:
     return values.expand(k, *values.shape).flatten(0, 1)
 
 
-def _chunk(batch: Batch, cells: int = 2**24) -> int:
-    """Samples at once, so that no expanded input holds more than ``cells`` numbers."""
-    return max(1, cells // max(x.numel() for x in batch.x.values()))
+def item_noise(draws: StepDraws, samples: int, dim: int, at_once: int) -> Iterator[Tensor]:
+    """Standard normal (k', b, d) in chunks, each item's own; the chunks do not change them."""
+    blocks = (
+        draws.normal(f"z {start}", NOISE_BLOCK, dim).transpose(0, 1)
+        for start in range(0, samples, NOISE_BLOCK)
+    )
+    return chunked(blocks, samples, at_once)
+
+
+def prior_noise(draws: StepDraws, samples: int, dim: int, at_once: int) -> Iterator[Tensor]:
+    """Standard normal (k', d) in chunks, the same for all items and all calls."""
+    blocks = (
+        torch.randn(NOISE_BLOCK, dim, generator=draws.generator(f"prior {start}"))
+        for start in range(0, samples, NOISE_BLOCK)
+    )
+    return chunked(blocks, samples, at_once)
+
+
+def chunked(blocks: Iterable[Tensor], total: int, at_once: int) -> Iterator[Tensor]:
+    """Blocks of rows as chunks of up to ``at_once`` rows, ``total`` in all."""
+    together = max(1, at_once // NOISE_BLOCK)
+    waiting: list[Tensor] = []
+    for number, block in enumerate(blocks):
+        waiting.append(block[: total - number * NOISE_BLOCK])
+        if len(waiting) == together:
+            yield from torch.split(torch.cat(waiting), max(at_once, 1))
+            waiting = []
+    if waiting:
+        yield from torch.split(torch.cat(waiting), max(at_once, 1))
+
+
+class WeightSum:
+    """Running sums of importance weights and of their squares, in logarithms and float64.
+
+    Args:
+        b: Number of items.
+        device: Where the weights are.
+    """
+
+    def __init__(self, b: int, device: torch.device) -> None:
+        self.count = 0
+        self.log_sum = torch.full((b,), -math.inf, dtype=torch.float64, device=device)
+        self.log_squares = self.log_sum.clone()
+
+    def add(self, log_weights: Tensor) -> None:
+        """Add log weights (k, b)."""
+        double = log_weights.double()
+        self.log_sum = torch.logaddexp(self.log_sum, double.logsumexp(0))
+        self.log_squares = torch.logaddexp(self.log_squares, (2 * double).logsumexp(0))
+        self.count += len(log_weights)
+
+    def estimate(self) -> Estimate:
+        """Log of the mean weight, and the effective sample size."""
+        nats = self.log_sum - math.log(self.count)
+        return Estimate(nats, (2 * self.log_sum - self.log_squares).exp())

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from mmvae.data.batches import Batches
+from mmvae.evaluation.cells import parse_cells
 from mmvae.evaluation.coherence import all_pairs, coherence
 from mmvae.evaluation.crossing import crossing
 from mmvae.evaluation.diagnostics import diagnostics
 from mmvae.evaluation.figures import ItemFigures
 from mmvae.evaluation.items import chunks
+from mmvae.evaluation.ledger import Ledger
+from mmvae.evaluation.likelihoods import likelihoods, summary, variation_of_information
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.terms import bound_and_terms, rest, subset_divergences
 from mmvae.models.protocol import Model
@@ -23,6 +26,7 @@ def evaluate(
     config: EvaluateConfig,
     training: Callable[[], Batches] | Batches | None = None,
     step: Step = quiet,
+    ledger: Ledger | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on a split.
 
@@ -33,10 +37,13 @@ def evaluate(
         training: Real training items for the judges of coherence, or how to get them, which is
             asked only if there is something to judge; without them there is no coherence.
         step: Told of progress.
+        ledger: Keeps the nats of each item and cell; what it has already is not computed again.
 
     Returns:
         A JSON-able dict. Bounds, terms and divergences are in nats per item; each figure has
-        ``mean`` and ``error``, the standard error over items. ``bounds``, ``terms``, ``subset
+        ``mean`` and ``error``, the standard error over items. ``bounds``, ``terms``, ``cells``
+        (the importance-weighted figures that ``config.bounds`` names, see
+        :func:`mmvae.evaluation.likelihoods.summary`), ``variation of information``, ``subset
         posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the
         codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``),
         ``latent`` and ``gradient shares`` (:func:`mmvae.evaluation.diagnostics.diagnostics`), and
@@ -45,12 +52,15 @@ def evaluate(
         have is left out and named in ``left out`` with the reason.
 
     Raises:
+        UsageError: ``config.bounds`` names a cell that there is not, or that the model can't give.
         TrainingError: A figure is not finite.
     """
+    cells, left_out = parse_cells(config.bounds, model, config.given_from)
     was_training = model.training
     model.eval()
     try:
-        figures, left_out = ItemFigures(), {}
+        figures, ledger = ItemFigures(), ledger or Ledger()
+        likelihoods(model, batches, cells, config, ledger, step)
         given = rest(model, model.decoded)
         unbounded = model.supports(model.decoded, given, model.modalities)
         if unbounded is not None:
@@ -59,12 +69,17 @@ def evaluate(
         for batch, draws in chunks(batches, config.batch_size, config.seed):
             step("items", done, len(batches))
             if unbounded is None:
-                figures.add(bound_and_terms(model, batch, draws, config.samples))
+                figures.add(bound_and_terms(model, batch, draws))
             figures.add(subset_divergences(model, batch, draws))
             figures.add(crossing(model, batch))
             done += len(batch)
         step("items", done, len(batches))
         result = figures.summary()
+        if cells:
+            items = ledger.whole(len(batches), config.batch_size)
+            result["cells"] = summary(items, cells, model, config)
+            if informed := variation_of_information(items, model.modalities):
+                result["variation of information"] = informed
         if given:
             result["bounds of"] = f"log p({', '.join(model.decoded)} | {', '.join(given)})"
         found, reasons = diagnostics(model, batches, config, step)

@@ -21,6 +21,13 @@ def chunks(
         seed: Governs the draws.
         purpose: What the draws are for.
     """
-    for start in range(0, len(batches), size):
-        items = slice(start, min(start + size, len(batches)))
+    return spanned(batches, slice(0, len(batches)), size, seed, purpose)
+
+
+def spanned(
+    batches: Batches, span: slice, size: int, seed: int, purpose: str = "evaluate"
+) -> Iterator[tuple[Batch, ItemDraws]]:
+    """As :func:`chunks`, for a span of the items alone."""
+    for start in range(span.start, span.stop, size):
+        items = slice(start, min(start + size, span.stop))
         yield batches.fixed(items), ItemDraws(seed, purpose, items, batches.device)

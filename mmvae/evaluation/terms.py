@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batch
-from mmvae.evaluation.bounds import iw_bound
 from mmvae.evaluation.figures import Path
 from mmvae.models.objective import sum_of
 from mmvae.models.protocol import Model
@@ -34,22 +33,19 @@ def rest(model: Model, subset: Subset) -> Subset:
 
 
 @torch.no_grad()
-def bound_and_terms(
-    model: Model, batch: Batch, draws: StepDraws, samples: int = 1
-) -> dict[Path, Tensor]:
-    """Bounds of log p(x_M), nats per item (T3, T10).
+def bound_and_terms(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, Tensor]:
+    """The evidence lower bound of log p(x_M) and its terms, nats per item (T3).
 
-    Those of a conditional model are of what it decodes, given the other modalities.
+    That of a conditional model is of what it decodes, given the other modalities.
 
     Args:
         model: A model with a joint posterior.
         batch: Complete items.
         draws: Randomness.
-        samples: k of the importance-weighted bound; with 1 there is the ELBO alone.
 
     Returns:
         ``("bounds", "elbo")`` with its ``("terms", …)``: ``log_likelihood/m`` and ``kl``, from one
-        sample of z; with k > 1 also ``("bounds", "importance weighted")``.
+        sample of z.
     """
     targets, given = model.decoded, rest(model, model.decoded)
     known = {m: batch.x[m] for m in given}
@@ -61,10 +57,6 @@ def bound_and_terms(
     }
     kl = kl_divergence(q, model.prior(known, len(batch)), z)
     found: dict[Path, Tensor] = {("bounds", "elbo"): sum_of(list(terms.values())) - kl}
-    if samples > 1:
-        found["bounds", "importance weighted"] = iw_bound(
-            model, batch, targets, model.modalities, samples, draws, given
-        )
     return found | {("terms", name): value for name, value in {**terms, "kl": kl}.items()}
 
 

@@ -30,24 +30,62 @@ class Table:
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
     """The tables of an evaluation's result, those that have rows."""
-    made = (bounds(result), divergences(result), coherences(result), accuracies(result))
+    made = (bounds(result), cells(result), information(result), divergences(result))
+    made = (*made, coherences(result), accuracies(result))
     more = (guesses(result), latent(result), gradient_shares(result))
     return [table for table in (*made, *more) if table.rows]
 
 
 def bounds(result: Mapping[str, Any]) -> Table:
-    """Bounds of log p(x_M) and their terms."""
-    names = {
-        "elbo": "ELBO",
-        "importance weighted": f"importance weighted, k = {result['samples']}",
-    }
-    rows = [(names[name], spread(figure)) for name, figure in result.get("bounds", {}).items()]
+    """The evidence lower bound of log p(x_M) and its terms."""
+    rows = [("ELBO", spread(figure)) for figure in result.get("bounds", {}).values()]
     terms = result.get("terms", {})
     likelihoods = [f"log_likelihood/{m}" for m in result["modalities"]]
     rows += [(term(name), spread(terms[name])) for name in (*likelihoods, "kl") if name in terms]
     note = "Higher is better, but for the KL. ELBO = sum of the log-likelihoods − KL to the prior."
-    title = f"Bounds of {result.get('bounds of', 'the log-likelihood')}"
+    title = f"Evidence lower bound of {result.get('bounds of', 'the log-likelihood')}"
     return Table(title, ("figure", "nats per item"), tuple(rows), note)
+
+
+def cells(result: Mapping[str, Any]) -> Table:
+    """Importance-weighted figures: joint, marginal and conditional, single and multiple."""
+    found = result.get("cells", {})
+    rows = tuple(
+        (
+            name,
+            figure["of"],
+            spread(figure),
+            figure["proposal"],
+            f"{figure['samples']:,}",
+            f"{figure['effective samples']:.1f}",
+            "bound" if figure["bound"] else f"estimate; given: {figure['given from']}",
+        )
+        for name, figure in sorted(found.items(), key=lambda cell: cell_order(cell[0], result))
+    )
+    header = ("cell", "figure", "nats per item", "samples of", "k", "effective", "kind")
+    note = (
+        "Importance weighted; higher is better. A bound lies below the truth and rises with k; an "
+        "estimate is a difference of two bounds, too high where that of what is given is loose. "
+        "Effective: mean effective sample size; near 1, k is too small for its proposal."
+    )
+    return Table("Log-likelihoods", header, rows, note)
+
+
+def cell_order(name: str, result: Mapping[str, Any]) -> tuple[bool, int, list[int], str]:
+    """Joint and marginal figures before conditionals, larger target sets first."""
+    figure = name.partition("@")[0]
+    targets, bar, _ = figure.partition("|")
+    order = list(result["modalities"])
+    places = [order.index(m) for m in targets.split("+")]
+    return bool(bar), -len(places), places, name
+
+
+def information(result: Mapping[str, Any]) -> Table:
+    """The variation of information of two modalities."""
+    found = result.get("variation of information", {})
+    rows = tuple((f"samples: {kind}", spread(figure)) for kind, figure in found.items())
+    note = "−[log p(x|w) + log p(w|x)]: lower if each modality tells more of the other."
+    return Table("Variation of information", ("figure", "nats per item"), rows, note)
 
 
 def divergences(result: Mapping[str, Any]) -> Table:

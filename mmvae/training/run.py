@@ -31,7 +31,7 @@ WrittenState = Literal["running", "finished", "stopped", "failed", "preempted"]
 
 _CREATED = ("config.toml", "config.resolved.toml", "env.json", "plugins.lock.json", "status.json")
 _TRAINED = (*_CREATED, "latest", "model")
-_RESULTS = ("evaluation.json", "report.html", "figures")
+_RESULTS = ("evaluation.json", "evaluation.items.safetensors", "report.html", "figures")
 
 
 class Status(BaseModel):
@@ -140,6 +140,16 @@ class Run:
     def evaluation(self) -> Path:
         """The figures of the last evaluation."""
         return self.folder / "evaluation.json"
+
+    @property
+    def evaluation_items(self) -> Path:
+        """The nats of each item in the cells of the last evaluation."""
+        return self.folder / "evaluation.items.safetensors"
+
+    @property
+    def evaluation_parts(self) -> Path:
+        """The folder of what an unfinished evaluation has computed."""
+        return self.folder / "evaluation.parts"
 
     @property
     def report(self) -> Path:

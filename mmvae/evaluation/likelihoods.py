@@ -1,0 +1,174 @@
+r"""Cells of likelihood tables over the items of a split (T10).
+
+A marginal or joint cell is one importance-weighted bound. A conditional of a model that does not
+condition natively is the difference of two, an estimate:
+
+.. math::
+    \log p(x_T|x_G) \approx \log \hat p(x_T, x_G) - \log \hat p(x_G)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmvae.data.batches import Batches
+from mmvae.errors import TrainingError
+from mmvae.evaluation.bounds import ROWS, Estimate, Evidence, estimates
+from mmvae.evaluation.cells import Cell, cell_name, posterior_name
+from mmvae.evaluation.figures import mean_and_error
+from mmvae.evaluation.footprint import bytes_per_row, rows_within
+from mmvae.evaluation.items import spanned
+from mmvae.evaluation.ledger import Ledger
+from mmvae.evaluation.steps import Step, quiet
+from mmvae.models.protocol import Model
+from mmvae.settings import EvaluateConfig
+
+EFFECTIVE = " effective samples"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The evidences of a cell: log p̂ of the first, less that of the second if there is one."""
+
+    whole: Evidence
+    given: Evidence | None = None
+
+    def nats(self, found: Mapping[Evidence, Estimate]) -> Tensor:
+        """The cell per item, (b,)."""
+        whole = found[self.whole].nats
+        return whole if self.given is None else whole - found[self.given].nats
+
+
+def difference(cell: Cell, model: Model, config: EvaluateConfig) -> Difference:
+    """The evidences that make up a cell."""
+    k = config.samples
+    if not cell.given or model.conditional:
+        return Difference(Evidence(cell.targets, cell.given, cell.proposal, k))
+    together = tuple(m for m in model.modalities if m in cell.targets or m in cell.given)
+    given_by = cell.given if config.given_from == "posterior" else None
+    less = Evidence(cell.given, (), given_by, config.given_samples or k)
+    return Difference(Evidence(together, (), cell.proposal, k), less)
+
+
+def likelihoods(
+    model: Model,
+    batches: Batches,
+    cells: Sequence[Cell],
+    config: EvaluateConfig,
+    ledger: Ledger,
+    step: Step = quiet,
+) -> None:
+    """Compute this process's share of some cells into a ledger.
+
+    Neither the size of chunks, the memory that they may take nor the number of processes changes
+    a figure beyond rounding: samples belong to items.
+
+    Args:
+        model: The model, in evaluation mode.
+        batches: The split.
+        cells: What to compute; the model supports them.
+        config: ``batch_size``, ``samples``, ``given_from``, ``given_samples``, ``memory``,
+            ``seed``.
+        ledger: Takes ``cell name`` → nats and ``cell name effective samples``, float64 per item.
+        step: Told of progress.
+
+    Raises:
+        UsageError: ``memory`` does not suffice for one sample.
+    """
+    made = {cell: difference(cell, model, config) for cell in cells}
+    evidences = [e for d in made.values() for e in (d.whole, d.given) if e is not None]
+    rows = rows_in_memory(model, batches, evidences, config)
+    size = min(config.batch_size, rows)
+    todo = list(ledger.missing(len(batches), config.batch_size))
+    total = sum(span.stop - span.start for span in todo)
+    done = 0
+    for span in todo:
+        parts: dict[str, list[Tensor]] = {}
+        for batch, draws in spanned(batches, span, size, config.seed):
+            step("importance-weighted figures", done, total)
+            found = estimates(model, batch, evidences, draws, rows)
+            for cell, evidence in made.items():
+                name = cell_name(cell, model.modalities)
+                parts.setdefault(name, []).append(evidence.nats(found))
+                parts.setdefault(name + EFFECTIVE, []).append(found[evidence.whole].effective)
+            done += len(batch)
+        ledger.keep(span, {name: torch.cat(part) for name, part in parts.items()})
+    step("importance-weighted figures", total, total)
+
+
+def rows_in_memory(
+    model: Model, batches: Batches, evidences: Sequence[Evidence], config: EvaluateConfig
+) -> int:
+    """Samples, over all items, that ``config.memory`` has room for at once."""
+    batch, draws = next(spanned(batches, slice(0, 1), 1, config.seed))
+
+    def run(k: int) -> None:
+        few = [Evidence(e.targets, e.given, e.proposal, k) for e in evidences]
+        estimates(model, batch, few, draws, rows=k)
+
+    return rows_within(config.memory, bytes_per_row(run), ROWS)
+
+
+def summary(
+    items: Mapping[str, Tensor], cells: Sequence[Cell], model: Model, config: EvaluateConfig
+) -> dict[str, Any]:
+    """Cells as they stand in a result: mean, error, how they were sampled.
+
+    Args:
+        items: What :func:`likelihoods` put into the ledger, for all items.
+        cells: The cells.
+        model: The model.
+        config: As :func:`likelihoods`.
+
+    Raises:
+        TrainingError: A figure is not finite; cell and item are named.
+    """
+    found: dict[str, Any] = {}
+    for cell in cells:
+        name, parts = cell_name(cell, model.modalities), difference(cell, model, config)
+        nats = items[name]
+        bad = (~torch.isfinite(nats)).nonzero().flatten()
+        if len(bad):
+            raise TrainingError(
+                f"Evaluation: {name} is {float(nats[bad[0]])} for item {int(bad[0])} of the "
+                f"split. Look at the data with `mmvae data check`, or at the model's training."
+            )
+        found[name] = mean_and_error(nats) | {
+            "of": cell.of,
+            "proposal": cell.sampler,
+            "samples": config.samples,
+            "effective samples": float(items[name + EFFECTIVE].mean()),
+            "bound": parts.given is None,
+            "given from": None if parts.given is None else given_source(parts.given),
+        }
+    return found
+
+
+def given_source(evidence: Evidence) -> str:
+    """``"q(z | label), 1000 samples"``."""
+    by = "prior" if evidence.proposal is None else posterior_name(evidence.proposal)
+    return f"{by}, {evidence.samples} samples"
+
+
+def variation_of_information(
+    items: Mapping[str, Tensor], modalities: Sequence[str]
+) -> dict[str, Any]:
+    """−[log p(x|w) + log p(w|x)] of two modalities, nats per item (Appendix A of the paper).
+
+    For each kind of proposal of which both conditionals were computed. The paper's appendix writes
+    q(z) where p(z) is meant.
+    """
+    if len(modalities) != 2:
+        return {}
+    x, w = modalities
+    found: dict[str, Any] = {}
+    for kind in ("multiple", "single"):
+        names = f"{x}|{w}@{kind}", f"{w}|{x}@{kind}"
+        if all(name in items for name in names):
+            found[kind] = mean_and_error(-(items[names[0]] + items[names[1]]))
+    return found
