@@ -11,8 +11,8 @@ import io
 import itertools
 import re
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -50,7 +50,9 @@ MARKERS = "osDXP*v<>^"
 CELL = 0.62  # inches
 TEXT_ROW = 0.5  # height of a row without pictures, in cells
 LABEL = 9  # size of the names of rows and columns, in points
+TITLE = 11  # size of the titles of blocks, in points
 EDGE = 0.08  # around a sheet, in inches
+GAP = 0.5  # between blocks, in cells
 
 LONG_NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{2,}(e[-+]?\d+)?(?![\w.])", re.IGNORECASE)
 
@@ -64,12 +66,14 @@ class Picture:
         title: What it is.
         caption: How to read it, and what was run.
         png: The file's content.
+        numbers: What it shows as numbers, by name.
     """
 
     name: str
     title: str
     caption: str
     png: bytes
+    numbers: Mapping[str, Any] = field(default_factory=dict)
 
 
 def require_matplotlib() -> None:
@@ -82,8 +86,7 @@ def require_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise UsageError(
-            "The pictures of a report need matplotlib, which is not installed: "
-            "pip install 'mmvae[plot]'"
+            "Pictures need matplotlib, which is not installed: pip install 'mmvae[plot]'"
         ) from None
 
 
@@ -121,6 +124,7 @@ def sheet(
     rows: Sequence[Sequence[Any]],
     row_labels: Sequence[str],
     column_groups: Sequence[tuple[str, int]] = (),
+    blocks: Sequence[tuple[str, int]] = (),
 ) -> bytes:
     """Values in rows and columns: pictures as pictures, anything else as text.
 
@@ -128,6 +132,8 @@ def sheet(
         rows: Cells, as codecs show them; all rows of equal length.
         row_labels: One for each row.
         column_groups: Names of neighbouring columns and how many each has, ruled off; or none.
+        blocks: Titles of neighbouring columns and how many each has, set apart by a gap; or none.
+            A block ends where a group does.
 
     Returns:
         A PNG file.
@@ -137,18 +143,21 @@ def sheet(
         1.0 if any(isinstance(value, Image.Image) for value in row) else TEXT_ROW for row in rows
     ]
     middles = [sum(heights[:r]) + heights[r] / 2 for r in range(len(rows))]
-    starts = list(itertools.accumulate((count for _, count in column_groups), initial=0))
+    block_ends = list(itertools.accumulate(count for _, count in blocks or [("", width)]))
+    places = [c + GAP * sum(c >= end for end in block_ends) for c in range(width)]
+    whole = places[-1] + 1
     left = 0.2 + max(map(text_width, row_labels))
-    top = 0.3 if column_groups else EDGE
-    across, down = left + CELL * width + EDGE, top + CELL * sum(heights) + EDGE
+    top = (0.3 if column_groups else EDGE) + (0.3 if blocks else 0)
+    across, down = left + CELL * whole + EDGE, top + CELL * sum(heights) + EDGE
     figure = new_figure(across, down)
     figure.set_layout_engine("none")  # all sizes are known
-    box = (left / across, EDGE / down, CELL * width / across, CELL * sum(heights) / down)
+    box = (left / across, EDGE / down, CELL * whole / across, CELL * sum(heights) / down)
     axes = figure.add_axes(box, aspect="equal")
     axes.set_yticks(middles, list(row_labels), fontsize=LABEL)
+    spans = list(spanned(column_groups, places))
     axes.set_xticks(
-        [start + count / 2 for start, (_, count) in zip(starts, column_groups, strict=False)],
-        [name for name, _ in column_groups],
+        [(start + end) / 2 for _, start, end in spans],
+        [name for name, _, _ in spans],
         fontsize=LABEL,
     )
     axes.xaxis.tick_top()
@@ -156,12 +165,28 @@ def sheet(
     for side in axes.spines.values():
         side.set_visible(False)
     for middle, row in zip(middles, rows, strict=True):
-        for c, value in enumerate(row):
-            draw_cell(axes, value, c + 0.5, middle)
-    for start in starts[1:-1]:
-        axes.axvline(start, color="black", linewidth=1)
-    axes.set(xlim=(0, width), ylim=(sum(heights), 0))
+        for place, value in zip(places, row, strict=True):
+            draw_cell(axes, value, place + 0.5, middle)
+    for (_, _, end), (_, start, _) in itertools.pairwise(spans):
+        if start == end:  # else there is a gap
+            axes.axvline(start, color="black", linewidth=1)
+    lift = (0.3 if column_groups else 0.08) / CELL
+    for name, start, end in spanned(blocks, places):
+        axes.text(
+            (start + end) / 2, -lift, name, ha="center", va="bottom", fontsize=TITLE, clip_on=False
+        )
+    axes.set(xlim=(0, whole), ylim=(sum(heights), 0))
     return png(figure)
+
+
+def spanned(
+    groups: Sequence[tuple[str, int]], places: Sequence[float]
+) -> Iterator[tuple[str, float, float]]:
+    """Each group's name, and where it starts and ends."""
+    first = 0
+    for name, count in groups:
+        yield name, places[first], places[first + count - 1] + 1
+        first += count
 
 
 def text_width(text: str) -> float:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 
+from mmvae.codec import Codec
+from mmvae.data.batches import Batch
 from mmvae.evaluation.coherence import class_inputs, from_classes, judged_pairs
 from mmvae.evaluation.crossing import guesses
 from mmvae.evaluation.terms import shown_subsets
 from mmvae.randomness import generator
 from mmvae.report.canvas import Picture, sheet
-from mmvae.report.material import Material, given_name
+from mmvae.report.material import Material
+from mmvae.report.subject import Subject, given_name
+from mmvae.subsets import Subset
 
 SAMPLES = 12
+MOST_ROWS = 20
 
 
 def reconstructions(material: Material) -> list[Picture]:
@@ -19,46 +27,70 @@ def reconstructions(material: Material) -> list[Picture]:
     model, batch = material.trained.model, material.shown
     everything = model.modalities
     givens = [everything, *shown_subsets(model)]
-    guessed = {given: guesses(model, batch, given) for given in givens}
+    labels = ["truth", *(given_name(given, everything) for given in givens)]
+    rows = guess_rows(material, batch, givens, model.decoded)
     pictures = []
     for m in model.decoded:
-        rows = [material.show(m, batch.x[m])]
-        rows += [material.show(m, guessed[given][m]) for given in givens]
         caption = (
-            f"{m} of some {material.evaluation['split']} items: the truth, and below it the best "
-            f"value at the best point of each posterior, of all modalities and of fewer. "
-            + material.origin
+            f"{m} of some {material.split} items: the truth, and below it the best value at the "
+            f"best point of each posterior, of all modalities and of fewer. " + material.origin
         )
-        labels = ["truth", *(given_name(given, everything) for given in givens)]
-        pictures.append(
-            Picture(f"given-{m}", f"{m}, reconstructed and guessed", caption, sheet(rows, labels))
-        )
+        drawn = sheet(rows[m], labels)
+        pictures.append(Picture(f"given-{m}", f"{m}, reconstructed and guessed", caption, drawn))
     return pictures
+
+
+def guess_rows(
+    subject: Subject, batch: Batch, givens: Sequence[Subset], targets: Subset
+) -> dict[str, list[list[Any]]]:
+    """Each target's true values as things to look at, and below them those guessed from each S."""
+    rows = {m: [subject.show(m, batch.x[m])] for m in targets}
+    for given in givens:
+        guessed = guesses(subject.trained.model, batch, given)
+        for m in targets:
+            rows[m].append(subject.show(m, guessed[m]))
+    return rows
 
 
 def class_samples(material: Material) -> list[Picture]:
     """For each class: values generated from it, at the mean and at temperature 1."""
-    model, pictures = material.trained.model, []
-    for label, m in judged_pairs(model):
-        codec = model.codecs[label]
-        assert codec.classes is not None
-        names, rows = codec.classes[:20], []
-        for k, given in enumerate(class_inputs(codec)[: len(names)]):
-            source = generator(material.seed, "figures", label, m, k)
-            many = given.expand(SAMPLES, *given.shape)
-            noise = torch.randn(SAMPLES, model.latent_dim, generator=source)
-            mean = from_classes(model, label, m, many[:1])
-            drawn = from_classes(model, label, m, many, noise)
-            rows.append(material.show(m, torch.cat([mean, drawn])))
-        caption = (
-            f"{m} generated from each {label}: left of the line at the mean of q(z|{label}), "
-            f"right of it at {SAMPLES} samples (temperature 1); the decoder's best value at each. "
-            + material.origin
+    pictures = []
+    for label, m in judged_pairs(material.trained.model):
+        caption = f"{generated_caption(label, m, SAMPLES)} {material.origin}"
+        drawn = sheet(
+            class_rows(material, label, m, SAMPLES),
+            class_labels(material.trained.codecs[label], label),
+            (("mean", 1), ("temperature 1", SAMPLES)),
         )
-        labels = [f"{label} {name}" for name in names]
-        drawn_sheet = sheet(rows, labels, (("mean", 1), ("temperature 1", SAMPLES)))
-        pictures.append(Picture(f"{label}-to-{m}", f"{m} from {label}", caption, drawn_sheet))
+        pictures.append(Picture(f"{label}-to-{m}", f"{m} from {label}", caption, drawn))
     return pictures
+
+
+def class_rows(subject: Subject, label: str, modality: str, samples: int) -> list[list[Any]]:
+    """A row for each class: the best value at the mean of q(z|c), then at samples of it."""
+    model, rows = subject.trained.model, []
+    for k, given in enumerate(class_inputs(model.codecs[label])[:MOST_ROWS]):
+        source = generator(subject.seed, "figures", label, modality, k)
+        many = given.expand(samples, *given.shape)
+        noise = torch.randn(samples, model.latent_dim, generator=source)
+        mean = from_classes(model, label, modality, many[:1])
+        drawn = from_classes(model, label, modality, many, noise)
+        rows.append(subject.show(modality, torch.cat([mean, drawn])))
+    return rows
+
+
+def class_labels(codec: Codec, label: str) -> list[str]:
+    """What the rows of :func:`class_rows` are called."""
+    assert codec.classes is not None
+    return [f"{label} {name}" for name in codec.classes[:MOST_ROWS]]
+
+
+def generated_caption(label: str, modality: str, samples: int) -> str:
+    """What a sheet of :func:`class_rows` shows."""
+    return (
+        f"{modality} generated from each {label}: left of the line at the mean of q(z|{label}), "
+        f"right of it at {samples} samples (temperature 1); the decoder's best value at each."
+    )
 
 
 def prior_samples(material: Material) -> list[Picture]:

@@ -49,9 +49,10 @@ def write_report(material: Material, step: Step = quiet) -> Path:
         step("drawing", done, len(FIGURES))
         pictures += draw(material)
     step("drawing", len(FIGURES), len(FIGURES))
+    files = others(run.figures) | {f"{picture.name}.png": picture.png for picture in pictures}
     with storage.staged_folder(run.figures, replace=True) as folder:
-        for picture in pictures:
-            storage.put(folder / f"{picture.name}.png", picture.png)
+        for name, content in files.items():
+            storage.put(folder / name, content)
     result = material.evaluation
     text = page(
         title=f"{material.experiment.name}: report of a run",
@@ -64,6 +65,14 @@ def write_report(material: Material, step: Step = quiet) -> Path:
     )
     storage.write_text(run.report, text)
     return run.report
+
+
+def others(figures: Path) -> dict[str, bytes]:
+    """Files that lie beside a report's own pictures, as `mmvae figures` writes them."""
+    if not figures.is_dir():
+        return {}
+    with storage.reported(figures):
+        return {path.name: path.read_bytes() for path in figures.iterdir() if path.is_file()}
 
 
 def summary(material: Material) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ FIGURES = {
     "given-c",
     "given-p",
     "prior",
-    "latent",
+    "latent-map",
     "latent-kl",
     "training",
 }
@@ -66,7 +66,7 @@ def test_captions_say_what_was_run(run: Path) -> None:
     wanted = f"Experiment toy, step {step}, test split, training seed 0, evaluation seed 0."
     assert all(caption.endswith(wanted) for caption in captions)
     for table in (
-        "Bounds of the log-likelihood",
+        "Evidence lower bound of the log-likelihood",
         "Subset posteriors",
         "Coherence",
         "Accuracy",

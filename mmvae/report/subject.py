@@ -1,0 +1,159 @@
+"""Who sits for a figure: a run with its model and the items to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmvae.config import Experiment
+from mmvae.data.batches import Batch, Batches, fixed_draws, fixed_view
+from mmvae.data.loading import Data
+from mmvae.errors import UsageError
+from mmvae.randomness import ItemDraws, permutation
+from mmvae.source import SplitName
+from mmvae.subsets import Subset
+from mmvae.trained import TrainedModel
+from mmvae.training.run import Run
+
+SHOWN_ITEMS = 10
+MAPPED_ITEMS = 2000
+
+
+@dataclass
+class Subject:
+    """A run as figures show it.
+
+    Attributes:
+        run: Its folder.
+        experiment: Its configuration.
+        trained: Its model.
+        data: Its data, with the codecs of the model.
+        split: Which items are shown.
+        seed: Governs every draw for figures.
+        step: The step of the model's weights.
+    """
+
+    run: Run
+    experiment: Experiment
+    trained: TrainedModel
+    data: Data
+    split: SplitName
+    seed: int
+    step: int
+
+    @property
+    def title(self) -> str:
+        """The published row that it reproduces, if there is one, else its name."""
+        reference = self.experiment.reference
+        return self.experiment.name if reference is None else reference.row
+
+    @property
+    def origin(self) -> str:
+        """What was run, for captions."""
+        return (
+            f"Experiment {self.experiment.name}, step {self.step}, {self.split} split, "
+            f"training seed {self.experiment.train.seed}, evaluation seed {self.seed}."
+        )
+
+    @property
+    def batches(self) -> Batches:
+        """The items of its split."""
+        return self.data.batches(self.split)
+
+    @property
+    def label(self) -> str | None:
+        """The first modality with classes, if there is one."""
+        codecs = self.trained.codecs.items()
+        return next((m for m, codec in codecs if codec.classes is not None), None)
+
+    @cached_property
+    def mapped(self) -> Batch:
+        """The first items of the split."""
+        return self.batches.fixed(slice(0, min(len(self.batches), MAPPED_ITEMS)))
+
+    @cached_property
+    def shown(self) -> Batch:
+        """A few items: the first of each class, or the first of all."""
+        return self.few(SHOWN_ITEMS)
+
+    def few(self, count: int) -> Batch:
+        """So many items, as different as may be: the first of each class, then the second."""
+        rows = range(len(self.mapped))
+        if self.label is None:
+            return self.mapped.take(rows[:count])
+        classes = self.classes_of(self.mapped).tolist()
+        seen: dict[int, int] = {}
+        turns = []
+        for row in rows:
+            turns.append((seen.get(classes[row], 0), classes[row], row))
+            seen[classes[row]] = turns[-1][0] + 1
+        chosen = sorted(turns)[:count]
+        return self.mapped.take([row for _, _, row in sorted(chosen, key=lambda t: (t[1], t[0]))])
+
+    def classes_of(self, batch: Batch) -> Tensor:
+        """Class of each item by :attr:`label`, int64 (b,)."""
+        assert self.label is not None
+        return self.trained.codecs[self.label].class_index(batch.x[self.label]).cpu()
+
+    def show(self, modality: str, values: Tensor) -> list[Any]:
+        """Model values as things to look at."""
+        return self.trained.codecs[modality].show(values.cpu())
+
+    def chosen(self, split: SplitName, most: int) -> Tensor:
+        """Rows of a split, ascending: all of them, or ``most`` drawn without replacement."""
+        return permutation(len(self.data.batches(split)), self.seed, 0)[:most].sort().values
+
+    @torch.no_grad()
+    def latents(self, split: SplitName, items: Tensor, given: Subset) -> Tensor:
+        """One sample of q(z|x_S) for each of these items of a split, (n, d), on the CPU."""
+        batches, size = self.data.batches(split), self.experiment.evaluate.batch_size
+        purpose, parts = f"figures {split}", []
+        for start in range(0, len(items), size):
+            rows = slice(start, min(start + size, len(items)))
+            views = fixed_draws(rows, batches.device)
+            batch = batches.batch(items[rows], views, fixed_view)
+            draws = ItemDraws(self.seed, purpose, rows, batches.device)
+            q = self.trained.model.posterior({m: batch.x[m] for m in given})
+            parts.append(q.rsample(draws.normal("z", self.trained.model.latent_dim)).cpu())
+        return torch.cat(parts)
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Put the run's folder before what its model refuses."""
+        try:
+            yield
+        except UsageError as error:
+            raise UsageError(f"{self.run.folder}: {error}") from error
+
+
+def given_name(given: Subset, modalities: Subset) -> str:
+    """``"given all"`` or ``"given image"``."""
+    return "given all" if given == modalities else f"given {' + '.join(given)}"
+
+
+def titles(subjects: Sequence[Subject]) -> list[str]:
+    """Each run's title; where two have the same, with the name of their folder."""
+    found = [subject.title for subject in subjects]
+    return [
+        title if found.count(title) == 1 else f"{title} ({subject.run.folder.name})"
+        for title, subject in zip(found, subjects, strict=True)
+    ]
+
+
+def origins(subjects: Sequence[Subject]) -> str:
+    """What was run, for captions of several runs."""
+    if len(subjects) == 1:
+        return subjects[0].origin
+    parts = [
+        f"{title}: experiment {s.experiment.name}, step {s.step}, training seed "
+        f"{s.experiment.train.seed}"
+        for title, s in zip(titles(subjects), subjects, strict=True)
+    ]
+    first = subjects[0]
+    return f"{'; '.join(parts)}. The {first.split} split, evaluation seed {first.seed}."

@@ -1,0 +1,179 @@
+"""``mmvae figures`` draws where it is told, says what it drew, and overwrites nothing unasked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from toys import toy_config, toy_registry
+
+import mmvae as package
+from mmvae.cli.main import COMMANDS
+
+Mmvae = Callable[..., object]
+
+
+@pytest.fixture
+def run(toy_run: Path, toy_plugin: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``runs/toy`` in the working folder: modalities v, c and p."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(toy_run, tmp_path / "runs" / "toy"))
+
+
+@pytest.fixture(scope="session")
+def other_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of v and c without encoders of subsets, and a row of a table to its name."""
+    folder = tmp_path_factory.mktemp("other") / "other"
+    settings = toy_config(model={"missing": "zero"})
+    settings["reference"] = {"row": "the other", "source": "a paper"}
+    package.train(settings, run_dir=folder, registry=toy_registry())
+    return folder
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        picture.load()
+        assert len(np.unique(np.asarray(picture.convert("L")))) > 10, "something is drawn"
+        return picture.size
+
+
+def test_it_is_listed() -> None:
+    assert "figures" in COMMANDS
+
+
+def test_a_figure_of_one_run_goes_to_its_folder_and_overwrites_none(mmvae, run: Path) -> None:
+    for kind in ("latent", "reconstructions", "generated"):
+        for name in (kind, f"{kind}-2"):
+            result = mmvae("figures", kind, run)
+            path = run / "figures" / f"{name}.png"
+            assert (result.code, result.err) == (0, f"Wrote {path}\n")
+            assert "Experiment toy, step " in result.out
+            size(path)
+
+
+def test_a_figure_of_several_goes_to_the_working_folder(mmvae, run: Path, other_run: Path) -> None:
+    for kind in ("latent", "generated"):
+        extra = ("--to", "v") if kind == "generated" else ()
+        result = mmvae("figures", kind, run, other_run, *extra)
+        assert (result.code, result.err) == (0, f"Wrote {kind}.png\n")
+        assert "toy: experiment toy" in result.out
+        assert "the other: experiment toy" in result.out
+        alone = mmvae("figures", kind, run, *extra, "--out", "alone.png")
+        assert alone.code == 0
+        assert size(Path(f"{kind}.png"))[0] > 1.5 * size(Path("alone.png"))[0]
+    assert not (run / "figures").exists()
+
+
+def test_an_older_file_is_replaced_where_it_is_named_and_that_is_said(mmvae, run: Path) -> None:
+    for seed, said in ((0, "Wrote"), (0, "Replaced"), (1, "Replaced")):
+        before = Path("z.png").read_bytes() if seed else b""
+        result = mmvae("figures", "latent", run, "--seed", seed, "--out", "z.png")
+        assert (result.code, result.err) == (0, f"{said} z.png\n")
+        assert f"evaluation seed {seed}." in result.out
+    assert Path("z.png").read_bytes() != before
+
+
+def test_json_has_the_accuracies(mmvae, run: Path) -> None:
+    result = mmvae("figures", "latent", run, "--given", "v", "--out", "z.png", "--json")
+    assert (result.code, result.err) == (0, "")
+    found = json.loads(result.out)
+    assert set(found) == {"out", "caption", "nearest neighbours"}
+    assert found["out"] == "z.png"
+    assert 0.8 < found["nearest neighbours"][str(run)]["mean"] <= 1
+
+
+def test_reconstructions_of_any_modality(mmvae, run: Path) -> None:
+    default = mmvae("figures", "reconstructions", run)
+    assert default.out.startswith("p of 10 test items"), "the one that is shown as pictures"
+    result = mmvae(
+        "figures", "reconstructions", run, "--of", "c", "--items", "3", "--split", "train"
+    )
+    assert result.out.startswith("c of 3 train items")
+    assert "given v and c and p (multiple) and c (single)" in result.out
+
+
+def test_a_report_leaves_figures_alone(mmvae, run: Path, monkeypatch) -> None:
+    from mmvae.evaluation import judge as judges
+
+    monkeypatch.setattr(judges, "LEAST_STEPS", 5)
+    assert mmvae("figures", "latent", run).code == 0
+    drawn = (run / "figures" / "latent.png").read_bytes()
+    assert mmvae("report", run).code == 0
+    assert (run / "figures" / "latent.png").read_bytes() == drawn
+    assert (run / "figures" / "latent-map.png").is_file()
+
+
+MISTAKES = [
+    (("latent", "nowhere"), "There is no run folder nowhere"),
+    (("latent",), "Missing argument 'RUN...'"),
+    (("latent", "RUN", "--out", "z.pdf"), "unknown ending '.pdf', expected .png"),
+    (("latent", "RUN", "--out", "nowhere/z.png"), "there is no folder nowhere"),
+    (("latent", "RUN", "--given", "x"), "runs/toy: Unknown modality 'x'"),
+    (("latent", "RUN", "--label", "x"), "neither a modality with classes nor a column"),
+    (("latent", "RUN", "--label", "w"), "column 'w' holds float32 values"),
+    (("latent", "RUN", "-s", "model.latent_dim=3"), "only evaluate.… and data.… may"),
+    (("reconstructions", "RUN", "--of", "x"), "runs/toy: Unknown modality 'x'"),
+    (("generated", "RUN", "--from", "x"), "runs/toy: Unknown modality 'x'"),
+    (("generated", "RUN", "--from", "v"), "modality 'v' has no classes to generate from"),
+    (("generated", "RUN", "--to", "c"), "'c' cannot be generated from itself"),
+    (("generated", "RUN", "OTHER", "--to", "p"), "other: Unknown modality 'p'"),
+    (("generated", "RUN", "--count", "0"), "0 is not in the range"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_mistakes_end_with_2_and_write_nothing(
+    mmvae, run: Path, other_run: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    places = {"RUN": run, "OTHER": other_run}
+    result = mmvae("figures", *(places.get(a, a) for a in arguments))
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert not list(run.parents[1].rglob("*.png"))
+
+
+def test_a_run_without_a_model_yet_is_refused(mmvae, run: Path) -> None:
+    for name in ("model", "checkpoints"):
+        shutil.rmtree(run / name)
+    (run / "latest").unlink(missing_ok=True)
+    result = mmvae("figures", "latent", run)
+    assert result.code == 2
+    assert str(run) in result.err
+
+
+def test_a_damaged_model_ends_with_5(mmvae, run: Path) -> None:
+    (weights,) = (run / "model").glob("*.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    result = mmvae("figures", "reconstructions", run)
+    assert (result.code, result.out) == (5, "")
+    assert weights.name in result.err
+
+
+def test_classes_must_agree(mmvae, run: Path, other_run: Path, tmp_path: Path) -> None:
+    items = tmp_path / "items.jsonl"
+    rows = [{"v": [1.0, i % 2, 0.0], "c": "abc"[i % 3]} for i in range(30)]
+    items.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = toy_config(
+        data={"source": "table", "path": str(items), "test": 0.3, "validation": 0.1},
+        modalities={"v": {"codec": "toy-vector"}},
+        train={"epochs": 1},
+    )
+    package.train(settings, run_dir=tmp_path / "abc", registry=toy_registry())
+    result = mmvae("figures", "latent", run, tmp_path / "abc")
+    assert result.code == 2
+    assert f"{tmp_path / 'abc'} has the classes a, b, c, but {run} has red, green" in result.err
+
+
+def test_without_matplotlib_it_says_what_to_install(mmvae, run: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = mmvae("figures", "latent", run)
+    assert result.code == 2
+    assert "pip install 'mmvae[plot]'" in result.err
