@@ -105,20 +105,22 @@ def _all_but_seed(run: EvaluatedRun) -> str:
 
 def headed(groups: Sequence[tuple[EvaluatedRun, ...]]) -> list[Column]:
     """Columns with their headings: the published row, or the experiment; unique by the folder."""
-    names = [_heading(runs) for runs in groups]
+    names = [_name(runs[0]) for runs in groups]
     headings = names
     for places in ([r[0].folder.name for r in groups], [str(r[0].folder) for r in groups]):
         headings = [
             f"{name} ({place})" if headings.count(heading) > 1 else heading
             for name, heading, place in zip(names, headings, places, strict=True)
         ]
-    return [Column(heading, runs) for heading, runs in zip(headings, groups, strict=True)]
+    return [
+        Column(f"{heading}, {len(runs)} seeds" if len(runs) > 1 else heading, runs)
+        for heading, runs in zip(headings, groups, strict=True)
+    ]
 
 
-def _heading(runs: tuple[EvaluatedRun, ...]) -> str:
-    reference = runs[0].config.reference
-    name = reference.row if reference else runs[0].evaluation.name or runs[0].folder.name
-    return f"{name}, {len(runs)} seeds" if len(runs) > 1 else name
+def _name(run: EvaluatedRun) -> str:
+    reference = run.config.reference
+    return reference.row if reference else run.evaluation.name or run.folder.name
 
 
 def different_items(a: Column, b: Column) -> str | None:

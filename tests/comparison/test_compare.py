@@ -240,6 +240,16 @@ def test_headings_are_unique_also_where_folders_have_one_name(tmp_path: Path) ->
     assert headings == [f"made-up ({runs[0]})", f"made-up ({runs[1]})", "made-up (z)"]
 
 
+def test_seeds_and_another_experiment_of_their_name_are_told_apart(tmp_path: Path) -> None:
+    seeds = [
+        evaluated_run(tmp_path / str(i), {CELL: nats()}, config={"train": {"seed": i}})
+        for i in range(2)
+    ]
+    other = evaluated_run(tmp_path / "other", {CELL: nats()}, config=named("other"))
+    headings = [c.heading for c in compare([*seeds, other]).columns]
+    assert headings == ["made-up (0), 2 seeds", "made-up (other)"]
+
+
 def test_runs_without_a_common_figure_are_refused(tmp_path: Path) -> None:
     a = evaluated_run(tmp_path / "a", {"label@single": nats()})
     b = evaluated_run(tmp_path / "b", {"image@single": nats()}, config=named("b"), name="other")
