@@ -51,7 +51,9 @@ def test_items_are_by_cell_in_the_order_of_the_split(run: Path) -> None:
 
 def test_a_run_without_an_evaluation_is_told_how_to_make_one(run: Path) -> None:
     (run / "evaluation.json").unlink()
-    with pytest.raises(RunError, match=f"was not evaluated: .* `mmvae evaluate {run} --bounds standard` writes it"):
+    with pytest.raises(
+        RunError, match=f"was not evaluated: .* `mmvae evaluate {run} --bounds standard` writes it"
+    ):
         open_evaluated(run)
 
 
