@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from toys import toy_config, toy_items, toy_registry
 
 import mmvae
-from mmvae.errors import DataError, RunError, UsageError
+from mmvae.errors import ConfigError, DataError, RunError, UsageError
 from mmvae.evaluation import judge as judges
+from mmvae.evaluation import likelihoods
 from mmvae.results import evaluate, open_run, report
 from mmvae.training.run import Run
 
@@ -99,7 +104,9 @@ def test_one_modality_without_classes_or_validation_has_its_report(tmp_path: Pat
     mmvae.train(config, run_dir=tmp_path / "r", registry=toy_registry())
     report(tmp_path / "r", registry=toy_registry())
     drawn = {path.name for path in (tmp_path / "r" / "figures").iterdir()}
-    assert drawn == {"given-v.png", "prior.png", "latent.png", "training.png"}
+    assert drawn == {
+        *("given-v.png", "prior.png", "latent-map.png", "latent-kl.png", "training.png")
+    }
     result = json.loads((tmp_path / "r" / "evaluation.json").read_text(encoding="utf-8"))
     assert set(result["given"]) == {"v"}
     assert "coherence" not in result
@@ -194,3 +201,69 @@ def test_a_plain_report_shows_the_evaluation_that_was_asked_for(run: Path) -> No
     report(run, overrides=["evaluate.samples=2"], registry=toy_registry())
     kept = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
     assert kept["samples"] == 2
+
+
+BOUNDS = ['evaluate.bounds=["standard"]', "evaluate.samples=6", "evaluate.coherence=false"]
+
+
+def test_cells_are_kept_with_the_nats_of_each_item(run: Path) -> None:
+    result = evaluate(run, overrides=BOUNDS, registry=toy_registry())
+    path = run / "evaluation.items.safetensors"
+    items = load_file(path)
+    for name, figure in result["cells"].items():
+        assert items[name].dtype == torch.float64
+        assert items[name].shape == (result["items"],)
+        assert float(items[name].mean()) == pytest.approx(figure["mean"])
+    with safe_open(path, "pt") as file:
+        made_with = {"weights": result["weights"], "data": result["data"], "split": "test"}
+        assert file.metadata() == made_with
+    assert not (run / "evaluation.parts").exists(), "nothing is left over"
+
+
+def test_a_stopped_evaluation_goes_on_and_comes_to_the_same(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [*BOUNDS, "evaluate.batch_size=5"]  # 20 items: four shards
+    whole = evaluate(run, overrides=keys, registry=toy_registry())
+    (run / "evaluation.json").unlink()
+    computed: list[int] = []
+    estimates = likelihoods.estimates
+
+    def stopping(model: Any, batch: Any, *more: Any, **keys: Any) -> Any:
+        if len(batch) > 1:  # not the probe of memory
+            computed.append(len(batch))
+            if len(computed) == 3:
+                raise KeyboardInterrupt
+        return estimates(model, batch, *more, **keys)
+
+    monkeypatch.setattr(likelihoods, "estimates", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run, overrides=keys, registry=toy_registry())
+    assert not (run / "evaluation.json").exists()
+    assert evaluate(run, overrides=keys, registry=toy_registry()) == whole
+    assert computed == [5] * 5, "two before the stop, the one that was cut short, and two after"
+
+
+def test_an_evaluation_without_cells_keeps_those_of_the_same_model_and_items(run: Path) -> None:
+    first = evaluate(run, overrides=BOUNDS, registry=toy_registry())
+    again = evaluate(run, overrides=BOUNDS[2:], registry=toy_registry())
+    assert again["cells"] == first["cells"]
+    other = ['evaluate.split="validation"', *BOUNDS[2:]]
+    assert "cells" not in evaluate(run, overrides=other, registry=toy_registry())
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ('evaluate.bounds=["w"]', "there is no modality 'w'"),
+        ('evaluate.bounds=["v|v"]', "both a target and given"),
+        ("evaluate.samples=0", "evaluate.samples"),
+    ],
+)
+def test_a_wrong_figure_leaves_earlier_results_alone(run: Path, key: str, said: str) -> None:
+    evaluate(run, overrides=BOUNDS, registry=toy_registry())
+    before = (run / "evaluation.json").read_bytes()
+    with pytest.raises((UsageError, ConfigError), match=said):
+        evaluate(run, overrides=[*BOUNDS, key], registry=toy_registry())
+    assert (run / "evaluation.json").read_bytes() == before
+    assert (run / "evaluation.items.safetensors").exists()

@@ -14,6 +14,8 @@ from rich.table import Table as RichTable
 from mmvae.cli.options import columns, example, json_option, print_json, say, set_option
 from mmvae.cli.steps import shown_steps
 from mmvae.cli.training import leading
+from mmvae.config import load_experiment
+from mmvae.evaluation.cells import STANDARD
 from mmvae.report.tables import Table, heading, left_out, tables
 from mmvae.results import evaluate
 from mmvae.source import SPLITS
@@ -41,7 +43,8 @@ from mmvae.training.run import Run
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
-    help="k, samples of each item and cell; evaluate.samples unless given.",
+    help="k, samples of each item and cell; evaluate.samples unless given. Without cells to "
+    "compute it stands for the standard ones.",
 )
 @set_option
 @json_option
@@ -53,16 +56,18 @@ def command(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Compute bounds and coherence of RUN's model.
+    r"""Compute bounds and coherence of RUN's model.
 
-    The ELBO with its terms, with --bounds any joint, marginal or conditional log-likelihood, how far each posterior of a subset is from the joint one, every
-    modality guessed from others, and, where a modality has classes, how many generated values show
-    the class they were generated from. All with standard errors over items; kept in
-    RUN/evaluation.json.
+    The ELBO with its terms; with --bounds any joint, marginal or conditional log-likelihood; how
+    far each posterior of a subset is from the joint one, every modality guessed from others, and,
+    where a modality has classes, how many generated values show the class they were generated
+    from. All with standard errors over items; kept in RUN/evaluation.json, and the cells' nats of
+    each item in RUN/evaluation.items.safetensors.
+
+    Stopped while it computes cells, the same command goes on where it was. On several processes:
 
     \b
-    Stopped while it computes cells, the same command goes on where it was. On several processes:
-    torchrun --nproc-per-node 2 -m mmvae evaluate RUN …
+    torchrun --nproc-per-node 2 -m mmvae evaluate RUN
     """
     if split is not None:
         overrides = (*overrides, f'evaluate.split="{split}"')
@@ -71,6 +76,8 @@ def command(
         overrides = (*overrides, f"evaluate.bounds={json.dumps(cells)}")
     if samples is not None:
         overrides = (*overrides, f"evaluate.samples={samples}")
+        if bounds is None and not has_bounds(run, overrides):
+            overrides = (*overrides, f'evaluate.bounds=["{STANDARD}"]')
     with shown_steps() as step:
         result = evaluate(run, overrides=overrides, step=step, say=say)
     if not leading():
@@ -84,6 +91,11 @@ def command(
     for line in left_out(result):
         click.echo(line)
     click.echo(f"\nKept in {Run(run).evaluation}")
+
+
+def has_bounds(run: Path, overrides: tuple[str, ...]) -> bool:
+    """Whether the run's configuration, with these overrides, names cells to compute."""
+    return bool(load_experiment(Run.open(run).resolved, overrides).experiment.evaluate.bounds)
 
 
 def print_table(table: Table) -> None:

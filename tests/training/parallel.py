@@ -22,6 +22,7 @@ from mmvae.assembly import build_model, make_accelerator, open_materials
 from mmvae.cli.launched import end_launched
 from mmvae.config import load_experiment
 from mmvae.errors import MmvaeError
+from mmvae.results import evaluate
 from mmvae.training.loop import Trainer
 from mmvae.training.progress import Progress
 from mmvae.training.validation import validate
@@ -30,6 +31,9 @@ RANK = int(os.environ.get("RANK", "0"))
 
 PLAIN = {"v": {"codec": "toy-vector"}, "w": {"codec": "toy-vector"}, "c": {"codec": "toy-class"}}
 """No dropout, whose draws belong to a process."""
+
+EVALUATED = ['evaluate.bounds=["standard"]', "evaluate.samples=40", "evaluate.batch_size=7"]
+"""An evaluation in three shards of 7, 7 and 6 items."""
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "singletons": {},
@@ -100,6 +104,8 @@ def measure(folder: Path) -> None:
         train(folder / family, settings(family, checkpoint_every=2, ema=0.9))
     train(folder / "resumed", settings("singletons", ema=0.9), max_steps=4)
     resume(folder / "one")
+    result = evaluate(folder / "one", overrides=EVALUATED, registry=registry())
+    (folder / f"evaluated-{RANK}").write_text(json.dumps(sorted(result.get("cells", {}))))
     try:
         train(folder / "taken", settings("singletons"))
     except MmvaeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,23 @@ def test_the_validation_is_that_of_one_process_however_it_is_cut(family, alone, 
         for size in (20, 7, 1):
             key = f"validation/{size}"
             torch.testing.assert_close(found[key], one[key], rtol=1e-6, atol=1e-6)
+
+
+def test_the_cells_of_an_evaluation_are_those_of_one_process_in_the_same_order(
+    alone, both, tmp_path
+):
+    """Each process computes some shards; the leading one alone has and keeps the result."""
+    shutil.copytree(both / "one", tmp_path / "one")
+    result = alone.evaluate(tmp_path / "one", overrides=alone.EVALUATED, registry=alone.registry())
+    assert json.loads((both / "evaluated-0").read_text()) == sorted(result["cells"])
+    assert json.loads((both / "evaluated-1").read_text()) == []
+    kept = json.loads((both / "one" / "evaluation.json").read_text())
+    assert kept["cells"].keys() == result["cells"].keys()
+    ours = load_file(both / "one" / "evaluation.items.safetensors")
+    theirs = load_file(tmp_path / "one" / "evaluation.items.safetensors")
+    for name, nats in theirs.items():
+        torch.testing.assert_close(ours[name], nats, rtol=1e-5, atol=1e-5)
+    assert not (both / "one" / "evaluation.parts").exists()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

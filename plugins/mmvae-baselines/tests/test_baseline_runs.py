@@ -78,11 +78,14 @@ def test_the_target_is_generated_from_the_condition_alone(run):
 
 
 def test_an_evaluation_names_the_conditional_that_it_bounds(run):
-    result = mmvae.evaluate(run, registry=REGISTRY, overrides=["evaluate.coherence=false"])
+    keys = ["evaluate.coherence=false", 'evaluate.bounds=["standard"]', "evaluate.samples=5"]
+    result = mmvae.evaluate(run, registry=REGISTRY, overrides=keys)
+    assert list(result["cells"]) == ["v|c@multiple"]
+    assert result["cells"]["v|c@multiple"]["bound"], "no difference of two"
     assert result["bounds of"] == "log p(v | c)"
     assert set(result["terms"]) == {"log_likelihood/v", "kl"}
     assert set(result["subset posteriors"]) == {"c"}
-    assert tables(result)[0].title == "Bounds of log p(v | c)"
+    assert tables(result)[0].title == "Evidence lower bound of log p(v | c)"
 
 
 def test_a_wrong_target_is_found_in_the_config():

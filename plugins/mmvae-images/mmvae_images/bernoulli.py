@@ -16,7 +16,6 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent
-from torch.linalg import vecdot
 from torch.nn.functional import softplus
 
 from mmvae import Activation, Column, Parameters, mlp
@@ -121,8 +120,7 @@ class BernoulliImage(ImageCodec):
             return super().log_prob(likelihood, x, observed)
         assert isinstance(likelihood, Independent)
         logits = likelihood.base_dist.logits.flatten(1)
-        log_prob: Tensor = vecdot(logits, x.flatten(1)) - softplus(logits).sum(1)
-        return log_prob
+        return (logits * x.flatten(1)).sum(1) - softplus(logits).sum(1)
 
     def point(self, likelihood: Distribution) -> Tensor:
         """The mean: each pixel's probability, or its mean grey level."""
