@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 SHARDS = "shards"
 """Folder of the files that say which are done."""
 
-SHARD = 500
+SHARD = 200
 """Pictures of one shard; another number needs another VERSION of the recipe."""
 
 MOST_UNREADABLE = 100
