@@ -1,4 +1,4 @@
-"""Data sets for mmvae: ``digits`` (bundled with scikit-learn), ``mnist`` and ``celeba`` (files)."""
+"""Data sets for mmvae: ``digits`` (of scikit-learn), ``mnist`` and ``celeba`` (from files)."""
 
 from __future__ import annotations
 
