@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from torch import nn
@@ -10,12 +10,18 @@ from torch import nn
 Activation = Literal["relu", "leaky-relu", "silu", "gelu", "tanh"]
 
 
-def activation(name: Activation) -> nn.Module:
-    """Return a fresh activation layer."""
-    layers: dict[str, type[nn.Module]] = {
-        "relu": nn.ReLU,
-        "leaky-relu": nn.LeakyReLU,
-        "silu": nn.SiLU,
+def activation(name: Activation, inplace: bool = False) -> nn.Module:
+    """Return a fresh activation layer.
+
+    Args:
+        name: Which.
+        inplace: Let it overwrite its input where it can, which spares memory. Only behind a layer
+            whose output nothing else needs.
+    """
+    layers: dict[str, Callable[[], nn.Module]] = {
+        "relu": lambda: nn.ReLU(inplace),
+        "leaky-relu": lambda: nn.LeakyReLU(inplace=inplace),
+        "silu": nn.SiLU,  # its gradient needs its input
         "gelu": nn.GELU,
         "tanh": nn.Tanh,
     }
@@ -29,6 +35,6 @@ def mlp(input_dim: int, hidden: Sequence[int], act: Activation = "relu") -> nn.S
     """
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(input_dim, width), activation(act)]
+        layers += [nn.Linear(input_dim, width), activation(act, inplace=True)]
         input_dim = width
     return nn.Sequential(*layers)

@@ -14,11 +14,11 @@ from mmvae.errors import UsageError
 MIB = 2**20
 
 
-class _Made(TorchDispatchMode):
+class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the bytes of every tensor that an operation makes, as if none were ever freed."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -41,7 +41,7 @@ def bytes_per_row(run: Callable[[int], object]) -> int:
     Args:
         run: The computation for n rows.
     """
-    made = []
+    made: list[int] = []
     for rows in (2, 6):
         with _Made() as mode:
             run(rows)

@@ -30,10 +30,9 @@ class Table:
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
     """The tables of an evaluation's result, those that have rows."""
-    made = (bounds(result), cells(result), information(result), divergences(result))
-    made = (*made, coherences(result), accuracies(result))
-    more = (guesses(result), latent(result), gradient_shares(result))
-    return [table for table in (*made, *more) if table.rows]
+    likelihoods = (bounds, cells, information)
+    others = (divergences, coherences, accuracies, guesses, latent, gradient_shares)
+    return [table for make in (*likelihoods, *others) if (table := make(result)).rows]
 
 
 def bounds(result: Mapping[str, Any]) -> Table:

@@ -16,6 +16,7 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent
+from torch.linalg import vecdot
 from torch.nn.functional import softplus
 
 from mmvae import Activation, Column, Parameters, mlp
@@ -119,8 +120,10 @@ class BernoulliImage(ImageCodec):
         if self.grey or observed is not None:
             return super().log_prob(likelihood, x, observed)
         assert isinstance(likelihood, Independent)
-        logits = likelihood.base_dist.logits.flatten(1)
-        return (logits * x.flatten(1)).sum(1) - softplus(logits).sum(1)
+        logits: Tensor = likelihood.base_dist.logits.flatten(1)
+        with torch.autocast(logits.device.type, enabled=False):  # it would round the products
+            products: Tensor = vecdot(logits, x.flatten(1))
+        return products - softplus(logits).sum(1)
 
     def point(self, likelihood: Distribution) -> Tensor:
         """The mean: each pixel's probability, or its mean grey level."""
