@@ -18,6 +18,8 @@ _HOME = {
     "LazyValues": "mmvae.codec",
     "Parameters": "mmvae.codec",
     "State": "mmvae.codec",
+    "Maker": "mmvae.maker",
+    "MakerConfig": "mmvae.maker",
     "Source": "mmvae.source",
     "SourceConfig": "mmvae.source",
     "Split": "mmvae.source",
@@ -75,6 +77,8 @@ if TYPE_CHECKING:
     from mmvae.errors import UsageError as UsageError
     from mmvae.errors import nearest as nearest
     from mmvae.hookspecs import hookimpl as hookimpl
+    from mmvae.maker import Maker as Maker
+    from mmvae.maker import MakerConfig as MakerConfig
     from mmvae.models.encoders import Fusion as Fusion
     from mmvae.models.encoders import PosteriorNetwork as PosteriorNetwork
     from mmvae.models.encoders import Variance as Variance

@@ -38,6 +38,15 @@ def register_sources(register: Callable[[type[Any]], None]) -> None:
 
 
 @hookspec
+def register_makers(register: Callable[[type[Any]], None]) -> None:
+    """Offer data sets that ``mmvae data make KIND`` can make.
+
+    Called once per registry; call ``register(maker_class)`` once for each subclass of
+    :class:`mmvae.Maker`. A kind offered twice is an error that names both plugins.
+    """
+
+
+@hookspec
 def register_models(register: Callable[[type[Any]], None]) -> None:
     """Offer models that ``[model] kind = …`` can name.
 

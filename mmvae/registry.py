@@ -1,4 +1,4 @@
-"""The registry: which codecs, sources and models there are, and the plugins they come from."""
+"""The registry: which codecs, sources, makers and models there are, and from which plugins."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from pydantic import BaseModel
 
 from mmvae.codec import Codec, CodecConfig
 from mmvae.errors import ConfigError, PluginError, nearest
+from mmvae.maker import Maker, MakerConfig
 from mmvae.source import Source, SourceConfig
 
-Role = Literal["codec", "source", "model"]
+Role = Literal["codec", "source", "maker", "model"]
 State = Literal["ok", "broken", "disabled"]
 
 _BASES: dict[Role, tuple[type, type[BaseModel]]] = {
     "codec": (Codec, CodecConfig),
     "source": (Source, SourceConfig),
+    "maker": (Maker, MakerConfig),
     "model": (object, BaseModel),  # models fulfil a protocol of a higher floor
 }
 _KIND = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
@@ -70,12 +72,14 @@ class Registry:
     Attributes:
         codecs: Codec classes by kind, sorted; kinds that two plugins offer are left out.
         sources: Source classes, likewise.
+        makers: Maker classes, likewise.
         models: Model classes, likewise.
         plugins: Every plugin found, sorted by name, broken and disabled ones included.
     """
 
     codecs: Mapping[str, type[Codec]] = field(default_factory=dict)
     sources: Mapping[str, type[Source]] = field(default_factory=dict)
+    makers: Mapping[str, type[Maker]] = field(default_factory=dict)
     models: Mapping[str, type[Any]] = field(default_factory=dict)
     plugins: Sequence[PluginInfo] = ()
 
@@ -85,6 +89,7 @@ class Registry:
         *,
         codecs: Iterable[type[Codec]] = (),
         sources: Iterable[type[Source]] = (),
+        makers: Iterable[type[Maker]] = (),
         models: Iterable[type[Any]] = (),
     ) -> Registry:
         """A registry of these classes alone, made in memory, for tests and notebooks.
@@ -94,7 +99,7 @@ class Registry:
         """
         offers: list[Offer] = []
         roles: dict[Role, Iterable[type[Any]]]
-        roles = {"codec": codecs, "source": sources, "model": models}
+        roles = {"codec": codecs, "source": sources, "maker": makers, "model": models}
         for role, classes in roles.items():
             for offered in classes:
                 add_offer(offers, role, offered)
@@ -110,7 +115,9 @@ class Registry:
             by_kind = {offer.kind: offer.offered for offer in offers if offer.role == role}
             return {kind: by_kind[kind] for kind in sorted(by_kind) if kinds.count(kind) == 1}
 
-        return cls(unique("codec"), unique("source"), unique("model"), tuple(plugins))
+        return cls(
+            unique("codec"), unique("source"), unique("maker"), unique("model"), tuple(plugins)
+        )
 
     def codec(self, kind: str) -> type[Codec]:
         """The codec class of this kind.
@@ -125,6 +132,10 @@ class Registry:
         """The source class of this kind; raises as :meth:`codec` does."""
         return self.find("source", kind)
 
+    def maker(self, kind: str) -> type[Maker]:
+        """The maker class of this kind; raises as :meth:`codec` does."""
+        return self.find("maker", kind)
+
     def model(self, kind: str) -> type[Any]:
         """The model class of this kind; raises as :meth:`codec` does."""
         return self.find("model", kind)
@@ -132,7 +143,12 @@ class Registry:
     def kinds(self, role: Role) -> Mapping[str, type[Any]]:
         """All classes in this role, by kind."""
         by_role: dict[Role, Mapping[str, type[Any]]]
-        by_role = {"codec": self.codecs, "source": self.sources, "model": self.models}
+        by_role = {
+            "codec": self.codecs,
+            "source": self.sources,
+            "maker": self.makers,
+            "model": self.models,
+        }
         return by_role[role]
 
     def provider(self, role: Role, kind: str) -> PluginInfo:

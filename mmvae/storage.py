@@ -145,6 +145,20 @@ def remove_folder(path: Path, *, remedy: str = REMEDY) -> None:
         _delete(hidden)
 
 
+def move(source: Path, target: Path, *, remedy: str = REMEDY) -> None:
+    """Give a durable file or folder another name at once; an empty folder there is replaced."""
+    with reported(target, remedy):
+        _rename(source, target)
+        _fsync(target.parent)
+
+
+def sync(folder: Path, *, remedy: str = REMEDY) -> None:
+    """Make all that was written durable, once for many small files below ``folder``."""
+    with reported(folder, remedy):
+        fault("fsync", folder)
+        os.sync()
+
+
 def clean(folder: Path, name: str = "*", *, remedy: str = REMEDY) -> None:
     """Remove what killed processes left of ``name`` (a pattern) in ``folder``.
 

@@ -47,6 +47,11 @@ BROKEN = {
         "3",
         "expected a subclass of <class 'mmvae.source.Source'>",
     ),
+    "no maker": (
+        "import mmvae\n@mmvae.hookimpl\ndef register_makers(register):\n    register(dict)",
+        "dict",
+        "expected a subclass of <class 'mmvae.maker.Maker'>",
+    ),
     "abstract codec": (
         "import mmvae\nclass C(mmvae.Codec):\n    kind = 'c'\n"
         "@mmvae.hookimpl\ndef register_codecs(register):\n    register(C)",

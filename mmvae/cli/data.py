@@ -27,8 +27,8 @@ from mmvae.data.describe import ModalitySummary, SplitSummary, as_json
 from mmvae.data.describe import describe as describe_data
 from mmvae.data.loading import Data, open_data
 from mmvae.errors import DataCheckError, UsageError
-from mmvae.making import check_empty, make_data
 from mmvae.maker import Maker
+from mmvae.making import check_empty, make_data
 from mmvae.plugins import load_registry
 
 
@@ -101,9 +101,7 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     )
 )
 @click.argument("kind", metavar="NAME")
-@click.option(
-    "--items", type=click.IntRange(min=1), required=True, help="How many items to make."
-)
+@click.option("--items", type=click.IntRange(min=1), required=True, help="How many items to make.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -46,7 +46,7 @@ def information() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "cpu_cores": _cores(),
+        "cpu_cores": cores(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "devices": _devices(),
@@ -61,7 +61,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

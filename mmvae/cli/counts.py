@@ -1,0 +1,78 @@
+"""Progress of work on many alike things: how many are done, how fast, and the time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich import progress as bars
+from rich.console import Console
+
+from mmvae.cli.options import manners, say
+from mmvae.training.progress import duration
+
+Tell = Callable[[int, int], None]
+"""Called with the number of things done, and of all."""
+
+PAUSE_S = 10.0
+
+
+@contextmanager
+def shown_counts(what: str) -> Iterator[Tell]:
+    """A function to tell of progress: a bar on a terminal, elsewhere a line now and then.
+
+    Args:
+        what: What is counted, in the plural.
+    """
+    if manners().quiet:
+        yield lambda done, total: None
+    elif sys.stderr.isatty():
+        with _bar() as bar:
+            task, pace = bar.add_task(what, pace=""), Pace()
+            yield lambda done, total: bar.update(
+                task, completed=done, total=total, pace=pace(done, total)
+            )
+    else:
+        yield _lines(what)
+
+
+class Pace:
+    """Rate and time left in words, by what was done since the first call."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, int] | None = None
+
+    def __call__(self, done: int, total: int) -> str:
+        """Return ``"70/s, 1m20s left"``; nothing before anything is done."""
+        now = time.monotonic()
+        since, before = self._start = self._start or (now, done)
+        if done == before or now == since:
+            return ""
+        rate = (done - before) / (now - since)
+        return f"{rate:.3g}/s, {duration((total - done) / rate)} left"
+
+
+def _lines(what: str) -> Tell:
+    pace, said = Pace(), time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        words, now = pace(done, total), time.monotonic()
+        if words and (now - said >= PAUSE_S or done == total):
+            said = now
+            say(f"{done}/{total} {what}  {words}")
+
+    return tell
+
+
+def _bar() -> bars.Progress:
+    return bars.Progress(
+        "{task.description}",
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[pace]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )

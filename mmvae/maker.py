@@ -1,0 +1,51 @@
+"""The maker contract: data sets that a program makes, whole files of a folder, from a seed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class MakerConfig(BaseModel):
+    """What every maker is told; a maker's own Config may narrow it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: int = Field(ge=1, description="How many items to make.")
+    seed: int = Field(0, ge=0, description="Which items: the same ones for the same seed.")
+
+
+class Maker(ABC):
+    """A data set that ``mmvae data make KIND`` can make.
+
+    A maker says what is in the files; where they go, how many processes make them, and how a make
+    that was interrupted goes on, is the core's affair. So what a file holds may depend on the
+    configuration and its items only: an item is the same whatever the number of items made.
+
+    Args:
+        config: The validated ``Config`` of this maker. It must be possible to pickle the class by
+            name, for other processes make one of their own.
+    """
+
+    kind: ClassVar[str]
+    """The word used on the command line."""
+
+    Config: ClassVar[type[MakerConfig]] = MakerConfig
+    """Pydantic model of what it is told."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def make(self, rows: range) -> Iterator[tuple[str, bytes]]:
+        """The files of these items, 0 the first: path below the folder, and content.
+
+        Paths are relative, with ``/`` between their parts; no two items may share one.
+        """
+
+    @abstractmethod
+    def finish(self) -> Iterator[tuple[str, bytes]]:
+        """The files about all items together, made when every item is."""
