@@ -91,10 +91,11 @@ def told(records: Sequence[Record], tell: Callable[[Record], str]) -> Iterable[s
 def hardware(record: Record) -> str:
     """A row's hardware in one line."""
     has = record.hardware
+    cores, threads = has["cores"], has["threads"]
     device = "" if has["device"] == "cpu" else f"{has['device']}, "
     return (
-        f"{device}{has['processor']} ({has['architecture']}), {has['cores']} cores, "
-        f"{has['threads']} threads"
+        f"{device}{has['processor']} ({has['architecture']}), "
+        f"{cores} core{'s' * (cores != 1)}, {threads} thread{'s' * (threads != 1)}"
     )
 
 
@@ -120,7 +121,7 @@ def cell_tables(study: Study, name: str, records: Sequence[Record]) -> list[Tabl
     """The tables of a study on one schedule, those that have figures."""
     schedule = study.config.schedules[name]
     made = (
-        cell_table(table.title, figures(table.cells, records), schedule)
+        cell_table(f"{table.title} ({name} schedule)", figures(table.cells, records), schedule)
         for table in study.config.tables
     )
     return [table for table in made if table.rows]
@@ -176,12 +177,15 @@ def claim_tables(study: Study, records: Sequence[Record]) -> list[Table]:
         for claim in study.config.claims
         for finding in findings(claim, by_row)
     ]
+    if not rows:
+        return []
     header = ("claim", "rows", "nats", "standard error", "expected", "so")
     note = (
         "From one row to another: the mean over items of the difference on the same item, the "
         "second row less the first. Not clear: within two standard errors of what is expected."
     )
-    return [Table("What the figures show", header, tuple(rows), note)] if rows else []
+    title = f"What the figures show ({records[0].schedule} schedule)"
+    return [Table(title, header, tuple(rows), note)]
 
 
 def claim_row(text: str, finding: Finding) -> tuple[str, ...]:

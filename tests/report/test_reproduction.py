@@ -37,19 +37,19 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         "## Schedule `short`: two epochs",
         "Beside what its file says, every row has `train.epochs=2`.",
         "Figures are of 2 items of the test split, in nats per item, with k = 8 samples",
-        "Trained on: Abacus (wood), 2 cores, 1 threads.",
+        "Trained on: Abacus (wood), 2 cores, 1 thread.",
         "Versions: mmvae 0.1.0, python 3.11.7.",
         "| the weak one | `weak` | `0123456789abcdef` | 0 | 2 | 6 | 1m01s |",
-        "### log p(v)\n",
+        "### log p(v) (short schedule)\n",
         "| model | samples | published | ours | standard error | difference | within 1.5 or",
         "| the weak one | multiple | −4.00 | −5.50 | 0.50 | −1.50 | yes | 2.5 | bound |",
         "| the weak one | single | −5.00 | −6.00 | 0.50 | −1.00 | yes | 2.5 | bound |",
         "| the strong one | single | – | −5.00 | 0.50 | – | – | 2.5 | bound |",
         "Within 1.5 or better: 3 of 3 figures.",
-        "### log p(v | c)\n",
+        "### log p(v | c) (short schedule)\n",
         "| model | samples | ours | standard error | effective samples | is a |",
         "What is subtracted for the given modalities: prior, 8 samples.",
-        "### What the figures show",
+        "### What the figures show (short schedule)",
         "| Strong beats weak | the weak one → the strong one | +1.00 | 0.00 | ≥ 0.5 | yes |",
         "| Weak is bad | the weak one | −4.00 | 0.00 | < −3 | yes |",
         "\n\nThe end.\n",
@@ -77,13 +77,15 @@ def test_what_differs_between_rows_is_said_with_the_rows(
 ) -> None:
     other = strong.model_copy(update={"hardware": strong.hardware | {"device": "GPU"}})
     text = page(study, {"short": [weak, other]})
-    assert "Trained on: Abacus (wood), 2 cores, 1 threads (the weak one)." in text
-    assert "Trained on: GPU, Abacus (wood), 2 cores, 1 threads (the strong one)." in text
+    assert "Trained on: Abacus (wood), 2 cores, 1 thread (the weak one)." in text
+    assert "Trained on: GPU, Abacus (wood), 2 cores, 1 thread (the strong one)." in text
 
 
 def test_tables_are_those_with_figures(study: Study, weak: Record) -> None:
     bare = record("weak", {"v@single": [-1.0, -2.0]})
-    assert [table.title for table in cell_tables(study, "short", [bare])] == ["log p(v)"]
+    assert [table.title for table in cell_tables(study, "short", [bare])] == [
+        "log p(v) (short schedule)"
+    ]
     assert claim_tables(study, [bare]) == []
 
 
