@@ -147,6 +147,14 @@ def test_a_run_without_a_model_yet_is_refused(mmvae, run: Path) -> None:
     assert str(run) in result.err
 
 
+def test_an_unfinished_run_is_drawn_with_a_remark(mmvae, run: Path) -> None:
+    shutil.rmtree(run / "model")
+    result = mmvae("figures", "reconstructions", run, "--out", "z.png")
+    assert result.code == 0
+    assert f"{run} is unfinished: its figures show the weights of step " in result.err
+    assert Path("z.png").is_file()
+
+
 def test_a_damaged_model_ends_with_5(mmvae, run: Path) -> None:
     (weights,) = (run / "model").glob("*.safetensors")
     content = bytearray(weights.read_bytes())
