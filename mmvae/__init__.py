@@ -15,6 +15,7 @@ _HOME = {
     "Codec": "mmvae.codec",
     "CodecConfig": "mmvae.codec",
     "Column": "mmvae.codec",
+    "Examples": "mmvae.examples",
     "LazyValues": "mmvae.codec",
     "Parameters": "mmvae.codec",
     "State": "mmvae.codec",
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from mmvae.errors import UnsupportedValue as UnsupportedValue
     from mmvae.errors import UsageError as UsageError
     from mmvae.errors import nearest as nearest
+    from mmvae.examples import Examples as Examples
     from mmvae.hookspecs import hookimpl as hookimpl
     from mmvae.maker import Maker as Maker
     from mmvae.maker import MakerConfig as MakerConfig

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from mmvae.randomness import seeded_global
+
+if TYPE_CHECKING:
+    from mmvae.examples import Examples
 
 State = Mapping[str, Any]
 """What a codec learned: names to numbers, strings, lists of those, or tensors."""
@@ -121,6 +124,15 @@ class Codec(ABC):
     def __init__(self, config: Any, state: State | None = None) -> None:
         self.config = config
         self.state: State = {} if state is None else state
+
+    @classmethod
+    def examples(cls) -> Examples | None:
+        """Values to try this kind of codec with; default: None, it brings none.
+
+        Called by ``mmvae plugins check`` and by :class:`mmvae.testing.CodecContract`, never in
+        training.
+        """
+        return None
 
     def fit(self, column: Column) -> State:
         """Learn from the training split what must be known before networks are built.

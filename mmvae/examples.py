@@ -1,0 +1,35 @@
+"""Examples: the values with which the conformance suite tries a codec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from mmvae.codec import Column
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What ``mmvae plugins check`` and :class:`mmvae.testing.CodecContract` feed a codec.
+
+    Attributes:
+        column: ``column(n, seed)``: n valid raw values; the same for the same seed, others for
+            another, of the same shape and classes.
+        keys: Keys of ``[modalities.NAME]``, for small networks or where defaults are not enough.
+        edges: Name → values at the edges of the support: black and white, the last class.
+        invalid: Name → values of which one row lies outside the support.
+        support: Every model value that a countable x can take, float32 (k, event…), if they are
+            few; their probabilities must add up to 1.
+        grid: Model values, float32 (k, event…), that cover a real x of few dimensions at equal
+            distances, and the volume of a cell; the density must integrate to 1.
+    """
+
+    column: Callable[[int, int], Column]
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    edges: Mapping[str, Column] = field(default_factory=dict)
+    invalid: Mapping[str, Column] = field(default_factory=dict)
+    support: Tensor | None = None
+    grid: tuple[Tensor, float] | None = None
