@@ -160,7 +160,7 @@ def test_cells_that_share_a_proposal_share_one_pass(monkeypatch: pytest.MonkeyPa
         return before(modality, z, given)
 
     monkeypatch.setattr(model, "parameters_of", counted)
-    figures(model, batches, ["standard"], samples=8, batch_size=N)
+    figures(model, batches, ["standard"], samples=4, batch_size=N)
     probing = 2  # the footprint of a row is measured by two small runs
     assert len(decoded) == (1 + probing) * 3 * 2, "three proposals, two modalities each"
 
