@@ -120,6 +120,7 @@ def test_the_cascade_finds_the_faces():
     cv2 = pytest.importorskip(
         "cv2", reason="needs OpenCV: pip install 'mmvae-benchmarks[faces]'", exc_type=ImportError
     )
+    cv2.setNumThreads(1)  # threads of its own only wait for each other on pictures this small
     folder = cv2.data.haarcascades
     cascade = cv2.CascadeClassifier(folder + "haarcascade_frontalface_alt.xml")
     faces = Faces(Faces.Config(items=60, seed=0))
