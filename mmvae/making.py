@@ -19,7 +19,7 @@ from mmvae.maker import Maker
 from mmvae.training.lock import FolderLock
 from mmvae.training.signals import EXIT_CODES, StopRequests
 
-PART = 128
+PART = 64
 """Items made at a time: what is lost, at most and for each process, when one is killed."""
 
 Files = list[tuple[str, bytes]]

@@ -78,7 +78,7 @@ def test_an_interrupted_make_goes_on_where_it_stopped(
             os.kill(os.getpid(), number)
 
     out = tmp_path / "set"
-    with pytest.raises(Interrupted, match="of 389 items made; the same command goes on") as caught:
+    with pytest.raises(Interrupted, match="of 197 items made; the same command goes on") as caught:
         make_data(numbers(), out, tell=interrupt)
     assert caught.value.exit_code == {signal.SIGTERM: 75, signal.SIGINT: 130}[number]
     assert not out.exists()
@@ -106,12 +106,12 @@ def test_a_failing_disk_leaves_nothing_under_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(operation: str, *paths: Path) -> None:
-        if operation == "write" and paths[0].name == "200.txt":
+        if operation == "write" and paths[0].name == "100.txt":
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
         broken.setattr(storage, "fault", full)
-        with pytest.raises(TrainingError, match=r"200\.txt: No space left"):
+        with pytest.raises(TrainingError, match=r"100\.txt: No space left"):
             make_data(numbers(), tmp_path / "set")
     assert not (tmp_path / "set").exists()
     make_data(numbers(), tmp_path / "set")
