@@ -29,7 +29,7 @@ COMMANDS = {
     "report": "Write a run's report with its figures.",
     "data": "Describe, check and make data.",
     "config": "Show, check and document configurations.",
-    "plugins": "List the installed plugins.",
+    "plugins": "List, check and start plugins.",
     "info": "Show versions, devices and threads.",
 }
 """Each core command with its short help; here, so that listing them imports none of them."""

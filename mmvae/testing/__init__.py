@@ -1,0 +1,39 @@
+"""The conformance suites: what a plugin's tests inherit and ``mmvae plugins check`` runs.
+
+A codec that brings :meth:`mmvae.Codec.examples` needs no more than its class:
+
+.. code-block:: python
+
+    class TestMyCodec(CodecContract):
+        codec = MyCodec
+
+Otherwise say how to make one, and values for it:
+
+.. code-block:: python
+
+    class TestMyCodec(CodecContract):
+        def make_codec(self):
+            return MyCodec(MyCodec.Config())
+
+        def make_column(self, n, seed):
+            return Column(np.random.default_rng(seed).normal(size=(n, 3)))
+
+Each check states what the contract wants and what it got. :func:`verdicts` runs the same checks
+without pytest.
+"""
+
+from mmvae.testing.codec import CodecContract
+from mmvae.testing.contract import Contract, ContractBroken, Verdict, verdicts, violations
+from mmvae.testing.model import ModelContract
+from mmvae.testing.source import SourceContract
+
+__all__ = [
+    "CodecContract",
+    "Contract",
+    "ContractBroken",
+    "ModelContract",
+    "SourceContract",
+    "Verdict",
+    "verdicts",
+    "violations",
+]

@@ -1,0 +1,100 @@
+"""Checks of a codec's likelihood: finite, normalised, in float32, blind to unobserved cells."""
+
+from __future__ import annotations
+
+import torch
+
+from mmvae.testing.contract import not_tried, require
+from mmvae.testing.subject import (
+    CodecSubject,
+    N,
+    built,
+    flat,
+    generator,
+    in_float32,
+    input_of,
+    latents,
+    likelihood_of,
+    parameters_of,
+)
+
+TOLERANCE = 1e-3
+"""How far a total probability may be from 1."""
+
+
+class DensityChecks(CodecSubject):
+    """p(x_m | z) as a density."""
+
+    def test_log_prob_is_finite_on_the_support(self) -> None:
+        """Valid values, the edges of the support included."""
+        codec, column = self.fitted()
+        for name, edge in [("valid values", column), *self.edge_columns()]:
+            x = input_of(codec, edge)
+            log_prob = codec.log_prob(likelihood_of(codec, len(x)), x, None)
+            require(bool(log_prob.isfinite().all()), f"{name}: a finite log_prob", log_prob)
+
+    def test_total_probability_is_one(self) -> None:
+        """Summed over a small support, or integrated over a grid."""
+        codec, _ = self.fitted()
+        support, grid = self.enumerate_support(codec), self.integration_grid(codec)
+        cases = {"sum over the support": None if support is None else (support, 1.0)}
+        cases["integral over the grid"] = grid
+        if support is None and grid is None:
+            not_tried("neither support nor grid: name one in the examples if x is small")
+        for name, case in cases.items():
+            if case is None:
+                continue
+            values, volume = case
+            z = latents(1).expand(len(values), -1)
+            likelihood = codec.likelihood(in_float32(built(codec, "decoder").eval()(z)))
+            log_prob = codec.log_prob(likelihood, values.to(torch.float32), None)
+            total = float(log_prob.detach().double().exp().sum()) * volume
+            wants = f"a total probability of 1 ({name}, within {TOLERANCE})"
+            require(abs(total - 1) < TOLERANCE, wants, f"{total:.6g}")
+
+    def test_unobserved_cells_have_no_effect(self) -> None:
+        """Neither value nor NaN counts; no cell observed gives 0, all observed the whole."""
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        observed = torch.rand(x.shape, generator=generator()) < 0.5
+        parameters = parameters_of(codec, N)
+        leaves = list(parameters.values()) if isinstance(parameters, dict) else [parameters]
+        likelihood = codec.likelihood(parameters)
+        try:
+            log_prob = codec.log_prob(likelihood, x, observed)
+        except TypeError as refusal:
+            not_tried(f"it refuses unobserved cells: {refusal}")
+        hidden = codec.log_prob(likelihood, torch.where(observed, x, torch.nan), observed)
+        require(torch.equal(log_prob, hidden), f"log_prob {log_prob} with NaN hidden", hidden)
+        tracked = [leaf for leaf in leaves if leaf.requires_grad and hidden.requires_grad]
+        for grad in torch.autograd.grad(hidden.sum(), tracked, allow_unused=True):
+            finite = grad is None or bool(grad.isfinite().all())
+            require(finite, "finite gradients with NaN hidden", grad)
+        none = codec.log_prob(likelihood, x, torch.zeros_like(observed))
+        require(not none.any(), "log_prob 0 if no cell is observed", none)
+        whole, full = (codec.log_prob(likelihood, x, o) for o in (None, torch.ones_like(observed)))
+        require(torch.allclose(whole, full), f"log_prob {whole} if all are observed", full)
+
+    def test_numbers_are_float32_under_autocast_too(self) -> None:
+        """Features and parameters are float32, or bfloat16 under its autocast; the rest float32.
+
+        The core hands on float32 parameters, whatever autocast made of them.
+        """
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        features, raw = built(codec, "encoder")(x), built(codec, "decoder")(latents(N))
+        for name, value in {"features": features, "parameters": flat(raw)}.items():
+            require(value.dtype == torch.float32, f"{name} in float32", value.dtype)
+        with torch.autocast("cpu", torch.bfloat16):
+            narrow = built(codec, "encoder")(x)
+            parameters = in_float32(built(codec, "decoder")(latents(N)))
+            inside = codec.log_prob(codec.likelihood(parameters), x, None)
+        require(bool(narrow.isfinite().all()), "finite features under autocast", narrow)
+        likelihood = codec.likelihood(parameters)
+        outside = codec.log_prob(likelihood, x, None)
+        numbers = {"log_prob": inside, "point": codec.point(likelihood)}
+        numbers["sample"] = codec.sample(likelihood, generator())
+        for name, value in numbers.items():
+            require(value.dtype == torch.float32, f"{name} in float32", value.dtype)
+        exact = torch.allclose(inside, outside, rtol=1e-5, equal_nan=True)
+        require(exact, f"log_prob {outside} under autocast too", inside)

@@ -1,0 +1,148 @@
+"""Checks of a codec's networks: shapes, gradients, items apart, devices, weights."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from mmvae.testing.contract import ContractBroken, not_tried, require
+from mmvae.testing.subject import (
+    INPUT,
+    CodecSubject,
+    N,
+    built,
+    flat,
+    generator,
+    in_float32,
+    input_of,
+    latents,
+    likelihood_of,
+    same,
+    seeded,
+)
+
+_NEEDS_VALUES = r"item\(\)|data-dependent|dynamic output|nonzero|is not supported|not implemented"
+
+
+class NetworkChecks(CodecSubject):
+    """The encoder and the decoder that a codec builds."""
+
+    def test_networks_and_likelihood_have_the_event_shape(self) -> None:
+        """Features, parameters, log-likelihood, point and sample."""
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        features = codec.encoder()(x)
+        wanted = (N, codec.feature_dim)
+        require(features.shape == wanted, f"features {wanted}", tuple(features.shape))
+        likelihood = likelihood_of(codec, N)
+        shape, hint = codec.event_shape, "reinterpret its dimensions with Independent"
+        require(
+            (likelihood.batch_shape, likelihood.event_shape) == ((N,), shape),
+            f"a likelihood with batch shape ({N},) and event shape {shape}",
+            f"{tuple(likelihood.batch_shape)} and {tuple(likelihood.event_shape)}: {hint}",
+        )
+        log_prob = codec.log_prob(likelihood, x, None)
+        require(log_prob.shape == (N,), f"log_prob ({N},)", tuple(log_prob.shape))
+        drawn = codec.sample(likelihood, generator())
+        for name, value in {"point": codec.point(likelihood), "sample": drawn}.items():
+            require(value.shape == x.shape, f"{name} {tuple(x.shape)}", tuple(value.shape))
+
+    def test_gradients_reach_every_parameter(self) -> None:
+        """Encoder and decoder are trained as a whole."""
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        encoder, decoder = codec.encoder(), codec.decoder(codec.feature_dim)
+        likelihood = codec.likelihood(in_float32(decoder(encoder(x))))
+        nats = codec.log_prob(likelihood, x, None).sum()
+        require(nats.requires_grad, "a log_prob with a gradient", "one that is detached")
+        nats.backward()  # type: ignore[no-untyped-call]
+        for part, network in {"encoder": encoder, "decoder": decoder}.items():
+            for name, parameter in network.named_parameters():
+                reached = parameter.grad is not None and bool(parameter.grad.any())
+                trained = reached or not parameter.requires_grad
+                require(trained, f"a gradient in {part} parameter {name}", "none, or all zero")
+
+    def test_items_do_not_mix(self) -> None:
+        """In train mode an item's features and parameters do not depend on the others."""
+        codec, column = self.fitted()
+        if codec.mixes_items:
+            not_tried("it declares mixes_items = True")
+        x, others = input_of(codec, column), input_of(codec, self.make_column(N, 1))
+        z = latents(N)
+        pairs = {
+            "encoder": (codec.encoder(), x, torch.cat([x[:1], others[1:]])),
+            "decoder": (codec.decoder(INPUT), z, torch.cat([z[:1], 1 - z[1:]])),
+        }
+        for part, (network, batch, changed) in pairs.items():
+            first, second = (flat(seeded(network, values))[0] for values in (batch, changed))
+            require(
+                torch.allclose(first, second, atol=1e-5),
+                f"the {part} to treat each item alone (or mixes_items = True)",
+                f"a first item that changes by {(first - second).abs().max():.3g} with the others",
+            )
+
+    def test_networks_follow_the_device(self) -> None:
+        """On another device all that networks, likelihood and log_prob compute stays there."""
+        codec, column = self.fitted()
+        found = torch.accelerator.current_accelerator()
+        device = torch.device("meta") if found is None else found
+        x, z = input_of(codec, column).to(device), latents(N).to(device)
+        try:
+            features = built(codec, "encoder").to(device)(x)
+            parameters = in_float32(built(codec, "decoder").to(device)(z))
+            likelihood = codec.likelihood(parameters)
+            log_prob = codec.log_prob(likelihood, x, None)
+            results = {"features": features, "log_prob": log_prob}
+            results["point"] = codec.point(likelihood)
+        except (RuntimeError, NotImplementedError) as error:
+            message = " ".join(str(error).split())
+            if device.type == "meta" and re.search(_NEEDS_VALUES, message):
+                not_tried(f"without an accelerator: {message[:80]}")
+            wants = "networks and likelihood that follow the device (buffers, no fixed device)"
+            raise ContractBroken(f"Wanted {wants}; got {message[:200]}") from error
+        for name, value in results.items():
+            wants = f"{name} on the device {device.type} of their input"
+            require(value.device.type == device.type, wants, value.device)
+
+    def test_codecs_share_no_state(self) -> None:
+        """Each call makes networks of its own, and fitting one codec leaves others alone."""
+        codec, column = self.fitted()
+        other = type(codec)(codec.config, codec.fit(column))
+        for part in ("encoder", "decoder"):
+            networks = [built(c, part) for c in (codec, codec, other)]
+            seen = [id(p) for network in networks for p in network.parameters()]
+            require(len(seen) == len(set(seen)), f"fresh parameters from each {part}()", "shared")
+        state, x = copy.deepcopy(dict(codec.state)), input_of(codec, column)
+        stranger = self.make_column(N, 7)
+        recipe = type(codec)(codec.config)
+        type(codec)(codec.config, recipe.fit(stranger)).prepare(stranger)
+        kept = state.keys() == codec.state.keys() and all(
+            same(codec.state[key], value) for key, value in state.items()
+        )
+        require(kept, f"a state that stays {state}", codec.state)
+        again = input_of(codec, column)
+        wants = f"{x} also after another codec was fitted to other values"
+        require(torch.equal(x, again), wants, again)
+
+    def test_networks_survive_saving(self) -> None:
+        """Weights and buffers, saved and loaded into fresh networks, give the same numbers."""
+        codec, column = self.fitted()
+        inputs = {"encoder": input_of(codec, column), "decoder": latents(N)}
+        for part, values in inputs.items():
+            trained, fresh = built(codec, part), built(codec, part, seed=1)
+            seeded(trained, values)  # running statistics move as they do in training
+            _load(fresh, trained)
+            first, second = (flat(network.eval()(values)) for network in (trained, fresh))
+            wants = f"a loaded {part} that gives the same numbers (keep them in buffers)"
+            got = f"some that differ by {(first - second).abs().max():.3g}"
+            require(torch.equal(first, second), wants, got)
+
+
+def _load(fresh: nn.Module, trained: nn.Module) -> None:
+    """Give ``fresh`` the weights of ``trained`` through a safetensors file's bytes."""
+    weights = {name: value.contiguous() for name, value in trained.state_dict().items()}
+    fresh.load_state_dict(safetensors.torch.load(safetensors.torch.save(weights)))

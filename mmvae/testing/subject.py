@@ -1,0 +1,160 @@
+"""What the checks of a codec are made on: a fitted codec, its input, networks and likelihood."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from mmvae.codec import Codec, Column, Parameters
+from mmvae.examples import Examples
+from mmvae.testing.contract import Contract
+
+N = 6  # items per check
+INPUT = 5  # width of a decoder's input
+
+
+class CodecSubject(Contract):
+    """The codec under test; a test class sets :attr:`codec`, or overrides the methods."""
+
+    codec: ClassVar[type[Codec] | None] = None
+    """The class under test; unless :meth:`make_codec` makes one."""
+
+    restores = True
+    """Whether ``restore`` undoes ``prepare`` exactly; False where preparing loses something."""
+
+    def examples(self) -> Examples | None:
+        """The examples that the class brings."""
+        return None if self.codec is None else self.codec.examples()
+
+    def make_codec(self) -> Codec:
+        """A fresh, unfitted codec with small networks."""
+        if self.codec is None:
+            raise NotImplementedError("Set codec, or define make_codec(self) -> Codec.")
+        examples = self.examples()
+        return self.codec(self.codec.Config(**(examples.keys if examples else {})))
+
+    def make_column(self, n: int, seed: int) -> Column:
+        """``n`` valid raw values; another seed gives others, of the same shape and classes."""
+        examples = self.examples()
+        if examples is None:
+            raise NotImplementedError(
+                "Define make_column(self, n, seed) -> Column, or examples() on the codec."
+            )
+        return examples.column(n, seed)
+
+    def edge_columns(self) -> list[tuple[str, Column]]:
+        """Named columns at the edges of the support: black and white, the last class."""
+        examples = self.examples()
+        return list(examples.edges.items()) if examples else []
+
+    def invalid_columns(self) -> list[tuple[str, Column]]:
+        """Named columns with one row outside the support, which must be refused by row."""
+        examples = self.examples()
+        return list(examples.invalid.items()) if examples else []
+
+    def enumerate_support(self, codec: Codec) -> Tensor | None:
+        """All values (k, event…) that a countable x can take, if they are few."""
+        examples = self.examples()
+        return examples.support if examples else None
+
+    def integration_grid(self, codec: Codec) -> tuple[Tensor, float] | None:
+        """Values (k, event…) that cover a real x of one or two dimensions, and a cell's volume."""
+        examples = self.examples()
+        return examples.grid if examples else None
+
+    def fitted(self) -> tuple[Codec, Column]:
+        """A codec fitted as the core does it, and the column that it was fitted to."""
+        column = self.make_column(N, 0)
+        recipe = self.make_codec()
+        return type(recipe)(recipe.config, recipe.fit(column)), column
+
+
+def generator() -> torch.Generator:
+    """A fresh generator, the same at every call."""
+    return torch.Generator().manual_seed(0)
+
+
+def latents(n: int) -> Tensor:
+    """A decoder's input (n, INPUT), the same at every call."""
+    return torch.randn(n, INPUT, generator=generator())
+
+
+def input_of(codec: Codec, column: Column) -> Tensor:
+    """Raw values → float32 model input."""
+    return codec.to_input(codec.prepare(column)[0])
+
+
+def built(codec: Codec, part: str, seed: int = 0) -> nn.Module:
+    """An encoder or decoder whose weights are a function of the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return codec.encoder() if part == "encoder" else codec.decoder(INPUT)
+
+
+def seeded(network: nn.Module, values: Tensor) -> Parameters:
+    """What a network puts out; dropout draws the same cells at every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        output: Parameters = network(values)
+        return output
+
+
+def parameters_of(codec: Codec, n: int) -> Parameters:
+    """Parameters of n items from a fresh decoder, as the core hands them on."""
+    return in_float32(built(codec, "decoder")(latents(n)))
+
+
+def likelihood_of(codec: Codec, n: int) -> Distribution:
+    """The likelihood of n items."""
+    return codec.likelihood(parameters_of(codec, n))
+
+
+def in_float32(parameters: Parameters) -> Parameters:
+    """Parameters in float32."""
+    if isinstance(parameters, Tensor):
+        return parameters.float()
+    return {name: value.float() for name, value in parameters.items()}
+
+
+def flat(output: Parameters) -> Tensor:
+    """Everything that a network put out, one row per item."""
+    parts = output.values() if isinstance(output, dict) else [output]
+    return torch.cat([part.flatten(1) for part in parts], 1)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equality through arrays, tensors, pictures and lists of them, NaN equal to itself."""
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, (np.ndarray, Tensor)):
+        return np.array_equal(
+            np.asarray(a), np.asarray(b), equal_nan=np.asarray(a).dtype.kind == "f"
+        )
+    return bool(a == b) or (a != a and b != b)
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[Callable[[], bool]]:
+    """Seed every global random state; yields a function that says whether they are untouched."""
+    saved = _global_states()
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+    start = _global_states()
+    try:
+        yield lambda: same(_global_states(), start)
+    finally:
+        torch.set_rng_state(saved[0])
+        np.random.set_state(saved[1])
+        random.setstate(saved[2])
+
+
+def _global_states() -> tuple[Any, ...]:
+    return torch.get_rng_state(), np.random.get_state(legacy=True), random.getstate()
