@@ -43,7 +43,10 @@ _HOME = {
     "ModelConfig": "mmvae.models.protocol",
     "Phase": "mmvae.models.protocol",
     "Terms": "mmvae.models.protocol",
+    "Trainable": "mmvae.models.protocol",
     "ByModality": "mmvae.models.protocol",
+    "Extension": "mmvae.models.extension",
+    "ExtensionConfig": "mmvae.models.extension",
     "PosteriorNetwork": "mmvae.models.encoders",
     "Fusion": "mmvae.models.encoders",
     "Variance": "mmvae.models.encoders",
@@ -84,11 +87,14 @@ if TYPE_CHECKING:
     from mmvae.models.encoders import Fusion as Fusion
     from mmvae.models.encoders import PosteriorNetwork as PosteriorNetwork
     from mmvae.models.encoders import Variance as Variance
+    from mmvae.models.extension import Extension as Extension
+    from mmvae.models.extension import ExtensionConfig as ExtensionConfig
     from mmvae.models.protocol import ByModality as ByModality
     from mmvae.models.protocol import Model as Model
     from mmvae.models.protocol import ModelConfig as ModelConfig
     from mmvae.models.protocol import Phase as Phase
     from mmvae.models.protocol import Terms as Terms
+    from mmvae.models.protocol import Trainable as Trainable
     from mmvae.networks import Activation as Activation
     from mmvae.networks import activation as activation
     from mmvae.networks import mlp as mlp

@@ -18,6 +18,7 @@ from mmvae.assembly import (
     build_model,
     described,
     environment,
+    extended,
     make_accelerator,
     open_materials,
     plugins_used,
@@ -95,6 +96,7 @@ def train(
     if init_from is not None:
         begin_with(model, load_model(init_from, registry), init_from)
         env["init_from"] = str(Path(init_from).resolve())
+    trained = extended(experiment, registry, model)
     run = None
     with everyone_follows(accelerator):
         if leading(accelerator):
@@ -106,7 +108,7 @@ def train(
                 plugins_used(experiment, registry),
             )
     limits = Limits(max_steps, max_seconds)
-    return run_training(experiment, materials, model, run, accelerator, limits, progress)
+    return run_training(experiment, materials, trained, run, accelerator, limits, progress)
 
 
 def resume(
@@ -169,9 +171,10 @@ def resume(
         model = build_model(experiment, registry, materials.codecs)
         if saved is None and (origin := env.get("init_from")):
             begin_with(model, load_model(origin, registry), origin)
+        trained = extended(experiment, registry, model)
         changed = loaded.resolved_toml() if overrides else None
         return run_training(
-            experiment, materials, model, own, accelerator, limits, progress, saved, changed
+            experiment, materials, trained, own, accelerator, limits, progress, saved, changed
         )
 
 

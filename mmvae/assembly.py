@@ -28,7 +28,8 @@ from mmvae.data.loading import Data, open_data
 from mmvae.data.memory import MemorySource
 from mmvae.data.mixing import check_batches
 from mmvae.errors import ConfigError, UsageError
-from mmvae.models.protocol import Model
+from mmvae.models.extension import Extension
+from mmvae.models.protocol import Model, Trainable
 from mmvae.randomness import derived_seed, seeded_global
 from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
@@ -134,6 +135,23 @@ def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str,
         return kind(experiment.model, codecs)
 
 
+def extended(experiment: Experiment, registry: Registry, model: Model) -> Trainable:
+    """The model with the extensions that the config switches on around it, in their order.
+
+    Each begins with weights that depend on nothing but the config and the seed, and the model's
+    own do not depend on them.
+
+    Raises:
+        ConfigError: An extension does not fit the model.
+    """
+    trained: Trainable = model
+    for kind, config in experiment.extensions.items():
+        extension: type[Extension] = registry.extension(kind)
+        with seeded_global(derived_seed(experiment.train.seed, "weights", kind)):
+            trained = extension(config, trained)
+    return trained
+
+
 def environment(materials: Data) -> dict[str, Any]:
     """Versions, machine and data of a run, for ``env.json``."""
     packages = ("torch", "accelerate", "datasets", "pydantic", "safetensors", "numpy")
@@ -181,6 +199,7 @@ def plugins_used(experiment: Experiment, registry: Registry) -> dict[str, Any]:
         ("source", experiment.data.source),
         ("model", experiment.model.kind),
         *(("codec", c.codec) for c in experiment.modalities.values()),
+        *(("extension", kind) for kind in experiment.extensions),
     ]
     used = {(role, kind): registry.provider(role, kind) for role, kind in wanted}
     return {

@@ -32,7 +32,7 @@ from mmvae.document import Document, read
 from mmvae.errors import ConfigError
 from mmvae.mistakes import CHOICES, explain
 from mmvae.plugins import load_registry
-from mmvae.registry import Registry, Role
+from mmvae.registry import TOP_LEVEL, Registry, Role
 from mmvae.settings import EvaluateConfig, ReferenceConfig, Section, TrainConfig
 
 __all__ = [
@@ -77,6 +77,16 @@ class Experiment(Section):
         None, description="A published row to hold the figures against."
     )
 
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """Extensions that are switched on: kind → its table, an instance of its ``Config``."""
+        tables = {kind: getattr(self, kind) for kind in type(self).model_fields}
+        return {
+            kind: table
+            for kind, table in tables.items()
+            if kind not in TOP_LEVEL and table is not None
+        }
+
     @field_validator("name")
     @classmethod
     def _no_path(cls, name: str) -> str:
@@ -115,7 +125,7 @@ class LoadedConfig:
     @cached_property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that change with any value of what is trained, and how."""
-        trained = ("data", "modalities", "model", "train")
+        trained = ("data", "modalities", "model", "train", *self.experiment.extensions)
         values = {key: value for key, value in self.values.items() if key in trained}
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
@@ -178,7 +188,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
 
 def experiment_schema(registry: Registry) -> type[Experiment]:
     """:class:`Experiment` with the tables that these plugins define."""
-    roles: tuple[Role, ...] = ("source", "codec", "model")
+    roles: tuple[Role, ...] = ("source", "codec", "model", "extension")
     return _experiment_schema(*(tuple(registry.kinds(role).items()) for role in roles))
 
 
@@ -186,7 +196,9 @@ Kinds = tuple[tuple[str, type[Any]], ...]
 
 
 @lru_cache(maxsize=32)
-def _experiment_schema(sources: Kinds, codecs: Kinds, models: Kinds) -> type[Experiment]:
+def _experiment_schema(
+    sources: Kinds, codecs: Kinds, models: Kinds, extensions: Kinds
+) -> type[Experiment]:
     # Cached, so that experiments loaded twice with the same plugins are of one class and equal.
     fields = Experiment.model_fields
     codec = Annotated[Any, _Choice("modalities", codecs)]
@@ -195,6 +207,12 @@ def _experiment_schema(sources: Kinds, codecs: Kinds, models: Kinds) -> type[Exp
         "modalities": (dict[ModalityName, codec], fields["modalities"]),
         "model": (Annotated[Any, _Choice("model", models)], fields["model"]),
     }
+    for kind, offered in extensions:
+        about = f"Switches the extension {kind!r} on."
+        tables[kind] = (
+            _closed(offered.Config, kind, "extension", {}) | None,
+            Field(None, description=about),
+        )
     return create_model("Experiment", __base__=Experiment, __doc__=Experiment.__doc__, **tables)
 
 
@@ -229,16 +247,22 @@ def _chosen(
     config: type[BaseModel], role: str, key: str, kind: str, default: bool
 ) -> type[BaseModel]:
     """The plugin's schema with the key that chose it, closed to unknown keys."""
-    title = "".join(word.capitalize() for word in kind.replace("_", "-").split("-"))
     field = Field(kind if default else ..., description=f"Chooses the {role} {kind!r}.")
-    chooser: dict[str, Any] = {key: (Literal[kind], field)}
+    return _closed(config, kind, role, {key: (Literal[kind], field)})
+
+
+def _closed(
+    config: type[BaseModel], kind: str, role: str, fields: Mapping[str, Any]
+) -> type[BaseModel]:
+    """The plugin's schema with further fields, closed to unknown keys."""
+    title = "".join(word.capitalize() for word in kind.replace("_", "-").split("-"))
     closed = {"extra": "forbid", "frozen": True}
     return create_model(
         title + role.capitalize(),
         __base__=config,
         __doc__=config.__doc__,
         __cls_kwargs__=closed,
-        **chooser,
+        **fields,
     )
 
 

@@ -53,3 +53,13 @@ def register_models(register: Callable[[type[Any]], None]) -> None:
     Called once per registry; call ``register(model_class)`` once for each class that fulfils the
     model protocol. The core offers ``jmvae`` through this same hook.
     """
+
+
+@hookspec
+def register_extensions(register: Callable[[type[Any]], None]) -> None:
+    """Offer extensions, each switched on by a table of its own at a config's top level.
+
+    Called once per registry; call ``register(extension_class)`` once for each subclass of
+    :class:`mmvae.Extension`; its ``kind`` is the table's name. A kind offered twice is an error
+    that names both plugins.
+    """

@@ -140,6 +140,8 @@ class _Reader:
         if kind == "missing":
             about = found.field.description if found.field else None
             return Mistake(path, f"this key is required{f': {about}' if about else '.'}")
+        if kind == "extra_forbidden" and self._is_extension(path):
+            return self._extension(path)
         if kind == "extra_forbidden":
             words = sorted(found.schema.model_fields) if found.schema else []
             return Mistake(path, f"unknown key.{_suggest(str(path[-1]), words)}")
@@ -178,6 +180,20 @@ class _Reader:
         except MmvaeError as error:
             return Mistake(path, str(error), plugin=isinstance(error, PluginError))
         raise AssertionError(f"{role} {word!r} is known, yet validation refused it")
+
+    def _is_extension(self, path: KeyPath) -> bool:
+        """Whether an unknown key is a table at the top that is not the core's, misspelt."""
+        near = nearest(str(path[-1]), self.root.model_fields)
+        return len(path) == 1 and isinstance(self.document.value(path), Mapping) and not near
+
+    def _extension(self, path: KeyPath) -> Mistake:
+        """A table that no plugin at hand has an extension for."""
+        try:
+            self.registry.find("extension", str(path[0]))
+        except MmvaeError as error:
+            text = f"unknown table: {error} Install the plugin that it belongs to, or remove it."
+            return Mistake(path, text, plugin=isinstance(error, PluginError))
+        raise AssertionError(f"extension {path[0]!r} is known, yet validation refused it")
 
     def _locate(self, loc: KeyPath, kind: str) -> _Location:
         """Find the key that pydantic's location speaks of.

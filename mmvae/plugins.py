@@ -110,7 +110,7 @@ def _hear(plugin: object, offers: list[Offer]) -> None:
         raise pluggy.PluginValidationError(
             plugin, f"it has no hook; mark one of {', '.join(known)} with @mmvae.hookimpl"
         )
-    roles: tuple[Role, ...] = ("codec", "source", "maker", "model")
+    roles: tuple[Role, ...] = ("codec", "source", "maker", "model", "extension")
     for role in roles:
         getattr(manager.hook, f"register_{role}s")(
             register=lambda offered, role=role: add_offer(offers, role, offered)

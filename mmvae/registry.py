@@ -1,4 +1,4 @@
-"""The registry: which codecs, sources, makers and models there are, and from which plugins."""
+"""The registry: which codecs, sources, models and so on there are, and from which plugins."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ from mmvae.errors import ConfigError, PluginError, nearest
 from mmvae.maker import Maker, MakerConfig
 from mmvae.source import Source, SourceConfig
 
-Role = Literal["codec", "source", "maker", "model"]
+Role = Literal["codec", "source", "maker", "model", "extension"]
 State = Literal["ok", "broken", "disabled"]
 
 _BASES: dict[Role, tuple[type, type[BaseModel]]] = {
     "codec": (Codec, CodecConfig),
     "source": (Source, SourceConfig),
     "maker": (Maker, MakerConfig),
-    "model": (object, BaseModel),  # models fulfil a protocol of a higher floor
+    "model": (object, BaseModel),  # models fulfil a protocol of a higher floor,
+    "extension": (object, BaseModel),  # extensions likewise
 }
 _KIND = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
+_TABLE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+TOP_LEVEL = ("name", "data", "modalities", "model", "train", "evaluate", "reference")
+"""Keys and tables of a config that are the core's own."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Registry:
         sources: Source classes, likewise.
         makers: Maker classes, likewise.
         models: Model classes, likewise.
+        extensions: Extension classes, likewise.
         plugins: Every plugin found, sorted by name, broken and disabled ones included.
     """
 
@@ -81,6 +86,7 @@ class Registry:
     sources: Mapping[str, type[Source]] = field(default_factory=dict)
     makers: Mapping[str, type[Maker]] = field(default_factory=dict)
     models: Mapping[str, type[Any]] = field(default_factory=dict)
+    extensions: Mapping[str, type[Any]] = field(default_factory=dict)
     plugins: Sequence[PluginInfo] = ()
 
     @classmethod
@@ -91,6 +97,7 @@ class Registry:
         sources: Iterable[type[Source]] = (),
         makers: Iterable[type[Maker]] = (),
         models: Iterable[type[Any]] = (),
+        extensions: Iterable[type[Any]] = (),
     ) -> Registry:
         """A registry of these classes alone, made in memory, for tests and notebooks.
 
@@ -99,7 +106,13 @@ class Registry:
         """
         offers: list[Offer] = []
         roles: dict[Role, Iterable[type[Any]]]
-        roles = {"codec": codecs, "source": sources, "maker": makers, "model": models}
+        roles = {
+            "codec": codecs,
+            "source": sources,
+            "maker": makers,
+            "model": models,
+            "extension": extensions,
+        }
         for role, classes in roles.items():
             for offered in classes:
                 add_offer(offers, role, offered)
@@ -116,7 +129,12 @@ class Registry:
             return {kind: by_kind[kind] for kind in sorted(by_kind) if kinds.count(kind) == 1}
 
         return cls(
-            unique("codec"), unique("source"), unique("maker"), unique("model"), tuple(plugins)
+            unique("codec"),
+            unique("source"),
+            unique("maker"),
+            unique("model"),
+            unique("extension"),
+            tuple(plugins),
         )
 
     def codec(self, kind: str) -> type[Codec]:
@@ -140,6 +158,10 @@ class Registry:
         """The model class of this kind; raises as :meth:`codec` does."""
         return self.find("model", kind)
 
+    def extension(self, kind: str) -> type[Any]:
+        """The extension class of this kind; raises as :meth:`codec` does."""
+        return self.find("extension", kind)
+
     def kinds(self, role: Role) -> Mapping[str, type[Any]]:
         """All classes in this role, by kind."""
         by_role: dict[Role, Mapping[str, type[Any]]]
@@ -148,6 +170,7 @@ class Registry:
             "source": self.sources,
             "maker": self.makers,
             "model": self.models,
+            "extension": self.extensions,
         }
         return by_role[role]
 
@@ -213,6 +236,11 @@ def add_offer(offers: list[Offer], role: Role, offered: Any) -> None:
             f"{where} has kind {kind!r}: expected a word such as 'gaussian-image' "
             f"(lower-case letters and digits, parts joined by - _ or .)"
         )
+    if role == "extension" and not _names_table(kind):
+        raise TypeError(
+            f"{where} has kind {kind!r}, which cannot name a table of its own: expected a word "
+            f"such as 'adversary', of a-z, 0-9 and _, and none of {', '.join(TOP_LEVEL)}"
+        )
     schema = getattr(offered, "Config", None)
     if not (isinstance(schema, type) and issubclass(schema, config)):
         raise TypeError(f"{where} has Config {schema!r}: expected a subclass of {config}")
@@ -222,6 +250,12 @@ def add_offer(offers: list[Offer], role: Role, offered: Any) -> None:
     if any((offer.role, offer.kind) == (role, kind) for offer in offers):
         raise TypeError(f"it registers two {role}s of kind {kind!r}")
     offers.append(Offer(role, kind, offered))
+
+
+def _names_table(kind: str) -> bool:
+    """Whether a config can have a table of this name beside the core's own."""
+    free = kind not in (*TOP_LEVEL, "extensions") and not hasattr(BaseModel, kind)
+    return free and _TABLE.fullmatch(kind) is not None
 
 
 def _conflict(role: Role, kind: str, providers: Sequence[PluginInfo]) -> str:

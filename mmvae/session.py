@@ -16,7 +16,7 @@ from mmvae.config import Experiment
 from mmvae.data.loading import Data
 from mmvae.errors import Interrupted, MmvaeError, RunError, TrainingError
 from mmvae.model_folder import save_model
-from mmvae.models.protocol import Model
+from mmvae.models.protocol import Model, Trainable
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.loop import Limits, Trainer
@@ -46,7 +46,7 @@ class Result:
 def run_training(
     experiment: Experiment,
     materials: Data,
-    model: Model,
+    trained: Trainable,
     run: Run | None,
     accelerator: Accelerator,
     limits: Limits,
@@ -59,7 +59,7 @@ def run_training(
     Args:
         experiment: The experiment.
         materials: Its data.
-        model: Its model, with its first weights.
+        trained: Its model, with its first weights, and the extensions around it.
         run: The run's folder, on the process that writes it.
         accelerator: Devices, precision, processes, trackers.
         limits: What may end the training early.
@@ -69,13 +69,14 @@ def run_training(
     """
     # Only the process that has the run shows anything.
     progress = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
+    model = trained.bare
     with held(run, accelerator), own_random_numbers(accelerator.device), progress:
         trainer = None
         try:
-            model.to(accelerator.device)
+            trained.to(accelerator.device)
             validation = "validation" in materials.splits
             built = Trainer(
-                model,
+                trained,
                 materials.batches("train"),
                 materials.batches("validation") if validation else None,
                 experiment.train,

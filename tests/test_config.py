@@ -7,7 +7,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from nudge import nudge_registry
 from pydantic import BaseModel, ValidationError, field_validator
+from toys import toy_config, toy_registry
 
 from mmvae.config import TrainConfig, json_schema, load_experiment
 from mmvae.errors import ConfigError
@@ -241,3 +243,21 @@ def test_a_validator_sees_the_names_of_the_modalities(path: Path, toys: Registry
     with pytest.raises(ConfigError, match=r"pair.toml: alpha is not to my taste"):
         load_experiment(path, ["model.kind=other", "model.alpha=1"], registry)
     assert seen == [["second", "first"]]
+
+
+def test_an_extension_is_a_table_of_its_own_or_nothing_at_all() -> None:
+    without, with_ = toy_registry(), nudge_registry()
+    bare = load_experiment(toy_config(), registry=with_)
+    assert bare.experiment.extensions == {}
+    assert bare.values["nudge"] is None
+    assert "nudge" not in bare.resolved_toml()
+    assert bare.hash == load_experiment(toy_config(), registry=without).hash
+    load_experiment(tomllib.loads(bare.resolved_toml()), registry=without)
+    switched = load_experiment(toy_config() | {"nudge": {"modality": "v"}}, registry=with_)
+    assert list(switched.experiment.extensions) == ["nudge"]
+    assert switched.experiment.extensions["nudge"].rate == 0.5
+    assert switched.hash != bare.hash
+    again = load_experiment(tomllib.loads(switched.resolved_toml()), registry=with_)
+    assert again.experiment == switched.experiment
+    nudge = json_schema(with_)["$defs"]["NudgeExtension"]
+    assert (nudge["required"], nudge["additionalProperties"]) == (["modality"], False)

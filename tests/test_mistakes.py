@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from nudge import nudge_registry
 from pydantic import BaseModel
 
 from mmvae.config import load_experiment
@@ -152,3 +153,38 @@ size = 0
         "  FILE:7: data.layers[1].width = \"wide\": expected an integer or 'auto'.",
         "  FILE:10: modalities.toy.size = 0: expected a number >= 1.",
     ]
+
+
+def test_mistakes_in_the_table_of_an_extension_have_their_line(tmp_path) -> None:
+    registry = nudge_registry()
+    good = '[data]\nsource = "toy"\n[modalities.v]\ncodec = "toy-vector"\n'
+    wrong = good + '[nudge]\nmodalty = "v"\nrate = -1\n'
+    assert mistakes(wrong, registry, tmp_path) == (
+        "FILE has 3 mistakes:\n"
+        "  FILE:5: nudge.modality: this key is required: What it guesses from.\n"
+        "  FILE:6: nudge.modalty = \"v\": unknown key. Did you mean 'modality'?\n"
+        "  FILE:7: nudge.rate = -1: expected a number > 0."
+    )
+    said = mistakes(good, registry, tmp_path, "nudge=3")
+    assert said == "-s nudge=3: nudge = 3: expected a table."
+    near = mistakes(good + "[nuge]\nrate = 1\n", registry, tmp_path)
+    assert near == "FILE:5: nuge: unknown key. Did you mean 'nudge'?"
+
+
+def test_a_table_whose_plugin_is_not_there_says_what_is(tmp_path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(GOOD + '[adversary]\nmodality = "a"\n', encoding="utf-8")
+    installed = nudge_registry()
+    with pytest.raises(ConfigError, match=r"adversary: unknown table: .*offer: nudge") as caught:
+        load_experiment(path, (), Registry.of(extensions=installed.extensions.values()))
+    assert "Install the plugin that it belongs to" in str(caught.value)
+    assert ":6: adversary" in str(caught.value)
+    broken = PluginInfo("bad", "bad-plugin", "1.0", "broken", error="ImportError: no x")
+    good = nudge_registry().plugins
+    path.write_text(
+        '[data]\nsource = "toy"\n[modalities.v]\ncodec = "toy-vector"\n[adversary]\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(PluginError, match="adversary: .*ImportError: no x") as caught:
+        load_experiment(path, (), Registry.from_plugins([*good, broken]))
+    assert caught.value.exit_code == 3

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mmvae.config import Experiment
 from mmvae.errors import ConfigError, PluginError, UsageError
 from mmvae.plugins import PluginInfo, Registry, load_registry
+from mmvae.registry import TOP_LEVEL
 
 SHELF = """
 import mmvae
@@ -63,6 +65,18 @@ BROKEN = {
         "@mmvae.hookimpl\ndef register_models(register):\n    register(M)",
         "its model M has kind None",
         "expected a word",
+    ),
+    "an extension that takes a table of the core's": (
+        "import mmvae\nclass E:\n    kind = 'train'\n"
+        "@mmvae.hookimpl\ndef register_extensions(register):\n    register(E)",
+        "its extension E has kind 'train'",
+        "none of name, data, modalities, model, train",
+    ),
+    "an extension that names no table": (
+        "import mmvae\nclass E:\n    kind = 'model-json'\n"
+        "@mmvae.hookimpl\ndef register_extensions(register):\n    register(E)",
+        "its extension E has kind 'model-json'",
+        "a table of its own",
     ),
     "no Config": (
         "import mmvae\nclass M:\n    kind = 'm'\n    Config = dict\n"
@@ -184,3 +198,7 @@ def test_a_registry_made_in_memory_checks_what_it_is_given() -> None:
     assert Registry.of().codecs == {}
     with pytest.raises(TypeError, match="expected a subclass"):
         Registry.of(codecs=[dict])  # type: ignore[list-item]
+
+
+def test_no_extension_can_take_a_table_of_the_core() -> None:
+    assert set(TOP_LEVEL) == set(Experiment.model_fields)

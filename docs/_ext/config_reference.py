@@ -39,6 +39,12 @@ def sections(registry: Registry) -> Iterator[str]:
     for kind, model in registry.models.items():
         yield f'## `[model]` with `kind = "{kind}"`\n\n{origin(registry, "model", kind)}'
         yield table(model.Config)
+    for kind, extension in registry.extensions.items():
+        yield (
+            f"## `[{kind}]`\n\nSwitches an extension of the training on. "
+            f"{origin(registry, 'extension', kind)}"
+        )
+        yield table(extension.Config)
     yield "## `[train]`"
     yield table(TrainConfig)
     yield "## `[evaluate]`"

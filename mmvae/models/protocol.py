@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -44,11 +44,18 @@ class Phase:
 
     Attributes:
         name: Used in checkpoints and metrics.
-        parameters: What this phase's optimizer updates.
+        parameters: What this phase's optimizer updates. While it does, those of other phases are
+            held fixed: its loss has no gradient for them.
+        settings: Keys of ``[train]`` that this phase has values of its own for: ``optimizer``,
+            ``learning_rate``, ``betas``, ``eps``, ``momentum``, ``weight_decay``, ``clip_norm``,
+            ``clip_value``. A schedule of the learning rate holds for all phases.
+        first_epoch: The first epoch, from 0, that has this phase.
     """
 
     name: str
     parameters: Sequence[nn.Parameter]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    first_epoch: int = 0
 
 
 class ByModality(nn.ModuleDict):
@@ -64,7 +71,45 @@ class ByModality(nn.ModuleDict):
         object.__setattr__(self, name, value)  # so that `training` may be both
 
 
-class Model(nn.Module, ABC):
+class Trainable(nn.Module, ABC):
+    """What the training loop trains: a model, or a model with extensions around it."""
+
+    @property
+    @abstractmethod
+    def bare(self) -> Model:
+        """The model itself, which is what validation, figures and the final model know."""
+
+    @abstractmethod
+    def phases(self) -> list[Phase]:
+        """The updates of one training step, in order."""
+
+    @abstractmethod
+    def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
+        """The loss of one phase and its named terms.
+
+        A term that is no part of the loss must not have a gradient of its own (``detach`` it).
+
+        Args:
+            phase: Name of the phase.
+            batch: Model input.
+            draws: The step's randomness.
+            weight: Warm-up weight β in [0, 1] (T11).
+        """
+
+    def begin_step(self, epoch: int) -> None:
+        """Called before each training step with its epoch, from 0; default: nothing."""
+
+    @property
+    def skips_weights(self) -> bool:
+        """Whether a step's loss may leave some weights out; processes must know of it."""
+        return False
+
+    def compilable(self) -> Iterable[nn.Module]:
+        """Networks that ``train.compile`` compiles in place; default: none."""
+        return ()
+
+
+class Model(Trainable):
     """A latent-variable model over named modalities.
 
     Args:
@@ -84,6 +129,11 @@ class Model(nn.Module, ABC):
         super().__init__()
         self.config, self.codecs = config, dict(codecs)
         self.modalities: Subset = tuple(codecs)
+
+    @property
+    def bare(self) -> Model:
+        """Itself."""
+        return self
 
     @property
     @abstractmethod
@@ -116,30 +166,6 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def supports(self, targets: Subset, given: Subset, proposal: Subset) -> str | None:
         """Why log p(targets | given) by samples of q(z | proposal) can't be had, or None."""
-
-    @abstractmethod
-    def phases(self) -> list[Phase]:
-        """The updates of one training step, in order."""
-
-    @abstractmethod
-    def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
-        """The loss of one phase and its named terms.
-
-        Args:
-            phase: Name of the phase.
-            batch: Model input.
-            draws: The step's randomness.
-            weight: Warm-up weight β in [0, 1] (T11).
-        """
-
-    @property
-    def skips_weights(self) -> bool:
-        """Whether a step's loss may leave some weights out; processes must know of it."""
-        return False
-
-    def compilable(self) -> Iterable[nn.Module]:
-        """Networks that ``train.compile`` compiles in place; default: none."""
-        return ()
 
     def likelihood(
         self, modality: str, z: Tensor, given: Mapping[str, Tensor] | None = None

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 
 from mmvae.data.batches import Batches
 from mmvae.errors import Interrupted, TrainingError
-from mmvae.models.protocol import Model
+from mmvae.models.protocol import Trainable
 from mmvae.settings import TrainConfig
 from mmvae.training.checkpoint import Checkpoint, CheckpointStore, first_non_finite
 from mmvae.training.memory import out_of_memory_advice
@@ -47,7 +47,7 @@ class Trainer(Stepper):
     """Takes steps, and between them logs, validates, saves and stops.
 
     Args:
-        model: On the accelerator's device.
+        trained: The model, with the extensions around it, on the accelerator's device.
         train: The training split.
         validation: The validation split, or None.
         config: The ``[train]`` section.
@@ -60,7 +60,7 @@ class Trainer(Stepper):
 
     def __init__(
         self,
-        model: Model,
+        trained: Trainable,
         train: Batches,
         validation: Batches | None,
         config: TrainConfig,
@@ -70,7 +70,7 @@ class Trainer(Stepper):
         validation_batch_size: int = 500,
         keeps: bool = True,
     ) -> None:
-        super().__init__(model, train, config, accelerator)
+        super().__init__(trained, train, config, accelerator)
         self.validation, self.validation_batch_size = validation, validation_batch_size
         self.run, self.progress, self.keeps = run, progress, keeps
         self.store = CheckpointStore(run.checkpoints, config.keep_checkpoints) if run else None
@@ -95,7 +95,7 @@ class Trainer(Stepper):
         self._began = self._logged = self._saved = time.monotonic()
         position = self.state.position
         self._first_step = position.step
-        self.model.train()
+        self.trained.train()
         if self._out_of_patience():
             self._say_stopped_early()
         with (

@@ -89,7 +89,7 @@ class TermMeans:
             sums = {_column(phase, name): next(totals) for name in names}
             items = next(totals)
             means |= {column: total / items for column, total in sums.items()}
-        self.rows, self.steps = [], []
+        self.names, self.steps, self.rows = {}, [], []  # a later epoch may have other phases
         return means
 
     def _columns(self) -> list[str]:

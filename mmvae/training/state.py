@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from mmvae.codec import Codec, State
 from mmvae.errors import CheckpointError, ConfigError
-from mmvae.models.protocol import Model
+from mmvae.models.protocol import Model, Trainable
 from mmvae.training.average import WeightAverage
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.metrics import TermMeans
@@ -46,15 +46,19 @@ class TrainingState:
     Random numbers need no state: every draw is a function of (seed, purpose, step).
 
     Args:
-        model: The model itself, not wrapped.
+        trained: The model, with the extensions around it.
         optimizers: Phase → optimizer.
         average: Exponential moving average of the model, or None.
     """
 
     def __init__(
-        self, model: Model, optimizers: Mapping[str, Optimizer], average: WeightAverage | None
+        self,
+        trained: Trainable,
+        optimizers: Mapping[str, Optimizer],
+        average: WeightAverage | None,
     ) -> None:
-        self.model, self.optimizers, self.average = model, optimizers, average
+        self.trained, self.model = trained, trained.bare
+        self.optimizers, self.average = optimizers, average
         self.position = Position()
         self.best_weights: dict[str, Tensor] = {}
         self.terms = TermMeans()
@@ -71,6 +75,8 @@ class TrainingState:
     def tensors(self) -> Tensors:
         """All tensors, by file and name, but the terms' rows, which processes must sum first."""
         files: Tensors = {"model": dict(self.model.state_dict())}
+        if own := extension_weights(self.trained):
+            files["extensions"] = own
         for phase, optimizer in self.optimizers.items():
             files[f"optimizer-{phase}"] = optimizer_tensors(optimizer)
         if self.average is not None:
@@ -96,7 +102,9 @@ class TrainingState:
             CheckpointError: It belongs to another model or another configuration.
         """
         files = checkpoint.tensors
-        load_weights(self.model, files["model"], str(checkpoint.path))
+        inside = {model_prefix(self.trained) + k: v for k, v in files["model"].items()}
+        weights = inside | files.get("extensions", {})
+        load_weights(self.trained, weights, str(checkpoint.path))
         for phase, optimizer in self.optimizers.items():
             restore_optimizer(optimizer, files.get(f"optimizer-{phase}", {}))
         if self.average is not None:
@@ -115,6 +123,19 @@ class TrainingState:
             self.terms.restore(
                 dict(terms["names"]), terms["steps"], files["terms"]["rows"].to(device)
             )
+
+
+def model_prefix(trained: Trainable) -> str:
+    """What the names of the model's weights begin with, seen from the extensions around it."""
+    name = next(name for name, module in trained.named_modules() if module is trained.bare)
+    return f"{name}." if name else ""
+
+
+def extension_weights(trained: Trainable) -> dict[str, Tensor]:
+    """The weights that extensions have of their own; none where there is only a model."""
+    inside = model_prefix(trained)
+    weights = trained.state_dict()
+    return {name: value for name, value in weights.items() if not name.startswith(inside)}
 
 
 def load_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from mmvae.data.batches import Batch, Batches, training_view
 from mmvae.data.order import Order, never_empty, share
-from mmvae.models.protocol import Model, Phase, Terms
+from mmvae.models.protocol import Phase, Terms, Trainable
 from mmvae.randomness import StepDraws, derived_seed, seed_global
 from mmvae.settings import TrainConfig
 from mmvae.training.average import WeightAverage
@@ -26,15 +26,15 @@ class Objective(nn.Module):
     """A model's objective as a module, so that Accelerate can wrap it for processes and autocast.
 
     Args:
-        model: The model.
+        model: The model, with the extensions around it.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Trainable) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
-        """See :meth:`mmvae.models.protocol.Model.objective`."""
+        """See :meth:`mmvae.models.protocol.Trainable.objective`."""
         return self.model.objective(phase, batch, draws, weight)
 
 
@@ -42,31 +42,34 @@ class Stepper:
     """Takes optimizer steps of one model on one split.
 
     Args:
-        model: On the accelerator's device.
+        trained: The model, with the extensions around it, on the accelerator's device.
         train: The training split.
         config: The ``[train]`` section.
         accelerator: Devices, precision, processes.
     """
 
     def __init__(
-        self, model: Model, train: Batches, config: TrainConfig, accelerator: Accelerator
+        self, trained: Trainable, train: Batches, config: TrainConfig, accelerator: Accelerator
     ) -> None:
-        self.model, self.train = model, train
+        self.trained, self.model, self.train = trained, trained.bare, train
         self.config, self.accelerator = config, accelerator
         self.order = Order(len(train), config.batch_size, config.seed, config.drop_last)
         self.total_steps = config.epochs * self.order.steps_per_epoch
-        self.phases = model.phases()
-        bare = {p.name: build_optimizer(p.parameters, config) for p in self.phases}
-        average = WeightAverage(model, config.ema) if config.ema is not None else None
-        self.state = TrainingState(model, bare, average)
+        self.phases = trained.phases()
+        self._own = [phase.name for phase in self.model.phases()]
+        self._settings = {p.name: config.model_copy(update=dict(p.settings)) for p in self.phases}
+        bare = {p.name: build_optimizer(p.parameters, self._settings[p.name]) for p in self.phases}
+        average = WeightAverage(self.model, config.ema) if config.ema is not None else None
+        self.state = TrainingState(trained, bare, average)
         if config.compile:
-            compile_networks(model)
+            compile_networks(trained)
         accelerator.ddp_handler = DistributedDataParallelKwargs(
-            find_unused_parameters=model.skips_weights or len(self.phases) > 1
+            find_unused_parameters=trained.skips_weights or len(self.phases) > 1
         )
-        self.objective: Any = accelerator.prepare(Objective(model))
+        self.objective: Any = accelerator.prepare(Objective(trained))
         self.optimizers = {name: accelerator.prepare(o) for name, o in bare.items()}
         self._process, self._processes = accelerator.process_index, accelerator.num_processes
+        self._seen: tuple[int, Tensor, Batch] | None = None
 
     @property
     def epoch(self) -> int:
@@ -77,17 +80,21 @@ class Stepper:
         """One optimizer step per phase on the global batch of ``step``."""
         seed = derived_seed(self.config.seed, "global", step, self._process)
         seed_global(seed, self.train.device)
-        items = self.order.items(step)
-        weight = warmup_weight(self.order.epoch(step), self.config.warmup_epochs)
-        rate = self._learning_rate(step)
+        items, epoch = self.order.items(step), self.order.epoch(step)
+        weight = warmup_weight(epoch, self.config.warmup_epochs)
+        self.trained.begin_step(epoch)
         for phase in self.phases:
+            if epoch < phase.first_epoch:
+                continue
             optimizer = self.optimizers[phase.name]
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = self._learning_rate(step, self._settings[phase.name])
             optimizer.zero_grad()
-            self.gradients(step, phase, items, weight)
+            with alone(phase, self.phases):
+                self.gradients(step, phase, items, weight)
             self._clip(phase)
             optimizer.step()
+        self._seen = None
         if self.state.average is not None:
             self.state.average.update(self.model)
 
@@ -102,20 +109,31 @@ class Stepper:
             rows = share(total, self._process * parts + part, self._processes * parts)
             seen, count = never_empty(rows)
             draws = StepDraws(self.config.seed, "train", step, seen, total, self.train.device)
-            batch = self.train.batch(items[seen], draws, training_view)
+            batch = self._batch(step, items[seen], draws)
             with nullcontext() if part == parts - 1 else self.accelerator.no_sync(self.objective):
                 terms = self.objective(phase.name, batch, draws, weight)
                 self.accelerator.backward(terms.loss[:count].sum() * (self._processes / total))
-            self.state.terms.add(step, phase.name if len(self.phases) > 1 else "", terms, count)
+            label = "" if self._own == [phase.name] else phase.name
+            self.state.terms.add(step, label, terms, count)
+
+    def _batch(self, step: int, items: Tensor, draws: StepDraws) -> Batch:
+        """The items' batch; the phases of a step share it, unless it is cut into parts."""
+        if self._seen is not None and self._seen[0] == step and self._seen[1].equal(items):
+            return self._seen[2]
+        batch = self.train.batch(items, draws, training_view)
+        if len(self.phases) > 1:
+            self._seen = step, items, batch
+        return batch
 
     def _clip(self, phase: Phase) -> None:
-        if self.config.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(phase.parameters, self.config.clip_norm)
-        if self.config.clip_value is not None:
-            self.accelerator.clip_grad_value_(phase.parameters, self.config.clip_value)
+        config = self._settings[phase.name]
+        if config.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(phase.parameters, config.clip_norm)
+        if config.clip_value is not None:
+            self.accelerator.clip_grad_value_(phase.parameters, config.clip_value)
 
-    def _learning_rate(self, step: int) -> float:
-        c = self.config
+    def _learning_rate(self, step: int, config: TrainConfig | None = None) -> float:
+        c = config or self.config
         return learning_rate(
             step,
             self.total_steps,
@@ -124,6 +142,21 @@ class Stepper:
             c.schedule_warmup_steps,
             c.final_learning_rate,
         )
+
+
+@contextmanager
+def alone(phase: Phase, phases: Sequence[Phase]) -> Iterator[None]:
+    """Hold the parameters of all other phases fixed, so that no gradient is computed for them."""
+    mine = {id(p) for p in phase.parameters}
+    theirs = (p for other in phases for p in other.parameters if id(p) not in mine)
+    others = [p for p in theirs if p.requires_grad]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
 
 
 @contextmanager
@@ -140,7 +173,7 @@ def unchecked_distributions() -> Iterator[None]:
         Distribution.set_default_validate_args(before)
 
 
-def compile_networks(model: Model) -> None:
+def compile_networks(model: Trainable) -> None:
     """Compile trunks and decoders in place, which leaves the names of weights alone.
 
     The noise is drawn outside of them, so compiled and eager training draw the same samples.
