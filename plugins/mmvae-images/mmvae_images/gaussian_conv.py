@@ -127,6 +127,11 @@ class GaussianConvImage(ImageCodec):
         layers += [nn.Flatten(), nn.Linear(math.prod(self._map_shape), self.config.dense)]
         return nn.Sequential(*layers, activation(self.config.activation))
 
+    def critic(self) -> nn.Module:
+        """The encoder's layers with leaky rectifiers and no norm, for an adversary's critic."""
+        plain = self.config.model_copy(update={"norm": "none", "activation": "leaky-relu"})
+        return GaussianConvImage(plain, self.state).encoder()
+
     def decoder(self, input_dim: int) -> nn.Module:
         """A dense layer to the smallest map, then transposed convolutions up to the picture."""
         widths = list(reversed(self.config.channels_hidden))

@@ -254,3 +254,15 @@ def test_paper_networks():
         (64, 3, 4, 4),
     ]
     assert codec.decoder(128)(torch.zeros(1, 128)).shape == (1, 3, 64, 64)
+
+
+def test_a_critic_is_the_encoder_with_leaky_rectifiers_and_no_norm():
+    config = GaussianConvImage.Config(channels_hidden=(8, 16), dense=32, norm="batch")
+    codec = GaussianConvImage(config, {"shape": [3, 8, 8], "dtype": "uint8"})
+    critic, encoder = codec.critic(), codec.encoder()
+    kinds = [type(layer).__name__ for layer in critic]
+    assert kinds == ["Conv2d", "LeakyReLU"] * 2 + ["Flatten", "Linear", "LeakyReLU"]
+    layers = [[p.shape for p in net.parameters() if p.dim() > 1] for net in (critic, encoder)]
+    assert layers[0] == layers[1]
+    assert critic[0].bias is not None
+    assert critic(torch.zeros(2, 3, 8, 8)).shape == (2, codec.feature_dim)
