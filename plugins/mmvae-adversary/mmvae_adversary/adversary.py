@@ -1,0 +1,216 @@
+"""The adversary: a critic beside a model, and three updates in turn over disjoint parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from mmvae import Batch, ConfigError, Extension, Model, Phase, StepDraws, Terms, Trainable
+from mmvae_adversary.config import AdversaryConfig
+from mmvae_adversary.critic import Critic, accuracy, critic_loss, decoder_loss
+
+CRITIC, DECODER = "critic", "decoder"
+
+
+class Adversary(Extension):
+    """Trains the decoder of one modality x against a critic D.
+
+    With x̂ the decoder's mean at a sample of q(z|x_M), and x_p at z ~ U(−1, 1), each step
+
+    * updates the critic by −log D(x) − log(1 − D(x̂)) − log(1 − D(x_p));
+    * updates the decoder of x by −γ log p(x|z) − w (log D(x̂) + log D(x_p));
+    * and all the rest as the model within does, by its bound.
+
+    Args:
+        config: Its table.
+        inner: The model.
+
+    Raises:
+        ConfigError: The model has no decoder for the modality, or one that nothing can be learned
+            through.
+    """
+
+    kind = "adversary"
+    Config = AdversaryConfig
+
+    def __init__(self, config: AdversaryConfig, inner: Trainable) -> None:
+        super().__init__(config, inner)
+        self.modality = config.modality
+        self._epoch = 0
+        if self.modality not in self.bare.decoded:
+            raise ConfigError(
+                f"adversary.modality = {self.modality!r}: the {self.bare.kind} has no decoder for "
+                f"it; expected one of {', '.join(self.bare.decoded)}."
+            )
+        self.decoder_weights = decoder_weights(self.bare, self.modality)
+        self.critic = Critic(self.bare.codecs[self.modality])
+
+    # -- the phases ----------------------------------------------------------------------------
+
+    def phases(self) -> list[Phase]:
+        """Critic, decoder, and the phases within with what is left of their parameters."""
+        rate = self.config.learning_rate
+        critic_rate = self.config.critic_learning_rate or rate
+        critics = [p for p in self.critic.parameters() if p.requires_grad]
+        taken = {id(p) for p in self.decoder_weights}
+        rest = [
+            Phase(
+                phase.name,
+                [p for p in phase.parameters if id(p) not in taken],
+                phase.settings,
+                phase.first_epoch,
+            )
+            for phase in self.inner.phases()
+        ]
+        return [
+            Phase(CRITIC, critics, self._settings(critic_rate), self.config.start_epoch - 1),
+            Phase(DECODER, self.decoder_weights, self._settings(rate)),
+            *rest,
+        ]
+
+    def _settings(self, learning_rate: float) -> dict[str, Any]:
+        return {
+            "optimizer": "adam",
+            "learning_rate": learning_rate,
+            "betas": self.config.betas,
+            "eps": self.config.eps,
+            "weight_decay": 0.0,
+            "clip_norm": self.config.clip_norm,
+            "clip_value": None,
+        }
+
+    def begin_step(self, epoch: int) -> None:
+        """Learn the epoch, for ``start_epoch``."""
+        self._epoch = epoch
+        super().begin_step(epoch)
+
+    @property
+    def started(self) -> bool:
+        """Whether the critic is at work."""
+        return self._epoch + 1 >= self.config.start_epoch
+
+    def compilable(self) -> Iterable[nn.Module]:
+        """The critic's trunk, and what there is within."""
+        return [self.critic.trunk, *self.inner.compilable()]
+
+    # -- the losses ----------------------------------------------------------------------------
+
+    def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
+        """The loss of a phase and its terms.
+
+        The critic's: ``accuracy``, see :func:`mmvae_adversary.critic.accuracy`. The decoder's:
+        ``error``, and ``adversarial``, −log D(x̂) − log D(x_p), both unweighted.
+        """
+        if phase == CRITIC:
+            return self._critic_terms(batch, draws)
+        if phase == DECODER:
+            return self._decoder_terms(batch, draws)
+        return self.inner.objective(phase, batch, draws, weight)
+
+    def _critic_terms(self, batch: Batch, draws: StepDraws) -> Terms:
+        with torch.no_grad():
+            guess = self._likelihood(batch, self._posterior_sample(batch, draws))
+            dream = self._likelihood(batch, self._free_sample(batch, draws))
+            seen = {
+                "x": batch.x[self.modality],
+                "x̂": self._mean(guess, batch),
+                "x_p": self._mean(dream, batch),
+            }
+        logits = [self.critic(self._noisy(x, draws, f"critic {k}")) for k, x in seen.items()]
+        return Terms(critic_loss(*logits), {"accuracy": accuracy(*logits).detach()})
+
+    def _decoder_terms(self, batch: Batch, draws: StepDraws) -> Terms:
+        likelihood = self._likelihood(batch, self._posterior_sample(batch, draws).detach())
+        guess = self._mean(likelihood, batch)
+        if self.config.error == "features" and self.started:
+            error = self._feature_error(batch, guess)
+        else:
+            codec, m = self.bare.codecs[self.modality], self.modality
+            error = -codec.log_prob(likelihood, batch.x[m], batch.observed[m])
+        loss, named = self.config.error_weight * error, {"error": error.detach()}
+        if self.started:
+            free = self._likelihood(batch, self._free_sample(batch, draws).detach())
+            dream = self._mean(free, batch)
+            adversarial = decoder_loss(
+                self.critic(self._noisy(guess, draws, "decoder x̂")),
+                self.critic(self._noisy(dream, draws, "decoder x_p")),
+            )
+            loss = loss + self.config.weight * adversarial
+            named["adversarial"] = adversarial.detach()
+        return Terms(loss, named)
+
+    def _feature_error(self, batch: Batch, guess: Tensor) -> Tensor:
+        """½ |f(x) − f(x̂)|² with f the critic's features, (b,)."""
+        with torch.no_grad():
+            truth = self.critic.features(batch.x[self.modality])
+        return 0.5 * (self.critic.features(guess) - truth).square().sum(1)
+
+    # -- what the critic sees ------------------------------------------------------------------
+
+    def _posterior_sample(self, batch: Batch, draws: StepDraws) -> Tensor:
+        """Z ~ q(z|x_M), by the noise that the model's own bound takes."""
+        noise = draws.normal("z", self.bare.latent_dim)
+        return self.bare.posterior(batch.x).rsample(noise)
+
+    def _free_sample(self, batch: Batch, draws: StepDraws) -> Tensor:
+        """Z ~ U(−1, 1), or a sample of the prior."""
+        noise = draws.normal("x_p", self.bare.latent_dim)
+        if self.config.latents == "prior":
+            return self.bare.prior(given(self.bare, batch.x), len(batch)).rsample(noise)
+        return torch.erf(noise / math.sqrt(2.0))  # 2 Φ(ε) − 1
+
+    def _likelihood(self, batch: Batch, z: Tensor) -> Distribution:
+        """p(x|z[, w]), with w what the batch gives a conditional model."""
+        return self.bare.likelihood(self.modality, z, given(self.bare, batch.x))
+
+    def _mean(self, likelihood: Distribution, batch: Batch) -> Tensor:
+        """The mean of x, (b, event…); cells that the item lacks are as in the item."""
+        mean = self.bare.codecs[self.modality].point(likelihood)
+        observed = batch.observed[self.modality]
+        if observed is None:
+            return mean
+        return torch.where(observed, mean, batch.x[self.modality])  # else gaps would tell
+
+    def _noisy(self, x: Tensor, draws: StepDraws, name: str) -> Tensor:
+        """What the critic sees of x (b, event…)."""
+        if self.config.noise == 0:
+            return x
+        return x + self.config.noise * draws.normal(name, *x.shape[1:])
+
+
+def given(model: Model, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The modalities without a decoder, which a conditional model is always given."""
+    return {m: value for m, value in x.items() if m not in model.decoded}
+
+
+def decoder_weights(model: Model, modality: str) -> list[nn.Parameter]:
+    """The weights that decoding a modality depends on, whatever the model.
+
+    They are those for which the parameters of its likelihood have a gradient.
+
+    Raises:
+        ConfigError: The codec's point has none, so that no critic could teach the decoder.
+    """
+    training = model.training
+    model.eval()
+    blank = {m: codec.missing(2) for m, codec in model.codecs.items()}
+    with torch.enable_grad():
+        z = torch.zeros(2, model.latent_dim)
+        parameters = model.parameters_of(modality, z, given(model, blank))
+        codec = model.codecs[modality]
+        value = codec.point(codec.likelihood(parameters))
+    model.train(training)
+    if not value.requires_grad:
+        raise ConfigError(
+            f"adversary.modality = {modality!r}: codec {codec.kind!r} decodes to a value without "
+            f"gradient, such as a class, which no critic can improve. Name an image modality."
+        )
+    outputs = [parameters] if isinstance(parameters, Tensor) else list(parameters.values())
+    weights = [p for p in model.parameters() if p.requires_grad]
+    reached = torch.autograd.grad([o.sum() for o in outputs], weights, allow_unused=True)
+    return [p for p, gradient in zip(weights, reached, strict=True) if gradient is not None]

@@ -1,0 +1,71 @@
+"""The table ``[adversary]``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from mmvae import ExtensionConfig, nearest
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class AdversaryConfig(ExtensionConfig):
+    """``[adversary]``: a critic for one modality; ``[train]`` governs the update of the bound."""
+
+    modality: str = Field(description="The modality whose decoder learns from the critic.")
+    error: Literal["likelihood", "features"] = Field(
+        "likelihood",
+        description="What draws the decoder to the item beside the critic: −log p(x|z) (the "
+        "paper's code), or ('features', Larsen et al.) half the squared distance of x and x̂ in "
+        "the critic's features.",
+    )
+    error_weight: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="γ, the weight of that error in the decoder."
+    )
+    weight: float = Field(
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Weight of −log D(x̂) − log D(x_p) in the decoder.",
+    )
+    start_epoch: int = Field(
+        1,
+        ge=1,
+        description="Epoch, counted from 1, from which on there is a critic; until then the "
+        "decoder has its error alone: with 'features' that of the likelihood.",
+    )
+    latents: Literal["uniform", "prior"] = Field(
+        "uniform",
+        description="Where x_p comes from: z uniform on (−1, 1) (the paper's code), or the prior.",
+    )
+    noise: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Standard deviation, in model units, of noise added to all that the critic "
+        "sees; it keeps a critic from winning by details.",
+    )
+    learning_rate: float = Field(1e-4, gt=0, description="Step size of decoder and critic; Adam.")
+    critic_learning_rate: float | None = Field(
+        None, gt=0, description="Step size of the critic, if it is to have its own."
+    )
+    betas: tuple[Rate, Rate] = Field(
+        (0.5, 0.999), description="Decay of Adam's two moments, of decoder and critic."
+    )
+    eps: float = Field(1e-8, gt=0, description="Added to Adam's denominator, likewise.")
+    clip_norm: float | None = Field(
+        None, gt=0, description="Clip the gradients of decoder and critic to this total norm."
+    )
+
+    @field_validator("modality")
+    @classmethod
+    def _of_the_modalities(cls, modality: str, info: ValidationInfo) -> str:
+        modalities = list((info.context or {}).get("modalities", []))
+        if modalities and modality not in modalities:
+            raise ValueError(
+                f"{modality!r} is no modality, expected one of {', '.join(modalities)}."
+                + nearest(modality, modalities)
+            )
+        return modality
