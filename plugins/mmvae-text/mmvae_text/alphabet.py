@@ -1,0 +1,138 @@
+"""Alphabet: which symbols there are, and texts as their codes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from mmvae import Column, UnsupportedValue
+
+Unit = Literal["character", "byte"]
+Array = np.ndarray[Any, Any]
+
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+"""What a character outside the alphabet is read as, if it is not refused."""
+
+_ROWS = 4096  # texts read at once
+
+
+def texts(column: Column) -> list[str | None]:
+    """The texts of a column; None where an item has none.
+
+    Raises:
+        UnsupportedValue: A value is no text.
+    """
+    found: list[str | None] = []
+    values = column.values
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1:
+            raise UnsupportedValue(None, f"an array of shape {values.shape}", "one text per item")
+        values = values.tolist()
+    for row, value in enumerate(values):
+        if isinstance(value, float) and math.isnan(value):
+            value = None  # how a DataFrame writes null among texts
+        if value is not None and not isinstance(value, str):
+            raise UnsupportedValue(row, repr(value), "a text, or null where there is none")
+        if value is not None and not value.isascii():
+            _check_unicode(value, row)
+        found.append(value)
+    return found
+
+
+def _check_unicode(text: str, row: int) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UnsupportedValue(
+            row, f"{text!r} (half a character)", "text that is valid Unicode"
+        ) from error
+
+
+def units(text: str, unit: Unit) -> Sequence[str] | bytes:
+    """The symbols of a text: characters (Unicode code points), or bytes of its UTF-8."""
+    return text if unit == "character" else text.encode()
+
+
+def counted(column: Column, unit: Unit) -> tuple[Counter[str], int]:
+    """Characters with how often they occur (none for bytes), and the length of the longest text.
+
+    Args:
+        column: The texts, perhaps unread and larger than memory.
+        unit: What a text consists of.
+
+    Raises:
+        UnsupportedValue: A value is no text.
+    """
+    counts: Counter[str] = Counter()
+    longest = 0
+    for start, part in _parts(column):
+        try:
+            found = [text for text in texts(part) if text is not None]
+        except UnsupportedValue as error:
+            row = None if error.row is None else start + error.row
+            raise UnsupportedValue(row, error.value, error.expected, error.fix) from None
+        longest = max([longest, *(len(units(text, unit)) for text in found)])
+        if unit == "character":
+            counts.update("".join(found))
+    return counts, longest
+
+
+def _parts(column: Column) -> Iterator[tuple[int, Column]]:
+    for start in range(0, len(column), _ROWS):
+        yield start, column.take(range(start, min(start + _ROWS, len(column)))).read()
+
+
+class Alphabet:
+    """The symbols of texts and their codes: 0 ends a text, 1, 2, … are the symbols.
+
+    Args:
+        unit: ``"byte"``: the 256 bytes, whatever ``characters`` says.
+        characters: The characters; with :data:`UNKNOWN` among them none is refused.
+    """
+
+    def __init__(self, unit: Unit, characters: str = "") -> None:
+        self.unit, self.characters = unit, characters
+        self._codes = {c: k for k, c in enumerate(characters, start=1)}
+
+    def __len__(self) -> int:
+        """Number of symbols, the end among them."""
+        return 1 + (len(self.characters) if self.unit == "character" else 256)
+
+    def encode(self, text: str, row: int) -> Sequence[int]:
+        """A text as codes, without an end.
+
+        Raises:
+            UnsupportedValue: A character is not in the alphabet.
+        """
+        if self.unit == "byte":
+            return [byte + 1 for byte in text.encode()]
+        unknown = self._codes.get(UNKNOWN, -1)
+        codes = [self._codes.get(c, unknown) for c in text]
+        if -1 in codes:
+            where = codes.index(-1)
+            raise UnsupportedValue(
+                row,
+                f"{text[where]!r} at position {where} of {short(text)}",
+                f"one of the {len(self.characters)} characters of the training split",
+                "Correct the text, or set unknown = 'replace'.",
+            )
+        return codes
+
+    def decode(self, codes: Sequence[int]) -> str:
+        """Codes, the first end and all after it left out, as a text.
+
+        Bytes that are no UTF-8 become :data:`UNKNOWN`.
+        """
+        symbols = codes[: codes.index(0)] if 0 in codes else codes
+        if self.unit == "byte":
+            return bytes(code - 1 for code in symbols).decode(errors="replace")
+        return "".join(self.characters[code - 1] for code in symbols)
+
+
+def short(text: str, most: int = 40) -> str:
+    """A text for messages."""
+    return repr(text if len(text) <= most else f"{text[:most]}…")

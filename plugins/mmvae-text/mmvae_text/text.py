@@ -1,0 +1,208 @@
+"""Text: short sequences of characters or bytes, p(s|z) = Π_{i<n} p_i(s_i|z) · p_n(end|z)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt, field_validator, model_validator
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from mmvae import (
+    Activation,
+    Codec,
+    CodecConfig,
+    Column,
+    Examples,
+    Parameters,
+    State,
+    UnsupportedValue,
+)
+from mmvae_text.alphabet import UNKNOWN, Alphabet, Unit, counted, short, texts
+from mmvae_text.examples import examples
+from mmvae_text.networks import Reader, Writer
+from mmvae_text.strings import END, Strings, lengths
+
+
+class TextConfig(CodecConfig):
+    """Keys of ``codec = "text"``."""
+
+    unit: Unit = Field(
+        "character",
+        description="What a text consists of: characters (Unicode code points), or the bytes of "
+        "its UTF-8, of which none is unknown.",
+    )
+    max_length: PositiveInt | None = Field(
+        None,
+        description="Most characters or bytes of a text; longer ones are refused. Those of the "
+        "longest text of the training split unless given.",
+    )
+    unknown: Literal["refuse", "replace"] = Field(
+        "refuse",
+        description="What becomes of characters outside the vocabulary: refused, or read as the "
+        "one character '\N{REPLACEMENT CHARACTER}'.",
+    )
+    min_count: PositiveInt = Field(
+        1,
+        description="Characters that occur fewer times in the training split are unknown, with "
+        "unknown = 'replace'.",
+    )
+    encoder: tuple[PositiveInt, ...] = Field(
+        (128, 128),
+        min_length=1,
+        description="Channels of the convolutions, the first one's of the embedding too.",
+    )
+    kernel: PositiveInt = Field(5, description="Positions that a convolution sees, an odd number.")
+    decoder: tuple[PositiveInt, ...] = Field(
+        (256, 256),
+        min_length=1,
+        description="Widths of the dense layers that each position goes through.",
+    )
+    activation: Activation = Field("relu", description="Activation after each layer.")
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError("expected an odd number, so that each position is in the middle")
+        return kernel
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TextConfig:
+        """Refuse keys that would have no effect."""
+        if self.unknown == "replace" and self.unit == "byte":
+            raise ValueError("unknown = 'replace' has no effect with unit = 'byte'")
+        if self.min_count > 1 and self.unknown == "refuse":
+            raise ValueError("min_count > 1 needs unknown = 'replace'")
+        return self
+
+
+class Text(Codec):
+    """One text per item: event shape (max_length,), a code for each position, END after it."""
+
+    kind = "text"
+    Config = TextConfig
+
+    @classmethod
+    def examples(cls) -> Examples:
+        """See :meth:`mmvae.Codec.examples`."""
+        return examples()
+
+    def __init__(self, config: TextConfig, state: State | None = None) -> None:
+        super().__init__(config, state)
+        self.alphabet = Alphabet(config.unit, self.state.get("characters", ""))
+
+    def fit(self, column: Column) -> State:
+        """Learn the characters and the length of the longest text."""
+        counts, longest = counted(column, self.config.unit)
+        if longest == 0:
+            raise UnsupportedValue(
+                None, "no text but empty ones in the training split", "at least one character"
+            )
+        kept = {c for c, count in counts.items() if count >= self.config.min_count}
+        if self.config.unknown == "replace":
+            kept.add(UNKNOWN)
+        return {"characters": "".join(sorted(kept)), "length": self.config.max_length or longest}
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """(max_length,)."""
+        return (int(self.state["length"]),)
+
+    @property
+    def feature_dim(self) -> int:
+        """Twice the channels of the last convolution: their sum and their maximum."""
+        return 2 * int(self.config.encoder[-1])
+
+    def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
+        """Texts (b,) → codes (b, max_length), END after the text; None is not observed."""
+        (length,) = self.event_shape
+        found = texts(column)
+        codes = np.full((len(found), length), END, np.int16 if self._gap < 2**15 else np.int32)
+        for row, text in enumerate(found):
+            if text is None:
+                codes[row] = self._gap
+                continue
+            symbols = self.alphabet.encode(text, row)
+            if len(symbols) > length:
+                raise UnsupportedValue(
+                    row,
+                    f"{short(text)} of {len(symbols)} {self.config.unit}s",
+                    f"at most {length}",
+                    "Shorten it, or set max_length.",
+                )
+            codes[row, : len(symbols)] = symbols
+        has = np.array([text is not None for text in found], bool)
+        observed = None if has.all() else torch.from_numpy(has)[:, None].repeat(1, length)
+        return torch.from_numpy(codes), observed
+
+    @property
+    def _gap(self) -> int:
+        """The code that stands in for a missing text: no symbol, and not an empty text."""
+        return len(self.alphabet)
+
+    def missing(self, b: int) -> Tensor:
+        """A code of its own at every position, so that no text is not an empty text."""
+        return torch.full((b, *self.event_shape), float(self._gap))
+
+    def encoder(self) -> nn.Module:
+        """Embedded symbols and positions, convolutions, pooling."""
+        c = self.config
+        return Reader(self._gap + 1, *self.event_shape, c.encoder, c.kernel, c.activation)
+
+    def decoder(self, input_dim: int) -> nn.Module:
+        """Dense layers for each position by itself."""
+        c = self.config
+        return Writer(input_dim, *self.event_shape, len(self.alphabet), c.decoder, c.activation)
+
+    def likelihood(self, parameters: Parameters) -> Distribution:
+        """Strings from logits (b, max_length, symbols)."""
+        assert isinstance(parameters, Tensor)
+        return Strings(parameters)
+
+    def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
+        """Log-probability of the texts (b,); 0 where any position is not observed."""
+        if observed is None:
+            return likelihood.log_prob(x)
+        nats = likelihood.log_prob(torch.where(observed, x, END))
+        return torch.where(observed.all(-1), nats, 0.0)
+
+    def point(self, likelihood: Distribution) -> Tensor:
+        """The most likely text."""
+        return likelihood.mode.float()
+
+    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
+        """A draw of each position, up to the first end."""
+        assert isinstance(likelihood, Strings)
+        return likelihood.draw(generator).float()
+
+    def restore(self, x: Tensor) -> Column:
+        """Codes (b, max_length) → texts, None where there is none."""
+        return Column([self._text(codes) for codes in x.detach().cpu().long().tolist()])
+
+    def _text(self, codes: list[int]) -> str | None:
+        return None if self._gap in codes else self.alphabet.decode(codes)
+
+    def parse(self, text: str) -> Column:
+        """The text as it was typed."""
+        return Column([text])
+
+    def show(self, x: Tensor) -> list[Any]:
+        """The texts, quoted where one would not see all of them: empty, padded, line breaks."""
+        return [_shown(text) for text in self.restore(x).values]
+
+    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """Share of right positions up to the end of the longer text; 1 where all is right."""
+        longer = torch.maximum(lengths(guess), lengths(x))
+        right = (guess == x) & (torch.arange(x.shape[-1], device=x.device) < longer.unsqueeze(-1))
+        accuracy = torch.where(longer > 0, right.sum(-1) / longer.clamp(min=1), 1.0)
+        return {"accuracy": accuracy, "whole text": (accuracy == 1).float()}
+
+
+def _shown(text: str | None) -> str:
+    if text is None:
+        return "(none)"
+    plain = text and text.isprintable() and text == text.strip()
+    return text if plain else repr(text)

@@ -1,0 +1,132 @@
+"""Cells: raw vectors in any of the forms that sources give, read into one matrix.
+
+A cell that an item lacks is NaN in the matrix, whether it was NaN, None or masked; an item that
+lacks the whole vector is a row of NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmvae import Column, UnsupportedValue
+
+Array = np.ndarray[Any, Any]
+
+LARGEST = float(np.finfo(np.float32).max)
+"""Models compute in float32, so a larger number would become infinite."""
+
+NUMBER = "a finite number (in float32), or NaN where there is none"
+
+
+def read(column: Column, names: Sequence[str]) -> Array:
+    """Read vectors into float64 (n, cells), NaN where a cell is not observed.
+
+    Args:
+        column: An array (n, cells) or (n,), perhaps masked, or a list of rows: numbers, sequences
+            of numbers and None, or None.
+        names: Names of the cells, as many as a vector has.
+
+    Raises:
+        UnsupportedValue: A row has another length, or a cell is no finite number.
+    """
+    cells = matrix(column.values, len(names))
+    if cells.shape[1] != len(names):
+        raise UnsupportedValue(
+            None, f"vectors of {cells.shape[1]} cells", f"{len(names)}: {listed(names)}"
+        )
+    refuse(cells, np.abs(cells) > LARGEST, names)
+    return cells
+
+
+def refuse(cells: Array, bad: Array, names: Sequence[str]) -> None:
+    """Refuse cells (n, cells) where there are ``bad`` ones, naming the first.
+
+    Raises:
+        UnsupportedValue: There is one.
+    """
+    if bad.any():
+        row, a = (int(i) for i in np.argwhere(bad)[0])
+        raise UnsupportedValue(
+            row,
+            f"{cells[row, a]:g} for {names[a]!r}",
+            NUMBER,
+            "Correct it, or write NaN or null for a value that is not known.",
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of some names, for messages."""
+    return ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
+
+
+def matrix(values: Any, width: int | None = None) -> Array:
+    """Raw values → float64 (n, cells), whatever the numbers are; no columns if all are gaps.
+
+    Args:
+        values: See :func:`read`.
+        width: Cells that each vector of a list must have; those of the first one unless given.
+
+    Raises:
+        UnsupportedValue: Something is no number, or a row is shorter or longer than others.
+    """
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
+        values = values.astype(np.float64).filled(np.nan)
+    if not isinstance(values, np.ndarray) or values.dtype == object:
+        return _stacked(list(values), width)
+    if values.ndim not in (1, 2) or values.dtype.kind not in "iuf":
+        raise UnsupportedValue(
+            None,
+            f"{values.dtype} values of shape {values.shape}",
+            "numbers of shape (n, cells) or (n,)",
+        )
+    columns = values.astype(np.float64)[:, None] if values.ndim == 1 else values.astype(np.float64)
+    return columns if len(columns) else np.zeros((0, width or 0))
+
+
+def is_single(values: Any) -> bool:
+    """Whether rows are bare numbers rather than vectors."""
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values.ndim == 1
+    return not any(isinstance(row, (list, tuple, np.ndarray)) for row in values)
+
+
+def _stacked(rows: list[Any], width: int | None) -> Array:
+    vectors = [None if _is_gap(row) else _vector(row, i) for i, row in enumerate(rows)]
+    if width is None:
+        width = next((len(v) for v in vectors if v is not None), 0)
+    cells = np.full((len(rows), width), np.nan)
+    for i, vector in enumerate(vectors):
+        if vector is None:
+            continue
+        if len(vector) != width:
+            raise UnsupportedValue(
+                i,
+                f"a vector of {len(vector)} cells",
+                f"{width} in every row",
+                "An item without the vector has null, a cell that it lacks NaN or null.",
+            )
+        cells[i] = vector
+    return cells
+
+
+def _is_gap(row: Any) -> bool:
+    """Whether an item lacks the whole vector; a DataFrame writes NaN for it."""
+    return row is None or (isinstance(row, float) and math.isnan(row))
+
+
+def _vector(row: Any, i: int) -> Sequence[float]:
+    """One raw row as numbers, NaN where it says None."""
+    if isinstance(row, np.ndarray):
+        row = row.tolist()
+    cells = list(row) if isinstance(row, (list, tuple)) else [row]
+    if {type(cell) for cell in cells} <= {int, float}:
+        return cells
+    for cell in cells:
+        number = isinstance(cell, (int, float, np.integer, np.floating))
+        if cell is not None and (isinstance(cell, bool) or not number):
+            raise UnsupportedValue(i, repr(cell), NUMBER)
+    return [np.nan if cell is None else float(cell) for cell in cells]

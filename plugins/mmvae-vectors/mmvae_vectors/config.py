@@ -1,0 +1,65 @@
+"""The keys of ``codec = "vector"``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from mmvae import Activation, CodecConfig
+
+Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["learned", "predicted"]
+
+
+class VectorConfig(CodecConfig):
+    """Keys of ``codec = "vector"``."""
+
+    names: tuple[str, ...] | None = Field(
+        None, description="Names of the cells; those of the source unless given."
+    )
+    likelihood: Literal["gaussian", "laplace", "student-t"] = Field(
+        "gaussian", description="Density of each cell; the latter two forgive outliers."
+    )
+    degrees_of_freedom: float = Field(
+        4.0, gt=0, allow_inf_nan=False, description="Of 'student-t': the fewer, the heavier tails."
+    )
+    scale: Scale = Field(
+        "learned",
+        description="σ of the density, in standard deviations of the training split: a number; "
+        "'learned', one for each cell; or 'predicted', for each cell of each item from z.",
+    )
+    scale_floor: float = Field(
+        1e-3, gt=0, allow_inf_nan=False, description="Least value of a σ that is not fixed."
+    )
+    standardise: bool = Field(
+        True,
+        description="Give networks each cell with mean 0 and deviation 1 over the training "
+        "split; otherwise values as they are, and 'scale' counts in their units.",
+    )
+    encoder: tuple[PositiveInt, ...] = Field(
+        (256, 256), description="Widths of the encoder's dense layers."
+    )
+    decoder: tuple[PositiveInt, ...] = Field(
+        (256, 256), description="Widths of the decoder's dense layers."
+    )
+    activation: Activation = Field("relu", description="Activation after each dense layer.")
+    layer_norm: bool = Field(False, description="Layer norm before each activation.")
+
+    @field_validator("names")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and (not names or len(set(names)) < len(names)):
+            raise ValueError("expected at least one name, each name once")
+        return names
+
+    @model_validator(mode="after")
+    def _consistent(self) -> VectorConfig:
+        """Refuse keys that would have no effect."""
+        idle = {
+            "degrees_of_freedom": (self.likelihood != "student-t", "likelihood = 'student-t'"),
+            "scale_floor": (isinstance(self.scale, float), "a scale that is not fixed"),
+        }
+        for key, (unused, wanted) in idle.items():
+            if unused and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} has an effect only with {wanted}")
+        return self

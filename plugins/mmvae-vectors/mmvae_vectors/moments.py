@@ -1,0 +1,91 @@
+"""Moments: mean and standard deviation of each cell over the values that are observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmvae import Column, UnsupportedValue
+from mmvae_vectors.cells import Array, is_single, matrix, read
+
+_ROWS = 4096  # rows read at once
+_ROUNDING = 1e-12  # a deviation smaller than this part of the mean is no deviation
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is known of some vectors, each array float64 (cells,).
+
+    Attributes:
+        count: How many values of each cell are observed.
+        mean: Their mean.
+        squares: Their summed squared distances from the mean.
+        single: Whether the raw rows are bare numbers rather than vectors.
+    """
+
+    count: Array
+    mean: Array
+    squares: Array
+    single: bool
+
+    @property
+    def deviation(self) -> Array:
+        """Standard deviation; 1 where all values are equal, so that one can divide by it."""
+        deviation = np.sqrt(self.squares / np.maximum(self.count, 1))
+        return np.where(deviation <= _ROUNDING * np.abs(self.mean), 1.0, deviation)
+
+    @classmethod
+    def of(cls, cells: Array, single: bool) -> Moments:
+        """The moments of cells (n, cells), NaN where there is nothing."""
+        seen = ~np.isnan(cells)
+        count = seen.sum(0)
+        mean = np.where(seen, cells, 0.0).sum(0) / np.maximum(count, 1)
+        return cls(count, mean, (np.where(seen, cells - mean, 0.0) ** 2).sum(0), single)
+
+    def __add__(self, other: Moments) -> Moments:
+        """The moments of both together (Chan, Golub and LeVeque, 1983)."""
+        count = self.count + other.count
+        apart = other.mean - self.mean
+        share = other.count / np.maximum(count, 1)
+        return Moments(
+            count,
+            self.mean + apart * share,
+            self.squares + other.squares + apart**2 * self.count * share,
+            self.single and other.single,
+        )
+
+
+def moments(column: Column, names: Sequence[str] | None) -> Moments:
+    """The moments of a column that may be larger than memory, some rows at a time.
+
+    Args:
+        column: The values, perhaps unread.
+        names: Names of the cells, for errors; their positions unless given.
+
+    Raises:
+        UnsupportedValue: There is no vector at all, or a value is refused.
+    """
+    total: Moments | None = None
+    for start, part in _parts(column):
+        try:
+            width = len(names) if names else matrix(part.values).shape[1]
+            if total is not None:
+                width = len(total.count)
+            if width == 0:
+                continue  # nothing but gaps so far
+            cells = read(part, names or [str(a) for a in range(width)])
+        except UnsupportedValue as error:
+            row = None if error.row is None else start + error.row
+            raise UnsupportedValue(row, error.value, error.expected, error.fix) from None
+        found = Moments.of(cells, is_single(part.values))
+        total = found if total is None else total + found
+    if total is None:
+        raise UnsupportedValue(None, "no vector in the training split", "at least one")
+    return total
+
+
+def _parts(column: Column) -> Iterator[tuple[int, Column]]:
+    for start in range(0, len(column), _ROWS):
+        yield start, column.take(range(start, min(start + _ROWS, len(column)))).read()

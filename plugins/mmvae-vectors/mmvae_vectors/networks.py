@@ -1,0 +1,51 @@
+"""Networks of vectors: dense layers, and the head that knows how σ is had."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmvae import Activation, Parameters, activation
+
+_RAW_ONE = math.log(math.expm1(1.0))  # softplus of it is 1, where a learned scale starts
+
+
+def dense(width: int, hidden: Sequence[int], act: Activation, layer_norm: bool) -> nn.Sequential:
+    """Dense layers (b, width) → (b, hidden[-1]), each with an activation behind it."""
+    layers: list[nn.Module] = []
+    for wider in hidden:
+        norm = [nn.LayerNorm(wider)] if layer_norm else []
+        layers += [nn.Linear(width, wider), *norm, activation(act)]
+        width = wider
+    return nn.Sequential(*layers)
+
+
+class Head(nn.Module):
+    """The decoder's last step: its output read as locations, with raw scales beside them.
+
+    Args:
+        body: Networks (b, input_dim) → (b, cells), or (b, 2 · cells) if the scale is predicted.
+        cells: Cells of a vector.
+        scale: A number, ``"learned"`` or ``"predicted"``.
+    """
+
+    def __init__(self, body: nn.Module, cells: int, scale: float | str) -> None:
+        super().__init__()
+        self.body = body
+        self.predicted = scale == "predicted"
+        self.raw_scale = (
+            nn.Parameter(torch.full((cells,), _RAW_ONE)) if scale == "learned" else None
+        )
+
+    def forward(self, h: Tensor) -> Parameters:
+        """Latents (b, input_dim) to ``location`` and ``raw_scale``, or to locations alone."""
+        out: Tensor = self.body(h)
+        if self.raw_scale is not None:
+            return {"location": out, "raw_scale": self.raw_scale.expand_as(out)}
+        if self.predicted:
+            location, raw = out.chunk(2, dim=1)
+            return {"location": location, "raw_scale": raw}
+        return out

@@ -1,0 +1,384 @@
+"""The vector codec keeps the contract; its densities are those of the data in their units."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mmvae_vectors import Vector
+from mmvae_vectors.moments import moments
+from pydantic import ValidationError
+from torch.distributions import Laplace, Normal, StudentT
+
+import mmvae
+from mmvae import Column, LazyValues, UnsupportedValue
+from mmvae.testing import CodecContract
+
+NAMES = ("height", "weight")
+NAN = float("nan")
+SMALL = {"encoder": (16,), "decoder": (16,)}
+
+
+def bodies(n, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, 2)) * [10, 300] + [170, -5000]
+
+
+def fitted(raw=None, **keys):
+    config = Vector.Config(**SMALL | keys)
+    raw = Column(bodies(50), names=NAMES) if raw is None else raw
+    return Vector(config, Vector(config).fit(raw))
+
+
+class TestExamples(CodecContract):
+    codec = Vector
+
+
+class VectorContract(CodecContract):
+    keys: dict[str, object] = {}
+
+    def make_codec(self):
+        return Vector(Vector.Config(**SMALL | self.keys))
+
+    def make_column(self, n, seed):
+        return Column(bodies(n, seed), names=NAMES)
+
+    def edge_columns(self):
+        return [("far out", Column(np.array([[1e9, -1e9], [0.0, 0.0]])))]
+
+    def invalid_columns(self):
+        def with_value(value):
+            return Column([[1.0, 2.0], [3.0, value]])
+
+        bad = {"infinite": np.inf, "too large": 1e39, "text": "3", "boolean": True, "list": [1.0]}
+        return [
+            *((name, with_value(value)) for name, value in bad.items()),
+            ("-infinite", Column(np.array([[1.0, 2.0], [-np.inf, 2.0]]))),
+            ("short row", Column([[1.0, 2.0], [3.0]])),
+            ("empty row", Column([[1.0, 2.0], []])),
+            ("bare number", Column([[1.0, 2.0], 3.0])),
+        ]
+
+    def grid(self, codec, reach, step):
+        """Standardised values, and the volume of a cell of theirs in the user's units."""
+        axis = torch.arange(-reach, reach, step)
+        values = torch.cartesian_prod(*[axis] * len(codec.names)).reshape(-1, len(codec.names))
+        return values, step ** len(codec.names) * float(codec.state["deviation"].prod())
+
+
+class TestGaussianVector(VectorContract):
+    def integration_grid(self, codec):
+        return self.grid(codec, 8, 0.05)
+
+
+class TestPredictedScale(VectorContract):
+    keys = {"scale": "predicted", "layer_norm": True}
+
+    def integration_grid(self, codec):
+        return self.grid(codec, 8, 0.05)
+
+
+class TestAsTheyAre(VectorContract):
+    keys = {"standardise": False, "scale": 2.5}
+
+    def make_column(self, n, seed):
+        return Column(np.random.default_rng(seed).normal(size=(n, 2)))
+
+    def integration_grid(self, codec):
+        return self.grid(codec, 25, 0.25)
+
+
+class TestLaplaceNumber(VectorContract):
+    """One bare number for each item."""
+
+    keys = {"likelihood": "laplace"}
+
+    def make_column(self, n, seed):
+        return Column(bodies(n, seed)[:, 1])
+
+    def edge_columns(self):
+        return [("far out", Column(np.array([1e9, -1e9])))]
+
+    def invalid_columns(self):
+        return [("infinite", Column([1.0, np.inf])), ("text", Column([1.0, "x"]))]
+
+    def integration_grid(self, codec):
+        return self.grid(codec, 30, 1e-3)
+
+
+class TestStudentNumber(TestLaplaceNumber):
+    keys = {"likelihood": "student-t", "scale": "predicted"}
+
+
+class TestGapsAndEmptyNetworks(VectorContract):
+    keys = {"encoder": (), "decoder": ()}
+
+    def make_column(self, n, seed):
+        cells = bodies(n, seed)
+        cells[0, 0] = cells[2] = NAN
+        return Column(cells, names=NAMES)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "density"),
+    [
+        ("gaussian", Normal),
+        ("laplace", Laplace),
+        ("student-t", lambda loc, scale: StudentT(3.0, loc, scale)),
+    ],
+)
+def test_log_prob_is_the_density_of_the_raw_values(likelihood, density):
+    """Closed form: location m + s μ and scale s σ in the user's units, summed over cells."""
+    raw = bodies(50)
+    keys = {"degrees_of_freedom": 3.0} if likelihood == "student-t" else {}
+    codec = fitted(Column(raw), likelihood=likelihood, scale=0.7, **keys)
+    mu, x = torch.randn(50, 2), codec.prepare(Column(raw))[0]
+    mean, deviation = raw.mean(0), raw.std(0)
+    cells = density(
+        torch.tensor(mean) + mu * torch.tensor(deviation), 0.7 * torch.tensor(deviation)
+    )
+    wanted = cells.log_prob(torch.tensor(raw))
+    got = codec.log_prob(codec.likelihood(mu), x, None)
+    torch.testing.assert_close(got.double(), wanted.sum(1), rtol=1e-5, atol=1e-5)
+    observed = torch.rand(50, 2) < 0.5
+    got = codec.log_prob(codec.likelihood(mu), x, observed)
+    torch.testing.assert_close(
+        got.double(), (wanted * observed).sum(1), rtol=1e-5, atol=1e-5, msg="cells left out"
+    )
+
+
+def test_a_change_of_units_costs_its_logarithm():
+    metres, kilometres = fitted(Column(bodies(50))), fitted(Column(bodies(50) / 1000))
+    x, mu = torch.randn(5, 2), {"location": torch.randn(5, 2), "raw_scale": torch.zeros(5, 2)}
+    gain = kilometres.log_prob(kilometres.likelihood(mu), x, None) - metres.log_prob(
+        metres.likelihood(mu), x, None
+    )
+    torch.testing.assert_close(gain, torch.full((5,), 2 * float(np.log(1000))))
+
+
+def test_model_values_are_standardised_and_restored_in_the_users_units():
+    raw = bodies(50)
+    codec = fitted(Column(raw, names=NAMES))
+    x, observed = codec.prepare(Column(raw))
+    torch.testing.assert_close(x.mean(0), torch.zeros(2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(x.std(0, correction=0), torch.ones(2))
+    assert observed is None
+    restored = codec.restore(x)
+    assert restored.names == NAMES
+    np.testing.assert_allclose(restored.values, raw, rtol=1e-5)
+
+
+def test_a_large_offset_loses_no_precision():
+    raw = 1.7e9 + np.arange(100.0)
+    codec = fitted(Column(raw))
+    np.testing.assert_allclose(codec.restore(codec.prepare(Column(raw))[0]).values, raw, atol=1e-4)
+
+
+GAPS = [
+    np.array([[1.0, NAN], [NAN, NAN], [3.0, 4.0], [5.0, 8.0]]),
+    [[1.0, None], None, [3, 4], [5, np.float32(8)]],
+    np.array([[1.0, None], [None, NAN], [3, 4], [5, 8]], object),
+    [[1.0, NAN], NAN, np.array([3, 4]), (5, 8)],
+    np.ma.array([[1, 9], [9, 9], [3, 4], [5, 8]], mask=[[0, 1], [1, 1], [0, 0], [0, 0]]),
+]
+
+
+@pytest.mark.parametrize("values", GAPS)
+def test_nan_null_and_masked_are_gaps(values):
+    codec = fitted(Column(values, names=NAMES))
+    x, observed = codec.prepare(Column(values))
+    assert observed.tolist() == [[True, False], [False, False], [True, True], [True, True]]
+    assert not x[~observed].any(), "the mean stands in"
+    np.testing.assert_allclose(codec.state["mean"], [3, 6])
+    np.testing.assert_allclose(codec.state["deviation"], [np.sqrt(8 / 3), 2])
+    torch.testing.assert_close(codec.condition(Column(values)), x)
+
+
+def test_a_column_of_bare_numbers_comes_back_as_one():
+    values = [1.0, None, 4.0]
+    codec = fitted(Column(values))
+    assert codec.names == ("0",)
+    assert codec.prepare(Column(values))[1].tolist() == [[True], [False], [True]]
+    np.testing.assert_allclose(codec.restore(torch.tensor([[-1.0], [1.0]])).values, [1, 4])
+    assert codec.show(torch.tensor([[1.0]])) == ["4"]
+    assert codec.compare(torch.zeros(1, 1), torch.ones(1, 1)).keys() == {"rmse"}
+
+
+def test_no_rows_are_no_values():
+    codec = fitted()
+    for empty in (Column([]), Column(np.zeros((0, 2))), Column(np.zeros(0))):
+        assert codec.prepare(empty)[0].shape == (0, 2)
+
+
+def test_a_constant_cell_keeps_its_values():
+    raw = np.stack([np.full(20, 0.1), np.arange(20.0)], 1)
+    codec = fitted(Column(raw), scale=1.0)
+    x, _ = codec.prepare(Column(raw))
+    assert codec.state["deviation"][0] == 1
+    np.testing.assert_allclose(codec.restore(x).values, raw, atol=1e-5)
+    assert codec.log_prob(codec.likelihood(torch.zeros(20, 2)), x, None).isfinite().all()
+
+
+class Unread(LazyValues):
+    """Values that say how many of them were in memory at once."""
+
+    most = 0
+
+    def __init__(self, values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def take(self, rows):
+        return Unread(self.values[np.asarray(rows)])
+
+    def read(self):
+        Unread.most = max(Unread.most, len(self.values))
+        return self.values
+
+
+def test_moments_of_parts_are_those_of_the_whole():
+    raw = bodies(10_000) + np.linspace(0, 1000, 10_000)[:, None]
+    raw[:5000, 0] = raw[8000:, 1] = NAN
+    found = moments(Column(Unread(raw)), None)
+    np.testing.assert_allclose(found.mean, np.nanmean(raw, 0))
+    np.testing.assert_allclose(found.deviation, np.nanstd(raw, 0))
+    assert Unread.most < 5000, "larger than memory"
+    raw[9000, 1] = np.inf
+    with pytest.raises(UnsupportedValue, match="row 9000: got inf for 'weight'"):
+        moments(Column(Unread(raw)), NAMES)
+
+
+@given(st.lists(st.one_of(st.just(NAN), st.floats(-1e6, 1e6)), min_size=1, max_size=12))
+def test_what_is_not_observed_changes_nothing_that_is_learned(values):
+    cells = np.array(values)
+    seen = cells[~np.isnan(cells)]
+    if not len(seen):
+        with pytest.raises(UnsupportedValue, match="no value of 0 in the training split"):
+            fitted(Column(cells))
+        return
+    with_gaps, without = fitted(Column(cells)), fitted(Column(seen))
+    for key in ("mean", "deviation"):
+        torch.testing.assert_close(with_gaps.state[key], without.state[key])
+
+
+@pytest.mark.parametrize(
+    ("raw", "keys", "message"),
+    [
+        (Column([]), {}, "no vector in the training split"),
+        (Column([None, None]), {}, "no vector in the training split"),
+        (Column(np.array([[1.0, NAN]]), names=NAMES), {}, "no value of weight in the training"),
+        (Column(bodies(2)), {"names": ("a",)}, "vectors of 2 cells, expected 1: a"),
+        (Column(np.zeros((2, 2, 2))), {}, r"float64 values of shape \(2, 2, 2\)"),
+        (Column(np.zeros(2, "datetime64[s]")), {}, "numbers of shape"),
+        (Column(np.array([[True, False]])), {}, "bool values"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(raw, keys, message):
+    with pytest.raises(UnsupportedValue, match=message):
+        fitted(raw, **keys)
+
+
+def test_a_refusal_names_row_and_cell():
+    codec = fitted()
+    with pytest.raises(UnsupportedValue, match="row 1: got inf for 'weight', expected a finite"):
+        codec.prepare(Column(np.array([[1.0, 2.0], [1.0, np.inf]])))
+    with pytest.raises(UnsupportedValue, match="row 1: got inf for 'height'"):
+        codec.condition(Column(np.array([[1.0, 2.0], [np.inf, 1.0]])))
+    with pytest.raises(UnsupportedValue, match="row 1: got a vector of 3 cells, expected 2"):
+        codec.prepare(Column([[1.0, 2.0], [1.0, 2.0, 3.0]]))
+    with pytest.raises(UnsupportedValue, match="vectors of 3 cells, expected 2: height, weight"):
+        codec.prepare(Column(np.zeros((1, 3))))
+
+
+def test_names_come_from_the_config_the_source_or_positions():
+    assert fitted(Column(bodies(2), names=NAMES)).names == NAMES
+    assert fitted(Column(bodies(2), names=NAMES), names=("a", "b")).names == ("a", "b")
+    assert fitted(Column(bodies(2))).names == ("0", "1")
+
+
+def test_parse_takes_names_or_all_numbers():
+    codec = fitted()
+    cells = {
+        "weight=-4700": [NAN, -4700],
+        " height = 1e2 , weight=3": [100, 3],
+        "1.5,nan": [1.5, NAN],
+        "1,2": [1, 2],
+    }
+    for text, wanted in cells.items():
+        parsed = codec.parse(text)
+        np.testing.assert_array_equal(parsed.values, [wanted])
+        assert codec.condition(parsed).isfinite().all()
+    for text, message in {
+        "heigth=1": r"'heigth' is no cell; there are height, weight. Did you mean 'height'\?",
+        "1": "has 1 numbers, expected 2, or pairs such as height=1",
+        "1,inf": "'inf' is not a finite number",
+        "height=tall": "'tall' is not a finite number",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            codec.parse(text)
+
+
+def test_values_are_shown_by_name():
+    codec = fitted(Column(np.array([[100.0, -2.0], [200.0, 2.0]]), names=NAMES))
+    assert codec.show(torch.tensor([[0.0, 1.0], [1.0, 0.0]])) == [
+        "height=150, weight=2",
+        "height=200, weight=0",
+    ]
+
+
+def test_errors_are_in_the_users_units():
+    codec = fitted(Column(np.array([[100.0, -2.0], [200.0, 2.0]]), names=NAMES))
+    figures = codec.compare(torch.zeros(1, 2), torch.tensor([[1.0, -2.0]]))
+    assert figures["rmse"].item() == pytest.approx(np.sqrt((50**2 + 4**2) / 2))
+    assert figures["absolute error of height"].item() == pytest.approx(50)
+    assert figures["absolute error of weight"].item() == pytest.approx(4)
+
+
+def test_samples_have_the_spread_of_the_likelihood():
+    codec = fitted(likelihood="laplace", scale=0.5)
+    likelihood = codec.likelihood(torch.tensor([[1.0, -1.0]]).expand(20_000, 2))
+    drawn = codec.sample(likelihood, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn.mean(0), torch.tensor([1.0, -1.0]), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        (drawn - codec.point(likelihood)).abs().mean(0), torch.full((2,), 0.5), atol=0.02, rtol=0
+    )
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"names": ()},
+        {"names": ("a", "a")},
+        {"scale": 0.0},
+        {"scale": "fixed"},
+        {"degrees_of_freedom": 3.0},
+        {"scale": 1.0, "scale_floor": 0.1},
+    ],
+)
+def test_wrong_or_idle_keys_are_refused(keys):
+    with pytest.raises(ValidationError):
+        Vector.Config(**keys)
+
+
+def test_the_readme_trains_and_answers_in_the_users_units(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```", readme, re.DOTALL | re.MULTILINE))
+    exec(blocks["python"], {})  # the README's own words
+    config = tomllib.loads(blocks["toml"])
+    config["train"] |= {"epochs": 15, "learning_rate": 1e-2}
+    mmvae.train(config, run_dir="run")
+    model = mmvae.load("run")
+    options = {"to": "body", "temperature": 0.0}
+    heights = [model.generate({"group": g}, **options)["body"][0, 0] for g in ("child", "adult")]
+    np.testing.assert_allclose(heights, [120, 172], atol=12)
+    given = {"body": np.array([[120.0, NAN], [175.0, NAN], [NAN, 70.0]])}
+    assert model.generate(given, temperature=0.0)["group"].tolist() == ["child", "adult", "adult"]
+    assert model.score({"body": [[170.0, None], [130.0, 35.0]]}, samples=5).isfinite().all()
