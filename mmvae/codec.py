@@ -173,6 +173,9 @@ class Codec(ABC):
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Turn raw values into model input.
 
+        Called when data are read, for a whole split or for the items of a batch, and for values
+        that a user gives to a trained model; a row's values must not depend on the other rows.
+
         Returns:
             The input, shape (b, event…), in a compact dtype (the core casts to float32 with
             :meth:`to_input` when a batch is drawn), and which cells are observed: bool of the same
@@ -192,8 +195,9 @@ class Codec(ABC):
     def condition(self, raw: Column) -> Tensor:
         """A user's condition → encoder input (b, event…), float32.
 
-        Unlike :meth:`prepare` it accepts any finite real where that makes sense (an attribute of
-        +2). Default: the same as prepared values.
+        Called when something is generated from given values, typed or in memory. Unlike
+        :meth:`prepare` it accepts any finite real where that makes sense (an attribute of +2).
+        Default: the same as prepared values.
         """
         return model_input(self, *self.prepare(raw))
 
@@ -208,27 +212,41 @@ class Codec(ABC):
     def fixed(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The view of model input that validation and test figures use; default: ``x`` itself.
 
-        A codec whose likelihood wants binary pixels binarises here, once, from ``generator``.
+        ``x`` is float32 (b, event…), and so is the view; the generator is the same for the same
+        items, whatever is computed. A codec whose likelihood wants binary pixels binarises here,
+        once, from ``generator``.
         """
         return x
 
     @abstractmethod
     def encoder(self) -> nn.Module:
-        """A fresh trunk: (b, event…) float32 → features (b, feature_dim)."""
+        """A fresh trunk: (b, event…) float32 → features (b, feature_dim).
+
+        Called when a model is built, once for each posterior that has trunks of its own; the
+        codec keeps no hold of it. Under autocast features may be of 16 bits.
+        """
 
     @abstractmethod
     def decoder(self, input_dim: int) -> nn.Module:
-        """A fresh decoder: (b, input_dim) → :data:`Parameters` of the likelihood."""
+        """A fresh decoder: (b, input_dim) → :data:`Parameters` of the likelihood.
+
+        Called when a model is built. Its input is a latent z, in some models with features of
+        what is given; ``b`` counts items times samples.
+        """
 
     @abstractmethod
     def likelihood(self, parameters: Parameters) -> Distribution:
         """p(x_m|z): batch shape (b,), event shape ``event``; parameters come in float32 at least.
 
-        Pass ``validate_args=False``: this is called at every step.
+        Called at every step, after the decoder, so pass ``validate_args=False``. New tensors
+        belong on the parameters' device.
         """
 
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """Log-likelihood log p(x_m|z) in nats per item, shape (b,), unobserved cells left out.
+        """Log-likelihood log p(x_m|z) in nats per item, float32 (b,), unobserved cells left out.
+
+        Called for losses and bounds. Values of unobserved cells, NaN among them, change neither
+        the result nor a gradient.
 
         Args:
             likelihood: What :meth:`likelihood` returned for b items.
@@ -250,36 +268,46 @@ class Codec(ABC):
 
     @abstractmethod
     def point(self, likelihood: Distribution) -> Tensor:
-        """One best value, the mean or mode, shape (b, event…)."""
+        """One best value, the mean or mode, float32 (b, event…); for generation and figures."""
 
     def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """A draw of x_m, shape (b, event…), governed by ``generator`` alone."""
+        """A draw of x_m, float32 (b, event…), governed by ``generator`` alone; for generation."""
         device = generator.device
         with seeded_global(int(torch.randint(2**62, (), generator=generator, device=device))):
             return likelihood.sample()
 
     def missing(self, b: int) -> Tensor:
-        """Stand-in input for an absent modality (JMVAE-zero), shape (b, event…). Default: 0."""
+        """Stand-in input for what is absent, float32 (b, event…). Default: 0.
+
+        It takes the place of a whole modality (JMVAE-zero) and of cells that are not observed.
+        """
         return torch.zeros(b, *self.event_shape)
 
     @abstractmethod
     def restore(self, x: Tensor) -> Column:
-        """Model values (b, event…) → the user's units and names; undoes :meth:`prepare`."""
+        """Model values, float32 (b, event…) → the user's units and names, for everything written.
+
+        Undoes :meth:`prepare`; also takes what :meth:`point` and :meth:`sample` give, which may
+        lie between the values of the support, on any device.
+        """
 
     @abstractmethod
     def parse(self, text: str) -> Column:
-        """A value typed on the command line → a column of one row for :meth:`condition`.
+        """A value typed on the command line (``--given m=text``) → one row for :meth:`condition`.
 
         Raises:
             ValueError: The text is no value; the message says what is accepted.
         """
 
     def show(self, x: Tensor) -> list[Any]:
-        """Model values (b, event…) → one thing to look at per item: a PIL image or a string."""
+        """Model values, float32 (b, event…) → one thing to look at per item, for figures.
+
+        All PIL images or all strings. Default: the restored values as text.
+        """
         return [str(value) for value in self.restore(x).values]
 
     def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
-        """How well guesses match the truth, per item.
+        """How well guesses match the truth, per item; called by ``evaluate``.
 
         Args:
             guess: Values as :meth:`point` returns them, shape (b, event…).

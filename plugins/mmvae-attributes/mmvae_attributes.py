@@ -23,6 +23,7 @@ from mmvae import (
     Codec,
     CodecConfig,
     Column,
+    Examples,
     Parameters,
     State,
     UnsupportedValue,
@@ -196,6 +197,28 @@ class SignedAttributes(Codec):
     def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Share of attributes with the right sign."""
         return {"accuracy": ((guess >= 0) == (x >= 0)).float().mean(1)}
+
+    @classmethod
+    def examples(cls) -> Examples:
+        """Two attributes under the Gaussian likelihood."""
+        names = ("Smiling", "Male")
+        axis = torch.linspace(-7.0, 7.0, 141)
+
+        def column(n: int, seed: int) -> Column:
+            signs = np.random.default_rng(seed).choice(np.array([-1, 1]), (n, 2))
+            return Column(signs, names=names)
+
+        return Examples(
+            column,
+            keys={"encoder": (8,), "decoder": (8,)},
+            edges={"all and none": Column(np.array([[1, 1], [-1, -1]]))},
+            invalid={
+                "zero": Column(np.array([[1, -1], [1, 0]])),
+                "fraction": Column(np.array([[1, -1], [1, 0.5]])),
+                "NaN": Column(np.array([[1, -1], [1, np.nan]])),
+            },
+            grid=(torch.cartesian_prod(axis, axis), 0.1**2),
+        )
 
 
 class Signs(Distribution):

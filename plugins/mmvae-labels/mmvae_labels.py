@@ -21,6 +21,7 @@ from mmvae import (
     Codec,
     CodecConfig,
     Column,
+    Examples,
     Parameters,
     State,
     UnsupportedValue,
@@ -204,6 +205,28 @@ class Categorical(Codec):
     def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
         """1 where the guess is right, else 0."""
         return {"accuracy": (self.class_index(guess) == self.class_index(x)).float()}
+
+    @classmethod
+    def examples(cls) -> Examples:
+        """Three pets by their codes."""
+        names = ("cat", "dog", "newt")
+
+        def column(n: int, seed: int) -> Column:
+            return Column(np.random.default_rng(seed).permutation(np.arange(n) % 3), names=names)
+
+        return Examples(
+            column,
+            keys={"classes": names, "encoder": (8,), "decoder": (8,)},
+            edges={"the last class": Column(np.array([2]))},
+            invalid={
+                "negative": Column(np.array([0, -1])),
+                "too large": Column(np.array([0, 3])),
+                "fraction": Column(np.array([0.0, 1.5])),
+                "unknown name": Column(["cat", "cow"]),
+                "gap": Column(["cat", None]),
+            },
+            support=torch.eye(3),
+        )
 
 
 def _labels(column: Column) -> Array:

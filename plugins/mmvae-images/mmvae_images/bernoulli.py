@@ -9,6 +9,7 @@ Bernoulli of Loaiza-Ganem and Cunningham (2019, arXiv:1907.06845), normalised on
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,8 @@ from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, In
 from torch.linalg import vecdot
 from torch.nn.functional import softplus
 
-from mmvae import Activation, Column, Parameters, mlp
+from mmvae import Activation, Column, Examples, Parameters, mlp
+from mmvae_images.examples import pictures
 from mmvae_images.image import ImageCodec, ImageConfig
 
 _ROWS = 1024  # pictures binarised at once: bounds the memory of 64-bit noise
@@ -139,6 +141,13 @@ class BernoulliImage(ImageCodec):
             drawn: Tensor = likelihood.base_dist.icdf(uniform)
             return drawn
         return _bernoulli(likelihood.mean, generator)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        """Pictures of four grey pixels, of which there are sixteen in black and white."""
+        values = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
+        keys = {"encoder": (8,), "decoder": (8,)}
+        return pictures((2, 2), keys, values.reshape(-1, 1, 2, 2))
 
 
 def _bernoulli(probability: Tensor, generator: torch.Generator) -> Tensor:

@@ -16,7 +16,16 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn import functional as F
 
-from mmvae import Activation, Column, Parameters, State, UnsupportedValue, activation
+from mmvae import (
+    Activation,
+    Column,
+    Examples,
+    Parameters,
+    State,
+    UnsupportedValue,
+    activation,
+)
+from mmvae_images.examples import pictures
 from mmvae_images.image import ImageCodec, ImageConfig
 from mmvae_images.pixels import describe
 
@@ -179,6 +188,11 @@ class GaussianConvImage(ImageCodec):
         mean = likelihood.mean
         noise = torch.randn(mean.shape, generator=generator, device=generator.device)
         return torch.addcmul(mean, likelihood.stddev, noise.to(mean))
+
+    @classmethod
+    def examples(cls) -> Examples:
+        """Small pictures in colour, by small layers."""
+        return pictures((8, 8, 3), {"channels_hidden": (8, 16), "dense": 12})
 
 
 class _GaussianHead(nn.Module):

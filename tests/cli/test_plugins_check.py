@@ -1,0 +1,173 @@
+"""``mmvae plugins check`` prints a line for each check and ends with 3 if one fails."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+OFFER = """
+import mmvae
+from testing.gallery import {name}
+
+
+@mmvae.hookimpl
+def register_codecs(register):
+    register({name})
+"""
+
+UNTRIED = """
+import mmvae
+from toys import VectorCodec
+
+
+@mmvae.hookimpl
+def register_codecs(register):
+    register(VectorCodec)
+"""
+
+EXITS = """
+import mmvae
+from testing.gallery import Sound
+
+
+class Exits(Sound):
+    @classmethod
+    def examples(cls):
+        raise SystemExit(7)
+
+
+@mmvae.hookimpl
+def register_codecs(register):
+    register(Exits)
+"""
+
+SOURCES = """
+import mmvae
+from pydantic import Field
+from toys import ToyConfig, ToySource
+
+
+class Config(ToyConfig):
+    root: str = Field(description="Folder.")
+
+
+class Rooted(ToySource):
+    kind = "rooted"
+    Config = Config
+
+
+@mmvae.hookimpl
+def register_sources(register):
+    register(ToySource)
+    register(Rooted)
+"""
+
+
+@pytest.fixture
+def only(install, monkeypatch):
+    """``only(code)``: a plugin ``mine`` of the distribution ``my-plugin``, and no other."""
+
+    def offer(code: str) -> None:
+        install("my-plugin", "mine", code)
+        monkeypatch.setenv("MMVAE_PLUGINS", "mine")
+
+    return offer
+
+
+@pytest.mark.parametrize("name", ["sound", "mine", "my-plugin"])
+def test_a_sound_codec_by_kind_plugin_or_distribution(mmvae, only, name) -> None:
+    only(OFFER.format(name="Sound"))
+    result = mmvae("plugins", "check", name)
+    assert result.code == 0, result.out + result.err
+    head, *lines = result.out.splitlines()
+    assert head == "codec sound of mine (my-plugin 1.0)"
+    assert "  ok         total probability is one" in lines
+    assert all(line.startswith("  ok ") for line in lines)
+
+
+def test_a_broken_codec_ends_with_3_and_says_what_was_wanted_and_got(mmvae, only) -> None:
+    only(OFFER.format(name="NotNormalised"))
+    result = mmvae("plugins", "check", "sound")
+    assert result.code == 3
+    [failed] = [line for line in result.out.splitlines() if not line.startswith("  ok")][1:]
+    assert failed.startswith("  FAILED     total probability is one: Wanted a total probability")
+    assert "; got " in failed
+    assert re.search(r"sound breaks the contract: 1 of \d+ checks failed\.", result.err)
+
+
+def test_as_json(mmvae, only) -> None:
+    only(OFFER.format(name="ShowsTensors"))
+    result = mmvae("plugins", "check", "sound", "--json")
+    assert result.code == 3
+    [one] = result.json()["checked"]
+    assert (one["role"], one["kind"], one["plugin"], one["distribution"], one["version"]) == (
+        "codec",
+        "sound",
+        "mine",
+        "my-plugin",
+        "1.0",
+    )
+    broken = [check["check"] for check in one["checks"] if check["state"] == "broken"]
+    assert broken == ["test_show_gives_one_thing_per_item"]
+
+
+def test_a_codec_without_examples_is_not_called_sound(mmvae, only) -> None:
+    only(UNTRIED)
+    result = mmvae("plugins", "check", "toy-vector")
+    assert result.code == 2
+    assert "not tried: it brings no examples: define the classmethod examples" in result.out
+    assert "nothing of 'toy-vector' was tried" in result.err
+
+
+def test_keys_without_defaults_are_given_by_s(mmvae, only) -> None:
+    only(SOURCES)
+    result = mmvae("plugins", "check", "my-plugin")
+    assert result.code == 0, result.out
+    assert "source rooted of mine (my-plugin 1.0)\n  not tried: give its keys" in result.out
+    assert "-s root=…" in result.out
+    result = mmvae("plugins", "check", "rooted", "-s", "root=here")
+    assert result.code == 0, result.out
+    assert "  ok         ids are unique" in result.out
+    result = mmvae("plugins", "check", "rooted", "-s", "root=here", "-s", "items=many")
+    assert result.code == 2
+    assert "source rooted: items: Input should be a valid integer" in result.err
+
+
+def test_the_model_of_the_core_is_checked_as_any_other(mmvae, only) -> None:
+    only(SOURCES)
+    result = mmvae("plugins", "check", "jmvae", "-s", "fusion_dim=8")
+    assert result.code == 0, result.out
+    assert "  ok         the bound rises with samples" in result.out
+
+
+def test_unknown_names_and_broken_plugins(mmvae, only, install, monkeypatch) -> None:
+    only(OFFER.format(name="Sound"))
+    result = mmvae("plugins", "check", "sounds")
+    assert result.code == 2
+    assert "'sounds' is no installed kind, plugin or distribution. Did you mean" in result.err
+    install("bad-plugin", "bad", "import surely_not_installed")
+    monkeypatch.setenv("MMVAE_PLUGINS", "mine,bad")
+    for name in ("bad", "bad-plugin"):
+        result = mmvae("plugins", "check", name)
+        assert result.code == 3
+        assert "plugin bad (bad-plugin 1.0) is broken: the module" in result.err
+    result = mmvae("plugins", "check", "sounds")
+    assert result.code == 3
+    assert "A broken plugin may have offered it: bad (bad-plugin 1.0)" in result.err
+
+
+def test_a_kind_that_two_plugins_offer_is_refused(mmvae, only, install, monkeypatch) -> None:
+    only(OFFER.format(name="Sound"))
+    install("other-plugin", "other", OFFER.format(name="ShowsTensors"))
+    monkeypatch.setenv("MMVAE_PLUGINS", "mine,other")
+    result = mmvae("plugins", "check", "sound")
+    assert result.code == 3
+    assert "codec 'sound' is offered by 2 plugins" in result.err
+
+
+def test_examples_that_fail_are_a_finding(mmvae, only) -> None:
+    only(EXITS)
+    result = mmvae("plugins", "check", "sound")
+    assert result.code == 3
+    assert "FAILED     examples: Wanted examples and a Config; got SystemExit: 7" in result.out
