@@ -28,8 +28,9 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from mmvae import toml
+from mmvae.cells import check_cells
 from mmvae.document import Document, read
-from mmvae.errors import ConfigError
+from mmvae.errors import ConfigError, UsageError
 from mmvae.mistakes import CHOICES, explain
 from mmvae.plugins import load_registry
 from mmvae.registry import TOP_LEVEL, Registry, Role
@@ -163,10 +164,28 @@ def load_experiment(
         raise explain(error, document, schema, registry) from None
     except ConfigError as error:  # from a plugin's validator
         raise ConfigError(f"{document.source}: {error}") from None
+    check_figures(experiment, document)
     origins = {
         toml.dotted(path): _origin(document, path) for path in toml.flatten(resolved(experiment))
     }
     return LoadedConfig(experiment, document.text, tuple(overrides), origins, document.source)
+
+
+def check_figures(experiment: Experiment, document: Document) -> None:
+    """See, before a training rather than after it, that all cells that a config names exist.
+
+    Raises:
+        ConfigError: A text names no cell of the experiment's modalities.
+    """
+    named = {("evaluate", "bounds"): list(experiment.evaluate.bounds)}
+    if experiment.reference is not None:
+        named |= {("reference", "bounds", key): [key] for key in experiment.reference.bounds}
+    for path, texts in named.items():
+        try:
+            check_cells(texts, list(experiment.modalities))
+        except UsageError as error:
+            key = toml.dotted(path[:2])
+            raise ConfigError(f"{document.place(path)}: {key}: {error}") from None
 
 
 def resolved(experiment: Experiment) -> dict[str, Any]:

@@ -160,7 +160,8 @@ def evaluate(
         What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` and
         ``weights`` (SHA-256) of the model, ``steps`` taken in all, ``data`` (their fingerprint),
         ``mmvae`` (the version) and ``config`` (the ``[evaluate]`` section). Cells of an earlier
-        evaluation of the same weights and items stay unless there are new ones. Several processes
+        evaluation of the same weights and items stay if none are asked for; else the new ones
+        replace them all. Several processes
         share the cells; only the leading one returns figures, the others an empty dict.
 
     Raises:
@@ -197,8 +198,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     else:
         result |= earlier_cells(opened)
     storage.write_json(opened.run.evaluation, result)
-    if opened.run.evaluation_parts.exists():
-        storage.remove_folder(opened.run.evaluation_parts)
+    ledger.remove()
     return result
 
 
@@ -236,10 +236,13 @@ def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
     """The cells of the last evaluation if they are of these weights and items: still true."""
     try:
         earlier = json.loads(opened.run.evaluation.read_bytes())
-        same = {key: earlier.get(key) for key in ("weights", "data", "split")}
+        same = {key: earlier.get(key) for key in ("weights", "data", "split", "format")}
     except (OSError, ValueError, AttributeError):  # none, or damaged: it is replaced now
         return {}
-    if same != item_source(opened) or not opened.run.evaluation_items.exists():
+    if (
+        same != item_source(opened) | {"format": FORMAT}
+        or not opened.run.evaluation_items.exists()
+    ):
         return {}
     keys = ("cells", "variation of information")
     return {key: earlier[key] for key in keys if key in earlier}

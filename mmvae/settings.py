@@ -1,4 +1,4 @@
-"""The tables of a configuration that are the core's own: ``[train]``, ``[evaluate]``, ``[reference]``."""
+"""The tables of a configuration that are the core's own."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class EvaluateConfig(Section):
         "the prior (the paper).",
     )
     given_samples: int | None = Field(
-        None, ge=1, description="How many samples log p(x_G) gets; as many as samples unless given."
+        None, ge=1, description="Samples that log p(x_G) gets; as many as samples unless given."
     )
     memory: int = Field(
         512, ge=1, description="MiB that the samples of a cell may take at once, whatever k is."

@@ -230,7 +230,7 @@ def test_a_stopped_evaluation_goes_on_and_comes_to_the_same(
     estimates = likelihoods.estimates
 
     def stopping(model: Any, batch: Any, *more: Any, **keys: Any) -> Any:
-        if len(batch) > 1:  # not the probe of memory
+        if len(batch) == 5:  # not the probe of memory
             computed.append(len(batch))
             if len(computed) == 3:
                 raise KeyboardInterrupt

@@ -138,7 +138,7 @@ def estimates(
         passes.setdefault(key, []).append(evidence)
     found: dict[Evidence, Estimate] = {}
     for (given, proposal, samples), members in passes.items():
-        sums = {evidence: WeightSum(len(batch), batch.device) for evidence in members}
+        sums = {evidence: WeightSum(len(batch)) for evidence in members}
         known = {m: batch.x[m] for m in given}
         decoded = {m: Repeated(batch, m, known) for e in members for m in e.targets}
         at_once = max(1, rows // len(batch))
@@ -270,19 +270,20 @@ def chunked(blocks: Iterable[Tensor], total: int, at_once: int) -> Iterator[Tens
 class WeightSum:
     """Running sums of importance weights and of their squares, in logarithms and float64.
 
+    On the CPU, because not every device has float64.
+
     Args:
         b: Number of items.
-        device: Where the weights are.
     """
 
-    def __init__(self, b: int, device: torch.device) -> None:
+    def __init__(self, b: int) -> None:
         self.count = 0
-        self.log_sum = torch.full((b,), -math.inf, dtype=torch.float64, device=device)
+        self.log_sum = torch.full((b,), -math.inf, dtype=torch.float64)
         self.log_squares = self.log_sum.clone()
 
     def add(self, log_weights: Tensor) -> None:
         """Add log weights (k, b)."""
-        double = log_weights.double()
+        double = log_weights.cpu().double()
         self.log_sum = torch.logaddexp(self.log_sum, double.logsumexp(0))
         self.log_squares = torch.logaddexp(self.log_squares, (2 * double).logsumexp(0))
         self.count += len(log_weights)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,14 @@ class Ledger:
                 )
             shards.append(shard)
         return {name: torch.cat([shard[name] for shard in shards]) for name in shards[0]}
+
+    def remove(self) -> None:
+        """Forget what was kept; figures that were made otherwise stay."""
+        self._memory.clear()
+        if self.folder is not None:
+            storage.remove_folder(self.folder)
+            with suppress(OSError):  # others are still in it
+                self.folder.parent.rmdir()
 
     def _read(self, span: slice) -> Shard | None:
         """The figures of a span, or None where they are not there or no file of theirs."""

@@ -29,6 +29,7 @@ from mmvae.models.protocol import Model
 from mmvae.settings import EvaluateConfig
 
 EFFECTIVE = " effective samples"
+GIVEN = " of what is given"
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,15 @@ def likelihoods(
         cells: What to compute; the model supports them.
         config: ``batch_size``, ``samples``, ``given_from``, ``given_samples``, ``memory``,
             ``seed``.
-        ledger: Takes ``cell name`` → nats and ``cell name effective samples``, float64 per item.
+        ledger: Takes ``cell name`` → nats and ``cell name effective samples``, float64 per
+            item; of a difference also the effective samples of what is given.
         step: Told of progress.
 
     Raises:
         UsageError: ``memory`` does not suffice for one sample.
     """
+    if not cells:
+        return
     made = {cell: difference(cell, model, config) for cell in cells}
     evidences = [e for d in made.values() for e in (d.whole, d.given) if e is not None]
     rows = rows_in_memory(model, batches, evidences, config)
@@ -96,6 +100,9 @@ def likelihoods(
                 name = cell_name(cell, model.modalities)
                 parts.setdefault(name, []).append(evidence.nats(found))
                 parts.setdefault(name + EFFECTIVE, []).append(found[evidence.whole].effective)
+                if evidence.given is not None:
+                    effective = found[evidence.given].effective
+                    parts.setdefault(name + EFFECTIVE + GIVEN, []).append(effective)
             done += len(batch)
         ledger.keep(span, {name: torch.cat(part) for name, part in parts.items()})
     step("importance-weighted figures", total, total)
@@ -105,13 +112,14 @@ def rows_in_memory(
     model: Model, batches: Batches, evidences: Sequence[Evidence], config: EvaluateConfig
 ) -> int:
     """Samples, over all items, that ``config.memory`` has room for at once."""
-    batch, draws = next(spanned(batches, slice(0, 1), 1, config.seed))
+    items = min(2, len(batches))  # of one alone, what is repeated for each sample is no copy
+    batch, draws = next(spanned(batches, slice(0, items), items, config.seed))
 
     def run(k: int) -> None:
         few = [Evidence(e.targets, e.given, e.proposal, k) for e in evidences]
-        estimates(model, batch, few, draws, rows=k)
+        estimates(model, batch, few, draws, rows=k * items)
 
-    return rows_within(config.memory, bytes_per_row(run), ROWS)
+    return rows_within(config.memory, -(-bytes_per_row(run) // items), ROWS)
 
 
 def summary(
@@ -146,6 +154,9 @@ def summary(
             "bound": parts.given is None,
             "given from": None if parts.given is None else given_source(parts.given),
         }
+        if parts.given is not None:
+            effective = items[name + EFFECTIVE + GIVEN].mean()
+            found[name]["effective samples" + GIVEN] = float(effective)
     return found
 
 

@@ -172,7 +172,9 @@ class Model(Trainable):
     ) -> Distribution:
         """p(x_m | z) with flat batch shape (n,) for latents ``z`` of shape (n, d), in float32.
 
-        Fold sample dimensions with :func:`fold` first: codecs see flat batches only.
+        Fold sample dimensions with :func:`fold` first: codecs see flat batches only. A model
+        changes its likelihoods in :meth:`parameters_of`, never here: figures that share samples
+        of the prior between items decode those once.
         """
         parameters = self.parameters_of(modality, z, given or {})
         return self.codecs[modality].likelihood(in_float32(parameters))

@@ -57,7 +57,7 @@ def cells(result: Mapping[str, Any]) -> Table:
             figure["proposal"],
             f"{figure['samples']:,}",
             f"{figure['effective samples']:.1f}",
-            "bound" if figure["bound"] else f"estimate; given: {figure['given from']}",
+            "bound" if figure["bound"] else f"estimate; given: {given(figure)}",
         )
         for name, figure in sorted(found.items(), key=lambda cell: cell_order(cell[0], result))
     )
@@ -68,6 +68,12 @@ def cells(result: Mapping[str, Any]) -> Table:
         "Effective: mean effective sample size; near 1, k is too small for its proposal."
     )
     return Table("Log-likelihoods", header, rows, note)
+
+
+def given(figure: Mapping[str, Any]) -> str:
+    """Where log p(x_G) of an estimate comes from, and how many of its samples count."""
+    effective = figure.get("effective samples of what is given")
+    return str(figure["given from"]) + (f", {effective:.1f} effective" if effective else "")
 
 
 def cell_order(name: str, result: Mapping[str, Any]) -> tuple[bool, int, list[int], str]:

@@ -109,7 +109,7 @@ def test_the_posterior_is_asked_once_however_many_samples(model, monkeypatch) ->
 
 
 def test_effective_samples_are_those_of_the_weights() -> None:
-    total = WeightSum(2, torch.device("cpu"))
+    total = WeightSum(2)
     equal_and_one = torch.tensor([[0.0, 1000.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     for part in equal_and_one.split(3):
         total.add(part - 5000)  # far below what a float can hold as a number

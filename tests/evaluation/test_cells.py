@@ -76,7 +76,7 @@ def test_names_and_titles() -> None:
     ],
 )
 def test_what_is_no_cell_is_refused(text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=r"bounds: '") as caught:
+    with pytest.raises(UsageError, match=r"^'") as caught:
         parse_cell(text, ("image", "label"))
     assert said in str(caught.value)
 
@@ -111,7 +111,7 @@ def test_what_a_model_cannot_give_is_left_out_of_the_standard_and_refused_by_nam
     }
     by_prior, _ = standard_cells(model, "prior")
     assert "a|b@multiple" in [cell_name(cell, model.modalities) for cell in by_prior]
-    with pytest.raises(UsageError, match=r"bounds: 'a@single'"):
+    with pytest.raises(UsageError, match=r"^'a@single'"):
         parse_cells(["a@single"], model)
 
 

@@ -51,3 +51,14 @@ def test_a_damaged_shard_is_computed_again(tmp_path: Path) -> None:
 def test_several_processes_need_a_folder() -> None:
     with pytest.raises(RunError, match="through a run folder"):
         Ledger(processes=2)
+
+
+def test_what_is_done_with_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    done, stopped = Ledger(tmp_path / "parts", {"k": 1}), Ledger(tmp_path / "parts", {"k": 2})
+    filled(done, 4, 2)
+    filled(stopped, 4, 2, most=1)
+    done.remove()
+    assert list(stopped.missing(4, 2)) == [slice(2, 4)], "another evaluation goes on"
+    filled(stopped, 4, 2)
+    stopped.remove()
+    assert not (tmp_path / "parts").exists()

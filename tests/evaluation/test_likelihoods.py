@@ -195,6 +195,7 @@ def test_the_summary_says_how_each_figure_was_made() -> None:
         "given from": None,
     }
     assert found["a|b@multiple"]["given from"] == "prior, 9 samples"
+    assert 1 <= found["a|b@multiple"]["effective samples of what is given"] <= 9
     assert not found["a|b@multiple"]["bound"]
     informed = variation_of_information(items, model.modalities)
     assert set(informed) == {"multiple", "single"}
@@ -210,3 +211,12 @@ def test_a_figure_that_is_not_finite_names_cell_and_item() -> None:
     items = {"a@single": nats, "a@single" + EFFECTIVE: torch.ones(3)}
     with pytest.raises(TrainingError, match=r"a@single is nan for item 1"):
         summary(items, cells, model, EvaluateConfig())
+
+
+def test_without_cells_nothing_is_read_or_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of()
+    batches = items_of(model)
+    monkeypatch.setattr(batches, "fixed", None)
+    told: list[Any] = []
+    likelihoods(model, batches, [], EvaluateConfig(), Ledger(), lambda *step: told.append(step))
+    assert told == []
