@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -28,9 +29,7 @@ def module(folder, monkeypatch):
     """The distribution's module; also the registered class."""
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, "mmvae_angles", raising=False)
-    import mmvae_angles
-
-    return mmvae_angles
+    return importlib.import_module("mmvae_angles")
 
 
 def test_every_file_is_there_and_nothing_is_left_open(folder, tmp_path):
