@@ -4,8 +4,8 @@
 
 The decoders' share of the machine's measured matrix-product rate, turn by turn in one process: how
 many floating-point operations the decoders' matrix products take, over the time of the whole
-figure. Then the process's memory as k grows, which ``evaluate.memory`` bounds. Pictures and weights
-are random: neither changes the work.
+figure. Then the process's memory as k grows, which ``evaluate.memory`` bounds. Pictures and
+weights are random: neither changes the work.
 """
 
 from __future__ import annotations

@@ -177,7 +177,9 @@ def check_figures(experiment: Experiment, document: Document) -> None:
     Raises:
         ConfigError: A text names no cell of the experiment's modalities.
     """
-    named = {("evaluate", "bounds"): list(experiment.evaluate.bounds)}
+    named: dict[toml.KeyPath, list[str]] = {
+        ("evaluate", "bounds"): list(experiment.evaluate.bounds)
+    }
     if experiment.reference is not None:
         named |= {("reference", "bounds", key): [key] for key in experiment.reference.bounds}
     for path, texts in named.items():

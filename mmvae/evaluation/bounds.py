@@ -172,7 +172,7 @@ def weighted(
     p = model.prior(known, len(batch))
     for noise in item_noise(draws, samples, model.latent_dim, at_once):
         z = q.rsample(noise)
-        parts = z.split(max(1, DECODED // len(batch)))
+        parts = torch.split(z, max(1, DECODED // len(batch)))
         nats = {
             m: torch.cat([repeat.of_own(model, part) for part in parts])
             for m, repeat in decoded.items()

@@ -92,7 +92,7 @@ class Adversary(Extension):
     @property
     def started(self) -> bool:
         """Whether the critic is at work."""
-        return self._epoch + 1 >= self.config.start_epoch
+        return bool(self._epoch + 1 >= self.config.start_epoch)
 
     def compilable(self) -> Iterable[nn.Module]:
         """The critic's trunk, and what there is within."""
@@ -180,7 +180,8 @@ class Adversary(Extension):
         """What the critic sees of x (b, event…)."""
         if self.config.noise == 0:
             return x
-        return x + self.config.noise * draws.normal(name, *x.shape[1:])
+        noisy: Tensor = x + self.config.noise * draws.normal(name, *x.shape[1:])
+        return noisy
 
 
 def given(model: Model, x: Mapping[str, Tensor]) -> dict[str, Tensor]:

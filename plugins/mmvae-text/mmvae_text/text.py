@@ -150,12 +150,12 @@ class Text(Codec):
     def encoder(self) -> nn.Module:
         """Embedded symbols and positions, convolutions, pooling."""
         c = self.config
-        return Reader(self._gap + 1, *self.event_shape, c.encoder, c.kernel, c.activation)
+        return Reader(self._gap + 1, self.event_shape[0], c.encoder, c.kernel, c.activation)
 
     def decoder(self, input_dim: int) -> nn.Module:
         """Dense layers for each position by itself."""
         c = self.config
-        return Writer(input_dim, *self.event_shape, len(self.alphabet), c.decoder, c.activation)
+        return Writer(input_dim, self.event_shape[0], len(self.alphabet), c.decoder, c.activation)
 
     def likelihood(self, parameters: Parameters) -> Distribution:
         """Strings from logits (b, max_length, symbols)."""

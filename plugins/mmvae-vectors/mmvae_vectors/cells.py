@@ -74,7 +74,7 @@ def matrix(values: Any, width: int | None = None) -> Array:
         UnsupportedValue: Something is no number, or a row is shorter or longer than others.
     """
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
-        values = values.astype(np.float64).filled(np.nan)
+        values = np.ma.filled(values.astype(np.float64), np.nan)
     if not isinstance(values, np.ndarray) or values.dtype == object:
         return _stacked(list(values), width)
     if values.ndim not in (1, 2) or values.dtype.kind not in "iuf":

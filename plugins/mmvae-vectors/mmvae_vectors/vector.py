@@ -121,7 +121,7 @@ class Vector(Codec):
         That of the standardised values less Σ_a log s_a, with s_a their deviations.
         """
         nats = super().log_prob(likelihood, x, observed)
-        log_deviation = self.state["deviation"].log().to(nats, non_blocking=True)
+        log_deviation: Tensor = self.state["deviation"].log().to(nats, non_blocking=True)
         counted = torch.ones_like(x) if observed is None else observed
         return nats - (counted * log_deviation).sum(-1)
 
