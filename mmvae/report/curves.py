@@ -27,7 +27,8 @@ def training_curves(material: Material) -> list[Picture]:
     if not train:
         return []
     validation = [r for r in records if r["split"] == "validation"]
-    terms = [name for name in train[0] if name not in _NOT_TERMS and name != "loss"]
+    named = dict.fromkeys(name for record in train for name in record)  # some begin later
+    terms = [name for name in named if name not in _NOT_TERMS and name != "loss"]
     caption = (
         "Means over items of each term of the objective, as training went: on the training split "
         "with one sample of z per item, each point since the point before it (short spans of "

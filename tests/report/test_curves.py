@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from matplotlib.figure import Figure
 
@@ -59,3 +63,13 @@ def test_a_single_validation_is_a_dot(monkeypatch: pytest.MonkeyPatch) -> None:
     draw(train, [record(2, 3.0, "validation")], ["elbo"])
     markers = {line.get_label(): line.get_marker() for line in drawn[0].axes[0].lines}
     assert markers == {"training": "None", "validation": "o"}
+
+
+def test_a_term_that_begins_later_has_a_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    records = [record(5, 1.0), record(10, 2.0) | {"critic/accuracy": 0.7}]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    shown: list[str] = []
+    monkeypatch.setattr(curves, "draw", lambda train, validation, terms: shown.extend(terms))
+    curves.training_curves(SimpleNamespace(run=SimpleNamespace(metrics=path), origin="toy"))
+    assert shown == ["elbo", "critic/accuracy"]
