@@ -37,6 +37,7 @@ class Adversary(Extension):
 
     kind = "adversary"
     Config = AdversaryConfig
+    config: AdversaryConfig
 
     def __init__(self, config: AdversaryConfig, inner: Trainable) -> None:
         super().__init__(config, inner)
