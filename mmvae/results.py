@@ -102,7 +102,7 @@ def open_run(
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts for ``evaluate`` and ``data``.
         registry: The plugins to choose from; the installed ones unless given.
-        say: Told if the data are not those that the run was trained on.
+        say: Told if the run is unfinished, or the data are not those that it was trained on.
 
     Raises:
         RunError: There is no run, or it has no model yet.
@@ -126,6 +126,13 @@ def open_run(
         say(remark)
     digest = saved.digests[kept(saved)]
     step, steps = weights_step(saved), _steps(folder, saved)
+    if not folder.model.is_dir() and leading(accelerator):
+        best = "" if step == saved.step else f", with the best weights so far, of step {step}"
+        say(
+            f"The training of {folder.folder} is unfinished: what is evaluated is its checkpoint "
+            f"of step {saved.step}{best}. Unless it is being trained now, "
+            f"`mmvae resume {folder.folder}` goes on."
+        )
     return OpenedRun(folder, experiment, trained, materials, step, steps, digest, accelerator)
 
 

@@ -119,6 +119,23 @@ def test_a_run_stopped_before_its_end_is_evaluated(tmp_path: Path) -> None:
     assert result["step"] == 2
 
 
+def test_it_is_said_once_that_a_run_is_unfinished(tmp_path: Path) -> None:
+    folder, heard = tmp_path / "r", []
+    mmvae.train(toy_config(), run_dir=folder, max_steps=2, registry=toy_registry())
+    for opens in (open_run, evaluate, report):
+        opens(folder, registry=toy_registry(), say=heard.append)
+    assert heard == [], "a final model"
+    shutil.rmtree(folder / "model")
+    wanted = (
+        f"The training of {folder} is unfinished: what is evaluated is its checkpoint of step 2. "
+        f"Unless it is being trained now, `mmvae resume {folder}` goes on."
+    )
+    for opens in (open_run, evaluate, report):
+        heard.clear()
+        opens(folder, registry=toy_registry(), say=heard.append)
+        assert heard == [wanted]
+
+
 def test_other_data_are_remarked_on(tmp_path: Path) -> None:
     heard: list[str] = []
     items = {"train": toy_items(40), "test": toy_items(10, seed=1)}
@@ -178,7 +195,9 @@ def test_the_best_weights_of_an_unfinished_run_have_their_own_step(tmp_path: Pat
     mmvae.train(settings, max_steps=4, run_dir=tmp_path / "r", registry=toy_registry())
     finished = evaluate(tmp_path / "r", registry=toy_registry())
     shutil.rmtree(tmp_path / "r" / "model")
-    unfinished = evaluate(tmp_path / "r", registry=toy_registry())
+    heard: list[str] = []
+    unfinished = evaluate(tmp_path / "r", registry=toy_registry(), say=heard.append)
+    assert "its checkpoint of step 4, with the best weights so far, of step 3." in heard[0]
     assert finished == unfinished
     assert unfinished["steps"] == 4
     assert unfinished["step"] == 3  # the validation after the first epoch

@@ -234,8 +234,6 @@ def opened(
     subjects = []
     for run in runs:
         o = open_run(run, overrides=overrides, say=say)
-        if not o.run.model.is_dir():
-            say(f"{run} is unfinished: its figures show the weights of step {o.step}.")
         config = o.experiment.evaluate
         subjects.append(
             Subject(o.run, o.experiment, o.trained, o.data, config.split, config.seed, o.step)
