@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmvae import __version__, storage
+from mmvae.evaluation.coherence import judged_pairs
 from mmvae.evaluation.steps import Step, quiet
+from mmvae.models.protocol import Model
 from mmvae.report.canvas import Picture, require_matplotlib
 from mmvae.report.curves import training_curves
 from mmvae.report.diagnostics import dimension_kl
@@ -49,7 +51,9 @@ def write_report(material: Material, step: Step = quiet) -> Path:
         step("drawing", done, len(FIGURES))
         pictures += draw(material)
     step("drawing", len(FIGURES), len(FIGURES))
-    files = others(run.figures) | {f"{picture.name}.png": picture.png for picture in pictures}
+    own = {f"{name}.png" for name in own_names(material.trained.model)}
+    kept = {name: data for name, data in files_in(run.figures).items() if name not in own}
+    files = kept | {f"{picture.name}.png": picture.png for picture in pictures}
     with storage.staged_folder(run.figures, replace=True) as folder:
         for name, content in files.items():
             storage.put(folder / name, content)
@@ -67,8 +71,20 @@ def write_report(material: Material, step: Step = quiet) -> Path:
     return run.report
 
 
-def others(figures: Path) -> dict[str, bytes]:
-    """Files that lie beside a report's own pictures, as `mmvae figures` writes them."""
+def own_names(model: Model) -> set[str]:
+    """Names of all pictures that a report of this model may draw, whatever it draws today.
+
+    Files of other names were written by `mmvae figures` or the user, and stay.
+    """
+    return {
+        *("prior", "latent-map", "latent-kl", "training"),
+        *(f"given-{m}" for m in model.modalities),
+        *(f"{label}-to-{m}" for label, m in judged_pairs(model)),
+    }
+
+
+def files_in(figures: Path) -> dict[str, bytes]:
+    """What the files of a folder hold, by name; nothing, if it is not there yet."""
     if not figures.is_dir():
         return {}
     with storage.reported(figures):

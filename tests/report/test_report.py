@@ -14,7 +14,7 @@ from PIL import Image
 from toys import toy_registry
 
 from mmvae.evaluation import judge as judges
-from mmvae.report.report import commands
+from mmvae.report.report import commands, own_names
 from mmvae.results import open_run, report
 
 FIGURES = {
@@ -50,6 +50,22 @@ def test_every_figure_is_drawn_and_is_in_the_page(run: Path) -> None:
         picture = Image.open(io.BytesIO(data))
         picture.load()
         assert min(picture.size) > 100
+
+
+def test_other_files_stay_and_older_pictures_of_its_own_do_not(run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    kept = {"latent.png", "generated-2.png", "reconstructions.png", "v-to-c.png", "notes.txt"}
+    for name in kept:
+        (folder / "figures" / name).write_bytes(name.encode())
+    (folder / "metrics.jsonl").write_bytes(b"")  # nothing was logged: no curves to draw
+    report(folder, registry=toy_registry())
+    files = {path.name: path.read_bytes() for path in (folder / "figures").iterdir()}
+    assert set(files) == kept | {f"{name}.png" for name in FIGURES - {"training"}}
+    assert all(files[name] == name.encode() for name in kept)
+
+
+def test_every_picture_is_known_as_a_reports_own(run: Path) -> None:
+    assert own_names(open_run(run, registry=toy_registry()).trained.model) == FIGURES
 
 
 def test_the_page_needs_nothing_else(run: Path) -> None:
