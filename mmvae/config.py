@@ -123,12 +123,16 @@ class LoadedConfig:
         """The whole experiment as TOML, defaults included; it loads to an equal experiment."""
         return toml.dumps(self.values)
 
+    @property
+    def trained(self) -> dict[str, Any]:
+        """The values that say what is trained, and how."""
+        tables = ("data", "modalities", "model", "train", *self.experiment.extensions)
+        return {key: value for key, value in self.values.items() if key in tables}
+
     @cached_property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that change with any value of what is trained, and how."""
-        trained = ("data", "modalities", "model", "train", *self.experiment.extensions)
-        values = {key: value for key, value in self.values.items() if key in trained}
-        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.trained).encode()).hexdigest()[:16]
 
 
 def load_experiment(

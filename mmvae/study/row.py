@@ -15,9 +15,6 @@ from mmvae.training.run import Run
 PLACE = ("data", "root")
 """The one key that says where files lie rather than what they hold; a fingerprint says that."""
 
-TRAINED = ("data", "modalities", "model", "train")
-"""The tables that a config's hash covers."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -44,7 +41,8 @@ class Row:
         if own.hash == self.recorded.hash:
             return
         old, new = (
-            {p: v for p, v in toml.flatten(c.values).items() if p[0] in TRAINED}
+            # The order of the modalities counts too.
+            toml.flatten(c.trained) | {("modalities",): list(c.values["modalities"])}
             for c in (own, self.recorded)
         )
         key = next(p for p in (*new, *old) if old.get(p) != new.get(p))
@@ -81,7 +79,7 @@ def load_rows(
 
     Raises:
         UsageError: There is no such schedule or row.
-        ConfigError: A row's file or an override is wrong.
+        ConfigError: A row's file or an override is wrong, or a row has no cells to evaluate.
         PluginError: A plugin that a row needs is broken.
     """
     chosen = study.chosen(only)
@@ -96,5 +94,12 @@ def load_rows(
         except ConfigError as error:
             where = f"{study.path}: row {row!r} on schedule {name!r}"
             raise ConfigError(f"{where}: {error}") from None
+        if not loaded.experiment.evaluate.bounds:
+            origin = loaded.origins["evaluate.bounds"]
+            raise ConfigError(
+                f"{path if origin == 'default' else origin}: evaluate.bounds = []: row {row!r} of "
+                f"{study.path} would have no figures on schedule {name!r}; expected cells, such "
+                f'as bounds = ["standard"].'
+            )
         rows.append(Row(row, loaded, recorded))
     return rows

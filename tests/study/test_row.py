@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from nudge import nudge_registry
+from toys import toy_config
 
-from mmvae.config import load_experiment
+from mmvae.config import LoadedConfig, load_experiment
 from mmvae.errors import ConfigError, RunError
 from mmvae.registry import Registry
 from mmvae.study.row import Row, load_rows
@@ -15,6 +17,7 @@ from mmvae.study.study import load_study
 from mmvae.training.run import Run
 
 ROW = '[data]\nsource = "toybox"\nroot = "data/toys"\n[modalities.a]\ncodec = "toy"\n'
+ROW += '[evaluate]\nbounds = ["standard"]\n'
 STUDY = """\
 title = "Toys"
 rows = ["one.toml"]
@@ -38,6 +41,11 @@ def rows(folder: Path, toys: Registry, *overrides: str, schedule: str = "short")
 def made(folder: Path, toys: Registry, *overrides: str) -> Run:
     """A run as ``mmvae train one.toml -s …`` makes it."""
     loaded = load_experiment(folder / "one.toml", overrides, toys)
+    return run_of(folder, loaded)
+
+
+def run_of(folder: Path, loaded: LoadedConfig) -> Run:
+    """A run of a config."""
     return Run.create(folder / "run", loaded.text, loaded.resolved_toml(), {}, {})
 
 
@@ -75,6 +83,35 @@ def test_a_run_of_another_config_is_refused_by_both_hashes(folder: Path, toys: R
         row.refuse_another(run, toys)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "message"),
+    [
+        (
+            {"nudge": {"modality": "v", "rate": 0.25}},
+            {"nudge": {"modality": "v"}},
+            "nudge.rate = ",
+        ),
+        ({"nudge": {"modality": "v"}}, {}, "nudge.modality = none"),
+        ({}, {"nudge": {"modality": "v"}}, 'nudge.modality = "v"'),
+    ],
+)
+def test_a_run_of_another_extension_is_refused_too(
+    tmp_path: Path, ours: dict, theirs: dict, message: str
+) -> None:
+    registry = nudge_registry()
+    own, other = (load_experiment(toy_config() | t, (), registry) for t in (ours, theirs))
+    with pytest.raises(RunError, match=f"is a run of another config, {other.hash}: {message}"):
+        Row("one", own, own).refuse_another(run_of(tmp_path, other), registry)
+
+
+def test_a_run_with_its_modalities_in_another_order_is_refused(tmp_path: Path) -> None:
+    registry, values = nudge_registry(), toy_config()
+    turned = values | {"modalities": dict(reversed(values["modalities"].items()))}
+    own, other = (load_experiment(v, (), registry) for v in (values, turned))
+    with pytest.raises(RunError, match=r"modalities = \["):
+        Row("one", own, own).refuse_another(run_of(tmp_path, other), registry)
+
+
 def test_evaluation_keys_and_names_make_no_other_config(folder: Path, toys: Registry) -> None:
     run = made(folder, toys, "train.epochs=7", "evaluate.samples=3", "name=other")
     [row] = rows(folder, toys)
@@ -84,4 +121,16 @@ def test_evaluation_keys_and_names_make_no_other_config(folder: Path, toys: Regi
 def test_a_wrong_override_names_study_row_and_schedule(folder: Path, toys: Registry) -> None:
     (folder / "study.toml").write_text(STUDY.replace("epochs", "epoch"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"study.toml: row 'one' on schedule 'short': -s train."):
+        rows(folder, toys)
+
+
+def test_a_row_without_cells_is_refused_before_it_is_trained(folder: Path, toys: Registry) -> None:
+    path, expected = folder / "one.toml", r"row 'one' .*schedule 'short'; expected cells"
+    with pytest.raises(ConfigError, match=rf"^-s evaluate.bounds=.*bounds = \[\]: {expected}"):
+        rows(folder, toys, "evaluate.bounds=[]")
+    path.write_text(ROW.replace('"standard"', ""), encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"one.toml:7: evaluate.bounds = \[\]: {expected}"):
+        rows(folder, toys)
+    path.write_text(ROW.partition("[evaluate]")[0], encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"one.toml: evaluate.bounds = \[\]: {expected}"):
         rows(folder, toys)
