@@ -81,9 +81,11 @@ def gathered(runs: Sequence[EvaluatedRun]) -> list[tuple[EvaluatedRun, ...]]:
     Raises:
         UsageError: Two of them have the same seed too.
     """
-    groups: dict[str, list[EvaluatedRun]] = {}
+    groups: list[list[EvaluatedRun]] = []
     for run in runs:
-        members = groups.setdefault(_all_but_seed(run), [])
+        members = next((g for g in groups if all(_alike(run, member) for member in g)), [])
+        if not members:
+            groups.append(members)
         for member in members:
             if seed_of(member) == seed_of(run):
                 raise UsageError(
@@ -92,12 +94,24 @@ def gathered(runs: Sequence[EvaluatedRun]) -> list[tuple[EvaluatedRun, ...]]:
                     f"--no-group."
                 )
         members.append(run)
-    return [tuple(members) for members in groups.values()]
+    return [tuple(members) for members in groups]
+
+
+def _alike(a: EvaluatedRun, b: EvaluatedRun) -> bool:
+    """Whether two runs agree in everything but seed and name.
+
+    Cells may be older than the evaluation that holds them, so they are asked how they were
+    computed; a cell that one of the runs lacks parts nothing.
+    """
+    return _all_but_seed(a) == _all_but_seed(b) and all(
+        a.cells[cell].how == b.cells[cell].how for cell in a.cells.keys() & b.cells.keys()
+    )
 
 
 def _all_but_seed(run: EvaluatedRun) -> str:
-    """All on which a run's figures depend, but for its seed."""
-    config, evaluation = run.config.model_dump(exclude={"train": {"seed"}}), run.evaluation
+    """All on which the figures of a run's last evaluation depend, but for its seed."""
+    config = run.config.model_dump(exclude={"name": True, "evaluate": True, "train": {"seed"}})
+    evaluation = run.evaluation
     keys = {key: v for key, v in evaluation.config.items() if key not in INDIFFERENT}
     items = [evaluation.split, evaluation.items, evaluation.data]
     return json.dumps([config, keys, items], sort_keys=True)

@@ -136,8 +136,7 @@ def _cells(
         for column in columns:
             figure = column.summary([run.cells.get(cell) for run in column.runs])
             if figure is not None:
-                how = column.first.cells[cell].model_dump(by_alias=True)
-                how = {key: how[key] for key in ("bound", "samples", "given from")}
+                how = column.first.cells[cell].how
                 computed.setdefault(name, {})[column.heading] = figure | how
             if cell in column.first.published:
                 row = published.setdefault(name, {})

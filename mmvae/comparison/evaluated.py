@@ -6,7 +6,7 @@ figures are those of the weights that it holds now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -47,6 +47,11 @@ class CellFigure(Figure):
     bound: bool
     given_from: str | None = Field(None, alias="given from")
 
+    @property
+    def how(self) -> dict[str, Any]:
+        """How it was computed: ``bound``, ``samples`` and ``given from``."""
+        return {"bound": self.bound, "samples": self.samples, "given from": self.given_from}
+
 
 class Evaluation(Kept):
     """What a comparison reads of ``evaluation.json``."""
@@ -77,7 +82,12 @@ class Training(BaseModel):
 
 
 class Configuration(Kept):
-    """What a comparison reads of ``config.resolved.toml``, which needs no plugin."""
+    """What a comparison reads of ``config.resolved.toml``, which needs no plugin.
+
+    Further tables, such as those of extensions, are kept as they are: runs may differ in them.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     data: dict[str, Any]
     modalities: dict[str, dict[str, Any]]
@@ -135,7 +145,7 @@ def open_evaluated(run: str | Path) -> EvaluatedRun:
         CheckpointError: The manifest of its model is damaged.
     """
     opened = Run.open(Path(run))
-    evaluation = _evaluation(opened)
+    evaluation = read_evaluation(opened)
     _refuse_outdated(opened, evaluation)
     config = _config(opened)
     texts = config.reference.bounds if config.reference else {}
@@ -144,12 +154,17 @@ def open_evaluated(run: str | Path) -> EvaluatedRun:
         config=config,
         evaluation=evaluation,
         cells=_by_cell(evaluation.cells, evaluation, opened.evaluation),
-        items=_by_cell(_items(opened, evaluation), evaluation, opened.evaluation_items),
+        items=_by_cell(read_items(opened, evaluation), evaluation, opened.evaluation_items),
         published=_by_cell(texts, evaluation, opened.resolved),
     )
 
 
-def _evaluation(run: Run) -> Evaluation:
+def read_evaluation(run: Run) -> Evaluation:
+    """The figures of a run's last evaluation.
+
+    Raises:
+        RunError: It was not evaluated, or the file is damaged.
+    """
     path = run.evaluation
     if not path.exists():
         raise RunError(
@@ -184,8 +199,12 @@ def _config(run: Run) -> Configuration:
         raise RunError(f"{path} cannot be read: {_reason(error)}. Restore that file.") from error
 
 
-def _items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
-    """The nats of each item by the name of the cell, checked against the figures."""
+def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
+    """The nats of each item, float64 (n,), by the name of the cell, as they gave the figures.
+
+    Raises:
+        RunError: The file is missing, damaged or of another evaluation.
+    """
     path = run.evaluation_items
     if not evaluation.cells:
         return {}
@@ -215,9 +234,18 @@ def _items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
     return {name: items[name] for name in evaluation.cells}
 
 
+def by_cell(values: Mapping[str, V], modalities: Sequence[str]) -> dict[Cell, V]:
+    """Values by the cells that their texts name; without ``@P`` both multiple and single.
+
+    Raises:
+        UsageError: A text is malformed or names an unknown modality.
+    """
+    return {cell: v for text, v in values.items() for cell in parse_cell(text, modalities)}
+
+
 def _by_cell(values: Mapping[str, V], evaluation: Evaluation, path: Path) -> dict[Cell, V]:
     try:
-        return {parse_cell(name, evaluation.modalities)[0]: v for name, v in values.items()}
+        return by_cell(values, evaluation.modalities)
     except UsageError as error:
         raise RunError(f"{path}: {error}") from None
 

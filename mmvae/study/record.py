@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmvae import storage
 from mmvae.assembly import processor
+from mmvae.comparison.evaluated import by_cell
 from mmvae.errors import DataError
+from mmvae.evaluation.cells import cell_name
 from mmvae.study.cells import cells_of
 from mmvae.study.packing import Array, pack, unpack
 from mmvae.study.row import Row
@@ -203,7 +205,7 @@ def make_record(
         row=row.name,
         label=reference.row if reference else experiment.name,
         source=reference.source if reference and published else "",
-        published={n: published[text] for text in published for n in cells_of(text, modalities)},
+        published={cell_name(c, modalities): v for c, v in by_cell(published, modalities).items()},
         config=row.recorded.resolved_toml(),
         config_hash=row.recorded.hash,
         cells=dict(evaluation["cells"]),

@@ -90,6 +90,7 @@ def test_seeds_become_one_column_with_their_standard_deviation(tmp_path: Path) -
         ({"model": {"alpha": 1.0}}, {}),
         ({"train": {"epochs": 3}}, {}),
         ({"data": {"source": "toy", "root": "b"}}, {}),
+        ({"adversary": {"modality": "image"}}, {}),
         ({}, {"samples": 10}),
     ],
 )
@@ -102,10 +103,31 @@ def test_runs_that_differ_in_more_than_their_seed_stay_apart(
     assert [c.heading for c in compare([a, b]).columns] == ["made-up (a)", "made-up (b)"]
 
 
+@pytest.mark.parametrize(
+    "how", [{"samples": 10}, {"bound": True}, {"given from": "prior, 1000 samples"}]
+)
+def test_cells_that_were_computed_otherwise_part_seeds(tmp_path: Path, how: dict) -> None:
+    """A plain evaluation keeps older cells, whatever its own keys are."""
+    a = evaluated_run(tmp_path / "a", {CELL: nats()})
+    b = evaluated_run(tmp_path / "b", {CELL: nats()}, config={"train": {"seed": 1}}, cell=how)
+    assert [c.heading for c in compare([a, b]).columns] == ["made-up (a)", "made-up (b)"]
+
+
 def test_how_an_evaluation_was_cut_or_seeded_does_not_part_seeds(tmp_path: Path) -> None:
     a = evaluated_run(tmp_path / "a", {CELL: nats()})
     keys = {"memory": 64, "batch_size": 10, "seed": 5}
     b = evaluated_run(tmp_path / "b", {CELL: nats()}, config={"train": {"seed": 1}}, keys=keys)
+    assert len(compare([a, b]).columns) == 1
+
+
+def test_names_and_keys_of_evaluation_in_the_configuration_do_not_part_seeds(
+    tmp_path: Path,
+) -> None:
+    a = evaluated_run(tmp_path / "a", {CELL: nats()})
+    config = {"train": {"seed": 1}, "evaluate": {"split": "train", "memory": 64}}
+    b = evaluated_run(tmp_path / "b", {CELL: nats()}, config=config)
+    resolved = b / "config.resolved.toml"
+    resolved.write_text(resolved.read_text().replace('"made-up"', '"again"'), encoding="utf-8")
     assert len(compare([a, b]).columns) == 1
 
 
@@ -144,6 +166,16 @@ def test_the_joint_of_one_modality_is_a_single_marginal_beside_two(tmp_path: Pat
     assert list(found.cells["image@single"]) == ["JMVAE", "VAE"]
     assert list(found.differences) == ["image@single"]
     assert found.published["image@single"] == {"JMVAE": -86.7, "VAE": -86.9}
+
+
+def test_a_published_figure_without_a_proposal_is_of_multiple_and_single(tmp_path: Path) -> None:
+    reference = {**REFERENCE, "bounds": {"image": -86.7}}
+    items = {"image@multiple": nats(), "image@single": nats(0.1)}
+    run = evaluated_run(tmp_path / "a", items, config={"reference": reference})
+    assert compare([run]).published == {
+        "image@multiple": {"JMVAE": -86.7},
+        "image@single": {"JMVAE": -86.7},
+    }
 
 
 def test_cells_meet_whatever_the_order_of_the_modalities(tmp_path: Path) -> None:
