@@ -111,7 +111,7 @@ def record(row: str, nats: dict[str, list[float]], **fields: Any) -> Record:
         "cells": {
             cell: {
                 "mean": float(values.mean()),
-                "error": float(values.std(ddof=1) / len(values) ** 0.5),
+                "error": float(values.std(ddof=1) / n**0.5) if (n := len(values)) > 1 else None,
                 "bound": "|" not in cell,
                 "effective samples": 2.5,
                 "given from": "prior, 8 samples" if "|" in cell else None,

@@ -139,7 +139,7 @@ def cell_table(title: str, found: Sequence[Figure], schedule: Schedule) -> Table
     for figure in found:
         row = [figure.label, figure.proposal or "–"]
         row += [nats(figure.published)] if published else []
-        row += [nats(figure.mean), f"{figure.error:.2f}"]
+        row += [nats(figure.mean), nats(figure.error)]
         row += [nats(figure.difference, "+"), reached(figure, schedule)] if published else []
         row += ["–" if figure.effective is None else f"{figure.effective:,.1f}"]
         rows.append(tuple([*row, "bound" if figure.bound else "estimate"]))
@@ -195,7 +195,7 @@ def claim_row(text: str, finding: Finding) -> tuple[str, ...]:
         text,
         " → ".join(finding.rows),
         nats(finding.value, sign),
-        f"{finding.error:.2f}",
+        nats(finding.error),
         finding.expected,
         finding.verdict,
     )

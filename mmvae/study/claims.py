@@ -25,14 +25,15 @@ class Finding:
     Attributes:
         rows: The rows' labels, from the worse to the better; or the one row.
         value: Their paired difference, or the row's figure, in nats per item.
-        error: Its standard error over items.
+        error: Its standard error over items; None of a single item.
         expected: ``"≥ 1"`` or ``"< −500"``.
-        verdict: Whether it is so; not clear within two standard errors of the threshold.
+        verdict: Whether it is so; not clear within two standard errors of the threshold, or
+            without an error.
     """
 
     rows: tuple[str, ...]
     value: float
-    error: float
+    error: float | None
     expected: str
     verdict: Verdict
 
@@ -71,17 +72,17 @@ def _rise(claim: Claim, worse: Record | None, better: Record | None) -> Finding 
     return Finding(labels, value, error, f"≥ {number(claim.at_least)}", told)
 
 
-def verdict(margin: float, error: float) -> Verdict:
-    """Whether a margin is above 0, by at least two standard errors."""
-    if abs(margin) < CLEAR * error:
+def verdict(margin: float, error: float | None) -> Verdict:
+    """Whether a margin is above 0, by at least two standard errors; not clear without any."""
+    if error is None or abs(margin) < CLEAR * error:
         return "not clear"
     return "yes" if margin >= 0 else "no"
 
 
-def spread(values: Array) -> tuple[float, float]:
-    """Mean and standard error over items."""
-    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return float(values.mean()), float(error)
+def spread(values: Array) -> tuple[float, float | None]:
+    """Mean and standard error over items; a single item has none."""
+    n = len(values)
+    return float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else None
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Figure:
         proposal: ``multiple``, ``single`` or a subset; empty where there is no choice.
         bound: Whether it is a lower bound rather than an estimate.
         mean: Nats per item.
-        error: Standard error over items.
+        error: Standard error over items; None of a single item.
         effective: Mean effective sample size.
         published: The published figure, or None.
         given_from: Where log p(x_G) of a conditional got its samples, or None.
@@ -103,7 +104,7 @@ class Figure:
     proposal: str
     bound: bool
     mean: float
-    error: float
+    error: float | None
     effective: float | None
     published: float | None
     given_from: str | None
@@ -134,7 +135,7 @@ def _figure(record: Record, name: str) -> Figure:
         proposal=name.partition("@")[2],
         bound=bool(cell["bound"]),
         mean=cell["mean"],
-        error=cell["error"] or 0.0,
+        error=cell["error"],
         effective=cell.get("effective samples"),
         published=record.published.get(name),
         given_from=cell.get("given from"),

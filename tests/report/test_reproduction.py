@@ -89,6 +89,13 @@ def test_tables_are_those_with_figures(study: Study, weak: Record) -> None:
     assert claim_tables(study, [bare]) == []
 
 
+def test_no_error_is_no_number(study: Study) -> None:
+    cells = {"v@single": [-5.5], "v|c@single": [-4.0]}
+    text = page(study, {"short": [record("weak", cells)]})
+    assert "| the weak one | single | −5.50 | – | 2.5 | bound |" in text
+    assert "| Weak is bad | the weak one | −4.00 | – | < −3 | not clear |" in text
+
+
 def test_a_table_in_markdown_keeps_its_bars() -> None:
     table = Table("t", ("a", "b"), (("p(x | y)", "1"),))
     assert markdown(table) == "| a | b |\n| --- | --- |\n| p(x \\| y) | 1 |"

@@ -64,6 +64,15 @@ def test_two_standard_errors_make_it_clear(margin: float, error: float, so: str)
     assert verdict(margin, error) == so
 
 
+def test_a_single_item_has_no_error_and_makes_nothing_clear() -> None:
+    [found] = findings(
+        RISING, {"a": record("a", {"v@single": [-9.0]}), "b": record("b", {"v@single": [-1.0]})}
+    )
+    assert (found.value, found.error, found.verdict) == (8.0, None, "not clear")
+    [figure] = figures(["v@single"], [record("a", {"v@single": [-9.0]})])
+    assert (figure.mean, figure.error) == (-9.0, None)
+
+
 def test_a_margin_of_nothing_without_error_is_enough() -> None:
     assert verdict(0.0, 0.0) == "yes"
 
