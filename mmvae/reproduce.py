@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from mmvae import toml
 from mmvae.api import resume, train
-from mmvae.errors import DataError, Interrupted, RunError
+from mmvae.comparison.evaluated import read_evaluation, read_items
+from mmvae.errors import DataError, Interrupted, RunError, UsageError
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.model_folder import kept, saved_model
 from mmvae.plugins import load_registry
@@ -79,9 +79,10 @@ def reproduce(
 
     Raises:
         MmvaeError: As :func:`mmvae.api.train`, :func:`mmvae.api.resume` and
-            :func:`mmvae.results.evaluate`; UsageError if there is no such schedule or row;
-            RunError if a run is of another config.
+            :func:`mmvae.results.evaluate`; UsageError if there is no such schedule or row, or if
+            this is one of several processes; RunError if a run is of another config.
     """
+    refuse_several_processes()
     registry = registry or load_registry()
     shown = shown or Shown()
     name, _ = study.schedule(schedule)
@@ -103,6 +104,22 @@ def reproduce(
             shown.say(f"{where}: results in {write_record(results, record)}")
             records.append(record)
     return records
+
+
+def refuse_several_processes() -> None:
+    """See that this process is alone: only one would have the figures to write down.
+
+    Raises:
+        UsageError: A launcher such as torchrun started several.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1:
+        raise UsageError(
+            f"WORLD_SIZE = {processes}: reproduce needs a process alone; start it without "
+            f"torchrun. Several can work on a single row, with the schedule's -s: mmvae train "
+            f"ROW.toml --run-dir RUNS/ROW --launcher torchrun, then torchrun … -m mmvae evaluate "
+            f"RUNS/ROW; reproduce goes on with that run."
+        )
 
 
 def trained(
@@ -151,7 +168,7 @@ def evaluated(
     result = current(row, run)
     if result is not None:
         shown.say(f"{where}: evaluated already, skipped")
-        return result, nats(run, result)
+        return result, nats(run)
     shown.say(f"{where}: evaluating")
     with shown.steps() as step:
         evaluate(
@@ -163,7 +180,7 @@ def evaluated(
         )
     result = current(row, run)
     if result is not None:
-        return result, nats(run, result)
+        return result, nats(run)
     if fingerprint(run) != read(run)["data"]:
         raise DataError(
             f"{run.folder} was evaluated on other data than it was trained on: the results are "
@@ -201,22 +218,17 @@ def read(run: Run) -> dict[str, Any]:
         ) from error
 
 
-def nats(run: Run, result: Mapping[str, Any]) -> dict[str, Array]:
-    """Cell → nats of each item, as the evaluation kept them that gave a result.
+def nats(run: Run) -> dict[str, Array]:
+    """Cell → nats of each item, as a run's last evaluation kept them.
 
     Raises:
-        RunError: The file is damaged, or of other weights than ``evaluation.json``.
+        RunError: A file is damaged, or the items are of another evaluation than the figures.
     """
-    path = run.evaluation_items
     try:
-        with safe_open(path, "np") as file:
-            if (file.metadata() or {}).get("weights") != result["weights"]:
-                raise ValueError("it is of other weights than evaluation.json")
-            return {cell: file.get_tensor(cell) for cell in result["cells"]}
-    except (OSError, ValueError, SafetensorError) as error:
-        raise RunError(
-            f"{path} cannot be read: {error}. Remove it; the same command writes it anew."
-        ) from error
+        items = read_items(run, read_evaluation(run))
+    except RunError as error:
+        raise RunError(f"{error} Or remove that file; the same command writes it anew.") from None
+    return {cell: values.numpy() for cell, values in items.items()}
 
 
 def fingerprint(run: Run) -> Any:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from studies import toy_study
 from toys import toy_registry
 
@@ -155,13 +157,36 @@ def test_other_data_than_those_of_training_are_refused(stage: Stage) -> None:
         stage.reproduce(only=["weak"])
 
 
-def test_items_of_other_weights_are_refused(stage: Stage) -> None:
+def test_items_of_another_evaluation_are_refused(stage: Stage) -> None:
     [record] = stage.reproduce(only=["weak"])
     run = stage.run("weak")
-    result = json.loads(run.evaluation.read_bytes())
-    np.testing.assert_allclose(nats(run, result)["v+c"], record.per_item("v+c"), rtol=1e-6)
-    with pytest.raises(RunError, match="other weights than evaluation.json"):
-        nats(run, result | {"weights": "others"})
+    np.testing.assert_allclose(nats(run)["v+c"], record.per_item("v+c"), rtol=1e-6)
+    with safe_open(run.evaluation_items, "np") as file:
+        items = {cell: file.get_tensor(cell) for cell in file.keys()}
+        made_with = file.metadata()
+    worse = items | {"v+c": items["v+c"] - 1}
+    shorter = {cell: values[1:] for cell, values in items.items()}
+    for values, source, said in (
+        (items, made_with | {"weights": "others"}, "weights = 'others', expected"),
+        (items, made_with | {"data": "others"}, "data = 'others', expected"),
+        (items, made_with | {"split": "train"}, "split = 'train', expected 'test'"),
+        (worse, made_with, "the mean of 'v\\+c' is"),
+        (shorter, made_with, "expected 20 float64"),
+    ):
+        save_file(values, run.evaluation_items, source)
+        with pytest.raises(RunError, match=rf"{said}.* Or remove that file; the same command"):
+            stage.reproduce(only=["weak"])
+    run.evaluation_items.unlink()
+    assert stage.reproduce(only=["weak"]) == [record]
+
+
+def test_one_of_several_processes_is_refused_before_anything_is_touched(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match=r"^WORLD_SIZE = 2: .*--launcher torchrun"):
+        stage.reproduce()
+    assert not stage.runs.exists()
 
 
 def test_a_damaged_evaluation_is_told(stage: Stage) -> None:

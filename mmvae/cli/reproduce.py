@@ -13,7 +13,7 @@ from mmvae.cli.steps import shown_steps
 from mmvae.cli.training import progress
 from mmvae.errors import UsageError
 from mmvae.report.reproduction import cell_tables, claim_tables, page
-from mmvae.reproduce import Shown, reproduce
+from mmvae.reproduce import Shown, refuse_several_processes, reproduce
 from mmvae.study.record import read_records
 from mmvae.study.study import Study, load_study
 
@@ -73,6 +73,7 @@ def command(
     command goes on. -s overrides a key of every row; data.root, where files lie, makes no other
     config.
     """
+    refuse_several_processes()
     loaded = load_study(study)
     if target is not None:
         given = {"--schedule": schedule, "--runs": runs, "--only": only, "-s": overrides}

@@ -75,6 +75,16 @@ def test_wrong_options(mmvae: Mmvae, study: Path, args: tuple[str, ...], message
     assert message in done.err
 
 
+@pytest.mark.parametrize("args", [(), ("--page", "page.md")])
+def test_one_of_several_processes_is_refused(
+    mmvae: Mmvae, study: Path, args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = mmvae("reproduce", study, *args)
+    assert done.code == 2
+    assert "WORLD_SIZE = 2: reproduce needs a process alone" in done.err
+
+
 def test_wrong_studies(mmvae: Mmvae, study: Path) -> None:
     assert mmvae("reproduce", "none.toml").code == 2
     write_study(study.parent, STUDY.replace("tolerance", "tolerant"))
