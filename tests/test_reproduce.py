@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +222,14 @@ def test_a_signal_in_training_ends_it_with_the_codes_of_train(
     assert stop.value.exit_code == code
     assert signal.getsignal(signal.SIGTERM) is before
     assert [r.row for r in stage.reproduce()] == ["weak", "strong"]
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """Ctrl-C as a terminal has it: a shell's background jobs ignore it from the start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(("number", "code"), CODES)

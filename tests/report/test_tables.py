@@ -22,7 +22,7 @@ RESULT = {
     "coherence samples": 1000,
     "seed": 0,
     "left out": {},
-    "bounds": {"elbo": figure(-7.123, 0.21), "importance weighted": figure(-6.9, 0.2)},
+    "bounds": {"elbo": figure(-7.123, 0.21)},
     "terms": {"log_likelihood/v": figure(-5.0, 0.1), "kl": figure(2.123, 0.05)},
     "subset posteriors": {"c": figure(0.5, 0.01)},
     "given": {"v": {"c": {"accuracy": figure(0.95, 0.05)}}},
@@ -70,9 +70,8 @@ def test_shares_are_percent() -> None:
 
 def test_every_figure_of_a_result_is_in_a_table() -> None:
     made = {table.title: table for table in tables(RESULT)}
-    assert made["Bounds of the log-likelihood"].rows == (
+    assert made["Evidence lower bound of the log-likelihood"].rows == (
         ("ELBO", "-7.12 ± 0.21"),
-        ("importance weighted, k = 5", "-6.90 ± 0.20"),
         ("log-likelihood of v", "-5.00 ± 0.10"),
         ("KL to the prior", "2.123 ± 0.050"),
     )
@@ -107,7 +106,7 @@ def test_a_table_without_rows_is_not_shown() -> None:
     bare = {k: v for k, v in RESULT.items() if k not in gone}
     bare["gradient shares"] = {"v": figure(1.0, 0.0)}  # a modality alone has it all
     titles = [table.title for table in tables(bare)]
-    assert titles == ["Bounds of the log-likelihood", "Subset posteriors"]
+    assert titles == ["Evidence lower bound of the log-likelihood", "Subset posteriors"]
     assert isinstance(tables(bare)[0], Table)
 
 
@@ -129,3 +128,36 @@ def test_weights_that_are_the_best_and_not_the_last_are_told_apart() -> None:
 def test_what_is_left_out_is_told() -> None:
     lines = list(left_out({**RESULT, "left out": {"coherence": "no classes"}}))
     assert lines == ["left out: coherence (no classes)"]
+
+
+def test_cells_stand_in_order_with_how_they_were_sampled() -> None:
+    cell = figure(-6.9, 0.2) | {
+        "of": "log p(v, c)",
+        "proposal": "q(z | v, c)",
+        "samples": 5,
+        "effective samples": 2.25,
+        "bound": True,
+        "given from": None,
+    }
+    estimate = cell | {
+        "of": "log p(v | c)",
+        "bound": False,
+        "given from": "prior, 9 samples",
+        "effective samples of what is given": 4.0,
+    }
+    found = {"v|c@single": estimate, "v@single": cell | {"of": "log p(v)"}, "v+c": cell}
+    table = {t.title: t for t in tables(RESULT | {"cells": found})}["Log-likelihoods"]
+    assert [row[0] for row in table.rows] == ["v+c", "v@single", "v|c@single"]
+    assert table.rows[0] == (
+        *("v+c", "log p(v, c)", "-6.90 ± 0.20", "q(z | v, c)", "5", "2.2", "bound"),
+    )
+    assert table.rows[2][-1] == "estimate; given: prior, 9 samples, 4.0 effective"
+
+
+def test_the_variation_of_information_has_a_table_of_its_own() -> None:
+    found = {"multiple": figure(3.0, 0.5), "single": figure(4.0, 0.5)}
+    table = {t.title: t for t in tables(RESULT | {"variation of information": found})}
+    assert table["Variation of information"].rows == (
+        ("samples: multiple", "3.00 ± 0.50"),
+        ("samples: single", "4.00 ± 0.50"),
+    )
