@@ -129,8 +129,9 @@ def latent(
     """Map samples of q(z|x), coloured by class, with the accuracy of a probe.
 
     A panel for each RUN, all at one scale; a latent of other than two dimensions is projected onto
-    two principal directions. Below each panel, how often the nearest neighbours of a held-out item
-    among training items, in all dimensions of z, show its class.
+    two principal directions. Below each panel, how often the nearest neighbours of an item among
+    training items, in all dimensions of z, show its class; with --split train, some of those are
+    judged by others.
     """
     subjects = opened(runs, split, seed, overrides)
     write(latent_picture(subjects, given or None, label, items), runs, out, as_json)

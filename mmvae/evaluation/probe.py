@@ -1,7 +1,7 @@
 """The nearest-neighbour probe: how well a latent z tells classes apart, as a number.
 
-It has no weights, so it adds no skill of its own: z of a held-out item gets the class that most of
-its nearest neighbours among z of training items have.
+It has no weights, so it adds no skill of its own: z of an item gets the class that most of its
+nearest neighbours among z of training items have. The item itself must not be among those.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def probe(
     """Whether each point's nearest neighbours show its true class, float32 (n,).
 
     Args:
-        points: Latents of held-out items, (n, d).
+        points: Latents of items, (n, d).
         truth: Their classes, int64 (n,).
-        known: Latents of training items, (m, d).
+        known: Latents of training items, none of them among ``points``, (m, d).
         classes: Their classes, int64 (m,).
         neighbours: See :func:`nearest_classes`.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from mmvae.report.canvas import Picture
 from mmvae.report.classes import MOST_CLASSES, Classes, classes_of
 from mmvae.report.clouds import Cloud, draw_clouds
 from mmvae.report.material import Material
+from mmvae.report.projection import Projection
 from mmvae.report.subject import MAPPED_ITEMS, Subject, given_name, origins, titles
 from mmvae.report.tables import percent
 from mmvae.subsets import Subset, canonical
@@ -25,32 +26,6 @@ PROBED_ITEMS = 10_000
 """Most items that the probe knows, and most that it is judged on."""
 
 _PANELS = 4
-
-
-@dataclass(frozen=True)
-class Projection:
-    """Latents in two dimensions: as they are, or along two principal directions.
-
-    Attributes:
-        centre: Shape (d,).
-        directions: Shape (d, 2).
-        share: Share of the variance that they hold.
-    """
-
-    centre: Tensor
-    directions: Tensor
-    share: float
-
-    @classmethod
-    def of(cls, points: Tensor) -> Projection:
-        """The one for these points (n, d)."""
-        if points.shape[1] == 2:
-            return cls(torch.zeros(2), torch.eye(2), 1.0)
-        return cls(*principal_directions(points))
-
-    def __call__(self, points: Tensor) -> Tensor:
-        """Points (n, d) → (n, 2)."""
-        return (points - self.centre) @ self.directions
 
 
 def latent_map(material: Material) -> list[Picture]:
@@ -152,20 +127,42 @@ def cloud(
         projection: Onto two dimensions; that of the samples shown unless given.
         items: How many to show.
     """
-    split = subject.split
-    judged = subject.chosen(split, max(items, PROBED_ITEMS) if classes else items)
-    points = subject.latents(split, judged, given)
-    shown = subject.chosen(split, items)
-    here = torch.isin(judged, shown)
-    projection = projection or Projection.of(points[here])
-    flat, own = projection(points[here]), points.shape[1] == 2
+    split, shown = subject.split, subject.chosen(subject.split, items)
+    judged, known = (shown[:0],) * 2 if classes is None else probed(subject, items)
+    both = len(judged) + (len(known) if split == "train" else 0)
+    drawn = subject.chosen(split, max(items, both))
+    points = subject.latents(split, drawn, given)
+    seen = points[torch.isin(drawn, shown)]
+    projection = projection or Projection.of(seen)
+    made = Cloud(title, projection(seen), points.shape[1] == 2)
     if classes is None:
-        return Cloud(title, flat, own), projection
-    truth, known = classes.codes[split][judged], subject.chosen("train", PROBED_ITEMS)
-    fitted = subject.latents("train", known, given)
-    right = probe(points, truth, fitted, classes.codes["train"][known])
+        return made, projection
+    made = replace(made, classes=classes.codes[split][shown])
+    if not len(judged):
+        return made, projection
+    if split == "train":
+        fitted = points[torch.isin(drawn, known)]
+    else:
+        fitted = subject.latents("train", known, given)
+    tried = points[torch.isin(drawn, judged)]
+    right = probe(tried, classes.codes[split][judged], fitted, classes.codes["train"][known])
     accuracy = mean_and_error(right)
-    return Cloud(title, flat, own, truth[here], accuracy, len(judged), len(known)), projection
+    return replace(made, accuracy=accuracy, judged=len(judged), known=len(known)), projection
+
+
+def probed(subject: Subject, items: int) -> tuple[Tensor, Tensor]:
+    """Rows of the split that the probe is judged on, and rows of the training split it knows.
+
+    No item is its own neighbour: where training items are judged, the probe knows those that the
+    same permutation has next, or both are empty if there are too few.
+    """
+    split, most, total = subject.split, max(items, PROBED_ITEMS), len(subject.batches)
+    if split != "train":
+        return subject.chosen(split, most), subject.chosen("train", PROBED_ITEMS)
+    if total < 2 * NEIGHBOURS:
+        return torch.arange(0), torch.arange(0)
+    judged = subject.chosen(split, min(most, total // 2))
+    return judged, subject.chosen(split, PROBED_ITEMS, after=len(judged))
 
 
 def what(
@@ -175,38 +172,36 @@ def what(
     given: str | None = None,
 ) -> str:
     """The caption's beginning: what is drawn and what the probe is."""
-    first, split = clouds[0], subject.split
+    split = subject.split
     seen = "" if given is None else f" given {given}"
     text = (
-        f"A sample of each posterior of z{seen} for each of {len(first.points):,} {split} items"
-        f"{'' if classes is None else f', coloured by {classes.word}'}; the same scale in each "
-        f"panel."
+        f"A sample of each posterior of z{seen} for each of {len(clouds[0].points):,} {split} "
+        f"items{'' if classes is None else f', coloured by {classes.word}'}; the same scale in "
+        f"each panel."
     )
     if classes is None:
         return f"{text} Nothing says which classes the items have."
+    judged = [cloud for cloud in clouds if cloud.accuracy is not None]
+    if len(judged) < len(clouds):
+        text += (
+            f" No accuracy is given of fewer than {2 * NEIGHBOURS} training items: too few to "
+            f"judge one half by the other."
+        )
+    if not judged:
+        return text
+    first = judged[0]
+    other, held_out = "", ""
+    if split == "train":
+        other = "other "
+        held_out = " The model was trained on all of them: this is no held-out test."
     shares = torch.bincount(classes.codes[split]).double() / len(classes.codes[split])
     largest = percent({"mean": float(shares.max()), "error": None})
     return (
         f"{text} Below each panel, the share of {first.judged:,} {split} items whose class is the "
         f"most frequent one of the {min(NEIGHBOURS, first.known)} nearest of {first.known:,} "
-        f"training items, in all dimensions of z, with its standard error; the largest class "
-        f"alone holds {largest}."
+        f"{other}training items, in all dimensions of z, with its standard error; the largest "
+        f"class alone holds {largest}.{held_out}"
     )
-
-
-def principal_directions(points: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Centre (d,), first two principal directions (d, 2) and their share of the variance.
-
-    Each direction's largest component is positive; with d = 1 the second direction is 0.
-    """
-    centre = points.mean(0)
-    _, sizes, rows = torch.linalg.svd(points - centre, full_matrices=False)
-    directions = torch.zeros(points.shape[1], 2, dtype=points.dtype)
-    for i, row in enumerate(rows[:2]):
-        directions[:, i] = row * row[row.abs().argmax()].sign()
-    total = float(sizes.square().sum())
-    share = float(sizes[:2].square().sum()) / total if total else 1.0
-    return centre, directions, share
 
 
 def _classes(subject: Subject, word: str, subjects: Sequence[Subject]) -> Classes:

@@ -105,9 +105,13 @@ class Subject:
         """Model values as things to look at."""
         return self.trained.codecs[modality].show(values.cpu())
 
-    def chosen(self, split: SplitName, most: int) -> Tensor:
-        """Rows of a split, ascending: all of them, or ``most`` drawn without replacement."""
-        return permutation(len(self.data.batches(split)), self.seed, 0)[:most].sort().values
+    def chosen(self, split: SplitName, most: int, after: int = 0) -> Tensor:
+        """Rows of a split, ascending: all of them, or ``most`` drawn without replacement.
+
+        The first ``after`` drawn are left out: rows that were chosen before.
+        """
+        order = permutation(len(self.data.batches(split)), self.seed, 0)
+        return order[after : after + most].sort().values
 
     @torch.no_grad()
     def latents(self, split: SplitName, items: Tensor, given: Subset) -> Tensor:

@@ -14,14 +14,15 @@ from mmvae.errors import DataError, UsageError
 from mmvae.evaluation.probe import probe
 from mmvae.report.classes import classes_of
 from mmvae.report.clouds import limits
-from mmvae.report.latent import Projection, cloud, latent_picture, principal_directions
+from mmvae.report.latent import cloud, latent_picture
 from mmvae.report.subject import Subject
 from mmvae.results import open_run
+from mmvae.source import SplitName
 
 
-def subject(run: Path, seed: int = 0) -> Subject:
+def subject(run: Path, seed: int = 0, split: SplitName = "test") -> Subject:
     o = open_run(run, registry=toy_registry())
-    return Subject(o.run, o.experiment, o.trained, o.data, "test", seed, o.step)
+    return Subject(o.run, o.experiment, o.trained, o.data, split, seed, o.step)
 
 
 @pytest.fixture(scope="module")
@@ -40,30 +41,6 @@ def blind(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     )
     mmvae.train(settings, run_dir=folder, registry=toy_registry())
     return subject(folder)
-
-
-def test_directions_of_greatest_variance_and_their_share() -> None:
-    spread = torch.tensor([1.0, 5.0, 2.0])
-    points = torch.randn(5000, 3, generator=torch.Generator().manual_seed(0)) * spread + 7
-    centre, directions, share = principal_directions(points)
-    torch.testing.assert_close(centre, torch.full((3,), 7.0), atol=0.3, rtol=0)
-    wanted = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    torch.testing.assert_close(directions, wanted, atol=0.05, rtol=0)
-    assert share == pytest.approx(29 / 30, abs=0.01)
-
-
-@pytest.mark.parametrize("shape", [(1, 2), (4, 1), (3, 5)])
-def test_few_points_and_one_dimension(shape: tuple[int, int]) -> None:
-    points = torch.arange(shape[0] * shape[1]).reshape(shape).float()
-    centre, directions, share = principal_directions(points)
-    assert directions.shape == (shape[1], 2)
-    assert torch.isfinite((points - centre) @ directions).all()
-    assert share == pytest.approx(1.0)
-
-
-def test_two_dimensions_are_shown_as_they_are() -> None:
-    points = torch.randn(9, 2)
-    assert torch.equal(Projection.of(points)(points), points)
 
 
 def test_points_are_samples_and_classes_are_those_of_the_items(toy: Subject) -> None:
@@ -93,6 +70,49 @@ def test_the_probe_looks_at_more_items_than_are_shown(toy: Subject) -> None:
     assert made.accuracy == whole.accuracy
     rows = {tuple(point) for point in whole.points.tolist()}
     assert {tuple(point) for point in made.points.tolist()} <= rows
+
+
+def test_training_items_are_judged_by_others_than_themselves(
+    toy: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, torch.Tensor] = {}
+
+    def watched(points, truth, known, classes):
+        seen.update(points=points, truth=truth, known=known, classes=classes)
+        return probe(points, truth, known, classes)
+
+    monkeypatch.setattr("mmvae.report.latent.probe", watched)
+    trained = subject(toy.run.folder, split="train")
+    for most, (judged, known) in ((10_000, (30, 30)), (20, (20, 20)), (40, (30, 30))):
+        monkeypatch.setattr("mmvae.report.latent.PROBED_ITEMS", most)
+        made, _ = cloud(trained, ("v",), classes_of(trained, "c"), "v", items=10)
+        assert (made.judged, made.known, len(made.points)) == (judged, known, 10)
+        assert (len(seen["points"]), len(seen["known"])) == (judged, known)
+        assert torch.cdist(seen["points"], seen["known"]).min() > 0, "none is its own neighbour"
+        codes = torch.cat([seen["truth"], seen["classes"]]).bincount()
+        assert (codes <= classes_of(trained, "c").codes["train"].bincount()).all()
+
+
+def test_the_caption_says_that_training_items_are_judged(toy: Subject) -> None:
+    caption = latent_picture([subject(toy.run.folder, split="train")], ["v"]).caption
+    assert "of 30 train items whose class" in caption
+    assert "nearest of 30 other training items" in caption
+    assert "The model was trained on all of them: this is no held-out test." in caption
+    assert "held-out" not in latent_picture([toy], ["v"]).caption
+
+
+def test_too_few_training_items_have_no_probe_and_that_is_said(
+    toy: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmvae.report.latent.NEIGHBOURS", 31)
+    few = subject(toy.run.folder, split="train")
+    alone = latent_picture([few], ["v"])
+    assert alone.numbers == {"nearest neighbours": {}}
+    assert "coloured by c" in alone.caption
+    assert "No accuracy is given of fewer than 62 training items" in alone.caption
+    assert "nearest of" not in alone.caption
+    assert "held-out" not in alone.caption
+    assert len(cloud(few, ("v",), classes_of(few, "c"), "v")[0].points) == 60
 
 
 def test_draws_follow_the_seed(toy: Subject) -> None:
