@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from mmvae import __version__, storage
@@ -167,9 +167,8 @@ def evaluate(
         What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` and
         ``weights`` (SHA-256) of the model, ``steps`` taken in all, ``data`` (their fingerprint),
         ``mmvae`` (the version) and ``config`` (the ``[evaluate]`` section). Cells of an earlier
-        evaluation of the same weights and items stay if none are asked for; else the new ones
-        replace them all. Several processes
-        share the cells; only the leading one returns figures, the others an empty dict.
+        evaluation of the same weights and items stay, unless they are computed again. Several
+        processes share the cells; only the leading one returns figures, the others an empty dict.
 
     Raises:
         MmvaeError: As :func:`open_run`; TrainingError if a figure is not finite or the system
@@ -200,10 +199,14 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
             ledger,
         )
     result = opened.made_with() | figures
+    earlier = earlier_cells(opened)
     if "cells" in result:
-        keep_items(opened, ledger.whole(len(batches), config.batch_size))
-    else:
-        result |= earlier_cells(opened)
+        items = ledger.whole(len(batches), config.batch_size)
+        if earlier:
+            items = load(opened.run.evaluation_items.read_bytes()) | items
+        keep_items(opened, items)
+    for key, figures in earlier.items():
+        result[key] = figures | result.get(key, {})
     storage.write_json(opened.run.evaluation, result)
     ledger.remove()
     return result
@@ -269,8 +272,8 @@ def report(
     Args:
         run: The run's folder.
         data: The items again, if the run was trained on data in memory.
-        overrides: ``"key=value"`` texts for ``evaluate`` and ``data``; without any, an evaluation
-            of these weights and data is shown whatever its own keys were.
+        overrides: ``"key=value"`` texts for ``evaluate`` and ``data``; without any for
+            ``evaluate``, an evaluation of these weights and data is shown whatever its keys were.
         step: Told of progress.
         registry: The plugins to choose from; the installed ones unless given.
         say: Told if the data are not those that the run was trained on.
@@ -284,7 +287,8 @@ def report(
     require_matplotlib()
     with Run.open(Path(run)).results_locked():
         opened = open_run(run, data, overrides, registry, say)
-        result = _evaluation(opened, overrides) or evaluate_opened(opened, step)
+        asked = [text for text in overrides if text.startswith("evaluate.")]
+        result = _evaluation(opened, asked) or evaluate_opened(opened, step)
         split, seed = result["split"], result["seed"]
         material = Material(
             opened.run,

@@ -267,6 +267,14 @@ def test_an_evaluation_without_cells_keeps_those_of_the_same_model_and_items(run
     first = evaluate(run, overrides=BOUNDS, registry=toy_registry())
     again = evaluate(run, overrides=BOUNDS[2:], registry=toy_registry())
     assert again["cells"] == first["cells"]
+    one = ['evaluate.bounds=["v@single"]', "evaluate.samples=2", BOUNDS[2]]
+    more = evaluate(run, overrides=one, registry=toy_registry())
+    assert more["cells"].keys() == first["cells"].keys()
+    assert [c["samples"] for n, c in more["cells"].items() if n == "v@single"] == [2]
+    assert more["cells"]["v@multiple"] == first["cells"]["v@multiple"]
+    items = load_file(run / "evaluation.items.safetensors")
+    for name, figure in more["cells"].items():
+        assert float(items[name].mean()) == pytest.approx(figure["mean"])
     other = ['evaluate.split="validation"', *BOUNDS[2:]]
     assert "cells" not in evaluate(run, overrides=other, registry=toy_registry())
 

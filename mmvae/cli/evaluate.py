@@ -56,7 +56,7 @@ def command(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    r"""Compute bounds and coherence of RUN's model.
+    """Compute bounds and coherence of RUN's model.
 
     The ELBO with its terms; with --bounds any joint, marginal or conditional log-likelihood; how
     far each posterior of a subset is from the joint one, every modality guessed from others, and,
@@ -64,10 +64,9 @@ def command(
     from. All with standard errors over items; kept in RUN/evaluation.json, and the cells' nats of
     each item in RUN/evaluation.items.safetensors.
 
-    Stopped while it computes cells, the same command goes on where it was. On several processes:
-
-    \b
-    torchrun --nproc-per-node 2 -m mmvae evaluate RUN
+    Stopped while it computes cells, the same command goes on where it was; torchrun -m mmvae
+    evaluate shares them out to several processes. Cells of earlier evaluations of the same weights
+    and items are kept.
     """
     if split is not None:
         overrides = (*overrides, f'evaluate.split="{split}"')

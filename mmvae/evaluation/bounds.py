@@ -22,6 +22,7 @@ from torch import Tensor
 from mmvae.codec import Parameters
 from mmvae.data.batches import Batch
 from mmvae.errors import UsageError
+from mmvae.evaluation.dense import OneDnnDense
 from mmvae.models.protocol import Model, fold, in_float32, unfold
 from mmvae.posteriors import Posterior
 from mmvae.randomness import StepDraws
@@ -132,6 +133,13 @@ def estimates(
         draws: Randomness. Neither ``rows`` nor what else is estimated changes a sample.
         rows: Samples, over all items, to decode at once.
     """
+    with OneDnnDense():
+        return _estimates(model, batch, evidences, draws, rows)
+
+
+def _estimates(
+    model: Model, batch: Batch, evidences: Iterable[Evidence], draws: StepDraws, rows: int
+) -> dict[Evidence, Estimate]:
     passes: dict[tuple[Subset, Subset | None, int], list[Evidence]] = {}
     for evidence in dict.fromkeys(evidences):
         key = (evidence.given, evidence.proposal, evidence.samples)
