@@ -15,6 +15,7 @@ from mmvae.cli.options import columns, example, json_option, print_json, say, se
 from mmvae.cli.steps import shown_steps
 from mmvae.cli.training import leading
 from mmvae.config import load_experiment
+from mmvae.errors import Interrupted
 from mmvae.evaluation.cells import STANDARD
 from mmvae.report.tables import Table, heading, left_out, tables
 from mmvae.results import evaluate
@@ -77,8 +78,13 @@ def command(
         overrides = (*overrides, f"evaluate.samples={samples}")
         if bounds is None and not has_bounds(run, overrides):
             overrides = (*overrides, f'evaluate.bounds=["{STANDARD}"]')
-    with shown_steps() as step:
-        result = evaluate(run, overrides=overrides, step=step, say=say)
+    try:
+        with shown_steps() as step:
+            result = evaluate(run, overrides=overrides, step=step, say=say)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted; cells computed so far are kept, and the same command goes on.", 130
+        ) from None
     if not leading():
         return
     if as_json:

@@ -71,7 +71,7 @@ def command(
 
     What is finished is skipped and what was begun goes on: after Ctrl-C or SIGTERM, the same
     command goes on. -s overrides a key of every row; data.root, where files lie, makes no other
-    config.
+    config, and anything else asks for --results, so that trials stay apart from the study.
     """
     refuse_several_processes()
     loaded = load_study(study)
@@ -83,6 +83,12 @@ def command(
             raise UsageError(f"{idle[0]}: --page trains nothing; leave one of the two out.")
         write_page(loaded, results, target)
         return
+    trial = [text for text in overrides if not text.startswith("data.")]
+    if trial and results == RESULTS:
+        raise UsageError(
+            f"-s {trial[0]} makes other rows than the study's: name a folder of their own for "
+            f"their results with --results DIR."
+        )
     name, _ = loaded.schedule(schedule)
     runs = runs or Path("runs", loaded.name, name)
     reproduce(

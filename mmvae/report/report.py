@@ -64,7 +64,7 @@ def write_report(material: Material, step: Step = quiet) -> Path:
         tables=tables(result),
         pictures=pictures,
         commands=commands(material),
-        config=run.config.read_text(encoding="utf-8"),
+        config=run.resolved.read_text(encoding="utf-8"),
         notes=left_out(result),
     )
     storage.write_text(run.report, text)

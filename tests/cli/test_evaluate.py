@@ -29,6 +29,16 @@ def test_tables_without_a_terminal_are_plain(mmvae, run: Path) -> None:
     assert "\x1b" not in result.out
 
 
+def test_ctrl_c_says_how_to_go_on(mmvae, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmvae.cli.evaluate.evaluate", stopped)
+    result = mmvae("evaluate", run)
+    assert result.code == 130
+    assert "the same command goes on" in result.err
+
+
 def test_json_is_what_is_kept(mmvae, run: Path) -> None:
     result = mmvae("evaluate", run, "--split", "train", "-s", "evaluate.coherence=false", "--json")
     assert result.code == 0

@@ -50,6 +50,13 @@ def test_the_page_is_written_without_training(mmvae: Mmvae, study: Path) -> None
     assert "## Schedule `short`: two epochs" in Path("page.md").read_text(encoding="utf-8")
 
 
+def test_trials_do_not_go_where_the_results_of_the_study_are(mmvae: Mmvae, study: Path) -> None:
+    done = mmvae("reproduce", study, "-s", "train.epochs=1")
+    assert done.code == 2
+    assert "-s train.epochs=1 makes other rows than the study's" in done.err
+    assert not Path("runs").exists(), "nothing was trained"
+
+
 def test_a_limit_leaves_rows_to_go_on_with(mmvae: Mmvae, study: Path) -> None:
     done = mmvae("reproduce", study, "--max-steps", "2")
     assert done.code == 0
@@ -63,7 +70,7 @@ def test_a_limit_leaves_rows_to_go_on_with(mmvae: Mmvae, study: Path) -> None:
     [
         (("--schedule", "shrot"), "no schedule 'shrot', only full, short. Did you mean 'short'?"),
         (("--only", "week"), "no row 'week'"),
-        (("-s", "train.epoch=1"), "Did you mean 'epochs'?"),
+        (("-s", "train.epoch=1", "--results", "r"), "Did you mean 'epochs'?"),
         (("--page", "p.md", "--only", "weak"), "--only: --page trains nothing"),
         (("--page", "p.md", "-s", "train.epochs=1"), "-s: --page trains nothing"),
         (("--page", "nowhere/p.md"), "no results"),
@@ -95,7 +102,7 @@ def test_wrong_studies(mmvae: Mmvae, study: Path) -> None:
 
 def test_a_run_of_another_config_is_left_alone(mmvae: Mmvae, study: Path) -> None:
     mmvae("reproduce", study, "--only", "weak", "--max-steps", "2")
-    done = mmvae("reproduce", study, "-s", "model.alpha=0.5")
+    done = mmvae("reproduce", study, "-s", "model.alpha=0.5", "--results", "r")
     assert done.code == 2
     assert "runs/toys/full/weak is a run of another config" in done.err
     assert not Path("runs/toys/full/strong").exists()
