@@ -24,7 +24,7 @@ from mmvae.errors import RunError, UsageError
 from mmvae.evaluation.cells import parse_cells
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.ledger import Ledger
-from mmvae.evaluation.likelihoods import likelihoods
+from mmvae.evaluation.likelihoods import likelihoods, variation_of_information
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.model_folder import built, kept, saved_model, weights_step
 from mmvae.plugins import load_registry
@@ -205,8 +205,12 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
         if earlier:
             items = load(opened.run.evaluation_items.read_bytes()) | items
         keep_items(opened, items)
+    else:
+        items = {}
     for key, figures in earlier.items():
         result[key] = figures | result.get(key, {})
+    if earlier and (informed := variation_of_information(items, model.modalities)):
+        result["variation of information"] = informed
     storage.write_json(opened.run.evaluation, result)
     ledger.remove()
     return result

@@ -1,7 +1,7 @@
-"""Dense layers by oneDNN: about twice as fast on processors that torch's MKL has no kernels for.
+"""Dense layers by oneDNN, which torch carries beside its default for matrices on the CPU.
 
-torch multiplies float32 matrices on the CPU with MKL, which on AMD leaves half of the machine
-unused; oneDNN, which torch carries too, does not. Both compute in float32 and differ by rounding.
+On the AMD processor that it was measured on it is about twice as fast (``benchmarks/bounds.py``).
+Both compute in float32 and differ by rounding.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
@@ -22,7 +22,8 @@ class OneDnnDense(TorchFunctionMode):
     """Within this block, ``linear`` of many float32 rows on the CPU runs by oneDNN.
 
     For inference: where a gradient is wanted, or an input is anything else, torch does as always.
-    Weights are converted once and must not change within the block.
+    Parameters are converted once and must not change within the block; weights that are computed
+    anew for each call, as parametrisations do, stay with torch.
     """
 
     def __init__(self) -> None:
@@ -50,13 +51,14 @@ class OneDnnDense(TorchFunctionMode):
 
 
 def suits(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
-    """Whether oneDNN takes these: dense float32 matrices on the CPU that need no gradient."""
+    """Whether oneDNN takes these: float32 matrices on the CPU, parameters, no gradient wanted."""
     return (
         torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and x.dim() == 2
         and len(x) >= LEAST_ROWS
+        and all(isinstance(w, nn.Parameter) for w in (weight, bias) if w is not None)
         and all(
             t.device.type == "cpu" and t.dtype == torch.float32 and t.layout == torch.strided
             for t in (x, weight, *([] if bias is None else [bias]))

@@ -56,6 +56,16 @@ def test_what_needs_a_gradient_or_is_small_or_rounded_stays_with_torch(
 
 
 @torch.no_grad()
+def test_weights_that_are_made_for_each_call_are_not_kept(x: Tensor) -> None:
+    """Or each call would keep another copy, whatever memory was allowed."""
+    layer = torch.nn.utils.parametrizations.weight_norm(nn.Linear(8, 4, bias=False))
+    with OneDnnDense() as block:
+        for _ in range(3):
+            layer(x)
+    assert block._kept == {}
+
+
+@torch.no_grad()
 def test_a_block_within_a_block_is_harmless(net: nn.Module, x: Tensor) -> None:
     with OneDnnDense(), OneDnnDense():
         torch.testing.assert_close(net(x), net(x))
