@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmvae.cells import Cell
 from mmvae.comparison.evaluated import EvaluatedRun, Figure
 from mmvae.errors import UsageError
-from mmvae.evaluation.cells import Cell
 
 INDIFFERENT = ("seed", "batch_size", "memory")
 """Keys of ``[evaluate]`` that change no figure but by chance."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmvae.cells import Cell, cell_name
 from mmvae.comparison.column import Column, different_items, different_values, gathered, headed
 from mmvae.comparison.evaluated import Evaluation, Figure, open_evaluated
 from mmvae.comparison.figures import accuracy, active, coherence, elbo, kl, variation
 from mmvae.errors import UsageError
-from mmvae.evaluation.cells import Cell, cell_name
 from mmvae.evaluation.figures import mean_and_error
 
 Row = dict[str, dict[str, Any]]

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mmvae import toml
+from mmvae.cells import Cell, parse_cell
 from mmvae.errors import ConfigError, RunError, UsageError
-from mmvae.evaluation.cells import Cell, parse_cell
 from mmvae.settings import ReferenceConfig
 from mmvae.subsets import canonical
 from mmvae.training.run import Run

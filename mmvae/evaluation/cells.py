@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmvae.cells import STANDARD, Cell, cell_name, cell_title, parse_cell, posterior_name
+from mmvae.cells import STANDARD, Cell, cell_name, parse_cell
 from mmvae.errors import UsageError
 from mmvae.models.protocol import Model
-
-__all__ = [
-    "STANDARD",
-    "Cell",
-    "cell_name",
-    "cell_title",
-    "parse_cell",
-    "parse_cells",
-    "posterior_name",
-    "standard_cells",
-    "unsupported",
-]
 
 
 def standard_cells(

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmvae.cells import Cell, cell_name, posterior_name
 from mmvae.data.batches import Batches
 from mmvae.errors import TrainingError
 from mmvae.evaluation.bounds import ROWS, Estimate, Evidence, estimates
-from mmvae.evaluation.cells import Cell, cell_name, posterior_name
 from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.footprint import bytes_per_row, rows_within
 from mmvae.evaluation.items import spanned

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mmvae.cells import cell_title, parse_cell
 from mmvae.comparison.compare import Comparison
-from mmvae.evaluation.cells import cell_title, parse_cell
 from mmvae.report.tables import Table, percent, spread
 
 NONE = "–"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmvae.evaluation.cells import cell_name, parse_cell
+from mmvae.cells import cell_name, parse_cell
 
 
 def modalities_of(text: str) -> list[str]:

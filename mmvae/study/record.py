@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmvae import storage
 from mmvae.assembly import processor
+from mmvae.cells import cell_name
 from mmvae.comparison.evaluated import by_cell
 from mmvae.errors import DataError
-from mmvae.evaluation.cells import cell_name
 from mmvae.study.cells import cells_of
 from mmvae.study.packing import Array, pack, unpack
 from mmvae.study.row import Row

@@ -17,9 +17,9 @@ from evaluated_runs import (
     write_items,
 )
 
+from mmvae.cells import Cell
 from mmvae.comparison.evaluated import open_evaluated
 from mmvae.errors import CheckpointError, RunError
-from mmvae.evaluation.cells import Cell
 from mmvae.training.checkpoint import CheckpointStore, write_folder
 
 CELL = "image|label@single"

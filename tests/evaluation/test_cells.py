@@ -7,15 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from linear_gaussian import jmvae, linear_codecs
 
+from mmvae.cells import Cell, cell_name, cell_title, parse_cell
 from mmvae.errors import UsageError
-from mmvae.evaluation.cells import (
-    Cell,
-    cell_name,
-    cell_title,
-    parse_cell,
-    parse_cells,
-    standard_cells,
-)
+from mmvae.evaluation.cells import parse_cells, standard_cells
 
 NAMES = ("a", "b", "c")
 
