@@ -106,7 +106,7 @@ def record(row: str, nats: dict[str, list[float]], **fields: Any) -> Record:
         "label": f"the {row} one",
         "source": "Somebody (2016)",
         "published": {},
-        "config": '[modalities.v]\ncodec = "toy-vector"\n[modalities.c]\ncodec = "toy-class"\n',
+        "config": '[data]\nsource = "toy"\n[modalities.v]\ncodec = "toy-vector"\n[modalities.c]\ncodec = "toy-class"\n',
         "config_hash": "0123456789abcdef",
         "cells": {
             cell: {

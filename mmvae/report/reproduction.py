@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from mmvae.report.tables import Table
 from mmvae.study.claims import Figure, Finding, figures, findings, number
 from mmvae.study.record import Record
 from mmvae.study.study import Schedule, Study
+from mmvae.toml import literal, parse
 from mmvae.training.progress import duration
 
 GENERATED = (
@@ -66,6 +68,12 @@ def conditions(records: Sequence[Record]) -> list[str]:
                 f"k = {r.k:,} samples of z per item and cell"
             ),
         ),
+        *told(records, lambda r: f"Items: {keys(parse(r.config, r.row)['data'])}"),
+        *(
+            line
+            for m in dict.fromkeys(m for r in records for m in r.modalities)
+            for line in told([r for r in records if m in r.modalities], modality(m))
+        ),
         *told(records, lambda r: f"Trained on: {hardware(r)}"),
         *told(
             records,
@@ -77,6 +85,16 @@ def conditions(records: Sequence[Record]) -> list[str]:
             ),
         ),
     ]
+
+
+def modality(name: str) -> Callable[[Record], str]:
+    """What tells a modality's codec and its scale, on which the nats of its figures depend."""
+    return lambda r: f"Modality {name}: {keys(parse(r.config, r.row)['modalities'][name])}"
+
+
+def keys(table: Mapping[str, Any]) -> str:
+    """A table of a config in one line."""
+    return ", ".join(f"`{key} = {literal(value)}`" for key, value in table.items())
 
 
 def told(records: Sequence[Record], tell: Callable[[Record], str]) -> Iterable[str]:

@@ -37,6 +37,9 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         "## Schedule `short`: two epochs",
         "Beside what its file says, every row has `train.epochs=2`.",
         "Figures are of 2 items of the test split, in nats per item, with k = 8 samples",
+        'Items: `source = "toy"`',
+        'Modality v: `codec = "toy-vector"`',
+        'Modality c: `codec = "toy-class"`',
         "Trained on: Abacus (wood), 2 cores, 1 thread.",
         "Versions: mmvae 0.1.0, python 3.11.7.",
         "| the weak one | `weak` | `0123456789abcdef` | 0 | 2 | 6 | 1m01s |",
@@ -106,3 +109,18 @@ def test_a_table_in_markdown_keeps_its_bars() -> None:
 )
 def test_figures_are_printed_with_two_digits(value: float | None, text: str) -> None:
     assert nats(value) == text
+
+
+def test_a_modality_of_some_rows_is_told_with_its_codecs(study: Study, weak: Record) -> None:
+    alone = weak.model_copy(
+        update={
+            "row": "strong",
+            "label": "alone",
+            "config": weak.config.replace(
+                'codec = "toy-class"', 'codec = "toy-class"\nclasses = 9'
+            ),
+        }
+    )
+    text = page(study, {"short": [weak, alone]})
+    assert "`classes = 9` (alone)." in text
+    assert text.count("Modality v: ") == 1
