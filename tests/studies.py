@@ -79,6 +79,18 @@ row = "weak"
 below = -3.0
 """
 
+CONFIG = """\
+[data]
+source = "toy"
+
+[modalities.v]
+codec = "toy-vector"
+
+[modalities.c]
+codec = "toy-class"
+"""
+"""What a record says of its row's config."""
+
 
 def write_study(folder: Path, text: str = STUDY) -> Path:
     """``toys.toml`` with its rows ``weak`` and ``strong`` in a folder."""
@@ -106,7 +118,7 @@ def record(row: str, nats: dict[str, list[float]], **fields: Any) -> Record:
         "label": f"the {row} one",
         "source": "Somebody (2016)",
         "published": {},
-        "config": '[data]\nsource = "toy"\n[modalities.v]\ncodec = "toy-vector"\n[modalities.c]\ncodec = "toy-class"\n',
+        "config": CONFIG,
         "config_hash": "0123456789abcdef",
         "cells": {
             cell: {

@@ -3,28 +3,67 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from mmvae.cli.options import manners
 from mmvae.evaluation.steps import Step, quiet
+from mmvae.training.progress import duration
+
+PAUSE_S = 10.0
+"""Without a terminal, seconds between two lines."""
 
 
 @contextmanager
 def shown_steps() -> Iterator[Step]:
-    """A function to tell of progress: bars on a terminal, nothing without one or if quiet."""
-    if manners().quiet or not sys.stderr.isatty():
+    """A function to tell of progress: bars on a terminal, lines without one, nothing if quiet."""
+    if manners().quiet:
         yield quiet
-        return
+    elif sys.stderr.isatty():
+        with bars() as step:
+            yield step
+    else:
+        yield Lines()
+
+
+@contextmanager
+def bars() -> Iterator[Step]:
+    """A bar for each thing that is going on, with the time left."""
     tasks: dict[str, TaskID] = {}
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    with Progress(console=Console(stderr=True), transient=True) as drawn:
 
         def step(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what)
-            bars.update(tasks[what], completed=done, total=total)
+                tasks[what] = drawn.add_task(what)
+            drawn.update(tasks[what], completed=done, total=total)
 
         yield step
+
+
+class Lines:
+    """A plain line now and then, for logs and pipes: what, how far, and the time left.
+
+    Quick work says nothing: the first line comes once the pause has passed.
+    """
+
+    def __init__(self) -> None:
+        self.said = time.monotonic()
+        self.begun: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """See :data:`mmvae.evaluation.steps.Step`."""
+        now = time.monotonic()
+        started, before = self.begun.setdefault(what, (now, done))
+        if now - self.said < PAUSE_S:
+            return
+        self.said = now
+        left = ""
+        if done > before:
+            seconds = (now - started) / (done - before) * (total - done)
+            left = f"  left {duration(seconds)}"
+        click.echo(f"{what}  {done:,}/{total:,}{left}", err=True)
