@@ -111,6 +111,12 @@ def compare(
     shares = side_by_side(columns, accuracy, coherence)
     _refuse_strangers(columns, cells | figures | shares)
     remarks += [r for other in others for r in different_values(reference, other)]
+    remarks += [
+        f"{run.folder} is unfinished: its figures are of a checkpoint. "
+        f"`mmvae resume {run.folder}` goes on."
+        for run in opened
+        if not run.finished
+    ]
     return Comparison(
         columns=tuple(columns),
         modalities=tuple(modalities),

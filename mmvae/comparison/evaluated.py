@@ -107,6 +107,7 @@ class EvaluatedRun:
         cells: The figure of each cell.
         items: The nats of each item in each cell, float64 (n,), in the order of the split.
         published: The nats of each cell in the published row that it reproduces, if any.
+        finished: Whether its training came to its end.
     """
 
     folder: Path
@@ -115,6 +116,7 @@ class EvaluatedRun:
     cells: Mapping[Cell, CellFigure]
     items: Mapping[Cell, Tensor]
     published: Mapping[Cell, float]
+    finished: bool = True
 
     def aligned(self, modalities: list[str]) -> EvaluatedRun:
         """The same with the cells' subsets in the order of ``modalities``."""
@@ -156,6 +158,7 @@ def open_evaluated(run: str | Path) -> EvaluatedRun:
         cells=_by_cell(evaluation.cells, evaluation, opened.evaluation),
         items=_by_cell(read_items(opened, evaluation), evaluation, opened.evaluation_items),
         published=_by_cell(texts, evaluation, opened.resolved),
+        finished=opened.model.is_dir(),
     )
 
 

@@ -18,6 +18,7 @@ from evaluated_runs import (
 )
 
 from mmvae.cells import Cell
+from mmvae.comparison.compare import compare
 from mmvae.comparison.evaluated import open_evaluated
 from mmvae.errors import CheckpointError, RunError
 from mmvae.training.checkpoint import CheckpointStore, write_folder
@@ -91,6 +92,13 @@ def test_the_latest_checkpoint_counts_while_there_is_no_final_model(run: Path) -
     change(run, weights=weights)
     rewrite(run, nats())
     assert open_evaluated(run).evaluation.weights == weights
+    assert not open_evaluated(run).finished
+    assert f"{run} is unfinished" in compare([run]).remarks[0]
+
+
+def test_of_a_finished_run_nothing_is_remarked(run: Path) -> None:
+    assert open_evaluated(run).finished
+    assert compare([run]).remarks == ()
 
 
 def test_a_damaged_manifest_is_a_damaged_checkpoint(run: Path) -> None:
