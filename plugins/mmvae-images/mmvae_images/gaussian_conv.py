@@ -134,7 +134,8 @@ class GaussianConvImage(ImageCodec):
             ]
             width = wider
         layers += [nn.Flatten(), nn.Linear(math.prod(self._map_shape), self.config.dense)]
-        return nn.Sequential(*layers, activation(self.config.activation))
+        layers.append(activation(self.config.activation))
+        return _initialised(nn.Sequential(*layers))
 
     def critic(self) -> nn.Module:
         """The encoder's layers with leaky rectifiers and no norm, for an adversary's critic."""
@@ -156,7 +157,7 @@ class GaussianConvImage(ImageCodec):
             ]
         channels = self.event_shape[0] * (2 if self.config.variance == "pixel" else 1)
         layers.append(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1))
-        return _GaussianHead(nn.Sequential(*layers), self.config)
+        return _GaussianHead(_initialised(nn.Sequential(*layers)), self.config)
 
     @property
     def _bias(self) -> bool:
@@ -213,6 +214,22 @@ class _GaussianHead(nn.Module):
             mean, raw = out.chunk(2, dim=1)
             return {"mean": mean, "raw_variance": raw}
         return out
+
+
+def _initialised(network: nn.Sequential) -> nn.Sequential:
+    """Weights by which rectifiers keep the scale of what passes (He et al. 2015).
+
+    torch's own are smaller by a factor of √6 a layer; with them these networks learn more slowly.
+    """
+    for layer in network:
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            inputs = layer.weight[0].numel()
+            if isinstance(layer, nn.ConvTranspose2d):  # each output sees every stride-th row
+                inputs = (
+                    layer.in_channels * math.prod(layer.kernel_size) // math.prod(layer.stride)
+                )
+            nn.init.normal_(layer.weight, 0.0, math.sqrt(2 / inputs))
+    return network
 
 
 def _scale(codec: ImageCodec, column: Column) -> State:

@@ -266,3 +266,16 @@ def test_a_critic_is_the_encoder_with_leaky_rectifiers_and_no_norm():
     assert layers[0] == layers[1]
     assert critic[0].bias is not None
     assert critic(torch.zeros(2, 3, 8, 8)).shape == (2, codec.feature_dim)
+
+
+@pytest.mark.parametrize("network", ["encoder", "decoder", "critic"])
+def test_gaussian_networks_keep_the_scale_of_what_passes(network):
+    contract = GaussianContract()
+    contract.keys, contract.shape = {"norm": "none"}, (32, 32)
+    codec, _ = contract.fitted()
+    if network == "decoder":
+        body, x = codec.decoder(64).body, torch.randn(64, 64)
+    else:
+        body, x = getattr(codec, network)(), torch.randn(64, *codec.event_shape)
+    squares = body(x).square().mean()  # torch's own initialisation: below 1e-2
+    assert 0.3 < squares < 3
