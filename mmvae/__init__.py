@@ -47,6 +47,12 @@ _HOME = {
     "ByModality": "mmvae.models.protocol",
     "Extension": "mmvae.models.extension",
     "ExtensionConfig": "mmvae.models.extension",
+    "Metric": "mmvae.evaluation.metric",
+    "MetricConfig": "mmvae.evaluation.metric",
+    "Specimen": "mmvae.evaluation.metric",
+    "Observer": "mmvae.training.observer",
+    "ObserverConfig": "mmvae.training.observer",
+    "Watched": "mmvae.training.observer",
     "PosteriorNetwork": "mmvae.models.encoders",
     "Fusion": "mmvae.models.encoders",
     "Variance": "mmvae.models.encoders",
@@ -80,6 +86,9 @@ if TYPE_CHECKING:
     from mmvae.errors import UnsupportedValue as UnsupportedValue
     from mmvae.errors import UsageError as UsageError
     from mmvae.errors import nearest as nearest
+    from mmvae.evaluation.metric import Metric as Metric
+    from mmvae.evaluation.metric import MetricConfig as MetricConfig
+    from mmvae.evaluation.metric import Specimen as Specimen
     from mmvae.examples import Examples as Examples
     from mmvae.hookspecs import hookimpl as hookimpl
     from mmvae.maker import Maker as Maker
@@ -109,6 +118,9 @@ if TYPE_CHECKING:
     from mmvae.source import Split as Split
     from mmvae.source import SplitName as SplitName
     from mmvae.trained import TrainedModel as TrainedModel
+    from mmvae.training.observer import Observer as Observer
+    from mmvae.training.observer import ObserverConfig as ObserverConfig
+    from mmvae.training.observer import Watched as Watched
 
 
 def __getattr__(name: str) -> Any:

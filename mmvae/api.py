@@ -20,6 +20,7 @@ from mmvae.assembly import (
     environment,
     extended,
     make_accelerator,
+    observers,
     open_materials,
     plugins_used,
 )
@@ -108,7 +109,16 @@ def train(
                 plugins_used(experiment, registry),
             )
     limits = Limits(max_steps, max_seconds)
-    return run_training(experiment, materials, trained, run, accelerator, limits, progress)
+    return run_training(
+        experiment,
+        materials,
+        trained,
+        run,
+        accelerator,
+        limits,
+        progress,
+        observers=observers(experiment, registry),
+    )
 
 
 def resume(
@@ -174,7 +184,16 @@ def resume(
         trained = extended(experiment, registry, model)
         changed = loaded.resolved_toml() if overrides else None
         return run_training(
-            experiment, materials, trained, own, accelerator, limits, progress, saved, changed
+            experiment,
+            materials,
+            trained,
+            own,
+            accelerator,
+            limits,
+            progress,
+            saved,
+            changed,
+            observers(experiment, registry),
         )
 
 

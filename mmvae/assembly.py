@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -28,12 +28,15 @@ from mmvae.data.loading import Data, open_data
 from mmvae.data.memory import MemorySource
 from mmvae.data.mixing import check_batches
 from mmvae.errors import ConfigError, UsageError
+from mmvae.evaluation.metric import Metric
 from mmvae.models.extension import Extension
 from mmvae.models.protocol import Model, Trainable
 from mmvae.randomness import derived_seed, seeded_global
 from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
 from mmvae.source import Source
+from mmvae.training.measuring import Measuring
+from mmvae.training.observer import Observer
 from mmvae.training.processes import leave_at_exit
 
 PROCESS_TIMEOUT_S = 300
@@ -152,6 +155,23 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
     return trained
 
 
+def metrics(experiment: Experiment, registry: Registry) -> dict[str, Metric]:
+    """The metrics that the config names, by their names."""
+    return {m: registry.metric(c.kind)(c) for m, c in experiment.metrics.items()}
+
+
+def observers(experiment: Experiment, registry: Registry) -> list[Observer]:
+    """Who looks on at the training: metrics measured meanwhile, then what the config names."""
+    shared: dict[Hashable, Any] = {}
+    measuring: list[Observer] = [
+        Measuring(metric, name, shared)
+        for name, metric in metrics(experiment, registry).items()
+        if metric.config.every is not None
+    ]
+    named = [registry.observer(c.kind)(c, n) for n, c in experiment.observers.items()]
+    return measuring + named
+
+
 def environment(materials: Data) -> dict[str, Any]:
     """Versions, machine and data of a run, for ``env.json``."""
     packages = ("torch", "accelerate", "datasets", "pydantic", "safetensors", "numpy")
@@ -200,6 +220,8 @@ def plugins_used(experiment: Experiment, registry: Registry) -> dict[str, Any]:
         ("model", experiment.model.kind),
         *(("codec", c.codec) for c in experiment.modalities.values()),
         *(("extension", kind) for kind in experiment.extensions),
+        *(("metric", c.kind) for c in experiment.metrics.values()),
+        *(("observer", c.kind) for c in experiment.observers.values()),
     ]
     used = {(role, kind): registry.provider(role, kind) for role, kind in wanted}
     return {

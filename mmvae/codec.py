@@ -169,6 +169,14 @@ class Codec(ABC):
         """
         return None
 
+    @property
+    def attributes(self) -> tuple[str, ...] | None:
+        """Names of the cells if each says by its sign whether an item has an attribute, else None.
+
+        The event shape is then (attributes,), and a value < 0 means: it has not.
+        """
+        return None
+
     @abstractmethod
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Turn raw values into model input.

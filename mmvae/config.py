@@ -48,7 +48,7 @@ __all__ = [
     "resolved",
 ]
 
-ModalityName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Experiment(Section):
@@ -65,7 +65,7 @@ class Experiment(Section):
         description="Name of the experiment; the file's name without its ending unless given.",
     )
     data: Any = Field(description="Where items come from; 'source' chooses the keys.")
-    modalities: dict[ModalityName, Any] = Field(
+    modalities: dict[TableName, Any] = Field(
         min_length=1,
         description="The observed variables x_m, in this order; 'codec' chooses the keys of each.",
     )
@@ -74,6 +74,12 @@ class Experiment(Section):
     )
     train: TrainConfig = Field(TrainConfig(), description="How the model is fitted.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="What is measured, and how.")
+    metrics: dict[TableName, Any] = Field(
+        {}, description="Further figures, measured by evaluate; 'kind' chooses the keys of each."
+    )
+    observers: dict[TableName, Any] = Field(
+        {}, description="What looks on at the training; 'kind' chooses the keys of each."
+    )
     reference: ReferenceConfig | None = Field(
         None, description="A published row to hold the figures against."
     )
@@ -202,6 +208,10 @@ def resolved(experiment: Experiment) -> dict[str, Any]:
     values["modalities"] = {
         name: {"codec": table["codec"], **table} for name, table in values["modalities"].items()
     }
+    for chosen in ("metrics", "observers"):
+        tables = values.pop(chosen)
+        if tables:
+            values[chosen] = {name: {"kind": t["kind"], **t} for name, t in tables.items()}
     return values
 
 
@@ -213,7 +223,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
 
 def experiment_schema(registry: Registry) -> type[Experiment]:
     """:class:`Experiment` with the tables that these plugins define."""
-    roles: tuple[Role, ...] = ("source", "codec", "model", "extension")
+    roles: tuple[Role, ...] = ("source", "codec", "model", "extension", "metric", "observer")
     return _experiment_schema(*(tuple(registry.kinds(role).items()) for role in roles))
 
 
@@ -222,15 +232,24 @@ Kinds = tuple[tuple[str, type[Any]], ...]
 
 @lru_cache(maxsize=32)
 def _experiment_schema(
-    sources: Kinds, codecs: Kinds, models: Kinds, extensions: Kinds
+    sources: Kinds,
+    codecs: Kinds,
+    models: Kinds,
+    extensions: Kinds,
+    metrics: Kinds,
+    observers: Kinds,
 ) -> type[Experiment]:
     # Cached, so that experiments loaded twice with the same plugins are of one class and equal.
     fields = Experiment.model_fields
     codec = Annotated[Any, _Choice("modalities", codecs)]
+    metric = Annotated[Any, _Choice("metrics", metrics)]
+    observer = Annotated[Any, _Choice("observers", observers)]
     tables: dict[str, Any] = {
         "data": (Annotated[Any, _Choice("data", sources)], fields["data"]),
-        "modalities": (dict[ModalityName, codec], fields["modalities"]),
+        "modalities": (dict[TableName, codec], fields["modalities"]),
         "model": (Annotated[Any, _Choice("model", models)], fields["model"]),
+        "metrics": (dict[TableName, metric], fields["metrics"]),
+        "observers": (dict[TableName, observer], fields["observers"]),
     }
     for kind, offered in extensions:
         about = f"Switches the extension {kind!r} on."

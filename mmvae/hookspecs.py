@@ -63,3 +63,22 @@ def register_extensions(register: Callable[[type[Any]], None]) -> None:
     :class:`mmvae.Extension`; its ``kind`` is the table's name. A kind offered twice is an error
     that names both plugins.
     """
+
+
+@hookspec
+def register_metrics(register: Callable[[type[Any]], None]) -> None:
+    """Offer metrics, each measured where a config has a table ``[metrics.NAME]`` of its kind.
+
+    Called once per registry; call ``register(metric_class)`` once for each subclass of
+    :class:`mmvae.Metric`. A kind offered twice is an error that names both plugins. The core
+    offers ``latent`` through this same hook.
+    """
+
+
+@hookspec
+def register_observers(register: Callable[[type[Any]], None]) -> None:
+    """Offer observers of trainings, switched on by tables ``[observers.NAME]``.
+
+    Called once per registry; call ``register(observer_class)`` once for each subclass of
+    :class:`mmvae.Observer`. A kind offered twice is an error that names both plugins.
+    """

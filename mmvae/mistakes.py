@@ -20,8 +20,13 @@ CHOICES: Mapping[str, tuple[Role, str, int]] = {
     "data": ("source", "source", 1),
     "modalities": ("codec", "codec", 2),
     "model": ("model", "kind", 1),
+    "metrics": ("metric", "kind", 2),
+    "observers": ("observer", "kind", 2),
 }
 """Tables that plugins define: role, the key that chooses, and how deep the chosen table lies."""
+
+NAMED = [table for table, (_, _, depth) in CHOICES.items() if depth == 2]
+"""Tables of tables, whose names the user chooses."""
 
 _EXPECTED = {
     "int_type": "an integer",
@@ -149,7 +154,7 @@ class _Reader:
             return Mistake(path, str(details["ctx"]["error"]))
         if path == ("modalities",) and kind == "too_short":
             return Mistake(path, "expected at least one table [modalities.NAME].")
-        if path[:1] == ("modalities",) and details["loc"][-1] == "[key]":
+        if str(path[0]) in NAMED and details["loc"][-1] == "[key]":
             return Mistake(path, "expected a name of the letters A-Z and a-z, digits, _ and -.")
         return _wrong_value(found, details)
 

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
+from typing import get_args
 
 import pluggy
 
@@ -110,7 +111,7 @@ def _hear(plugin: object, offers: list[Offer]) -> None:
         raise pluggy.PluginValidationError(
             plugin, f"it has no hook; mark one of {', '.join(known)} with @mmvae.hookimpl"
         )
-    roles: tuple[Role, ...] = ("codec", "source", "maker", "model", "extension")
+    roles: tuple[Role, ...] = get_args(Role)
     for role in roles:
         getattr(manager.hook, f"register_{role}s")(
             register=lambda offered, role=role: add_offer(offers, role, offered)

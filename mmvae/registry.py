@@ -15,7 +15,7 @@ from mmvae.errors import ConfigError, PluginError, nearest
 from mmvae.maker import Maker, MakerConfig
 from mmvae.source import Source, SourceConfig
 
-Role = Literal["codec", "source", "maker", "model", "extension"]
+Role = Literal["codec", "source", "maker", "model", "extension", "metric", "observer"]
 State = Literal["ok", "broken", "disabled"]
 
 _BASES: dict[Role, tuple[type, type[BaseModel]]] = {
@@ -23,11 +23,23 @@ _BASES: dict[Role, tuple[type, type[BaseModel]]] = {
     "source": (Source, SourceConfig),
     "maker": (Maker, MakerConfig),
     "model": (object, BaseModel),  # models fulfil a protocol of a higher floor,
-    "extension": (object, BaseModel),  # extensions likewise
+    "extension": (object, BaseModel),  # extensions, metrics and observers likewise
+    "metric": (object, BaseModel),
+    "observer": (object, BaseModel),
 }
 _KIND = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
 _TABLE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-TOP_LEVEL = ("name", "data", "modalities", "model", "train", "evaluate", "reference")
+TOP_LEVEL = (
+    "name",
+    "data",
+    "modalities",
+    "model",
+    "train",
+    "evaluate",
+    "metrics",
+    "observers",
+    "reference",
+)
 """Keys and tables of a config that are the core's own."""
 
 
@@ -79,6 +91,8 @@ class Registry:
         makers: Maker classes, likewise.
         models: Model classes, likewise.
         extensions: Extension classes, likewise.
+        metrics: Metric classes, likewise.
+        observers: Observer classes, likewise.
         plugins: Every plugin found, sorted by name, broken and disabled ones included.
     """
 
@@ -87,6 +101,8 @@ class Registry:
     makers: Mapping[str, type[Maker]] = field(default_factory=dict)
     models: Mapping[str, type[Any]] = field(default_factory=dict)
     extensions: Mapping[str, type[Any]] = field(default_factory=dict)
+    metrics: Mapping[str, type[Any]] = field(default_factory=dict)
+    observers: Mapping[str, type[Any]] = field(default_factory=dict)
     plugins: Sequence[PluginInfo] = ()
 
     @classmethod
@@ -98,6 +114,8 @@ class Registry:
         makers: Iterable[type[Maker]] = (),
         models: Iterable[type[Any]] = (),
         extensions: Iterable[type[Any]] = (),
+        metrics: Iterable[type[Any]] = (),
+        observers: Iterable[type[Any]] = (),
     ) -> Registry:
         """A registry of these classes alone, made in memory, for tests and notebooks.
 
@@ -112,6 +130,8 @@ class Registry:
             "maker": makers,
             "model": models,
             "extension": extensions,
+            "metric": metrics,
+            "observer": observers,
         }
         for role, classes in roles.items():
             for offered in classes:
@@ -134,6 +154,8 @@ class Registry:
             unique("maker"),
             unique("model"),
             unique("extension"),
+            unique("metric"),
+            unique("observer"),
             tuple(plugins),
         )
 
@@ -162,6 +184,14 @@ class Registry:
         """The extension class of this kind; raises as :meth:`codec` does."""
         return self.find("extension", kind)
 
+    def metric(self, kind: str) -> type[Any]:
+        """The metric class of this kind; raises as :meth:`codec` does."""
+        return self.find("metric", kind)
+
+    def observer(self, kind: str) -> type[Any]:
+        """The observer class of this kind; raises as :meth:`codec` does."""
+        return self.find("observer", kind)
+
     def kinds(self, role: Role) -> Mapping[str, type[Any]]:
         """All classes in this role, by kind."""
         by_role: dict[Role, Mapping[str, type[Any]]]
@@ -171,6 +201,8 @@ class Registry:
             "maker": self.makers,
             "model": self.models,
             "extension": self.extensions,
+            "metric": self.metrics,
+            "observer": self.observers,
         }
         return by_role[role]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmvae import __version__, storage
 from mmvae.agreement import changed_data
-from mmvae.assembly import make_accelerator, open_materials
+from mmvae.assembly import make_accelerator, metrics, open_materials
 from mmvae.config import Experiment, load_experiment
 from mmvae.data.loading import Data
 from mmvae.errors import RunError, UsageError
@@ -25,6 +25,8 @@ from mmvae.evaluation.cells import parse_cells
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.ledger import Ledger
 from mmvae.evaluation.likelihoods import likelihoods, variation_of_information
+from mmvae.evaluation.measuring import Measured, cells_of, keys, measure, metric_item
+from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.model_folder import built, kept, saved_model, weights_step
 from mmvae.plugins import load_registry
@@ -63,6 +65,7 @@ class OpenedRun:
         steps: Steps taken in all; more than ``step`` if the weights are the best by validation.
         weights: Their SHA-256.
         accelerator: Device and processes.
+        metrics: The metrics of its configuration.
     """
 
     run: Run
@@ -73,6 +76,7 @@ class OpenedRun:
     steps: int
     weights: str
     accelerator: Accelerator
+    metrics: Mapping[str, Metric]
 
     def made_with(self) -> dict[str, Any]:
         """What an evaluation of it depends on."""
@@ -84,7 +88,10 @@ class OpenedRun:
             "steps": self.steps,
             "weights": self.weights,
             "data": self.data.source.fingerprint(),
-            "config": self.experiment.evaluate.model_dump(mode="json"),
+            "config": {
+                **self.experiment.evaluate.model_dump(mode="json"),
+                "metrics": {n: {"kind": m.kind, **keys(m)} for n, m in self.metrics.items()},
+            },
         }
 
 
@@ -100,7 +107,7 @@ def open_run(
     Args:
         run: The run's folder.
         data: The items again, if the run was trained on data in memory.
-        overrides: ``"key=value"`` texts for ``evaluate`` and ``data``.
+        overrides: ``"key=value"`` texts for ``evaluate``, ``metrics`` and ``data``.
         registry: The plugins to choose from; the installed ones unless given.
         say: Told if the run is unfinished, or the data are not those that it was trained on.
 
@@ -133,7 +140,17 @@ def open_run(
             f"of step {saved.step}{best}. Unless it is being trained now, "
             f"`mmvae resume {folder.folder}` goes on."
         )
-    return OpenedRun(folder, experiment, trained, materials, step, steps, digest, accelerator)
+    return OpenedRun(
+        folder,
+        experiment,
+        trained,
+        materials,
+        step,
+        steps,
+        digest,
+        accelerator,
+        metrics(experiment, registry),
+    )
 
 
 def _steps(run: Run, saved: Checkpoint) -> int:
@@ -166,9 +183,11 @@ def evaluate(
     Returns:
         What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` and
         ``weights`` (SHA-256) of the model, ``steps`` taken in all, ``data`` (their fingerprint),
-        ``mmvae`` (the version) and ``config`` (the ``[evaluate]`` section). Cells of an earlier
-        evaluation of the same weights and items stay, unless they are computed again. Several
-        processes share the cells; only the leading one returns figures, the others an empty dict.
+        ``mmvae`` (the version), ``config`` (the ``[evaluate]`` section, and ``metrics``) and
+        ``metrics`` (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``). Cells of
+        an earlier evaluation of the same weights and items stay, unless they are computed again.
+        Several processes share the cells; only the leading one returns figures, the others an
+        empty dict.
 
     Raises:
         MmvaeError: As :func:`open_run`; TrainingError if a figure is not finite or the system
@@ -198,22 +217,40 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
             step,
             ledger,
         )
+        measured = measured_metrics(opened, step)
     result = opened.made_with() | figures
+    result["metrics"] = measured.figures
+    result["left out"] |= {f"metrics.{n}": reason for n, reason in measured.left_out.items()}
     earlier = earlier_cells(opened)
+    items = {metric_item(*path): values for path, values in measured.items.items()}
     if "cells" in result:
-        items = ledger.whole(len(batches), config.batch_size)
-        if earlier:
-            items = load(opened.run.evaluation_items.read_bytes()) | items
+        items |= ledger.whole(len(batches), config.batch_size)
+    if earlier:
+        items = cells_of(load(opened.run.evaluation_items.read_bytes())) | items
+    if items:
         keep_items(opened, items)
-    else:
-        items = {}
     for key, figures in earlier.items():
         result[key] = figures | result.get(key, {})
+    items = cells_of(items)
     if earlier and (informed := variation_of_information(items, model.modalities)):
         result["variation of information"] = informed
     storage.write_json(opened.run.evaluation, result)
     ledger.remove()
     return result
+
+
+def measured_metrics(opened: OpenedRun, step: Step = quiet) -> Measured:
+    """The metrics of the configuration, measured on the split of the evaluation."""
+    config, data = opened.experiment.evaluate, opened.data
+    specimen = Specimen(
+        opened.trained.model,
+        data.batches(config.split),
+        lambda: data.batches("train"),
+        config.seed,
+        config.batch_size,
+        step,
+    )
+    return measure(opened.metrics, specimen) if opened.metrics else Measured()
 
 
 def open_ledger(opened: OpenedRun) -> Ledger:
@@ -291,7 +328,7 @@ def report(
     require_matplotlib()
     with Run.open(Path(run)).results_locked():
         opened = open_run(run, data, overrides, registry, say)
-        asked = [text for text in overrides if text.startswith("evaluate.")]
+        asked = [text for text in overrides if text.startswith(("evaluate.", "metrics."))]
         result = _evaluation(opened, asked) or evaluate_opened(opened, step)
         split, seed = result["split"], result["seed"]
         material = Material(
@@ -330,8 +367,8 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
 
 def _refuse_other_keys(overrides: Sequence[str]) -> None:
     for override in overrides:
-        if not override.startswith(("evaluate.", "data.")):
+        if not override.startswith(("evaluate.", "metrics.", "data.")):
             raise UsageError(
-                f"-s {override}: the model is trained already; only evaluate.… and data.… may "
-                f"change here."
+                f"-s {override}: the model is trained already; only evaluate.…, metrics.… and "
+                f"data.… may change here."
             )

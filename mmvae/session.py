@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from mmvae.models.protocol import Model, Trainable
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.loop import Limits, Trainer
+from mmvae.training.observer import Observer
 from mmvae.training.processes import everyone_follows
 from mmvae.training.progress import LoggedProgress, Progress
 from mmvae.training.run import Run
@@ -53,6 +54,7 @@ def run_training(
     progress: Progress | None,
     saved: Checkpoint | None = None,
     changed: str | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Result:
     """Train in a run folder that exists; keep its status up to date, whatever happens.
 
@@ -66,6 +68,7 @@ def run_training(
         progress: Where to show progress.
         saved: The checkpoint to go on from.
         changed: The whole config, if it is no longer the run's: kept once it is known to fit.
+        observers: Who looks on.
     """
     # Only the process that has the run shows anything.
     progress = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
@@ -84,6 +87,7 @@ def run_training(
                 accelerator,
                 progress,
                 experiment.evaluate.batch_size,
+                observers=observers,
             )
             if saved is not None:
                 built.restore(saved)

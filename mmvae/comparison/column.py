@@ -12,11 +12,20 @@ import torch
 from torch import Tensor
 
 from mmvae.cells import Cell
-from mmvae.comparison.evaluated import EvaluatedRun, Figure
+from mmvae.comparison.evaluated import EvaluatedRun, Figure, MetricFigures
 from mmvae.errors import UsageError
 
 INDIFFERENT = ("seed", "batch_size", "memory")
 """Keys of ``[evaluate]`` that change no figure but by chance."""
+
+ASIDE: Any = {
+    "name": True,
+    "evaluate": True,
+    "metrics": True,
+    "observers": True,
+    "train": {"seed"},
+}
+"""Keys of the configuration that change no figure; what was measured, the evaluation says."""
 
 NETWORK = ("weight", "encoder", "decoder", "activation")
 """Keys of a modality that leave its values and their density alone."""
@@ -62,6 +71,12 @@ class Column:
             return {"mean": found[0].mean, "error": found[0].error}
         means = [figure.mean for figure in found]
         return {"mean": fmean(means), "sd": stdev(means), "seeds": len(means)}
+
+    def measured(self, label: str) -> Tensor | None:
+        """Each item's value of a metric's figure, (n,), likewise."""
+        if any(label not in run.measured for run in self.runs):
+            return None
+        return torch.stack([run.measured[label] for run in self.runs]).mean(0)
 
     def nats(self, cell: Cell) -> Tensor | None:
         """Each item's nats, (n,), a mean over the runs; None if one lacks the cell."""
@@ -110,7 +125,7 @@ def _alike(a: EvaluatedRun, b: EvaluatedRun) -> bool:
 
 def _all_but_seed(run: EvaluatedRun) -> str:
     """All on which the figures of a run's last evaluation depend, but for its seed."""
-    config = run.config.model_dump(exclude={"name": True, "evaluate": True, "train": {"seed"}})
+    config = run.config.model_dump(exclude=ASIDE)
     evaluation = run.evaluation
     keys = {key: v for key, v in evaluation.config.items() if key not in INDIFFERENT}
     items = [evaluation.split, evaluation.items, evaluation.data]
@@ -150,6 +165,21 @@ def different_items(a: Column, b: Column) -> str | None:
         f"{a.heading} ({a.first.folder}) and {b.heading} ({b.first.folder}) were evaluated on "
         f"different items: {'; '.join(differ)}."
     )
+
+
+def different_metrics(a: Column, b: Column) -> list[str]:
+    """Metrics of one name that two columns measured in different ways."""
+    ours, theirs = (column.first.evaluation.metrics for column in (a, b))
+    return [
+        f"{a.heading} and {b.heading} measured metrics.{name} in different ways "
+        f"({_metric(ours[name])}; {_metric(theirs[name])}): these figures do not compare."
+        for name in ours.keys() & theirs.keys()
+        if (ours[name].kind, ours[name].keys) != (theirs[name].kind, theirs[name].keys)
+    ]
+
+
+def _metric(metric: MetricFigures) -> str:
+    return f"{metric.kind}, {json.dumps(metric.keys, ensure_ascii=False)}"
 
 
 def different_values(a: Column, b: Column) -> list[str]:

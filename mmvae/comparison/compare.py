@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mmvae.cells import Cell, cell_name
-from mmvae.comparison.column import Column, different_items, different_values, gathered, headed
+from mmvae.comparison.column import (
+    Column,
+    different_items,
+    different_metrics,
+    different_values,
+    gathered,
+    headed,
+)
 from mmvae.comparison.evaluated import Evaluation, Figure, open_evaluated
-from mmvae.comparison.figures import accuracy, active, coherence, elbo, kl, variation
+from mmvae.comparison.figures import accuracy, active, coherence, elbo, kl, metrics, variation
 from mmvae.errors import UsageError
 from mmvae.evaluation.figures import mean_and_error
 
@@ -29,10 +36,11 @@ class Comparison:
         cells: Name of a cell → heading → figure in nats per item, with ``bound``, ``samples`` and
             ``given from``. Joint cells come first, then marginals, then conditionals.
         published: Name of a cell → heading → the published figure.
-        figures: Other figures: ELBO, KL, variation of information, active units.
+        figures: Other figures: ELBO, KL, variation of information, active units, metrics.
         shares: Shares of items: accuracy and coherence.
         differences: Name of a cell → heading → the mean difference from the baseline over the
             items that both were evaluated on, and its standard error.
+        metric_differences: The same of metrics, by the labels that they have in ``figures``.
         remarks: What to know before comparing, one sentence each.
     """
 
@@ -44,6 +52,7 @@ class Comparison:
     figures: dict[str, Row]
     shares: dict[str, Row]
     differences: dict[str, Row]
+    metric_differences: dict[str, Row]
     remarks: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,7 +67,7 @@ class Comparison:
             }
             for column in self.columns
         ]
-        tables = ("cells", "published", "figures", "shares", "differences")
+        tables = ("cells", "published", "figures", "shares", "differences", "metric_differences")
         return {
             "columns": columns,
             "modalities": list(self.modalities),
@@ -109,8 +118,10 @@ def compare(
     cells, published = _cells(columns, modalities)
     figures, latent = side_by_side(columns, elbo, variation), side_by_side(columns, kl, active)
     shares = side_by_side(columns, accuracy, coherence)
-    _refuse_strangers(columns, cells | figures | shares)
-    remarks += [r for other in others for r in different_values(reference, other)]
+    measured = side_by_side(columns, metrics)
+    _refuse_strangers(columns, cells | figures | shares | measured)
+    for other in others:
+        remarks += [*different_values(reference, other), *different_metrics(reference, other)]
     remarks += [
         f"{run.folder} is unfinished: its figures are of a checkpoint. "
         f"`mmvae resume {run.folder}` goes on."
@@ -123,9 +134,10 @@ def compare(
         baseline=reference.heading,
         cells=cells,
         published=published,
-        figures=figures | latent,
+        figures=figures | latent | measured,
         shares=shares,
         differences=_differences(reference, others, modalities),
+        metric_differences=_metric_differences(reference, others, list(measured)),
         remarks=tuple(remarks),
     )
 
@@ -188,6 +200,20 @@ def _differences(
                 continue
             row = rows.setdefault(cell_name(cell, modalities), {})
             row[other.heading] = mean_and_error(theirs - ours) | {"items": len(ours)}
+    return rows
+
+
+def _metric_differences(
+    reference: Column, others: Sequence[Column], labels: Sequence[str]
+) -> dict[str, Row]:
+    rows: dict[str, Row] = {}
+    for label in labels:
+        for other in others:
+            ours, theirs = reference.measured(label), other.measured(label)
+            if ours is None or theirs is None or different_items(reference, other):
+                continue
+            figure = mean_and_error(theirs - ours) | {"items": len(ours)}
+            rows.setdefault(label, {})[other.heading] = figure
     return rows
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from mmvae import toml
 from mmvae.cells import Cell, parse_cell
 from mmvae.errors import ConfigError, RunError, UsageError
+from mmvae.evaluation.measuring import metric_item
 from mmvae.settings import ReferenceConfig
 from mmvae.subsets import canonical
 from mmvae.training.run import Run
@@ -53,6 +54,19 @@ class CellFigure(Figure):
         return {"bound": self.bound, "samples": self.samples, "given from": self.given_from}
 
 
+class MetricFigures(Kept):
+    """What a metric gave, and the keys of its table."""
+
+    kind: str
+    keys: dict[str, Any] = {}
+    figures: dict[str, Figure] = {}
+
+    @property
+    def main(self) -> dict[str, Figure]:
+        """The figures that are no details of others."""
+        return {name: figure for name, figure in self.figures.items() if "/" not in name}
+
+
 class Evaluation(Kept):
     """What a comparison reads of ``evaluation.json``."""
 
@@ -71,6 +85,7 @@ class Evaluation(Kept):
     latent: dict[str, Any] = {}
     accuracy: dict[str, Figure] = {}
     coherence: dict[str, dict[str, Figure]] = {}
+    metrics: dict[str, MetricFigures] = {}
 
 
 class Training(BaseModel):
@@ -106,6 +121,7 @@ class EvaluatedRun:
         evaluation: Its figures.
         cells: The figure of each cell.
         items: The nats of each item in each cell, float64 (n,), in the order of the split.
+        measured: The values of each item behind each metric's figure, by its label, likewise.
         published: The nats of each cell in the published row that it reproduces, if any.
         finished: Whether its training came to its end.
     """
@@ -115,6 +131,7 @@ class EvaluatedRun:
     evaluation: Evaluation
     cells: Mapping[Cell, CellFigure]
     items: Mapping[Cell, Tensor]
+    measured: Mapping[str, Tensor]
     published: Mapping[Cell, float]
     finished: bool = True
 
@@ -151,15 +168,28 @@ def open_evaluated(run: str | Path) -> EvaluatedRun:
     _refuse_outdated(opened, evaluation)
     config = _config(opened)
     texts = config.reference.bounds if config.reference else {}
+    items = read_items(opened, evaluation)
+    nats = {name: items[name] for name in evaluation.cells}
+    labels = metric_labels(evaluation)
     return EvaluatedRun(
         folder=opened.folder,
         config=config,
         evaluation=evaluation,
         cells=_by_cell(evaluation.cells, evaluation, opened.evaluation),
-        items=_by_cell(read_items(opened, evaluation), evaluation, opened.evaluation_items),
+        items=_by_cell(nats, evaluation, opened.evaluation_items),
+        measured={label: items[metric_item(*path)] for label, path in labels.items()},
         published=_by_cell(texts, evaluation, opened.resolved),
         finished=opened.model.is_dir(),
     )
+
+
+def metric_labels(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
+    """Label of each figure of a metric, for people → metric and figure."""
+    return {
+        f"{name}: {figure}": (name, figure)
+        for name, metric in evaluation.metrics.items()
+        for figure in metric.main
+    }
 
 
 def read_evaluation(run: Run) -> Evaluation:
@@ -203,13 +233,18 @@ def _config(run: Run) -> Configuration:
 
 
 def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
-    """The nats of each item, float64 (n,), by the name of the cell, as they gave the figures.
+    """The values of each item, float64 (n,), by the names that they have in their file.
+
+    They are those that gave the figures: nats of cells, and values of metrics.
 
     Raises:
         RunError: The file is missing, damaged or of another evaluation.
     """
     path = run.evaluation_items
-    if not evaluation.cells:
+    figures: dict[str, Figure] = dict(evaluation.cells)
+    for metric, main in metric_labels(evaluation).values():
+        figures[metric_item(metric, main)] = evaluation.metrics[metric].figures[main]
+    if not figures:
         return {}
     if not path.exists():
         _refuse(run, path, "is missing: expected the nats of each item")
@@ -223,10 +258,10 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
         if made_with.get(key) != getattr(evaluation, key):
             problem = f"{key} = {made_with.get(key)!r}, expected {getattr(evaluation, key)!r}"
             _refuse(run, path, f"is of another evaluation: {problem}")
-    for name, figure in evaluation.cells.items():
+    for name, figure in figures.items():
         values = items.get(name)
         if values is None:
-            _refuse(run, path, f"has no cell {name!r}, which {run.evaluation.name} has")
+            _refuse(run, path, f"has no {name!r}, which {run.evaluation.name} has")
         if values.dtype != torch.float64 or values.shape != (evaluation.items,):
             found = f"{values.dtype} of shape {tuple(values.shape)}"
             _refuse(run, path, f"holds {found} for {name!r}, expected {evaluation.items} float64")
@@ -234,7 +269,7 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
         if not abs(mean - figure.mean) <= 1e-6 * max(1.0, abs(figure.mean)):  # also for NaN
             problem = f"the mean of {name!r} is {mean:.6g}, expected {figure.mean:.6g}"
             _refuse(run, path, f"is of another evaluation: {problem}")
-    return {name: items[name] for name in evaluation.cells}
+    return items
 
 
 def by_cell(values: Mapping[str, V], modalities: Sequence[str]) -> dict[Cell, V]:

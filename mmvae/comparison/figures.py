@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmvae.comparison.evaluated import Evaluation, Figure
+from mmvae.comparison.evaluated import Evaluation, Figure, metric_labels
 
 
 def elbo(evaluation: Evaluation) -> dict[str, Figure]:
@@ -40,3 +40,9 @@ def coherence(evaluation: Evaluation) -> dict[str, Figure]:
         for how, figure in figures.items()
         if how != "classifier on real items"
     }
+
+
+def metrics(evaluation: Evaluation) -> dict[str, Figure]:
+    """What the metrics of the configuration gave, but for details."""
+    labels = metric_labels(evaluation).items()
+    return {label: evaluation.metrics[name].figures[figure] for label, (name, figure) in labels}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +17,12 @@ class ExtensionConfig(BaseModel):
     """The table ``[KIND]`` that switches an extension on; each extension adds its keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bands: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """Terms, as ``metrics.jsonl`` names them → where they lie in a sound training.
+
+    Reports draw them, and count the points of the last half that lie inside.
+    """
 
 
 class Extension(Trainable):

@@ -66,11 +66,13 @@ def others(comparison: Comparison) -> Table:
 def differences(comparison: Comparison) -> Table:
     """Mean differences from the baseline over the same items."""
     base = comparison.baseline
-    shown = {heading for row in comparison.differences.values() for heading in row}
+    found = {title(cell, comparison): row for cell, row in comparison.differences.items()}
+    found |= comparison.metric_differences
+    shown = {heading for row in found.values() for heading in row}
     names = [c.heading for c in comparison.columns if c.heading in shown]
     rows = [
-        (title(cell, comparison), *(signed(row[h]) if h in row else NONE for h in names))
-        for cell, row in comparison.differences.items()
+        (label, *(signed(row[h]) if h in row else NONE for h in names))
+        for label, row in found.items()
     ]
     seeds = any(len(column.runs) > 1 for column in comparison.columns)
     note = (

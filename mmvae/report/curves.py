@@ -16,6 +16,9 @@ Record = Mapping[str, Any]
 _NOT_TERMS = ("step", "epoch", "split", "seconds", "items_per_second", "learning_rate", "beta")
 _COLUMNS = 3
 
+Bands = Mapping[str, tuple[float, float]]
+"""Term → where it lies in a sound training."""
+
 BEYOND = "#7F7F7F"
 """Colour of the marks for values that a panel leaves out of sight."""
 
@@ -29,14 +32,61 @@ def training_curves(material: Material) -> list[Picture]:
     validation = [r for r in records if r["split"] == "validation"]
     named = dict.fromkeys(name for record in train for name in record)  # some begin later
     terms = [name for name in named if name not in _NOT_TERMS and name != "loss"]
+    bands: dict[str, tuple[float, float]] = {}
+    for table in material.experiment.extensions.values():
+        bands |= table.bands
+    means = joined(train)
     caption = (
         "Means over items of each term of the objective, as training went: on the training split "
         "with one sample of z per item, each point since the point before it (short spans of "
         "steps are joined to spans of equal length); on the validation split at full "
-        "weight. All in nats per item, but for the warm-up weight β. Triangles at the edge of a "
-        "panel stand for values beyond it. " + material.origin
+        "weight. All in nats per item, but for shares, such as an accuracy, and the warm-up "
+        "weight β. Triangles at the edge of a "
+        "panel stand for values beyond it. " + inside(means, bands) + material.origin
     )
-    return [Picture("training", "Training", caption, draw(joined(train), validation, terms))]
+    drawn = draw({"training": means, "validation": validation}, [*terms, "beta"], bands)
+    return [Picture("training", "Training", caption, drawn)]
+
+
+def observed_curves(material: Material) -> list[Picture]:
+    """One panel for each figure that observers wrote down; none if there are no such figures."""
+    records = [r for r in read_metrics(material.run.metrics) if r["split"] == "observed"]
+    named = dict.fromkeys(name for record in records for name in record)
+    figures = [name for name in named if name not in (*_NOT_TERMS, "errors")]
+    if not figures:
+        return []
+    caption = (
+        "Metrics and other figures that observers measured while the model trained, metrics on "
+        "the validation split with the same noise each time; bars are standard errors over items. "
+        f"{halves(records, figures)}{material.origin}"
+    )
+    return [Picture("observed", "Observed", caption, draw({"observed": records}, figures))]
+
+
+def halves(records: Sequence[Record], figures: Sequence[str]) -> str:
+    """What each figure was half-way through what is recorded, and at its end."""
+    middle = records[-1]["step"] / 2
+    half = next(r for r in records if r["step"] >= middle)
+    shared = [name for name in figures if name in half and name in records[-1]]
+    if half is records[-1] or not shared:
+        return ""
+    told = (f"{name} {half[name]:.4g} and {records[-1][name]:.4g}" for name in shared)
+    return f"At step {half['step']} and at step {records[-1]['step']}: {'; '.join(told)}. "
+
+
+def inside(records: Sequence[Record], bands: Bands) -> str:
+    """How many points of the last half of the training lie in each band."""
+    last = [r for r in records if r["step"] > records[-1]["step"] / 2]
+    told = ""
+    for name, (low, high) in bands.items():
+        values = [r[name] for r in last if name in r]
+        if values:
+            count = sum(low <= value <= high for value in values)
+            told += (
+                f"Grey band: {name} from {low:g} to {high:g}, which {count} of {len(values)} "
+                f"points of the last half lie in. "
+            )
+    return told
 
 
 def joined(records: Sequence[Record]) -> list[Record]:
@@ -72,35 +122,52 @@ def _mean(group: Sequence[tuple[int, Record]]) -> Record:
     return {**last, **means}
 
 
-def draw(train: Sequence[Record], validation: Sequence[Record], terms: Sequence[str]) -> bytes:
-    """The panels, steps along each x axis."""
-    rows = math.ceil((len(terms) + 1) / _COLUMNS)
+def draw(
+    splits: Mapping[str, Sequence[Record]], terms: Sequence[str], bands: Bands | None = None
+) -> bytes:
+    """The panels, steps along each x axis.
+
+    Args:
+        splits: Name → records of a split.
+        terms: One for each panel.
+        bands: Term → span that is shaded.
+    """
+    rows = math.ceil(len(terms) / _COLUMNS)
     figure = new_figure(3.2 * _COLUMNS, 2.3 * rows)
     panels = figure.subplots(rows, _COLUMNS, sharex=True, squeeze=False).flatten()
-    for panel, name in zip(panels, [*terms, "beta"], strict=False):
-        split_records = (("training", train), ("validation", validation))
-        for (split, records), colour in zip(split_records, OKABE_ITO[:2][::-1], strict=True):
+    colours = OKABE_ITO[: len(splits)][::-1]
+    for panel, name in zip(panels, terms, strict=False):
+        if name in (bands or {}):
+            panel.axhspan(*(bands or {})[name], color=BEYOND, alpha=0.2, linewidth=0)
+        for (split, records), colour in zip(splits.items(), colours, strict=True):
             points = [(r["step"], r[name]) for r in records if name in r]
+            errors = [r.get("errors", {}).get(name) for r in records if name in r]
+            if any(errors):
+                bars = [error or 0.0 for error in errors]
+                panel.errorbar(*zip(*points, strict=True), bars, color=colour, fmt="none")
             if points:
-                dot = "o" if len(points) == 1 else None
+                dot = "o" if len(points) == 1 or any(errors) else None
                 panel.plot(
                     *zip(*points, strict=True),
                     color=colour,
                     linewidth=1.3,
                     marker=dot,
+                    markersize=4,
                     label=split,
                 )
         panel.set_title("warm-up weight β" if name == "beta" else title(name), fontsize=9)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25)
         if name not in ("beta", "penalty") and not name.startswith("subset_kl/"):
-            low_end(panel, [(r["step"], r[name]) for r in (*train, *validation) if name in r])
-    for panel in panels[len(terms) + 1 :]:
+            together = [r for records in splits.values() for r in records if name in r]
+            low_end(panel, [(r["step"], r[name]) for r in together])
+    for panel in panels[len(terms) :]:
         panel.set_visible(False)
-    for panel in panels[max(0, len(terms) + 1 - _COLUMNS) : len(terms) + 1]:
+    for panel in panels[max(0, len(terms) - _COLUMNS) : len(terms)]:
         panel.set_xlabel("step", fontsize=8)
         panel.tick_params(labelbottom=True)
-    panels[0].legend(fontsize=8)
+    if len(splits) > 1:
+        panels[0].legend(fontsize=8)
     return png(figure)
 
 

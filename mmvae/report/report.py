@@ -11,7 +11,7 @@ from mmvae.evaluation.coherence import judged_pairs
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.protocol import Model
 from mmvae.report.canvas import Picture, require_matplotlib
-from mmvae.report.curves import training_curves
+from mmvae.report.curves import observed_curves, training_curves
 from mmvae.report.diagnostics import dimension_kl
 from mmvae.report.html import page
 from mmvae.report.latent import latent_map
@@ -27,6 +27,7 @@ FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
     latent_map,
     dimension_kl,
     training_curves,
+    observed_curves,
 )
 """What a report shows, in its order."""
 
@@ -77,7 +78,7 @@ def own_names(model: Model) -> set[str]:
     Files of other names were written by `mmvae figures` or the user, and stay.
     """
     return {
-        *("prior", "latent-map", "latent-kl", "training"),
+        *("prior", "latent-map", "latent-kl", "training", "observed"),
         *(f"given-{m}" for m in model.modalities),
         *(f"{label}-to-{m}" for label, m in judged_pairs(model)),
     }

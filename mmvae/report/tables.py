@@ -32,7 +32,8 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     """The tables of an evaluation's result, those that have rows."""
     likelihoods = (bounds, cells, information)
     others = (divergences, coherences, accuracies, guesses, latent, gradient_shares)
-    return [table for make in (*likelihoods, *others) if (table := make(result)).rows]
+    made = [make(result) for make in (*likelihoods, *others)]
+    return [table for table in (*made, *metrics(result)) if table.rows]
 
 
 def bounds(result: Mapping[str, Any]) -> Table:
@@ -163,6 +164,29 @@ def gradient_shares(result: Mapping[str, Any]) -> Table:
         "modalities; weights of modalities in the training are left out."
     )
     return Table("Share of the gradient", ("modality", "share, %"), rows, note)
+
+
+def metrics(result: Mapping[str, Any]) -> Iterator[Table]:
+    """One table for each metric; figures in columns where they have details."""
+    for name, metric in result.get("metrics", {}).items():
+        figures, title = metric["figures"], f"{name} ({metric['kind']})"
+        note = " ".join([metric["about"], *metric["remarks"]])
+        heads = list(dict.fromkeys(figure.partition("/")[0] for figure in figures))
+        details = list(dict.fromkeys(figure.partition("/")[2] for figure in figures))
+        if details == [""]:
+            plain = tuple((head, spread(figures[head])) for head in heads)
+            yield Table(title, ("figure", "value"), plain, note)
+            continue
+        rows = tuple(
+            (detail or "mean", *(_detail(figures, head, detail) for head in heads))
+            for detail in sorted(details, key=bool)  # what has no detail comes first
+        )
+        yield Table(title, ("of", *heads), rows, note)
+
+
+def _detail(figures: Mapping[str, Figure], head: str, detail: str) -> str:
+    figure = figures.get(f"{head}/{detail}" if detail else head)
+    return "–" if figure is None else spread(figure)
 
 
 def in_order(names: Iterable[str], result: Mapping[str, Any]) -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate import Accelerator
 
@@ -15,8 +15,10 @@ from mmvae.data.batches import Batches
 from mmvae.errors import Interrupted, TrainingError
 from mmvae.models.protocol import Trainable
 from mmvae.settings import TrainConfig
+from mmvae.training.audience import Audience
 from mmvae.training.checkpoint import Checkpoint, CheckpointStore, first_non_finite
 from mmvae.training.memory import out_of_memory_advice
+from mmvae.training.observer import Observer, Watched
 from mmvae.training.processes import agreed, everyone_follows, leading
 from mmvae.training.progress import Progress
 from mmvae.training.run import MetricsLog, Run
@@ -28,6 +30,8 @@ from mmvae.training.validation import reduced, validate
 
 _STEPS_BETWEEN_TALKS = 10
 _STATUS_S = 5.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Trainer(Stepper):
         accelerator: Devices, precision, processes, trackers.
         progress: Where people watch.
         validation_batch_size: Items per validation chunk.
+        observers: Who looks on, on the leading process.
     """
 
     def __init__(
@@ -69,10 +74,12 @@ class Trainer(Stepper):
         progress: Progress,
         validation_batch_size: int = 500,
         keeps: bool = True,
+        observers: Sequence[Observer] = (),
     ) -> None:
         super().__init__(trained, train, config, accelerator)
         self.validation, self.validation_batch_size = validation, validation_batch_size
         self.run, self.progress, self.keeps = run, progress, keeps
+        self.audience = Audience(observers)
         self.store = CheckpointStore(run.checkpoints, config.keep_checkpoints) if run else None
         self.metrics: MetricsLog | None = None
         self._began = self._logged = self._saved = time.monotonic()
@@ -104,6 +111,7 @@ class Trainer(Stepper):
             out_of_memory_advice(self.config),
             unchecked_distributions(),
         ):
+            self._let(self.audience.begin)
             while position.step < self.total_steps and not self._out_of_patience():
                 if (reason := self._reason_to_stop(requests, limits)) is not None:
                     self.save()
@@ -111,6 +119,7 @@ class Trainer(Stepper):
                 self.step(position.step)
                 position.step += 1
                 self._after_step(position.step)
+            self._let(self.audience.end)
             self.save()
         return "finished"
 
@@ -124,6 +133,8 @@ class Trainer(Stepper):
             epoch = self.order.epoch(done - 1) + 1
             if epoch % self.config.validate_every == 0 or done == self.total_steps:
                 self._validate(done)
+        if ends_epoch:
+            self._observe(done)
         if self._checkpoint_due(done):
             self.save()
 
@@ -177,6 +188,37 @@ class Trainer(Stepper):
         self._logged = time.monotonic()
         if self._out_of_patience():
             self._say_stopped_early()
+
+    def _observe(self, done: int) -> None:
+        """Let observers look, and write down what they found out."""
+        epoch = self.order.epoch(done - 1) + 1
+        if not self.audience.due(epoch, self.config.epochs):
+            return
+        found = self._let(self.audience.look)
+        if found:
+            self._write({"step": done, "epoch": epoch, "split": "observed", **found})
+        self._logged = time.monotonic()
+
+    def _let(self, call: Callable[[Watched], T]) -> T | None:
+        """Call the audience on the leading process, while the others wait."""
+        if not self.audience.observers:
+            return None
+        with everyone_follows(self.accelerator):
+            return call(self._watched()) if leading(self.accelerator) else None
+
+    def _watched(self) -> Watched:
+        average, step = self.state.average, self.state.position.step
+        return Watched(
+            self.model if average is None else average.model,
+            self.train,
+            self.validation,
+            self.config.seed,
+            self.validation_batch_size,
+            self.run.folder if self.run else None,
+            step,
+            step // self.order.steps_per_epoch,
+            self.config.epochs,
+        )
 
     def _out_of_patience(self) -> bool:
         patience = self.config.patience

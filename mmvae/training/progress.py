@@ -191,7 +191,9 @@ def shown_terms(record: Mapping[str, Any]) -> dict[str, float]:
     return {
         name: value
         for name, value in record.items()
-        if name not in hidden and not name.startswith("subset_kl/") and not isinstance(value, str)
+        if name not in hidden
+        and not name.startswith("subset_kl/")
+        and isinstance(value, (int, float))
     }
 
 

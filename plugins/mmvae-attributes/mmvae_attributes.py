@@ -84,6 +84,11 @@ class SignedAttributes(Codec):
         return tuple(self.state["names"])
 
     @property
+    def attributes(self) -> tuple[str, ...]:
+        """The names: each value says by its sign whether an item has that attribute."""
+        return self.names
+
+    @property
     def event_shape(self) -> tuple[int, ...]:
         """(attributes,)."""
         return (len(self.names),)

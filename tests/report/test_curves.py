@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from mmvae.report import curves
 from mmvae.report.curves import draw, joined, low_end
 
+ORIGIN = {"origin": "toy", "experiment": SimpleNamespace(extensions={})}
+
 
 def record(step: int, value: float, split: str = "train") -> dict:
     return {"step": step, "epoch": 1, "split": split, "elbo": value, "beta": step / 100}
@@ -60,7 +62,7 @@ def test_a_single_validation_is_a_dot(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
     monkeypatch.setattr(curves, "png", lambda figure: drawn.append(figure) or b"")
     train = [record(step, float(step)) for step in (1, 2)]
-    draw(train, [record(2, 3.0, "validation")], ["elbo"])
+    draw({"training": train, "validation": [record(2, 3.0, "validation")]}, ["elbo"])
     markers = {line.get_label(): line.get_marker() for line in drawn[0].axes[0].lines}
     assert markers == {"training": "None", "validation": "o"}
 
@@ -70,6 +72,6 @@ def test_a_term_that_begins_later_has_a_panel(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in records))
     shown: list[str] = []
-    monkeypatch.setattr(curves, "draw", lambda train, validation, terms: shown.extend(terms))
-    curves.training_curves(SimpleNamespace(run=SimpleNamespace(metrics=path), origin="toy"))
-    assert shown == ["elbo", "critic/accuracy"]
+    monkeypatch.setattr(curves, "draw", lambda splits, terms, bands: shown.extend(terms))
+    curves.training_curves(SimpleNamespace(run=SimpleNamespace(metrics=path), **ORIGIN))
+    assert shown == ["elbo", "critic/accuracy", "beta"]

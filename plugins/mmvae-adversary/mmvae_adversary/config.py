@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -13,6 +14,8 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 class AdversaryConfig(ExtensionConfig):
     """``[adversary]``: a critic for one modality; ``[train]`` governs the update of the bound."""
+
+    bands: ClassVar[Mapping[str, tuple[float, float]]] = {"critic/accuracy": (0.55, 0.95)}
 
     modality: str = Field(description="The modality whose decoder learns from the critic.")
     error: Literal["likelihood", "features"] = Field(

@@ -1,0 +1,156 @@
+"""The metric contract: a further figure of a trained model, measured on the items of a split."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from mmvae.data.batches import Batches
+from mmvae.evaluation.items import chunks, spanned
+from mmvae.evaluation.steps import Step, quiet
+from mmvae.models.protocol import Model
+from mmvae.subsets import Subset
+
+
+class MetricConfig(BaseModel):
+    """The keys of ``[metrics.NAME]`` that every metric has; each metric adds its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every: int | None = Field(
+        None,
+        ge=1,
+        description="Epochs between measurements on the validation split while the model trains, "
+        "drawn as curves; none unless given.",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Specimen:
+    """A model as metrics see it: with the items of a split, and real training items.
+
+    Attributes:
+        model: The model, in eval mode.
+        items: The split.
+        training: Gives the training split; ask only if something is to be learned from it.
+        seed: Governs every draw.
+        batch_size: Items at once.
+        step: Told of progress: what, done, of how many.
+        remarks: What to know of the figures, one sentence each; a metric adds its own.
+        kept: What :meth:`shared` keeps.
+    """
+
+    model: Model
+    items: Batches
+    training: Callable[[], Batches]
+    seed: int = 0
+    batch_size: int = 500
+    step: Step = quiet
+    remarks: list[str] = field(default_factory=list)
+    kept: dict[Hashable, Any] = field(default_factory=dict)
+
+    def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, made once for all metrics that ask under this key.
+
+        What is made, such as a classifier, must be a function of the training items, the seed and
+        the key alone: during a training it serves all measurements.
+        """
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
+
+    def real(self, modality: str) -> Tensor:
+        """The fixed views of the split's items, (n, event…), on the CPU."""
+        return torch.cat([batch.x[modality].cpu() for batch, _ in self._chunks()])
+
+    def learned_from(self, most: int | None = None) -> Iterator[Mapping[str, Tensor]]:
+        """The fixed views of the first training items, in chunks: modality → (b, event…)."""
+        training = self.training()
+        items = slice(0, min(len(training), most or len(training)))
+        for batch, _ in spanned(training, items, self.batch_size, self.seed):
+            yield batch.x
+
+    @torch.no_grad()
+    def decoded(self, modality: str, given: Subset = (), draw: bool = True) -> Tensor:
+        """Each item's best value of p(x_m|z) at one z of q(z|x_S), (n, event…), on the CPU.
+
+        Args:
+            modality: m.
+            given: S, the modalities of the item that z is sampled from; none is the prior.
+            draw: Sample z; otherwise it is the best point of q(z|x_S).
+
+        Raises:
+            UsageError: The model has no posterior for S; ask :meth:`lacks` first.
+        """
+        model, parts = self.model, []
+        for batch, draws in self._chunks():
+            known = {m: batch.x[m] for m in given}
+            q = model.posterior(known) if known else model.prior({}, len(batch))
+            z = q.rsample(draws.normal("z", model.latent_dim)) if draw else q.point()
+            parts.append(model.codecs[modality].point(model.likelihood(modality, z, known)).cpu())
+        return torch.cat(parts)
+
+    def lacks(self, modality: str, given: Subset = ()) -> str | None:
+        """Why the model can't give a modality from these others, or None."""
+        model = self.model
+        unknown = [m for m in (modality, *given) if m not in model.modalities]
+        if unknown:
+            return f"the model has no modality {unknown[0]!r}"
+        if modality not in model.decoded:
+            return f"the model does not generate {modality!r}"
+        if not given:
+            rest = tuple(m for m in model.modalities if m not in model.decoded)
+            return f"the model is always given {', '.join(rest)}" if rest else None
+        targets = (modality,) if modality not in given else model.decoded
+        rest = tuple(m for m in given if m not in targets)
+        return model.supports(targets, rest, given)
+
+    def _chunks(self) -> Any:
+        return chunks(self.items, self.batch_size, self.seed, "metrics")
+
+
+class Metric(ABC):
+    """A figure of a trained model, switched on by a table ``[metrics.NAME]`` of its kind.
+
+    Args:
+        config: The validated ``Config``.
+    """
+
+    kind: ClassVar[str]
+    """The word used in TOML: ``kind = "frechet"``."""
+
+    Config: ClassVar[type[MetricConfig]] = MetricConfig
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @property
+    @abstractmethod
+    def about(self) -> str:
+        """What the figures say and which way they are better, in a sentence or two."""
+
+    def unavailable(self, specimen: Specimen) -> str | None:
+        """Why this cannot be measured on such a model; default: it can."""
+        return None
+
+    @abstractmethod
+    def measure(self, specimen: Specimen) -> Mapping[str, Tensor]:
+        """Measure a model.
+
+        Called by ``evaluate``, and every so many epochs of a training; it takes its randomness
+        from ``specimen.seed``.
+
+        Returns:
+            Figure → values (n,), one for each item of ``specimen.items`` and in their order: the
+            figure is their mean, its standard error that of the mean, and two models are compared
+            by the differences of the same items. A figure that is no mean over items, such as a
+            distance between distributions, is given by its linearisation: itself plus its
+            influence function at each item (von Mises 1947), whose mean is 0. ``"A/B"`` is a
+            detail B of the figure A: shown in its evaluation, left out of comparisons and curves.
+        """

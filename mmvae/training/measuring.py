@@ -1,0 +1,63 @@
+"""The observer that measures metrics while a model trains."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from mmvae.errors import ConfigError
+from mmvae.evaluation.measuring import measure
+from mmvae.evaluation.metric import Metric, Specimen
+from mmvae.training.observer import Observer, Watched
+
+
+class Measuring(Observer):
+    """Measures one metric on the validation split; ``[metrics.NAME] every`` says how often.
+
+    Args:
+        metric: The metric; its config says every how many epochs.
+        name: Its name in the configuration.
+        shared: What metrics share, such as classifiers; the same for all of a training.
+    """
+
+    kind = "metric"
+
+    def __init__(self, metric: Metric, name: str, shared: dict[Hashable, Any]) -> None:
+        super().__init__(metric.config, name)
+        self.metric, self.shared = metric, shared
+
+    def begin(self, watched: Watched) -> None:
+        """Refuse a metric that the model or the data cannot give.
+
+        Raises:
+            ConfigError: It is one.
+        """
+        reason = "the data have no validation split"
+        if watched.validation is not None:
+            reason = self.metric.unavailable(self._specimen(watched)) or ""
+        if reason:
+            raise ConfigError(
+                f"metrics.{self.name}.every = {self.config.every}: it cannot be measured while "
+                f"the model trains: {reason}. Leave every out, or the whole table."
+            )
+
+    def look(self, watched: Watched) -> Mapping[str, tuple[float, float | None]]:
+        """See :meth:`Observer.look`."""
+        measured = measure({self.name: self.metric}, self._specimen(watched))
+        figures = measured.figures[self.name]["figures"]
+        return {
+            f"{self.name}/{figure}": (value["mean"], value["error"])
+            for figure, value in figures.items()
+            if "/" not in figure
+        }
+
+    def _specimen(self, watched: Watched) -> Specimen:
+        assert watched.validation is not None
+        return Specimen(
+            watched.model,
+            watched.validation,
+            lambda: watched.train,
+            watched.seed,
+            watched.batch_size,
+            kept=self.shared,
+        )

@@ -1,0 +1,140 @@
+"""Attributes and pictures both ways: does each show what the other says, rare attributes too?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mmvae import Metric, MetricConfig, Specimen, nearest
+from mmvae_fidelity.judge import judge_of
+from mmvae_fidelity.pictures import pixels, real
+
+
+class AgreementConfig(MetricConfig):
+    """Keys of ``kind = "attribute-agreement"``."""
+
+    modality: str = Field(description="The modality whose pictures show the attributes.")
+    labels: str = Field(description="The modality that holds the attributes.")
+    attributes: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Attributes that count; all unless given."
+    )
+    threshold: Literal["zero", "mean"] = Field(
+        "zero",
+        description="What a decoded attribute must exceed to count as said: 0, or its mean over "
+        "the training items, which treats rare attributes and common ones alike.",
+    )
+
+
+class AttributeAgreement(Metric):
+    """Balanced accuracy of attributes from pictures, and of pictures from attributes."""
+
+    kind = "attribute-agreement"
+    Config = AgreementConfig
+    config: AgreementConfig
+
+    @property
+    def about(self) -> str:
+        """See :attr:`mmvae.Metric.about`."""
+        c = self.config
+        above = "0" if c.threshold == "zero" else "its training mean"
+        return (
+            f"Balanced accuracy (mean of sensitivity and specificity, 0.5 is guessing) of "
+            f"attributes of {c.labels!r}, and its mean over them; higher is better. From the "
+            f"picture: whether the mean of p({c.labels}|z), z ~ q(z|{c.modality}), exceeds "
+            f"{above}. From attributes: what a classifier trained on real training items sees in "
+            f"the mean of p({c.modality}|z), z ~ q(z|{c.labels}) at temperature 1. Beside it that "
+            f"classifier on the real pictures."
+        )
+
+    def unavailable(self, specimen: Specimen) -> str | None:
+        """See :meth:`mmvae.Metric.unavailable`."""
+        modality, labels, model = self.config.modality, self.config.labels, specimen.model
+        for key, name in (("modality", modality), ("labels", labels)):
+            if name not in model.codecs:
+                return f"{key} = {name!r} is none of {', '.join(model.modalities)}"
+        names = model.codecs[labels].attributes
+        if names is None:
+            return f"labels = {labels!r} holds no attributes"
+        for attribute in self.config.attributes or ():
+            if attribute not in names:
+                hint = nearest(attribute, names)
+                return f"attributes: {labels!r} has no attribute {attribute!r}.{hint}".rstrip(".")
+        ways = (specimen.lacks(labels, (modality,)), specimen.lacks(modality, (labels,)))
+        return "; ".join(way for way in ways if way) if all(ways) else None
+
+    def measure(self, specimen: Specimen) -> Mapping[str, Tensor]:
+        """See :meth:`mmvae.Metric.measure`."""
+        modality, labels = self.config.modality, self.config.labels
+        codecs = specimen.model.codecs
+        names = codecs[labels].attributes
+        assert names is not None
+        truth = specimen.real(labels) >= 0
+        counted = self._counted(specimen, names, truth)
+        said: dict[str, Tensor] = {}
+        from_picture, from_labels = f"{labels} from {modality}", f"{modality} from {labels}"
+        if reason := specimen.lacks(labels, (modality,)):
+            specimen.remarks.append(f"Not measured, {from_picture}: {reason}.")
+        else:
+            decoded = specimen.decoded(labels, (modality,))
+            said[from_picture] = decoded > self._threshold(specimen, labels)
+        judge = judge_of(specimen, modality, labels)
+        if reason := specimen.lacks(modality, (labels,)):
+            specimen.remarks.append(f"Not measured, {from_labels}: {reason}.")
+        else:
+            pictures = specimen.decoded(modality, (labels,))
+            said[from_labels] = judge.verdict(pixels(codecs[modality], pictures))
+        said["classifier on real pictures"] = judge.verdict(real(specimen, modality))
+        found: dict[str, Tensor] = {}
+        for name, verdicts in said.items():
+            values = balanced_accuracy(verdicts[:, counted], truth[:, counted])
+            found[name] = values.mean(1)
+            for place, column in zip(counted, values.T, strict=True):
+                found[f"{name}/{names[place]}"] = column
+        return found
+
+    def _counted(self, specimen: Specimen, names: Sequence[str], truth: Tensor) -> list[int]:
+        """Places of the attributes that count; those that all items have or lack are remarked."""
+        wanted = [names.index(name) for name in self.config.attributes or names]
+        both = truth.any(0) & ~truth.all(0)
+        constant = [names[a] for a in wanted if not both[a]]
+        if constant:
+            specimen.remarks.append(
+                f"Left out, as all or none of the items have them: {', '.join(constant)}."
+            )
+        counted = [a for a in wanted if both[a]]
+        specimen.remarks.append(f"The mean is over {len(counted)} attributes.")
+        return counted
+
+    def _threshold(self, specimen: Specimen, labels: str) -> Tensor:
+        if self.config.threshold == "zero":
+            return torch.zeros(())
+
+        def mean() -> Tensor:
+            return torch.cat([x[labels].cpu() for x in specimen.learned_from()]).mean(0)
+
+        shared: Tensor = specimen.shared(("mean", labels), mean)
+        return shared
+
+
+def balanced_accuracy(said: Tensor, truth: Tensor) -> Tensor:
+    """½ (sensitivity + specificity) of each attribute, linearised, float64 (n, attributes).
+
+    With s_c the share that is told right among the n_c items of a class c, an item of c adds
+    n / (2 n_c) · (right − s_c); the mean over items is the balanced accuracy.
+
+    Args:
+        said: What is said of each item, bool (n, attributes).
+        truth: What is so, likewise; of each attribute both must occur.
+    """
+    right, n = (said == truth).double(), len(truth)
+    whole = torch.zeros_like(right)
+    for group in (truth, ~truth):
+        members = group.double()
+        count = members.sum(0)
+        share = (right * members).sum(0) / count
+        whole = whole + share / 2 + members * (n / (2 * count)) * (right - share)
+    return whole

@@ -1,0 +1,95 @@
+"""Pictures for metrics: real ones and a model's own, in the user's units, by what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mmvae import Codec, ConfigError, MetricConfig, Specimen
+
+
+class PictureConfig(MetricConfig):
+    """The keys that metrics of pictures share."""
+
+    modality: str = Field(description="The modality whose pictures are measured.")
+    given: tuple[tuple[str, ...], ...] | None = Field(
+        None,
+        description="Posteriors that z is sampled from, each named by the modalities it sees, [] "
+        "being the prior; unless given all modalities, all others but the picture, and the prior.",
+    )
+
+
+def pixels(codec: Codec, x: Tensor) -> Tensor:
+    """Model values (n, event…) → pictures in the user's units, float32 (n, c, height, width).
+
+    Whole numbers, 0 to 255, become 0 to 1.
+
+    Raises:
+        ConfigError: The values are no pictures.
+    """
+    values = np.asarray(codec.restore(x).values)
+    if values.ndim not in (3, 4) or values.dtype.kind not in "fu":
+        raise ConfigError(
+            f"metrics: codec {codec.kind!r} gives {values.dtype} values of shape "
+            f"{values.shape[1:]}; expected pictures, (height, width) or (height, width, "
+            f"channels). Name an image modality."
+        )
+    pictures = torch.from_numpy(values.astype(np.float32))
+    if values.dtype == np.uint8:
+        pictures = pictures / 255
+    if pictures.ndim == 3:
+        return pictures[:, None]
+    return pictures.permute(0, 3, 1, 2).contiguous()
+
+
+def real(specimen: Specimen, modality: str) -> Tensor:
+    """The pictures of the split, (n, c, height, width)."""
+    key = ("real pictures", modality, id(specimen.items))
+    codec = specimen.model.codecs[modality]
+    made: Tensor = specimen.shared(key, lambda: pixels(codec, specimen.real(modality)))
+    return made
+
+
+def generated(specimen: Specimen, config: PictureConfig) -> Iterator[tuple[str, Tensor]]:
+    """A model's pictures by the posterior that z was sampled from: name, (n, c, height, width).
+
+    Each is the mean of p(x|z) at one sample z for each item of the split. Posteriors that the
+    model has not are remarked on; those that the configuration names are refused before.
+    """
+    codec = specimen.model.codecs[config.modality]
+    for given in posteriors(specimen, config):
+        if reason := specimen.lacks(config.modality, given):
+            specimen.remarks.append(f"Not measured, {name_of(given)}: {reason}.")
+            continue
+        yield name_of(given), pixels(codec, specimen.decoded(config.modality, given))
+
+
+def posteriors(specimen: Specimen, config: PictureConfig) -> list[tuple[str, ...]]:
+    """The sets of modalities that z is sampled given; the empty one is the prior."""
+    if config.given is not None:
+        return [tuple(given) for given in config.given]
+    everything = specimen.model.modalities
+    others = tuple(m for m in everything if m != config.modality)
+    return list(dict.fromkeys((everything, others, ())))
+
+
+def name_of(given: tuple[str, ...]) -> str:
+    """What a figure of pictures at z from this posterior is called."""
+    return f"z given {'+'.join(given)}" if given else "z from the prior"
+
+
+def unavailable(specimen: Specimen, config: PictureConfig) -> str | None:
+    """Why pictures can't be had of such a model, or None."""
+    modality, model = config.modality, specimen.model
+    if modality not in model.codecs:
+        return f"modality = {modality!r} is none of {', '.join(model.modalities)}"
+    if config.given is not None:
+        reasons = (specimen.lacks(modality, tuple(given)) for given in config.given)
+        return next((reason for reason in reasons if reason), None)
+    reasons = (specimen.lacks(modality, given) for given in posteriors(specimen, config))
+    found = list(reasons)
+    return None if None in found else found[0]
