@@ -328,7 +328,7 @@ def report(
     require_matplotlib()
     with Run.open(Path(run)).results_locked():
         opened = open_run(run, data, overrides, registry, say)
-        asked = [text for text in overrides if text.startswith(("evaluate.", "metrics."))]
+        asked = [text for text in overrides if text.startswith(("evaluate.", "metrics"))]
         result = _evaluation(opened, asked) or evaluate_opened(opened, step)
         split, seed = result["split"], result["seed"]
         material = Material(
@@ -367,7 +367,7 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
 
 def _refuse_other_keys(overrides: Sequence[str]) -> None:
     for override in overrides:
-        if not override.startswith(("evaluate.", "metrics.", "data.")):
+        if not override.startswith(("evaluate.", "metrics.", "metrics=", "data.")):
             raise UsageError(
                 f"-s {override}: the model is trained already; only evaluate.…, metrics.… and "
                 f"data.… may change here."

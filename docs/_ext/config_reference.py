@@ -12,9 +12,11 @@ from sphinx.application import Sphinx
 
 from mmvae.codec import CodecConfig
 from mmvae.config import EvaluateConfig, Experiment, TrainConfig
+from mmvae.evaluation.metric import MetricConfig
 from mmvae.plugins import load_registry
 from mmvae.registry import Registry
 from mmvae.source import SourceConfig
+from mmvae.training.observer import ObserverConfig
 
 Schema = Mapping[str, Any]
 
@@ -45,6 +47,22 @@ def sections(registry: Registry) -> Iterator[str]:
             f"{origin(registry, 'extension', kind)}"
         )
         yield table(extension.Config)
+    yield (
+        "## `[metrics.NAME]`\n\nOne section for each further figure that is measured. `kind` "
+        "names it; this key is every metric's."
+    )
+    yield table(MetricConfig)
+    for kind, metric in registry.metrics.items():
+        yield f'### `kind = "{kind}"`\n\n{origin(registry, "metric", kind)}'
+        yield table(metric.Config, without=MetricConfig)
+    yield (
+        "## `[observers.NAME]`\n\nOne section for each that looks on at the training. `kind` "
+        "names it; this key is every observer's."
+    )
+    yield table(ObserverConfig)
+    for kind, observer in registry.observers.items():
+        yield f'### `kind = "{kind}"`\n\n{origin(registry, "observer", kind)}'
+        yield table(observer.Config, without=ObserverConfig)
     yield "## `[train]`"
     yield table(TrainConfig)
     yield "## `[evaluate]`"

@@ -1,0 +1,146 @@
+"""Metrics of a run: figures with errors, values of items, paired comparisons, clear refusals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from toys import toy_config, toy_registry
+
+import mmvae
+from mmvae.errors import PluginError, TrainingError
+from mmvae.evaluation.latent import LatentKL
+from mmvae.registry import Registry
+from mmvae.report.comparison import comparison_tables
+from mmvae.report.tables import metrics as metric_tables
+
+
+class Missed(mmvae.Metric):
+    """Squared error of v at a sample of q(z|c), and its cells as details."""
+
+    kind = "missed"
+    about = "Squared error."
+
+    def unavailable(self, specimen):
+        return specimen.lacks("v", ("c",))
+
+    def measure(self, specimen):
+        missed = (specimen.decoded("v", ("c",)) - specimen.real("v")).square()
+        return {"v": missed.sum(1), "v/first": missed[:, 0]}
+
+
+class Wrong(Missed):
+    kind = "wrong"
+
+    def measure(self, specimen):
+        return {"v": torch.zeros(3)}
+
+
+class Infinite(Missed):
+    kind = "infinite"
+
+    def measure(self, specimen):
+        return {"v": torch.full((len(specimen.items),), torch.inf)}
+
+
+class Elsewhere(Missed):
+    kind = "elsewhere"
+
+    def unavailable(self, specimen):
+        return specimen.lacks("sound")
+
+
+def registry(*metrics: type[mmvae.Metric]) -> Registry:
+    known = toy_registry()
+    return Registry.of(
+        codecs=known.codecs.values(),
+        sources=known.sources.values(),
+        models=known.models.values(),
+        metrics=metrics or (Missed, Wrong, Infinite, Elsewhere, LatentKL),
+    )
+
+
+REGISTRY = registry()
+
+
+def config(seed=0, **tables):
+    tables = tables or {"far": {"kind": "missed"}, "kl": {"kind": "latent"}}
+    return toy_config(train={"seed": seed}) | {"metrics": tables, "name": f"toy-{seed}"}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("metrics")
+    for seed in (0, 1):
+        mmvae.train(config(seed), run_dir=folder / str(seed), registry=REGISTRY)
+    return folder / "0", folder / "1"
+
+
+def evaluated(run, *overrides):
+    return mmvae.evaluate(run, overrides=overrides, registry=REGISTRY)
+
+
+def test_an_evaluation_has_each_figure_with_its_error(runs):
+    result = evaluated(runs[0])["metrics"]
+    assert result["far"]["figures"]["v"]["error"] > 0
+    kl = result["kl"]["figures"]
+    assert list(kl) == [f"{name} KL of a dimension" for name in ("largest", "median", "smallest")]
+    assert kl["largest KL of a dimension"]["mean"] >= kl["smallest KL of a dimension"]["mean"] >= 0
+    tables = {t.title: t for t in metric_tables(evaluated(runs[0]))}
+    assert tables["far (missed)"].header == ("of", "v")
+    assert [row[0] for row in tables["far (missed)"].rows] == ["mean", "first"]
+    assert tables["kl (latent)"].header == ("figure", "value")
+
+
+def test_the_size_of_chunks_changes_nothing(runs):
+    figures = [
+        evaluated(runs[0], f"evaluate.batch_size={size}")["metrics"]["far"]["figures"]["v"]["mean"]
+        for size in (7, 500)
+    ]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-5)
+
+
+def test_runs_are_compared_by_differences_on_the_same_items(runs):
+    means = [evaluated(run)["metrics"]["far"]["figures"]["v"]["mean"] for run in runs]
+    found = mmvae.compare(runs, group=False)
+    [(heading, difference)] = found.metric_differences["far: v"].items()
+    assert heading == "toy-1"
+    assert difference["mean"] == pytest.approx(means[1] - means[0])
+    assert 0 < difference["error"]
+    assert "far: v/first" not in found.figures
+    rows = {row[0] for table in comparison_tables(found) for row in table.rows}
+    assert "far: v" in rows
+
+
+def test_metrics_of_one_name_and_other_keys_are_remarked_on(runs):
+    evaluated(runs[0])
+    evaluated(runs[1], "metrics={far = {kind = 'latent'}}")
+    remarks = mmvae.compare(runs, group=False).remarks
+    assert any("metrics.far in different ways" in remark for remark in remarks)
+    evaluated(runs[1])
+
+
+def test_cells_of_an_earlier_evaluation_stay_beside_metrics(runs):
+    evaluated(runs[0], "evaluate.bounds=['v']", "evaluate.samples=2")
+    result = evaluated(runs[0])
+    assert set(result["cells"]) == {"v@single", "v@multiple"}
+    assert mmvae.compare(runs[:1]).figures["far: v"]
+
+
+def test_what_a_model_cannot_give_is_left_out_with_the_reason(runs):
+    result = evaluated(runs[0], "metrics={odd = {kind = 'elsewhere'}}")
+    assert result["left out"]["metrics.odd"] == "the model has no modality 'sound'"
+    assert result["metrics"] == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "says"),
+    [("wrong", PluginError, "shape \\(20,\\)"), ("infinite", TrainingError, "item 0")],
+)
+def test_a_broken_metric_is_named(runs, kind, error, says):
+    with pytest.raises(error, match=says):
+        evaluated(runs[0], f"metrics={{odd = {{kind = '{kind}'}}}}")
+
+
+def test_metrics_leave_what_is_trained_alone():
+    bare = mmvae.config.load_experiment(toy_config(), (), REGISTRY)
+    assert mmvae.config.load_experiment(config(), (), REGISTRY).hash == bare.hash

@@ -1,0 +1,113 @@
+"""Observers see a training at set moments and change nothing in it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from toys import toy_config, toy_registry
+from trainings import metrics
+
+import mmvae
+from mmvae.errors import ConfigError, TrainingError
+from mmvae.evaluation.latent import LatentKL
+from mmvae.registry import Registry
+
+CALLS: list[tuple[str, int, int]] = []
+
+
+class Diary(mmvae.Observer):
+    """Writes down when it is called; draws from the global state, which is none of its business."""
+
+    kind = "diary"
+
+    def begin(self, watched):
+        CALLS.append(("begin", watched.epoch, watched.step))
+
+    def look(self, watched):
+        CALLS.append(("look", watched.epoch, watched.step))
+        assert not watched.model.training
+        return {"diary/draw": (float(torch.rand(())), 0.5), "diary/epoch": (watched.epoch, None)}
+
+    def end(self, watched):
+        CALLS.append(("end", watched.epoch, watched.step))
+
+
+class Meddler(mmvae.Observer):
+    kind = "meddler"
+
+    def look(self, watched):
+        with torch.no_grad():
+            next(watched.model.parameters()).add_(1)
+        return {}
+
+
+KNOWN = toy_registry()
+REGISTRY = Registry.of(
+    codecs=KNOWN.codecs.values(),
+    sources=KNOWN.sources.values(),
+    models=KNOWN.models.values(),
+    metrics=[LatentKL],
+    observers=[Diary, Meddler],
+)
+
+
+def config(epochs=3, **tables):
+    return toy_config(train={"epochs": epochs, "checkpoint_every": 1}) | tables
+
+
+WATCHED = {
+    "observers": {"diary": {"kind": "diary", "every": 2}},
+    "metrics": {"kl": {"kind": "latent", "every": 1}},
+}
+
+
+def train(folder, settings, **how):
+    return mmvae.train(settings, run_dir=folder, registry=REGISTRY, **how)
+
+
+def observed(folder):
+    return [r for r in metrics(folder) if r["split"] == "observed"]
+
+
+def test_it_is_called_at_the_begin_every_so_many_epochs_at_the_last_and_at_the_end(tmp_path):
+    CALLS.clear()
+    train(tmp_path / "run", config(**WATCHED))
+    wanted = [("begin", 0, 0), ("look", 2, 6), ("look", 3, 9), ("end", 3, 9)]
+    assert wanted == CALLS
+    found = observed(tmp_path / "run")
+    assert [r["epoch"] for r in found] == [1, 2, 3]
+    assert found[1]["errors"]["diary/draw"] == 0.5
+    assert "diary/epoch" not in found[1]["errors"]
+    assert found[0].keys() >= {"kl/largest KL of a dimension", "errors"}
+    assert "diary/draw" not in found[0]
+
+
+def test_the_training_is_the_same_bit_for_bit(tmp_path):
+    watched = train(tmp_path / "watched", config(**WATCHED)).model.model.state_dict()
+    alone = train(tmp_path / "alone", config()).model.model.state_dict()
+    assert all(torch.equal(value, watched[name]) for name, value in alone.items())
+
+
+def test_a_resumed_run_is_observed_as_one_that_was_not_stopped(tmp_path):
+    train(tmp_path / "whole", config(**WATCHED))
+    train(tmp_path / "parts", config(**WATCHED), max_steps=4)
+    mmvae.resume(tmp_path / "parts", registry=REGISTRY)
+    assert observed(tmp_path / "parts") == observed(tmp_path / "whole")
+
+
+def test_one_that_changes_a_weight_is_named(tmp_path):
+    with pytest.raises(TrainingError, match=r"observers\.m: the observer 'meddler' changed"):
+        train(tmp_path / "run", config(observers={"m": {"kind": "meddler"}}))
+
+
+def test_a_metric_that_cannot_be_measured_meanwhile_is_refused(tmp_path):
+    settings = config(**WATCHED) | {"data": {"source": "toy", "validation": 0}}
+    with pytest.raises(ConfigError, match=r"metrics\.kl\.every = 1: .*no validation split"):
+        train(tmp_path / "run", settings)
+
+
+def test_the_run_names_the_plugins(tmp_path):
+    train(tmp_path / "run", config(**WATCHED))
+    lock = (tmp_path / "run" / "plugins.lock.json").read_text()
+    assert '"observer diary"' in lock
+    assert '"metric latent"' in lock
