@@ -93,7 +93,8 @@ def _checked(name: str, metric: Metric, values: Any, items: int) -> dict[str, Te
             f"metrics.{name}: the metric {metric.kind!r} returned {wrong}; expected a mapping of "
             f"figures to tensors of shape ({items},), one value per item."
         )
-    exact = {figure: each.detach().cpu().double() for figure, each in found.items()}
+    # Cloned, since figures may be columns of one tensor, and are written one by one.
+    exact = {f: each.detach().cpu().double().clone() for f, each in found.items()}
     for figure, each in exact.items():
         require_finite(("metrics", name, figure), each)
     return exact

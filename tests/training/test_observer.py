@@ -16,7 +16,7 @@ CALLS: list[tuple[str, int, int]] = []
 
 
 class Diary(mmvae.Observer):
-    """Writes down when it is called; draws from the global state, which is none of its business."""
+    """Writes down when it is called, and draws from the global random state."""
 
     kind = "diary"
 

@@ -34,11 +34,9 @@ def test_the_more_blurred_the_farther_and_the_lower_at_high_frequencies() -> Non
 
 def test_a_change_of_contrast_is_known_in_decibels() -> None:
     """Twice the contrast is four times the power: 6.02 dB at every frequency."""
-    truth = spectra(pictures())
-    assert float(distance(truth, spectra(2 * pictures())).mean()) == pytest.approx(
-        6.0206, abs=0.01
-    )
-    assert float(high(truth, spectra(2 * pictures())).mean()) == pytest.approx(6.0206, abs=0.01)
+    truth, louder = spectra(pictures()), spectra(2 * pictures())
+    for figure in (distance, high):
+        assert float(figure(truth, louder).mean()) == pytest.approx(6.0206, abs=0.01)
 
 
 def test_a_wave_has_its_power_at_its_own_frequency() -> None:
