@@ -104,8 +104,8 @@ def label_values(codec: Codec, x: Tensor) -> Tensor:
 def train_judge(specimen: Specimen, modality: str, labels: str) -> Judge:
     """Train a judge on real training items: AdamW, one cycle of the learning rate.
 
-    Five epochs, or as many more as 1,000 steps take; pictures are mirrored by chance. It is a
-    function of the items and the seed.
+    Five epochs, or as many more as 1,000 steps take; no picture is mirrored, since a digit or a side may
+    be what its label is about. It is a function of the items and the seed.
     """
     codecs = specimen.model.codecs
     codec, target = codecs[modality], codecs[labels]
@@ -126,8 +126,6 @@ def train_judge(specimen: Specimen, modality: str, labels: str) -> Judge:
         specimen.step(f"classifier {modality} → {labels}", epoch, epochs)
         for items in torch.split(torch.randperm(len(truth)), BATCH):
             seen = pictures[items].float() / 255
-            mirrored = torch.rand(len(items), 1, 1, 1) < 0.5
-            seen = torch.where(mirrored, seen.flip(-1), seen)
             loss = judge.loss(seen.to(device), truth[items].to(device))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
