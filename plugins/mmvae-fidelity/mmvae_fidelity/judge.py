@@ -104,8 +104,8 @@ def label_values(codec: Codec, x: Tensor) -> Tensor:
 def train_judge(specimen: Specimen, modality: str, labels: str) -> Judge:
     """Train a judge on real training items: AdamW, one cycle of the learning rate.
 
-    Five epochs, or as many more as 1,000 steps take; no picture is mirrored, since a digit or a side may
-    be what its label is about. It is a function of the items and the seed.
+    Five epochs, or as many more as 1,000 steps take; no picture is mirrored, since a side may be
+    what its label is about. It is a function of the items and the seed.
     """
     codecs = specimen.model.codecs
     codec, target = codecs[modality], codecs[labels]
