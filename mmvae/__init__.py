@@ -58,6 +58,8 @@ _HOME = {
     "Variance": "mmvae.models.encoders",
     "Batch": "mmvae.data.batches",
     "StepDraws": "mmvae.randomness",
+    "Picture": "mmvae.report.canvas",
+    "Subject": "mmvae.report.subject",
     "train": "mmvae.api",
     "resume": "mmvae.api",
     "load": "mmvae.api",
@@ -112,6 +114,8 @@ if TYPE_CHECKING:
     from mmvae.posteriors import kl_divergence as kl_divergence
     from mmvae.posteriors import register_kl as register_kl
     from mmvae.randomness import StepDraws as StepDraws
+    from mmvae.report.canvas import Picture as Picture
+    from mmvae.report.subject import Subject as Subject
     from mmvae.results import evaluate as evaluate
     from mmvae.source import Source as Source
     from mmvae.source import SourceConfig as SourceConfig

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from mmvae import storage
+from mmvae.cli.drawing import (
+    common_options,
+    opened,
+    run_argument,
+    runs_argument,
+    split_option,
+    write,
+)
 from mmvae.cli.items import Names
-from mmvae.cli.options import example, json_option, print_json, say, set_option
-from mmvae.errors import UsageError
-from mmvae.report.canvas import Picture, require_matplotlib
+from mmvae.cli.offered import OpenGroup
+from mmvae.cli.options import example, say
 from mmvae.report.figures import generated_picture, reconstruction_picture
 from mmvae.report.latent import latent_picture
-from mmvae.report.subject import MAPPED_ITEMS, SHOWN_ITEMS, Subject
-from mmvae.results import open_run
-from mmvae.source import SPLITS
+from mmvae.report.subject import MAPPED_ITEMS, SHOWN_ITEMS
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-PNG = ".png"
+FIGURE_ENTRIES = "mmvae.figures"
+"""The entry-point group in which plugins offer figures of their own."""
 
 
 @click.group(
+    cls=OpenGroup,
+    entries=FIGURE_ENTRIES,
+    word="figure",
     epilog=example(
         "mmvae figures latent runs/vae runs/cvae runs/zero --label label --out latent.png",
         "mmvae figures generated runs/kl runs/zero --from label --to image",
-    )
+    ),
 )
 def command() -> None:
     """Draw one figure of a run, or of several side by side.
@@ -37,53 +40,6 @@ def command() -> None:
     A PNG file, and its caption on standard output: what it shows, and what was run. Needs
     matplotlib: pip install 'mmvae[plot]'.
     """
-
-
-class PngFile(click.ParamType[Path]):
-    """A PNG file to write, refused at once where none can be written."""
-
-    name = "file"
-
-    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Path:
-        """Check ending and folder."""
-        path = Path(str(value))
-        if path.suffix != PNG:
-            raise UsageError(f"--out {path}: unknown ending {path.suffix!r}, expected {PNG}.")
-        if not path.parent.is_dir():
-            raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first.")
-        if path.is_dir():
-            raise UsageError(f"--out {path} is a folder; expected the name of a file.")
-        return path
-
-
-def runs_argument(command: F) -> F:
-    """Add ``RUN…``, passed as ``runs``."""
-    path = click.Path(path_type=Path)
-    return click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=path)(command)
-
-
-def split_option(command: F) -> F:
-    """Add ``--split``."""
-    return click.option(
-        "--split", type=click.Choice(SPLITS), help="Items to show; evaluate.split unless given."
-    )(command)
-
-
-def common_options(command: F) -> F:
-    """Add ``--seed``, ``-s/--set``, ``--out`` and ``--json``."""
-    seed = click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        help="Governs every draw; evaluate.seed unless given.",
-    )
-    out = click.option(
-        "--out",
-        type=PngFile(),
-        metavar="FILE.png",
-        help="Where to write; an older file is replaced. By default a new file: of one run in "
-        "RUN/figures, of several in the working folder.",
-    )
-    return seed(set_option(out(json_option(command))))
 
 
 @command.command(
@@ -143,7 +99,7 @@ def latent(
         "mmvae figures reconstructions runs/kl --of image --items 12",
     )
 )
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@run_argument
 @click.option(
     "--of",
     "modality",
@@ -221,43 +177,3 @@ def generated(
     """
     subjects = opened(runs, None, seed, overrides)
     write(generated_picture(subjects, label, to, count), runs, out, as_json)
-
-
-def opened(
-    runs: Sequence[Path], split: str | None, seed: int | None, overrides: tuple[str, ...]
-) -> list[Subject]:
-    """The runs with models and data, once it is known that pictures can be drawn."""
-    require_matplotlib()
-    if split is not None:
-        overrides = (*overrides, f'evaluate.split="{split}"')
-    if seed is not None:
-        overrides = (*overrides, f"evaluate.seed={seed}")
-    subjects = []
-    for run in runs:
-        o = open_run(run, overrides=overrides, say=say)
-        config = o.experiment.evaluate
-        subjects.append(
-            Subject(o.run, o.experiment, o.trained, o.data, config.split, config.seed, o.step)
-        )
-    return subjects
-
-
-def write(picture: Picture, runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
-    """Write the file, and say what it shows and where it is."""
-    if out is None:
-        folder = runs[0] / "figures" if len(runs) == 1 else Path()
-        storage.make_folder(folder)
-        out = unused(folder, picture.name)
-    older = out.exists()
-    storage.write_bytes(out, picture.png)
-    if as_json:
-        print_json({"out": str(out), "caption": picture.caption, **picture.numbers})
-        return
-    click.echo(picture.caption)
-    say(f"{'Replaced' if older else 'Wrote'} {out}")
-
-
-def unused(folder: Path, name: str) -> Path:
-    """``NAME.png``, or the first of ``NAME-2.png``, … that does not exist."""
-    names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
-    return next(path for n in names if not (path := folder / f"{n}{PNG}").exists())

@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import click
 
 from mmvae import __version__
 from mmvae.cli.launched import end_launched
+from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import HELP, Manners, example
-from mmvae.errors import Interrupted, MmvaeError, PluginError, nearest
+from mmvae.errors import Interrupted, MmvaeError
 
 COMMANDS = {
     "train": "Train a model as a TOML file describes it.",
@@ -34,105 +34,27 @@ COMMANDS = {
 }
 """Each core command with its short help; here, so that listing them imports none of them."""
 
-COMMAND_GROUP = "mmvae.commands"
+COMMAND_ENTRIES = "mmvae.commands"
 """The entry-point group in which plugins offer commands of their own."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(OpenGroup):
     """Commands of the core, module ``mmvae.cli.NAME``, and of plugins, loaded when called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all commands, the core's first."""
-        return [*COMMANDS, *sorted(plugin_commands())]
+    def own(self) -> Mapping[str, str]:
+        """See :meth:`OpenGroup.own`."""
+        return COMMANDS
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command of this name, or return None if there is none."""
-        if cmd_name in COMMANDS:
-            command = importlib.import_module(f"mmvae.cli.{cmd_name}").command
-            assert isinstance(command, click.Command)
-            return command
-        entries = plugin_commands().get(cmd_name)
-        return _load(entries) if entries else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command of a command line, with a hint for a misspelt one."""
-        name = args[0]
-        if not (name.startswith("-") or name in COMMANDS or name in plugin_commands()):
-            hint = nearest(name, self.list_commands(ctx))
-            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-        plugins = plugin_commands()
-        if plugins:
-            with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, _origin(e)) for name, e in sorted(plugins.items())])
-        if clashes := command_clashes():
-            with formatter.section("Commands of plugins that cannot be called"):
-                formatter.write_dl(list(clashes.items()))
-
-
-def plugin_commands() -> dict[str, list[EntryPoint]]:
-    """Commands that plugins offer under names that the core does not use, from metadata alone."""
-    found: dict[str, list[EntryPoint]] = {}
-    for entry in entry_points(group=COMMAND_GROUP):
-        if entry.name not in COMMANDS:
-            found.setdefault(entry.name, []).append(entry)
-    return found
-
-
-def command_clashes() -> dict[str, str]:
-    """Commands of plugins that cannot be called, each with the reason."""
-    clashes = {
-        entry.name: f"{_distribution(entry)} offers it, but the core has a command of this name"
-        for entry in entry_points(group=COMMAND_GROUP)
-        if entry.name in COMMANDS
-    }
-    return clashes | {
-        name: f"offered by several distributions: {_origin(entries)}"
-        for name, entries in plugin_commands().items()
-        if len(entries) > 1
-    }
-
-
-def _load(entries: Sequence[EntryPoint]) -> click.Command:
-    entry = entries[0]
-    if len(entries) > 1:
-        raise PluginError(
-            f"command {entry.name!r} is offered by several distributions: {_origin(entries)}. "
-            f"Uninstall all but one."
-        )
-    blame = f"command {entry.name!r} of the distribution {_distribution(entry)}"
-    try:
-        command = entry.load()
-    except (Exception, SystemExit) as error:  # strangers' code may fail in any way, even exit
-        raise PluginError(
-            f"{blame} cannot be loaded: {type(error).__name__}: {error}. "
-            f"Mend or uninstall that distribution."
-        ) from error
-    if not isinstance(command, click.Command):
-        raise PluginError(
-            f"{blame} is {command!r}; expected a click command. "
-            f"Mend or uninstall that distribution."
-        )
-    return command
-
-
-def _origin(entries: Sequence[EntryPoint]) -> str:
-    return ", ".join(sorted(map(_distribution, entries)))
-
-
-def _distribution(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "unknown"
+    def own_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the core's command of this name."""
+        command = importlib.import_module(f"mmvae.cli.{name}").command
+        assert isinstance(command, click.Command)
+        return command
 
 
 @click.group(
     cls=LazyGroup,
+    entries=COMMAND_ENTRIES,
     context_settings=HELP,
     epilog=example("mmvae train examples/digits.toml", "mmvae COMMAND --help"),
 )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmvae.cli.main import command_clashes, plugin_commands
+from mmvae.cli.figures import command as figures
+from mmvae.cli.main import cli
 from mmvae.cli.options import columns, example, json_option, print_json, say, set_option
 from mmvae.errors import PluginError, UsageError
 from mmvae.plugins import load_registry
@@ -38,10 +39,10 @@ def list_(traceback: bool, as_json: bool) -> None:
             {
                 "plugins": [_as_json(plugin) for plugin in registry.plugins],
                 "conflicts": registry.conflicts,
-                "commands": {
-                    name: entries[0].value for name, entries in plugin_commands().items()
-                },
-                "command_clashes": command_clashes(),
+                "commands": {name: e[0].value for name, e in cli.offered().items()},
+                "command_clashes": cli.clashes(),
+                "figures": {name: e[0].value for name, e in figures.offered().items()},
+                "figure_clashes": figures.clashes(),
             }
         )
         return
@@ -57,8 +58,9 @@ def list_(traceback: bool, as_json: bool) -> None:
             click.echo(plugin.traceback.rstrip())
     for conflict in registry.conflicts:
         click.echo(f"\nconflict: {conflict}.")
-    for name, reason in command_clashes().items():
-        click.echo(f"\nconflict: command {name!r}: {reason}.")
+    for group in (cli, figures):
+        for name, reason in group.clashes().items():
+            click.echo(f"\nconflict: {group.word} {name!r}: {reason}.")
 
 
 def _as_json(plugin: PluginInfo) -> dict[str, object]:

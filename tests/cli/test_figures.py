@@ -14,6 +14,7 @@ from PIL import Image
 from toys import toy_config, toy_registry
 
 import mmvae as package
+from mmvae.cli.figures import FIGURE_ENTRIES, command
 from mmvae.cli.main import COMMANDS
 
 Mmvae = Callable[..., object]
@@ -186,3 +187,73 @@ def test_without_matplotlib_it_says_what_to_install(mmvae, run: Path, monkeypatc
     result = mmvae("figures", "latent", run)
     assert result.code == 2
     assert "pip install 'mmvae[plot]'" in result.err
+
+
+FIGURE = """
+import click
+from mmvae.cli.drawing import common_options, opened, run_argument, write
+from mmvae.report.canvas import Picture, sheet
+
+
+@click.command()
+@run_argument
+@click.option("--word", default="hello")
+@common_options
+def command(run, word, seed, overrides, out, as_json):
+    (subject,) = opened([run], None, seed, overrides)
+    picture = Picture("word", word, f"{word}. {subject.origin}", sheet([[word]], ["says"]))
+    write(picture, [run], out, as_json)
+"""
+
+
+def test_a_plugin_s_figure_is_listed_unloaded_and_drawn_as_the_core_s_are(
+    mmvae, run: Path, install
+) -> None:
+    install("wordy", "word", FIGURE, group=FIGURE_ENTRIES)
+    listing = mmvae("figures", "--help").out
+    assert listing.index("reconstructions") < listing.index("Figures of plugins")
+    assert "word  wordy" in " ".join(listing.split("Figures of plugins")[1].split("\n"))
+    assert "wordy" not in sys.modules
+    result = mmvae("figures", "word", run, "--word", "good day", "--seed", 3)
+    assert (result.code, result.err) == (0, f"Wrote {run / 'figures' / 'word.png'}\n")
+    assert result.out.startswith("good day. Experiment toy, step ")
+    assert "evaluation seed 3" in result.out
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import surely_not_installed", "No module named 'surely_not_installed'"),
+        ("command = 3", "is 3; expected a click command"),
+    ],
+)
+def test_a_broken_figure_harms_only_itself(mmvae, run: Path, install, code, message) -> None:
+    install("wordy", "word", code, group=FIGURE_ENTRIES)
+    result = mmvae("figures", "word", run)
+    assert (result.code, result.out) == (3, "")
+    assert "figure 'word' of the distribution wordy" in result.err
+    assert message in result.err
+    assert mmvae("figures", "--help").code == 0
+    assert mmvae("figures", "latent", run).code == 0
+
+
+def test_figures_that_clash_are_named_with_both(mmvae, run: Path, install) -> None:
+    install("wordy", "word", FIGURE, group=FIGURE_ENTRIES)
+    install("wordier", "word", FIGURE, group=FIGURE_ENTRIES)
+    install("usurper", "latent", FIGURE, group=FIGURE_ENTRIES)
+    result = mmvae("figures", "word", run)
+    assert result.code == 3
+    assert "offered by several distributions: wordier, wordy" in result.err
+    listing = " ".join(mmvae("figures", "--help").out.split())
+    assert "latent usurper offers it, but the core has a figure of this name" in listing
+    assert mmvae("figures", "latent", run).code == 0
+    assert "latent" not in command.offered()
+    listed = mmvae("plugins", "list")
+    assert "conflict: figure 'word': offered by several distributions" in listed.out
+    assert set(mmvae("plugins", "list", "--json").json()["figure_clashes"]) == {"word", "latent"}
+
+
+def test_a_misspelt_figure_gets_a_hint(mmvae) -> None:
+    result = mmvae("figures", "latnet")
+    assert result.code == 2
+    assert "No such command 'latnet'. Did you mean 'latent'?" in result.err

@@ -11,6 +11,7 @@ import pytest
 
 from mmvae import __version__
 from mmvae.cli import main
+from mmvae.cli.offered import OpenGroup
 from mmvae.errors import (
     CheckpointError,
     ConfigError,
@@ -60,7 +61,7 @@ def commands(group: click.Group, name: str) -> dict[str, click.Command]:
 
 
 def test_the_help_of_every_command_has_an_example(monkeypatch) -> None:
-    monkeypatch.setattr(main, "plugin_commands", dict)
+    monkeypatch.setattr(OpenGroup, "offered", lambda group: {})
     for line, command in commands(main.cli, "mmvae").items():
         text = command.get_help(click.Context(command, info_name=line))
         _, heading, examples = text.partition("Example:\n")
@@ -209,8 +210,8 @@ def test_commands_that_clash_are_reported_not_hidden(mmvae, install) -> None:
     result = mmvae("greet")
     assert result.code == 3
     assert "greeter, greeter-two" in result.err
-    assert main.plugin_commands().keys() >= {"greet"}
-    assert "train" not in main.plugin_commands()
+    assert main.cli.offered().keys() >= {"greet"}
+    assert "train" not in main.cli.offered()
 
 
 def test_no_color_is_honoured(monkeypatch) -> None:

@@ -1,0 +1,115 @@
+"""What commands that draw a figure share, the core's and plugins': options, runs, the file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mmvae import storage
+from mmvae.cli.options import json_option, print_json, say, set_option
+from mmvae.errors import UsageError
+from mmvae.report.canvas import Picture, require_matplotlib
+from mmvae.report.subject import Subject
+from mmvae.results import open_run
+from mmvae.source import SPLITS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PNG = ".png"
+
+
+class PngFile(click.ParamType[Path]):
+    """A PNG file to write, refused at once where none can be written."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Path:
+        """Check ending and folder."""
+        path = Path(str(value))
+        if path.suffix != PNG:
+            raise UsageError(f"--out {path}: unknown ending {path.suffix!r}, expected {PNG}.")
+        if not path.parent.is_dir():
+            raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first.")
+        if path.is_dir():
+            raise UsageError(f"--out {path} is a folder; expected the name of a file.")
+        return path
+
+
+def runs_argument(command: F) -> F:
+    """Add ``RUN…``, passed as ``runs``."""
+    path = click.Path(path_type=Path)
+    return click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=path)(command)
+
+
+def run_argument(command: F) -> F:
+    """Add ``RUN``, passed as ``run``."""
+    path = click.Path(path_type=Path)
+    return click.argument("run", metavar="RUN", type=path)(command)
+
+
+def split_option(command: F) -> F:
+    """Add ``--split``."""
+    return click.option(
+        "--split", type=click.Choice(SPLITS), help="Items to show; evaluate.split unless given."
+    )(command)
+
+
+def common_options(command: F) -> F:
+    """Add ``--seed``, ``-s/--set``, ``--out`` and ``--json``."""
+    seed = click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        help="Governs every draw; evaluate.seed unless given.",
+    )
+    out = click.option(
+        "--out",
+        type=PngFile(),
+        metavar="FILE.png",
+        help="Where to write; an older file is replaced. By default a new file: of one run in "
+        "RUN/figures, of several in the working folder.",
+    )
+    return seed(set_option(out(json_option(command))))
+
+
+def opened(
+    runs: Sequence[Path], split: str | None, seed: int | None, overrides: tuple[str, ...]
+) -> list[Subject]:
+    """The runs with models and data, once it is known that pictures can be drawn."""
+    require_matplotlib()
+    if split is not None:
+        overrides = (*overrides, f'evaluate.split="{split}"')
+    if seed is not None:
+        overrides = (*overrides, f"evaluate.seed={seed}")
+    subjects = []
+    for run in runs:
+        o = open_run(run, overrides=overrides, say=say)
+        config = o.experiment.evaluate
+        subjects.append(
+            Subject(o.run, o.experiment, o.trained, o.data, config.split, config.seed, o.step)
+        )
+    return subjects
+
+
+def write(picture: Picture, runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
+    """Write the file, and say what it shows and where it is."""
+    if out is None:
+        folder = runs[0] / "figures" if len(runs) == 1 else Path()
+        storage.make_folder(folder)
+        out = unused(folder, picture.name)
+    older = out.exists()
+    storage.write_bytes(out, picture.png)
+    if as_json:
+        print_json({"out": str(out), "caption": picture.caption, **picture.numbers})
+        return
+    click.echo(picture.caption)
+    say(f"{'Replaced' if older else 'Wrote'} {out}")
+
+
+def unused(folder: Path, name: str) -> Path:
+    """``NAME.png``, or the first of ``NAME-2.png``, … that does not exist."""
+    names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
+    return next(path for n in names if not (path := folder / f"{n}{PNG}").exists())
