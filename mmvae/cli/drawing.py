@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,8 @@ class PngFile(click.ParamType[Path]):
             raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first.")
         if path.is_dir():
             raise UsageError(f"--out {path} is a folder; expected the name of a file.")
+        if not os.access(path.parent, os.W_OK):
+            raise UsageError(f"--out {path}: the folder {path.parent} may not be written to.")
         return path
 
 

@@ -1,0 +1,90 @@
+"""``mmvae edit``: a photograph of anyone's with other attributes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mmvae import Picture, UsageError
+from mmvae.cli.drawing import PngFile, write
+from mmvae.cli.options import example, json_option
+from mmvae.config import Experiment, load_experiment
+from mmvae.model_folder import built, saved_model, weights_step
+from mmvae.plugins import load_registry
+from mmvae.report.canvas import require_matplotlib
+from mmvae.training.run import Run
+from mmvae_faces.commands.options import crop_options, edits_option, modality_options
+from mmvae_faces.edit import PAPER_EDITS, Edit, default_edits
+from mmvae_faces.face_model import FaceModel
+from mmvae_faces.photo import CropKind, PhotoCrop, photo_input
+from mmvae_faces.portrait import METHOD, Portraits, attribute_values, portrait_strip
+
+
+@click.command(
+    epilog=example(
+        "mmvae edit runs/faces photo.jpg",
+        "mmvae edit runs/faces photo.jpg --attribute Smiling=2 --attribute Male=-2,Bald=2",
+        "mmvae edit runs/faces group.jpg --face 2 --out second.png --json",
+    )
+)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("photo", metavar="PHOTO", type=click.Path(path_type=Path))
+@edits_option(", ".join(PAPER_EDITS))
+@crop_options
+@modality_options
+@click.option(
+    "--out",
+    type=PngFile(),
+    metavar="FILE.png",
+    help="Where to write; an older file is replaced. By default edited.png, edited-2.png, …",
+)
+@json_option
+def command(
+    run: Path,
+    photo: Path,
+    edits: tuple[Edit, ...],
+    crop: CropKind | None,
+    which: int | None,
+    image: str | None,
+    attributes: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Change attributes of the face in PHOTO by the model of RUN: the paper's Fig. 5 of anyone.
+
+    The face is found and cut as those that RUN was trained on, whose data are not needed. One
+    strip is written: the face, the attributes read off it, their average face, the
+    reconstruction, and the face with each edit.
+    """
+    require_matplotlib()
+    experiment, step, model = opened_model(run, image, attributes)
+    edits = edits or default_edits(PAPER_EDITS, model.names)
+    try:
+        cut = PhotoCrop.of(experiment.data.source, experiment.data, crop)
+        portraits = Portraits.of(model, photo_input(model, cut, photo, which), edits)
+    except UsageError as error:
+        raise error if str(photo) in str(error) else UsageError(f"{run}: {error}") from error
+    caption = (
+        f"{photo.name}: {METHOD} Experiment {experiment.name}, step {step}, training seed "
+        f"{experiment.train.seed}."
+    )
+    (values,) = attribute_values(model, portraits.w)
+    numbers = {"edits": [edit.values for edit in edits], "attributes": values}
+    drawn = portrait_strip(model, portraits, edits)
+    write(Picture("edited", "A photograph, edited", caption, drawn, numbers), [], out, as_json)
+
+
+def opened_model(
+    run: Path, image: str | None, attributes: str | None
+) -> tuple[Experiment, int, FaceModel]:
+    """A run's configuration, the step of its weights, and its model, without its data."""
+    registry = load_registry()
+    folder = Run.open(run)
+    experiment = load_experiment(folder.resolved, (), registry).experiment
+    saved = saved_model(run)
+    try:
+        model = FaceModel.of(built(saved, run, registry), image, attributes)
+    except UsageError as error:
+        raise UsageError(f"{run}: {error}") from error
+    return experiment, weights_step(saved), model
