@@ -159,7 +159,8 @@ def photo_input(model: FaceModel, crop: PhotoCrop, path: Path, which: int | None
     shape = model.trained.codecs[model.image].event_shape
     if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
         raise UsageError(
-            f"its {model.image!r} has the shape {shape}, expected squares of 1 or 3 channels."
+            f"{model.trained.origin}: its {model.image!r} has the shape {shape}, expected squares "
+            f"of 1 or 3 channels."
         )
     picture = crop(path, shape[1], shape[0], which)
     return model.trained.condition(model.image, [picture])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -60,11 +62,11 @@ def command(
     require_matplotlib()
     experiment, step, model = opened_model(run, image, attributes)
     edits = edits or default_edits(PAPER_EDITS, model.names)
-    try:
+    with named(run):
         cut = PhotoCrop.of(experiment.data.source, experiment.data, crop)
-        portraits = Portraits.of(model, photo_input(model, cut, photo, which), edits)
-    except UsageError as error:
-        raise error if str(photo) in str(error) else UsageError(f"{run}: {error}") from error
+    x = photo_input(model, cut, photo, which)
+    with named(run):
+        portraits = Portraits.of(model, x, edits)
     caption = (
         f"{photo.name}: {METHOD} Experiment {experiment.name}, step {step}, training seed "
         f"{experiment.train.seed}."
@@ -83,8 +85,15 @@ def opened_model(
     folder = Run.open(run)
     experiment = load_experiment(folder.resolved, (), registry).experiment
     saved = saved_model(run)
-    try:
+    with named(run):
         model = FaceModel.of(built(saved, run, registry), image, attributes)
+    return experiment, weights_step(saved), model
+
+
+@contextmanager
+def named(run: Path) -> Iterator[None]:
+    """Put the run's folder before what its model or its data refuse."""
+    try:
+        yield
     except UsageError as error:
         raise UsageError(f"{run}: {error}") from error
-    return experiment, weights_step(saved), model

@@ -66,12 +66,13 @@ def command(
     (subject,) = opened([run], split, seed, overrides)
     with subject.named():
         model = FaceModel.of(subject.trained, image, attributes)
-        if photo is None:
-            x = subject.few(items).x[model.image]
-            who = f"{len(x)} {subject.split} items"
-        else:
-            data = subject.experiment.data
-            x = photo_input(model, PhotoCrop.of(data.source, data, crop), photo, which)
-            who = photo.name
-        picture = variations_picture(subject, model, x, who, count, variance)
+    if photo is None:
+        x = subject.few(items).x[model.image]
+        who = f"{len(x)} {subject.split} items"
+    else:
+        data = subject.experiment.data
+        with subject.named():
+            cut = PhotoCrop.of(data.source, data, crop)
+        x, who = photo_input(model, cut, photo, which), photo.name
+    picture = variations_picture(subject, model, x, who, count, variance)
     write(picture, [run], out, as_json)
