@@ -212,7 +212,7 @@ def test_a_plugin_s_figure_is_listed_unloaded_and_drawn_as_the_core_s_are(
     install("wordy", "word", FIGURE, group=FIGURE_ENTRIES)
     listing = mmvae("figures", "--help").out
     assert listing.index("reconstructions") < listing.index("Figures of plugins")
-    assert "word  wordy" in " ".join(listing.split("Figures of plugins")[1].split("\n"))
+    assert "word wordy" in " ".join(listing.split("Figures of plugins")[1].split())
     assert "wordy" not in sys.modules
     result = mmvae("figures", "word", run, "--word", "good day", "--seed", 3)
     assert (result.code, result.err) == (0, f"Wrote {run / 'figures' / 'word.png'}\n")
