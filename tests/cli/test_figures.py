@@ -118,7 +118,7 @@ MISTAKES = [
     (("latent", "RUN", "--given", "x"), "runs/toy: Unknown modality 'x'"),
     (("latent", "RUN", "--label", "x"), "neither a modality with classes nor a column"),
     (("latent", "RUN", "--label", "w"), "column 'w' holds float32 values"),
-    (("latent", "RUN", "-s", "model.latent_dim=3"), "only evaluate.… and data.… may"),
+    (("latent", "RUN", "-s", "model.latent_dim=3"), "only evaluate.…, metrics.… and data.… may"),
     (("reconstructions", "RUN", "--of", "x"), "runs/toy: Unknown modality 'x'"),
     (("generated", "RUN", "--from", "x"), "runs/toy: Unknown modality 'x'"),
     (("generated", "RUN", "--from", "v"), "modality 'v' has no classes to generate from"),
