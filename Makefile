@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt $(PLUGIN_FILES)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"mmvae needs Python 3.11 or newer, but $(PYTHON) is {v.major}.{v.minor}: try make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt \
-	  -e '.[dev,docs,plot,tensorboard]' $(PLUGINS:%=-e ./%)
+	  -e '.[dev,docs,plot,tensorboard]' $(PLUGINS:%=-e ./%) -e './plugins/mmvae-benchmarks[faces]'
 	@touch $@
 
 test: $(STAMP)  ## Run every test of the core and the plugins

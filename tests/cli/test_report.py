@@ -18,7 +18,7 @@ def run(toy_run: Path, toy_plugin: None, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_it_evaluates_first_and_says_where_the_report_is(mmvae, run: Path) -> None:
-    result = mmvae("report", run)
+    result = mmvae("-q", "report", run)  # a slow machine tells of its progress otherwise
     assert (result.code, result.err) == (0, "")
     assert result.out == f"Report: {run / 'report.html'}\n"
     assert (run / "report.html").is_file()
