@@ -70,6 +70,11 @@ class Extension(Trainable):
         self.inner.begin_step(epoch)
 
     @property
+    def together(self) -> bool:
+        """See :attr:`Trainable.together`; default: as within."""
+        return self.inner.together
+
+    @property
     def skips_weights(self) -> bool:
         """See :attr:`Trainable.skips_weights`."""
         return self.inner.skips_weights

@@ -100,6 +100,11 @@ class Trainable(nn.Module, ABC):
         """Called before each training step with its epoch, from 0; default: nothing."""
 
     @property
+    def together(self) -> bool:
+        """Whether all phases of a step take their gradients before any of them updates."""
+        return False
+
+    @property
     def skips_weights(self) -> bool:
         """Whether a step's loss may leave some weights out; processes must know of it."""
         return False

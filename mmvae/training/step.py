@@ -77,12 +77,17 @@ class Stepper:
         return min(self.state.position.step // self.order.steps_per_epoch + 1, self.config.epochs)
 
     def step(self, step: int) -> None:
-        """One optimizer step per phase on the global batch of ``step``."""
+        """One optimizer step per phase on the global batch of ``step``.
+
+        Phases run in turn, each at the weights that those before it left; or together, when all
+        gradients are taken before the first update.
+        """
         seed = derived_seed(self.config.seed, "global", step, self._process)
         seed_global(seed, self.train.device)
         items, epoch = self.order.items(step), self.order.epoch(step)
         weight = warmup_weight(epoch, self.config.warmup_epochs)
         self.trained.begin_step(epoch)
+        waiting = []
         for phase in self.phases:
             if epoch < phase.first_epoch:
                 continue
@@ -93,6 +98,11 @@ class Stepper:
             with alone(phase, self.phases):
                 self.gradients(step, phase, items, weight)
             self._clip(phase)
+            if self.trained.together:
+                waiting.append(optimizer)
+            else:
+                optimizer.step()
+        for optimizer in waiting:
             optimizer.step()
         self._seen = None
         if self.state.average is not None:

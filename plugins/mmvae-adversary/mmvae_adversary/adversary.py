@@ -95,6 +95,11 @@ class Adversary(Extension):
         """Whether the critic is at work."""
         return bool(self._epoch + 1 >= self.config.start_epoch)
 
+    @property
+    def together(self) -> bool:
+        """Whether the three updates take their gradients at the same weights."""
+        return bool(self.config.updates == "together")
+
     def compilable(self) -> Iterable[nn.Module]:
         """The critic's trunk, and what there is within."""
         return [self.critic.trunk, *self.inner.compilable()]

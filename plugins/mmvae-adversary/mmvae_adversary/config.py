@@ -39,6 +39,12 @@ class AdversaryConfig(ExtensionConfig):
         description="Epoch, counted from 1, from which on there is a critic; until then the "
         "decoder has its error alone: with 'features' that of the likelihood.",
     )
+    updates: Literal["in-turn", "together"] = Field(
+        "in-turn",
+        description="Whether critic, decoder and the rest are updated one after another (the "
+        "paper's code) or, as Larsen et al. do, by gradients at the same weights: steadier where "
+        "p(x|z) is narrow.",
+    )
     latents: Literal["uniform", "prior"] = Field(
         "uniform",
         description="Where x_p comes from: z uniform on (−1, 1) (the paper's code), or the prior.",

@@ -41,6 +41,25 @@ def copied(parameters):
     return [p.detach().clone() for p in parameters]
 
 
+def weights_after(settings, steps):
+    ours = trainer(settings)
+    for step in range(steps):
+        ours.step(step)
+    return [p.detach() for p in ours.trained.bare.parameters()]
+
+
+def test_together_a_model_trains_as_without_an_adversary_until_there_is_a_critic():
+    train = {"learning_rate": 1e-2, "betas": (0.9, 0.999)}
+    adversary = {"updates": "together", "betas": (0.9, 0.999), "start_epoch": 3}
+    without = weights_after(bare(train=train), 6)
+    together = weights_after(config(train=train, **adversary), 6)
+    assert all(torch.equal(a, b) for a, b in zip(without, together, strict=True))
+    with_critic = weights_after(config(train=train, **adversary | {"start_epoch": 1}), 6)
+    assert not all(torch.equal(a, b) for a, b in zip(without, with_critic, strict=True))
+    in_turn = weights_after(config(train=train, **adversary | {"updates": "in-turn"}), 6)
+    assert not all(torch.equal(a, b) for a, b in zip(without, in_turn, strict=True))
+
+
 def test_a_phase_leaves_the_parameters_of_the_others_untouched():
     ours = trainer(config(error="features"))
     whole = ours.phases
@@ -62,8 +81,9 @@ def test_a_phase_leaves_the_parameters_of_the_others_untouched():
     [
         {},
         {"start_epoch": 2, "error": "features", "latents": "prior", "noise": 0.1},
+        {"start_epoch": 2, "updates": "together"},
     ],
-    ids=["plain", "everything"],
+    ids=["plain", "everything", "together"],
 )
 def test_a_resumed_run_is_the_run_that_was_not_stopped(keys, tmp_path):
     train = {"ema": 0.9, "accumulation": 2, "schedule": "cosine", "log_every": 2} if keys else {}
