@@ -45,6 +45,10 @@ class PluginError(MmvaeError):
     exit_code = 3
 
 
+class PluginWarning(UserWarning):
+    """A plugin is broken or slow, and what is being done can do without it."""
+
+
 class DataCheckError(MmvaeError):
     """``mmvae data check`` found something wrong with the data. Exit code 4."""
 

@@ -11,9 +11,6 @@ from typing import Any
 
 import pluggy
 
-CONTRACT_VERSION = 1
-"""Version of the contract that this release speaks."""
-
 hookspec = pluggy.HookspecMarker("mmvae")
 hookimpl = pluggy.HookimplMarker("mmvae")
 

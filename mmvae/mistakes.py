@@ -13,15 +13,15 @@ from pydantic_core import ErrorDetails
 
 from mmvae.document import Document
 from mmvae.errors import ConfigError, MmvaeError, PluginError, nearest
-from mmvae.registry import Registry, Role
+from mmvae.registry import CHOOSING, Registry, Role
 from mmvae.toml import KeyPath, dotted, literal
 
 CHOICES: Mapping[str, tuple[Role, str, int]] = {
-    "data": ("source", "source", 1),
-    "modalities": ("codec", "codec", 2),
-    "model": ("model", "kind", 1),
-    "metrics": ("metric", "kind", 2),
-    "observers": ("observer", "kind", 2),
+    "data": ("source", CHOOSING["source"], 1),
+    "modalities": ("codec", CHOOSING["codec"], 2),
+    "model": ("model", CHOOSING["model"], 1),
+    "metrics": ("metric", CHOOSING["metric"], 2),
+    "observers": ("observer", CHOOSING["observer"], 2),
 }
 """Tables that plugins define: role, the key that chooses, and how deep the chosen table lies."""
 

@@ -6,17 +6,25 @@ only when a config needs what it might have offered.
 
 from __future__ import annotations
 
+import inspect
 import os
+import sys
+import time
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from typing import get_args
 
 import pluggy
 
 from mmvae import hookspecs
-from mmvae.errors import UsageError, nearest
+from mmvae.contract import check_version, stated_version
+from mmvae.errors import PluginError, PluginWarning, UsageError, nearest
 from mmvae.registry import Offer, PluginInfo, Registry, Role, add_offer
 
 __all__ = ["GROUP", "PluginInfo", "Registry", "load_registry"]
@@ -25,20 +33,28 @@ GROUP = "mmvae"
 """The entry-point group in which plugins announce themselves."""
 
 
-def load_registry(environ: Mapping[str, str] | None = None) -> Registry:
+def load_registry(environ: Mapping[str, str] | None = None, *, warn: bool = True) -> Registry:
     """Load every installed plugin, each in isolation, and return what they offer.
 
     Args:
         environ: Variables to obey, the process's own unless given. ``MMVAE_PLUGINS=a,b`` loads
             these plugins only (the core's own always), ``MMVAE_DISABLE_PLUGINS=a,b`` all but
             these.
+        warn: Whether to warn (:class:`mmvae.errors.PluginWarning`) of each plugin that is broken
+            or slow.
 
     Raises:
         UsageError: One of the variables names a plugin that is not installed.
     """
     entries = sorted(entry_points(group=GROUP), key=lambda e: (e.name, _distribution(e)))
     reasons = _disabled(entries, os.environ if environ is None else environ)
-    return Registry.from_plugins([_load(entry, reasons.get(entry.name)) for entry in entries])
+    plugins = [
+        _load(entry, reasons.get(entry.name), _namesakes(entry, entries)) for entry in entries
+    ]
+    for plugin in plugins:
+        if warn and plugin.warning:
+            warnings.warn(plugin.warning, PluginWarning, stacklevel=2)
+    return Registry.from_plugins(plugins)
 
 
 def _disabled(entries: Sequence[EntryPoint], environ: Mapping[str, str]) -> dict[str, str]:
@@ -65,26 +81,73 @@ def _disabled(entries: Sequence[EntryPoint], environ: Mapping[str, str]) -> dict
     return reasons | dict.fromkeys(without, "in MMVAE_DISABLE_PLUGINS")
 
 
-def _load(entry: EntryPoint, disabled: str | None) -> PluginInfo:
+def _namesakes(entry: EntryPoint, entries: Sequence[EntryPoint]) -> list[str]:
+    """All distributions with a plugin of this name, if it is not for this one to have."""
+    owners = [_distribution(e) for e in entries if e.name == entry.name]
+    alone = len(set(owners)) == 1 or _distribution(entry) == "mmvae"  # the core keeps its own
+    return [] if alone else owners
+
+
+def _load(entry: EntryPoint, disabled: str | None, namesakes: Sequence[str]) -> PluginInfo:
     """Load and hear one plugin; whatever goes wrong is its own affair."""
     version = entry.dist.version if entry.dist else "unknown"
     info = PluginInfo(entry.name, _distribution(entry), version)
     if disabled:
         return replace(info, state="disabled", error=disabled)
     offers: list[Offer] = []
+    stated, began = None, time.monotonic()
     try:
-        _hear(entry.load(), offers)
-    except (Exception, SystemExit) as error:
+        if namesakes:
+            raise PluginError(
+                f"several distributions have a plugin {entry.name!r}: {', '.join(namesakes)}. "
+                f"Uninstall all but one"
+            )
+        with redirect_stdout(sys.stderr):  # what it prints is no result of a command
+            if info.distribution != "mmvae":
+                stated = stated_version(entry)
+                check_version(stated, info.distribution)
+            plugin = _imported(entry)
+            info = replace(info, contract=stated, seconds=time.monotonic() - began)
+            _hear(plugin, offers)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"while plugin {info} was loaded; MMVAE_DISABLE_PLUGINS={info.name} leaves it out"
+        ) from None
+    except BaseException as error:
         # Plugins are strangers' code: any of them may fail in any way, a script without a main
         # guard even exits, and no failure of one may stop a command that does not need it.
         return replace(
             info,
             state="broken",
+            contract=stated,
             offers=tuple(offers),
             error=_cause(error),
             traceback="".join(traceback.format_exception(error)),
         )
     return replace(info, offers=tuple(offers))
+
+
+def _imported(entry: EntryPoint) -> object:
+    """The module or object that an entry point names.
+
+    Raises:
+        PluginError: There is none.
+    """
+    try:
+        module = import_module(entry.module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{entry.module}.".startswith(f"{error.name}."):
+            raise PluginError(
+                f"its entry point {entry.name} = {entry.value!r} leads nowhere: there is no "
+                f"module {error.name!r}"
+            ) from error
+        raise
+    try:
+        return attrgetter(entry.attr)(module) if entry.attr else module
+    except AttributeError as error:
+        raise PluginError(
+            f"its entry point {entry.name} = {entry.value!r} leads nowhere: {error}"
+        ) from error
 
 
 def _hear(plugin: object, offers: list[Offer]) -> None:
@@ -93,24 +156,29 @@ def _hear(plugin: object, offers: list[Offer]) -> None:
     It gets a manager of its own, so a misspelt hook or a wrong argument breaks this plugin only.
 
     Raises:
-        pluggy.PluginValidationError: A hook does not exist, has a wrong argument, or none is
-            marked.
+        PluginError: A hook does not exist, is not marked, has other arguments or raises.
         TypeError: Something it registers does not fulfil its role.
     """
     manager = pluggy.PluginManager("mmvae")
     manager.add_hookspecs(hookspecs)
-    manager.register(plugin)
-    hooks = manager.get_hookcallers(plugin) or []
+    try:
+        manager.register(plugin)
+    except pluggy.PluginValidationError as error:
+        raise PluginError(_mismatch(plugin) or str(error)) from error
     known = [name for name in vars(hookspecs) if name.startswith("register_")]
-    for hook in hooks:
-        if not hook.has_spec():
-            raise pluggy.PluginValidationError(
-                plugin, f"unknown hook {hook.name!r}.{nearest(hook.name, known)}"
-            )
-    if not hooks:
-        raise pluggy.PluginValidationError(
-            plugin, f"it has no hook; mark one of {', '.join(known)} with @mmvae.hookimpl"
+    marked = {hook.name: hook for hook in manager.get_hookcallers(plugin) or []}
+    for name in marked:
+        if name not in known:
+            raise PluginError(f"unknown hook {name!r}.{nearest(name, known)}")
+    unmarked = [name for name in known if name not in marked and hasattr(plugin, name)]
+    if unmarked or not marked:
+        raise PluginError(
+            f"its {unmarked[0]} is not marked with @mmvae.hookimpl"
+            if unmarked
+            else f"it has no hook; mark one of {', '.join(known)} with @mmvae.hookimpl"
         )
+    if mismatch := _mismatch(plugin):
+        raise PluginError(mismatch)
     roles: tuple[Role, ...] = get_args(Role)
     for role in roles:
         getattr(manager.hook, f"register_{role}s")(
@@ -118,9 +186,24 @@ def _hear(plugin: object, offers: list[Offer]) -> None:
         )
 
 
+def _mismatch(plugin: object) -> str:
+    """What is wrong with the arguments of a plugin's hooks; empty if nothing is."""
+    for name, spec in vars(hookspecs).items():
+        hook = getattr(plugin, name, None) if name.startswith("register_") else None
+        if not callable(hook):
+            continue
+        wanted, got = (list(inspect.signature(f).parameters) for f in (spec, hook))
+        if got != wanted:
+            return (
+                f"its hook {name} takes the arguments ({', '.join(got)}); expected "
+                f"({', '.join(wanted)})"
+            )
+    return ""
+
+
 def _cause(error: BaseException) -> str:
     """What went wrong, in one line."""
-    if isinstance(error, pluggy.PluginValidationError):
+    if isinstance(error, PluginError):
         return " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError):
         return f"the module {error.name!r} that it needs is not installed"

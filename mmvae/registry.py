@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticUserError
 
 from mmvae.codec import Codec, CodecConfig
 from mmvae.errors import ConfigError, PluginError, nearest
@@ -27,6 +27,18 @@ _BASES: dict[Role, tuple[type, type[BaseModel]]] = {
     "metric": (object, BaseModel),
     "observer": (object, BaseModel),
 }
+CHOOSING: Mapping[Role, str] = {
+    "codec": "codec",
+    "source": "source",
+    "model": "kind",
+    "metric": "kind",
+    "observer": "kind",
+}
+"""The key of a config that chooses a class of this role."""
+
+SLOW_S = 5.0
+"""Seconds of importing after which a plugin is called slow."""
+
 _KIND = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
 _TABLE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 TOP_LEVEL = (
@@ -67,6 +79,8 @@ class PluginInfo:
         offers: What it registered; of a broken plugin, what it had registered before it failed.
         error: Why it is broken or disabled, in one line; empty if ok.
         traceback: The full traceback of a broken plugin; empty otherwise.
+        contract: The version of the plugin contract that it states; None if it states none.
+        seconds: How long its import took.
     """
 
     name: str
@@ -76,9 +90,35 @@ class PluginInfo:
     offers: tuple[Offer, ...] = ()
     error: str = ""
     traceback: str = ""
+    contract: int | None = None
+    seconds: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
+
+    @property
+    def warning(self) -> str:
+        """What people should be told of it though nothing needs it; empty if nothing."""
+        if self.state == "broken":
+            return f"plugin {self.complaint}"
+        if self.seconds > SLOW_S:
+            return (
+                f"plugin {self} took {self.seconds:.0f} s to import, as it will with every "
+                f"command. MMVAE_DISABLE_PLUGINS={self.name} leaves it out; its authors can "
+                f"import what is large inside the functions that use it."
+            )
+        return ""
+
+    @property
+    def complaint(self) -> str:
+        """Who is broken or disabled and why, and how to mend it."""
+        if self.state == "disabled":
+            return f"{self} is disabled: its name is {self.error}."
+        return (
+            f"{self} is broken: {self.error.rstrip('.')}. Mend it (pip install --upgrade "
+            f"{self.distribution}), uninstall it, or leave it out with "
+            f"MMVAE_DISABLE_PLUGINS={self.name}; `mmvae plugins list --traceback` shows more."
+        )
 
 
 @dataclass(frozen=True)
@@ -245,11 +285,15 @@ class Registry:
         )
         if not self.broken:
             raise ConfigError(f"{message} `mmvae plugins list` shows where each comes from.")
-        causes = "; ".join(f"{plugin}: {plugin.error}" for plugin in self.broken)
-        raise PluginError(
-            f"{message} A broken plugin may have offered it: {causes}. "
-            f"`mmvae plugins list --traceback` shows more."
-        )
+        offered = [
+            plugin
+            for plugin in self.broken
+            if any((offer.role, offer.kind) == (role, kind) for offer in plugin.offers)
+        ]
+        if offered:
+            raise PluginError(f"{role} {kind!r} is offered by plugin {offered[0].complaint}")
+        causes = " ".join(plugin.complaint for plugin in self.broken)
+        raise PluginError(f"{message} A broken plugin may have offered it: {causes}")
 
 
 def add_offer(offers: list[Offer], role: Role, offered: Any) -> None:
@@ -276,12 +320,33 @@ def add_offer(offers: list[Offer], role: Role, offered: Any) -> None:
     schema = getattr(offered, "Config", None)
     if not (isinstance(schema, type) and issubclass(schema, config)):
         raise TypeError(f"{where} has Config {schema!r}: expected a subclass of {config}")
+    _check_keys(where, role, schema)
     if inspect.isabstract(offered):
         lacking = ", ".join(sorted(getattr(offered, "__abstractmethods__", ())))
         raise TypeError(f"{where} leaves out what every {role} must define: {lacking}")
     if any((offer.role, offer.kind) == (role, kind) for offer in offers):
         raise TypeError(f"it registers two {role}s of kind {kind!r}")
     offers.append(Offer(role, kind, offered))
+
+
+def _check_keys(where: str, role: Role, schema: type[BaseModel]) -> None:
+    """One Config that cannot be part of a config's schema would spoil the schema of all.
+
+    Raises:
+        TypeError: It uses a key that the core needs, or has no JSON Schema.
+    """
+    if CHOOSING.get(role, "") in schema.model_fields:
+        raise TypeError(
+            f"{where} has a Config with the key {CHOOSING[role]!r}, which chooses the {role}: "
+            f"give that key another name"
+        )
+    try:
+        schema.model_json_schema()
+    except (PydanticUserError, NameError) as error:
+        raise TypeError(
+            f"{where} has a Config without a JSON Schema; expected fields that TOML can "
+            f"write: {error}"
+        ) from error
 
 
 def _names_table(kind: str) -> bool:

@@ -17,6 +17,8 @@ TOY = """
 import mmvae
 from pydantic import Field
 
+mmvae_contract = 1
+
 
 class ToyConfig(mmvae.CodecConfig):
     size: int = Field(4, ge=1, description="Cells.")

@@ -23,6 +23,8 @@ import mmvae
 from mmvae import Codec, CodecConfig, Column, Source, SourceConfig, Split, UnsupportedValue
 from mmvae.registry import Registry
 
+mmvae_contract = 1
+
 NAMES = ("red", "green", "blue")
 
 CENTRES = {

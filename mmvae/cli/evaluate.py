@@ -12,9 +12,16 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from mmvae.cells import STANDARD
-from mmvae.cli.options import columns, example, json_option, print_json, say, set_option
+from mmvae.cli.options import (
+    columns,
+    example,
+    json_option,
+    leading,
+    print_json,
+    say,
+    set_option,
+)
 from mmvae.cli.steps import shown_steps
-from mmvae.cli.training import leading
 from mmvae.config import load_experiment
 from mmvae.errors import Interrupted
 from mmvae.report.tables import Table, heading, left_out, tables

@@ -14,6 +14,7 @@ from mmvae import __version__
 from mmvae.cli.launched import end_launched
 from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import HELP, Manners, example
+from mmvae.cli.warned import plugin_warnings
 from mmvae.errors import Interrupted, MmvaeError
 
 COMMANDS = {
@@ -83,7 +84,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = None if argv is None else list(argv)
     try:
-        code = cli.main(args, prog_name="mmvae", standalone_mode=False)
+        with plugin_warnings():
+            code = cli.main(args, prog_name="mmvae", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -99,7 +101,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D; it is a bug of ours
             raise error.__cause__ from None
-        return _fail("interrupted.", 130)
+        where = str(error.__cause__ if isinstance(error, click.Abort) else error)
+        return _fail(f"interrupted{f' {where}' if where else ''}.", 130)
     return code if isinstance(code, int) else 0
 
 

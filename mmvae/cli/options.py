@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,6 +28,11 @@ def manners() -> Manners:
     context = click.get_current_context(silent=True)
     found = context.find_object(Manners) if context else None
     return found or Manners()
+
+
+def leading() -> bool:
+    """Whether this process, of those that torchrun started, is the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def say(message: str) -> None:

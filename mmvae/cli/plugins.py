@@ -11,9 +11,10 @@ import click
 from mmvae.cli.figures import command as figures
 from mmvae.cli.main import cli
 from mmvae.cli.options import columns, example, json_option, print_json, say, set_option
+from mmvae.contract import VERSION
 from mmvae.errors import PluginError, UsageError
 from mmvae.plugins import load_registry
-from mmvae.registry import PluginInfo
+from mmvae.registry import PluginInfo, Registry
 from mmvae.toml import parse_override
 
 if TYPE_CHECKING:
@@ -33,10 +34,11 @@ def command() -> None:
 @json_option
 def list_(traceback: bool, as_json: bool) -> None:
     """List plugins: what each offers, its state, and why a broken one is broken."""
-    registry = load_registry()
+    registry = load_registry(warn=False)  # it says more of them itself
     if as_json:
         print_json(
             {
+                "contract": VERSION,
                 "plugins": [_as_json(plugin) for plugin in registry.plugins],
                 "conflicts": registry.conflicts,
                 "commands": {name: e[0].value for name, e in cli.offered().items()},
@@ -46,14 +48,14 @@ def list_(traceback: bool, as_json: bool) -> None:
             }
         )
         return
-    rows = [("plugin", "version", "distribution", "state", "offers")]
+    click.echo(
+        columns([("plugin", "version", "distribution", "state", "offers"), *_rows(registry)])
+    )
     for plugin in registry.plugins:
-        offers = ", ".join(map(str, plugin.offers)) if plugin.state == "ok" else ""
-        rows.append((plugin.name, plugin.version, plugin.distribution, plugin.state, offers))
-    click.echo(columns(rows))
-    for plugin in registry.plugins:
-        if plugin.error:
-            click.echo(f"\n{plugin.state}: {plugin}: {plugin.error}")
+        if plugin.state == "disabled":
+            click.echo(f"\nplugin {plugin.complaint}")
+        elif plugin.warning:
+            click.echo(f"\n{plugin.warning}")
         if plugin.traceback and traceback:
             click.echo(plugin.traceback.rstrip())
     for conflict in registry.conflicts:
@@ -63,6 +65,25 @@ def list_(traceback: bool, as_json: bool) -> None:
             click.echo(f"\nconflict: {group.word} {name!r}: {reason}.")
 
 
+def _rows(registry: Registry) -> list[tuple[str, ...]]:
+    """One row for each plugin, and one for each distribution that brings commands alone."""
+    commands: dict[str, list[str]] = {}
+    versions = {p.distribution: p.version for p in registry.plugins}
+    for name, entries in plugin_commands().items():
+        for entry in entries:
+            owner = entry.dist.name if entry.dist else "unknown"
+            versions.setdefault(owner, entry.dist.version if entry.dist else "unknown")
+            commands.setdefault(owner, []).append(f"command {name}")
+    rows = []
+    for plugin in registry.plugins:
+        offers = [str(offer) for offer in plugin.offers] if plugin.state == "ok" else []
+        offers += commands.pop(plugin.distribution, [])
+        place = (plugin.name, plugin.version, plugin.distribution, plugin.state)
+        rows.append((*place, ", ".join(offers)))
+    alone = [("-", versions[d], d, "ok", ", ".join(names)) for d, names in commands.items()]
+    return [*rows, *sorted(alone)]
+
+
 def _as_json(plugin: PluginInfo) -> dict[str, object]:
     return {
         "name": plugin.name,
@@ -70,6 +91,8 @@ def _as_json(plugin: PluginInfo) -> dict[str, object]:
         "distribution": plugin.distribution,
         "state": plugin.state,
         "offers": [{"role": offer.role, "kind": offer.kind} for offer in plugin.offers],
+        "contract": plugin.contract,
+        "seconds": round(plugin.seconds, 3),
         "error": plugin.error,
         "traceback": plugin.traceback,
     }
@@ -89,7 +112,7 @@ def check(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """
     from mmvae.testing.plugin import check as check_plugin  # not needed to list plugins
 
-    checked = check_plugin(load_registry(), name, _keys(overrides))
+    checked = check_plugin(load_registry(warn=False), name, _keys(overrides))
     if as_json:
         print_json({"name": name, "checked": [_checked_json(one) for one in checked]})
     else:
@@ -146,8 +169,10 @@ def _keys(overrides: Sequence[str]) -> dict[str, Any]:
 def _lines(checked: Checked) -> str:
     """One line for each check, with what was wanted and got where one failed."""
     head = f"{checked.offer} of {checked.plugin}"
+    if checked.remark:
+        head += f"\n  remark     {checked.remark}"
     if checked.reason:
-        return f"{head}\n  not tried: {checked.reason}"
+        return f"{head}\n  not tried  {checked.reason}"
     words = {"kept": "ok", "broken": "FAILED", "not tried": "not tried"}
     lines = [
         f"  {words[v.state]:<9}  {v.title}"
@@ -164,6 +189,8 @@ def _checked_json(checked: Checked) -> dict[str, object]:
         "plugin": checked.plugin.name,
         "distribution": checked.plugin.distribution,
         "version": checked.plugin.version,
+        "contract": checked.plugin.contract,
+        "remark": checked.remark,
         "reason": checked.reason,
         "checks": [
             {"check": v.check, "state": v.state, "reason": v.reason} for v in checked.verdicts

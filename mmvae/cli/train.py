@@ -10,8 +10,15 @@ import click
 from mmvae.api import dry_run as try_out
 from mmvae.api import train
 from mmvae.cli.launcher import torchrun
-from mmvae.cli.options import columns, config_argument, example, manners, set_option
-from mmvae.cli.training import conclude, leading, limit_options, progress, stopped_together
+from mmvae.cli.options import (
+    columns,
+    config_argument,
+    example,
+    leading,
+    manners,
+    set_option,
+)
+from mmvae.cli.training import conclude, limit_options, progress, stopped_together
 from mmvae.config import load_experiment
 from mmvae.errors import UsageError
 from mmvae.source import SPLITS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from mmvae.cli.duration import Duration
-from mmvae.cli.options import manners
+from mmvae.cli.options import leading, manners
 from mmvae.errors import Interrupted
 from mmvae.session import Result
 from mmvae.training.progress import Progress, progress_for
@@ -33,11 +32,6 @@ def limit_options(command: F) -> F:
         help="Save and stop after so much time: 1h30m, 45m, 90s.",
     )
     return steps(time(command))
-
-
-def leading() -> bool:
-    """Whether this process, of those that torchrun started, is the one that speaks."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def progress() -> Progress:

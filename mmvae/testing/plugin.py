@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mmvae.contract import STATEMENT, VERSION
 from mmvae.errors import PluginError, UsageError, nearest
 from mmvae.registry import Offer, PluginInfo, Registry
 from mmvae.testing.codec import CodecContract
@@ -42,6 +43,16 @@ class Checked:
         """The checks that failed."""
         return [verdict for verdict in self.verdicts if verdict.state == "broken"]
 
+    @property
+    def remark(self) -> str:
+        """What its authors should do though no check fails; empty if nothing."""
+        if self.plugin.contract is not None or self.plugin.distribution == "mmvae":
+            return ""
+        return (
+            f"it does not say for which version of the contract it was written: put "
+            f"{STATEMENT} = {VERSION} into the module of its entry point"
+        )
+
 
 def check(registry: Registry, name: str, keys: Mapping[str, Any] | None = None) -> list[Checked]:
     """Run the contracts of everything called ``name``.
@@ -69,10 +80,7 @@ def offers(registry: Registry, name: str) -> list[tuple[PluginInfo, Offer]]:
     named = [p for p in registry.plugins if name in (p.name, p.distribution)]
     for plugin in named:
         if plugin.state != "ok":
-            raise PluginError(
-                f"plugin {plugin} is {plugin.state}: {plugin.error}. "
-                f"`mmvae plugins list --traceback` shows more."
-            )
+            raise PluginError(f"plugin {plugin.complaint}")
     found = [(p, o) for p in registry.plugins for o in p.offers if p in named or o.kind == name]
     found = [(p, o) for p, o in found if p.state == "ok"]
     if not found and not named:
@@ -91,8 +99,8 @@ def _refuse(registry: Registry, name: str) -> None:
         f"`mmvae plugins list` shows what there is."
     )
     if registry.broken:
-        causes = "; ".join(f"{plugin}: {plugin.error}" for plugin in registry.broken)
-        raise PluginError(f"{message} A broken plugin may have offered it: {causes}.")
+        causes = " ".join(plugin.complaint for plugin in registry.broken)
+        raise PluginError(f"{message} A broken plugin may have offered it: {causes}")
     raise UsageError(message)
 
 

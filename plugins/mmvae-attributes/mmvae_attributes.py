@@ -31,6 +31,8 @@ from mmvae import (
     mlp,
 )
 
+mmvae_contract = 1
+
 Array = np.ndarray[Any, Any]
 
 

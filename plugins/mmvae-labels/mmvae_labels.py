@@ -29,6 +29,8 @@ from mmvae import (
     mlp,
 )
 
+mmvae_contract = 1
+
 Array = np.ndarray[Any, Any]
 
 _MOST = 100_000  # one-hot vectors longer than this mean that the column holds ids, not labels

@@ -15,8 +15,15 @@ def test_list_shows_offers_states_and_causes(mmvae, config, install, monkeypatch
     assert rows["bad"] == ["bad", "1.0", "bad-plugin", "broken"]
     assert rows["sad"] == ["sad", "1.0", "sad-plugin", "disabled"]
     assert rows["jmvae"][2] == "mmvae"
-    assert "broken: bad (bad-plugin 1.0): the module 'surely_not_installed'" in result.out
-    assert "disabled: sad (sad-plugin 1.0): in MMVAE_DISABLE_PLUGINS" in result.out
+    assert (
+        "\nplugin bad (bad-plugin 1.0) is broken: the module 'surely_not_installed' that it needs "
+        "is not installed. Mend it (pip install --upgrade bad-plugin), uninstall it, or leave it "
+        "out with MMVAE_DISABLE_PLUGINS=bad; `mmvae plugins list --traceback` shows more.\n"
+    ) in result.out
+    assert (
+        "\nplugin sad (sad-plugin 1.0) is disabled: its name is in MMVAE_DISABLE_PLUGINS.\n"
+    ) in result.out
+    assert result.err == "", "what the list says is not said again"
     assert "Traceback" not in result.out
     assert "Traceback" in mmvae("plugins", "list", "--traceback").out
 
@@ -54,3 +61,50 @@ def test_a_wrong_name_in_the_environment_ends_with_2(mmvae, config, monkeypatch)
     result = mmvae("plugins", "list")
     assert result.code == 2
     assert "MMVAE_PLUGINS names 'tois'" in result.err
+
+
+def test_list_shows_commands_with_the_distribution_that_brings_them(
+    mmvae, config, install
+) -> None:
+    install("toy-plugin", "play", group="mmvae.commands")
+    install("only-commands", "hum", "", group="mmvae.commands")
+    rows = [line.split(maxsplit=4) for line in mmvae("plugins", "list").out.splitlines() if line]
+    assert ["toys", "1.0", "toy-plugin", "ok", "codec toy, source toybox, command play"] in rows
+    assert ["-", "1.0", "only-commands", "ok", "command hum"] in rows
+
+
+def test_a_broken_plugin_is_told_once_and_harms_no_command_that_can_do_without(
+    mmvae, config, install, monkeypatch
+) -> None:
+    install("bad-plugin", "bad", "raise SystemExit(4)")
+    monkeypatch.setenv("MMVAE_PLUGINS", "toys,bad")
+    result = mmvae("config", "check", config)
+    assert result.code == 0
+    assert result.err.count("bad (bad-plugin 1.0)") == 1
+    assert result.err.startswith(
+        "warning: plugin bad (bad-plugin 1.0) is broken: it ends the program when it is imported "
+        "(SystemExit: 4). Mend it (pip install --upgrade bad-plugin), uninstall it, or leave it "
+        "out with MMVAE_DISABLE_PLUGINS=bad;"
+    )
+    assert mmvae("--quiet", "config", "check", config).err == ""
+    config.write_text(config.read_text().replace('"toy"', '"zebra"'))
+    result = mmvae("config", "check", config)
+    assert result.code == 3
+    assert (
+        f"error: {config}:6: modalities.a.codec = \"zebra\": unknown codec 'zebra'" in result.err
+    )
+    assert (
+        "A broken plugin may have offered it: bad (bad-plugin 1.0) is broken: it ends the program "
+        "when it is imported (SystemExit: 4). Mend it (pip install --upgrade bad-plugin)"
+    ) in result.err
+
+
+def test_ctrl_c_while_a_plugin_is_loaded_names_it(mmvae, config, install, monkeypatch) -> None:
+    install("bad-plugin", "bad", "raise KeyboardInterrupt")
+    monkeypatch.setenv("MMVAE_PLUGINS", "toys,bad")
+    result = mmvae("config", "check", config)
+    assert result.code == 130
+    assert result.err.lstrip() == (
+        "error: interrupted while plugin bad (bad-plugin 1.0) was loaded; "
+        "MMVAE_DISABLE_PLUGINS=bad leaves it out.\n"
+    )

@@ -10,6 +10,8 @@ OFFER = """
 import mmvae
 from testing.gallery import {name}
 
+mmvae_contract = 1
+
 
 @mmvae.hookimpl
 def register_codecs(register):
@@ -20,6 +22,8 @@ UNTRIED = """
 import mmvae
 from toys import VectorCodec
 
+mmvae_contract = 1
+
 
 @mmvae.hookimpl
 def register_codecs(register):
@@ -29,6 +33,8 @@ def register_codecs(register):
 EXITS = """
 import mmvae
 from testing.gallery import Sound
+
+mmvae_contract = 1
 
 
 class Exits(Sound):
@@ -46,6 +52,8 @@ SOURCES = """
 import mmvae
 from pydantic import Field
 from toys import ToyConfig, ToySource
+
+mmvae_contract = 1
 
 
 class Config(ToyConfig):
@@ -116,7 +124,7 @@ def test_a_codec_without_examples_is_not_called_sound(mmvae, only) -> None:
     only(UNTRIED)
     result = mmvae("plugins", "check", "toy-vector")
     assert result.code == 2
-    assert "not tried: it brings no examples: define the classmethod examples" in result.out
+    assert "not tried  it brings no examples: define the classmethod examples" in result.out
     assert "nothing of 'toy-vector' was tried" in result.err
 
 
@@ -124,7 +132,7 @@ def test_keys_without_defaults_are_given_by_s(mmvae, only) -> None:
     only(SOURCES)
     result = mmvae("plugins", "check", "my-plugin")
     assert result.code == 0, result.out
-    assert "source rooted of mine (my-plugin 1.0)\n  not tried: give its keys" in result.out
+    assert "source rooted of mine (my-plugin 1.0)\n  not tried  give its keys" in result.out
     assert "-s root=…" in result.out
     result = mmvae("plugins", "check", "rooted", "-s", "root=here")
     assert result.code == 0, result.out
@@ -171,3 +179,16 @@ def test_examples_that_fail_are_a_finding(mmvae, only) -> None:
     result = mmvae("plugins", "check", "sound")
     assert result.code == 3
     assert "FAILED     examples: Wanted examples and a Config; got SystemExit: 7" in result.out
+
+
+def test_a_plugin_that_states_no_version_of_the_contract_is_told_to(mmvae, only) -> None:
+    only(OFFER.format(name="Sound").replace("mmvae_contract = 1", ""))
+    result = mmvae("plugins", "check", "sound")
+    assert result.code == 0
+    assert result.out.splitlines()[1] == (
+        "  remark     it does not say for which version of the contract it was written: put "
+        "mmvae_contract = 1 into the module of its entry point"
+    )
+    [one] = mmvae("plugins", "check", "sound", "--json").json()["checked"]
+    assert one["contract"] is None
+    assert "mmvae_contract = 1" in one["remark"]

@@ -12,6 +12,8 @@ from mmvae_adversary.critic import Critic, HasCritic
 
 __all__ = ["Adversary", "AdversaryConfig", "Critic", "HasCritic"]
 
+mmvae_contract = 1
+
 
 @hookimpl
 def register_extensions(register: Callable[[type[Any]], None]) -> None:

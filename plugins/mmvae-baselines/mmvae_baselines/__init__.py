@@ -11,6 +11,8 @@ from mmvae_baselines.cvae import CVAE
 
 __all__ = ["CMMA", "CVAE"]
 
+mmvae_contract = 1
+
 
 @hookimpl
 def register_models(register: Callable[[type[Any]], None]) -> None:

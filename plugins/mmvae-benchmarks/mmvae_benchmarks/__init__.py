@@ -13,6 +13,8 @@ from mmvae_benchmarks.mnist import Mnist
 
 __all__ = ["Celeba", "Digits", "Faces", "Mnist"]
 
+mmvae_contract = 1
+
 
 @hookimpl
 def register_sources(register: Callable[[type[Any]], None]) -> None:

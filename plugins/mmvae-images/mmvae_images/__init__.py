@@ -11,6 +11,8 @@ from mmvae_images.gaussian_conv import GaussianConvImage
 
 __all__ = ["BernoulliImage", "GaussianConvImage"]
 
+mmvae_contract = 1
+
 
 @hookimpl
 def register_codecs(register: Callable[[type[Any]], None]) -> None:

@@ -11,6 +11,8 @@ from mmvae_text.text import Text
 
 __all__ = ["Strings", "Text"]
 
+mmvae_contract = 1
+
 
 @hookimpl
 def register_codecs(register: Callable[[type[Any]], None]) -> None:

@@ -10,6 +10,8 @@ from mmvae_vectors.vector import Vector
 
 __all__ = ["Vector"]
 
+mmvae_contract = 1
+
 
 @hookimpl
 def register_codecs(register: Callable[[type[Any]], None]) -> None:
