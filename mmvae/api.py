@@ -29,6 +29,7 @@ from mmvae.data.order import Order
 from mmvae.errors import DataError, UsageError
 from mmvae.model_folder import built, load_model
 from mmvae.plugins import load_registry
+from mmvae.provenance import require_plugins
 from mmvae.registry import Registry
 from mmvae.session import Result, held, run_training
 from mmvae.trained import TrainedModel
@@ -152,6 +153,7 @@ def resume(
     """
     registry = registry or load_registry()
     folder = Run.open(Path(run))
+    require_plugins(folder.plugins(), registry, folder.folder)
     loaded = load_experiment(folder.resolved, overrides, registry)
     refuse_another_experiment(load_experiment(folder.resolved, (), registry), loaded)
     experiment = loaded.experiment
@@ -178,6 +180,9 @@ def resume(
                 if own is not None:
                     env["data"] = described(materials)
                     storage.write_json(own.folder / "env.json", env)
+        with everyone_follows(accelerator):
+            if own is not None:
+                own.keep_plugins(plugins_used(experiment, registry))
         model = build_model(experiment, registry, materials.codecs)
         if saved is None and (origin := env.get("init_from")):
             begin_with(model, load_model(origin, registry), origin)

@@ -46,7 +46,7 @@ class PluginError(MmvaeError):
 
 
 class PluginWarning(UserWarning):
-    """A plugin is broken or slow, and what is being done can do without it."""
+    """A plugin is broken, slow, or of another version, and what is being done goes on."""
 
 
 class DataCheckError(MmvaeError):

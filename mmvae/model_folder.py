@@ -18,10 +18,11 @@ from mmvae.codec import Codec, State
 from mmvae.errors import CheckpointError, RunError
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
+from mmvae.provenance import of_a_model, require_plugins
 from mmvae.registry import Registry
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint, CheckpointStore, read_folder, write_folder
-from mmvae.training.run import Run
+from mmvae.training.run import LOCK_OF_PLUGINS, Run
 from mmvae.training.state import (
     codec_numbers,
     codec_states,
@@ -31,8 +32,21 @@ from mmvae.training.state import (
 )
 
 
-def save_model(folder: Path, model: Model, weights: Mapping[str, Tensor], step: int) -> None:
+def save_model(
+    folder: Path,
+    model: Model,
+    weights: Mapping[str, Tensor],
+    step: int,
+    made_with: Mapping[str, Any] | None = None,
+) -> None:
     """Write a model folder at once, replacing an older one.
+
+    Args:
+        folder: Where.
+        model: The model.
+        weights: Its weights.
+        step: When they were reached.
+        made_with: The plugins that it was made with, for whoever loads it.
 
     Raises:
         TrainingError: The system refused to write.
@@ -42,6 +56,8 @@ def save_model(folder: Path, model: Model, weights: Mapping[str, Tensor], step: 
     if codecs:
         tensors["codecs"] = codecs
     state = {**describe_model(model), "codecs": codec_numbers(model.codecs)}
+    if made_with is not None:
+        state["plugins"] = of_a_model(made_with)
     with storage.staged_folder(folder, replace=True) as staged:
         write_folder(staged, step, tensors, state)
 
@@ -56,7 +72,12 @@ def load_model(path: str | Path, registry: Registry | None = None) -> TrainedMod
     """
     folder = Path(path)
     registry = registry or load_registry()
-    return built(saved_model(folder), folder, registry)
+    saved = saved_model(folder)
+    made_with = saved.state.get("plugins")
+    if made_with is None and (folder / LOCK_OF_PLUGINS).is_file():  # of a run that is unfinished
+        made_with = of_a_model(Run.open(folder).plugins())
+    require_plugins(made_with or {}, registry, folder)
+    return built(saved, folder, registry)
 
 
 def saved_model(folder: Path) -> Checkpoint:

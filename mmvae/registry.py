@@ -36,6 +36,9 @@ CHOOSING: Mapping[Role, str] = {
 }
 """The key of a config that chooses a class of this role."""
 
+IN_MEMORY = "memory"
+"""What stands for the distribution of classes that were passed in memory."""
+
 SLOW_S = 5.0
 """Seconds of importing after which a plugin is called slow."""
 
@@ -176,7 +179,7 @@ class Registry:
         for role, classes in roles.items():
             for offered in classes:
                 add_offer(offers, role, offered)
-        return cls.from_plugins([PluginInfo("memory", "memory", "0", offers=tuple(offers))])
+        return cls.from_plugins([PluginInfo(IN_MEMORY, IN_MEMORY, "0", offers=tuple(offers))])
 
     @classmethod
     def from_plugins(cls, plugins: Sequence[PluginInfo]) -> Registry:

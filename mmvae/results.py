@@ -30,6 +30,7 @@ from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.model_folder import built, kept, saved_model, weights_step
 from mmvae.plugins import load_registry
+from mmvae.provenance import require_plugins
 from mmvae.registry import Registry
 from mmvae.report.canvas import require_matplotlib
 from mmvae.report.material import Material
@@ -120,6 +121,7 @@ def open_run(
     registry = registry or load_registry()
     folder = Run.open(Path(run))
     _refuse_other_keys(overrides)
+    require_plugins(folder.plugins(), registry, folder.folder)
     experiment = load_experiment(folder.resolved, overrides, registry).experiment
     saved = saved_model(folder.folder)
     trained = built(saved, folder.folder, registry)

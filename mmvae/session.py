@@ -130,7 +130,7 @@ def finish(
             position = trainer.state.position
             best = trainer.state.best_weights
             reached = position.best_step if best else position.step
-            save_model(run.model, model, best or trainer.state.weights(), reached)
+            save_model(run.model, model, best or trainer.state.weights(), reached, run.plugins())
             state: Any = outcome
             run.write_status(state, step=position.step, epoch=trainer.epoch, exit_code=0)
 

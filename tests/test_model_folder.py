@@ -11,7 +11,7 @@ from toys import ClassCodec, PictureCodec, ToySource, VectorCodec, toy_config, t
 
 import mmvae
 from mmvae import storage
-from mmvae.errors import CheckpointError, ConfigError, RunError, TrainingError
+from mmvae.errors import CheckpointError, PluginError, RunError, TrainingError
 from mmvae.model_folder import load_model, save_model
 from mmvae.models.jmvae import JMVAE
 from mmvae.registry import Registry
@@ -93,7 +93,7 @@ def test_a_missing_file_is_named(copy, name: str) -> None:
 
 def test_a_missing_plugin_is_named(toy_run) -> None:
     registry = Registry.of(codecs=[VectorCodec, PictureCodec], sources=[], models=[JMVAE])
-    with pytest.raises(ConfigError, match="'toy-class'"):
+    with pytest.raises(PluginError, match=r"needs what is not here\. codec 'toy-class' of memory"):
         load_model(toy_run, registry)
 
 

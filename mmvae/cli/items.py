@@ -16,6 +16,7 @@ from mmvae.data.outputs import check_output
 from mmvae.data.table import load_tables
 from mmvae.errors import DataError, UsageError
 from mmvae.plugins import load_registry
+from mmvae.provenance import require_plugins
 from mmvae.source import SPLITS, Split
 from mmvae.training.run import Run
 
@@ -90,6 +91,7 @@ def load_items(run: Path, data: str) -> Split:
 def run_split(run: Run, name: str) -> Split:
     """A split of the data that a run was trained on."""
     registry = load_registry()
+    require_plugins(run.plugins(), registry, run.folder)
     experiment = load_experiment(run.resolved, registry=registry).experiment
     source = open_source(experiment, registry)
     splits = source.splits()

@@ -29,7 +29,9 @@ from mmvae.training.metrics_log import read_metrics as read_metrics
 
 WrittenState = Literal["running", "finished", "stopped", "failed", "preempted"]
 
-_CREATED = ("config.toml", "config.resolved.toml", "env.json", "plugins.lock.json", "status.json")
+LOCK_OF_PLUGINS = "plugins.lock.json"
+
+_CREATED = ("config.toml", "config.resolved.toml", "env.json", LOCK_OF_PLUGINS, "status.json")
 _TRAINED = (*_CREATED, "latest", "model")
 _RESULTS = ("evaluation.json", "evaluation.items.safetensors", "report.html", "figures")
 
@@ -99,7 +101,7 @@ class Run:
             storage.write_text(run.config, config_text)
             storage.write_text(run.resolved, resolved_text)
             storage.write_json(folder / "env.json", env)
-            storage.write_json(folder / "plugins.lock.json", plugins)
+            storage.write_json(folder / LOCK_OF_PLUGINS, plugins)
             run.write_status("running", message="created")
         return run
 
@@ -195,11 +197,27 @@ class Run:
         Raises:
             RunError: It cannot be read.
         """
-        path = self.folder / "env.json"
+        return self._record("env.json")
+
+    def _record(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
         try:
             return dict(json.loads(path.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
+
+    def plugins(self) -> dict[str, Any]:
+        """What ``plugins.lock.json`` says: the plugins in use when it was last trained.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        return self._record(LOCK_OF_PLUGINS)
+
+    def keep_plugins(self, plugins: Mapping[str, Any]) -> None:
+        """Replace what :meth:`plugins` says, where it differs."""
+        if plugins != self.plugins():
+            storage.write_json(self.folder / LOCK_OF_PLUGINS, plugins)
 
     def status(self) -> Status:
         """Read ``status.json``; a ``running`` whose process is gone reads ``killed``.
