@@ -31,6 +31,7 @@ from mmvae.model_folder import built, load_model
 from mmvae.plugins import load_registry
 from mmvae.provenance import require_plugins
 from mmvae.registry import Registry
+from mmvae.rehearsal import blaming, rehearse_all
 from mmvae.session import Result, held, run_training
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import CheckpointStore
@@ -88,11 +89,13 @@ def train(
     experiment = loaded.experiment
     folder = Path(run_dir) if run_dir is not None else default_folder(experiment.name)
     accelerator = make_accelerator(experiment.train, folder)
-    materials = open_materials(experiment, registry, data, accelerator)
-    refuse_idle_keys(experiment, materials)
-    for split in materials.splits:
-        if split != "test":
-            materials.batches(split)  # values that are refused must not leave a run behind
+    with blaming(registry):  # what is refused must not leave a run behind
+        materials = open_materials(experiment, registry, data, accelerator)
+        refuse_idle_keys(experiment, materials)
+        for split in materials.splits:
+            if split != "test":
+                materials.batches(split)
+        rehearse_all(materials)
     model = build_model(experiment, registry, materials.codecs)
     env = environment(materials)
     if init_from is not None:
@@ -220,7 +223,10 @@ def dry_run(
     """
     registry = registry or load_registry()
     loaded = with_data(config, data, (*overrides, "train.log_every=1"), registry)
-    with tempfile.TemporaryDirectory(prefix="mmvae-dry-run-") as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="mmvae-dry-run-") as temporary,
+        blaming(registry),
+    ):
         run = Run(Path(temporary) / "run")
         result = train(
             loaded, data, run_dir=run.folder, max_steps=1, init_from=init_from, registry=registry

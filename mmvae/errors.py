@@ -45,6 +45,25 @@ class PluginError(MmvaeError):
     exit_code = 3
 
 
+class ContractBroken(PluginError):
+    """A plugin does other than its contract says. Exit code 3.
+
+    Args:
+        message: What the contract wants and what was got.
+        codec: Kind of the codec that it was, where that is known.
+    """
+
+    def __init__(self, message: str, codec: str | None = None) -> None:
+        super().__init__(message)
+        self.codec = codec
+
+
+def require(kept: bool, wanted: object, got: object) -> None:
+    """Raise :class:`ContractBroken` unless ``kept``."""
+    if not kept:
+        raise ContractBroken(f"Wanted {wanted}; got {got}.")
+
+
 class PluginWarning(UserWarning):
     """A plugin is broken, slow, or of another version, and what is being done goes on."""
 

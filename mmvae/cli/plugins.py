@@ -148,7 +148,7 @@ def new(name: str, kind: str, out: Path) -> None:
     """
     from mmvae.scaffold import write_distribution  # not needed to list plugins
 
-    folder = write_distribution(out, name, kind)
+    folder = write_distribution(out, name, kind, load_registry(warn=False))
     click.echo(str(folder))
     say(f"Next: cd {folder} && pip install -e '.[dev]' && pytest && mmvae train example.toml")
 

@@ -11,7 +11,7 @@ import torch
 from mmvae.codec import Codec, CodecConfig, State
 from mmvae.data.batches import Batches, prepare
 from mmvae.data.refusals import refusals
-from mmvae.errors import DataError, nearest
+from mmvae.errors import ContractBroken, DataError, nearest
 from mmvae.source import Source, Split, SplitName
 
 
@@ -121,6 +121,9 @@ def fitted(
         values = train.columns[column]
         with refusals(modality, codec_class.kind, values, train.ids):
             state = codec_class(config).fit(values)
+        if not isinstance(state, Mapping):
+            got = f"Wanted fit to give a mapping of what it learned; got {state!r}."
+            raise ContractBroken(got, codec_class.kind)
     return codec_class(config, state)
 
 

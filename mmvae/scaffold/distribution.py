@@ -8,11 +8,13 @@ import random
 import re
 import sys
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 from mmvae import __version__, storage
 from mmvae.errors import UsageError
+from mmvae.registry import Registry
 
 FILES = {
     "pyproject.toml": "pyproject.toml.txt",
@@ -39,14 +41,21 @@ _TAKEN = {"Any", "Callable", "Codec", "Column", "Distribution", "Examples", "Fie
 _ITEMS = 500
 
 
-def write_distribution(out: Path, name: str, kind: str) -> Path:
+def write_distribution(out: Path, name: str, kind: str, installed: Registry) -> Path:
     """Write the distribution ``name`` with the codec ``kind`` and return its folder, ``out/name``.
 
+    Args:
+        out: Where; made if it is not there.
+        name: What pip will call it.
+        kind: The codec's word in TOML.
+        installed: The plugins that it must not clash with.
+
     Raises:
-        UsageError: A name is not fit for its place, or the folder exists.
+        UsageError: A name is taken or not fit for its place, or the folder exists.
         TrainingError: The system refused; nothing is left behind.
     """
     _check_names(name, kind)
+    _check_free(name, kind, installed)
     folder = out / name
     if os.path.lexists(folder):
         raise UsageError(
@@ -75,7 +84,7 @@ def _check_names(name: str, kind: str) -> None:
             f"parts joined by '-', {_LONGEST} characters at most, such as mmvae-angles."
         )
     module = _module(name)
-    if module == "mmvae" or keyword.iskeyword(module) or module in sys.stdlib_module_names:
+    if keyword.iskeyword(module) or module in sys.stdlib_module_names:
         raise UsageError(
             f"{name!r} is no name for a distribution: the module {module!r} exists already. "
             f"Choose another, such as mmvae-{name}."
@@ -87,13 +96,37 @@ def _check_names(name: str, kind: str) -> None:
         )
 
 
+def _check_free(name: str, kind: str, installed: Registry) -> None:
+    """Refuse what would clash with something that is installed.
+
+    Raises:
+        UsageError: The message says with what.
+    """
+    module, plugin = _module(name), _plugin(name)
+    if find_spec(module) is not None:
+        raise UsageError(
+            f"{name!r} is taken: a module {module!r} is installed already. Choose another name."
+        )
+    owner = next((p for p in installed.plugins if p.name == plugin), None)
+    if owner is not None:
+        raise UsageError(
+            f"{name!r} is taken: its plugin would be called {plugin!r}, as is that of "
+            f"{owner.distribution} {owner.version}. Choose another name."
+        )
+    if kind in installed.codecs:
+        raise UsageError(
+            f"--codec {kind} is taken by plugin {installed.provider('codec', kind)}, and two may "
+            f"not offer one word. Choose another."
+        )
+
+
 def _words(name: str, kind: str) -> dict[str, str]:
     """What the templates leave open."""
     capitals = "".join(part.capitalize() for part in re.split("[-_.]", kind))
     return {
         "distribution": name,
         "module": _module(name),
-        "plugin": name.removeprefix("mmvae-"),
+        "plugin": _plugin(name),
         "kind": kind,
         "codec": f"{capitals}Codec" if capitals in _TAKEN else capitals,
         "version": __version__,
@@ -102,6 +135,10 @@ def _words(name: str, kind: str) -> dict[str, str]:
 
 def _module(name: str) -> str:
     return name.replace("-", "_")
+
+
+def _plugin(name: str) -> str:
+    return name.removeprefix("mmvae-")
 
 
 def _template(name: str) -> str:

@@ -11,11 +11,10 @@ from typing import Any, Literal, NoReturn
 import tomli_w
 from pydantic import BaseModel
 
+from mmvae.errors import ContractBroken as ContractBroken
+from mmvae.errors import require as require
+
 State = Literal["kept", "broken", "not tried"]
-
-
-class ContractBroken(AssertionError):
-    """The contract is not kept; the message says what was wanted and what was got."""
 
 
 class Contract:
@@ -63,12 +62,6 @@ def _verdict(contract: Contract, name: str) -> Verdict:
     except (Exception, SystemExit) as error:  # whatever a stranger's code raises is a finding
         return Verdict(name, "broken", f"Wanted no error; got {type(error).__name__}: {error}")
     return Verdict(name, "kept")
-
-
-def require(kept: bool, wanted: object, got: object) -> None:
-    """Raise :class:`ContractBroken` unless ``kept``."""
-    if not kept:
-        raise ContractBroken(f"Wanted {wanted}; got {got}.")
 
 
 def not_tried(reason: str) -> NoReturn:

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from mmvae.rehearsal import rehearse
 from mmvae.testing.contract import ContractBroken, not_tried, require
 from mmvae.testing.subject import (
     INPUT,
@@ -16,11 +17,9 @@ from mmvae.testing.subject import (
     N,
     built,
     flat,
-    generator,
     in_float32,
     input_of,
     latents,
-    likelihood_of,
     same,
     seeded,
 )
@@ -34,22 +33,7 @@ class NetworkChecks(CodecSubject):
     def test_networks_and_likelihood_have_the_event_shape(self) -> None:
         """Features, parameters, log-likelihood, point and sample."""
         codec, column = self.fitted()
-        x = input_of(codec, column)
-        features = codec.encoder()(x)
-        wanted = (N, codec.feature_dim)
-        require(features.shape == wanted, f"features {wanted}", tuple(features.shape))
-        likelihood = likelihood_of(codec, N)
-        shape, hint = codec.event_shape, "reinterpret its dimensions with Independent"
-        require(
-            (likelihood.batch_shape, likelihood.event_shape) == ((N,), shape),
-            f"a likelihood with batch shape ({N},) and event shape {shape}",
-            f"{tuple(likelihood.batch_shape)} and {tuple(likelihood.event_shape)}: {hint}",
-        )
-        log_prob = codec.log_prob(likelihood, x, None)
-        require(log_prob.shape == (N,), f"log_prob ({N},)", tuple(log_prob.shape))
-        drawn = codec.sample(likelihood, generator())
-        for name, value in {"point": codec.point(likelihood), "sample": drawn}.items():
-            require(value.shape == x.shape, f"{name} {tuple(x.shape)}", tuple(value.shape))
+        rehearse(codec, input_of(codec, column))
 
     def test_gradients_reach_every_parameter(self) -> None:
         """Encoder and decoder are trained as a whole."""

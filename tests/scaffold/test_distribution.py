@@ -6,22 +6,24 @@ import importlib
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 
 import pytest
+from toys import toy_registry
 
 import mmvae
 from mmvae import UsageError, storage
 from mmvae.data.table import TableSource
 from mmvae.errors import TrainingError
 from mmvae.models.jmvae import JMVAE
-from mmvae.registry import Registry
+from mmvae.registry import PluginInfo, Registry
 from mmvae.scaffold import write_distribution
 from mmvae.testing import verdicts
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return write_distribution(tmp_path, "mmvae-angles", "angle")
+    return write_distribution(tmp_path, "mmvae-angles", "angle", Registry.of())
 
 
 @pytest.fixture
@@ -86,7 +88,9 @@ def test_ruff_finds_nothing(folder):
 @pytest.mark.parametrize("kind", ["codec", "d3", "a-name.as_long-as-they-may-be-in-all"])
 def test_any_kind_makes_a_class_that_ruff_takes(tmp_path, kind):
     pytest.importorskip("ruff")
-    folder = write_distribution(tmp_path, "mmvae-a-name-as-long-as-they-may-be-here", kind)
+    folder = write_distribution(
+        tmp_path, "mmvae-a-name-as-long-as-they-may-be-here", kind, Registry.of()
+    )
     code = next(folder.glob("*.py")).read_text(encoding="utf-8")
     compile(code, "module", "exec")
     done = subprocess.run(
@@ -106,7 +110,8 @@ def test_any_kind_makes_a_class_that_ruff_takes(tmp_path, kind):
         ("../angles", "angle", "no name for a distribution"),
         ("", "angle", "no name for a distribution"),
         ("a" * 41, "angle", "40 characters at most"),
-        ("mmvae", "angle", "the module 'mmvae' exists already"),
+        ("mmvae", "angle", "'mmvae' is taken: a module 'mmvae' is installed already"),
+        ("numpy", "angle", "'numpy' is taken: a module 'numpy' is installed already"),
         ("json", "angle", "the module 'json' exists already"),
         ("class", "angle", "the module 'class' exists already"),
         ("mmvae-angles", "An angle", "no name for a codec"),
@@ -115,14 +120,14 @@ def test_any_kind_makes_a_class_that_ruff_takes(tmp_path, kind):
 )
 def test_bad_names_are_refused_and_nothing_is_written(tmp_path, name, kind, said):
     with pytest.raises(UsageError, match=said):
-        write_distribution(tmp_path, name, kind)
+        write_distribution(tmp_path, name, kind, Registry.of())
     assert not list(tmp_path.iterdir())
 
 
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mmvae-angles").mkdir()
     with pytest.raises(UsageError, match="exists already: choose another name"):
-        write_distribution(tmp_path, "mmvae-angles", "angle")
+        write_distribution(tmp_path, "mmvae-angles", "angle", Registry.of())
     assert not list((tmp_path / "mmvae-angles").iterdir())
 
 
@@ -134,5 +139,16 @@ def test_a_disk_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch, op
 
     monkeypatch.setattr(storage, "fault", fail)
     with pytest.raises(TrainingError, match=r"No space left on device\. Free space"):
-        write_distribution(tmp_path, "mmvae-angles", "angle")
+        write_distribution(tmp_path, "mmvae-angles", "angle", Registry.of())
+    assert not list(tmp_path.iterdir())
+
+
+def test_words_that_installed_plugins_use_are_refused(tmp_path):
+    installed = replace(
+        toy_registry(), plugins=[*toy_registry().plugins, PluginInfo("shapes", "my-shapes", "1.2")]
+    )
+    with pytest.raises(UsageError, match=r"called 'shapes', as is that of my-shapes 1\.2"):
+        write_distribution(tmp_path, "mmvae-shapes", "shape", installed)
+    with pytest.raises(UsageError, match="--codec toy-class is taken by plugin memory"):
+        write_distribution(tmp_path, "mmvae-classes", "toy-class", installed)
     assert not list(tmp_path.iterdir())
