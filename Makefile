@@ -47,6 +47,9 @@ lint: $(STAMP)  ## Check style, types and the examples' keys
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=$(subst $(SPACE),:,$(PLUGINS)) $(BIN)/mypy --strict mmvae $(PLUGINS)
+	@rm -rf build/scaffold && $(BIN)/mmvae --quiet plugins new mmvae-scaffold-test \
+	  --codec scaffold-test --out build/scaffold
+	cd build/scaffold/mmvae-scaffold-test && ../../../$(BIN)/mypy --strict --cache-dir ../../../.mypy_cache .
 	@mkdir -p build && $(BIN)/mmvae --quiet config schema --out build/$(notdir $(SCHEMA))
 	@cmp -s build/$(notdir $(SCHEMA)) $(SCHEMA) || \
 	  { echo "$(SCHEMA) is out of date: run make schema"; exit 1; }

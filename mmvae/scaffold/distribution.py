@@ -8,7 +8,7 @@ import random
 import re
 import sys
 from importlib import resources
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 from string import Template
 
@@ -103,7 +103,7 @@ def _check_free(name: str, kind: str, installed: Registry) -> None:
         UsageError: The message says with what.
     """
     module, plugin = _module(name), _plugin(name)
-    if find_spec(module) is not None:
+    if PathFinder.find_spec(module) is not None:
         raise UsageError(
             f"{name!r} is taken: a module {module!r} is installed already. Choose another name."
         )
