@@ -7,9 +7,12 @@ bottom, in a folder of its own.
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterator
@@ -121,7 +124,7 @@ def run_command(command: Command, patch: pytest.MonkeyPatch) -> None:
     """Run one command of a document in the current folder."""
     arguments = mmvae_arguments(command.words)
     if arguments is None:
-        check_other_program(command.words)
+        run_other_program(command.words, patch)
         return
     from mmvae.cli.main import cli
 
@@ -140,6 +143,38 @@ def run_command(command: Command, patch: pytest.MonkeyPatch) -> None:
         Path(command.stdout).write_text(result.stdout, encoding="utf-8")
 
 
+def run_other_program(words: list[str], patch: pytest.MonkeyPatch) -> None:
+    """Run what a document does with a distribution that it made; pass over the rest."""
+    if words[0] == "cd" and Path(words[1]).is_dir():
+        patch.chdir(words[1])
+    elif words[:2] == ["pip", "install"] and Path("pyproject.toml").is_file():
+        install_here(patch)
+    elif words[0] in ("pytest", "ruff"):
+        done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
+        assert done.returncode == 0, f"{shlex.join(words)}:\n{done.stdout}{done.stderr}"
+    else:
+        check_other_program(words)
+
+
+def install_here(patch: pytest.MonkeyPatch) -> None:
+    """Let the distribution in the current folder be installed, as ``pip install -e .`` would."""
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    site = Path.cwd() / ".site"
+    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    lines = (
+        [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())]
+        for group, entries in project["entry-points"].items()
+    )
+    (info / "entry_points.txt").write_text("\n".join(line for part in lines for line in part))
+    for folder in (site, Path.cwd()):
+        patch.syspath_prepend(str(folder))
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+
+
 def check_other_program(words: list[str]) -> None:
     """Accept programs that tests leave alone, and ``make`` with targets that exist."""
     if words[0] == "make":
@@ -153,16 +188,22 @@ def check_other_program(words: list[str]) -> None:
     )
 
 
-def keep_toml(block: Block) -> None:
-    """Check a TOML block; one that begins with ``# file: NAME`` is saved under that name."""
+def check_toml(block: Block) -> None:
+    """Check a TOML block."""
     from mmvae.config import load_experiment
 
     table = tomllib.loads(block.text)
     if {"data", "modalities"} <= set(table):
         load_experiment(table)
+
+
+def kept(block: Block) -> bool:
+    """Save a block that begins with ``# file: NAME`` under that name, if it does."""
     named = re.match(r"# file: (\S+)\n", block.text)
     if named:
         Path(named[1]).write_text(block.text, encoding="utf-8")
+        sys.modules.pop(Path(named[1]).stem, None)  # a module that was imported before
+    return named is not None
 
 
 def run_document(path: Path, patch: pytest.MonkeyPatch) -> None:
@@ -172,11 +213,12 @@ def run_document(path: Path, patch: pytest.MonkeyPatch) -> None:
         if block.language in ("console", "sh"):
             for command in commands(block):
                 run_command(command, patch)
-        elif block.language == "python":
+        elif block.language == "python" and not kept(block):
             code = "\n" * (block.line - 1) + block.text  # tracebacks name the document's lines
             exec(compile(code, str(path), "exec"), namespace)
         elif block.language == "toml":
-            keep_toml(block)
+            check_toml(block)
+            kept(block)
 
 
 @pytest.fixture(scope="session")
@@ -226,14 +268,20 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mmvae.api, "train", train)
 
 
-@pytest.mark.usefixtures("folder", "short_training")
+@pytest.mark.usefixtures("short_training")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
-def test_a_document_runs_as_printed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_runs_as_printed(
+    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     installed = {distribution.name for distribution in distributions()}
     lacking = {p.parent.name for p in (ROOT / "plugins").glob("*/pyproject.toml")} - installed
     if lacking:
         pytest.skip(f"documents use every first-party plugin; not installed: {sorted(lacking)}")
+    before = set(sys.modules)
     run_document(path, monkeypatch)
+    for name in set(sys.modules) - before:  # modules that the document wrote
+        if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
 
 
 def test_commands_are_read_from_shell_blocks() -> None:
