@@ -47,7 +47,7 @@ def test_every_option_is_named(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for offer in offers(path.parent.name):
         config: type[BaseModel] = offer.offered.Config
-        assert f"`{offer.kind}`" in text
+        assert f"`{offer.kind}`" in text or f"[{offer.kind}]" in text
         unnamed = {
             key
             for key in config.model_fields
