@@ -10,18 +10,28 @@ import pytest
 from pydantic import BaseModel
 
 from mmvae.codec import CodecConfig
+from mmvae.evaluation.metric import MetricConfig
 from mmvae.maker import MakerConfig
 from mmvae.models.extension import ExtensionConfig
 from mmvae.models.protocol import ModelConfig
 from mmvae.plugins import load_registry
 from mmvae.registry import Offer
 from mmvae.source import SourceConfig
+from mmvae.training.observer import ObserverConfig
 
 ROOT = Path(__file__).parents[2]
 READMES = sorted((ROOT / "plugins").glob("*/README.md"))
 EVERYBODYS = {
     key
-    for config in (CodecConfig, SourceConfig, MakerConfig, ModelConfig, ExtensionConfig)
+    for config in (
+        CodecConfig,
+        SourceConfig,
+        MakerConfig,
+        ModelConfig,
+        ExtensionConfig,
+        MetricConfig,
+        ObserverConfig,
+    )
     for key in config.model_fields
 }
 EQUATION = re.compile(r"^    .*(p\(.*\) = |p\(.*\)\s*~|~ p\(|L = |minimises).*", re.MULTILINE)

@@ -12,6 +12,8 @@ from mmvae_fidelity.spectrum import PowerSpectrum
 
 __all__ = ["AttributeAgreement", "Frechet", "PowerSpectrum"]
 
+mmvae_contract = 1
+
 
 @hookimpl
 def register_metrics(register: Callable[[type[Any]], None]) -> None:
