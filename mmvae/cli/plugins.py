@@ -69,11 +69,13 @@ def _rows(registry: Registry) -> list[tuple[str, ...]]:
     """One row for each plugin, and one for each distribution that brings commands alone."""
     commands: dict[str, list[str]] = {}
     versions = {p.distribution: p.version for p in registry.plugins}
-    for name, entries in plugin_commands().items():
-        for entry in entries:
-            owner = entry.dist.name if entry.dist else "unknown"
-            versions.setdefault(owner, entry.dist.version if entry.dist else "unknown")
-            commands.setdefault(owner, []).append(f"command {name}")
+    offered = [
+        (g, name, e) for g in (cli, figures) for name, es in g.offered().items() for e in es
+    ]
+    for group, name, entry in offered:
+        owner, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "")
+        versions.setdefault(owner, version)
+        commands.setdefault(owner, []).append(f"{group.word} {entry.name}")
     rows = []
     for plugin in registry.plugins:
         offers = [str(offer) for offer in plugin.offers] if plugin.state == "ok" else []

@@ -74,9 +74,14 @@ def test_a_group_of_entry_points_has_a_how_to_that_is_run(group: str) -> None:
     assert f'[project.entry-points."{group}"]' in HOW_TO
 
 
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_of_entry_points_is_used_by_a_plugin_of_our_own(group: str) -> None:
+    assert list(entries(group)), f"no first-party plugin has an entry point of {group}"
+
+
 def test_what_is_looked_for_is_found() -> None:
     assert "register_codecs" in HOOKS
-    assert "mmvae.commands" in GROUPS
+    assert {"mmvae.commands", "mmvae.figures"} <= set(GROUPS)
     with pytest.raises(AssertionError, match="no section whose heading names `register_dreams`"):
         section("register_dreams")
 
