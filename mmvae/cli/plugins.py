@@ -69,13 +69,12 @@ def _rows(registry: Registry) -> list[tuple[str, ...]]:
     """One row for each plugin, and one for each distribution that brings commands alone."""
     commands: dict[str, list[str]] = {}
     versions = {p.distribution: p.version for p in registry.plugins}
-    offered = [
-        (g, name, e) for g in (cli, figures) for name, es in g.offered().items() for e in es
-    ]
-    for group, name, entry in offered:
-        owner, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "")
-        versions.setdefault(owner, version)
-        commands.setdefault(owner, []).append(f"{group.word} {entry.name}")
+    for group in (cli, figures):
+        for entry in (entry for entries in group.offered().values() for entry in entries):
+            dist = entry.dist
+            owner, version = (dist.name, dist.version) if dist else ("unknown", "")
+            versions.setdefault(owner, version)
+            commands.setdefault(owner, []).append(f"{group.word} {entry.name}")
     rows = []
     for plugin in registry.plugins:
         offers = [str(offer) for offer in plugin.offers] if plugin.state == "ok" else []
