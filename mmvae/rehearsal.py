@@ -162,7 +162,9 @@ def _parameters(parameters: Any, b: int) -> None:
         kept = value.ndim > 0 and len(value) == b
         require(kept, f"{wanted}, with b = {b}", f"{name} shape {tuple(value.shape)}".lstrip())
         require(
-            bool(value.isfinite().all()), "finite parameters of the decoder", "NaN or infinity"
+            bool(value.isfinite().all()),
+            "decoder(input_dim)(z) to give finite numbers",
+            "NaN or infinity",
         )
 
 
