@@ -8,8 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from mmvae.codec import Codec, CodecConfig, State
+from mmvae.codec import GAPS, Codec, CodecConfig, State
 from mmvae.data.batches import Batches, prepare
+from mmvae.data.gaps import (
+    Patterns,
+    check_known,
+    check_something,
+    check_training,
+    complete,
+    patterns,
+)
 from mmvae.data.refusals import refusals
 from mmvae.errors import DataError, nearest
 from mmvae.source import Source, Split, SplitName
@@ -53,6 +61,11 @@ class Data:
             )
         return self._batches[split]
 
+    @property
+    def patterns(self) -> Patterns:
+        """Which modalities the training items have → how many items."""
+        return patterns(self.splits["train"], self.columns)
+
     def fits(self, split: Split) -> bool:
         """Whether a split stays resident: as configured, or by its size."""
         config = self.source.config
@@ -86,22 +99,60 @@ def open_data(
         device: Where batches are wanted.
 
     Raises:
-        DataError: No items, a missing column, columns of different length, or values that a
-            codec refuses.
+        DataError: No items, a missing column, columns of different length, an item or a modality
+            of which nothing is observed, or values that a codec refuses.
     """
-    splits = source.splits()
-    if "train" not in splits:
-        raise DataError(f"Source {source.kind!r} has no training split.")
     columns = {name: config.column or name for name, (_, config) in recipes.items()}
+    splits = usable(source)
     for name, split in splits.items():
         check_columns(source.kind, name, split, columns)
+    splits = without_discarded(source, splits, columns)
+    check_training(splits["train"], columns)
+    for name, split in splits.items():
+        check_something(split, columns, f"Source {source.kind!r}, split {name!r}")
     codecs: dict[str, Codec] = {}
     for modality, (codec_class, config) in recipes.items():
         state = None if states is None else states[modality]
         codecs[modality] = fitted(
             modality, codec_class, config, splits["train"], columns[modality], state
         )
+    sometimes = {m: codec.gaps for m, codec in codecs.items()}
+    for name, split in splits.items():
+        check_known(name, split, columns, sometimes)
     return Data(source, splits, codecs, columns, device)
+
+
+def usable(source: Source) -> Mapping[SplitName, Split]:
+    """The splits of a source, of which training is one.
+
+    Raises:
+        DataError: There is no training split.
+    """
+    splits = source.splits()
+    if "train" not in splits:
+        raise DataError(f"Source {source.kind!r} has no training split.")
+    return splits
+
+
+def without_discarded(
+    source: Source, splits: Mapping[SplitName, Split], columns: Mapping[str, str]
+) -> Mapping[SplitName, Split]:
+    """The splits with those items alone that ``data.incomplete`` wants.
+
+    Raises:
+        DataError: A split has no complete item.
+    """
+    if source.config.incomplete == "keep":
+        return splits
+    kept = {name: complete(split, columns) for name, split in splits.items()}
+    for name, split in kept.items():
+        if not len(split):
+            raise DataError(
+                f"Source {source.kind!r}, split {name!r}: none of its {len(splits[name])} items "
+                f"has every modality, so data.incomplete = 'discard' leaves none. Set it to "
+                f"'keep', or choose fewer modalities."
+            )
+    return kept
 
 
 def fitted(
@@ -114,13 +165,19 @@ def fitted(
 ) -> Codec:
     """The codec of a modality, fitted to the training split unless its state is known.
 
+    It learns from the items that have the modality, and the core notes whether some lack it.
+
     Raises:
         DataError: The codec refuses the column.
     """
     if state is None:
-        values = train.columns[column]
-        with refusals(modality, codec_class.kind, values, train.ids):
-            state = codec_class(config).fit(values)
+        values, ids = train.columns[column], np.asarray(train.ids)
+        if gaps := values.gaps > 0:
+            ids = ids[values.present]
+        with refusals(modality, codec_class.kind, values, ids):
+            state = codec_class(config).fit(values.without_gaps())
+        if gaps:
+            state = {**state, GAPS: True}
     return codec_class(config, state)
 
 

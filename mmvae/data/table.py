@@ -222,10 +222,11 @@ def looks_like_file(path: str) -> bool:
 
 
 def as_split(dataset: Any, origin: str) -> Split:
-    """A ``datasets.Dataset`` as a split with lazily read columns."""
+    """A ``datasets.Dataset`` as a split with lazily read columns; items lack what is null."""
     import datasets
 
     columns = {}
+    present = {name: presence(dataset, name) for name in dataset.features}
     for name, feature in dataset.features.items():
         if isinstance(feature, (datasets.Image, datasets.Audio)):
             dataset = dataset.cast_column(name, type(feature)(decode=False))
@@ -235,8 +236,19 @@ def as_split(dataset: Any, origin: str) -> Split:
             TableColumn(dataset, name),
             tuple(names) if names else None,
             f"{origin}, column {name!r}",
+            present[name],
         )
     return Split(columns, np.arange(len(dataset)))
+
+
+def presence(dataset: Any, name: str) -> np.ndarray[Any, Any] | None:
+    """Which rows of a column are neither null nor NaN, bool (n,); None if all are."""
+    column = dataset.with_format("arrow").data.column(name)
+    null = column.is_null(nan_is_null=True).to_numpy().astype(bool)
+    rows = dataset._indices
+    if rows is not None:
+        null = null[rows.column(0).to_numpy()]
+    return ~null if null.any() else None
 
 
 @hookimpl

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from mmvae.models.encoders import PosteriorNetwork, SubsetHeads, gaussian
+from mmvae.models.encoders import PosteriorNetwork
+from mmvae.models.heads import MaskedHead, SubsetHeads, gaussian
 from mmvae.networks import mlp
 from mmvae.subsets import family
 
