@@ -60,20 +60,24 @@ class PosteriorNetwork(nn.Module):
         self, x: Mapping[str, Tensor], present: Presence | None = None
     ) -> DiagonalGaussian:
         """Modality → input (b, event…) to q(z|x_S) with batch shape (b,)."""
-        features = [trunk(x[name]) for name, trunk in self.trunks.items()]
+        features = {name: trunk(x[name]) for name, trunk in self.trunks.items()}
+        shown = list(between_gaps(features, present or {}).values())
         if self.gaps:
-            features = self._between_gaps(features, present or {})
-        return gaussian(self.heads(self.fusion(torch.cat(features, -1))), self.variance)
+            shown.append(self._pattern(shown[0], present or {}))
+        return gaussian(self.heads(self.fusion(torch.cat(shown, -1))), self.variance)
+
+    def _pattern(self, like: Tensor, present: Presence) -> Tensor:
+        """Which modalities items have, as 0 and 1, (b, N)."""
+        whole = torch.ones(len(like), dtype=torch.bool, device=like.device)
+        return torch.stack([present.get(m, whole) for m in self.trunks], -1).to(like.dtype)
 
 
-    def _between_gaps(self, features: list[Tensor], present: Presence) -> list[Tensor]:
-        """Features with zeros for what items lack, and then which modalities they have."""
-        whole = torch.ones(len(features[0]), dtype=torch.bool, device=features[0].device)
-        masks = [present.get(m, whole) for m in self.trunks]
-        shown = [
-            torch.where(has.unsqueeze(1), f, 0.0) for has, f in zip(masks, features, strict=True)
-        ]
-        return [*shown, torch.stack(masks, -1).to(features[0].dtype)]
+def between_gaps(features: Mapping[str, Tensor], present: Presence) -> dict[str, Tensor]:
+    """Features (b, f) of modalities, zeros for what items lack."""
+    return {
+        m: torch.where(present[m].unsqueeze(1), f, 0.0) if m in present else f
+        for m, f in features.items()
+    }
 
 
 NetworkBuilder = Callable[[Mapping[str, nn.Module], Mapping[str, int], bool], PosteriorNetwork]
@@ -113,15 +117,17 @@ class SeparateEncoders(nn.Module):
         """q(z|x_M), or q(z|x_O, O) of items that lack some; batch shape (b,)."""
         return self.joint_posterior(x, present)  # type: ignore[no-any-return]
 
-    def subset(self, x: Mapping[str, Tensor], index: int) -> DiagonalGaussian:
+    def subset(
+        self, x: Mapping[str, Tensor], index: int, present: Presence | None = None
+    ) -> DiagonalGaussian:
         """q(z|x_S) for one trained subset; ``x`` needs hold the modalities of S only."""
-        return self.subset_posteriors[index](x)  # type: ignore[no-any-return]
+        return self.subset_posteriors[index](x, present)  # type: ignore[no-any-return]
 
     def forward(
         self, x: Mapping[str, Tensor], drawn: Sequence[int], present: Presence | None = None
     ) -> tuple[DiagonalGaussian, DiagonalGaussian | None]:
         """The joint posterior and the drawn subset posteriors, batch shape (n, b)."""
-        drawn_posteriors = [self.subset(x, k) for k in drawn]
+        drawn_posteriors = [self.subset(x, k, present) for k in drawn]
         if not drawn_posteriors:
             return self.joint(x, present), None
         return self.joint(x, present), DiagonalGaussian(
@@ -189,6 +195,7 @@ class SharedEncoders(nn.Module):
     ) -> tuple[DiagonalGaussian, DiagonalGaussian | None]:
         """The joint posterior and the drawn subset posteriors, batch shape (n, b)."""
         features = {m: self.trunks[m](x[m]) for m in self.modalities}
+        features = between_gaps(features, present or {})
         joint = self.joint_posterior(features, present)
         if not drawn:
             return joint, None

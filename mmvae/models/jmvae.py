@@ -183,6 +183,7 @@ class JMVAE(Model):
         self.subsets = self._trained_subsets()
         self.alphas = self._subset_alphas()
         self.gaps: Subset = tuple(m for m, codec in self.codecs.items() if codec.gaps)
+        self.sees_gaps = bool(self.gaps) and config.missing != "zero"
         many = config.heads == "masked" or any(len(s) > 1 for s in self.subsets)
         shared = config.trunks == "shared" or (config.trunks == "auto" and many)
         self.encoders = self._shared() if shared else self._separate()
@@ -214,11 +215,6 @@ class JMVAE(Model):
         share = 2.0 * self.config.alpha / len(names) if names else 0.0
         return [self.config.subset_alpha.get(name, share) for name in names]
 
-    @property
-    def _sees_gaps(self) -> bool:
-        """Whether the joint posterior is told what items lack; JMVAE-zero sees stand-ins (T9)."""
-        return bool(self.gaps) and self.config.missing != "zero"
-
     def _network(
         self, trunks: Mapping[str, nn.Module], feature_dims: Mapping[str, int], gaps: bool
     ) -> PosteriorNetwork:
@@ -241,7 +237,7 @@ class JMVAE(Model):
                 f"'separate', where each subset has a whole network of its own. Leave it out, or "
                 f"set model.trunks = 'shared'."
             )
-        return SeparateEncoders(self.codecs, self.subsets, self._network, self._sees_gaps)
+        return SeparateEncoders(self.codecs, self.subsets, self._network, self.sees_gaps)
 
     def _shared(self) -> SharedEncoders:
         c = self.config
@@ -256,7 +252,7 @@ class JMVAE(Model):
             )
 
         return SharedEncoders(
-            self.codecs, self.subsets, self._network, c.feature_dim, heads, self._sees_gaps
+            self.codecs, self.subsets, self._network, c.feature_dim, heads, self.sees_gaps
         )
 
     def learn_patterns(self, patterns: Mapping[Subset, int]) -> None:
@@ -338,7 +334,11 @@ class JMVAE(Model):
                 f"every item had that this model was trained on: it has no joint posterior of "
                 f"them. Name with --given what they have, or leave them out."
             )
-        return self.encoders.joint(batch.x, batch.gaps)
+        return self.encoders.joint(batch.x, self._shown_gaps(batch))
+
+    def _shown_gaps(self, batch: Batch) -> dict[str, Tensor]:
+        """What encoders see of gaps: nothing in JMVAE-zero, which takes stand-ins (T9)."""
+        return {} if self.config.missing == "zero" else batch.gaps
 
     def prior(self, given: Mapping[str, Tensor], b: int) -> Posterior:
         """p(z) = N(0, I) with batch shape (b,); nothing is given to it (T1)."""
@@ -382,7 +382,7 @@ class JMVAE(Model):
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
         """The loss of JMVAE-kl on a batch, with one sample of z per item (T4, with gaps T13)."""
         drawn, has = self._draw(draws), batch.gaps
-        joint, subset_posteriors = self.encoders(batch.x, drawn, has)
+        joint, subset_posteriors = self.encoders(batch.x, drawn, self._shown_gaps(batch))
         z = joint.rsample(draws.normal("z", self.latent_dim))
         log_likelihoods = {
             m: self.log_likelihood(m, z, batch.x[m], batch.observed[m], present=has.get(m))
