@@ -77,6 +77,11 @@ class Batch:
         """Modality → which items have it, bool (b,), for those that some item may lack."""
         return {m: mask for m, mask in self.present.items() if mask is not None}
 
+    def counted(self, values: Tensor, modalities: Iterable[str]) -> Tensor:
+        """Those of values (b, …) whose items have all of these modalities."""
+        has = self.having(modalities)
+        return values if has is None else values[has]
+
     def having(self, modalities: Iterable[str]) -> Tensor | None:
         """Which items have all of these modalities, bool (b,); None if all items have."""
         masks = [self.gaps[m] for m in modalities if m in self.gaps]

@@ -184,7 +184,7 @@ class JMVAE(Model):
         self.alphas = self._subset_alphas()
         self.gaps: Subset = tuple(m for m, codec in self.codecs.items() if codec.gaps)
         self.sees_gaps = bool(self.gaps) and config.missing != "zero"
-        many = config.heads == "masked" or any(len(s) > 1 for s in self.subsets)
+        many = config.heads != "auto" or any(len(s) > 1 for s in self.subsets)
         shared = config.trunks == "shared" or (config.trunks == "auto" and many)
         self.encoders = self._shared() if shared else self._separate()
         self.informed = Informed(self.subsets, self.modalities, config.subsets == "all")
@@ -322,23 +322,30 @@ class JMVAE(Model):
             [self.encoders.subset(observed, self.subsets.index(part)) for part in parts]
         )
 
+    def takes(self, observed: Subset) -> bool:
+        """Whether all others are modalities that training items lacked, too."""
+        known = self.gaps if self.sees_gaps else ()
+        return bool(observed) and all(m in observed or m in known for m in self.modalities)
+
     def joint_posterior(self, batch: Batch) -> Posterior:
         """q(z | x_O, O), with O what each item has; of complete items q(z | x_M) (T13).
 
         Raises:
             UsageError: Items lack a modality that every training item had.
         """
-        if (strange := set(batch.gaps) - set(self.gaps)) and self.config.missing != "zero":
-            raise UsageError(
-                f"Items lack {' and '.join(m for m in self.modalities if m in strange)}, which "
-                f"every item had that this model was trained on: it has no joint posterior of "
-                f"them. Name with --given what they have, or leave them out."
-            )
         return self.encoders.joint(batch.x, self._shown_gaps(batch))
 
     def _shown_gaps(self, batch: Batch) -> dict[str, Tensor]:
         """What encoders see of gaps: nothing in JMVAE-zero, which takes stand-ins (T9)."""
-        return {} if self.config.missing == "zero" else batch.gaps
+        if self.config.missing == "zero":
+            return {}
+        if strange := [m for m in self.modalities if m in batch.gaps and m not in self.gaps]:
+            raise UsageError(
+                f"Items lack {' and '.join(strange)}, which every item had that this model was "
+                f"trained on: it has no joint posterior of them. Name with --given what they "
+                f"have, or leave them out."
+            )
+        return batch.gaps
 
     def prior(self, given: Mapping[str, Tensor], b: int) -> Posterior:
         """p(z) = N(0, I) with batch shape (b,); nothing is given to it (T1)."""

@@ -177,6 +177,10 @@ class Model(Trainable):
             ConfigError: Something that the model is to learn cannot be learned from them.
         """
 
+    def takes(self, observed: Subset) -> bool:
+        """Whether :meth:`joint_posterior` takes items that have these modalities alone."""
+        return observed == self.modalities
+
     def joint_posterior(self, batch: Batch) -> Posterior:
         """q(z | x_M) of a batch's items; q(z | x_O, O) of items that have O only (T13).
 
