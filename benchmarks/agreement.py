@@ -82,9 +82,7 @@ def measured(
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        result = mmvae.train(
-            table, {"train": train}, run_dir=f"{folder}/run", max_steps=steps
-        )
+        result = mmvae.train(table, {"train": train}, run_dir=f"{folder}/run", max_steps=steps)
     model = result.model.model
     held = Split({row: mmvae.Column(v[1400:]) for row, v in columns.items()}, range(397))
     x = Batches(held, model.codecs, {row: row for row in ROWS}).fixed(slice(0, 397)).x

@@ -74,8 +74,10 @@ class Steps:
 
     def memory(self) -> int:
         """Bytes of weights, gradients, Adam's moments, and what the backward pass needs."""
-        weights = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in
-                   self.model.parameters()}
+        weights = {
+            p.untyped_storage().data_ptr(): p.untyped_storage().nbytes()
+            for p in self.model.parameters()
+        }
         kept: dict[int, int] = {}
         held: list[Tensor] = []  # so that no address is used twice
 

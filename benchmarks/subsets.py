@@ -43,7 +43,8 @@ def main() -> None:
             name: keys for name, keys in ALL.items() if n <= MOST_OWN or keys.get("heads") != "own"
         }
         steps = {
-            name: Steps(data, keys) for name, keys in {"singletons": SINGLETONS, **families}.items()
+            name: Steps(data, keys)
+            for name, keys in {"singletons": SINGLETONS, **families}.items()
         }
         memory = {name: one.memory() for name, one in steps.items()}
         times = in_turn(steps, arguments.rounds)

@@ -93,11 +93,14 @@ class Column:
         """How many items lack the modality."""
         return 0 if self.present is None else int(len(self) - np.count_nonzero(self.present))
 
+    @property
+    def rows(self) -> np.ndarray[Any, Any]:
+        """The items that have the modality, ascending."""
+        return np.arange(len(self)) if self.present is None else np.flatnonzero(self.present)
+
     def without_gaps(self) -> Column:
         """The column of the items that have the modality; itself if all have."""
-        if not self.gaps:
-            return self if self.present is None else replace(self, present=None)
-        return replace(self.take(np.flatnonzero(self.present)), present=None)
+        return self if self.present is None else replace(self.take(self.rows), present=None)
 
     def read(self) -> Column:
         """The same column with its values in memory."""

@@ -172,9 +172,7 @@ class TrainedModel:
         known = {m: value.repeat_interleave(count, 0) for m, value in x.items()}
         return {m: self.decode(m, z, sample, seed, known) for m in targets}
 
-    def sample_latents(
-        self, batch: Batch, count: int, temperature: float, seed: int
-    ) -> Tensor:
+    def sample_latents(self, batch: Batch, count: int, temperature: float, seed: int) -> Tensor:
         """Samples of z of the items' subset posteriors, flat, as :meth:`sample_latent`."""
         n, d = len(batch), self.model.latent_dim
         z = torch.empty(n, count, d, device=self.device)
@@ -367,7 +365,7 @@ class TrainedModel:
             raise DataError(f"given {modality}: no value; expected at least one.")
         if column.gaps:
             x = codec.missing(len(column)).to(self.device)
-            rows = torch.from_numpy(np.flatnonzero(column.present)).to(self.device)
+            rows = torch.from_numpy(column.rows).to(self.device)
             if len(rows):
                 x[rows] = self.conditions(modality, column.without_gaps())
             return x

@@ -47,7 +47,9 @@ def config(**sections: Any) -> dict[str, Any]:
     model = {"latent_dim": 2, "fusion_dim": 16, "subsets": "all", "feature_dim": 8, "head_dim": 8}
     model |= dict(sections.pop("model", {}))
     train = {"epochs": 3, "batch_size": 16, "log_every": 2, "learning_rate": 0.01}
-    return toy_config(data={"source": "memory"}, modalities=modalities, model=model, train=train, **sections)
+    return toy_config(
+        data={"source": "memory"}, modalities=modalities, model=model, train=train, **sections
+    )
 
 
 def splits(fill: Any = None) -> dict[str, Any]:

@@ -190,8 +190,13 @@ def _gaps(summary: SplitSummary) -> str:
     if len(summary.patterns) == 1 and not partial:
         return f"items have: {next(iter(summary.patterns))}, all of them"
     rows = [("items have", "items", "share")]
-    counts = {**dict(summary.patterns.most_common()), **{f"{m} in part": n for m, n in partial.items()}}
-    return columns([*rows, *((what, str(n), f"{n / summary.items:.1%}") for what, n in counts.items())])
+    counts = {
+        **dict(summary.patterns.most_common()),
+        **{f"{m} in part": n for m, n in partial.items()},
+    }
+    return columns(
+        [*rows, *((what, str(n), f"{n / summary.items:.1%}") for what, n in counts.items())]
+    )
 
 
 def _json(data: Data, summaries: dict[str, SplitSummary]) -> dict[str, object]:

@@ -228,7 +228,7 @@ def _prepared_between_gaps(
     modality: str, codec: Codec, column: Column, ids: Any
 ) -> tuple[Tensor, Tensor | None]:
     check_gaps(modality, codec, column, None)
-    rows = np.flatnonzero(column.present)
+    rows = column.rows
     where, n = torch.from_numpy(rows), len(column)
     if not len(rows):
         return torch.zeros(n, *codec.event_shape), None

@@ -158,21 +158,15 @@ def _largest(codec: Codec, split: Split, column: str) -> str:
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu" or values.ndim != 1:
         return ""
     row = int(values.argmax())
-    return f"; the largest one is {values[row]}, of item {ids[_has(raw)][row]}"
-
-
-def _has(column: Column) -> slice | np.ndarray[Any, Any]:
-    """Which rows of a column are present, to index with."""
-    return slice(None) if column.present is None else column.present
+    return f"; the largest one is {values[row]}, of item {ids[raw.rows[row]]}"
 
 
 def _prepared(
     name: str, m: str, codec: Codec, part: Split, column: str, refused: list[Finding]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Prepare a chunk; where a value is refused, one item at a time, so that all are found."""
-    has = part.columns[column].present
-    if has is not None:
-        part = part.take(np.flatnonzero(has))
+    if part.columns[column].gaps:
+        part = part.take(part.columns[column].rows)
     if not len(part):
         return
     try:

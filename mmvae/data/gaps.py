@@ -73,7 +73,7 @@ def check_training(train: Split, columns: Mapping[str, str]) -> None:
     Raises:
         DataError: There is one.
     """
-    never = [m for m, has in zip(columns, presence(train, columns).any(0), strict=True) if not has]
+    never = [m for m, column in columns.items() if not len(train.columns[column].rows)]
     if never:
         raise DataError(
             f"Modality {never[0]!r} (column {columns[never[0]]!r}): none of the {len(train)} "
@@ -99,8 +99,8 @@ def check_known(
     for m, column in columns.items():
         if not sometimes[m] and (lacking := split.columns[column].gaps):
             raise DataError(
-                f"Split {name!r}: {lacking} of {len(split)} items lack modality {m!r}, which every "
-                f"training item has, so the model would not know what to make of them. Leave "
-                f"incomplete items out with data.incomplete = 'discard', or split the items so "
-                f"that some of the training lack it too."
+                f"Split {name!r}: {lacking} of {len(split)} items lack modality {m!r}, which "
+                f"every training item has, so the model would not know what to make of them. "
+                f"Leave incomplete items out with data.incomplete = 'discard', or split the items "
+                f"so that some of the training lack it too."
             )

@@ -171,9 +171,8 @@ def fitted(
         DataError: The codec refuses the column.
     """
     if state is None:
-        values, ids = train.columns[column], np.asarray(train.ids)
-        if gaps := values.gaps > 0:
-            ids = ids[values.present]
+        values = train.columns[column]
+        gaps, ids = values.gaps > 0, np.asarray(train.ids)[values.rows]
         with refusals(modality, codec_class.kind, values, ids):
             state = codec_class(config).fit(values.without_gaps())
         if gaps:

@@ -166,12 +166,13 @@ def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) ->
             f"{origin}: got {type(values).__name__}, expected an array, a tensor or a list with "
             f"one value per item."
         )
-    values = list(values)
     has = np.array([value is not None for value in values], bool)
-    if has.all():
-        values = as_array(values)
-        has = None if isinstance(values, list) else array_presence(values)
-    return Column(values, names, origin, has)
+    if not has.all():
+        return Column(list(values), names, origin, has)
+    values = as_array(list(values))
+    return Column(
+        values, names, origin, None if isinstance(values, list) else array_presence(values)
+    )
 
 
 def checked_presence(column: Column) -> Column:

@@ -24,7 +24,6 @@ from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence, product
 from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset, canonical, family, partition, subset_name
 
-
 MOST_PER_STEP = 16
 """Subsets that a training step takes unless told otherwise."""
 

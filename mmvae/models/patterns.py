@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,10 +37,10 @@ def by_pattern(batch: Batch) -> Iterator[Group]:
         yield Group(torch.arange(len(batch)), names, batch)
         return
     whole = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
-    has = torch.stack([batch.gaps.get(m, whole) for m in names], 1).cpu()
-    patterns, group = has.unique(dim=0, return_inverse=True)
+    has = torch.stack([batch.gaps.get(m, whole) for m in names], 1).cpu().numpy()
+    patterns, group = np.unique(has, axis=0, return_inverse=True)
     for k, pattern in enumerate(patterns.tolist()):
-        rows = (group == k).nonzero().flatten()
+        rows = torch.from_numpy(np.flatnonzero(group == k))
         subset = tuple(m for m, there in zip(names, pattern, strict=True) if there)
         few = batch.take(rows.tolist())
         theirs = Batch({m: few.x[m] for m in subset}, {m: few.observed[m] for m in subset})

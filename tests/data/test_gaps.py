@@ -1,4 +1,4 @@
-"""Gaps, from every kind of source to batches: found, kept apart, and refused where they must be."""
+"""Gaps, from sources to batches: found, kept apart, and refused where they must be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from toys import ClassCodec, ClassConfig, VectorCodec, VectorConfig, toy_items
 
 from mmvae.codec import Codec, Column
-from mmvae.data.batches import Batch, Batches, training_view
+from mmvae.data.batches import Batch, training_view
 from mmvae.data.check import check
 from mmvae.data.describe import describe
 from mmvae.data.gaps import complete, patterns

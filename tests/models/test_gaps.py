@@ -134,9 +134,12 @@ def test_a_stand_in_outside_the_support_leaves_loss_and_gradients_finite() -> No
     batch = gappy(made)
     here = batch.present["a"]
     batch.x["a"][here] = batch.x["a"][here].abs() + 0.1
-    assert not Positive(kinds["a"].config).likelihood(torch.zeros(1, 3)).log_prob(
-        torch.zeros(1, 3)
-    ).isfinite()
+    assert (
+        not Positive(kinds["a"].config)
+        .likelihood(torch.zeros(1, 3))
+        .log_prob(torch.zeros(1, 3))
+        .isfinite()
+    )
     loss = objective(made, batch).loss
     assert loss.isfinite().all()
     loss.mean().backward()
