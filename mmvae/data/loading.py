@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -65,6 +65,24 @@ class Data:
     def patterns(self) -> Patterns:
         """Which modalities the training items have → how many items."""
         return patterns(self.splits["train"], self.columns)
+
+    def lacking(self, split: SplitName) -> int:
+        """How many items of a split lack some modality; 0 if there is no such split."""
+        if split not in self.splits:
+            return 0
+        items = self.splits[split]
+        return len(items) - len(complete(items, self.columns))
+
+    def complete(self) -> Data:
+        """These data without the items that lack modalities; themselves if none do.
+
+        Raises:
+            DataError: A split has no complete item.
+        """
+        if not any(self.lacking(name) for name in self.splits):
+            return self
+        splits = without_incomplete(self.source.kind, self.splits, self.columns)
+        return replace(self, splits=splits, _batches={})
 
     def fits(self, split: Split) -> bool:
         """Whether a split stays resident: as configured, or by its size."""
@@ -144,13 +162,24 @@ def without_discarded(
     """
     if source.config.incomplete == "keep":
         return splits
+    return without_incomplete(source.kind, splits, columns)
+
+
+def without_incomplete(
+    kind: str, splits: Mapping[SplitName, Split], columns: Mapping[str, str]
+) -> Mapping[SplitName, Split]:
+    """The splits of a source of this kind with their complete items.
+
+    Raises:
+        DataError: A split has none.
+    """
     kept = {name: complete(split, columns) for name, split in splits.items()}
     for name, split in kept.items():
         if not len(split):
             raise DataError(
-                f"Source {source.kind!r}, split {name!r}: none of its {len(splits[name])} items "
-                f"has every modality, so data.incomplete = 'discard' leaves none. Set it to "
-                f"'keep', or choose fewer modalities."
+                f"Source {kind!r}, split {name!r}: none of its {len(splits[name])} items has "
+                f"every modality, and none would be left without the others. Set data.incomplete "
+                f"to 'keep' to train and evaluate on all; pictures need some complete items."
             )
     return kept
 
