@@ -132,6 +132,11 @@ class Batches:
         """Which items have the modality of a column, on the device; None if all have."""
         return torch.from_numpy(column.present).to(self.device) if column.gaps else None
 
+    @property
+    def gaps(self) -> bool:
+        """Whether some items lack modalities."""
+        return any(mask is not None for mask in self._present.values())
+
     def items_with(self, modalities: Iterable[str]) -> Tensor:
         """The items that have all of these modalities, ascending, int64 on the CPU."""
         has = torch.ones(len(self), dtype=torch.bool)
