@@ -332,6 +332,8 @@ class JMVAE(Model):
         Raises:
             UsageError: Items lack a modality that every training item had.
         """
+        if not batch.gaps:
+            return self.posterior(batch.x)
         return self.encoders.joint(batch.x, self._shown_gaps(batch))
 
     def _shown_gaps(self, batch: Batch) -> dict[str, Tensor]:
