@@ -40,7 +40,7 @@ MODELS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Train, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--alpha", type=float, default=1.0)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
