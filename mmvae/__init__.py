@@ -55,7 +55,7 @@ _HOME = {
     "Watched": "mmvae.training.observer",
     "PosteriorNetwork": "mmvae.models.encoders",
     "Fusion": "mmvae.models.encoders",
-    "Variance": "mmvae.models.encoders",
+    "Variance": "mmvae.models.heads",
     "Batch": "mmvae.data.batches",
     "StepDraws": "mmvae.randomness",
     "Picture": "mmvae.report.canvas",
@@ -97,9 +97,9 @@ if TYPE_CHECKING:
     from mmvae.maker import MakerConfig as MakerConfig
     from mmvae.models.encoders import Fusion as Fusion
     from mmvae.models.encoders import PosteriorNetwork as PosteriorNetwork
-    from mmvae.models.encoders import Variance as Variance
     from mmvae.models.extension import Extension as Extension
     from mmvae.models.extension import ExtensionConfig as ExtensionConfig
+    from mmvae.models.heads import Variance as Variance
     from mmvae.models.protocol import ByModality as ByModality
     from mmvae.models.protocol import Model as Model
     from mmvae.models.protocol import ModelConfig as ModelConfig

@@ -132,8 +132,13 @@ def recipes(
 
 
 def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]) -> Model:
-    """The model with its first weights: a function of the config and the seed alone."""
+    """The model with its first weights: a function of the config and the seed alone.
+
+    Raises:
+        ConfigError: Training items lack modalities, and it is no model for that.
+    """
     kind: type[Model] = registry.model(experiment.model.kind)
+    refuse_gaps(f"A {experiment.model.kind!r} model", kind, codecs)
     with seeded_global(derived_seed(experiment.train.seed, "weights")):
         return kind(experiment.model, codecs)
 
@@ -145,11 +150,12 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
     own do not depend on them.
 
     Raises:
-        ConfigError: An extension does not fit the model.
+        ConfigError: An extension does not fit the model, or items that lack modalities.
     """
     trained: Trainable = model
     for kind, config in experiment.extensions.items():
         extension: type[Extension] = registry.extension(kind)
+        refuse_gaps(f"The extension [{kind}]", extension, model.codecs)
         with seeded_global(derived_seed(experiment.train.seed, "weights", kind)):
             trained = extension(config, trained)
     return trained
@@ -170,6 +176,31 @@ def observers(experiment: Experiment, registry: Registry) -> list[Observer]:
     ]
     named = [registry.observer(c.kind)(c, n) for n, c in experiment.observers.items()]
     return measuring + named
+
+
+def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -> None:
+    """Refuse items that lack modalities for what takes complete ones only.
+
+    Raises:
+        ConfigError: Training items do lack some.
+    """
+    lacking = [m for m, codec in codecs.items() if codec.gaps]
+    if lacking and not kind.takes_gaps:
+        raise ConfigError(
+            f"{what} takes complete items only, but training items lack {', '.join(lacking)}. "
+            f"Leave incomplete items out with data.incomplete = 'discard', or train a model for "
+            f"them: model.kind = 'jmvae', without extensions that refuse gaps."
+        )
+
+
+def prepare_for_gaps(model: Model, materials: Data) -> None:
+    """Tell a model which modalities training items have, where they lack some.
+
+    Raises:
+        ConfigError: It cannot learn from them what it is to learn.
+    """
+    if any(codec.gaps for codec in model.codecs.values()):
+        model.learn_patterns(materials.patterns)
 
 
 def environment(materials: Data) -> dict[str, Any]:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 State = Mapping[str, Any]
 """What a codec learned: names to numbers, strings, lists of those, or tensors."""
 
+GAPS = "has gaps"
+"""What the core adds to a codec's state where items of the training split lack the modality."""
+
 Parameters = Tensor | dict[str, Tensor]
 """What a decoder returns: one tensor or several by name, batch dimension first."""
 
@@ -63,22 +66,41 @@ class Column:
             lists, save in :meth:`Codec.fit`, which may get values unread.
         names: Class or attribute names that the source knows, in the order of the values' codes.
         origin: Where the values come from, for error messages: a file, a column of a table.
+        present: Which items have the modality, bool (n,), or None if all have. Values of the
+            others may be anything: no codec sees them.
     """
 
     values: Any
     names: tuple[str, ...] | None = None
     origin: str = ""
+    present: np.ndarray[Any, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Column:
         """The column of these rows, in this order."""
+        index = row_index(rows)
+        present = None if self.present is None else self.present[index]
         if isinstance(self.values, LazyValues):
-            return replace(self, values=self.values.take(rows))
+            return replace(self, values=self.values.take(rows), present=present)
         if isinstance(self.values, (list, tuple)):
-            return replace(self, values=[self.values[int(i)] for i in rows])
-        return replace(self, values=self.values[row_index(rows)])
+            return replace(self, values=[self.values[int(i)] for i in rows], present=present)
+        return replace(self, values=self.values[index], present=present)
+
+    @property
+    def gaps(self) -> int:
+        """How many items lack the modality."""
+        return 0 if self.present is None else int(len(self) - np.count_nonzero(self.present))
+
+    @property
+    def rows(self) -> np.ndarray[Any, Any]:
+        """The items that have the modality, ascending."""
+        return np.arange(len(self)) if self.present is None else np.flatnonzero(self.present)
+
+    def without_gaps(self) -> Column:
+        """The column of the items that have the modality; itself if all have."""
+        return self if self.present is None else replace(self.take(self.rows), present=None)
 
     def read(self) -> Column:
         """The same column with its values in memory."""
@@ -125,6 +147,11 @@ class Codec(ABC):
         self.config = config
         self.state: State = {} if state is None else state
 
+    @property
+    def gaps(self) -> bool:
+        """Whether items of the training split lack this modality; the core knows once fitted."""
+        return bool(self.state.get(GAPS, False))
+
     @classmethod
     def examples(cls) -> Examples | None:
         """Values to try this kind of codec with; default: None, it brings none.
@@ -140,9 +167,9 @@ class Codec(ABC):
         Called once per run, before anything else.
 
         Args:
-            column: The training split's raw values, perhaps unread and larger than memory: take
-                the rows you need, then :meth:`Column.read` them
-                (``column.take([0]).read().values``).
+            column: The training split's raw values, of the items that have the modality, perhaps
+                unread and larger than memory: take the rows you need, then :meth:`Column.read`
+                them (``column.take([0]).read().values``).
 
         Returns:
             Shape, scale, vocabulary, class names, …: saved with the run; the core then makes a new
@@ -183,6 +210,7 @@ class Codec(ABC):
 
         Called when data are read, for a whole split or for the items of a batch, and for values
         that a user gives to a trained model; a row's values must not depend on the other rows.
+        Items that lack the modality are left out.
 
         Returns:
             The input, shape (b, event…), in a compact dtype (the core casts to float32 with
@@ -254,7 +282,8 @@ class Codec(ABC):
         """Log-likelihood log p(x_m|z) in nats per item, float32 (b,), unobserved cells left out.
 
         Called for losses and bounds. Values of unobserved cells, NaN among them, change neither
-        the result nor a gradient.
+        the result nor a gradient. Of an item that lacks the modality ``x`` is the stand-in
+        (:meth:`missing`), and the core drops what comes out.
 
         Args:
             likelihood: What :meth:`likelihood` returned for b items.
@@ -287,7 +316,8 @@ class Codec(ABC):
     def missing(self, b: int) -> Tensor:
         """Stand-in input for what is absent, float32 (b, event…). Default: 0.
 
-        It takes the place of a whole modality (JMVAE-zero) and of cells that are not observed.
+        It takes the place of a whole modality that an item lacks and of cells that are not
+        observed. :meth:`log_prob` must take it, whatever it answers.
         """
         return torch.zeros(b, *self.event_shape)
 

@@ -101,6 +101,10 @@ class StepDraws:
         chosen = torch.randperm(n, generator=self.generator(name))[:count]
         return [int(i) for i in chosen.sort().values]
 
+    def take(self, rows: Tensor) -> StepDraws:
+        """The draws of some of the rows, int64 (g,): each keeps what it gets among all."""
+        return _Taken(self, rows)
+
     def resample(
         self, name: str, view: Callable[[Tensor, torch.Generator], Tensor], x: Tensor
     ) -> Tensor:
@@ -115,6 +119,21 @@ class StepDraws:
         batch = x.new_zeros(self.total, *x.shape[1:])
         batch[self.rows] = x
         return view(batch, source)[self.rows]
+
+
+class _Taken(StepDraws):
+    """Some rows of other draws, for what is drawn after the codecs' views."""
+
+    def __init__(self, draws: StepDraws, rows: Tensor) -> None:
+        super().__init__(
+            draws.seed, draws.purpose, draws.step, draws.rows, draws.total, draws.device
+        )
+        self._draws, self._taken = draws, rows
+
+    def normal(self, name: str, *event: int) -> Tensor:
+        """See :meth:`StepDraws.normal`."""
+        drawn = self._draws.normal(name, *event)
+        return drawn[self._taken.to(drawn.device)]
 
 
 class ItemDraws(StepDraws):

@@ -24,7 +24,7 @@ from mmvae.errors import RunError, UsageError
 from mmvae.evaluation.cells import parse_cells
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.ledger import Ledger
-from mmvae.evaluation.likelihoods import likelihoods, variation_of_information
+from mmvae.evaluation.likelihoods import likelihoods, variation_of_information, without_items
 from mmvae.evaluation.measuring import Measured, cells_of, keys, measure, metric_item
 from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.evaluation.steps import Step, quiet
@@ -208,6 +208,8 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
         if opened.accelerator.num_processes > 1:
             with everyone_follows(opened.accelerator):
                 cells, _ = parse_cells(config.bounds, model, config.given_from)
+                empty = without_items(cells, model, batches)
+                cells = [cell for cell in cells if cell not in empty]
                 likelihoods(model.eval(), batches, cells, config, ledger, step)
             if not leading(opened.accelerator):
                 return {}

@@ -21,7 +21,8 @@ class Split:
     """Some items: columns of equal length and an id for each item.
 
     Attributes:
-        columns: Column name → raw values, all of length n.
+        columns: Column name → raw values, all of length n. A column says by its ``present``
+            which items have it.
         ids: n item ids for messages and outputs: numbers or strings.
     """
 
@@ -50,6 +51,11 @@ class SourceConfig(BaseModel):
     )
     resident_gib: float = Field(
         4.0, gt=0, description="Memory that resident values may take, in GiB."
+    )
+    incomplete: Literal["keep", "discard"] = Field(
+        "keep",
+        description="Items that lack a whole modality: train and evaluate on what they have, or "
+        "leave them out.",
     )
 
 

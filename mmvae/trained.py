@@ -23,6 +23,7 @@ from mmvae.data.memory import as_column, as_split
 from mmvae.data.refusals import refusals, short
 from mmvae.errors import DataError, UsageError, nearest
 from mmvae.evaluation.bounds import iw_bound
+from mmvae.models.patterns import answers_jointly, by_pattern, completed, posterior_of
 from mmvae.models.protocol import Model
 from mmvae.posteriors import Posterior
 from mmvae.randomness import ItemDraws, generator
@@ -76,6 +77,10 @@ class TrainedModel:
     def embed(self, data: Any, given: str | Sequence[str] | None = None) -> Tensor:
         """Posterior means of z.
 
+        Items may lack modalities that ``data`` has. A model that was trained on such items answers
+        with q(z|x_O, O), O being what an item has; otherwise, or if ``given`` names modalities, it
+        is the posterior q_O of that subset (T13).
+
         Args:
             data: Columns by modality (a dict of arrays, a ``datasets.Dataset``, a DataFrame, a
                 :class:`mmvae.Split`) of n items.
@@ -90,11 +95,16 @@ class TrainedModel:
         """
         with torch.no_grad():
             return torch.cat(
-                [
-                    self.model.posterior(self.known(batch, given)).point().cpu()
-                    for batch, _ in self.batches(data, given)
-                ]
+                [self.points(batch, given).cpu() for batch, _ in self.batches(data, given)]
             )
+
+    def points(self, batch: Batch, given: str | Sequence[str] | None = None) -> Tensor:
+        """The best point of each item's posterior, (b, d)."""
+        z = torch.empty(len(batch), self.model.latent_dim, device=self.device)
+        for group in by_pattern(batch):
+            point = posterior_of(self.model, group, given is not None).point()
+            z[group.rows.to(z.device)] = point.to(z)
+        return z
 
     def generate(
         self,
@@ -108,7 +118,8 @@ class TrainedModel:
         """Generate modalities from any others, or from the prior.
 
         Args:
-            given: Modality → one value, or n values; none draws z from the prior.
+            given: Modality → one value, or n values, of which some may be None: an item then
+                has the other modalities. Nothing given draws z from the prior.
             to: Modalities to generate, or one; all that are not given unless named.
             count: Samples of z for each of the n given items.
             temperature: Scale of the noise in z; 0 takes the posterior's best point.
@@ -145,25 +156,46 @@ class TrainedModel:
         targets = canonical(
             [m for m in self.modalities if m not in given] if to is None else to, self.modalities
         )
-        x = {m: self.condition(m, value) for m, value in given.items()}
+        columns = {m: given_column(self.codecs[m], m, value) for m, value in given.items()}
+        x = {m: self.conditions(m, column) for m, column in columns.items()}
         sizes = {m: len(value) for m, value in x.items()}
         if len(set(sizes.values())) > 1:
             raise UsageError(f"given: expected equally many values, got {sizes}.")
         n = next(iter(sizes.values()), 1)
-        q = self.model.posterior(x) if x else self.model.prior({}, n)
-        z = self.sample_latent(q, n, count, temperature, seed)
+        masks = {m: c.present for m, c in columns.items() if c.gaps}
+        present = {m: torch.from_numpy(has).to(self.device) for m, has in masks.items()}
+        if x:
+            z = self.sample_latents(Batch(x, dict.fromkeys(x), present), count, temperature, seed)
+        else:
+            prior = self.model.prior({}, n)
+            z = self.sample_latent(prior, torch.arange(n), n, count, temperature, seed)
         known = {m: value.repeat_interleave(count, 0) for m, value in x.items()}
         return {m: self.decode(m, z, sample, seed, known) for m in targets}
 
+    def sample_latents(self, batch: Batch, count: int, temperature: float, seed: int) -> Tensor:
+        """Samples of z of the items' subset posteriors, flat, as :meth:`sample_latent`."""
+        n, d = len(batch), self.model.latent_dim
+        z = torch.empty(n, count, d, device=self.device)
+        for group in by_pattern(batch):
+            if not group.subset:
+                raise DataError(
+                    f"given: item {int(group.rows[0])} has none of {', '.join(batch.x)}; expected "
+                    f"a value of one of them at least. Leave that item out."
+                )
+            q = posterior_of(self.model, group, named=True)
+            drawn = self.sample_latent(q, group.rows, n, count, temperature, seed)
+            z[group.rows.to(z.device)] = drawn.view(-1, count, d).to(z)
+        return z.flatten(0, 1)
+
     def sample_latent(
-        self, q: Posterior, n: int, count: int, temperature: float, seed: int
+        self, q: Posterior, rows: Tensor, n: int, count: int, temperature: float, seed: int
     ) -> Tensor:
-        """Samples of z, flat, shape (n · count, d), an item's samples one after another."""
+        """Samples of z of some of n items, flat, (g · count, d), an item's one after another."""
         if temperature == 0:
             return q.point().repeat_interleave(count, 0)
         noise = torch.randn(
             n, count, self.model.latent_dim, generator=generator(seed, "generate", "z")
-        )
+        )[rows]
         z = q.rsample(temperature * noise.to(self.device).transpose(0, 1))
         return z.transpose(0, 1).flatten(0, 1)
 
@@ -210,15 +242,16 @@ class TrainedModel:
         targets = canonical(self.modalities if to is None else to, self.modalities)
         parts: dict[str, list[Tensor]] = {m: [] for m in targets}
         for batch, _ in self.batches(data, given):
-            known = self.known(batch, given)
-            z = self.model.posterior(known).point()
+            known, z = self.known(batch, given), self.points(batch, given)
             for m in targets:
                 parts[m].append(self.decode(m, z, given=known))
         return {m: self.codecs[m].restore(torch.cat(parts[m])).values for m in targets}
 
     @torch.no_grad()
     def elbo(self, data: Any, seed: int = 0) -> dict[str, Tensor]:
-        """The bound and its named terms for complete items, one sample of z each.
+        """The bound and its named terms, one sample of z each, of items with all modalities.
+
+        Of items with gaps, for a model that was trained on some, it is that of log p(x_O) (T13).
 
         Returns:
             ``elbo``, ``kl``, ``log_likelihood/m``, ``penalty``, ``subset_kl/S``: nats per item,
@@ -227,6 +260,8 @@ class TrainedModel:
         parts: list[Mapping[str, Tensor]] = []
         for batch, rows in self.batches(data, self.modalities, fixed=True):
             draws = ItemDraws(seed, "elbo", rows, self.device)
+            if batch.gaps and not self.model.takes_gaps:
+                self.model.joint_posterior(batch)  # says why not
             phase = self.model.phases()[0].name
             parts.append(self.model.objective(phase, batch, draws, 1.0).named)
         return {name: torch.cat([p[name] for p in parts]).cpu() for name in parts[0]}
@@ -245,8 +280,9 @@ class TrainedModel:
 
         Args:
             data: As for :meth:`embed`.
-            samples: k, samples of the posterior per item.
-            targets: T; the modalities that ``data`` has unless given.
+            samples: k, samples of the posterior per item; of which one, :meth:`embed` says.
+            targets: T; the modalities that ``data`` has unless given. Of an item that lacks some
+                it is the bound of what it has of them.
             seed: Governs every draw.
 
         Returns:
@@ -255,10 +291,15 @@ class TrainedModel:
         scores = []
         for batch, rows in self.batches(data, targets, fixed=True):
             draws = ItemDraws(seed, "score", rows, self.device)
-            scores.append(
-                iw_bound(self.model, batch, tuple(batch.x), tuple(batch.x), samples, draws)
-            )
-        return torch.cat(scores).cpu()
+            nats = torch.empty(len(batch), dtype=torch.float64)
+            for group in by_pattern(batch):
+                subset, few = group.subset, group.batch
+                if answers_jointly(self.model, subset, targets is not None):
+                    subset, few = self.modalities, completed(self.model, group)
+                theirs = draws.take(group.rows)
+                nats[group.rows] = iw_bound(self.model, few, subset, subset, samples, theirs).cpu()
+            scores.append(nats)
+        return torch.cat(scores)
 
     # -- data in -------------------------------------------------------------------------------
 
@@ -315,10 +356,19 @@ class TrainedModel:
         Raises:
             DataError: The codec accepts no such value.
         """
-        codec = self.codecs[modality]
-        column = given_column(codec, modality, value)
+        return self.conditions(modality, given_column(self.codecs[modality], modality, value))
+
+    def conditions(self, modality: str, column: Column) -> Tensor:
+        """As :meth:`condition`, of a column; the codec's stand-in where it has gaps."""
+        codec, value = self.codecs[modality], column.values
         if len(column) == 0:
             raise DataError(f"given {modality}: no value; expected at least one.")
+        if column.gaps:
+            x = codec.missing(len(column)).to(self.device)
+            rows = torch.from_numpy(column.rows).to(self.device)
+            if len(rows):
+                x[rows] = self.conditions(modality, column.without_gaps())
+            return x
         try:
             with refusals(modality, codec.kind, column, find=_only_row):
                 x = codec.condition(column)
@@ -346,10 +396,17 @@ def given_column(codec: Codec, modality: str, value: Any) -> Column:
     try:
         if isinstance(value, str):
             return replace(codec.parse(value), origin="given")
-        single = isinstance(value, (bool, int, float)) or np.ndim(value) == 0
+        single = isinstance(value, (bool, int, float)) or not (
+            has_gaps(value) or np.ndim(value) > 0
+        )
     except ValueError as error:
         raise DataError(f"given {modality} = {short(value)}: {error}") from error
     return replace(as_column([value] if single else value, "given"), origin="given")
+
+
+def has_gaps(value: Any) -> bool:
+    """Whether these are n values of which some are None."""
+    return isinstance(value, (list, tuple)) and any(one is None for one in value)
 
 
 def _only_row(column: Column) -> int | None:

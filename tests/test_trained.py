@@ -218,8 +218,10 @@ def test_a_condition_that_is_not_finite_is_refused(monkeypatch, model, bad) -> N
 def test_what_a_codec_raises_on_a_condition_is_a_data_error(monkeypatch, model) -> None:
     careless = torch.FloatTensor
     monkeypatch.setattr(VectorCodec, "condition", lambda codec, raw: careless(raw.values))
-    with pytest.raises(DataError, match="given: item 0, modality 'v': got None, which") as caught:
-        model.generate({"v": [None]})
+    with pytest.raises(
+        DataError, match=r"given: item 0, modality 'v': got \[None\], which"
+    ) as caught:
+        model.generate({"v": [[None]]})
     assert isinstance(caught.value.__cause__, TypeError)
 
 

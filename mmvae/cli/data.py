@@ -189,10 +189,14 @@ def _gaps(summary: SplitSummary) -> str:
     partial = {m: s.partial for m, s in summary.modalities.items() if s.partial}
     if len(summary.patterns) == 1 and not partial:
         return f"items have: {next(iter(summary.patterns))}, all of them"
-    rows = [("items have", "items")]
-    rows += [(pattern, str(n)) for pattern, n in summary.patterns.most_common()]
-    rows += [(f"{m} in part", str(n)) for m, n in partial.items()]
-    return columns(rows)
+    rows = [("items have", "items", "share")]
+    counts = {
+        **dict(summary.patterns.most_common()),
+        **{f"{m} in part": n for m, n in partial.items()},
+    }
+    return columns(
+        [*rows, *((what, str(n), f"{n / summary.items:.1%}") for what, n in counts.items())]
+    )
 
 
 def _json(data: Data, summaries: dict[str, SplitSummary]) -> dict[str, object]:

@@ -25,7 +25,8 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_j
     """Write the joint representation z of the items in DATA: the mean of their posterior.
 
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
-    JSON-lines file with columns named as the modalities; those that it lacks count as not given.
+    JSON-lines file with columns named as the modalities; those that it lacks count as not given,
+    and so does what single items lack.
     The table has the columns id, z_000, z_001, …; an .npz has the arrays id and z.
     """
     model = load(run)

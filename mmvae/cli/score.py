@@ -42,7 +42,8 @@ def command(
 
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
     JSON-lines file with columns named as the modalities. x are the modalities that DATA has, or
-    those of --given. The table has the columns id and log_likelihood.
+    those of --given; of an item that lacks some, what it has of them. The table has the columns
+    id and log_likelihood.
 
     Each value is an estimate of a lower bound from k samples: that of a single item may lie above
     its log p(x) by chance; the mean over items bounds from below, the tighter the larger k.
@@ -50,7 +51,7 @@ def command(
     model = load(run)
     items = load_items(run, data)
     scored = model.names(items, given)
-    scores = model.score(items, samples, tuple(scored), seed).double()
+    scores = model.score(items, samples, given, seed).double()
     write_table(out, {"id": items.ids, "log_likelihood": scores})
     n, mean = len(scores), float(scores.mean())
     error = float(scores.std()) / math.sqrt(n) if n > 1 else None
@@ -58,9 +59,11 @@ def command(
         figures = {"mean": mean, "standard_error": error, "items": n, "samples": samples}
         print_json({"modalities": list(scored), **figures, "out": str(out)})
         return
+    gaps = any(items.columns[column].gaps for column in scored.values())
+    targets = ("what each item has of " if gaps else "") + ", ".join(scored)
     margin = "" if error is None else f" ± {error:.4f} (standard error)"
     click.echo(
-        f"log p({', '.join(scored)}) ≥ {mean:.4f}{margin} nats per item; k = {samples}, "
+        f"log p({targets}) ≥ {mean:.4f}{margin} nats per item; k = {samples}, "
         f"{n} items, written to {out}\nA single item's value is an estimate of its bound and may "
         "exceed its log p(x); it is their mean that bounds."
     )

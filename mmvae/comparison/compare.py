@@ -199,7 +199,8 @@ def _differences(
             if ours is None or theirs is None or different_items(reference, other):
                 continue
             row = rows.setdefault(cell_name(cell, modalities), {})
-            row[other.heading] = mean_and_error(theirs - ours) | {"items": len(ours)}
+            both = (theirs - ours)[~(theirs - ours).isnan()]  # NaN: an item lacks something
+            row[other.heading] = mean_and_error(both) | {"items": len(both)}
     return rows
 
 

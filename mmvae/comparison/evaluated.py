@@ -120,7 +120,8 @@ class EvaluatedRun:
         config: Its resolved configuration.
         evaluation: Its figures.
         cells: The figure of each cell.
-        items: The nats of each item in each cell, float64 (n,), in the order of the split.
+        items: The nats of each item in each cell, float64 (n,), in the order of the split; NaN
+            for items that lack what the cell needs.
         measured: The values of each item behind each metric's figure, by its label, likewise.
         published: The nats of each cell in the published row that it reproduces, if any.
         finished: Whether its training came to its end.
@@ -265,7 +266,7 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
         if values.dtype != torch.float64 or values.shape != (evaluation.items,):
             found = f"{values.dtype} of shape {tuple(values.shape)}"
             _refuse(run, path, f"holds {found} for {name!r}, expected {evaluation.items} float64")
-        mean = float(values.mean())
+        mean = float(values.nanmean())  # NaN: the item lacks what the cell needs
         if not abs(mean - figure.mean) <= 1e-6 * max(1.0, abs(figure.mean)):  # also for NaN
             problem = f"the mean of {name!r} is {mean:.6g}, expected {figure.mean:.6g}"
             _refuse(run, path, f"is of another evaluation: {problem}")

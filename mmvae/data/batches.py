@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mmvae.codec import Codec, Column, model_input
+from mmvae.data.gaps import check_something
 from mmvae.data.mixing import check_gaps
 from mmvae.data.refusals import place, refusals, refused_row
 from mmvae.errors import ContractBroken, DataError, require
@@ -44,12 +46,16 @@ class Batch:
     """Model input of some items.
 
     Attributes:
-        x: Modality → float32 input, shape (b, event…).
-        observed: Modality → which cells are observed, bool (b, event…), or None if all are.
+        x: Modality → float32 input, shape (b, event…); the codec's stand-in for items that lack
+            the modality.
+        observed: Modality → which cells are observed, bool (b, event…), or None if all are; of
+            an item that lacks the modality it says nothing.
+        present: Modality → which items have it, bool (b,); None, or no entry, if all have.
     """
 
     x: Mapping[str, Tensor]
     observed: Mapping[str, Tensor | None]
+    present: Mapping[str, Tensor | None] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.x.values())))
@@ -63,7 +69,23 @@ class Batch:
         """The batch of these rows, in this order."""
         index = list(rows)
         observed = {m: None if mask is None else mask[index] for m, mask in self.observed.items()}
-        return Batch({m: x[index] for m, x in self.x.items()}, observed)
+        present = {m: None if mask is None else mask[index] for m, mask in self.present.items()}
+        return Batch({m: x[index] for m, x in self.x.items()}, observed, present)
+
+    @property
+    def gaps(self) -> dict[str, Tensor]:
+        """Modality → which items have it, bool (b,), for those that some item may lack."""
+        return {m: mask for m, mask in self.present.items() if mask is not None}
+
+    def counted(self, values: Tensor, modalities: Iterable[str]) -> Tensor:
+        """Those of values (b, …) whose items have all of these modalities."""
+        has = self.having(modalities)
+        return values if has is None else values[has]
+
+    def having(self, modalities: Iterable[str]) -> Tensor | None:
+        """Which items have all of these modalities, bool (b,); None if all items have."""
+        masks = [self.gaps[m] for m in modalities if m in self.gaps]
+        return torch.stack(masks).all(0) if masks else None
 
 
 class Batches:
@@ -78,7 +100,8 @@ class Batches:
             and prepared when it is asked for.
 
     Raises:
-        DataError: A column is missing, or a value lies outside its codec's support.
+        DataError: A column is missing, a value lies outside its codec's support, or an item has
+            nothing at all.
         ConfigError: A codec mixes items, and some of their cells are not observed.
     """
 
@@ -93,6 +116,8 @@ class Batches:
         wanted = {columns[m]: split.columns[columns[m]] for m in codecs}  # take copies columns
         self.split, self.codecs, self.columns = Split(wanted, split.ids), codecs, columns
         self.device, self.resident = torch.device(device), resident
+        check_something(self.split, {m: columns[m] for m in codecs}, "data")
+        self._present = {m: self._mask(self.split.columns[columns[m]]) for m in codecs}
         self._kept: dict[str, tuple[Tensor, Tensor | None]] = {}
         if resident:
             for name in codecs:
@@ -102,6 +127,23 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self.split)
+
+    def _mask(self, column: Column) -> Tensor | None:
+        """Which items have the modality of a column, on the device; None if all have."""
+        return torch.from_numpy(column.present).to(self.device) if column.gaps else None
+
+    @property
+    def gaps(self) -> bool:
+        """Whether some items lack modalities."""
+        return any(mask is not None for mask in self._present.values())
+
+    def items_with(self, modalities: Iterable[str]) -> Tensor:
+        """The items that have all of these modalities, ascending, int64 on the CPU."""
+        has = torch.ones(len(self), dtype=torch.bool)
+        for m in modalities:
+            mask = self._present[m]
+            has &= True if mask is None else mask.cpu()
+        return has.nonzero().flatten()
 
     def _prepare(self, modality: str, split: Split) -> tuple[Tensor, Tensor | None]:
         column = split.columns[self.columns[modality]]
@@ -117,8 +159,8 @@ class Batches:
         """
         x: dict[str, Tensor] = {}
         observed: dict[str, Tensor | None] = {}
+        where = items.to(self.device, non_blocking=True)
         if self.resident:
-            where = items.to(self.device, non_blocking=True)
             for name, (values, mask) in self._kept.items():
                 x[name] = values.index_select(0, where)
                 observed[name] = None if mask is None else mask.index_select(0, where)
@@ -128,10 +170,14 @@ class Batches:
                 values, mask = self._prepare(name, split)
                 x[name] = values.to(self.device, non_blocking=True)
                 observed[name] = None if mask is None else mask.to(self.device)
+        present: dict[str, Tensor | None] = {}
         for name, codec in self.codecs.items():
             given = model_input(codec, x[name], observed[name])
             x[name] = draws.resample(name, view(codec), given)
-        return Batch(x, observed)
+            mask = self._present[name]
+            present[name] = None if mask is None else mask.index_select(0, where)
+            x[name] = with_stand_ins(codec, x[name], present[name])
+        return Batch(x, observed, present)
 
     def fixed(self, items: slice) -> Batch:
         """The fixed views of some items: the same in every figure, however they are cut."""
@@ -139,16 +185,35 @@ class Batches:
         return self.batch(rows, fixed_draws(items, self.device), fixed_view)
 
 
+def with_stand_ins(codec: Codec, x: Tensor, present: Tensor | None) -> Tensor:
+    """Model input (b, event…), the codec's stand-in in place of what items lack.
+
+    Args:
+        codec: The codec.
+        x: Model input of all items, that of items without the modality of no matter.
+        present: Which items have the modality, bool (b,), or None if all have.
+    """
+    if present is None:
+        return x
+    has = present.view(-1, *[1] * (x.dim() - 1))
+    return torch.where(has, x, codec.missing(1).to(x, non_blocking=True))
+
+
 def prepare(
     modality: str, codec: Codec, column: Column, ids: Any = None
 ) -> tuple[Tensor, Tensor | None]:
     """Prepare a column, with errors that name modality, file and item.
+
+    Codecs see the items that have the modality; the rows of others are zeros, none of their cells
+    observed.
 
     Raises:
         DataError: The codec refuses a value, or its result breaks its contract: of another shape
             than it learned, or not finite where it is observed.
         ConfigError: The codec mixes items, and some cells are not observed.
     """
+    if column.gaps:
+        return _prepared_between_gaps(modality, codec, column, ids)
     column = column.read()
     with refusals(modality, codec.kind, column, ids, refused_row(codec)):
         prepared = codec.prepare(column)
@@ -187,6 +252,22 @@ def _pair(codec: Codec, prepared: Any) -> tuple[Tensor, Tensor | None]:
     except ContractBroken as error:
         raise ContractBroken(str(error), codec.kind) from error
     return x, observed
+
+
+def _prepared_between_gaps(
+    modality: str, codec: Codec, column: Column, ids: Any
+) -> tuple[Tensor, Tensor | None]:
+    check_gaps(modality, codec, column, None)
+    rows = column.rows
+    where, n = torch.from_numpy(rows), len(column)
+    if not len(rows):
+        return torch.zeros(n, *codec.event_shape), None
+    theirs = None if ids is None else np.asarray(ids)[rows]
+    x, observed = prepare(modality, codec, column.without_gaps(), theirs)
+    whole = x.new_zeros(n, *x.shape[1:]).index_copy_(0, where, x)
+    if observed is None:
+        return whole, None
+    return whole, observed.new_zeros(whole.shape).index_copy_(0, where, observed)
 
 
 def _check_finite(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from mmvae.codec import Codec, CodecConfig
+from mmvae.codec import Codec, CodecConfig, Column
 from mmvae.data.batches import prepare
 from mmvae.data.describe import ModalitySummary, add, chunks
-from mmvae.data.loading import check_columns, fitted
+from mmvae.data.gaps import check_training, presence
+from mmvae.data.loading import check_columns, fitted, usable, without_discarded
 from mmvae.data.memory import as_bytes
 from mmvae.errors import DataError
 from mmvae.source import SPLITS, Source, Split
@@ -34,7 +35,8 @@ class Finding:
     """One thing that is wrong, or worth a look.
 
     Attributes:
-        kind: ``value``, ``column``, ``duplicate``, ``leak``, ``constant``, ``class`` or ``tiny``.
+        kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
+            ``class`` or ``tiny``.
         split: Where.
         modality: Of which modality, or None if of whole items.
         item: Id of the item, or None if of all.
@@ -49,7 +51,7 @@ class Finding:
 
     @property
     def wrong(self) -> bool:
-        """Whether the data must be mended: values refused, leaks, classes never seen."""
+        """Whether the data must be mended: values refused, empty items, leaks, unseen classes."""
         return self.kind not in REMARKS
 
     def as_json(self) -> dict[str, Any]:
@@ -73,9 +75,7 @@ def check(
     Raises:
         DataError: The source cannot be read at all, or has no training split.
     """
-    splits = source.splits()
-    if "train" not in splits:
-        raise DataError(f"Source {source.kind!r} has no training split.")
+    splits = usable(source)
     columns = {m: config.column or m for m, (_, config) in recipes.items()}
     names = [name for name in SPLITS if name in splits]
     sizes = {str(name): len(splits[name]) for name in names}
@@ -87,23 +87,41 @@ def check(
             findings.append(Finding("column", name, None, None, str(error)))
     if findings:
         return sizes, findings
+    splits = without_discarded(source, splits, columns)
+    sizes = {str(name): len(splits[name]) for name in names}
     codecs: dict[str, Codec] = {}
     for m, (codec_class, config) in recipes.items():
         try:
+            check_training(splits["train"], {m: columns[m]})
             codecs[m] = fitted(m, codec_class, config, splits["train"], columns[m])
         except DataError as error:
             findings.append(Finding("column", "train", m, None, str(error)))
     for name in names:
         findings += _tiny(name, splits[name])
+        findings += _gaps(name, splits[name], columns, codecs)
         for m, codec in codecs.items():
             findings += _modality(name, m, codec, splits[name], columns[m])
-    findings += _repeated({name: splits[name] for name in names}, list(columns.values()))
+    told = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
+    findings += _repeated({name: splits[name] for name in names}, columns, told)
     return sizes, findings
 
 
 def _tiny(name: str, split: Split) -> Iterator[Finding]:
     if len(split) < TINY:
         yield Finding("tiny", name, None, None, f"{len(split)} items; expected at least {TINY}")
+
+
+def _gaps(
+    name: str, split: Split, columns: Mapping[str, str], codecs: Mapping[str, Codec]
+) -> Iterator[Finding]:
+    """Items that have nothing at all, and gaps that the training split does not have."""
+    for row in np.flatnonzero(~presence(split, columns).any(1))[:LISTED]:
+        yield Finding("empty", name, None, split.ids[row], "none of the modalities is observed")
+    for m, codec in codecs.items():
+        lacking = split.columns[columns[m]].gaps
+        if lacking and not codec.gaps:
+            message = f"{lacking} items lack it, which every training item has"
+            yield Finding("gaps", name, m, None, message)
 
 
 def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Iterator[Finding]:
@@ -135,17 +153,22 @@ def _largest(codec: Codec, split: Split, column: str) -> str:
     """Which item has the largest number for a class: mistyped, it makes classes of all below."""
     if not all(c.isdigit() for c in codec.classes or ("",)):
         return ""
-    values = split.columns[column].read().values
+    raw = split.columns[column]
+    values, ids = raw.without_gaps().read().values, np.asarray(split.ids)
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu" or values.ndim != 1:
         return ""
     row = int(values.argmax())
-    return f"; the largest one is {values[row]}, of item {split.ids[row]}"
+    return f"; the largest one is {values[row]}, of item {ids[raw.rows[row]]}"
 
 
 def _prepared(
     name: str, m: str, codec: Codec, part: Split, column: str, refused: list[Finding]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Prepare a chunk; where a value is refused, one item at a time, so that all are found."""
+    if part.columns[column].gaps:
+        part = part.take(part.columns[column].rows)
+    if not len(part):
+        return
     try:
         yield prepare(m, codec, part.columns[column], part.ids)
         return
@@ -180,13 +203,22 @@ class _Spread:
         return self.first is not None and self.equal
 
 
-def _repeated(splits: Mapping[str, Split], columns: list[str]) -> Iterator[Finding]:
-    """Items whose raw values in all modalities are those of an earlier item."""
+def _repeated(
+    splits: Mapping[str, Split], columns: Mapping[str, str], told: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Items whose raw values in all modalities are those of an earlier item.
+
+    Of items with gaps those alone that have one of the modalities ``told``: many have the same
+    class and nothing else.
+    """
     first: dict[bytes, tuple[str, Any]] = {}
     for name, split in splits.items():
         within: list[tuple[Any, Any]] = []
         across: dict[str, list[tuple[Any, Any]]] = {}
-        for digest, item in _digests(split, columns):
+        has = presence(split, columns)
+        known = has.all(1) | presence(split, told).any(1) if told else has.all(1)
+        split = split.take(np.flatnonzero(known))
+        for digest, item in _digests(split, list(columns.values())):
             if digest not in first:
                 first[digest] = (name, item)
                 continue
@@ -204,13 +236,24 @@ def _repeated(splits: Mapping[str, Split], columns: list[str]) -> Iterator[Findi
 
 def _digests(split: Split, columns: list[str]) -> Iterator[tuple[bytes, Any]]:
     for part in chunks(split):
-        values = [part.columns[name].read().values for name in columns]
+        values = [_values(part.columns[name]) for name in columns]
         for row, item in enumerate(part.ids):
             digest = hashlib.blake2b(digest_size=16)
             for column in values:
                 content = _content(column[row])
                 digest.update(len(content).to_bytes(8, "big") + content)
             yield digest.digest(), item
+
+
+def _values(column: Column) -> Sequence[Any]:
+    """A column's values, None for what items lack."""
+    values: Sequence[Any] = column.without_gaps().read().values
+    if column.present is None:
+        return values
+    places = np.cumsum(column.present) - 1
+    return [
+        values[place] if has else None for has, place in zip(column.present, places, strict=True)
+    ]
 
 
 def _content(value: Any) -> bytes:

@@ -31,13 +31,15 @@ class ModalitySummary:
         low: The least observed value of the model input.
         high: The largest one.
         classes: Class → items, for modalities that are a class.
-        partial: Items of which some cells are observed and some are not.
+        items: Items that have it.
+        partial: Items that have it, but not all cells of it.
     """
 
     dtype: str = ""
     low: float = math.inf
     high: float = -math.inf
     classes: Counter[str] | None = None
+    items: int = 0
     partial: int = 0
 
 
@@ -76,32 +78,36 @@ def describe_split(data: Data, split: Split) -> SplitSummary:
     for part in chunks(split):
         has = {}
         for m, codec in data.codecs.items():
-            x, observed = prepare(m, codec, part.columns[data.columns[m]], part.ids)
+            column = part.columns[data.columns[m]]
+            x, observed = prepare(m, codec, column, part.ids)
             summary.bytes += x.nbytes + (0 if observed is None else observed.nbytes)
-            has[m] = add(summary.modalities[m], codec, x, observed)
+            has[m] = np.ones(len(part), bool) if column.present is None else column.present
+            rows = torch.from_numpy(has[m])
+            cells = None if observed is None else observed[rows]
+            add(summary.modalities[m], codec, x[rows], cells)
         summary.patterns.update(
-            subset_name(tuple(m for m in has if has[m][i])) or "none" for i in range(len(part))
+            subset_name(tuple(m for m in has if has[m][i])) for i in range(len(part))
         )
     return summary
 
 
-def add(summary: ModalitySummary, codec: Codec, x: Tensor, observed: Tensor | None) -> list[bool]:
-    """Add prepared values to a modality's summary; return which items have the modality."""
+def add(summary: ModalitySummary, codec: Codec, x: Tensor, observed: Tensor | None) -> None:
+    """Add the prepared values of items that have a modality to its summary."""
     given = codec.to_input(x)
     cells = (torch.ones_like(given, dtype=torch.bool) if observed is None else observed).flatten(1)
-    has, whole = cells.any(1), cells.all(1)
+    whole = cells.all(1)
     seen = given.flatten(1)[cells]
     summary.dtype = str(x.dtype).removeprefix("torch.")
     if len(seen):
         summary.low = min(summary.low, float(seen.min()))
         summary.high = max(summary.high, float(seen.max()))
-    summary.partial += int((has & ~whole).sum())
+    summary.items += len(x)
+    summary.partial += int((~whole).sum())
     if codec.classes is not None:
         index = codec.class_index(given[whole])
         counts = index.bincount(minlength=len(codec.classes)).tolist()
         found = Counter(dict(zip(codec.classes, counts, strict=True)))
         summary.classes = found if summary.classes is None else merged(summary.classes, found)
-    return [bool(value) for value in has]
 
 
 def merged(a: Mapping[str, int], b: Mapping[str, int]) -> Counter[str]:
@@ -127,6 +133,7 @@ def as_json(summary: SplitSummary) -> dict[str, Any]:
                 "dtype": s.dtype,
                 "range": [s.low, s.high] if s.low <= s.high else None,
                 "classes": None if s.classes is None else dict(s.classes),
+                "items": s.items,
                 "partial": s.partial,
             }
             for m, s in summary.modalities.items()

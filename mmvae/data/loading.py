@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from mmvae.codec import Codec, CodecConfig, State
+from mmvae.codec import GAPS, Codec, CodecConfig, State
 from mmvae.data.batches import Batches, prepare
+from mmvae.data.gaps import (
+    Patterns,
+    check_known,
+    check_something,
+    check_training,
+    complete,
+    patterns,
+)
 from mmvae.data.refusals import refusals
 from mmvae.errors import ContractBroken, DataError, nearest
 from mmvae.source import Source, Split, SplitName
@@ -53,6 +61,29 @@ class Data:
             )
         return self._batches[split]
 
+    @property
+    def patterns(self) -> Patterns:
+        """Which modalities the training items have → how many items."""
+        return patterns(self.splits["train"], self.columns)
+
+    def lacking(self, split: SplitName) -> int:
+        """How many items of a split lack some modality; 0 if there is no such split."""
+        if split not in self.splits:
+            return 0
+        items = self.splits[split]
+        return len(items) - len(complete(items, self.columns))
+
+    def complete(self) -> Data:
+        """These data without the items that lack modalities; themselves if none do.
+
+        Raises:
+            DataError: A split has no complete item.
+        """
+        if not any(self.lacking(name) for name in self.splits):
+            return self
+        splits = without_incomplete(self.source.kind, self.splits, self.columns)
+        return replace(self, splits=splits, _batches={})
+
     def fits(self, split: Split) -> bool:
         """Whether a split stays resident: as configured, or by its size."""
         config = self.source.config
@@ -86,22 +117,71 @@ def open_data(
         device: Where batches are wanted.
 
     Raises:
-        DataError: No items, a missing column, columns of different length, or values that a
-            codec refuses.
+        DataError: No items, a missing column, columns of different length, an item or a modality
+            of which nothing is observed, or values that a codec refuses.
     """
-    splits = source.splits()
-    if "train" not in splits:
-        raise DataError(f"Source {source.kind!r} has no training split.")
     columns = {name: config.column or name for name, (_, config) in recipes.items()}
+    splits = usable(source)
     for name, split in splits.items():
         check_columns(source.kind, name, split, columns)
+    splits = without_discarded(source, splits, columns)
+    check_training(splits["train"], columns)
+    for name, split in splits.items():
+        check_something(split, columns, f"Source {source.kind!r}, split {name!r}")
     codecs: dict[str, Codec] = {}
     for modality, (codec_class, config) in recipes.items():
         state = None if states is None else states[modality]
         codecs[modality] = fitted(
             modality, codec_class, config, splits["train"], columns[modality], state
         )
+    sometimes = {m: codec.gaps for m, codec in codecs.items()}
+    for name, split in splits.items():
+        check_known(name, split, columns, sometimes)
     return Data(source, splits, codecs, columns, device)
+
+
+def usable(source: Source) -> Mapping[SplitName, Split]:
+    """The splits of a source, of which training is one.
+
+    Raises:
+        DataError: There is no training split.
+    """
+    splits = source.splits()
+    if "train" not in splits:
+        raise DataError(f"Source {source.kind!r} has no training split.")
+    return splits
+
+
+def without_discarded(
+    source: Source, splits: Mapping[SplitName, Split], columns: Mapping[str, str]
+) -> Mapping[SplitName, Split]:
+    """The splits with those items alone that ``data.incomplete`` wants.
+
+    Raises:
+        DataError: A split has no complete item.
+    """
+    if source.config.incomplete == "keep":
+        return splits
+    return without_incomplete(source.kind, splits, columns)
+
+
+def without_incomplete(
+    kind: str, splits: Mapping[SplitName, Split], columns: Mapping[str, str]
+) -> Mapping[SplitName, Split]:
+    """The splits of a source of this kind with their complete items.
+
+    Raises:
+        DataError: A split has none.
+    """
+    kept = {name: complete(split, columns) for name, split in splits.items()}
+    for name, split in kept.items():
+        if not len(split):
+            raise DataError(
+                f"Source {kind!r}, split {name!r}: none of its {len(splits[name])} items has "
+                f"every modality, and none would be left without the others. Set data.incomplete "
+                f"to 'keep' to train and evaluate on all; pictures need some complete items."
+            )
+    return kept
 
 
 def fitted(
@@ -114,16 +194,21 @@ def fitted(
 ) -> Codec:
     """The codec of a modality, fitted to the training split unless its state is known.
 
+    It learns from the items that have the modality, and the core notes whether some lack it.
+
     Raises:
         DataError: The codec refuses the column.
     """
     if state is None:
         values = train.columns[column]
-        with refusals(modality, codec_class.kind, values, train.ids):
-            state = codec_class(config).fit(values)
+        gaps, ids = values.gaps > 0, np.asarray(train.ids)[values.rows]
+        with refusals(modality, codec_class.kind, values, ids):
+            state = codec_class(config).fit(values.without_gaps())
         if not isinstance(state, Mapping):
             got = f"Wanted fit to give a mapping of what it learned; got {state!r}."
             raise ContractBroken(got, codec_class.kind)
+        if gaps:
+            state = {**state, GAPS: True}
     return codec_class(config, state)
 
 

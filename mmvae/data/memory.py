@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,8 @@ class MemorySource(Source):
     Args:
         config: How to split data that come in one piece.
         data: Column → values of equal length (a dict of arrays, a ``datasets.Dataset``, a
-            DataFrame), or split → such columns, with ``"train"`` among the splits.
+            DataFrame), or split → such columns, with ``"train"`` among the splits. An item lacks
+            a modality where its value is None, NaN throughout or masked throughout.
     """
 
     kind = "memory"
@@ -77,7 +79,10 @@ class MemorySource(Source):
         for name, split in self._splits.items():
             for key, column in split.columns.items():
                 digest.update(f"{name}/{key}/{len(column)}".encode())
-                for value in column.read().values:
+                if column.gaps:  # data without gaps keep the fingerprint that they had before
+                    assert column.present is not None
+                    digest.update(column.present.tobytes())
+                for value in column.without_gaps().read().values:
                     content = as_bytes(value)
                     digest.update(f"/{form(value)}/{len(content)}/".encode() + content)
         return digest.hexdigest()[:16]
@@ -136,26 +141,66 @@ def as_split(data: Any, origin: str) -> Split:
 def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) -> Column:
     """One column from a Column, a tensor, an array, a Series or a sequence.
 
+    Items lack the modality where a Column says so, and where a value is None, NaN throughout or
+    masked throughout.
+
     Raises:
         DataError: Not one of those.
     """
     if isinstance(values, Column):
-        return values
+        return checked_presence(values)
     if isinstance(values, LazyValues):
         return Column(values, names, origin)
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
     elif hasattr(values, "to_numpy"):  # pandas.Series and its kin
+        missing = np.asarray(values.isna()) if hasattr(values, "isna") else None
         values = values.to_numpy()
+        if missing is not None and missing.any() and values.dtype == object:
+            values = [None if gap else v for gap, v in zip(missing, values, strict=True)]
     if isinstance(values, np.ndarray) and values.ndim and values.dtype != object:
-        return Column(values, names, origin)
+        return Column(values, names, origin, array_presence(values))
     single = isinstance(values, (str, bytes)) or getattr(values, "ndim", 1) == 0
     if single or not isinstance(values, (Sequence, np.ndarray)):
         raise DataError(
             f"{origin}: got {type(values).__name__}, expected an array, a tensor or a list with "
             f"one value per item."
         )
-    return Column(as_array(list(values)), names, origin)
+    has = np.array([value is not None for value in values], bool)
+    if not has.all():
+        return Column(list(values), names, origin, has)
+    values = as_array(list(values))
+    return Column(
+        values, names, origin, None if isinstance(values, list) else array_presence(values)
+    )
+
+
+def checked_presence(column: Column) -> Column:
+    """A column whose ``present`` is one truth value per item, or None.
+
+    Raises:
+        DataError: It is something else.
+    """
+    if column.present is None:
+        return column
+    present = np.asarray(column.present)
+    if present.dtype != bool or present.shape != (len(column),):
+        raise DataError(
+            f"{column.origin or 'data'}: present is {present.dtype} of shape {present.shape}, "
+            f"expected bool of shape ({len(column)},): whether each item has the modality."
+        )
+    return replace(column, present=None if present.all() else present)
+
+
+def array_presence(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """Which rows of an array hold anything but NaN and masked cells, bool (n,); None if all do."""
+    lacking = np.zeros(len(values), bool)
+    cells = tuple(range(1, values.ndim))
+    if values.dtype.kind == "f" and values.size:
+        lacking |= np.isnan(np.asarray(values)).all(cells)
+    if isinstance(values, np.ma.MaskedArray) and values.size:
+        lacking |= np.ma.getmaskarray(values).all(cells)
+    return ~lacking if lacking.any() else None
 
 
 def as_array(values: Sequence[Any]) -> Any:

@@ -14,9 +14,10 @@ def check_gaps(modality: str, codec: Codec, column: Column, observed: Tensor | N
     """Refuse gaps, since what one item lacks would change what the networks say of others.
 
     Raises:
-        ConfigError: The codec mixes items, and some cells are not observed.
+        ConfigError: The codec mixes items, and some lack the modality or cells of it.
     """
-    if codec.mixes_items and observed is not None and not observed.all():
+    cells = observed is not None and not observed.all()
+    if codec.mixes_items and (column.gaps or cells):
         where = f" ({column.origin})" if column.origin else ""
         raise _refusal(modality, codec, f"its values have gaps{where}", "")
 

@@ -66,10 +66,17 @@ class TableColumn(LazyValues):
         dataset: The data set.
         name: The column.
         rows: Which rows; all unless given.
+        whole: Whether its numbers are whole ones that gaps alone made fractional, as in CSV files.
     """
 
-    def __init__(self, dataset: Any, name: str, rows: np.ndarray[Any, Any] | None = None) -> None:
-        self.dataset, self.name = dataset, name
+    def __init__(
+        self,
+        dataset: Any,
+        name: str,
+        rows: np.ndarray[Any, Any] | None = None,
+        whole: bool = False,
+    ) -> None:
+        self.dataset, self.name, self.whole = dataset, name, whole
         self.rows = np.arange(len(dataset)) if rows is None else rows
 
     def __len__(self) -> int:
@@ -77,11 +84,13 @@ class TableColumn(LazyValues):
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> TableColumn:
         """See :meth:`mmvae.codec.LazyValues.take`."""
-        return TableColumn(self.dataset, self.name, self.rows[row_index(rows)])
+        return TableColumn(self.dataset, self.name, self.rows[row_index(rows)], self.whole)
 
     def read(self) -> Any:
         """See :meth:`mmvae.codec.LazyValues.read`."""
-        return as_array(self.dataset.select_columns([self.name])[self.rows.tolist()][self.name])
+        values = as_array(self.dataset.select_columns([self.name])[self.rows.tolist()][self.name])
+        whole = self.whole and isinstance(values, np.ndarray)
+        return values.astype(np.int64) if whole else values
 
 
 class TableSource(Source):
@@ -222,21 +231,65 @@ def looks_like_file(path: str) -> bool:
 
 
 def as_split(dataset: Any, origin: str) -> Split:
-    """A ``datasets.Dataset`` as a split with lazily read columns."""
+    """A ``datasets.Dataset`` as a split with lazily read columns; items lack what is null."""
     import datasets
 
     columns = {}
+    present = {name: presence(dataset, name) for name in dataset.features}
     for name, feature in dataset.features.items():
         if isinstance(feature, (datasets.Image, datasets.Audio)):
             dataset = dataset.cast_column(name, type(feature)(decode=False))
     for name, feature in dataset.features.items():
         names = getattr(feature, "names", None)
         columns[name] = Column(
-            TableColumn(dataset, name),
+            TableColumn(dataset, name, whole=present[name] is not None and whole(dataset, name)),
             tuple(names) if names else None,
             f"{origin}, column {name!r}",
+            present[name],
         )
     return Split(columns, np.arange(len(dataset)))
+
+
+def presence(dataset: Any, name: str) -> np.ndarray[Any, Any] | None:
+    """Which rows of a column hold anything but null and NaN, bool (n,); None if all do."""
+    column = dataset.with_format("arrow").data.column(name)
+    null = column.is_null(nan_is_null=True).to_numpy().astype(bool) | hollow(column)
+    rows = dataset._indices
+    if rows is not None:
+        null = null[rows.column(0).to_numpy()]
+    return ~null if null.any() else None
+
+
+def hollow(column: Any) -> np.ndarray[Any, Any]:
+    """Which rows of an Arrow column are lists of nothing but null and NaN, bool (n,)."""
+    import pyarrow
+    import pyarrow.compute
+
+    kind = column.type
+    lists = pyarrow.types.is_list(kind) or pyarrow.types.is_fixed_size_list(kind)
+    if not (lists and pyarrow.types.is_floating(kind.value_type)):
+        return np.zeros(len(column), bool)
+    found = [np.zeros(0, bool)]
+    for part in column.chunks:
+        cells = pyarrow.compute.list_flatten(part)
+        owner = pyarrow.compute.list_parent_indices(part).to_numpy()
+        known = ~cells.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+        all_, filled = (np.bincount(rows, minlength=len(part)) for rows in (owner, owner[known]))
+        found.append((all_ > 0) & (filled == 0))
+    return np.concatenate(found)
+
+
+def whole(dataset: Any, name: str) -> bool:
+    """Whether a column of floating numbers holds whole ones alone, beside gaps."""
+    import pyarrow
+    import pyarrow.compute
+
+    column = dataset.with_format("arrow").data.column(name)
+    if not pyarrow.types.is_floating(column.type):
+        return False
+    equal = pyarrow.compute.equal(column, pyarrow.compute.trunc(column))
+    nan = pyarrow.compute.is_nan(column)
+    return bool(pyarrow.compute.all(pyarrow.compute.or_(equal, nan)).as_py())
 
 
 @hookimpl

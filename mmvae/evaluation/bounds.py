@@ -84,6 +84,9 @@ def iw_bound(
     conditions natively (CVAE, CMMA) may be given G: then p(z|x_G) and p(x_m|z, x_G) take the
     places of p(z) and p(x_m|z), and it is a bound of log p(x_T|x_G).
 
+    Of an item with gaps it is that of what the item has of T; with P all modalities, z comes from
+    the joint posterior of what it has (T13).
+
     Args:
         model: Any model of the protocol.
         batch: Model input with the modalities of T, P and G.
@@ -97,7 +100,8 @@ def iw_bound(
         Nats per item, float64 (b,).
 
     Raises:
-        UsageError: k < 1, the model has no posterior for P, or it cannot condition on G.
+        UsageError: k < 1, the model has no posterior for P, or it cannot condition on G; items
+            lack what is given, or modalities of P where that is a proper subset.
     """
     if samples < 1:
         raise UsageError(f"samples = {samples}: expected at least 1.")
@@ -112,6 +116,13 @@ def iw_bound(
     reason = model.supports(here, condition, by)
     if reason is not None:
         raise UsageError(reason)
+    seen = condition if by == model.modalities else tuple(dict.fromkeys((*condition, *by)))
+    has = batch.having(seen)
+    if has is not None and not has.all():
+        raise UsageError(
+            f"q(z|{subset_name(by)}): {int((~has).sum())} of {len(batch)} items lack some of "
+            f"{', '.join(seen)}. Leave them out, or take samples of the joint posterior."
+        )
     evidence = Evidence(here, condition, by, samples)
     return estimates(model, batch, [evidence], draws)[evidence].nats
 
@@ -176,7 +187,10 @@ def weighted(
             nats = {m: repeat.of_shared(model, z) for m, repeat in decoded.items()}
             yield torch.zeros(len(z), len(batch), device=z.device), nats
         return
-    q = model.posterior({m: batch.x[m] for m in proposal})
+    if proposal == model.modalities:
+        q = model.joint_posterior(batch)
+    else:
+        q = model.posterior({m: batch.x[m] for m in proposal})
     p = model.prior(known, len(batch))
     for noise in item_noise(draws, samples, model.latent_dim, at_once):
         z = q.rsample(noise)
@@ -196,6 +210,8 @@ def log_ratio(p: Posterior, q: Posterior, z: Tensor) -> Tensor:
 class Repeated:
     """One modality of a batch, repeated for each sample of z; kept from chunk to chunk.
 
+    Items that lack the modality have nats of 0.
+
     Args:
         batch: The items.
         modality: m.
@@ -205,6 +221,7 @@ class Repeated:
     def __init__(self, batch: Batch, modality: str, known: Mapping[str, Tensor]) -> None:
         self.modality, self.b = modality, len(batch)
         self._x, self._observed, self._known = batch.x[modality], batch.observed[modality], known
+        self._present = batch.gaps.get(modality)
         self._kept: tuple[int, Tensor, Tensor | None, dict[str, Tensor]] | None = None
 
     def times(self, k: int) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
@@ -221,7 +238,8 @@ class Repeated:
         """Log p(x_m|z), (k, b), for latents (k, b, d) of each item's own."""
         flat, shape = fold(z)
         x, mask, known = self.times(shape[0])
-        return unfold(model.log_likelihood(self.modality, flat, x, mask, known), shape)
+        has = None if self._present is None else repeated(self._present, shape[0])
+        return unfold(model.log_likelihood(self.modality, flat, x, mask, known, has), shape)
 
     def of_shared(self, model: Model, z: Tensor) -> Tensor:
         """Log p(x_m|z), (k, b), for latents (k, d) that all items share: decoded once."""
@@ -229,7 +247,8 @@ class Repeated:
         parameters = in_float32(model.parameters_of(self.modality, z, {}))
         likelihood = codec.likelihood(spread(parameters, self.b))
         x, mask, _ = self.times(k)
-        return codec.log_prob(likelihood, x, mask).reshape(k, self.b)
+        nats = codec.log_prob(likelihood, x, mask).reshape(k, self.b)
+        return nats if self._present is None else torch.where(self._present, nats, 0.0)
 
 
 def spread(parameters: Parameters, b: int) -> Parameters:

@@ -33,7 +33,7 @@ def coherence(
     Args:
         model: The model.
         batches: Real items on which the judges themselves are judged.
-        training: Real items to train the judges on.
+        training: Real items to train the judges on. Of both, those count that have m and c.
         config: ``coherence_samples``, spread evenly over the classes, ``seed``, ``batch_size``.
         step: Told of progress.
 
@@ -46,9 +46,11 @@ def coherence(
     found: dict[str, Any] = {}
     given, free = judged_pairs(model), prior_pairs(model)
     for label, modality in all_pairs(model):
+        if not len(training.items_with((modality, label))):
+            continue  # nothing to learn from
         judge = train_judge(training, modality, label, config.seed, step)
         own = judge_accuracy(judge, batches, modality, label, config.batch_size)
-        real = {"classifier on real items": mean_and_error(own)}
+        real = {"classifier on real items": mean_and_error(own)} if len(own) else {}
         if (label, modality) in given:
             drawn, best = (
                 mean_and_error(shown(model, judge, label, modality, draw, config))

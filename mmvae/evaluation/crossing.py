@@ -25,19 +25,32 @@ def guesses(model: Model, batch: Batch, given: Subset) -> dict[str, Tensor]:
     return {m: model.codecs[m].point(model.likelihood(m, z, known)) for m in model.decoded}
 
 
+def judged(batch: Batch, given: Subset, modality: str) -> Tensor:
+    """Which items have what is given, and the whole truth to judge a guess by, bool (b,)."""
+    rows = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
+    has, cells = batch.having((*given, modality)), batch.observed[modality]
+    if has is not None:
+        rows = rows & has
+    return rows if cells is None else rows & cells.flatten(1).all(1)
+
+
+@torch.no_grad()
 def crossing(model: Model, batch: Batch) -> dict[Path, Tensor]:
     """How well each modality is guessed from each shown subset and from all, per item.
 
     Returns:
         ``("given", S, m, figure)`` for the figures of codec m's ``compare``, modalities of S
         included (reconstruction); ``("accuracy", "S → c")`` for modalities c outside S that have
-        classes.
+        classes. Each is of the items that have S and m, and of m every cell.
     """
     found: dict[Path, Tensor] = {}
     for given in [*shown_subsets(model), model.modalities]:
         name = subset_name(given)
         for m, guess in guesses(model, batch, given).items():
-            codec, truth = model.codecs[m], batch.x[m]
+            codec, rows = model.codecs[m], judged(batch, given, m)
+            guess, truth = guess[rows], batch.x[m][rows]
+            if not len(truth):
+                continue
             for figure, values in codec.compare(guess, truth).items():
                 found["given", name, m, figure] = values
             if codec.classes is not None and m not in given:

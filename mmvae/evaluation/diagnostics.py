@@ -29,7 +29,7 @@ def diagnostics(
 
     Args:
         model: The model, in eval mode.
-        batches: The split's items, complete.
+        batches: The split's items.
         config: ``batch_size`` and ``seed``.
         step: Told of progress.
 
@@ -122,9 +122,9 @@ class Moments:
 
 
 def posterior_and_prior(model: Model, batch: Batch) -> tuple[Posterior, Posterior]:
-    """q(z|x_M) and the prior: p(z), or of a conditional model p(z|w)."""
+    """q(z|x_M), or q(z|x_O, O), and the prior: p(z), or of a conditional model p(z|w)."""
     known = {m: batch.x[m] for m in rest(model, model.decoded)}
-    return model.posterior(batch.x), model.prior(known, len(batch))
+    return model.joint_posterior(batch), model.prior(known, len(batch))
 
 
 def dimension_kl(q: Posterior, p: Posterior) -> Tensor | None:
@@ -149,7 +149,7 @@ def gradient_norms(model: Model, batch: Batch, z: Tensor) -> dict[str, Tensor]:
 
     Args:
         model: The model, in eval mode, where no item depends on another.
-        batch: Complete items.
+        batch: The items; what one lacks has a norm of 0.
         z: One latent for each, (b, d).
     """
     known = {m: batch.x[m] for m in rest(model, model.decoded)}
@@ -157,7 +157,9 @@ def gradient_norms(model: Model, batch: Batch, z: Tensor) -> dict[str, Tensor]:
     with torch.enable_grad():
         z = z.detach().clone().requires_grad_()
         for m in model.decoded:
-            nats = model.log_likelihood(m, z, batch.x[m], batch.observed[m], known).sum()
+            nats = model.log_likelihood(
+                m, z, batch.x[m], batch.observed[m], known, present=batch.gaps.get(m)
+            ).sum()
             gradient = torch.zeros_like(z)
             if nats.requires_grad:  # else nothing of z reaches it
                 (gradient,) = torch.autograd.grad(nats, z, materialize_grads=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mmvae.cells import cell_name
 from mmvae.data.batches import Batches
 from mmvae.evaluation.cells import parse_cells
 from mmvae.evaluation.coherence import all_pairs, coherence
@@ -13,7 +14,12 @@ from mmvae.evaluation.diagnostics import diagnostics
 from mmvae.evaluation.figures import ItemFigures
 from mmvae.evaluation.items import chunks
 from mmvae.evaluation.ledger import Ledger
-from mmvae.evaluation.likelihoods import likelihoods, summary, variation_of_information
+from mmvae.evaluation.likelihoods import (
+    likelihoods,
+    summary,
+    variation_of_information,
+    without_items,
+)
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.terms import bound_and_terms, rest, subset_divergences
 from mmvae.models.protocol import Model
@@ -41,7 +47,8 @@ def evaluate(
 
     Returns:
         A JSON-able dict. Bounds, terms and divergences are in nats per item; each figure has
-        ``mean`` and ``error``, the standard error over items. ``bounds``, ``terms``, ``cells``
+        ``mean`` and ``error``, the standard error over items, and ``items`` if it is of fewer than
+        all, because some lack what it needs. ``bounds``, ``terms``, ``cells``
         (the importance-weighted figures that ``config.bounds`` names, see
         :func:`mmvae.evaluation.likelihoods.summary`), ``variation of information``, ``subset
         posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the
@@ -56,10 +63,13 @@ def evaluate(
         TrainingError: A figure is not finite.
     """
     cells, left_out = parse_cells(config.bounds, model, config.given_from)
+    empty = without_items(cells, model, batches)
+    left_out |= {cell_name(cell, model.modalities): reason for cell, reason in empty.items()}
+    cells = [cell for cell in cells if cell not in empty]
     was_training = model.training
     model.eval()
     try:
-        figures, ledger = ItemFigures(), ledger or Ledger()
+        figures, ledger = ItemFigures(len(batches)), ledger or Ledger()
         likelihoods(model, batches, cells, config, ledger, step)
         given = rest(model, model.decoded)
         unbounded = model.supports(model.decoded, given, model.modalities)
@@ -77,7 +87,7 @@ def evaluate(
         result = figures.summary()
         if cells:
             items = ledger.whole(len(batches), config.batch_size)
-            result["cells"] = summary(items, cells, model, config)
+            result["cells"] = summary(items, cells, model, config, batches)
             if informed := variation_of_information(items, model.modalities):
                 result["variation of information"] = informed
         if given:

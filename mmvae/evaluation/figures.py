@@ -24,18 +24,25 @@ def mean_and_error(values: Tensor) -> dict[str, float | None]:
 
 
 class ItemFigures:
-    """Values per item, gathered over batches and then summarised."""
+    """Values per item, gathered over batches and then summarised.
 
-    def __init__(self) -> None:
+    A figure may be of some items only; then it says of how many.
+
+    Args:
+        total: All items.
+    """
+
+    def __init__(self, total: int | None = None) -> None:
+        self._total = total
         self._parts: dict[Path, list[Tensor]] = {}
 
     def add(self, values: Mapping[Path, Tensor]) -> None:
-        """Add one batch's values, each of shape (b,)."""
+        """Add one batch's values, each of shape (b,), or of those of its items that count."""
         for path, value in values.items():
             self._parts.setdefault(path, []).append(value.detach().cpu())
 
     def summary(self) -> dict[str, Any]:
-        """Nested by path, each figure as :func:`mean_and_error`.
+        """Nested by path, each figure as :func:`mean_and_error`; without those of no item.
 
         Raises:
             TrainingError: A value is not finite; figure and item are named.
@@ -43,9 +50,14 @@ class ItemFigures:
         nested: dict[str, Any] = {}
         for path, parts in self._parts.items():
             values = torch.cat(parts)
+            if not len(values):
+                continue
             require_finite(path, values)
-            put(nested, path, mean_and_error(values))
+            put(nested, path, mean_and_error(values) | self._count(values))
         return nested
+
+    def _count(self, values: Tensor) -> dict[str, int]:
+        return {} if self._total in (None, len(values)) else {"items": len(values)}
 
 
 def require_finite(path: Path, values: Tensor, first: int = 0) -> None:

@@ -53,7 +53,7 @@ def train_judge(
     take. Seeded by its own name, so neither other judges nor earlier draws change it.
 
     Args:
-        training: The training split.
+        training: The training split; of its items those that have both count.
         modality: What it looks at.
         label: A modality with classes.
         seed: Governs weights, order and views.
@@ -64,7 +64,8 @@ def train_judge(
     key = derived_seed(seed, "judge", modality, label)
     with seeded_global(key):
         judge = Judge(codec, len(target.classes)).to(training.device).train()
-        per_epoch = math.ceil(len(training) / BATCH)
+        known = training.items_with((modality, label))
+        per_epoch = math.ceil(len(known) / BATCH)
         epochs = max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / per_epoch))
         optimizer = torch.optim.AdamW(
             judge.parameters(), RATE, weight_decay=WEIGHT_DECAY, fused=True
@@ -72,7 +73,7 @@ def train_judge(
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * per_epoch)
         for epoch in range(epochs):
             step(f"classifier {arrow(modality, label)}", epoch, epochs)
-            order = permutation(len(training), key, epoch)
+            order = known[permutation(len(known), key, epoch)]
             for i, items in enumerate(torch.split(order, BATCH)):
                 n = len(items)
                 draws = StepDraws(
@@ -91,10 +92,9 @@ def train_judge(
 
 
 def judge_accuracy(judge: Judge, batches: Batches, modality: str, label: str, size: int) -> Tensor:
-    """Whether the judge is right about each real item of a split, float (n,)."""
-    target = batches.codecs[label]
-    right = [
-        judge.verdict(batch.x[modality]) == target.class_index(batch.x[label])
-        for batch, _ in chunks(batches, size, seed=0)  # views alone, no draws
-    ]
+    """Whether the judge is right about each real item of a split that has both, float (n,)."""
+    target, right = batches.codecs[label], []
+    for batch, _ in chunks(batches, size, seed=0):  # views alone, no draws
+        told = judge.verdict(batch.x[modality]) == target.class_index(batch.x[label])
+        right.append(batch.counted(told, (modality, label)))
     return torch.cat(right).float().cpu()

@@ -27,6 +27,7 @@ from mmvae.evaluation.ledger import Ledger
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.protocol import Model
 from mmvae.settings import EvaluateConfig
+from mmvae.subsets import Subset
 
 EFFECTIVE = " effective samples"
 GIVEN = " of what is given"
@@ -76,7 +77,8 @@ def likelihoods(
         config: ``batch_size``, ``samples``, ``given_from``, ``given_samples``, ``memory``,
             ``seed``.
         ledger: Takes ``cell name`` → nats and ``cell name effective samples``, float64 per
-            item; of a difference also the effective samples of what is given.
+            item; of a difference also the effective samples of what is given. They are NaN for
+            items that lack what the cell needs.
         step: Told of progress.
 
     Raises:
@@ -97,15 +99,37 @@ def likelihoods(
             step("importance-weighted figures", done, total)
             found = estimates(model, batch, evidences, draws, rows)
             for cell, evidence in made.items():
-                name = cell_name(cell, model.modalities)
-                parts.setdefault(name, []).append(evidence.nats(found))
-                parts.setdefault(name + EFFECTIVE, []).append(found[evidence.whole].effective)
+                name, has = cell_name(cell, model.modalities), batch.having(needs(cell, model))
+                told = {name: evidence.nats(found)}
+                told[name + EFFECTIVE] = found[evidence.whole].effective
                 if evidence.given is not None:
-                    effective = found[evidence.given].effective
-                    parts.setdefault(name + EFFECTIVE + GIVEN, []).append(effective)
+                    told[name + EFFECTIVE + GIVEN] = found[evidence.given].effective
+                for key, values in told.items():
+                    if has is not None:
+                        values = torch.where(has.cpu(), values, torch.nan)
+                    parts.setdefault(key, []).append(values)
             done += len(batch)
         ledger.keep(span, {name: torch.cat(part) for name, part in parts.items()})
     step("importance-weighted figures", total, total)
+
+
+def needs(cell: Cell, model: Model) -> Subset:
+    """The modalities that an item needs for a cell.
+
+    The joint posterior, as a proposal, takes an item with what it has (T13).
+    """
+    proposal = () if cell.proposal == model.modalities else cell.proposal
+    named = {*cell.targets, *cell.given, *proposal}
+    return tuple(m for m in model.modalities if m in named)
+
+
+def without_items(cells: Sequence[Cell], model: Model, batches: Batches) -> dict[Cell, str]:
+    """The cells that no item has what it takes for, and why."""
+    return {
+        cell: f"no item of the split has {' and '.join(needs(cell, model))}"
+        for cell in cells
+        if not len(batches.items_with(needs(cell, model)))
+    }
 
 
 def rows_in_memory(
@@ -123,15 +147,20 @@ def rows_in_memory(
 
 
 def summary(
-    items: Mapping[str, Tensor], cells: Sequence[Cell], model: Model, config: EvaluateConfig
+    items: Mapping[str, Tensor],
+    cells: Sequence[Cell],
+    model: Model,
+    config: EvaluateConfig,
+    batches: Batches,
 ) -> dict[str, Any]:
-    """Cells as they stand in a result: mean, error, how they were sampled.
+    """Cells as they stand in a result: mean, error, how they were sampled, of how many items.
 
     Args:
         items: What :func:`likelihoods` put into the ledger, for all items.
         cells: The cells.
         model: The model.
         config: As :func:`likelihoods`.
+        batches: The split, for which items have what a cell needs.
 
     Raises:
         TrainingError: A figure is not finite; cell and item are named.
@@ -139,24 +168,27 @@ def summary(
     found: dict[str, Any] = {}
     for cell in cells:
         name, parts = cell_name(cell, model.modalities), difference(cell, model, config)
-        nats = items[name]
+        counted = batches.items_with(needs(cell, model))
+        nats = items[name][counted]
         bad = (~torch.isfinite(nats)).nonzero().flatten()
         if len(bad):
             raise TrainingError(
-                f"Evaluation: {name} is {float(nats[bad[0]])} for item {int(bad[0])} of the "
-                f"split. Look at the data with `mmvae data check`, or at the model's training."
+                f"Evaluation: {name} is {float(nats[bad[0]])} for item {int(counted[bad[0]])} of "
+                f"the split. Look at the data with `mmvae data check`, or at the model's training."
             )
         found[name] = mean_and_error(nats) | {
             "of": cell.of,
             "proposal": cell.sampler,
             "samples": config.samples,
-            "effective samples": float(items[name + EFFECTIVE].mean()),
+            "effective samples": float(items[name + EFFECTIVE][counted].mean()),
             "bound": parts.given is None,
             "given from": None if parts.given is None else given_source(parts.given),
         }
         if parts.given is not None:
-            effective = items[name + EFFECTIVE + GIVEN].mean()
+            effective = items[name + EFFECTIVE + GIVEN][counted].mean()
             found[name]["effective samples" + GIVEN] = float(effective)
+        if len(counted) < len(batches):
+            found[name]["items"] = len(counted)
     return found
 
 
@@ -181,5 +213,6 @@ def variation_of_information(
     for kind in ("multiple", "single"):
         names = f"{x}|{w}@{kind}", f"{w}|{x}@{kind}"
         if all(name in items for name in names):
-            found[kind] = mean_and_error(-(items[names[0]] + items[names[1]]))
+            both = -(items[names[0]] + items[names[1]])
+            found[kind] = mean_and_error(both[~both.isnan()])  # of the items that have both
     return found

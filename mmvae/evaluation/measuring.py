@@ -47,7 +47,7 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
     try:
         for done, (name, metric) in enumerate(metrics.items()):
             specimen.step("metrics", done, len(metrics))
-            reason = metric.unavailable(specimen)
+            reason = unavailable(metric, specimen)
             if reason is not None:
                 measured.left_out[name] = reason
                 continue
@@ -56,6 +56,14 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
     finally:
         model.train(was_training)
     return measured
+
+
+def unavailable(metric: Metric, specimen: Specimen) -> str | None:
+    """Why a metric cannot be measured, or None; metrics take complete items."""
+    trained = any(codec.gaps for codec in specimen.model.codecs.values())
+    if trained or specimen.items.gaps:
+        return "metrics take complete items, and some lack modalities"
+    return metric.unavailable(specimen)
 
 
 def _add(measured: Measured, name: str, metric: Metric, specimen: Specimen) -> None:

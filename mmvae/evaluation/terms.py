@@ -1,4 +1,4 @@
-"""The evidence lower bound of complete items with its terms, and how far subsets are from it."""
+"""The evidence lower bound of items with its terms, and how far subsets are from it."""
 
 from __future__ import annotations
 
@@ -40,34 +40,53 @@ def bound_and_terms(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, 
 
     Args:
         model: A model with a joint posterior.
-        batch: Complete items.
+        batch: Items; of those with gaps it is the bound of log p(x_O) (T13).
         draws: Randomness.
 
     Returns:
-        ``("bounds", "elbo")`` with its ``("terms", …)``: ``log_likelihood/m`` and ``kl``, from one
-        sample of z.
+        ``("bounds", "elbo")`` with its ``("terms", …)``: ``log_likelihood/m``, of the items that
+        have m, and ``kl``, from one sample of z.
     """
     targets, given = model.decoded, rest(model, model.decoded)
     known = {m: batch.x[m] for m in given}
-    q = model.posterior(batch.x)
+    q = model.joint_posterior(batch)
     z = q.rsample(draws.normal("z", model.latent_dim))
-    terms = {
-        f"log_likelihood/{m}": model.log_likelihood(m, z, batch.x[m], batch.observed[m], known)
+    nats = {
+        m: model.log_likelihood(
+            m, z, batch.x[m], batch.observed[m], known, present=batch.gaps.get(m)
+        )
         for m in targets
     }
     kl = kl_divergence(q, model.prior(known, len(batch)), z)
-    found: dict[Path, Tensor] = {("bounds", "elbo"): sum_of(list(terms.values())) - kl}
-    return found | {("terms", name): value for name, value in {**terms, "kl": kl}.items()}
+    found: dict[Path, Tensor] = {("bounds", "elbo"): sum_of(list(nats.values())) - kl}
+    for m, value in nats.items():
+        found["terms", f"log_likelihood/{m}"] = batch.counted(value, (m,))
+    return found | {("terms", "kl"): kl}
 
 
 @torch.no_grad()
 def subset_divergences(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, Tensor]:
-    """KL(q(z|x_M) ‖ q_S(z|x_S)) by subset, nats per item (T5)."""
-    q = model.posterior(batch.x)
+    """KL(q(z|x_M) ‖ q_S(z|x_S)) by subset, nats per item (T5).
+
+    Of items with gaps KL(q(z|x_O, O) ‖ q_S(z|x_S)), for S a proper subset of O.
+    """
+    q = model.joint_posterior(batch)
     z = q.rsample(draws.normal("z", model.latent_dim))
-    return {
-        ("subset posteriors", subset_name(s)): kl_divergence(
-            q, model.posterior({m: batch.x[m] for m in s}), z
-        )
-        for s in shown_subsets(model)
-    }
+    found: dict[Path, Tensor] = {}
+    for s in shown_subsets(model):
+        kl = kl_divergence(q, model.posterior({m: batch.x[m] for m in s}), z)
+        found["subset posteriors", subset_name(s)] = kl[informs(batch, s)]
+    return found
+
+
+def informs(batch: Batch, subset: Subset) -> Tensor:
+    """Which items have a subset of the modalities and at least one more, bool (b,)."""
+    whole = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
+    inside, outside = whole, ~whole
+    for m in batch.x:
+        has = batch.gaps.get(m, whole)
+        if m in subset:
+            inside = inside & has
+        else:
+            outside = outside | has
+    return inside & outside

@@ -7,38 +7,22 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmvae.codec import Codec
+from mmvae.models.heads import MaskedHead, SubsetHeads, Variance, gaussian
 from mmvae.models.protocol import ByModality
-from mmvae.networks import Activation, activation, mlp
+from mmvae.networks import Activation, mlp
 from mmvae.posteriors import DiagonalGaussian
 from mmvae.subsets import Subset
 
 Fusion = Literal["dense", "linear"]
-Variance = Literal["exp", "softplus"]
-
-
-def gaussian(raw: Tensor, variance: Variance) -> DiagonalGaussian:
-    """Split a head's output (…, 2d) into mean and log σ², in float32.
-
-    ``variance`` says what the second half is: log σ² (``"exp"``) or the argument of
-    σ² = softplus(·) (``"softplus"``, the paper's code).
-    """
-    mean, spread = (raw.float() if raw.dtype.itemsize < 4 else raw).chunk(2, dim=-1)
-    return DiagonalGaussian(mean, spread if variance == "exp" else log_softplus(spread))
-
-
-def log_softplus(a: Tensor) -> Tensor:
-    """Log softplus(a), elementwise, finite for every finite ``a``.
-
-    Far below zero softplus(a) is exp(a), which underflows; its logarithm is ``a`` to float32.
-    """
-    return torch.where(a < -15.0, a, F.softplus(a.clamp(min=-15.0)).log())
 
 
 class PosteriorNetwork(nn.Module):
     """q(z|x_S): a trunk per modality of S, concatenated, fused, and two linear heads.
+
+    With gaps it is q(z|x_O, O): it also sees which modalities O of S an item has, and nothing of
+    what it lacks (T13).
 
     Args:
         trunks: Modality → trunk (b, event…) → (b, feature_dim).
@@ -49,6 +33,7 @@ class PosteriorNetwork(nn.Module):
         fusion_dim: Width of that hidden layer.
         act: Its activation.
         variance: See :func:`gaussian`.
+        gaps: Whether items may lack modalities.
     """
 
     def __init__(
@@ -60,72 +45,45 @@ class PosteriorNetwork(nn.Module):
         fusion_dim: int,
         act: Activation,
         variance: Variance,
+        gaps: bool = False,
     ) -> None:
         super().__init__()
         self.trunks = ByModality(trunks)
-        self.fusion = mlp(sum(feature_dims.values()), [fusion_dim] * (fusion == "dense"), act)
-        width = fusion_dim if fusion == "dense" else sum(feature_dims.values())
+        seen = sum(feature_dims.values()) + len(feature_dims) * gaps
+        self.fusion = mlp(seen, [fusion_dim] * (fusion == "dense"), act)
+        width = fusion_dim if fusion == "dense" else seen
         self.heads = nn.Linear(width, 2 * latent_dim)
         self.variance: Variance = variance
+        self.gaps = gaps
 
-    def forward(self, x: Mapping[str, Tensor]) -> DiagonalGaussian:
+    def forward(
+        self, x: Mapping[str, Tensor], present: Presence | None = None
+    ) -> DiagonalGaussian:
         """Modality → input (b, event…) to q(z|x_S) with batch shape (b,)."""
-        features = [trunk(x[name]) for name, trunk in self.trunks.items()]
-        return gaussian(self.heads(self.fusion(torch.cat(features, -1))), self.variance)
+        features = {name: trunk(x[name]) for name, trunk in self.trunks.items()}
+        shown = list(between_gaps(features, present or {}).values())
+        if self.gaps:
+            shown.append(self._pattern(shown[0], present or {}))
+        return gaussian(self.heads(self.fusion(torch.cat(shown, -1))), self.variance)
+
+    def _pattern(self, like: Tensor, present: Presence) -> Tensor:
+        """Which modalities items have, as 0 and 1, (b, N)."""
+        whole = torch.ones(len(like), dtype=torch.bool, device=like.device)
+        return torch.stack([present.get(m, whole) for m in self.trunks], -1).to(like.dtype)
 
 
-class SubsetHeads(nn.Module):
-    """Heads of all subset posteriors over shared, narrow features, run as one batched product.
-
-    Args:
-        subsets: K subsets.
-        modalities: All modalities, in the order of the configuration.
-        feature_dim: Width f of the features that each modality brings.
-        latent_dim: d.
-        hidden_dim: Width of each subset's own hidden layer.
-        act: Its activation.
-        variance: See :func:`gaussian`.
-    """
-
-    mask: Tensor
-
-    def __init__(
-        self,
-        subsets: Sequence[Subset],
-        modalities: Subset,
-        feature_dim: int,
-        latent_dim: int,
-        hidden_dim: int,
-        act: Activation,
-        variance: Variance,
-    ) -> None:
-        super().__init__()
-        inside = torch.tensor([[float(m in s) for m in modalities] for s in subsets])
-        self.register_buffer("mask", inside.repeat_interleave(feature_dim, 1), persistent=False)
-        count, width = len(subsets), feature_dim * len(modalities)
-        self.hidden = nn.Parameter(torch.empty(count, width, hidden_dim))
-        self.hidden_bias = nn.Parameter(torch.zeros(count, 1, hidden_dim))
-        self.heads = nn.Parameter(torch.empty(count, hidden_dim, 2 * latent_dim))
-        self.heads_bias = nn.Parameter(torch.zeros(count, 1, 2 * latent_dim))
-        self.act, self.variance = activation(act), variance
-        with torch.no_grad():  # nn.Linear's bounds, for the inputs that a subset has
-            fan_in = (inside.sum(1) * feature_dim).view(-1, 1, 1)
-            self.hidden.uniform_(-1, 1).div_(fan_in.sqrt())
-            self.heads.uniform_(-1, 1).div_(hidden_dim**0.5)
-
-    def forward(self, features: Tensor, drawn: Sequence[int]) -> DiagonalGaussian:
-        """Features (b, N·f) → posteriors of the drawn subsets, batch shape (n, b)."""
-        index: slice | Tensor = slice(None)
-        if len(drawn) < len(self.mask):  # a blocking copy would wait for the device at every step
-            index = torch.tensor(drawn).to(features.device, non_blocking=True)
-        masked = features * self.mask[index].unsqueeze(1)
-        hidden = self.act(torch.baddbmm(self.hidden_bias[index], masked, self.hidden[index]))
-        raw = torch.baddbmm(self.heads_bias[index], hidden, self.heads[index])
-        return gaussian(raw, self.variance)
+def between_gaps(features: Mapping[str, Tensor], present: Presence) -> dict[str, Tensor]:
+    """Features (b, f) of modalities, zeros for what items lack."""
+    return {
+        m: torch.where(present[m].unsqueeze(1), f, 0.0) if m in present else f
+        for m, f in features.items()
+    }
 
 
-NetworkBuilder = Callable[[Mapping[str, nn.Module], Mapping[str, int]], PosteriorNetwork]
-HeadsBuilder = Callable[[Sequence[Subset], Subset, int], SubsetHeads]
+NetworkBuilder = Callable[[Mapping[str, nn.Module], Mapping[str, int], bool], PosteriorNetwork]
+HeadsBuilder = Callable[[Sequence[Subset], Subset, int], SubsetHeads | MaskedHead]
+Presence = Mapping[str, Tensor]
+"""Modality → which items have it, bool (b,), for those that some item may lack."""
 
 
 class SeparateEncoders(nn.Module):
@@ -134,37 +92,45 @@ class SeparateEncoders(nn.Module):
     Args:
         codecs: Modality → codec.
         subsets: The subsets with a posterior of their own.
-        network: Builds a :class:`PosteriorNetwork` from trunks and feature widths.
+        network: Builds a :class:`PosteriorNetwork` from trunks, feature widths and whether items
+            may lack modalities.
+        gaps: Whether they may.
     """
 
     def __init__(
-        self, codecs: Mapping[str, Codec], subsets: Sequence[Subset], network: NetworkBuilder
+        self,
+        codecs: Mapping[str, Codec],
+        subsets: Sequence[Subset],
+        network: NetworkBuilder,
+        gaps: bool = False,
     ) -> None:
         super().__init__()
 
-        def build(subset: Subset) -> PosteriorNetwork:
+        def build(subset: Subset, gaps: bool = False) -> PosteriorNetwork:
             trunks = {m: codecs[m].encoder() for m in subset}
-            return network(trunks, {m: codecs[m].feature_dim for m in subset})
+            return network(trunks, {m: codecs[m].feature_dim for m in subset}, gaps)
 
-        self.joint_posterior = build(tuple(codecs))
+        self.joint_posterior = build(tuple(codecs), gaps)
         self.subset_posteriors = nn.ModuleList(build(s) for s in subsets)
 
-    def joint(self, x: Mapping[str, Tensor]) -> DiagonalGaussian:
-        """q(z|x_M), batch shape (b,)."""
-        return self.joint_posterior(x)  # type: ignore[no-any-return]
+    def joint(self, x: Mapping[str, Tensor], present: Presence | None = None) -> DiagonalGaussian:
+        """q(z|x_M), or q(z|x_O, O) of items that lack some; batch shape (b,)."""
+        return self.joint_posterior(x, present)  # type: ignore[no-any-return]
 
-    def subset(self, x: Mapping[str, Tensor], index: int) -> DiagonalGaussian:
+    def subset(
+        self, x: Mapping[str, Tensor], index: int, present: Presence | None = None
+    ) -> DiagonalGaussian:
         """q(z|x_S) for one trained subset; ``x`` needs hold the modalities of S only."""
-        return self.subset_posteriors[index](x)  # type: ignore[no-any-return]
+        return self.subset_posteriors[index](x, present)  # type: ignore[no-any-return]
 
     def forward(
-        self, x: Mapping[str, Tensor], drawn: Sequence[int]
+        self, x: Mapping[str, Tensor], drawn: Sequence[int], present: Presence | None = None
     ) -> tuple[DiagonalGaussian, DiagonalGaussian | None]:
         """The joint posterior and the drawn subset posteriors, batch shape (n, b)."""
-        drawn_posteriors = [self.subset(x, k) for k in drawn]
+        drawn_posteriors = [self.subset(x, k, present) for k in drawn]
         if not drawn_posteriors:
-            return self.joint(x), None
-        return self.joint(x), DiagonalGaussian(
+            return self.joint(x, present), None
+        return self.joint(x, present), DiagonalGaussian(
             torch.stack([q.mean for q in drawn_posteriors]),
             torch.stack([q.log_variance for q in drawn_posteriors]),
         )
@@ -181,7 +147,8 @@ class SharedEncoders(nn.Module):
         subsets: The subsets with a posterior of their own.
         network: Builds the joint :class:`PosteriorNetwork`.
         feature_dim: Width of the narrow features.
-        heads: Builds the :class:`SubsetHeads`.
+        heads: Builds the :class:`SubsetHeads` or the :class:`MaskedHead`.
+        gaps: Whether items may lack modalities.
     """
 
     def __init__(
@@ -191,13 +158,15 @@ class SharedEncoders(nn.Module):
         network: NetworkBuilder,
         feature_dim: int,
         heads: HeadsBuilder,
+        gaps: bool = False,
     ) -> None:
         super().__init__()
         self.modalities: Subset = tuple(codecs)
         self.subsets = list(subsets)
         self.trunks = ByModality({m: codec.encoder() for m, codec in codecs.items()})
         identities: dict[str, nn.Module] = {m: nn.Identity() for m in codecs}
-        self.joint_posterior = network(identities, {m: c.feature_dim for m, c in codecs.items()})
+        widths = {m: codec.feature_dim for m, codec in codecs.items()}
+        self.joint_posterior = network(identities, widths, gaps)
         self.narrow = ByModality(
             {m: nn.Linear(codec.feature_dim, feature_dim) for m, codec in codecs.items()}
             if subsets
@@ -206,10 +175,10 @@ class SharedEncoders(nn.Module):
         self.subset_heads = heads(self.subsets, self.modalities, feature_dim) if subsets else None
         self.feature_dim = feature_dim
 
-    def joint(self, x: Mapping[str, Tensor]) -> DiagonalGaussian:
-        """q(z|x_M), batch shape (b,)."""
+    def joint(self, x: Mapping[str, Tensor], present: Presence | None = None) -> DiagonalGaussian:
+        """q(z|x_M), or q(z|x_O, O) of items that lack some; batch shape (b,)."""
         features = {m: self.trunks[m](x[m]) for m in self.modalities}
-        return self.joint_posterior(features)  # type: ignore[no-any-return]
+        return self.joint_posterior(features, present)  # type: ignore[no-any-return]
 
     def subset(self, x: Mapping[str, Tensor], index: int) -> DiagonalGaussian:
         """q(z|x_S) for one trained subset; ``x`` needs hold the modalities of S only."""
@@ -222,11 +191,12 @@ class SharedEncoders(nn.Module):
         return DiagonalGaussian(posterior.mean[0], posterior.log_variance[0])
 
     def forward(
-        self, x: Mapping[str, Tensor], drawn: Sequence[int]
+        self, x: Mapping[str, Tensor], drawn: Sequence[int], present: Presence | None = None
     ) -> tuple[DiagonalGaussian, DiagonalGaussian | None]:
         """The joint posterior and the drawn subset posteriors, batch shape (n, b)."""
         features = {m: self.trunks[m](x[m]) for m in self.modalities}
-        joint = self.joint_posterior(features)
+        features = between_gaps(features, present or {})
+        joint = self.joint_posterior(features, present)
         if not drawn:
             return joint, None
         assert self.subset_heads is not None

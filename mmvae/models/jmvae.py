@@ -14,20 +14,24 @@ from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import Batch
 from mmvae.errors import ConfigError, UsageError, nearest
 from mmvae.hookspecs import hookimpl
-from mmvae.models.encoders import (
-    Fusion,
-    PosteriorNetwork,
-    SeparateEncoders,
-    SharedEncoders,
-    SubsetHeads,
-    Variance,
-)
+from mmvae.models.encoders import Fusion, PosteriorNetwork, SeparateEncoders, SharedEncoders
+from mmvae.models.heads import MaskedHead, SubsetHeads, Variance
+from mmvae.models.informed import Informed
 from mmvae.models.objective import jmvae_objective
 from mmvae.models.protocol import ByModality, Model, ModelConfig, Phase, Terms
 from mmvae.networks import Activation
 from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence, product_of_experts
 from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset, canonical, family, partition, subset_name
+
+MOST_PER_STEP = 16
+"""Subsets that a training step takes unless told otherwise."""
+
+MOST_HEADS = 64
+"""Subsets that get heads of their own unless told otherwise."""
+
+MOST_EVALUATED = 256
+"""Subsets of which the penalty of a validation consists; larger families are drawn from."""
 
 
 class JMVAEConfig(ModelConfig):
@@ -53,7 +57,8 @@ class JMVAEConfig(ModelConfig):
     subsets_per_step: int | None = Field(
         None,
         ge=1,
-        description="Draw so many subsets for each step; each then counts |family| / drawn.",
+        description="Draw so many subsets for each step; each then counts |family| / drawn. "
+        "Unless given: all of a family of up to 16, else 16.",
     )
     missing: Literal["encoders", "zero"] = Field(
         "encoders",
@@ -65,12 +70,19 @@ class JMVAEConfig(ModelConfig):
         description="Whether each posterior has encoder trunks of its own (the paper) or all "
         "share one per modality; 'auto' separates for singletons.",
     )
+    heads: Literal["auto", "own", "masked"] = Field(
+        "auto",
+        description="With shared trunks, whether each subset has a head of its own or one head, "
+        "which is told the subset, serves all; 'auto' gives heads to up to 64 subsets.",
+    )
     fusion: Fusion = Field(
         "dense",
         description="'dense': a hidden layer over the concatenated features of a posterior's "
         "modalities (the paper's code); 'linear': its heads sit on them (the paper's text).",
     )
-    fusion_dim: int = Field(512, ge=1, description="Width of that hidden layer.")
+    fusion_dim: int = Field(
+        512, ge=1, description="Width of that hidden layer, and of those of a masked head."
+    )
     feature_dim: int = Field(
         64, ge=1, description="With shared trunks, width of what subset heads see per modality."
     )
@@ -163,15 +175,20 @@ class JMVAE(Model):
 
     kind = "jmvae"
     Config = JMVAEConfig
+    takes_gaps = True
 
     def __init__(self, config: JMVAEConfig, codecs: Mapping[str, Codec]) -> None:
         super().__init__(config, codecs)
         self.subsets = self._trained_subsets()
         self.alphas = self._subset_alphas()
-        shared = config.trunks == "shared" or (
-            config.trunks == "auto" and any(len(s) > 1 for s in self.subsets)
-        )
+        self.gaps: Subset = tuple(m for m, codec in self.codecs.items() if codec.gaps)
+        self.sees_gaps = bool(self.gaps) and config.missing != "zero"
+        many = config.heads != "auto" or any(len(s) > 1 for s in self.subsets)
+        shared = config.trunks == "shared" or (config.trunks == "auto" and many)
         self.encoders = self._shared() if shared else self._separate()
+        self.informed = Informed(self.subsets, self.modalities, config.subsets == "all")
+        if self.gaps and self.subsets:  # data without gaps: the model of the paper, no more
+            self.informed.remember()
         self.decoders = ByModality(
             {m: codec.decoder(config.latent_dim) for m, codec in self.codecs.items()}
         )
@@ -198,32 +215,68 @@ class JMVAE(Model):
         return [self.config.subset_alpha.get(name, share) for name in names]
 
     def _network(
-        self, trunks: Mapping[str, nn.Module], feature_dims: Mapping[str, int]
+        self, trunks: Mapping[str, nn.Module], feature_dims: Mapping[str, int], gaps: bool
     ) -> PosteriorNetwork:
         c = self.config
         return PosteriorNetwork(
-            trunks, feature_dims, c.latent_dim, c.fusion, c.fusion_dim, c.activation, c.variance
+            trunks,
+            feature_dims,
+            c.latent_dim,
+            c.fusion,
+            c.fusion_dim,
+            c.activation,
+            c.variance,
+            gaps,
         )
 
     def _separate(self) -> SeparateEncoders:
-        return SeparateEncoders(self.codecs, self.subsets, self._network)
+        if self.config.heads != "auto" and self.subsets:
+            raise ConfigError(
+                f"model.heads = {self.config.heads!r} has no effect with model.trunks = "
+                f"'separate', where each subset has a whole network of its own. Leave it out, or "
+                f"set model.trunks = 'shared'."
+            )
+        return SeparateEncoders(self.codecs, self.subsets, self._network, self.sees_gaps)
 
     def _shared(self) -> SharedEncoders:
-        def heads(subsets: Sequence[Subset], modalities: Subset, feature_dim: int) -> SubsetHeads:
-            c = self.config
-            return SubsetHeads(
-                subsets,
-                modalities,
-                feature_dim,
-                c.latent_dim,
-                c.head_dim,
-                c.activation,
-                c.variance,
+        c = self.config
+        masked = c.heads == "masked" or (c.heads == "auto" and len(self.subsets) > MOST_HEADS)
+
+        def heads(
+            subsets: Sequence[Subset], modalities: Subset, feature_dim: int
+        ) -> SubsetHeads | MaskedHead:
+            kind, width = (MaskedHead, c.fusion_dim) if masked else (SubsetHeads, c.head_dim)
+            return kind(
+                subsets, modalities, feature_dim, c.latent_dim, width, c.activation, c.variance
             )
 
         return SharedEncoders(
-            self.codecs, self.subsets, self._network, self.config.feature_dim, heads
+            self.codecs, self.subsets, self._network, c.feature_dim, heads, self.sees_gaps
         )
+
+    def learn_patterns(self, patterns: Mapping[Subset, int]) -> None:
+        """Learn which subset posteriors some item informs; the others are never asked.
+
+        Raises:
+            ConfigError: A subset that the config lists has no item, or no subset has one.
+        """
+        if not self.subsets:
+            return
+        known = self.informed.learn(patterns)
+        listed = isinstance(self.config.subsets, list)
+        lacking = [s for s, has in zip(self.subsets, known, strict=True) if not has]
+        if lacking and (listed or not any(known)):
+            raise ConfigError(
+                f"model.subsets: no training item can inform the posterior of "
+                f"{subset_name(lacking[0])!r}: that takes items with {', '.join(lacking[0])} and "
+                f"at least one more modality. Leave that subset out, or set model.alpha = 0 to "
+                f"train without subset posteriors. `mmvae data describe` shows what items have."
+            )
+
+    @property
+    def trained_subsets(self) -> list[Subset]:
+        """The subsets whose posteriors training items informed."""
+        return self.informed.subsets
 
     @property
     def latent_dim(self) -> int:
@@ -263,10 +316,37 @@ class JMVAE(Model):
                 f"{subset_name(subset)!r} alone, only for all of {', '.join(self.modalities)}. "
                 f"Train with alpha > 0, or with model.missing = 'zero'."
             )
-        parts = partition(subset, self.subsets)
+        parts = partition(subset, self.trained_subsets)
         return product_of_experts(
             [self.encoders.subset(observed, self.subsets.index(part)) for part in parts]
         )
+
+    def takes(self, observed: Subset) -> bool:
+        """Whether all others are modalities that training items lacked, too."""
+        known = self.gaps if self.sees_gaps else ()
+        return bool(observed) and all(m in observed or m in known for m in self.modalities)
+
+    def joint_posterior(self, batch: Batch) -> Posterior:
+        """q(z | x_O, O), with O what each item has; of complete items q(z | x_M) (T13).
+
+        Raises:
+            UsageError: Items lack a modality that every training item had.
+        """
+        if not batch.gaps:
+            return self.posterior(batch.x)
+        return self.encoders.joint(batch.x, self._shown_gaps(batch))
+
+    def _shown_gaps(self, batch: Batch) -> dict[str, Tensor]:
+        """What encoders see of gaps: nothing in JMVAE-zero, which takes stand-ins (T9)."""
+        if self.config.missing == "zero":
+            return {}
+        if strange := [m for m in self.modalities if m in batch.gaps and m not in self.gaps]:
+            raise UsageError(
+                f"Items lack {' and '.join(strange)}, which every item had that this model was "
+                f"trained on: it has no joint posterior of them. Name with --given what they "
+                f"have, or leave them out."
+            )
+        return batch.gaps
 
     def prior(self, given: Mapping[str, Tensor], b: int) -> Posterior:
         """p(z) = N(0, I) with batch shape (b,); nothing is given to it (T1)."""
@@ -287,7 +367,7 @@ class JMVAE(Model):
         try:
             canonical((*targets, *given, *proposal), self.modalities)
             if proposal != self.modalities and self.config.missing == "encoders":
-                partition(proposal, self.subsets)
+                partition(proposal, self.trained_subsets)
         except UsageError as error:
             return str(error)
         return None
@@ -299,8 +379,8 @@ class JMVAE(Model):
     @property
     def skips_weights(self) -> bool:
         """Trunks of subsets that a step did not draw get no gradient; shared ones always do."""
-        drawn = self.config.subsets_per_step or len(self.subsets)
-        return isinstance(self.encoders, SeparateEncoders) and drawn < len(self.subsets)
+        some = self._per_step < len(self.subsets)
+        return isinstance(self.encoders, SeparateEncoders) and some
 
     def compilable(self) -> Iterable[nn.Module]:
         """The decoders and every encoder trunk."""
@@ -308,35 +388,48 @@ class JMVAE(Model):
         return [network for group in (*trunks, self.decoders) for network in group.values()]
 
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
-        """The loss of JMVAE-kl on a batch, with one sample of z per item (T4)."""
-        drawn = self._draw(draws)
-        joint, subset_posteriors = self.encoders(batch.x, drawn)
+        """The loss of JMVAE-kl on a batch, with one sample of z per item (T4, with gaps T13)."""
+        drawn, has = self._draw(draws), batch.gaps
+        joint, subset_posteriors = self.encoders(batch.x, drawn, self._shown_gaps(batch))
         z = joint.rsample(draws.normal("z", self.latent_dim))
         log_likelihoods = {
-            m: self.log_likelihood(m, z, batch.x[m], batch.observed[m]) for m in self.modalities
+            m: self.log_likelihood(m, z, batch.x[m], batch.observed[m], present=has.get(m))
+            for m in self.modalities
         }
         kl = kl_divergence(joint, DiagonalGaussian.standard(joint.mean))
         penalties = None
+        alphas: list[float] | Tensor = []
         if subset_posteriors is not None:
             target = joint.detach() if self.config.penalty_gradient == "subsets" else joint
             penalties = kl_divergence(target, subset_posteriors)
-        scale = len(self.subsets) / max(len(drawn), 1)
+            scale = len(self.subsets) / len(drawn)
+            alphas = [self.alphas[k] * scale for k in drawn]
+            if has:
+                alphas = self.informed.weights(alphas, drawn, has)
+                penalties = torch.where(alphas > 0, penalties, 0.0)
         return jmvae_objective(
             log_likelihoods,
             kl,
             penalties,
             self.subsets if len(drawn) == len(self.subsets) else (),
-            [self.alphas[k] * scale for k in drawn],
+            alphas,
             self.likelihood_weights,
             beta=weight,
             gamma=weight if self.config.warmup == "all" else 1.0,
         )
 
-    def _draw(self, draws: StepDraws) -> list[int]:
+    @property
+    def _per_step(self) -> int:
+        """How many subsets a training step takes."""
         count = self.config.subsets_per_step
-        if not self.training or count is None or count >= len(self.subsets):
-            return list(range(len(self.subsets)))
-        return draws.choice("subsets", len(self.subsets), count)
+        few = len(self.subsets) if len(self.subsets) <= MOST_PER_STEP else MOST_PER_STEP
+        return min(count or few, len(self.subsets))
+
+    def _draw(self, draws: StepDraws) -> list[int]:
+        """Those of a step; in evaluation all, or of very many the same ones every time."""
+        family = len(self.subsets)
+        count = self._per_step if self.training else min(family, MOST_EVALUATED)
+        return list(range(family)) if count == family else draws.choice("subsets", family, count)
 
 
 @hookimpl

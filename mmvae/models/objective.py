@@ -16,7 +16,7 @@ def jmvae_objective(
     kl: Tensor,
     penalties: Tensor | None = None,
     subsets: Sequence[Subset] = (),
-    alphas: Sequence[float] = (),
+    alphas: Sequence[float] | Tensor = (),
     likelihood_weights: Mapping[str, float] | None = None,
     beta: float = 1.0,
     gamma: float = 1.0,
@@ -28,7 +28,8 @@ def jmvae_objective(
             - \gamma \sum_{S} \alpha_S\, KL(q(z|x_M) \| q_S(z|x_S))
 
     With two modalities, their singletons and α_S = α it is Eq. 4 of Suzuki, Nakayama and Matsuo
-    (2016); without subsets it is Eq. 3; with one modality, the VAE's bound.
+    (2016); without subsets it is Eq. 3; with one modality, the VAE's bound. Of items with gaps it
+    is T13: what an item lacks has nats of 0, and subsets that it cannot inform a weight of 0.
 
     Args:
         log_likelihoods: Modality → log p(x_m|z) at a sample of the joint posterior, nats, (b,).
@@ -36,7 +37,8 @@ def jmvae_objective(
         penalties: KL(q(z|x_M) ‖ q_S(z|x_S)) for n subsets, nats, (n, b); None for none.
         subsets: The n subsets, for the names of the terms; empty leaves the terms of single
             subsets out.
-        alphas: α_S of the n subsets; with subsets drawn per step, already times \|𝒮\| / n.
+        alphas: α_S of the n subsets, or of each item too, (n, b); with subsets drawn per step,
+            already times \|𝒮\| / n.
         likelihood_weights: λ_m; 1 where not given.
         beta: Warm-up weight of the KL term (T11).
         gamma: Warm-up weight of the penalty.
@@ -53,10 +55,11 @@ def jmvae_objective(
     named = {f"log_likelihood/{m}": value for m, value in log_likelihoods.items()}
     named["kl"] = kl
     if penalties is not None:
-        alpha = torch.tensor(alphas, dtype=penalties.dtype)
-        alpha = alpha.to(penalties.device, non_blocking=True)  # waits for nothing
+        if not isinstance(alphas, Tensor):
+            alphas = torch.tensor(alphas, dtype=penalties.dtype).unsqueeze(1)
+        alphas = alphas.to(penalties.device, non_blocking=True)  # waits for nothing
         # no matrix product: autocast would round it to half precision
-        named["penalty"] = (alpha.unsqueeze(1) * penalties).sum(0)
+        named["penalty"] = (alphas * penalties).sum(0)
         loss = loss + gamma * named["penalty"]
         rows = zip(subsets, penalties, strict=bool(subsets))
         named |= {f"subset_kl/{subset_name(subset)}": row for subset, row in rows}

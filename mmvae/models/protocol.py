@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 
 from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import Batch
+from mmvae.errors import UsageError
 from mmvae.posteriors import Posterior
 from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset
@@ -73,6 +74,9 @@ class ByModality(nn.ModuleDict):
 
 class Trainable(nn.Module, ABC):
     """What the training loop trains: a model, or a model with extensions around it."""
+
+    takes_gaps: ClassVar[bool] = False
+    """Whether it can be trained on items that lack modalities."""
 
     @property
     @abstractmethod
@@ -160,6 +164,37 @@ class Model(Trainable):
             UsageError: The model has no posterior for S; the message names what it has.
         """
 
+    def learn_patterns(self, patterns: Mapping[Subset, int]) -> None:
+        """Called once, before a training on items that lack modalities; default: nothing.
+
+        Only of models with ``takes_gaps``; later :meth:`objective` gets batches with
+        :attr:`~mmvae.data.batches.Batch.present`.
+
+        Args:
+            patterns: Which modalities training items have → how many items have these alone.
+
+        Raises:
+            ConfigError: Something that the model is to learn cannot be learned from them.
+        """
+
+    def takes(self, observed: Subset) -> bool:
+        """Whether :meth:`joint_posterior` takes items that have these modalities alone."""
+        return observed == self.modalities
+
+    def joint_posterior(self, batch: Batch) -> Posterior:
+        """q(z | x_M) of a batch's items; q(z | x_O, O) of items that have O only (T13).
+
+        Raises:
+            UsageError: Items lack modalities, and the model was not trained on such items.
+        """
+        if batch.gaps:
+            raise UsageError(
+                f"A {self.kind!r} model has no joint posterior of items that lack "
+                f"{' or '.join(batch.gaps)}. Leave incomplete items out: "
+                f"data.incomplete = 'discard'."
+            )
+        return self.posterior(batch.x)
+
     @abstractmethod
     def prior(self, given: Mapping[str, Tensor], b: int) -> Posterior:
         """p(z), or p(z | given) in models that condition on some modality; batch shape (b,)."""
@@ -191,8 +226,9 @@ class Model(Trainable):
         x: Tensor,
         observed: Tensor | None = None,
         given: Mapping[str, Tensor] | None = None,
+        present: Tensor | None = None,
     ) -> Tensor:
-        """Nats of log p(x_m | z[, given]), shape (n,).
+        """Nats of log p(x_m | z[, given]), shape (n,); 0 for items that lack m.
 
         Args:
             modality: m.
@@ -200,9 +236,26 @@ class Model(Trainable):
             x: Model input of m, (n, event…).
             observed: Which of its cells are observed, or None if all are.
             given: Condition → its model input (n, event…), for conditional models.
+            present: Which items have m, bool (n,), or None if all have. Nothing of the others
+                reaches a gradient, which is 0 where no item has m.
         """
-        likelihood = self.likelihood(modality, z, given)
-        return self.codecs[modality].log_prob(likelihood, x, observed)
+        codec = self.codecs[modality]
+        if present is None:
+            return codec.log_prob(self.likelihood(modality, z, given), x, observed)
+        parameters = in_float32(self.parameters_of(modality, z, given or {}))
+        likelihood = codec.likelihood(held_fixed(parameters, ~present))
+        return torch.where(present, codec.log_prob(likelihood, x, observed), 0.0)
+
+
+def held_fixed(parameters: Parameters, rows: Tensor) -> Parameters:
+    """Parameters (n, …) whose gradient is 0 in some rows, bool (n,), whatever comes in there.
+
+    A stand-in may lie outside the support, so that the slope of its density is no number.
+    """
+    if isinstance(parameters, Tensor):
+        which = rows.view(-1, *[1] * (parameters.dim() - 1))
+        return torch.where(which, parameters.detach(), parameters)
+    return {name: held_fixed(value, rows) for name, value in parameters.items()}  # type: ignore[misc]
 
 
 def in_float32(parameters: Parameters) -> Parameters:

@@ -34,7 +34,7 @@ class Subject:
         experiment: Its configuration.
         trained: Its model.
         data: Its data, with the codecs of the model.
-        split: Which items are shown.
+        split: Which items are shown; of items with gaps, the complete ones alone.
         seed: Governs every draw for figures.
         step: The step of the model's weights.
     """
@@ -47,6 +47,11 @@ class Subject:
     seed: int
     step: int
 
+    def __post_init__(self) -> None:
+        """Keep to items that have every modality, whose truth can be shown."""
+        self._left_out = self.data.lacking(self.split)
+        self.data = self.data.complete()
+
     @property
     def title(self) -> str:
         """The published row that it reproduces, if there is one, else its name."""
@@ -56,8 +61,9 @@ class Subject:
     @property
     def origin(self) -> str:
         """What was run, for captions."""
+        only = f" (its complete items; {self._left_out:,} are not)" if self._left_out else ""
         return (
-            f"Experiment {self.experiment.name}, step {self.step}, {self.split} split, "
+            f"Experiment {self.experiment.name}, step {self.step}, {self.split} split{only}, "
             f"training seed {self.experiment.train.seed}, evaluation seed {self.seed}."
         )
 

@@ -235,9 +235,14 @@ def spread(figure: Figure) -> str:
     mean, error = figure["mean"], figure["error"]
     assert mean is not None
     if not error:
-        return f"{mean:.4g}" + ("" if error is None else " ± 0")
+        return f"{mean:.4g}" + ("" if error is None else " ± 0") + counted(figure)
     digits = min(max(0, 1 - math.floor(math.log10(error))), 6)
-    return f"{mean:.{digits}f} ± {error:.{digits}f}"
+    return f"{mean:.{digits}f} ± {error:.{digits}f}{counted(figure)}"
+
+
+def counted(figure: Figure) -> str:
+    """Of how many items a figure is, where others lack what it takes."""
+    return f" ({figure['items']:,} items)" if "items" in figure else ""
 
 
 def hundredfold(figure: Figure) -> Figure:
@@ -249,4 +254,5 @@ def percent(figure: Figure) -> str:
     """A share of items in percent, with its standard error."""
     mean, error = figure["mean"], figure["error"]
     assert mean is not None
-    return f"{100 * mean:.1f} %" + ("" if error is None else f" ± {100 * error:.1f}")
+    shown = f"{100 * mean:.1f} %" + ("" if error is None else f" ± {100 * error:.1f}")
+    return shown + counted(figure)

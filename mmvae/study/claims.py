@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+
 from mmvae.study.packing import Array
 from mmvae.study.record import Record
 from mmvae.study.study import Claim
@@ -80,7 +82,8 @@ def verdict(margin: float, error: float | None) -> Verdict:
 
 
 def spread(values: Array) -> tuple[float, float | None]:
-    """Mean and standard error over items; a single item has none."""
+    """Mean and standard error over items that have the figure; a single item has no error."""
+    values = values[~np.isnan(values)]
     n = len(values)
     return float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else None
 

@@ -75,6 +75,19 @@ class DensityChecks(CodecSubject):
         whole, full = (codec.log_prob(likelihood, x, o) for o in (None, torch.ones_like(observed)))
         require(torch.allclose(whole, full), f"log_prob {whole} if all are observed", full)
 
+    def test_log_prob_takes_the_stand_in(self) -> None:
+        """Of an item that lacks the modality; what it answers is dropped, so it may be anything.
+
+        Parameters that are held fixed for that item get no gradient, also from NaN.
+        """
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        x[0] = codec.missing(1)[0]
+        log_prob = codec.log_prob(likelihood_of(codec, N), x, None)
+        require(log_prob.shape == (N,), f"log_prob ({N},)", tuple(log_prob.shape))
+        others = log_prob[1:]
+        require(bool(others.isfinite().all()), "a finite log_prob of the other items", others)
+
     def test_numbers_are_float32_under_autocast_too(self) -> None:
         """Features and parameters are float32, or bfloat16 under its autocast; the rest float32.
 

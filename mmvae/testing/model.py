@@ -16,7 +16,7 @@ from mmvae.posteriors import Posterior
 from mmvae.randomness import StepDraws, seeded_global
 from mmvae.subsets import Subset, subset_name
 from mmvae.testing import standin
-from mmvae.testing.contract import Contract, require, require_config
+from mmvae.testing.contract import Contract, not_tried, require, require_config
 
 MODALITIES = ("a", "b")
 """What the suite calls the two stand-in modalities; keys of the model may name them."""
@@ -135,6 +135,31 @@ class ModelContract(Contract):
                     losses.append(model.objective(phase.name, items, draws, 1.0).loss)
             wants = f"{phase.name}: a loss that is a function of its draws"
             require(torch.equal(*losses), wants, "global randomness")
+
+    def test_gaps_touch_every_weight(self) -> None:
+        """Finite losses of items with gaps; a gradient for all, whatever a batch lacks."""
+        whole = self.make_model()
+        if not whole.takes_gaps:
+            not_tried("it declares takes_gaps = False")
+        model = type(whole)(whole.config, standin.codecs(*MODALITIES, gaps=True))
+        model.learn_patterns({MODALITIES[:1]: 1, MODALITIES[1:]: 1, MODALITIES: 2})
+        has, lacks = torch.ones(_N, dtype=torch.bool), torch.zeros(_N, dtype=torch.bool)
+        half, (a, b) = torch.arange(_N) % 2 == 0, MODALITIES
+        batches = {
+            "mixed patterns": {a: half, b: ~half | (torch.arange(_N) < 4)},
+            f"no {b} at all": {a: has, b: lacks},
+        }
+        for name, present in batches.items():
+            items = standin.gappy(_N, present)
+            for phase in model.phases():
+                model.zero_grad()
+                draws = StepDraws(0, "train", 0, slice(0, _N), _N)
+                loss = model.objective(phase.name, items, draws, 1.0).loss
+                require(bool(loss.isfinite().all()), f"{name}: a finite loss", loss)
+                loss.mean().backward()  # type: ignore[no-untyped-call]
+                unmoved = sum(p.grad is None for p in phase.parameters)
+                wants = f"{name}: a gradient, perhaps 0, for each parameter (or skips_weights)"
+                require(not unmoved or model.skips_weights, wants, f"none for {unmoved}")
 
     def test_supports_answers_for_every_figure(self) -> None:
         """None or a reason for each T, G, P; what it supports can be had."""

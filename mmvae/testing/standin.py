@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from mmvae.codec import Codec, CodecConfig, Column, Parameters
+from mmvae.codec import GAPS, Codec, CodecConfig, Column, Parameters
 from mmvae.data.batches import Batch
 from mmvae.networks import mlp
 
@@ -50,9 +52,9 @@ class Reals(Codec):
         return Column(np.array([[float(part) for part in text.split(",")]]))
 
 
-def codecs(*names: str) -> dict[str, Codec]:
-    """A stand-in for each modality."""
-    return {name: Reals(CodecConfig()) for name in names}
+def codecs(*names: str, gaps: bool = False) -> dict[str, Codec]:
+    """A stand-in for each modality, which training items lack or never do."""
+    return {name: Reals(CodecConfig(), {GAPS: True} if gaps else None) for name in names}
 
 
 def batch(items: int, *names: str) -> Batch:
@@ -61,3 +63,12 @@ def batch(items: int, *names: str) -> Batch:
     hidden = torch.randn(items, _DIM, generator=source)
     x = {m: hidden + 0.3 * torch.randn(items, _DIM, generator=source) for m in names}
     return Batch(x, dict.fromkeys(names))
+
+
+def gappy(items: int, present: Mapping[str, Tensor]) -> Batch:
+    """The same items with gaps: modality → which items have it, bool (items,)."""
+    x = {
+        m: torch.where(present[m].unsqueeze(1), v, 0.0)
+        for m, v in batch(items, *present).x.items()
+    }
+    return Batch(x, dict.fromkeys(x), present)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from mmvae.errors import ConfigError
-from mmvae.evaluation.measuring import measure
+from mmvae.evaluation.measuring import measure, unavailable
 from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.training.observer import Observer, Watched
 
@@ -34,7 +34,7 @@ class Measuring(Observer):
         """
         reason = "the data have no validation split"
         if watched.validation is not None:
-            reason = self.metric.unavailable(self._specimen(watched)) or ""
+            reason = unavailable(self.metric, self._specimen(watched)) or ""
         if reason:
             raise ConfigError(
                 f"metrics.{self.name}.every = {self.config.every}: it cannot be measured while "

@@ -77,10 +77,10 @@ def test_gaps_make_a_table(mmvae, training) -> None:
     result = mmvae("data", "describe", retarget(training), *options)
     rows = [line.split() for line in result.out.splitlines()[-4:]]
     assert rows == [
-        ["items", "have", "items"],
-        ["v+c", "17"],
-        ["c", "3"],
-        ["v", "in", "part", "1"],
+        ["items", "have", "items", "share"],
+        ["v+c", "17", "85.0%"],
+        ["c", "3", "15.0%"],
+        ["v", "in", "part", "1", "5.0%"],
     ]
 
 

@@ -50,13 +50,13 @@ def test_every_refused_value_of_every_split_is_found() -> None:
 
 def test_faults_beyond_the_first_chunk_have_their_own_items() -> None:
     items = toy_items(2 * CHUNK)
-    items["v"][[3, CHUNK + 5]] = np.nan
+    items["v"][[3, CHUNK + 5], 0] = np.nan
     assert [f.item for f in found({"train": items})] == [3, CHUNK + 5]
 
 
 def test_a_long_list_is_cut_and_counted() -> None:
     splits = sound()
-    splits["train"]["v"][:] = np.nan
+    splits["train"]["v"][:, 0] = np.nan
     values = [f for f in found(splits) if f.kind == "value"]
     assert len(values) == LISTED + 1
     assert values[-1].message == f"{30 - LISTED} more values are refused"

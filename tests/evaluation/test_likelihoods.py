@@ -180,7 +180,7 @@ def test_the_summary_says_how_each_figure_was_made() -> None:
     config = EvaluateConfig(samples=5, given_from="prior", given_samples=9)
     cells, _ = parse_cells(["standard"], model)
     items = figures(model, batches, ["standard"], samples=5, given_from="prior", given_samples=9)
-    found = summary(items, cells, model, config)
+    found = summary(items, cells, model, config, batches)
     assert found["a@single"]["mean"] == pytest.approx(float(items["a@single"].mean()))
     error = float(items["a@single"].std()) / N**0.5
     assert found["a@single"]["error"] == pytest.approx(error)
@@ -206,11 +206,11 @@ def test_the_summary_says_how_each_figure_was_made() -> None:
 def test_a_figure_that_is_not_finite_names_cell_and_item() -> None:
     model = model_of()
     cells, _ = parse_cells(["a@single"], model)
-    nats = torch.zeros(3).double()
+    batches, nats = items_of(model, 3), torch.zeros(3).double()
     nats[1] = float("nan")
     items = {"a@single": nats, "a@single" + EFFECTIVE: torch.ones(3)}
     with pytest.raises(TrainingError, match=r"a@single is nan for item 1"):
-        summary(items, cells, model, EvaluateConfig())
+        summary(items, cells, model, EvaluateConfig(), batches)
 
 
 def test_without_cells_nothing_is_read_or_computed(monkeypatch: pytest.MonkeyPatch) -> None:

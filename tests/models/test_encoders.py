@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from mmvae.models.encoders import PosteriorNetwork, SubsetHeads, gaussian
+from mmvae.models.encoders import PosteriorNetwork
+from mmvae.models.heads import MaskedHead, SubsetHeads, gaussian
 from mmvae.networks import mlp
 from mmvae.subsets import family
 
@@ -27,6 +28,8 @@ def inputs(b: int = B) -> dict[str, Tensor]:
 
 
 def model(trunks: str, **keys):
+    if trunks == "masked":
+        return jmvae(CODECS, subsets="all", heads="masked", **keys)
     return jmvae(CODECS, subsets="all", trunks=trunks, **keys)
 
 
@@ -64,10 +67,32 @@ def test_heads_begin_with_the_spread_that_their_inputs_ask_for() -> None:
         assert network.hidden[k].abs().max() > 0.95 * bound
 
 
+def test_a_masked_head_is_one_network_of_the_features_and_which_they_are() -> None:
+    network = MaskedHead(family("all", NAMES), NAMES, F_DIM, D, H, "tanh", "exp")
+    features = torch.randn(B, 4 * F_DIM)
+    q = network(features, range(14))
+    for k, subset in enumerate(family("all", NAMES)):
+        mask = torch.tensor([float(m in subset) for m in NAMES])
+        seen = features * mask.repeat_interleave(F_DIM)
+        first = torch.tanh(seen @ network.parts.flatten(0, 1) + network.which(mask))
+        raw = network.heads(torch.tanh(network.hidden(first)))
+        assert_close(q.mean[k], raw[:, :D])
+        assert_close(q.log_variance[k], raw[:, D:])
+
+
+def test_a_masked_head_weighs_the_same_for_any_number_of_subsets() -> None:
+    few, many = (
+        MaskedHead(family(spec, NAMES), NAMES, F_DIM, D, H, "tanh", "exp")
+        for spec in ("singletons", "all")
+    )
+    sizes = [sum(p.numel() for p in head.parameters()) for head in (few, many)]
+    assert sizes[0] == sizes[1]
+
+
 # -- what a subset posterior sees -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared"])
+@pytest.mark.parametrize("trunks", ["separate", "shared", "masked"])
 def test_values_outside_a_subset_change_nothing_in_its_posterior(trunks: str) -> None:
     encoders, x = model(trunks).encoders, inputs()
     everything = list(range(14))
@@ -80,7 +105,7 @@ def test_values_outside_a_subset_change_nothing_in_its_posterior(trunks: str) ->
             assert same == (m not in subset)
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared"])
+@pytest.mark.parametrize("trunks", ["separate", "shared", "masked"])
 def test_a_subset_alone_is_what_it_is_among_all(trunks: str) -> None:
     encoders, x = model(trunks).encoders, inputs()
     joint, together = encoders(x, list(range(14)))
@@ -91,7 +116,7 @@ def test_a_subset_alone_is_what_it_is_among_all(trunks: str) -> None:
     assert_close(encoders.joint(x).mean, joint.mean)
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared"])
+@pytest.mark.parametrize("trunks", ["separate", "shared", "masked"])
 def test_without_drawn_subsets_there_is_the_joint_posterior_alone(trunks: str) -> None:
     encoders, x = model(trunks).encoders, inputs()
     joint, none = encoders(x, [])
@@ -99,7 +124,7 @@ def test_without_drawn_subsets_there_is_the_joint_posterior_alone(trunks: str) -
     assert torch.equal(joint.mean, encoders.joint(x).mean)
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared"])
+@pytest.mark.parametrize("trunks", ["separate", "shared", "masked"])
 def test_items_of_a_batch_do_not_mix(trunks: str) -> None:
     encoders, x = model(trunks).encoders, inputs()
     _, together = encoders(x, [0, 8])

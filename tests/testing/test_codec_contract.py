@@ -165,6 +165,13 @@ class NotNormalised(Vector):
         return super().log_prob(likelihood, x, observed) + 1
 
 
+class RefusesItsStandIn(Vector):
+    def log_prob(self, likelihood, x, observed):
+        if observed is None and not x.any(-1).all():
+            raise IndexError("no symbol 0")
+        return super().log_prob(likelihood, x, observed)
+
+
 class LosesPrecision(Vector):
     def likelihood(self, parameters):
         return super().likelihood(parameters.bfloat16())
@@ -254,6 +261,7 @@ BROKEN = [
     (ForgetsAParameter, "test_gradients_reach_every_parameter", "idle"),
     (CountsUnobservedCells, "test_unobserved_cells_have_no_effect", "if no cell is observed"),
     (NotNormalised, "test_total_probability_is_one", "total probability"),
+    (RefusesItsStandIn, "test_log_prob_takes_the_stand_in", "no symbol 0"),
     (LosesPrecision, "test_numbers_are_float32_under_autocast_too", "point in float32"),
     (KeepsAnObject, "test_state_survives_saving", "a state of numbers"),
     (SharesItsEncoder, "test_codecs_share_no_state", "fresh parameters"),

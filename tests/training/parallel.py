@@ -15,11 +15,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy as np
 import torch
+from toys import toy_items
 from trainings import Moment, config, moments, registry, resume, train
 
 from mmvae.assembly import build_model, make_accelerator, open_materials
 from mmvae.cli.launched import end_launched
+from mmvae.codec import Column
 from mmvae.config import load_experiment
 from mmvae.errors import MmvaeError
 from mmvae.results import evaluate
@@ -110,6 +113,57 @@ def measure(folder: Path) -> None:
         train(folder / "taken", settings("singletons"))
     except MmvaeError as error:
         (folder / f"refused-{RANK}").write_text(f"{error.exit_code}: {error}")
+
+
+GAPS = {"separate": {}, "shared": {"subsets": "all", "subsets_per_step": 2, "feature_dim": 4}}
+"""Models for items that lack modalities: trunks of their own, and shared ones."""
+
+LACKING = {"one process": [0, 1, 2, 3, 8, 9, 10, 11], "both": [8, 9, 10, 11, 12, 13, 14, 15]}
+"""Items of a batch: the second process's half, or all of them, lack w."""
+
+
+def gappy() -> dict[str, Any]:
+    """Sixty items, of which 8 to 29 and some more lack w."""
+    items, rows = toy_items(60), np.arange(60)
+    has = {"w": (rows < 8) | (rows >= 30), "c": rows % 5 != 1}
+    items["w"][~has["w"]] = np.nan
+    return {"train": {m: Column(items[m], present=has.get(m)) for m in ("v", "w", "c")}}
+
+
+def gap_trainer(kind: str, folder: Path) -> Trainer:
+    """A trainer on :func:`gappy` that keeps nothing."""
+    table = {**settings("singletons"), "model": GAPS[kind] | {"latent_dim": 2}}
+    table["data"] = {"source": "memory"}
+    experiment = load_experiment(table, (), registry()).experiment
+    accelerator = make_accelerator(experiment.train, folder)
+    data = open_materials(experiment, registry(), gappy(), accelerator)
+    model = build_model(experiment, registry(), data.codecs)
+    model.learn_patterns(data.patterns)
+    parts = (data.batches("train"), None, experiment.train, None)
+    return Trainer(model, *parts, accelerator, Progress(), keeps=False)
+
+
+def gap_gradients(kind: str, folder: Path) -> dict[str, torch.Tensor]:
+    """Gradient of batches of which a part or all lack a modality; then a few whole steps."""
+    ours, found = gap_trainer(kind, folder), {}
+    phase = ours.phases[0]
+    for name, items in LACKING.items():
+        ours.optimizers[phase.name].zero_grad()
+        ours.gradients(0, phase, torch.tensor(items), 1.0)
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in phase.parameters]
+        found[name] = torch.cat([g.flatten() for g in grads])
+    for step in range(ours.order.steps_per_epoch):
+        ours.step(step)
+    found["weights"] = torch.cat([p.detach().flatten() for p in phase.parameters])
+    return found
+
+
+def gaps(folder: Path) -> None:
+    """Write what :func:`gap_gradients` finds."""
+    from safetensors.torch import save_file
+
+    for kind in GAPS:
+        save_file(gap_gradients(kind, folder), folder / f"{kind}-{RANK}.safetensors")
 
 
 def fail(folder: Path) -> None:

@@ -154,6 +154,17 @@ def test_runs_go_on_across_numbers_of_processes(alone, both, tmp_path):
             )
 
 
+def test_a_modality_that_one_process_or_all_lack_neither_breaks_nor_hangs(alone, tmp_path):
+    code, said = parallel("gaps", tmp_path)
+    assert code == 0, said
+    for kind in alone.GAPS:
+        one = alone.gap_gradients(kind, tmp_path)
+        for rank in (0, 1):
+            found = load_file(tmp_path / f"{kind}-{rank}.safetensors")
+            for name, value in one.items():
+                torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+
+
 def test_a_failure_on_one_process_ends_both_within_a_minute(tmp_path):
     code, said = parallel("fail", tmp_path)
     seconds = time.time() - json.loads((tmp_path / "failed").read_text())

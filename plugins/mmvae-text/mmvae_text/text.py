@@ -164,8 +164,8 @@ class Text(Codec):
 
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
         """Log-probability of the texts (b,); 0 where any position is not observed."""
-        if observed is None:
-            return likelihood.log_prob(x)
+        if observed is None:  # no symbol stands for no text
+            return likelihood.log_prob(torch.where(x == self._gap, END, x))
         nats = likelihood.log_prob(torch.where(observed, x, END))
         return torch.where(observed.all(-1), nats, 0.0)
 

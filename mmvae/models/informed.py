@@ -1,0 +1,88 @@
+"""Which subset posteriors an item informs: those of proper subsets of what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmvae.models.heads import membership, rows_of
+from mmvae.subsets import Subset
+
+
+class Informed(nn.Module):
+    r"""The members of a family 𝒮 that items with gaps inform, and their weights (T13).
+
+    An item that has the modalities O informs 𝒮_O = {S ∈ 𝒮 : S ⊊ O}.
+
+    Args:
+        subsets: The family 𝒮.
+        modalities: All modalities, in the order of the configuration.
+        every: Whether 𝒮 is that of all proper subsets.
+    """
+
+    mask: Tensor
+    ever: Tensor
+
+    def __init__(self, subsets: Sequence[Subset], modalities: Subset, every: bool) -> None:
+        super().__init__()
+        self.family, self.modalities, self.every = list(subsets), modalities, every
+        self.register_buffer("mask", membership(subsets, modalities), persistent=False)
+
+    def remember(self) -> None:
+        """Make room for what :meth:`learn` finds, which is saved with the weights."""
+        self.register_buffer("ever", torch.ones(len(self.family), dtype=torch.bool))
+
+    def learn(self, patterns: Mapping[Subset, int]) -> list[bool]:
+        """Note which members some item informs.
+
+        Args:
+            patterns: Which modalities training items have → how many items.
+        """
+        found = torch.zeros(len(self.family), dtype=torch.bool, device=self.mask.device)
+        for has in membership(list(patterns), self.modalities).to(self.mask):
+            found |= self._inside(self.mask, has.unsqueeze(0)).squeeze(1)
+        self.ever.copy_(found)
+        return [bool(known) for known in found]
+
+    @property
+    def subsets(self) -> list[Subset]:
+        """The members that training items informed; all, unless items lacked modalities."""
+        if not hasattr(self, "ever"):
+            return self.family
+        known = self.ever.tolist()
+        return [s for s, informed in zip(self.family, known, strict=True) if informed]
+
+    def weights(
+        self, alphas: Sequence[float], drawn: Sequence[int], present: Mapping[str, Tensor]
+    ) -> Tensor:
+        """α_S of each item: 0 where it does not inform S, else so that no weight is lost.
+
+        Args:
+            alphas: α_S of a complete item, n.
+            drawn: The members of the family that they belong to.
+            present: Modality → which items have it, bool (b,); no entry if all have.
+
+        Returns:
+            Float32 (n, b): α_S · |𝒮| / |𝒮_O|.
+        """
+        some = next(iter(present.values()))
+        whole = torch.ones_like(some)
+        has = torch.stack([present.get(m, whole) for m in self.modalities], -1).float()
+        inside = self._inside(rows_of(self.mask, drawn), has)
+        share = len(self.family) / self._count(has).clamp(min=1)
+        each = torch.tensor(alphas, dtype=torch.float32).to(some.device, non_blocking=True)
+        return torch.where(inside, each.unsqueeze(1) * share, 0.0)
+
+    def _count(self, has: Tensor) -> Tensor:
+        """|𝒮_O| for items that have O, float32 (b,)."""
+        if self.every:
+            return 2.0 ** has.sum(1) - 2.0
+        return self._inside(self.mask, has).sum(0).float()
+
+    def _inside(self, mask: Tensor, has: Tensor) -> Tensor:
+        """Whether each subset (n, N) is a proper one of what each item has (b, N), bool (n, b)."""
+        shared = mask @ has.T  # counts of up to N are exact in any precision
+        size = mask.sum(1, keepdim=True)
+        return (shared == size) & (size < has.sum(1))
