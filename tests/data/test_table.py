@@ -252,6 +252,22 @@ def test_shares_cut_a_table_by_seed(table: Path) -> None:
         assert codes.tolist() == ITEMS["c"][split.ids].tolist()
 
 
+def test_a_group_stays_together_and_a_stratum_is_spread(table: Path) -> None:
+    splits = source(table, validation=0.25, test=0.25, group="c").splits()
+    classes = [set(s.columns["c"].read().values.tolist()) for s in splits.values()]
+    assert sum(map(len, classes)) == len(set(ITEMS["c"].tolist()))
+    splits = source(table, validation=0.0, test=0.5, stratum="c").splits()
+    counts = [np.bincount(s.columns["c"].read().values) for s in splits.values()]
+    assert (abs(counts[0] - counts[1]) <= 1).all()
+
+
+def test_named_splits_that_share_a_group_are_refused(tmp_path: Path) -> None:
+    hub_like(4).to_parquet(str(tmp_path / "train.parquet"))
+    hub_like(2).to_parquet(str(tmp_path / "test.parquet"))
+    with pytest.raises(DataError, match=r"data.group = 'c': \d is in the splits train and test"):
+        source(tmp_path, validation=0.0, group="c").splits()
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
 @pytest.mark.parametrize("name", ["validation", "test"])
 def test_a_share_is_at_least_zero_and_below_one(name: str, share: float) -> None:
