@@ -293,6 +293,9 @@ def whole(dataset: Any, name: str) -> bool:
 
 @hookimpl
 def register_sources(register: Callable[[type[Any]], None]) -> None:
-    """Offer tables and data in memory."""
+    """Offer tables, folders of files and data in memory."""
+    from mmvae.data.folder import FolderSource  # which reads tables, too
+
     register(TableSource)
+    register(FolderSource)
     register(MemorySource)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from pydantic import ValidationError
 
 from mmvae.codec import Column
@@ -128,7 +127,8 @@ def test_a_null_is_a_group_of_its_own_but_one_stratum() -> None:
     column = ["a", None, None, "a", float("nan"), 3, 3.0, True]
     split = table(x=column)
     groups, strata = codes(split, "group", "x"), codes(split, "stratum", "x")
-    assert groups[0] == groups[3] and groups[5] == groups[6]
+    assert groups[0] == groups[3]
+    assert groups[5] == groups[6]
     assert len(set(groups.tolist())) == 6
     assert len({int(strata[i]) for i in (1, 2, 4)}) == 1
 

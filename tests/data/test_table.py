@@ -304,6 +304,21 @@ def test_ragged_lists_and_gaps_stay_lists(tmp_path: Path) -> None:
     assert {name: column.read().values for name, column in split.columns.items()} == data
 
 
+def test_nulls_are_gaps_and_what_is_there_reads_as_if_they_were_not(tmp_path: Path) -> None:
+    pictures = [{"bytes": png(i), "path": None} if i % 2 else None for i in range(6)]
+    features = datasets.Features({"image": datasets.Image(), "n": datasets.Value("int64")})
+    table = datasets.Dataset.from_dict({"image": pictures, "n": [0, None, 2, 3, 4, 5]}, features)
+    table.to_parquet(str(tmp_path / "t.parquet"))
+    image, n = whole(tmp_path / "t.parquet").columns.values()
+    assert image.present.tolist() == [False, True] * 3
+    assert [p["bytes"] for p in image.without_gaps().read().values] == [png(1), png(3), png(5)]
+    assert n.without_gaps().read().values.tolist() == [0, 2, 3, 4, 5]
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n,y\n3,\n")
+    a, b = whole(tmp_path / "t.csv").columns.values()
+    assert (a.present.tolist(), b.present.tolist()) == ([True, False, True], [True, True, False])
+    assert b.without_gaps().read().values == ["x", "y"]
+
+
 # -- fingerprints ---------------------------------------------------------------------------------
 
 
