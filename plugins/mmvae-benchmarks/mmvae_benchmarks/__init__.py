@@ -1,4 +1,4 @@
-"""Data sets for mmvae: ``digits`` (of scikit-learn), ``mnist`` and ``celeba`` (from files)."""
+"""Data sets for mmvae: read from files, such as ``mnist``, or made, such as ``faces``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from mmvae_benchmarks.celeba import Celeba
 from mmvae_benchmarks.digits import Digits
 from mmvae_benchmarks.faces import Faces
 from mmvae_benchmarks.mnist import Mnist
+from mmvae_benchmarks.polymnist import Polymnist, ProceduralPolymnist
 
-__all__ = ["Celeba", "Digits", "Faces", "Mnist"]
+__all__ = ["Celeba", "Digits", "Faces", "Mnist", "Polymnist", "ProceduralPolymnist"]
 
 
 @hookimpl
@@ -20,6 +21,8 @@ def register_sources(register: Callable[[type[Any]], None]) -> None:
     register(Celeba)
     register(Digits)
     register(Mnist)
+    register(Polymnist)
+    register(ProceduralPolymnist)
 
 
 @hookimpl
