@@ -16,6 +16,7 @@ from mmvae.report.diagnostics import dimension_kl
 from mmvae.report.html import page
 from mmvae.report.latent import latent_map
 from mmvae.report.material import Material
+from mmvae.report.matrix import coherence_maps
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
 from mmvae.report.tables import heading, left_out, tables, weights
 from mmvae.source import SPLITS
@@ -24,6 +25,7 @@ FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
     class_samples,
     reconstructions,
     prior_samples,
+    coherence_maps,
     latent_map,
     dimension_kl,
     training_curves,
@@ -79,6 +81,7 @@ def own_names(model: Model) -> set[str]:
     """
     return {
         *("prior", "latent-map", "latent-kl", "training", "observed"),
+        *(f"coherence-{m}" for m in model.modalities),
         *(f"given-{m}" for m in model.modalities),
         *(f"{label}-to-{m}" for label, m in judged_pairs(model)),
     }
