@@ -31,7 +31,8 @@ def coherence_maps(material: Material) -> list[Picture]:
             f"Share, in percent, of the values generated from the given modalities (rows) that "
             f"show the {label} of the item, as a classifier trained on real items sees it; "
             f"{label} itself is read off. z is one sample of q(z|given). Grey: among the "
-            f"given. On real items the best of the classifiers is right for {best} %. {material.origin}"
+            f"given. On real items the best of the classifiers is right for {best} %. "
+            + material.origin
         )
         drawn = draw(shares, list(cells), columns)
         pictures.append(

@@ -11,8 +11,9 @@ from mmvae_benchmarks.digits import Digits
 from mmvae_benchmarks.faces import Faces
 from mmvae_benchmarks.mnist import Mnist
 from mmvae_benchmarks.polymnist import Polymnist, ProceduralPolymnist
+from mmvae_benchmarks.stamps import Stamps
 
-__all__ = ["Celeba", "Digits", "Faces", "Mnist", "Polymnist", "ProceduralPolymnist"]
+__all__ = ["Celeba", "Digits", "Faces", "Mnist", "Polymnist", "ProceduralPolymnist", "Stamps"]
 
 
 @hookimpl
@@ -23,6 +24,7 @@ def register_sources(register: Callable[[type[Any]], None]) -> None:
     register(Mnist)
     register(Polymnist)
     register(ProceduralPolymnist)
+    register(Stamps)
 
 
 @hookimpl
