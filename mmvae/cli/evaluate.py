@@ -17,7 +17,7 @@ from mmvae.cli.steps import shown_steps
 from mmvae.cli.training import leading
 from mmvae.config import load_experiment
 from mmvae.errors import Interrupted
-from mmvae.report.tables import Table, heading, left_out, tables
+from mmvae.report.tables import Table, heading, hints, left_out, tables
 from mmvae.results import evaluate
 from mmvae.source import SPLITS
 from mmvae.training.run import Run
@@ -93,7 +93,7 @@ def command(
     click.echo(heading(result))
     for table in tables(result):
         print_table(table)
-    for line in left_out(result):
+    for line in (*left_out(result), *hints(result)):
         click.echo(line)
     click.echo(f"\nKept in {Run(run).evaluation}")
 

@@ -18,7 +18,7 @@ from mmvae.report.latent import latent_map
 from mmvae.report.material import Material
 from mmvae.report.matrix import coherence_maps
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
-from mmvae.report.tables import heading, left_out, tables, weights
+from mmvae.report.tables import heading, hints, left_out, tables, weights
 from mmvae.source import SPLITS
 
 FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
@@ -68,7 +68,7 @@ def write_report(material: Material, step: Step = quiet) -> Path:
         pictures=pictures,
         commands=commands(material),
         config=run.resolved.read_text(encoding="utf-8"),
-        notes=left_out(result),
+        notes=[*left_out(result), *hints(result)],
     )
     storage.write_text(run.report, text)
     return run.report

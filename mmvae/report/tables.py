@@ -258,6 +258,23 @@ def left_out(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"left out: {name} ({reason})"
 
 
+DROWNS = 0.9
+"""A modality with more of the gradient than this may drown the others."""
+
+
+def hints(result: Mapping[str, Any]) -> Iterator[str]:
+    """What to try where a figure asks for it, a sentence each."""
+    shares = result.get("gradient shares", {})
+    for m, figure in shares.items():
+        if len(shares) > 1 and figure["mean"] > DROWNS:
+            others = [name for name in in_order(shares, result) if name != m]
+            yield (
+                f"hint: {m} has {100 * figure['mean']:.0f} % of the gradient at z and may drown "
+                f"{', '.join(others)}. Where those are guessed poorly, weigh them more: "
+                f"modalities.{others[0]}.weight, or model.rescale = 'dimensions' for all."
+            )
+
+
 def term(name: str) -> str:
     """``log_likelihood/image`` as people read it."""
     if name == "kl":
