@@ -49,7 +49,7 @@ def draw(shares: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequen
     width, height = left + COLUMN * len(columns) + 0.9, 0.75 + ROW * len(rows)
     figure = new_figure(width, max(height, 1.8))
     panel = figure.subplots()
-    colours = colormaps["cividis"].with_extremes(bad="#C8C8C8")
+    colours = colormaps["viridis"].with_extremes(bad="#DDDDDD")
     image = panel.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="auto")
     for r, row in enumerate(shares):
         for c, share in enumerate(row):
@@ -69,6 +69,14 @@ def draw(shares: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequen
     panel.tick_params(length=0)
     for side in panel.spines.values():
         side.set_visible(False)
-    bar = figure.colorbar(image, ax=panel, format=lambda share, _: f"{100 * share:.0f} %")
+    bar = figure.colorbar(
+        image,
+        ax=panel,
+        fraction=0.3 / width,
+        shrink=min(1.0, 3.0 / height),
+        anchor=(0.0, 1.0),
+        aspect=12,
+        format=lambda share, _: f"{100 * share:.0f} %",
+    )
     bar.ax.tick_params(labelsize=8)
     return png(figure)

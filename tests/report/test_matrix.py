@@ -12,7 +12,7 @@ from PIL import Image
 from mmvae.report.matrix import coherence_maps, draw
 from mmvae.report.tables import MOST_ROWS, tables
 
-GREY = (200, 200, 200)
+GREY = (221, 221, 221)
 
 
 def evaluation(sets: int = 3) -> dict[str, Any]:
