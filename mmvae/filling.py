@@ -46,7 +46,12 @@ class Filling:
 
 @torch.no_grad()
 def fillings(
-    trained: TrainedModel, items: Split, by: By = "mode", seed: int = 0, first: int = 0
+    trained: TrainedModel,
+    items: Split,
+    by: By = "mode",
+    seed: int = 0,
+    first: int = 0,
+    targets: Subset | None = None,
 ) -> dict[str, Filling]:
     """Fill every gap of some items: whole modalities, and cells inside one.
 
@@ -60,6 +65,7 @@ def fillings(
             likelihood has no mean, as of a text. ``"sample"``: one sample of z, and one of x_m.
         seed: Governs samples, with the number of an item.
         first: Number of the first item, if these are part of more.
+        targets: The modalities that are filled; all unless given.
 
     Returns:
         Modality → what is filled, for those that have gaps.
@@ -76,7 +82,7 @@ def fillings(
     batch, observed = observed_of(trained, items.take(known), columns)
     lacking = {m: ~present for m, present in has.items()}
     partial = {m: partly(observed.get(m), known, len(items)) for m in trained.modalities}
-    wanted = {m: lacking[m] | partial[m] for m in trained.modalities}
+    wanted = {m: lacking[m] | partial[m] for m in targets or trained.modalities}
     if not any(rows.any() for rows in wanted.values()):
         return {}
     draws = ItemDraws(seed, "impute", slice(first, first + len(items)), trained.device)

@@ -31,14 +31,14 @@ class Filled:
         values: Modality → rows that lacked all of it.
         partly: Modality → rows that lacked some of its cells.
         nothing: Rows that had nothing, and were filled from the prior.
-        added: Modalities that had no column at all.
+        without: Modalities that the table has no column for.
     """
 
     rows: int
     values: dict[str, int]
     partly: dict[str, int]
     nothing: int = 0
-    added: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 def impute_table(
@@ -52,8 +52,9 @@ def impute_table(
     """Write a table again with every gap filled, and which values were.
 
     Rows keep their order, and columns that are no modalities are as they were. For each modality
-    there is a new column ``COLUMN_filled``: whether a row's value was filled, or, where a value
-    is a list, which of its cells were. What a row gets depends on its number and on ``seed``.
+    that has a column there is a new one, ``COLUMN_filled``: whether a row's value was filled, or,
+    where a value is a list, which of its cells were. What a row gets depends on its number and on
+    ``seed``.
 
     Args:
         trained: The model.
@@ -73,8 +74,8 @@ def impute_table(
     check_out(path, out)
     stream = open_stream(path)
     plan = Plan(trained, stream)
-    done = Filled(0, dict.fromkeys(trained.modalities, 0), dict.fromkeys(trained.modalities, 0))
-    done.added = tuple(m for m in trained.modalities if m not in plan.columns)
+    done = Filled(0, dict.fromkeys(plan.columns, 0), dict.fromkeys(plan.columns, 0))
+    done.without = tuple(m for m in trained.modalities if m not in plan.columns)
     with (
         storage.staged_file(out) as hidden,
         stream.writer(hidden, plan.changed, plan.added) as writer,
@@ -82,7 +83,7 @@ def impute_table(
         for rows in stream.chunks(CHUNK):
             step("filling", done.rows, stream.total)
             items = plan.items(rows, done.rows)
-            found = fillings(trained, items, by, seed, done.rows)
+            found = fillings(trained, items, by, seed, done.rows, tuple(plan.columns))
             writer.write(rows, plan.replaced(rows, found))
             done.rows += len(rows)
             for m, filled in found.items():
@@ -129,28 +130,19 @@ class Plan:
         self.changed: dict[str, Kind] = {}
         self.added: dict[str, Kind] = {}
         self.cellwise: set[str] = set()
-        for m in trained.modalities:
-            kind = restored(trained, m)
-            column = self.column(m)
-            if m not in self.columns:
-                self.added[column] = kind
-            elif stream.kind(column) == "integer" and kind == "float":
-                self.changed[column] = "float"  # whole numbers have means that are none
-            held = stream.kind(column) if m in self.columns else kind
+        for m, column in self.columns.items():
+            held, kind = stream.kind(column), restored(trained, m)
+            if held == "null" or (held, kind) == ("integer", "float"):
+                self.changed[column] = held = kind  # means of whole numbers need not be whole
             if held == "floats" and len(trained.codecs[m].event_shape) == 1:
                 self.cellwise.add(m)
-        for m in trained.modalities:
-            name = f"{self.column(m)}_filled"
+            name = f"{column}_filled"
             if name in stream.names:
                 raise DataError(
                     f"{stream.path}: there is a column {name!r} already, in which is to stand "
                     f"what was filled. Rename or drop it."
                 )
             self.added[name] = "bools" if m in self.cellwise else "bool"
-
-    def column(self, modality: str) -> str:
-        """The column of a modality, there or not."""
-        return self.columns.get(modality, self.trained.columns[modality])
 
     def items(self, rows: Rows, first: int) -> Split:
         """Rows as items."""
@@ -163,18 +155,22 @@ class Plan:
     def replaced(self, rows: Rows, found: Mapping[str, Filling]) -> dict[str, list[Any]]:
         """Columns with what is filled, and those that say what was."""
         columns: dict[str, list[Any]] = {}
-        for m in self.trained.modalities:
-            column, filled = self.column(m), found.get(m)
+        for m, column in self.columns.items():
+            filled = found.get(m)
             if filled is not None or column in self.changed:
-                old = rows.values(column) if m in self.columns else [None] * len(rows)
+                old = rows.values(column)
                 columns[column] = old if filled is None else self.merged(m, old, filled)
             columns[f"{column}_filled"] = self.marks(m, len(rows), filled)
         return columns
 
     def merged(self, modality: str, values: list[Any], filled: Filling) -> list[Any]:
-        """Old values with filled ones in their places."""
+        """Old values with filled ones in their places; cells that were there stay as they were."""
         for k, row in enumerate(filled.rows.tolist()):
-            values[row] = self.written(modality, filled, k)
+            new = self.written(modality, filled, k)
+            if modality in self.cellwise and values[row] is not None:
+                cells = zip(new, values[row], filled.cells[k].tolist(), strict=True)
+                new = [guess if gone else old for guess, old, gone in cells]
+            values[row] = new
         return values
 
     def marks(self, modality: str, n: int, filled: Filling | None) -> list[Any]:
@@ -189,12 +185,10 @@ class Plan:
 
     def written(self, modality: str, filled: Filling, k: int) -> Any:
         """The k-th filled value in the form that its column has."""
-        column, value = self.column(modality), filled.values.values[k]
-        there = modality in self.columns
-        kind = self.stream.kind(column) if there else self.added[column]
+        column, value = self.columns[modality], filled.values.values[k]
+        kind = self.changed.get(column, self.stream.kind(column))
         if kind == "picture":
-            encoded = png(filled.shown[k])
-            return self.stream.picture(column, encoded) if there else encoded
+            return self.stream.picture(column, png(filled.shown[k]))
         names = filled.values.names or self.trained.codecs[modality].classes
         if isinstance(value, str) and kind in ("integer", "float") and names:
             return names.index(value)  # the column holds codes of classes

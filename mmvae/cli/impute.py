@@ -41,10 +41,9 @@ def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool)
     """Fill every gap of the table DATA by RUN's model, from what the same row has.
 
     DATA is a Parquet, Arrow, CSV, TSV or JSON-lines file with columns named as the modalities,
-    read and written in chunks. Rows keep their order and other columns are as they were; a
-    modality without a column gets one. For each modality a new column COLUMN_filled says which
-    values were filled, of lists which of their cells. A row with nothing is filled from the
-    prior.
+    read and written in chunks. Rows keep their order and other columns are as they were. For each
+    modality that has a column a new one, COLUMN_filled, says which values were filled, of lists
+    which of their cells. A row with nothing is filled from the prior.
     """
     with shown_steps() as step:
         done = impute_table(load(run), data, out, by, seed, step)
@@ -62,8 +61,8 @@ def lines(done: Filled, out: Path) -> list[str]:
     parts += [f"{m} in part: {n}" for m, n in done.partly.items() if n]
     found = f"filled {', '.join(parts)}" if parts else "no gaps, so nothing was filled"
     told = [f"Wrote {out}: {done.rows} rows; {found}"]
-    if done.added:
-        told.append(f"Added as columns: {', '.join(done.added)}")
+    if done.without:
+        told.append(f"Without a column, and left out: {', '.join(done.without)}")
     if done.nothing:
         told.append(f"{done.nothing} rows had nothing: they were filled from the prior.")
     return told

@@ -99,21 +99,32 @@ def test_csv_keeps_what_was_written(mmvae: Any, run: Path) -> None:
         writer.writerow(["id", "c", "note"])
         writer.writerows([f"00{i}", codes[i], "1.10" if i else ""] for i in range(6))
     result = mmvae("impute", run, "t.csv", "--out", "f.csv")
-    assert result.code == 2
-    assert "a CSV file cannot hold 'v'" in result.err
-    assert not Path("f.csv").exists()
-
-
-def test_pictures_are_filled_as_encoded_files(mmvae: Any, run: Path) -> None:
-    given = rows()
-    table = pa.table({"c": [row["c"] for row in given], "v": [row["v"] for row in given]})
-    pq.write_table(table, "t.parquet")
-    result = mmvae("impute", run, "t.parquet", "--out", "f.parquet")
     assert result.code == 0, result.err
-    assert "Added as columns: p" in result.err
+    assert "Without a column, and left out: v, p" in result.err
+    with Path("f.csv").open(newline="") as file:
+        found = list(csv.reader(file))
+    assert found[0] == ["id", "c", "note", "c_filled"]
+    for i, (number, code, remark, filled) in enumerate(found[1:]):
+        assert (number, remark) == (f"00{i}", "1.10" if i else "")
+        assert filled == str(i % 2 == 0)
+        assert code == codes[i] if i % 2 else code in ("0", "1", "2")
+    Path("e.csv").write_text("c,v\n1,\n2,\n")
+    result = mmvae("impute", run, "e.csv", "--out", "f2.csv")
+    assert result.code == 2
+    assert "column 'v' is empty, and a CSV file cannot hold" in result.err
+    assert not Path("f2.csv").exists()
+
+
+def test_an_empty_column_gets_the_type_of_what_fills_it(mmvae: Any, run: Path) -> None:
+    given = rows()
+    table = pa.table({"c": [row["c"] for row in given], "v": pa.nulls(12), "w": pa.nulls(12)})
+    pq.write_table(table, "t.parquet")
+    assert mmvae("impute", run, "t.parquet", "--out", "f.parquet").code == 0
     found = pq.read_table("f.parquet")
+    assert found["v"].type == pa.list_(pa.float64())
+    assert found["v_filled"].to_pylist() == [[True] * 3] * 12
+    assert Image.open(io.BytesIO(found["w"][3].as_py())).size == (3, 1)  # p is shown as pictures
     assert all(found["w_filled"].to_pylist())
-    assert Image.open(io.BytesIO(found["w"][3].as_py())).size == (3, 1)
 
 
 def test_codes_of_classes_stay_codes(mmvae: Any, run: Path) -> None:

@@ -84,6 +84,7 @@ class ArrowStream(TableStream):
         if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
             return "floats"
         tests: tuple[tuple[Kind, Any], ...] = (
+            ("null", types.is_null),
             ("bool", types.is_boolean),
             ("integer", types.is_integer),
             ("float", types.is_floating),

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["bool", "bools", "integer", "float", "floats", "text", "picture", "other"]
-"""What a column holds: one value per row, lists of them, encoded pictures, or something else."""
+Kind = Literal["bool", "bools", "integer", "float", "floats", "text", "picture", "null", "other"]
+"""What a column holds: one value per row, lists of them, encoded pictures, nothing, or more."""
 
 
 class Rows(ABC):

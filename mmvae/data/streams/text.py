@@ -60,7 +60,7 @@ class CsvStream(TextStream):
         super().__init__(path)
         self._separator = "\t" if path.suffix == ".tsv" else ","
         self.names, self.total = [], 0
-        self._number: dict[str, type[int] | type[float]] = {}
+        self._number: dict[str, type[int] | type[float] | None] = {}  # None: no value yet
         for row in self.rows():
             self.total += 1
             for name in list(self._number):
@@ -74,7 +74,7 @@ class CsvStream(TextStream):
                 names = next(lines, [])
                 if not self.names:
                     self.names = names
-                    self._number = dict.fromkeys(names, int)
+                    self._number = dict.fromkeys(names)
                 if len(set(names)) < len(names) or not names:
                     raise DataError(f"{self.path}: expected a line of different names first.")
                 for cells in lines:
@@ -105,20 +105,23 @@ class CsvStream(TextStream):
         """See :meth:`TextStream.value`."""
         if written in NULLS:
             return None
-        return self._number[name](written) if name in self._number else written
+        kind = self._number.get(name)
+        return written if kind is None else kind(written)
 
     def kind(self, name: str) -> Kind:
         """See :meth:`TableStream.kind`."""
-        kinds: dict[type | None, Kind] = {int: "integer", float: "float"}
-        return kinds.get(self._number.get(name), "text")
+        if name not in self._number:
+            return "text"
+        kinds: dict[type | None, Kind] = {int: "integer", float: "float", None: "null"}
+        return kinds[self._number[name]]
 
     def writer(self, path: Path, changed: Mapping[str, Kind], added: Mapping[str, Kind]) -> Writer:
         """See :meth:`TableStream.writer`."""
-        for name, kind in added.items():
+        for name, kind in changed.items():
             if kind in ("picture", "floats"):
                 raise UsageError(
-                    f"{self.path}: a CSV file cannot hold {name!r}, which the model would add; "
-                    f"give the table as Parquet or JSON lines."
+                    f"{self.path}: column {name!r} is empty, and a CSV file cannot hold what the "
+                    f"model would fill in. Give the table as Parquet, or leave the column out."
                 )
         return CsvWriter(path, [*self.names, *added], self._separator)
 
@@ -177,7 +180,9 @@ class JsonLinesStream(TextStream):
 
     def kind(self, name: str) -> Kind:
         """See :meth:`TableStream.kind`."""
-        found = self._kinds.get(name, {str})
+        found = self._kinds.get(name)
+        if not found:
+            return "null"
         if found <= {int, float}:
             return "integer" if found == {int} else "float"
         names: dict[type, Kind] = {bool: "bool", list: "floats", str: "text"}
@@ -185,10 +190,10 @@ class JsonLinesStream(TextStream):
 
     def writer(self, path: Path, changed: Mapping[str, Kind], added: Mapping[str, Kind]) -> Writer:
         """See :meth:`TableStream.writer`."""
-        if pictures := [name for name, kind in added.items() if kind == "picture"]:
+        if pictures := [name for name, kind in changed.items() if kind == "picture"]:
             raise UsageError(
-                f"{self.path}: JSON lines cannot hold the pictures {pictures[0]!r}, which the "
-                f"model would add; give the table as Parquet."
+                f"{self.path}: {pictures[0]!r} is empty, and JSON lines cannot hold the pictures "
+                f"that the model would fill in. Give the table as Parquet, or leave it out."
             )
         return JsonLinesWriter(path)
 

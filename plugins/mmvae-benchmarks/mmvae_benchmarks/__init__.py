@@ -9,11 +9,21 @@ from mmvae import hookimpl
 from mmvae_benchmarks.celeba import Celeba
 from mmvae_benchmarks.digits import Digits
 from mmvae_benchmarks.faces import Faces
+from mmvae_benchmarks.leaves import Leaves
 from mmvae_benchmarks.mnist import Mnist
 from mmvae_benchmarks.polymnist import Polymnist, ProceduralPolymnist
 from mmvae_benchmarks.stamps import Stamps
 
-__all__ = ["Celeba", "Digits", "Faces", "Mnist", "Polymnist", "ProceduralPolymnist", "Stamps"]
+__all__ = [
+    "Celeba",
+    "Digits",
+    "Faces",
+    "Leaves",
+    "Mnist",
+    "Polymnist",
+    "ProceduralPolymnist",
+    "Stamps",
+]
 
 
 @hookimpl
@@ -31,3 +41,4 @@ def register_sources(register: Callable[[type[Any]], None]) -> None:
 def register_makers(register: Callable[[type[Any]], None]) -> None:
     """Offer the data sets that can be made."""
     register(Faces)
+    register(Leaves)
