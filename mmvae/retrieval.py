@@ -166,9 +166,10 @@ def ranks_of(queries: Tensor, candidates: Tensor, own: Tensor) -> Tensor:
 
 def blocks(queries: Tensor, beside: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
     """Queries in blocks, with what belongs to each of them."""
-    parts = queries.split(QUERIES) if len(queries) else ()
-    others = [None] * len(parts) if beside is None else beside.split(QUERIES)
-    return list(zip(parts, others, strict=False))
+    return [
+        (queries[i : i + QUERIES], None if beside is None else beside[i : i + QUERIES])
+        for i in range(0, len(queries), QUERIES)
+    ]
 
 
 def between(a: Tensor, b: Tensor) -> Tensor:

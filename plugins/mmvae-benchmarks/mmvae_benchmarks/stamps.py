@@ -135,7 +135,7 @@ class Stamps(Source):
         Raises:
             DataError: None is translated into it.
         """
-        language, heard = self.config.language, set()
+        language, heard = self.config.language, set[str]()
         captions: list[str | None] = []
         for files in self._stamps.values():
             told = read_captions(files[".txt"]) if ".txt" in files else {}

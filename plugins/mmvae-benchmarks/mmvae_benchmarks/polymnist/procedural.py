@@ -129,4 +129,5 @@ def kept(seed: int, items: Array, count: int, gaps: float) -> Array:
     have none keeps the one that came nearest to being there.
     """
     chance = uniforms(seed, "gaps", items, count)
-    return (chance >= gaps) | (chance == chance.max(1, keepdims=True))
+    has: Array = (chance >= gaps) | (chance == chance.max(1, keepdims=True))
+    return has

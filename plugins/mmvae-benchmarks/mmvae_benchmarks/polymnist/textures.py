@@ -72,7 +72,8 @@ def rgb(hue: Array, saturation: Array, value: Array) -> Array:
     """Hue (parts of a turn), saturation and value in [0, 1] → red, green and blue, (n, 3)."""
     k = (np.array([5.0, 3.0, 1.0], np.float32) + 6 * hue[:, None]) % 6
     part = np.clip(np.minimum(k, 4 - k), 0, 1)
-    return (value[:, None] * (1 - saturation[:, None] * part)).astype(np.float32)
+    found: Array = value[:, None] * (1 - saturation[:, None] * part)
+    return found.astype(np.float32)
 
 
 def stripes(u: Array) -> Array:
@@ -109,7 +110,8 @@ def dots(u: Array) -> Array:
         for axis, shift in ((along, u[:, 2]), (across, u[:, 3]))
     ]
     distance = step * np.hypot(*near)
-    return np.clip(step * (0.22 + 0.2 * _c(u[:, 4])) - distance + np.float32(0.5), 0, 1)
+    inside: Array = step * (0.22 + 0.2 * _c(u[:, 4])) - distance
+    return np.clip(inside + np.float32(0.5), 0, 1)
 
 
 CELLS = 9
