@@ -33,6 +33,13 @@ def given_sets(model: Model) -> list[Subset]:
     return [s for s in subsets if model.supports(rest(model, s), s, s) is None]
 
 
+def labels_of(model: Model) -> list[str]:
+    """The modalities with classes by which coherence is judged; none of a model of two."""
+    if len(model.modalities) < LEAST:
+        return []
+    return [c for c, codec in model.codecs.items() if codec.classes is not None]
+
+
 def coherence_matrix(
     model: Model, batches: Batches, judges: Judges, config: EvaluateConfig, step: Step = quiet
 ) -> dict[str, Any]:
@@ -50,13 +57,12 @@ def coherence_matrix(
         step: Told of progress.
 
     Returns:
-        Modality c with classes → ``"cells"``: S → m → mean, error and items; ``"by size"``: size
-        of S → mean and error over items of their mean over all cells without c; and
-        ``"classifier on real items"``: m → mean and error.
+        Modality c with classes → ``"cells"``: S → m → mean and error, and of how many items where
+        not all count; ``"by size"``: size of S → mean and error over items of their mean over all
+        cells without c; and ``"classifier on real items"``: m → mean and error.
     """
-    labels = [c for c, codec in model.codecs.items() if codec.classes is not None]
-    sets = given_sets(model)
-    if len(model.modalities) < LEAST or not sets:
+    labels, sets = labels_of(model), given_sets(model)
+    if not labels or not sets:
         return {}
     pairs = [(c, m) for c in labels for m in model.decoded if m != c and judges.can(m, c)]
     judged = {(c, m): judges.of(m, c) for c, m in pairs}
@@ -121,8 +127,8 @@ def summary(right: dict[tuple[Subset, str], Tensor], label: str) -> dict[str, An
         counted = values[~values.isnan()]
         if not len(counted):
             continue  # no item has S and the class
-        figure = mean_and_error(counted) | {"items": len(counted)}
-        cells.setdefault(subset_name(given), {})[m] = figure
+        items = {} if len(counted) == len(values) else {"items": len(counted)}
+        cells.setdefault(subset_name(given), {})[m] = mean_and_error(counted) | items
         if label not in (*given, m):
             sizes.setdefault(len(given), []).append(values)
     by_size = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmvae import __version__, storage
 from mmvae.evaluation.coherence import judged_pairs
+from mmvae.evaluation.matrix import labels_of
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.protocol import Model
 from mmvae.report.canvas import Picture, require_matplotlib
@@ -81,7 +82,7 @@ def own_names(model: Model) -> set[str]:
     """
     return {
         *("prior", "latent-map", "latent-kl", "training", "observed"),
-        *(f"coherence-{m}" for m in model.modalities),
+        *(f"coherence-{m}" for m in labels_of(model)),
         *(f"given-{m}" for m in model.modalities),
         *(f"{label}-to-{m}" for label, m in judged_pairs(model)),
     }

@@ -16,7 +16,7 @@ GREY = (221, 221, 221)
 
 
 def evaluation(sets: int = 3) -> dict[str, Any]:
-    figure = {"mean": 0.25, "error": 0.01, "items": 50}
+    figure = {"mean": 0.25, "error": 0.01}
     rows = {"a": {"b": figure, "c": figure}, "b": {"a": figure, "c": figure}, "a+b": {"c": figure}}
     cells = dict(list(rows.items())[:3]) | {f"s{i}": {"c": figure} for i in range(sets - 3)}
     matrix = {
