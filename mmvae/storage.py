@@ -112,6 +112,30 @@ def staged_folder(final: Path, *, replace: bool = False, remedy: str = REMEDY) -
             raise
 
 
+@contextlib.contextmanager
+def staged_file(final: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
+    """Yield a hidden place beside ``final`` for a file too large to be written at once.
+
+    When the block ends the file there becomes ``final``, durably; an exception in the block
+    removes it and leaves ``final`` as it was.
+
+    Raises:
+        TrainingError: The system refused.
+    """
+    hidden = _hidden(final, PARTIAL)
+    with reported(final, remedy):
+        try:
+            fault("open", hidden)
+            yield hidden
+            _fsync(hidden)
+            _rename(hidden, final)
+        except BaseException:  # also an interrupt must leave nothing half-written
+            with contextlib.suppress(OSError):  # what stays is hidden, and cleaned later
+                _delete(hidden)
+            raise
+        _fsync(final.parent)
+
+
 def put(path: Path, data: bytes) -> None:
     """Write a file inside a `staged_folder`, which makes it durable; raises plain OSError."""
     descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

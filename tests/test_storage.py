@@ -268,3 +268,36 @@ def test_a_folder_that_may_not_be_written(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(TrainingError, match="Allow writing there"):
         storage.write_bytes(tmp_path / "f", b"")
+
+
+# -- files too large to be written at once --------------------------------------------------------
+
+
+def test_a_staged_file_appears_whole_and_synced(tmp_path, monkeypatch):
+    calls, final = [], tmp_path / "f.bin"
+    monkeypatch.setattr(storage, "fault", lambda op, *paths: calls.append((op, *paths)))
+    with storage.staged_file(final) as staged:
+        staged.write_bytes(b"part")
+        assert not final.exists()
+        assert staged.name.startswith(".")
+        assert staged.parent == tmp_path
+    assert final.read_bytes() == b"part"
+    assert calls[-3:] == [("fsync", staged), ("rename", staged, final), ("fsync", tmp_path)]
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_staged_file_that_fails_leaves_what_was_there(tmp_path):
+    final = tmp_path / "f.bin"
+    final.write_bytes(b"old")
+
+    def write(error):
+        with storage.staged_file(final) as staged:
+            staged.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(KeyboardInterrupt):
+        write(KeyboardInterrupt())
+    with pytest.raises(TrainingError, match="Cannot write .*f.bin: No space left"):
+        write(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert final.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [final]

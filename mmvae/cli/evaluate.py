@@ -24,7 +24,7 @@ from mmvae.cli.options import (
 from mmvae.cli.steps import shown_steps
 from mmvae.config import load_experiment
 from mmvae.errors import Interrupted
-from mmvae.report.tables import Table, heading, left_out, tables
+from mmvae.report.tables import Table, heading, hints, left_out, tables
 from mmvae.results import evaluate
 from mmvae.source import SPLITS
 from mmvae.training.run import Run
@@ -100,7 +100,7 @@ def command(
     click.echo(heading(result))
     for table in tables(result):
         print_table(table)
-    for line in left_out(result):
+    for line in (*left_out(result), *hints(result)):
         click.echo(line)
     click.echo(f"\nKept in {Run(run).evaluation}")
 

@@ -25,6 +25,8 @@ COMMANDS = {
     "reproduce": "Train and evaluate every row of a study, and print its tables.",
     "generate": "Generate modalities, from others or from the prior.",
     "embed": "Write the joint representation of items.",
+    "impute": "Fill the gaps of a table.",
+    "retrieve": "Find the nearest items across modalities.",
     "score": "Write the bound of each item's log-likelihood.",
     "figures": "Draw one figure of a run, or of several side by side.",
     "report": "Write a run's report with its figures.",

@@ -11,12 +11,12 @@ import numpy as np
 from pydantic import Field
 
 from mmvae.codec import Column, LazyValues
-from mmvae.data.splits import split_items
+from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.errors import DataError
-from mmvae.source import SPLITS, Source, SourceConfig, Split, SplitName
+from mmvae.source import SPLITS, Source, Split, SplitName
 
 
-class MemoryConfig(SourceConfig):
+class MemoryConfig(CutConfig):
     """``[data]`` for data in memory."""
 
     validation: float = Field(
@@ -33,7 +33,6 @@ class MemoryConfig(SourceConfig):
         description="Share of the items for test, if they are not split; one item at least, 0 for "
         "no such split.",
     )
-    split_seed: int = Field(0, ge=0, description="Seed of the split.")
 
 
 class MemorySource(Source):
@@ -64,10 +63,10 @@ class MemorySource(Source):
                     f"data: unknown split {unknown[0]!r}, expected {', '.join(SPLITS)}."
                 )
             self._splits = {name: as_split(data[name], name) for name in SPLITS if name in data}
+            if config.group is not None:
+                refuse_shared_groups(self._splits, config.group)
         else:
-            self._splits = split_items(
-                as_split(data, "data"), config.validation, config.test, config.split_seed
-            )
+            self._splits = cut(as_split(data, "data"), config.validation, config.test, config)
 
     def splits(self) -> Mapping[SplitName, Split]:
         """See :meth:`mmvae.Source.splits`."""

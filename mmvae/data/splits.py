@@ -1,44 +1,190 @@
-"""Cut items into train, validation and test, by seed."""
+"""Cut items into train, validation and test, by seed: item by item, by group or by stratum."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import numpy as np
+from pydantic import Field, model_validator
 
-from mmvae.errors import DataError
+from mmvae.errors import ConfigError, DataError, nearest
 from mmvae.randomness import generator
-from mmvae.source import Split, SplitName
+from mmvae.source import SourceConfig, Split, SplitName
+
+Array = np.ndarray[Any, Any]
 
 
-def split_items(items: Split, validation: float, test: float, seed: int) -> dict[SplitName, Split]:
+class CutConfig(SourceConfig):
+    """How items that come in one piece are cut into splits."""
+
+    split_seed: int = Field(0, ge=0, description="Seed of the split by shares.")
+    group: str | None = Field(
+        None,
+        description="Column whose value says which items belong together, such as a patient: none "
+        "of its values is in two splits. An item without a value is a group of its own.",
+    )
+    stratum: str | None = Field(
+        None,
+        description="Column, such as a class, each of whose values has the same share of every "
+        "split, to within an item.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> CutConfig:
+        if self.group is not None and self.stratum is not None:
+            raise ValueError("give group or stratum, not both")
+        return self
+
+
+def cut(items: Split, validation: float, test: float, config: CutConfig) -> dict[SplitName, Split]:
+    """:func:`split_items` as ``[data]`` wants it.
+
+    Raises:
+        ConfigError: A column of that name is not there.
+        DataError: Its values are no groups or strata, or there are too few for the shares.
+    """
+    groups = None if config.group is None else codes(items, "group", config.group)
+    strata = None if config.stratum is None else codes(items, "stratum", config.stratum)
+    return split_items(items, validation, test, config.split_seed, groups, strata)
+
+
+def split_items(
+    items: Split,
+    validation: float,
+    test: float,
+    seed: int,
+    groups: Array | None = None,
+    strata: Array | None = None,
+) -> dict[SplitName, Split]:
     """Cut ``items`` at random into splits; a share of 0 leaves that split out.
 
-    A share above 0 is rounded to whole items, and takes one at least.
+    A share above 0 is rounded to whole items, and takes one at least; to whole groups, if they
+    are given.
 
     Args:
         items: All items.
         validation: Share of the items for validation, in [0, 1).
         test: Share of the items for test, in [0, 1).
         seed: The same seed gives the same splits.
+        groups: Group of each item, (n,): none is in two splits.
+        strata: Stratum of each item, (n,): each has the same shares of the splits.
 
     Raises:
-        DataError: Too few items for the shares.
+        DataError: Too few items, or groups, for the shares.
     """
     import torch
 
     n = len(items)
-    order = torch.randperm(n, generator=generator(seed, "split")).numpy()
+    units, sizes = _units(groups, n)
+    order = torch.randperm(len(sizes), generator=generator(seed, "split")).numpy()
+    if strata is not None:
+        order = _spread(order, strata)
     n_test, n_validation = (
         max(1, round(n * share)) if share else 0 for share in (test, validation)
     )
-    n_train = n - n_test - n_validation
-    if n_train < 1:
+    wanted = (n - n_test - n_validation, n_validation, n_test)
+    if wanted[0] < 1 or len(sizes) < sum(count > 0 for count in wanted):
+        what = f"{n} items" if groups is None else f"{len(sizes)} groups of {n} items"
         raise DataError(
-            f"{n} items leave none for training with validation = {validation} and "
+            f"{what} leave none for training with validation = {validation} and "
             f"test = {test}: lower the shares (0 leaves a split out) or bring more items."
         )
-    parts: dict[SplitName, np.ndarray[tuple[int], np.dtype[np.int64]]] = {
-        "train": np.sort(order[:n_train]),
-        "validation": np.sort(order[n_train : n_train + n_validation]),
-        "test": np.sort(order[n_train + n_validation :]),
-    }
-    return {name: items.take(rows) for name, rows in parts.items() if len(rows)}
+    names: tuple[SplitName, ...] = ("train", "validation", "test")
+    parts: dict[SplitName, Array] = {}
+    for name, chosen in zip(names, _parts(order, sizes, wanted), strict=True):
+        if len(chosen):
+            parts[name] = np.flatnonzero(np.isin(units, chosen))
+    return {name: items.take(rows) for name, rows in parts.items()}
+
+
+def _units(groups: Array | None, n: int) -> tuple[Array, Array]:
+    """The unit of each item, (n,), and the items of each unit: what goes into one split whole."""
+    if groups is None:
+        return np.arange(n), np.ones(n, np.int64)
+    _, units, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return units, sizes
+
+
+def _parts(order: Array, sizes: Array, wanted: tuple[int, ...]) -> list[Array]:
+    """Units in this order, cut where their items come nearest to the wanted numbers.
+
+    Each part of which something is wanted gets one unit at least.
+    """
+    ends = np.concatenate([[0], np.cumsum(sizes[order])])
+    parts, first, reached = [], 0, 0
+    for i, count in enumerate(wanted):
+        reached += count
+        after = sum(later > 0 for later in wanted[i + 1 :])  # units that others need
+        last = int(np.abs(ends - reached).argmin())
+        last = min(max(last, first + 1), len(order) - after) if count else first
+        parts.append(order[first:last])
+        first = last
+    return parts
+
+
+def _spread(order: Array, strata: Array) -> Array:
+    """The same items, every stratum spread evenly over the whole order.
+
+    Item i of the m of a stratum comes at (i + ½)/m of the way, so that any piece of the order
+    holds the share of each stratum that it has of all; which item that is, is left to ``order``.
+    """
+    place = np.empty(len(order))
+    _, kinds, counts = np.unique(strata[order], return_inverse=True, return_counts=True)
+    for kind, count in enumerate(counts):
+        place[kinds == kind] = (np.arange(count) + 0.5) / count
+    found: Array = order[np.argsort(place, kind="stable")]
+    return found
+
+
+def codes(items: Split, key: str, column: str) -> Array:
+    """A number for each value of a column, int64 (n,).
+
+    Args:
+        items: The items.
+        key: ``"group"``, where each null gets a number of its own, or ``"stratum"``, where all
+            get one.
+        column: The column.
+
+    Raises:
+        ConfigError: There is no such column.
+        DataError: A value is neither number nor text.
+    """
+    if column not in items.columns:
+        raise ConfigError(
+            f"data.{key} = {column!r}: there is no such column, but "
+            f"{', '.join(items.columns)}.{nearest(column, items.columns)}"
+        )
+    values = items.columns[column].read().values
+    found: dict[Hashable, int] = {}
+    numbers = np.empty(len(items), np.int64)
+    for row, value in enumerate(values.tolist() if isinstance(values, np.ndarray) else values):
+        if not isinstance(value, (str, int, float, bool, type(None))):
+            raise DataError(
+                f"data.{key} = {column!r}: item {items.ids[row]} has a {type(value).__name__} "
+                f"there; expected a number or a text that names its {key}."
+            )
+        null = value is None or (isinstance(value, float) and math.isnan(value))
+        label: Hashable = (row if key == "group" else None, "null") if null else value
+        numbers[row] = found.setdefault(label, len(found))
+    return numbers
+
+
+def refuse_shared_groups(splits: Mapping[SplitName, Split], column: str) -> None:
+    """See that splits which the data bring have no group in common.
+
+    Raises:
+        DataError: They have; group and splits are named.
+    """
+    home: dict[Hashable, SplitName] = {}
+    for name, split in splits.items():
+        codes(split, "group", column)  # refuses what names no group
+        values = split.columns[column].read().values
+        for value in values.tolist() if isinstance(values, np.ndarray) else values:
+            if value is None or value != value or home.setdefault(value, name) == name:
+                continue
+            raise DataError(
+                f"data.group = {column!r}: {value!r} is in the splits {home[value]} and {name} of "
+                f"the data; expected each group in one. Mend the splits, or give shares for them."
+            )

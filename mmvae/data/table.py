@@ -15,10 +15,10 @@ from pydantic import Field
 
 from mmvae.codec import Column, LazyValues, row_index
 from mmvae.data.memory import MemorySource, as_array
-from mmvae.data.splits import split_items
+from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.errors import DataError
 from mmvae.hookspecs import hookimpl
-from mmvae.source import Source, SourceConfig, Split, SplitName
+from mmvae.source import Source, Split, SplitName
 
 READERS = {
     ".parquet": "parquet",
@@ -38,7 +38,7 @@ SHARE = 0.1
 """Share for a split that is neither there nor asked for."""
 
 
-class TableConfig(SourceConfig):
+class TableConfig(CutConfig):
     """``[data]`` of a table."""
 
     path: str = Field(description="A file, a folder of files, or the id of a data set on the Hub.")
@@ -56,7 +56,6 @@ class TableConfig(SourceConfig):
         "by split_seed (one item at least, 0 for no such split). Unless given: the split named "
         "'test' where there is one, else a share of 0.1.",
     )
-    split_seed: int = Field(0, ge=0, description="Seed of the split by shares.")
 
 
 class TableColumn(LazyValues):
@@ -133,9 +132,9 @@ class TableSource(Source):
                     f"data.{name} = {wanted!r}: {config.path!r} has the splits "
                     f"{', '.join(found)}; name one of them or give a share such as {SHARE}."
                 )
-        rest = split_items(
-            found[config.train], shares["validation"], shares["test"], config.split_seed
-        )
+        rest = cut(found[config.train], shares["validation"], shares["test"], config)
+        if config.group is not None:
+            refuse_shared_groups(rest | splits, config.group)
         return rest | splits
 
     def fingerprint(self) -> str:
@@ -294,6 +293,9 @@ def whole(dataset: Any, name: str) -> bool:
 
 @hookimpl
 def register_sources(register: Callable[[type[Any]], None]) -> None:
-    """Offer tables and data in memory."""
+    """Offer tables, folders of files and data in memory."""
+    from mmvae.data.folder import FolderSource  # which reads tables, too
+
     register(TableSource)
+    register(FolderSource)
     register(MemorySource)

@@ -14,8 +14,7 @@ from mmvae.codec import Codec
 from mmvae.data.batches import Batches
 from mmvae.evaluation.crossing import arrow
 from mmvae.evaluation.figures import mean_and_error
-from mmvae.evaluation.judge import Judge, judge_accuracy, train_judge
-from mmvae.evaluation.steps import Step, quiet
+from mmvae.evaluation.judge import Judge, Judges
 from mmvae.models.protocol import Model
 from mmvae.randomness import ItemDraws
 from mmvae.settings import EvaluateConfig
@@ -24,18 +23,16 @@ from mmvae.settings import EvaluateConfig
 def coherence(
     model: Model,
     batches: Batches,
-    training: Batches,
+    judges: Judges,
     config: EvaluateConfig,
-    step: Step = quiet,
 ) -> dict[str, Any]:
     """Share of generated values in which a judge sees the class that they should show.
 
     Args:
         model: The model.
         batches: Real items on which the judges themselves are judged.
-        training: Real items to train the judges on. Of both, those count that have m and c.
+        judges: Classifiers trained on real items. Of both, those count that have m and c.
         config: ``coherence_samples``, spread evenly over the classes, ``seed``, ``batch_size``.
-        step: Told of progress.
 
     Returns:
         ``"c → m"`` → ``"temperature 1"`` (z drawn from q(z|c)), ``"mean"`` (z its best point) and
@@ -46,10 +43,10 @@ def coherence(
     found: dict[str, Any] = {}
     given, free = judged_pairs(model), prior_pairs(model)
     for label, modality in all_pairs(model):
-        if not len(training.items_with((modality, label))):
+        if not judges.can(modality, label):
             continue  # nothing to learn from
-        judge = train_judge(training, modality, label, config.seed, step)
-        own = judge_accuracy(judge, batches, modality, label, config.batch_size)
+        judge = judges.of(modality, label)
+        own = judges.accuracy(modality, label, batches, config.batch_size)
         real = {"classifier on real items": mean_and_error(own)} if len(own) else {}
         if (label, modality) in given:
             drawn, best = (

@@ -13,6 +13,7 @@ from mmvae.evaluation.crossing import crossing
 from mmvae.evaluation.diagnostics import diagnostics
 from mmvae.evaluation.figures import ItemFigures
 from mmvae.evaluation.items import chunks
+from mmvae.evaluation.judge import Judges
 from mmvae.evaluation.ledger import Ledger
 from mmvae.evaluation.likelihoods import (
     likelihoods,
@@ -20,6 +21,7 @@ from mmvae.evaluation.likelihoods import (
     variation_of_information,
     without_items,
 )
+from mmvae.evaluation.matrix import coherence_matrix
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.terms import bound_and_terms, rest, subset_divergences
 from mmvae.models.protocol import Model
@@ -53,6 +55,7 @@ def evaluate(
         :func:`mmvae.evaluation.likelihoods.summary`), ``variation of information``, ``subset
         posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the
         codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``),
+        ``coherence matrix`` (:func:`mmvae.evaluation.matrix.coherence_matrix`, of three and more),
         ``latent`` and ``gradient shares`` (:func:`mmvae.evaluation.diagnostics.diagnostics`), and
         ``modalities``, ``split``, ``items``, ``samples``, ``seed``, ``units``; of a conditional
         model ``bounds of``, which names what they bound. What a model cannot
@@ -101,7 +104,10 @@ def evaluate(
             left_out["coherence"] = "no training items for the classifiers that judge"
         elif all_pairs(model):
             real = training() if callable(training) else training
-            result["coherence"] = coherence(model, batches, real, config, step)
+            judges = Judges(real, config.seed, step)
+            result["coherence"] = coherence(model, batches, judges, config)
+            if matrix := coherence_matrix(model, batches, judges, config, step):
+                result["coherence matrix"] = matrix
     finally:
         model.train(was_training)
     return {

@@ -98,3 +98,32 @@ def judge_accuracy(judge: Judge, batches: Batches, modality: str, label: str, si
         told = judge.verdict(batch.x[modality]) == target.class_index(batch.x[label])
         right.append(batch.counted(told, (modality, label)))
     return torch.cat(right).float().cpu()
+
+
+class Judges:
+    """The judges of an evaluation, each trained when it is first asked for.
+
+    Args:
+        training: Real training items.
+        seed: Governs weights, order and views.
+        step: Told of progress.
+    """
+
+    def __init__(self, training: Batches, seed: int, step: Step = quiet) -> None:
+        self._training, self._seed, self._step = training, seed, step
+        self._judges: dict[tuple[str, str], Judge] = {}
+
+    def can(self, modality: str, label: str) -> bool:
+        """Whether there are training items that have both, so that a judge can learn from them."""
+        return len(self._training.items_with((modality, label))) > 0
+
+    def of(self, modality: str, label: str) -> Judge:
+        """The judge that looks at ``modality`` and says a class of ``label``."""
+        if (modality, label) not in self._judges:
+            judge = train_judge(self._training, modality, label, self._seed, self._step)
+            self._judges[modality, label] = judge
+        return self._judges[modality, label]
+
+    def accuracy(self, modality: str, label: str, batches: Batches, size: int) -> Tensor:
+        """Whether that judge is right about each item of a split that has both, float (n,)."""
+        return judge_accuracy(self.of(modality, label), batches, modality, label, size)

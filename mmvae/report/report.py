@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmvae import __version__, storage
 from mmvae.evaluation.coherence import judged_pairs
+from mmvae.evaluation.matrix import labels_of
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.protocol import Model
 from mmvae.report.canvas import Picture, require_matplotlib
@@ -16,14 +17,16 @@ from mmvae.report.diagnostics import dimension_kl
 from mmvae.report.html import page
 from mmvae.report.latent import latent_map
 from mmvae.report.material import Material
+from mmvae.report.matrix import coherence_maps
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
-from mmvae.report.tables import heading, left_out, tables, weights
+from mmvae.report.tables import heading, hints, left_out, tables, weights
 from mmvae.source import SPLITS
 
 FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
     class_samples,
     reconstructions,
     prior_samples,
+    coherence_maps,
     latent_map,
     dimension_kl,
     training_curves,
@@ -66,7 +69,7 @@ def write_report(material: Material, step: Step = quiet) -> Path:
         pictures=pictures,
         commands=commands(material),
         config=run.resolved.read_text(encoding="utf-8"),
-        notes=left_out(result),
+        notes=[*left_out(result), *hints(result)],
     )
     storage.write_text(run.report, text)
     return run.report
@@ -79,6 +82,7 @@ def own_names(model: Model) -> set[str]:
     """
     return {
         *("prior", "latent-map", "latent-kl", "training", "observed"),
+        *(f"coherence-{m}" for m in labels_of(model)),
         *(f"given-{m}" for m in model.modalities),
         *(f"{label}-to-{m}" for label, m in judged_pairs(model)),
     }

@@ -33,7 +33,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     likelihoods = (bounds, cells, information)
     others = (divergences, coherences, accuracies, guesses, latent, gradient_shares)
     made = [make(result) for make in (*likelihoods, *others)]
-    return [table for table in (*made, *metrics(result)) if table.rows]
+    return [table for table in (*made, *matrices(result), *metrics(result)) if table.rows]
 
 
 def bounds(result: Mapping[str, Any]) -> Table:
@@ -116,6 +116,41 @@ def coherences(result: Mapping[str, Any]) -> Table:
         f"value and class are decoded from the same z, and should agree."
     )
     return Table("Coherence", ("direction", *columns), rows, note)
+
+
+MOST_ROWS = 16
+"""A coherence matrix of more rows is a picture, no table."""
+
+
+def matrices(result: Mapping[str, Any]) -> Iterator[Table]:
+    """The coherence matrix of each modality with classes."""
+    for label, matrix in result.get("coherence matrix", {}).items():
+        yield from matrix_tables(label, matrix, result)
+
+
+def matrix_tables(
+    label: str, matrix: Mapping[str, Any], result: Mapping[str, Any]
+) -> Iterator[Table]:
+    """Coherence from every given-set, and by the number of given modalities."""
+    cells = matrix["cells"]
+    columns = [m for m in result["modalities"] if any(m in row for row in cells.values())]
+    what = (
+        f"how many show the item's own {label}, as a classifier trained on real items alone sees "
+        f"it; {label} itself is read off. z is a sample of q(z|given)."
+    )
+    if len(cells) <= MOST_ROWS:
+        rows = tuple(
+            (given, *(percent(row[m]) if m in row else "–" for m in columns))
+            for given, row in cells.items()
+        )
+        note = f"Of the values generated from the given ones of {result['split']} items, {what}"
+        yield Table(f"Coherence matrix: {label}", ("given", *columns), rows, note)
+    if len(matrix["by size"]) > 1:
+        sizes = tuple((size, percent(figure)) for size, figure in matrix["by size"].items())
+        note = (
+            f"Means over all sets of so many given modalities and all targets but {label}: {what}"
+        )
+        yield Table(f"Coherence by given modalities: {label}", ("given", "right"), sizes, note)
 
 
 def accuracies(result: Mapping[str, Any]) -> Table:
@@ -221,6 +256,23 @@ def left_out(result: Mapping[str, Any]) -> Iterator[str]:
     """One line for each figure that is missing, with the reason."""
     for name, reason in result["left out"].items():
         yield f"left out: {name} ({reason})"
+
+
+DROWNS = 0.9
+"""A modality with more of the gradient than this may drown the others."""
+
+
+def hints(result: Mapping[str, Any]) -> Iterator[str]:
+    """What to try where a figure asks for it, a sentence each."""
+    shares = result.get("gradient shares", {})
+    for m, figure in shares.items():
+        if len(shares) > 1 and figure["mean"] > DROWNS:
+            others = [name for name in in_order(shares, result) if name != m]
+            yield (
+                f"hint: {m} has {100 * figure['mean']:.0f} % of the gradient at z and may drown "
+                f"{', '.join(others)}. Where those are guessed poorly, weigh them more: "
+                f"modalities.{others[0]}.weight, or model.rescale = 'dimensions' for all."
+            )
 
 
 def term(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Splits by seed: a partition, of the shares that were asked for."""
+"""Splits by seed: a partition, of the shares asked for, by item, group or stratum."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mmvae.codec import Column
-from mmvae.data.splits import split_items
-from mmvae.errors import DataError
-from mmvae.source import Split
+from mmvae.data.splits import CutConfig, codes, refuse_shared_groups, split_items
+from mmvae.errors import ConfigError, DataError
+from mmvae.source import Split, SplitName
 
 
 def items(n: int) -> Split:
@@ -54,3 +55,104 @@ def test_a_share_of_zero_leaves_the_split_out() -> None:
 def test_too_few_items_for_the_shares() -> None:
     with pytest.raises(DataError, match="2 items leave none.*lower the shares"):
         split_items(items(2), 0.6, 0.6, 0)
+
+
+# -- by group and by stratum ----------------------------------------------------------------------
+
+KINDS = st.lists(st.integers(0, 6), min_size=4, max_size=60)
+
+
+@settings(deadline=None)
+@given(KINDS, st.floats(0, 0.4), st.floats(0, 0.4), st.integers(0, 5))
+def test_a_group_is_never_in_two_splits(
+    kinds: list[int], validation: float, test: float, seed: int
+) -> None:
+    groups = np.array(kinds)
+    wanted = sum(share > 0 for share in (validation, test))
+    try:
+        splits = split_items(items(len(groups)), validation, test, seed, groups=groups)
+    except DataError:
+        assert len(set(kinds)) <= wanted or len(kinds) <= 4
+        return
+    assert len(splits) == wanted + 1  # each that was asked for has items
+    ids = np.concatenate([split.ids for split in splits.values()])
+    assert sorted(ids) == list(range(len(groups)))
+    homes = [set(groups[split.ids].tolist()) for split in splits.values()]
+    assert sum(map(len, homes)) == len(set(kinds))
+
+
+def test_groups_of_one_size_give_the_shares_that_were_asked_for() -> None:
+    groups = np.repeat(np.arange(20), 5)
+    splits = split_items(items(100), 0.1, 0.2, 0, groups=groups)
+    assert {name: len(split) for name, split in splits.items()} == {
+        "train": 70,
+        "validation": 10,
+        "test": 20,
+    }
+    other = split_items(items(100), 0.1, 0.2, 1, groups=groups)
+    assert set(other["test"].ids) != set(splits["test"].ids)
+
+
+@settings(deadline=None)
+@given(KINDS, st.floats(0, 0.4), st.floats(0, 0.4), st.integers(0, 5))
+def test_each_stratum_has_its_share_of_every_split(
+    kinds: list[int], validation: float, test: float, seed: int
+) -> None:
+    strata = np.array(kinds)
+    n = len(strata)
+    try:
+        plain = split_items(items(n), validation, test, seed)
+    except DataError:
+        return
+    splits = split_items(items(n), validation, test, seed, strata=strata)
+    assert {k: len(s) for k, s in splits.items()} == {k: len(s) for k, s in plain.items()}
+    for split in splits.values():
+        for kind, count in zip(*np.unique(strata, return_counts=True), strict=True):
+            share = count * len(split) / n
+            assert abs((strata[split.ids] == kind).sum() - share) <= 1.5
+
+
+def test_which_items_of_a_stratum_go_where_is_left_to_the_seed() -> None:
+    strata = np.arange(40) % 2
+    one, other = (split_items(items(40), 0, 0.25, seed, strata=strata) for seed in (0, 1))
+    assert set(one["test"].ids) != set(other["test"].ids)
+
+
+def table(**columns: object) -> Split:
+    made = {name: Column(values) for name, values in columns.items()}
+    return Split(made, np.arange(len(next(iter(made.values())))))
+
+
+def test_a_null_is_a_group_of_its_own_but_one_stratum() -> None:
+    column = ["a", None, None, "a", float("nan"), 3, 3.0, True]
+    split = table(x=column)
+    groups, strata = codes(split, "group", "x"), codes(split, "stratum", "x")
+    assert groups[0] == groups[3]
+    assert groups[5] == groups[6]
+    assert len(set(groups.tolist())) == 6
+    assert len({int(strata[i]) for i in (1, 2, 4)}) == 1
+
+
+def test_what_is_no_group_is_refused() -> None:
+    with pytest.raises(DataError, match=r"data.group = 'x': item 1 has a list there"):
+        codes(table(x=[1, [2]]), "group", "x")
+    with pytest.raises(ConfigError, match=r"data.stratum = 'patiend'.*mean 'patient'"):
+        codes(table(patient=[1, 2]), "stratum", "patiend")
+    with pytest.raises(ValidationError, match="group or stratum, not both"):
+        CutConfig(group="a", stratum="b")
+
+
+def test_too_few_groups_for_the_shares() -> None:
+    with pytest.raises(DataError, match="2 groups of 9 items leave none.*lower the shares"):
+        split_items(items(9), 0.2, 0.2, 0, groups=np.arange(9) % 2)
+
+
+def test_splits_that_come_with_the_data_may_not_share_a_group() -> None:
+    splits: dict[SplitName, Split] = {
+        "train": table(who=["a", "b", None]),
+        "test": table(who=["c", None]),
+    }
+    refuse_shared_groups(splits, "who")
+    splits["test"] = table(who=["c", "b"])
+    with pytest.raises(DataError, match="'b' is in the splits train and test"):
+        refuse_shared_groups(splits, "who")

@@ -252,6 +252,22 @@ def test_shares_cut_a_table_by_seed(table: Path) -> None:
         assert codes.tolist() == ITEMS["c"][split.ids].tolist()
 
 
+def test_a_group_stays_together_and_a_stratum_is_spread(table: Path) -> None:
+    splits = source(table, validation=0.25, test=0.25, group="c").splits()
+    classes = [set(s.columns["c"].read().values.tolist()) for s in splits.values()]
+    assert sum(map(len, classes)) == len(set(ITEMS["c"].tolist()))
+    splits = source(table, validation=0.0, test=0.5, stratum="c").splits()
+    counts = [np.bincount(s.columns["c"].read().values) for s in splits.values()]
+    assert (abs(counts[0] - counts[1]) <= 1).all()
+
+
+def test_named_splits_that_share_a_group_are_refused(tmp_path: Path) -> None:
+    hub_like(4).to_parquet(str(tmp_path / "train.parquet"))
+    hub_like(2).to_parquet(str(tmp_path / "test.parquet"))
+    with pytest.raises(DataError, match=r"data.group = 'c': \d is in the splits train and test"):
+        source(tmp_path, validation=0.0, group="c").splits()
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
 @pytest.mark.parametrize("name", ["validation", "test"])
 def test_a_share_is_at_least_zero_and_below_one(name: str, share: float) -> None:
@@ -286,6 +302,21 @@ def test_ragged_lists_and_gaps_stay_lists(tmp_path: Path) -> None:
     datasets.Dataset.from_dict(data).to_parquet(str(tmp_path / "t.parquet"))
     split = whole(tmp_path / "t.parquet")
     assert {name: column.read().values for name, column in split.columns.items()} == data
+
+
+def test_nulls_are_gaps_and_what_is_there_reads_as_if_they_were_not(tmp_path: Path) -> None:
+    pictures = [{"bytes": png(i), "path": None} if i % 2 else None for i in range(6)]
+    features = datasets.Features({"image": datasets.Image(), "n": datasets.Value("int64")})
+    table = datasets.Dataset.from_dict({"image": pictures, "n": [0, None, 2, 3, 4, 5]}, features)
+    table.to_parquet(str(tmp_path / "t.parquet"))
+    image, n = whole(tmp_path / "t.parquet").columns.values()
+    assert image.present.tolist() == [False, True] * 3
+    assert [p["bytes"] for p in image.without_gaps().read().values] == [png(1), png(3), png(5)]
+    assert n.without_gaps().read().values.tolist() == [0, 2, 3, 4, 5]
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n,y\n3,\n")
+    a, b = whole(tmp_path / "t.csv").columns.values()
+    assert (a.present.tolist(), b.present.tolist()) == ([True, False, True], [True, True, False])
+    assert b.without_gaps().read().values == ["x", "y"]
 
 
 # -- fingerprints ---------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from mmvae.evaluation.coherence import (
     judged_pairs,
     prior_pairs,
 )
-from mmvae.evaluation.judge import Judge
+from mmvae.evaluation.judge import Judge, Judges
+from mmvae.evaluation.steps import quiet
 from mmvae.settings import EvaluateConfig
 
 from .generators import Generator
@@ -23,9 +24,13 @@ from .generators import Generator
 CONFIG = EvaluateConfig(coherence_samples=300, batch_size=128)
 
 
+def judges(data, step=quiet) -> Judges:
+    return Judges(data.batches("train"), CONFIG.seed, step)
+
+
 def measured(data, shuffled: bool):
     model = Generator(data.codecs, shuffled)
-    return coherence(model, data.batches("test"), data.batches("train"), CONFIG)
+    return coherence(model, data.batches("test"), judges(data), CONFIG)
 
 
 def test_a_perfect_generator_is_coherent(data) -> None:
@@ -72,7 +77,7 @@ def test_progress_tells_every_direction(data) -> None:
     told = []
     model = Generator(data.codecs)
     step = lambda *what: told.append(what)  # noqa: E731
-    coherence(model, data.batches("test"), data.batches("train"), CONFIG, step)
+    coherence(model, data.batches("test"), judges(data, step), CONFIG)
     assert {what for what, _, _ in told} == {"classifier v → c"}
     assert [done for _, done, _ in told] == list(range(told[0][2] + 1))
 
@@ -89,7 +94,7 @@ def test_only_modalities_with_classes_are_generated_from(data) -> None:
 def test_a_joint_model_without_subset_posteriors_is_judged_from_the_prior(data) -> None:
     model = jmvae(dict(data.codecs), alpha=0.0).eval()
     assert judged_pairs(model) == []
-    found = coherence(model, data.batches("test"), data.batches("train"), CONFIG)
+    found = coherence(model, data.batches("test"), judges(data), CONFIG)
     assert list(found) == ["prior → v, c"]
 
 

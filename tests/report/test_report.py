@@ -24,6 +24,7 @@ FIGURES = {
     "given-c",
     "given-p",
     "prior",
+    "coherence-c",
     "latent-map",
     "latent-kl",
     "training",
@@ -65,7 +66,8 @@ def test_other_files_stay_and_older_pictures_of_its_own_do_not(run: Path, tmp_pa
 
 
 def test_every_picture_is_known_as_a_reports_own(run: Path) -> None:
-    assert own_names(open_run(run, registry=toy_registry()).trained.model) == FIGURES
+    names = own_names(open_run(run, registry=toy_registry()).trained.model)
+    assert names == FIGURES | {"observed"}  # which is drawn where metrics look on
 
 
 def test_the_page_needs_nothing_else(run: Path) -> None:

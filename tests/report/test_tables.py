@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmvae.report.tables import Table, heading, in_order, left_out, percent, spread, tables
+from mmvae.report.tables import Table, heading, hints, in_order, left_out, percent, spread, tables
 
 
 def figure(mean: float, error: float | None) -> dict:
@@ -161,3 +161,20 @@ def test_the_variation_of_information_has_a_table_of_its_own() -> None:
         ("samples: multiple", "3.00 ± 0.50"),
         ("samples: single", "4.00 ± 0.50"),
     )
+
+
+def test_a_hint_where_one_modality_has_nearly_all_of_the_gradient() -> None:
+    def shares(image: float) -> dict[str, object]:
+        figures = {
+            "image": {"mean": image, "error": 0.01},
+            "label": {"mean": 1 - image, "error": 0},
+        }
+        return {"modalities": ["image", "label"], "gradient shares": figures}
+
+    (hint,) = hints(shares(0.97))
+    assert hint.startswith("hint: image has 97 % of the gradient at z and may drown label.")
+    assert "modalities.label.weight" in hint
+    assert "model.rescale = 'dimensions'" in hint
+    assert list(hints(shares(0.6))) == []
+    alone = {"modalities": ["image"], "gradient shares": {"image": {"mean": 1.0, "error": 0.0}}}
+    assert list(hints(alone)) == []

@@ -1,4 +1,4 @@
-"""Data sets for mmvae: ``digits`` (of scikit-learn), ``mnist`` and ``celeba`` (from files)."""
+"""Data sets for mmvae: read from files, such as ``mnist``, or made, such as ``faces``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from mmvae import hookimpl
 from mmvae_benchmarks.celeba import Celeba
 from mmvae_benchmarks.digits import Digits
 from mmvae_benchmarks.faces import Faces
+from mmvae_benchmarks.leaves import Leaves
 from mmvae_benchmarks.mnist import Mnist
+from mmvae_benchmarks.polymnist import Polymnist, ProceduralPolymnist
+from mmvae_benchmarks.stamps import Stamps
 
-__all__ = ["Celeba", "Digits", "Faces", "Mnist"]
+__all__ = [
+    "Celeba",
+    "Digits",
+    "Faces",
+    "Leaves",
+    "Mnist",
+    "Polymnist",
+    "ProceduralPolymnist",
+    "Stamps",
+]
 
 mmvae_contract = 1
 
@@ -22,9 +34,13 @@ def register_sources(register: Callable[[type[Any]], None]) -> None:
     register(Celeba)
     register(Digits)
     register(Mnist)
+    register(Polymnist)
+    register(ProceduralPolymnist)
+    register(Stamps)
 
 
 @hookimpl
 def register_makers(register: Callable[[type[Any]], None]) -> None:
     """Offer the data sets that can be made."""
     register(Faces)
+    register(Leaves)

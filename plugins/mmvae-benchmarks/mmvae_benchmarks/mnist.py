@@ -74,12 +74,26 @@ class Mnist(Source):
 
     @cached_property
     def _files(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        if self.config.root is None:
-            raise ConfigError(f"data.root is missing: source 'mnist' reads files. {HOW_TO_GET}")
-        root = Path(self.config.root).expanduser()
-        if not root.is_dir():
-            raise DataError(f"data.root = {self.config.root!r}: no such folder. {HOW_TO_GET}")
-        return _pair(root, "train"), _pair(root, "t10k")
+        return read_files(self.kind, self.config.root)
+
+
+def read_files(kind: str, root: str | None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Images (n, 28, 28) and labels (n,) of the training files, and those of the test files.
+
+    Args:
+        kind: The source that wants them.
+        root: Its ``data.root``.
+
+    Raises:
+        ConfigError: No folder is named.
+        DataError: The files are not there, or malformed.
+    """
+    if root is None:
+        raise ConfigError(f"data.root is missing: source {kind!r} reads files. {HOW_TO_GET}")
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"data.root = {root!r}: no such folder. {HOW_TO_GET}")
+    return _pair(folder, "train"), _pair(folder, "t10k")
 
 
 def _split(file: str, images: Array, labels: Array, start: int, end: int) -> Split:

@@ -1,0 +1,68 @@
+"""``mmvae impute``: fill the gaps of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmvae.api import load
+from mmvae.cli.options import example, json_option, print_json, say
+from mmvae.cli.steps import shown_steps
+from mmvae.imputation import Filled, impute_table
+
+
+@click.command(
+    epilog=example(
+        "mmvae impute runs/short patients.parquet --out filled.parquet",
+        "mmvae impute runs/short patients.csv --by sample --seed 3 --out one-of-many.csv",
+    )
+)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("data", metavar="DATA", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write; a new file with the ending of DATA.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["mode", "mean", "sample"]),
+    default="mode",
+    show_default=True,
+    help="mode: one best value; mean: the mean over what is likely; sample: a draw of it.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Governs samples.")
+@json_option
+def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool) -> None:
+    """Fill every gap of the table DATA by RUN's model, from what the same row has.
+
+    DATA is a Parquet, Arrow, CSV, TSV or JSON-lines file with columns named as the modalities,
+    read and written in chunks. Rows keep their order and other columns are as they were. For each
+    modality that has a column a new one, COLUMN_filled, says which values were filled, of lists
+    which of their cells. A row with nothing is filled from the prior.
+    """
+    with shown_steps() as step:
+        done = impute_table(load(run), data, out, by, seed, step)
+    if as_json:
+        figures = {"filled": done.values, "filled in part": done.partly}
+        print_json({"rows": done.rows, **figures, "from the prior": done.nothing, "out": str(out)})
+        return
+    for line in lines(done, out):
+        say(line)
+
+
+def lines(done: Filled, out: Path) -> list[str]:
+    """What was done, as sentences."""
+    parts = [f"{m}: {n}" for m, n in done.values.items() if n]
+    parts += [f"{m} in part: {n}" for m, n in done.partly.items() if n]
+    found = f"filled {', '.join(parts)}" if parts else "no gaps, so nothing was filled"
+    told = [f"Wrote {out}: {done.rows} rows; {found}"]
+    if done.without:
+        told.append(f"Without a column, and left out: {', '.join(done.without)}")
+    if done.nothing:
+        told.append(f"{done.nothing} rows had nothing: they were filled from the prior.")
+    return told

@@ -1,0 +1,103 @@
+"""``mmvae retrieve``: find the nearest items across modalities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mmvae.api import load
+from mmvae.cli.items import Names, TableFile, load_items
+from mmvae.cli.options import example, json_option, print_json, say
+from mmvae.data.outputs import write_table
+from mmvae.retrieval import Found, retrieve
+
+
+@click.command(
+    epilog=example(
+        "mmvae retrieve runs/short test --query image --from text --out found.parquet",
+        "mmvae retrieve runs/short mine.parquet --query text --from image --among train "
+        "--count 3 --out found.jsonl",
+    )
+)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("data", metavar="DATA")
+@click.option(
+    "--query", type=Names(), required=True, metavar="A,B", help="Modalities that items ask by."
+)
+@click.option(
+    "--from",
+    "source",
+    type=Names(),
+    required=True,
+    metavar="C,D",
+    help="Modalities that candidates are known by.",
+)
+@click.option(
+    "--among", metavar="OTHER", help="Where candidates are: a split or a file; DATA unless given."
+)
+@click.option(
+    "--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to find."
+)
+@click.option(
+    "--out",
+    type=TableFile(),
+    metavar="FILE",
+    help="Where to write what was found: .parquet, .csv, .jsonl or .npz.",
+)
+@json_option
+def command(
+    run: Path,
+    data: str,
+    query: tuple[str, ...],
+    source: tuple[str, ...],
+    among: str | None,
+    count: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Find for each item of DATA the nearest ones across modalities, by the joint latent.
+
+    An item that asks is where the posterior of its --query modalities has its mean, a candidate
+    where that of its --from modalities has it; the search is exact. DATA and OTHER are train,
+    validation or test, splits of RUN's own data, or files. The table has the columns id, rank,
+    found and distance.
+
+    Where candidates are DATA's own items, recall@k is the share of items that find themselves
+    among the k nearest, by other modalities.
+    """
+    model = load(run)
+    gallery = None if among is None else load_items(run, among)
+    found = retrieve(model, load_items(run, data), query, source, count, gallery)
+    if out is not None:
+        write_table(out, table(found))
+        say(f"Wrote {out}: {found.ids.shape[1]} for each of {len(found.queries)} items")
+    figures = found.figures()
+    if as_json:
+        counts = {"queries": len(found.queries), "candidates": found.candidates}
+        print_json({**counts, **figures, "out": None if out is None else str(out)})
+    elif figures:
+        click.echo(told(found, figures))
+
+
+def table(found: Found) -> dict[str, object]:
+    """What was found, a row for each pair of item and candidate."""
+    n, k = found.ids.shape
+    return {
+        "id": found.queries.repeat(k),
+        "rank": [rank + 1 for rank in range(k)] * n,
+        "found": found.ids.reshape(-1),
+        "distance": found.distances.reshape(-1),
+    }
+
+
+def told(found: Found, figures: dict[str, float]) -> str:
+    """The figures as a sentence, beside what chance would give."""
+    shares = [
+        f"{name} {100 * value:.1f} %" for name, value in figures.items() if name != "median rank"
+    ]
+    chance = 100 / found.candidates
+    return (
+        f"{', '.join(shares)}, median rank {figures['median rank']:g} of {found.candidates:,} "
+        f"(by chance: recall@1 {chance:.2g} %, median rank {(found.candidates + 1) / 2:g})"
+    )

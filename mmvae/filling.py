@@ -1,0 +1,235 @@
+"""The filling of items: what they lack, decoded from what they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmvae.codec import GAPS, Column
+from mmvae.data.batches import Batch, Batches, fixed_draws, plain_view
+from mmvae.data.gaps import presence
+from mmvae.posteriors import Posterior
+from mmvae.randomness import ItemDraws, generator
+from mmvae.source import Split
+from mmvae.subsets import Subset
+from mmvae.trained import TrainedModel
+
+By = Literal["mean", "mode", "sample"]
+
+MEAN_SAMPLES = 32
+"""Samples of z that a mean is taken over."""
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What is filled of one modality.
+
+    Attributes:
+        rows: Rows that lack all or some of it, ascending, int64 (k,).
+        cells: Which of their cells are filled, bool (k, event…).
+        values: The modality of these rows, whole, in the user's units: k values.
+        shown: The same to look at: PIL images or strings.
+    """
+
+    rows: Array
+    cells: Array
+    values: Column
+    shown: list[Any]
+
+
+@torch.no_grad()
+def fillings(
+    trained: TrainedModel,
+    items: Split,
+    by: By = "mode",
+    seed: int = 0,
+    first: int = 0,
+    targets: Subset | None = None,
+) -> dict[str, Filling]:
+    """Fill every gap of some items: whole modalities, and cells inside one.
+
+    z comes from the posterior of what an item has; of an item that has nothing, from the prior.
+
+    Args:
+        trained: The model.
+        items: The items; a modality without a column is lacking throughout.
+        by: ``"mode"``: the best point of the posterior, and the decoder's best value there.
+            ``"mean"``: the mean of p(x_m|z) over samples of the posterior; the mode where a
+            likelihood has no mean, as of a text. ``"sample"``: one sample of z, and one of x_m.
+        seed: Governs samples, with the number of an item.
+        first: Number of the first item, if these are part of more.
+        targets: The modalities that are filled; all unless given.
+
+    Returns:
+        Modality → what is filled, for those that have gaps.
+
+    Raises:
+        DataError: No modality has a column, or a codec refuses a value.
+        UsageError: The model has no posterior of what some item has.
+    """
+    columns = trained.names(items, None)
+    has = {m: np.zeros(len(items), bool) for m in trained.modalities}
+    there = presence(items, columns)
+    has |= {m: there[:, k] for k, m in enumerate(columns)}
+    known = np.flatnonzero(there.any(1))
+    batch, observed = observed_of(trained, items.take(known), columns)
+    lacking = {m: ~present for m, present in has.items()}
+    partial = {m: partly(observed.get(m), known, len(items)) for m in trained.modalities}
+    wanted = {m: lacking[m] | partial[m] for m in targets or trained.modalities}
+    if not any(rows.any() for rows in wanted.values()):
+        return {}
+    draws = ItemDraws(seed, "impute", slice(first, first + len(items)), trained.device)
+    noises = noise_of(draws, by, trained.model.latent_dim)
+    z = latents(trained, batch, known, len(items), noises)
+    found = {}
+    for m, rows in wanted.items():
+        if rows.any():
+            guess = decoded(trained, m, z, by, seed, first)
+            found[m] = filling(trained, m, np.flatnonzero(rows), guess, batch, observed, known)
+    return found
+
+
+def observed_of(
+    trained: TrainedModel, items: Split, columns: Mapping[str, str]
+) -> tuple[Batch | None, Mapping[str, Tensor | None]]:
+    """Model input of items that each have something, and which cells are observed."""
+    if len(items) == 0:
+        return None, {}
+    codecs = {m: trained.codecs[m] for m in columns}
+    batches = Batches(items, codecs, columns, trained.device, resident=False)
+    rows = slice(0, len(items))
+    batch = batches.batch(torch.arange(len(items)), fixed_draws(rows, trained.device), plain_view)
+    return batch, batch.observed
+
+
+def partly(observed: Tensor | None, known: Array, n: int) -> Array:
+    """Which of n items lack cells of a modality, bool (n,); of those that have it."""
+    found = np.zeros(n, bool)
+    if observed is not None:
+        found[known] = (~observed.flatten(1).all(1)).cpu().numpy()
+    return found
+
+
+def noise_of(draws: ItemDraws, by: By, dimensions: int) -> list[Tensor | None]:
+    """Noise for each sample of z, (n, d); None for the best point."""
+    if by == "mode":
+        return [None]
+    count = MEAN_SAMPLES if by == "mean" else 1
+    return [draws.normal(f"z {k}", dimensions) for k in range(count)]
+
+
+def latents(
+    trained: TrainedModel, batch: Batch | None, known: Array, n: int, noises: list[Tensor | None]
+) -> list[Tensor]:
+    """One latent of each of n items for each noise, (n, d): of the posterior, or the prior.
+
+    Args:
+        trained: The model.
+        batch: The items that have something; None if none has.
+        known: Their rows.
+        n: Number of items.
+        noises: Standard normal (n, d), or None for the best point.
+    """
+    model, device = trained.model, trained.device
+    parts: list[tuple[Tensor, Posterior]] = []
+    if len(known) < n:
+        rest = torch.from_numpy(np.setdiff1d(np.arange(n), known)).to(device)
+        parts.append((rest, model.prior({}, len(rest))))
+    if batch is not None:
+        where = torch.from_numpy(known).to(device)
+        parts += [(where[rows], q) for rows, q in posteriors(trained, batch)]
+    found = []
+    for noise in noises:
+        z = torch.zeros(n, model.latent_dim, device=device)
+        for rows, q in parts:
+            z[rows] = q.point() if noise is None else q.rsample(noise[rows])
+        found.append(z)
+    return found
+
+
+def posteriors(trained: TrainedModel, batch: Batch) -> list[tuple[Tensor, Posterior]]:
+    """Rows of a batch with the posterior of what they have, a pair for each way to get one.
+
+    A model that was trained on items with such gaps has one network for all of them; any other
+    has a posterior of each pattern.
+    """
+    model = trained.model
+    gone = [m for m in model.modalities if m not in batch.x or m in batch.gaps]
+    rows = torch.arange(len(batch), device=batch.device)
+    if len(batch.x) == len(model.modalities) and (
+        not gone or (model.takes_gaps and all(model.codecs[m].state.get(GAPS) for m in gone))
+    ):
+        return [(rows, model.joint_posterior(batch))]
+    found = []
+    for pattern, chosen in patterns(batch):
+        theirs = rows[chosen]
+        found.append((theirs, model.posterior({m: batch.x[m][theirs] for m in pattern})))
+    return found
+
+
+def patterns(batch: Batch) -> list[tuple[Subset, Tensor]]:
+    """What items have, each with the items that have just that, bool (b,)."""
+    everyone = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
+    has = torch.stack([batch.gaps.get(m, everyone) for m in batch.x], 1)
+    kinds, which = torch.unique(has, dim=0, return_inverse=True)
+    names = list(batch.x)
+    return [
+        (tuple(m for m, there in zip(names, kind.tolist(), strict=True) if there), which == k)
+        for k, kind in enumerate(kinds)
+    ]
+
+
+def decoded(
+    trained: TrainedModel, modality: str, z: list[Tensor], by: By, seed: int, first: int
+) -> Tensor:
+    """Values of one modality at latents of n items: the mode, a sample, or the mean over them."""
+    codec, model = trained.codecs[modality], trained.model
+    if by == "sample":
+        source = generator(seed, "impute", modality, first, device=trained.device)
+        return codec.sample(model.likelihood(modality, z[0]), source)
+    if by == "mode":
+        return codec.point(model.likelihood(modality, z[0]))
+    total = None
+    for latent in z:
+        likelihood = model.likelihood(modality, latent)
+        try:
+            mean = likelihood.mean
+        except NotImplementedError:  # of a text, say
+            centre = torch.stack(z).mean(0)
+            return codec.point(model.likelihood(modality, centre))
+        total = mean if total is None else total + mean
+    assert total is not None
+    return total / len(z)
+
+
+def filling(
+    trained: TrainedModel,
+    modality: str,
+    rows: Array,
+    guess: Tensor,
+    batch: Batch | None,
+    observed: Mapping[str, Tensor | None],
+    known: Array,
+) -> Filling:
+    """Guessed values (n, event…) of some rows, with the cells that they have left as they are."""
+    codec = trained.codecs[modality]
+    values = guess[torch.from_numpy(rows).to(guess.device)]
+    cells = torch.ones(values.shape, dtype=torch.bool)
+    mask = observed.get(modality)
+    if mask is not None and batch is not None:
+        theirs = np.isin(rows, known)  # rows that have something, and perhaps cells of this
+        at = torch.from_numpy(np.searchsorted(known, rows[theirs])).to(guess.device)
+        where = torch.from_numpy(theirs).to(guess.device)
+        kept = mask[at]
+        if modality in batch.gaps:
+            kept = kept & batch.gaps[modality][at].view(-1, *[1] * (kept.dim() - 1))
+        values[where] = torch.where(kept, batch.x[modality][at], values[where])
+        cells[where.cpu()] = ~kept.cpu()
+    return Filling(rows, cells.numpy(), codec.restore(values), codec.show(values))

@@ -1,0 +1,133 @@
+"""The source ``polymnist-procedural``: five pictures of one digit, each on textures of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from mmvae import Column, ConfigError, Source, SourceConfig, Split, SplitName
+from mmvae_benchmarks.mnist import NAMES, read_files
+from mmvae_benchmarks.polymnist.chance import uniforms
+from mmvae_benchmarks.polymnist.pictures import DrawnPictures
+from mmvae_benchmarks.polymnist.textures import FAMILIES
+
+Array = np.ndarray[Any, Any]
+
+VERSION = 1
+"""Raised when the same settings give other items than before."""
+
+
+class ProceduralConfig(SourceConfig):
+    """Keys of ``[data] source = "polymnist-procedural"``."""
+
+    root: str | None = Field(
+        None, description="Folder of the four IDX files of MNIST, plain or .gz."
+    )
+    seed: int = Field(0, ge=0, description="Which digits meet, and on which textures.")
+    items: int | None = Field(
+        None, ge=1, description="Use the first so many training items alone; all unless given."
+    )
+    gaps: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of all values, pictures and labels alike, that training and validation "
+        "items lack; each has one at least. The test split is complete.",
+    )
+    validation_from: int = Field(
+        50_000,
+        ge=1,
+        description="Training images from this one on, counted from 0, serve as validation.",
+    )
+
+
+class ProceduralPolymnist(Source):
+    """Columns ``m0`` to ``m4`` (uint8, 28×28×3) and ``label`` (0..9)."""
+
+    kind = "polymnist-procedural"
+    Config = ProceduralConfig
+
+    def splits(self) -> Mapping[SplitName, Split]:
+        """Train, validation and test; ids such as ``train/123``, the image that m0 shows."""
+        return self._splits
+
+    def fingerprint(self) -> str:
+        """Hash of the digits and of all that decides what is made of them."""
+        digest = hashlib.blake2b(digest_size=16)
+        for pair in self._files:
+            for array in pair:
+                digest.update(repr(array.shape).encode())
+                digest.update(array.data)
+        keys = self.config.model_dump(exclude={"root", *SourceConfig.model_fields})
+        digest.update(repr((VERSION, sorted(keys.items()))).encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def _files(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        return read_files(self.kind, self.config.root)
+
+    @cached_property
+    def _splits(self) -> dict[SplitName, Split]:
+        (images, labels), (test_images, test_labels) = self._files
+        config: ProceduralConfig = self.config
+        cut, n = config.validation_from, len(images)
+        if cut >= n:
+            raise ConfigError(
+                f"data.validation_from = {cut}: there are {n} training images, so none is left "
+                f"for validation. Choose a smaller number."
+            )
+        train = self._made("train", images, labels, 0, cut, config.gaps)
+        return {
+            "train": train.take(np.arange(min(cut, config.items or cut))),
+            "validation": self._made("train", images, labels, cut, n, config.gaps),
+            "test": self._made("t10k", test_images, test_labels, 0, len(test_images), 0.0),
+        }
+
+    def _made(
+        self, file: str, images: Array, labels: Array, start: int, end: int, gaps: float
+    ) -> Split:
+        """Items of some digits of a file: none shows a digit from outside of them."""
+        seed, digits = self.config.seed, labels[start:end]
+        # Numbers of items: other files and other ranges have others.
+        numbers = np.arange(start, end) + (0 if file == "train" else 1 << 32)
+        columns: dict[str, Column] = {}
+        for m, family in enumerate(FAMILIES):
+            which = start + (partners(seed, m, digits, numbers) if m else np.arange(len(digits)))
+            pictures = DrawnPictures(family, images, which, numbers, seed)
+            origin = f"MNIST {file} images on {family.name}"
+            columns[f"m{m}"] = Column(pictures, origin=origin)
+        columns["label"] = Column(digits, names=NAMES, origin=f"MNIST {file} labels")
+        if gaps:
+            has = kept(seed, numbers, len(columns), gaps)
+            columns = {
+                name: replace(column, present=has[:, k])
+                for k, (name, column) in enumerate(columns.items())
+            }
+        return Split(columns, [f"{file}/{i}" for i in range(start, end)])
+
+
+def partners(seed: int, modality: int, labels: Array, items: Array) -> Array:
+    """For each item another of its class, a permutation within each class, int64 (n,)."""
+    chance = uniforms(seed, f"partners {modality}", items, 1)[:, 0]
+    found = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        found[rows] = rows[np.argsort(chance[rows], kind="stable")]
+    return found
+
+
+def kept(seed: int, items: Array, count: int, gaps: float) -> Array:
+    """Which of their ``count`` values items have, bool (n, count): one of them at least.
+
+    Each is missing with probability ``gaps``, whatever the others are; only an item that would
+    have none keeps the one that came nearest to being there.
+    """
+    chance = uniforms(seed, "gaps", items, count)
+    has: Array = (chance >= gaps) | (chance == chance.max(1, keepdims=True))
+    return has

@@ -1,0 +1,229 @@
+"""Stamps: the pictures of Tux Paint with captions in many languages, as Debian packages them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from mmvae import Column, DataError, LazyValues, Source, SourceConfig, Split, SplitName
+from mmvae.codec import row_index
+from mmvae.data.splits import split_items
+from mmvae.errors import nearest
+
+Array = np.ndarray[Any, Any]
+
+DEBIAN = "/usr/share/tuxpaint/stamps"
+"""Where Debian's package puts them."""
+
+HOW_TO_GET = (
+    "On Debian and Ubuntu: apt install tuxpaint-stamps-default. Elsewhere unpack the Tux Paint "
+    "stamps and name their folder with -s data.root=FOLDER."
+)
+
+MIRRORED = re.compile(r"(_mirror|_flip)+$")
+"""How the name of a variant ends that Tux Paint shows in place of a mirrored or turned stamp."""
+
+ENGLISH = "en"
+
+
+class StampsConfig(SourceConfig):
+    """Keys of ``[data] source = "stamps"``."""
+
+    root: str = Field(DEBIAN, description="Folder of the stamps; where Debian puts them.")
+    size: int = Field(
+        32, ge=1, description="Side of the pictures, in pixels: scaled, in the middle of white."
+    )
+    language: str = Field(
+        ENGLISH, description="Language of the captions, as Tux Paint writes it: 'de', 'pt_BR'."
+    )
+    validation: float = Field(0.1, ge=0, lt=1, description="Share of the items for validation.")
+    test: float = Field(0.1, ge=0, lt=1, description="Share of the items for test.")
+    split_seed: int = Field(0, ge=0, description="Seed of the split.")
+
+
+class Stamps(Source):
+    """Columns ``picture`` (uint8, size×size×3), ``caption`` (text) and ``category``.
+
+    A stamp that is drawn in SVG alone lacks its picture, one that is not translated its caption.
+    """
+
+    kind = "stamps"
+    Config = StampsConfig
+
+    def splits(self) -> Mapping[SplitName, Split]:
+        """Train, validation and test; a stamp and its mirrored variant are in the same one."""
+        return self._splits
+
+    def fingerprint(self) -> str:
+        """Hash of the files' names, sizes and times of change, and of the keys."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, files in self._stamps.items():
+            for ending in sorted(files):
+                stat = files[ending].stat()
+                digest.update(f"{name}{ending}/{stat.st_size}/{stat.st_mtime_ns}\n".encode())
+        keys = self.config.model_dump(exclude={"root", *SourceConfig.model_fields})
+        digest.update(repr(sorted(keys.items())).encode())
+        return digest.hexdigest()
+
+    def remarks(self) -> tuple[str, ...]:
+        """How many lack a picture or a caption."""
+        splits = self._splits.values()
+        items, drawn, told = (
+            sum(len(s) - s.columns[name].gaps if name else len(s) for s in splits)
+            for name in ("", "picture", "caption")
+        )
+        return (
+            f"{items} stamps: {drawn} with a picture (the others are drawn in SVG alone), {told} "
+            f"with a caption in {self.config.language!r}.",
+        )
+
+    @cached_property
+    def _stamps(self) -> dict[str, dict[str, Path]]:
+        """Name of each stamp, such as ``animals/birds/owl`` → ending → file."""
+        root = Path(self.config.root).expanduser()
+        if not root.is_dir():
+            raise DataError(f"data.root = {self.config.root!r}: no such folder. {HOW_TO_GET}")
+        found: dict[str, dict[str, Path]] = {}
+        for file in sorted(root.rglob("*")):
+            if file.suffix in (".png", ".svg", ".txt") and file.parent != root:
+                name = file.relative_to(root).with_suffix("").as_posix()
+                found.setdefault(name, {})[file.suffix] = file
+        stamps = {
+            name: files for name, files in found.items() if ".png" in files or ".svg" in files
+        }
+        if not stamps:
+            raise DataError(
+                f"{root}: no stamps in it, expected folders such as animals with pictures. "
+                f"{HOW_TO_GET}"
+            )
+        for name, files in stamps.items():  # a variant has the caption of what it mirrors
+            if ".txt" not in files and ".txt" in found.get(base := original(name), {}):
+                files[".txt"] = found[base][".txt"]
+        return stamps
+
+    @cached_property
+    def _splits(self) -> dict[SplitName, Split]:
+        config: StampsConfig = self.config
+        names = list(self._stamps)
+        pictures = [files.get(".png") for files in self._stamps.values()]
+        captions = self._captions()
+        tops = [name.partition("/")[0] for name in names]
+        kinds, root = tuple(sorted(set(tops))), config.root
+        codes = np.array([kinds.index(top) for top in tops])
+        columns = {
+            "picture": Column(
+                ScaledPictures(pictures, config.size), None, f"{root}, pictures", known(pictures)
+            ),
+            "caption": Column(captions, None, f"{root}, captions", known(captions)),
+            "category": Column(codes, kinds, f"{root}, folders"),
+        }
+        _, groups = np.unique([original(name) for name in names], return_inverse=True)
+        items = Split(columns, names)
+        return split_items(items, config.validation, config.test, config.split_seed, groups)
+
+    def _captions(self) -> list[str | None]:
+        """The caption of each stamp in the language, or None.
+
+        Raises:
+            DataError: None is translated into it.
+        """
+        language, heard = self.config.language, set[str]()
+        captions: list[str | None] = []
+        for files in self._stamps.values():
+            told = read_captions(files[".txt"]) if ".txt" in files else {}
+            heard.update(told)
+            captions.append(told.get(language) or None)
+        if not any(captions):
+            raise DataError(
+                f"data.language = {language!r}: no stamp in {self.config.root} has a caption in "
+                f"it; there are {', '.join(sorted(heard)) or 'none at all'}."
+                f"{nearest(language, heard)}"
+            )
+        return captions
+
+
+class ScaledPictures(LazyValues):
+    """Pictures of files on a white square, uint8 (n, size, size, 3), read when asked for.
+
+    Args:
+        files: The file of each item; None where there is none, which reads as white.
+        size: Side of the square.
+    """
+
+    def __init__(self, files: Sequence[Path | None], size: int) -> None:
+        self.files, self.size = files, size
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def take(self, rows: Sequence[int] | Array) -> ScaledPictures:
+        """See :meth:`mmvae.LazyValues.take`."""
+        return ScaledPictures([self.files[int(i)] for i in row_index(rows)], self.size)
+
+    def read(self) -> Array:
+        """See :meth:`mmvae.LazyValues.read`.
+
+        Raises:
+            DataError: A file is no picture.
+        """
+        pixels = np.full((len(self), self.size, self.size, 3), 255, np.uint8)
+        for row, file in enumerate(self.files):
+            if file is not None:
+                pixels[row] = np.asarray(scaled(file, self.size))
+        return pixels
+
+
+def scaled(file: Path, size: int) -> Image.Image:
+    """A picture as large as fits into a white square, in its middle.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with Image.open(file) as opened:
+            picture = opened.convert("RGBA")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{file}: no picture ({error}). Install the stamps again.") from None
+    scale = size / max(picture.size)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (size, size), "white")
+    square.paste(picture, ((size - width) // 2, (size - height) // 2), picture)
+    return square
+
+
+def read_captions(file: Path) -> dict[str, str]:
+    """Language → caption: English on the first line, the others as ``de.utf8=…``.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read ({error}). Install the stamps again.") from None
+    found = {ENGLISH: lines[0].strip()} if lines else {}
+    for line in lines[1:]:
+        language, ending, caption = line.partition(".utf8=")
+        if ending and caption.strip():
+            found[language.strip()] = caption.strip()
+    return found
+
+
+def original(name: str) -> str:
+    """The stamp that a mirrored variant belongs to; of any other stamp itself."""
+    return MIRRORED.sub("", name)
+
+
+def known(values: Sequence[Any]) -> Array | None:
+    """Which items have a value, as columns say it: None if all have."""
+    present = np.array([value is not None for value in values])
+    return None if present.all() else present

@@ -1,0 +1,122 @@
+"""The coherence matrix of generators of which it is known, of three modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mmvae.data.batches import Batches
+from mmvae.data.loading import Data
+from mmvae.evaluation.judge import Judges
+from mmvae.evaluation.matrix import coherence_matrix, given_sets
+from mmvae.posteriors import DiagonalGaussian
+from mmvae.settings import EvaluateConfig
+from mmvae.source import Split
+
+from .generators import Generator
+
+CONFIG = EvaluateConfig(coherence_samples=150, batch_size=64)
+COLUMNS = {"v": "v", "w": "w", "c": "c"}
+
+
+class Three(Generator):
+    """As Generator, with ``w``, which looks like ``v`` but says nothing when it is given."""
+
+    def posterior(self, observed: Mapping[str, Tensor]) -> DiagonalGaussian:
+        if set(observed) == {"w"}:
+            return DiagonalGaussian.standard(torch.zeros(len(observed["w"]), 3))
+        return super().posterior(observed)
+
+
+def items(split: Split, present: np.ndarray[Any, Any] | None = None) -> Split:
+    v = split.columns["v"]
+    return Split({**split.columns, "w": replace(v, present=present)}, split.ids)
+
+
+@pytest.fixture(scope="module")
+def codecs(data: Data) -> dict[str, Any]:
+    return {"v": data.codecs["v"], "w": data.codecs["v"], "c": data.codecs["c"]}
+
+
+@pytest.fixture
+def judges(data: Data, codecs: Any) -> Judges:
+    return Judges(Batches(items(data.splits["train"]), codecs, COLUMNS), CONFIG.seed)
+
+
+@pytest.fixture
+def measured(data: Data, codecs: Any, judges: Judges) -> Any:
+    def measure(present: Any = None, config: EvaluateConfig = CONFIG) -> dict[str, Any]:
+        batches = Batches(items(data.splits["test"], present), codecs, COLUMNS)
+        found: dict[str, Any] = coherence_matrix(Three(codecs), batches, judges, config)["c"]
+        return found
+
+    return measure
+
+
+def test_every_set_and_every_target_outside_of_it(measured: Any) -> None:
+    cells = measured()["cells"]
+    assert {given: set(row) for given, row in cells.items()} == {
+        "v": {"w", "c"},
+        "w": {"v", "c"},
+        "c": {"v", "w"},
+        "v+w": {"c"},
+        "v+c": {"w"},
+        "w+c": {"v"},
+    }
+    assert all(set(f) == {"mean", "error"} for row in cells.values() for f in row.values())
+
+
+def test_what_tells_the_class_is_coherent_and_what_does_not_is_right_by_chance(
+    measured: Any,
+) -> None:
+    found = measured()
+    cells = found["cells"]
+    for given, m in (("c", "v"), ("c", "w"), ("w+c", "v"), ("v+c", "w")):
+        assert cells[given][m]["mean"] == 1.0  # the judge sees each centre as it is
+    for given, m in (("v", "c"), ("v", "w"), ("v+w", "c")):
+        assert cells[given][m]["mean"] > 0.9  # as far as v itself tells its class
+    for m in ("v", "c"):
+        assert abs(cells["w"][m]["mean"] - 1 / 3) < 4 * cells["w"][m]["error"]
+    assert found["classifier on real items"].keys() == {"v", "w"}
+    # Without the label: v → w and w → v, no set of two leaves a target that is not the label.
+    expected = (cells["v"]["w"]["mean"] + cells["w"]["v"]["mean"]) / 2
+    assert found["by size"].keys() == {"1"}
+    assert found["by size"]["1"]["mean"] == pytest.approx(expected)
+
+
+def test_the_size_of_batches_changes_nothing(measured: Any) -> None:
+    assert measured() == measured(config=CONFIG.model_copy(update={"batch_size": 37}))
+
+
+def test_items_count_where_they_have_what_is_given(measured: Any, data: Data) -> None:
+    present = np.arange(len(data.splits["test"])) % 2 == 0
+    cells, whole = measured(present)["cells"], measured()["cells"]
+    assert cells["w"]["v"]["items"] == cells["w+c"]["v"]["items"] == 75
+    assert cells["v"]["w"] == whole["v"]["w"]  # w need not be there to be generated
+
+
+def test_of_two_modalities_there_is_no_matrix(data: Data) -> None:
+    judges = Judges(data.batches("train"), CONFIG.seed)
+    model = Generator(data.codecs)
+    assert coherence_matrix(model, data.batches("test"), judges, CONFIG) == {}
+
+
+def test_of_many_modalities_the_sets_are_few(codecs: Any) -> None:
+    model = Generator({f"m{i}": codecs["v"] for i in range(8)})
+    sizes = [len(s) for s in given_sets(model)]
+    assert sizes == [1] * 8 + [2] * 28 + [7] * 8
+    model = Generator({f"m{i}": codecs["v"] for i in range(6)})
+    assert len(given_sets(model)) == 62
+
+
+def test_sets_without_a_posterior_are_left_out(codecs: Any) -> None:
+    model = Three(codecs)
+    model.supports = lambda t, g, p: "no" if p == ("w",) else None  # type: ignore[method-assign]
+    assert ("w",) not in given_sets(model)
+    assert len(given_sets(model)) == 5
