@@ -62,7 +62,7 @@ def parser(doc: str, root: str, steps: int) -> argparse.ArgumentParser:
 
 
 def make_trainer(example: Path, overrides: Sequence[str], data: Any = None) -> Trainer:
-    """mmvae's trainer for an example, without a run folder.
+    """The trainer of mmvae for an example, without a run folder.
 
     Args:
         example: The TOML file.
