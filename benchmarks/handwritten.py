@@ -84,7 +84,7 @@ class HandWrittenLoop:
         learning_rate: float,
         batch_size: int,
     ) -> None:
-        self.images, self.model, self.batch_size = images, model, batch_size
+        self.images, self.networks, self.batch_size = images, model, batch_size
         self.labels = F.one_hot(labels, CLASSES).float()
         self.adam = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
         self.order = torch.randperm(len(images))
@@ -108,7 +108,7 @@ class HandWrittenLoop:
         """One update; returns the loss, detached."""
         x, w, noise = (batch or self.batch)(step)
         self.adam.zero_grad(set_to_none=True)
-        loss = self.model.loss(x, w, noise, beta)
+        loss = self.networks.loss(x, w, noise, beta)
         loss.backward()
         self.adam.step()
         return loss.detach()

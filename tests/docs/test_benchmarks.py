@@ -1,4 +1,4 @@
-"""The benchmark of examples/mnist.toml runs, and compares what it says it compares."""
+"""The benchmarks of examples run, and compare what they say they compare."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "mnist.py"
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_mnist_equals_the_handwritten_loop() -> None:
-    command = [sys.executable, str(SCRIPT), "--synthetic", "--rounds", "1", "--steps", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+@pytest.mark.parametrize(
+    "command", [("mnist.py",), ("faces.py",), ("faces.py", "--adversary")], ids=" ".join
+)
+def test_an_example_equals_the_handwritten_loop(command: tuple[str, ...]) -> None:
+    script, *options = command
+    run = [sys.executable, str(BENCHMARKS / script), *options]
+    run += ["--synthetic", "--rounds", "1", "--steps", "1"]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     parameters = re.search(r"mmvae ([\d,]+) +hand-written ([\d,]+)", done.stdout)
     assert parameters is not None
@@ -24,6 +31,7 @@ def test_mnist_equals_the_handwritten_loop() -> None:
     assert "ratio" in done.stdout
 
 
-def test_the_handwritten_loop_uses_nothing_of_mmvae() -> None:
-    text = SCRIPT.with_name("handwritten.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize("script", ["handwritten.py", "handwritten_faces.py"])
+def test_a_handwritten_loop_uses_nothing_of_mmvae(script: str) -> None:
+    text = (BENCHMARKS / script).read_text(encoding="utf-8")
     assert not re.search(r"^\s*(import|from) mmvae", text, re.MULTILINE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ class Adversary(Extension):
         super().__init__(config, inner)
         self.modality = config.modality
         self._epoch = 0
+        self._decoded: tuple[Batch, Distribution, Distribution] | None = None
         if self.modality not in self.bare.decoded:
             raise ConfigError(
                 f"adversary.modality = {self.modality!r}: the {self.bare.kind} has no decoder for "
@@ -119,19 +121,19 @@ class Adversary(Extension):
         return self.inner.objective(phase, batch, draws, weight)
 
     def _critic_terms(self, batch: Batch, draws: StepDraws) -> Terms:
-        with torch.no_grad():
-            guess = self._likelihood(batch, self._posterior_sample(batch, draws))
-            dream = self._likelihood(batch, self._free_sample(batch, draws))
-            seen = {
-                "x": batch.x[self.modality],
-                "x̂": self._mean(guess, batch),
-                "x_p": self._mean(dream, batch),
-            }
+        with learning(self.decoder_weights):
+            guess, dream = self._decode(batch, draws)
+        self._decoded = batch, guess, dream
+        seen = {
+            "x": batch.x[self.modality],
+            "x̂": self._mean(guess, batch).detach(),
+            "x_p": self._mean(dream, batch).detach(),
+        }
         logits = [self.critic(self._noisy(x, draws, f"critic {k}")) for k, x in seen.items()]
         return Terms(critic_loss(*logits), {"accuracy": accuracy(*logits).detach()})
 
     def _decoder_terms(self, batch: Batch, draws: StepDraws) -> Terms:
-        likelihood = self._likelihood(batch, self._posterior_sample(batch, draws).detach())
+        likelihood, free = self._decoded_before(batch) or self._decode(batch, draws)
         guess = self._mean(likelihood, batch)
         if self.config.error == "features" and self.started:
             error = self._feature_error(batch, guess)
@@ -140,7 +142,6 @@ class Adversary(Extension):
             error = -codec.log_prob(likelihood, batch.x[m], batch.observed[m])
         loss, named = self.config.error_weight * error, {"error": error.detach()}
         if self.started:
-            free = self._likelihood(batch, self._free_sample(batch, draws).detach())
             dream = self._mean(free, batch)
             adversarial = decoder_loss(
                 self.critic(self._noisy(guess, draws, "decoder x̂")),
@@ -149,6 +150,18 @@ class Adversary(Extension):
             loss = loss + self.config.weight * adversarial
             named["adversarial"] = adversarial.detach()
         return Terms(loss, named)
+
+    def _decode(self, batch: Batch, draws: StepDraws) -> tuple[Distribution, Distribution]:
+        """p(x|z) whose means are x̂ and, once started, x_p; no gradient reaches z."""
+        with torch.no_grad():
+            z, free = self._posterior_sample(batch, draws), self._free_sample(batch, draws)
+        guess = self._likelihood(batch, z)
+        return guess, self._likelihood(batch, free) if self.started else guess
+
+    def _decoded_before(self, batch: Batch) -> tuple[Distribution, Distribution] | None:
+        """What the critic's update has decoded of this batch: it changed no weight of that."""
+        before, self._decoded = self._decoded, None
+        return before[1:] if before is not None and before[0] is batch else None
 
     def _feature_error(self, batch: Batch, guess: Tensor) -> Tensor:
         """½ |f(x) − f(x̂)|² with f the critic's features, (b,)."""
@@ -188,6 +201,19 @@ class Adversary(Extension):
             return x
         noisy: Tensor = x + self.config.noise * draws.normal(name, *x.shape[1:])
         return noisy
+
+
+@contextmanager
+def learning(weights: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Let gradients reach these weights from what is computed within, in whatever phase."""
+    held = [p for p in weights if not p.requires_grad]
+    for p in held:
+        p.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for p in held:
+            p.requires_grad_(False)
 
 
 def given(model: Model, x: Mapping[str, Tensor]) -> dict[str, Tensor]:

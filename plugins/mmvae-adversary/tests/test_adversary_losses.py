@@ -12,6 +12,7 @@ from mmvae_adversary.critic import accuracy, critic_loss, decoder_loss
 from torch import nn
 
 from mmvae import Batch, ConfigError
+from mmvae.training.step import alone
 
 DIMS = {"x": 4, "w": 3}
 SD = 0.8
@@ -223,3 +224,25 @@ def test_a_critic_has_the_trunk_that_its_codec_means_for_it():
     plain = linear_codecs(x={"dim": 4})["x"]
     assert isinstance(Critic(plain).trunk, nn.Identity)
     assert isinstance(Critic(WithCritic(plain.config)).trunk, nn.Sequential)
+
+
+def test_what_the_critic_saw_decoded_serves_the_decoder_unchanged():
+    """One batch in both phases gives the gradients of a batch of its own, and decodes once."""
+    adversary, x, draws = made(), items(6), step_draws(6)
+    decoded = []
+    adversary.bare.decoders["x"].register_forward_hook(lambda *args: decoded.append(args[2]))
+
+    def gradients(shared):
+        one = batch(x)
+        with alone(critic, phases):
+            adversary.objective("critic", one, draws, 1.0)
+        with alone(decoder, phases):
+            terms = adversary.objective("decoder", one if shared else batch(x), draws, 1.0)
+            return torch.autograd.grad(terms.loss.sum(), list(decoder.parameters))
+
+    phases = adversary.phases()
+    critic, decoder, _ = phases
+    apart, count = gradients(False), len(decoded)
+    together = gradients(True)
+    assert (count, len(decoded) - count) == (4, 2)
+    assert all(torch.equal(a, b) for a, b in zip(apart, together, strict=True))
