@@ -204,6 +204,7 @@ def current(row: Row, run: Run) -> dict[str, Any] | None:
         "config": row.loaded.experiment.evaluate.model_dump(mode="json"),
     }
     made_with = {key: result.get(key) for key in wanted}
+    made_with["config"] = {k: v for k, v in (made_with["config"] or {}).items() if k != "metrics"}
     return result if made_with == wanted and "cells" in result else None
 
 
