@@ -113,7 +113,9 @@ def test_a_mistake_that_a_broken_plugin_may_have_made_is_its_own(toys, tmp_path)
     registry = broken(bad, base=toys)
     path = tmp_path / "x.toml"
     path.write_text(GOOD.replace('"toy"', '"images"'), encoding="utf-8")
-    with pytest.raises(PluginError, match=r"bad \(bad-plugin 1.0\): ImportError: no luck"):
+    with pytest.raises(
+        PluginError, match=r"bad \(bad-plugin 1.0\) is broken: ImportError: no luck"
+    ):
         load_experiment(path, registry=registry)
     with pytest.raises(ConfigError, match="2 mistakes"):
         load_experiment(path, ["train.epochs=0"], registry)

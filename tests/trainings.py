@@ -35,14 +35,17 @@ class NoisyCodec(VectorCodec):
 
 
 class Moment:
-    """Something that happens once, at one training view counted from 1 over the whole process."""
+    """Something that happens once, at one training view of the first training, counted from 1.
+
+    The view that codecs are rehearsed with, before there is a step, counts as 0, which is never.
+    """
 
     def __init__(self, at: int, act: Callable[[Tensor], Tensor]) -> None:
-        self.at, self.act, self.seen = at, act, 0
+        self.at, self.act, self.seen = at, act, -1
 
     def __call__(self, x: Tensor) -> Tensor:
         self.seen += 1
-        return self.act(x) if self.seen == self.at else x
+        return self.act(x) if self.seen == self.at > 0 else x
 
 
 def codec_with(moment: Moment) -> type[VectorCodec]:

@@ -19,7 +19,11 @@ from mmvae.training.run import read_metrics
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
-PAGES = {"mnist": "reproduction.md", "digits": "reproduction-digits.md"}
+PAGES = {
+    "mnist": "reproduction.md",
+    "celeba": "reproduction-faces.md",
+    "digits": "reproduction-digits.md",
+}
 FILES = sorted(RESULTS.glob("*/*/*.json"))
 REPEATED = "jmvae-kl-0.1"
 """The row whose first steps are trained again."""
