@@ -35,13 +35,14 @@ class NoisyCodec(VectorCodec):
 
 
 class Moment:
-    """Something that happens once, at one training view of the first training, counted from 1.
+    """Something that happens once, at one training view counted from 1 over the whole process.
 
-    The view that codecs are rehearsed with, before there is a step, counts as 0, which is never.
+    The view that codecs are rehearsed with, before a training has a step, counts as 0, which is
+    never; what is resumed is not rehearsed.
     """
 
-    def __init__(self, at: int, act: Callable[[Tensor], Tensor]) -> None:
-        self.at, self.act, self.seen = at, act, -1
+    def __init__(self, at: int, act: Callable[[Tensor], Tensor], resumed: bool = False) -> None:
+        self.at, self.act, self.seen = at, act, 0 if resumed else -1
 
     def __call__(self, x: Tensor) -> Tensor:
         self.seen += 1

@@ -194,7 +194,7 @@ def test_a_run_killed_on_its_way_from_an_earlier_checkpoint_goes_on_from_there(t
     settings, plugins = moments(Moment(0, None), train={"checkpoint_every": 4})
     train(tmp_path / "whole", settings, registry=plugins)
     train(tmp_path / "run", settings, registry=plugins, max_steps=12)
-    kill = moments(Moment(3, lambda x: os.kill(os.getpid(), signal.SIGKILL)))[1]
+    kill = moments(Moment(3, lambda x: os.kill(os.getpid(), signal.SIGKILL), resumed=True))[1]
     child = forked(
         lambda: resume(tmp_path / "run", checkpoint="step-00000008", registry=kill, max_steps=11)
     )

@@ -124,7 +124,7 @@ def test_a_mean_moves_shared_weights_once_and_copies_whole_numbers():
 
 def killed(folder, at):
     """Go on with a run up to a step, as if killed right after a checkpoint."""
-    moment = Moment(at + 1, lambda x: 1 / 0)
+    moment = Moment(at + 1, lambda x: 1 / 0, resumed=True)
     with pytest.raises(ZeroDivisionError):
         resume(folder, registry=moments(moment)[1])
 
