@@ -7,7 +7,8 @@ line turns these errors, and no others, into one line and the exit code.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -62,6 +63,38 @@ def require(kept: bool, wanted: object, got: object) -> None:
     """Raise :class:`ContractBroken` unless ``kept``."""
     if not kept:
         raise ContractBroken(f"Wanted {wanted}; got {got}.")
+
+
+_SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed; torch says so by a RuntimeError, often without a class."""
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    torchs = isinstance(error, RuntimeError)
+    return known or (torchs and any(sign in str(error).lower() for sign in _SIGNS))
+
+
+@contextmanager
+def blaming(culprit: str, doing: str) -> Iterator[None]:
+    """Run a plugin's code; what it raises that does not speak to the user gets to name it.
+
+    Args:
+        culprit: Table and kind: ``"metrics.m: the metric 'latent'"``.
+        doing: What it was called for: ``"measure"``.
+
+    Raises:
+        PluginError: It raised something else than an error of mmvae, or memory running out.
+    """
+    try:
+        yield
+    except Exception as error:  # strangers' code may fail in any way
+        if isinstance(error, MmvaeError) or out_of_memory(error):
+            raise
+        raise PluginError(
+            f"{culprit} failed in {doing}: {type(error).__name__}: {error}. Take its table out "
+            f"of the config, or tell its authors."
+        ) from error
 
 
 class PluginWarning(UserWarning):

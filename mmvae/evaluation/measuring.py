@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmvae.errors import PluginError
+from mmvae.errors import PluginError, blaming
 from mmvae.evaluation.figures import mean_and_error, require_finite
 from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.randomness import derived_seed, seeded_global
@@ -38,7 +38,7 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
         specimen: The model with its items.
 
     Raises:
-        PluginError: A metric returns something else than its contract says.
+        PluginError: A metric fails, or returns something else than its contract says.
         TrainingError: A figure is not finite.
     """
     measured, model = Measured(), specimen.model
@@ -47,7 +47,8 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
     try:
         for done, (name, metric) in enumerate(metrics.items()):
             specimen.step("metrics", done, len(metrics))
-            reason = unavailable(metric, specimen)
+            with blaming(_title(name, metric), "unavailable"):
+                reason = unavailable(metric, specimen)
             if reason is not None:
                 measured.left_out[name] = reason
                 continue
@@ -67,8 +68,10 @@ def unavailable(metric: Metric, specimen: Specimen) -> str | None:
 
 
 def _add(measured: Measured, name: str, metric: Metric, specimen: Specimen) -> None:
-    with seeded_global(derived_seed(specimen.seed, "metric", name)):
-        values = _checked(name, metric, metric.measure(specimen), len(specimen.items))
+    seed = derived_seed(specimen.seed, "metric", name)
+    with seeded_global(seed), blaming(_title(name, metric), "measure"):
+        found = metric.measure(specimen)
+    values = _checked(name, metric, found, len(specimen.items))
     measured.items |= {(name, figure): each for figure, each in values.items()}
     measured.figures[name] = {
         "kind": metric.kind,
@@ -77,6 +80,10 @@ def _add(measured: Measured, name: str, metric: Metric, specimen: Specimen) -> N
         "remarks": list(specimen.remarks),
         "figures": {figure: mean_and_error(each) for figure, each in values.items()},
     }
+
+
+def _title(name: str, metric: Metric) -> str:
+    return f"metrics.{name}: the metric {metric.kind!r}"
 
 
 def keys(metric: Metric) -> dict[str, Any]:
@@ -98,7 +105,7 @@ def _checked(name: str, metric: Metric, values: Any, items: int) -> dict[str, Te
             wrong = f"{getattr(each, 'shape', each)!r} for {figure!r}"
     if wrong:
         raise PluginError(
-            f"metrics.{name}: the metric {metric.kind!r} returned {wrong}; expected a mapping of "
+            f"{_title(name, metric)} returned {wrong}; expected a mapping of "
             f"figures to tensors of shape ({items},), one value per item."
         )
     # Cloned, since figures may be columns of one tensor, and are written one by one.

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
-from mmvae.errors import TrainingError
+from mmvae.errors import TrainingError, out_of_memory
 from mmvae.settings import TrainConfig
-
-_SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 @contextmanager
@@ -23,8 +19,7 @@ def out_of_memory_advice(config: TrainConfig) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        if not known and not any(sign in str(error).lower() for sign in _SIGNS):
+        if not out_of_memory(error):
             raise
         raise TrainingError(
             f"Out of memory at train.batch_size = {config.batch_size}, train.accumulation = "

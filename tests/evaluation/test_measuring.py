@@ -42,6 +42,20 @@ class Infinite(Missed):
         return {"v": torch.full((len(specimen.items),), torch.inf)}
 
 
+class Raising(Missed):
+    kind = "raising"
+
+    def measure(self, specimen):
+        return {"v": specimen.nothing}
+
+
+class Unsure(Missed):
+    kind = "unsure"
+
+    def unavailable(self, specimen):
+        return specimen.nothing
+
+
 class Elsewhere(Missed):
     kind = "elsewhere"
 
@@ -55,7 +69,7 @@ def registry(*metrics: type[mmvae.Metric]) -> Registry:
         codecs=known.codecs.values(),
         sources=known.sources.values(),
         models=known.models.values(),
-        metrics=metrics or (Missed, Wrong, Infinite, Elsewhere, LatentKL),
+        metrics=metrics or (Missed, Wrong, Infinite, Raising, Unsure, Elsewhere, LatentKL),
     )
 
 
@@ -134,7 +148,12 @@ def test_what_a_model_cannot_give_is_left_out_with_the_reason(runs):
 
 @pytest.mark.parametrize(
     ("kind", "error", "says"),
-    [("wrong", PluginError, "shape \\(20,\\)"), ("infinite", TrainingError, "item 0")],
+    [
+        ("wrong", PluginError, "shape \\(20,\\)"),
+        ("infinite", TrainingError, "item 0"),
+        ("raising", PluginError, "metric 'raising' failed in measure: AttributeError: .*nothing"),
+        ("unsure", PluginError, "metric 'unsure' failed in unavailable: AttributeError"),
+    ],
 )
 def test_a_broken_metric_is_named(runs, kind, error, says):
     with pytest.raises(error, match=says):

@@ -8,7 +8,7 @@ from toys import toy_config, toy_registry
 from trainings import metrics
 
 import mmvae
-from mmvae.errors import ConfigError, TrainingError
+from mmvae.errors import ConfigError, PluginError, TrainingError
 from mmvae.evaluation.latent import LatentKL
 from mmvae.registry import Registry
 
@@ -41,13 +41,21 @@ class Meddler(mmvae.Observer):
         return {}
 
 
+class Clumsy(mmvae.Observer):
+    kind = "clumsy"
+    found = None
+
+    def look(self, watched):
+        return self.found if self.found is not None else {}["nothing"]
+
+
 KNOWN = toy_registry()
 REGISTRY = Registry.of(
     codecs=KNOWN.codecs.values(),
     sources=KNOWN.sources.values(),
     models=KNOWN.models.values(),
     metrics=[LatentKL],
-    observers=[Diary, Meddler],
+    observers=[Diary, Meddler, Clumsy],
 )
 
 
@@ -98,6 +106,31 @@ def test_a_resumed_run_is_observed_as_one_that_was_not_stopped(tmp_path):
 def test_one_that_changes_a_weight_is_named(tmp_path):
     with pytest.raises(TrainingError, match=r"observers\.m: the observer 'meddler' changed"):
         train(tmp_path / "run", config(observers={"m": {"kind": "meddler"}}))
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (None, r"failed in look: KeyError: 'nothing'\."),
+        (3.5, r"returned 3\.5 from look; expected a mapping of names to \(value, standard"),
+        ({"a": (1.0, None), "b": 2.0}, r"returned 'b': 2\.0 from look; expected"),
+        ({"a": (torch.zeros(2), None)}, r"returned 'a': \(tensor.* from look; expected"),
+    ],
+)
+def test_one_that_fails_is_named(tmp_path, monkeypatch, found, says):
+    monkeypatch.setattr(Clumsy, "found", found)
+    with pytest.raises(PluginError, match=rf"observers\.m: the observer 'clumsy' {says}"):
+        train(tmp_path / "run", config(observers={"m": {"kind": "clumsy"}}))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, mmvae.UsageError])
+def test_errors_for_the_user_pass_an_observer_as_they_are(tmp_path, monkeypatch, error):
+    def look(self, watched):
+        raise error("mine")
+
+    monkeypatch.setattr(Clumsy, "look", look)
+    with pytest.raises(error, match="^mine$"):
+        train(tmp_path / "run", config(observers={"m": {"kind": "clumsy"}}))
 
 
 def test_a_metric_that_cannot_be_measured_meanwhile_is_refused(tmp_path):
