@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmvae.codec import GAPS, Column
+from mmvae.codec import Column
 from mmvae.data.batches import Batch, Batches, fixed_draws, plain_view
 from mmvae.data.gaps import presence
+from mmvae.errors import UsageError
+from mmvae.models.patterns import by_pattern, posterior_of
 from mmvae.posteriors import Posterior
 from mmvae.randomness import ItemDraws, generator
 from mmvae.source import Split
-from mmvae.subsets import Subset
+from mmvae.subsets import Subset, subset_name
 from mmvae.trained import TrainedModel
 
 By = Literal["mean", "mode", "sample"]
@@ -62,7 +64,8 @@ def fillings(
         items: The items; a modality without a column is lacking throughout.
         by: ``"mode"``: the best point of the posterior, and the decoder's best value there.
             ``"mean"``: the mean of p(x_m|z) over samples of the posterior; the mode where a
-            likelihood has no mean, as of a text. ``"sample"``: one sample of z, and one of x_m.
+            likelihood has no mean, as of a text or with heavy tails. ``"sample"``: one sample of
+            z, and one of x_m.
         seed: Governs samples, with the number of an item.
         first: Number of the first item, if these are part of more.
         targets: The modalities that are filled; all unless given.
@@ -74,6 +77,7 @@ def fillings(
         DataError: No modality has a column, or a codec refuses a value.
         UsageError: The model has no posterior of what some item has.
     """
+    check_model(trained)
     columns = trained.names(items, None)
     has = {m: np.zeros(len(items), bool) for m in trained.modalities}
     there = presence(items, columns)
@@ -144,7 +148,8 @@ def latents(
         parts.append((rest, model.prior({}, len(rest))))
     if batch is not None:
         where = torch.from_numpy(known).to(device)
-        parts += [(where[rows], q) for rows, q in posteriors(trained, batch)]
+        for group in by_pattern(batch):  # what an item gets depends on nothing but what it has
+            parts.append((where[group.rows.to(device)], posterior_of(model, group)))
     found = []
     for noise in noises:
         z = torch.zeros(n, model.latent_dim, device=device)
@@ -154,36 +159,20 @@ def latents(
     return found
 
 
-def posteriors(trained: TrainedModel, batch: Batch) -> list[tuple[Tensor, Posterior]]:
-    """Rows of a batch with the posterior of what they have, a pair for each way to get one.
+def check_model(trained: TrainedModel) -> None:
+    """Refuse a model that has no posterior of what an item happens to have.
 
-    A model that was trained on items with such gaps has one network for all of them; any other
-    has a posterior of each pattern.
+    Raises:
+        UsageError: It models one modality given the others.
     """
     model = trained.model
-    gone = [m for m in model.modalities if m not in batch.x or m in batch.gaps]
-    rows = torch.arange(len(batch), device=batch.device)
-    if len(batch.x) == len(model.modalities) and (
-        not gone or (model.takes_gaps and all(model.codecs[m].state.get(GAPS) for m in gone))
-    ):
-        return [(rows, model.joint_posterior(batch))]
-    found = []
-    for pattern, chosen in patterns(batch):
-        theirs = rows[chosen]
-        found.append((theirs, model.posterior({m: batch.x[m][theirs] for m in pattern})))
-    return found
-
-
-def patterns(batch: Batch) -> list[tuple[Subset, Tensor]]:
-    """What items have, each with the items that have just that, bool (b,)."""
-    everyone = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
-    has = torch.stack([batch.gaps.get(m, everyone) for m in batch.x], 1)
-    kinds, which = torch.unique(has, dim=0, return_inverse=True)
-    names = list(batch.x)
-    return [
-        (tuple(m for m, there in zip(names, kind.tolist(), strict=True) if there), which == k)
-        for k, kind in enumerate(kinds)
-    ]
+    if model.conditional:
+        raise UsageError(
+            f"A model of kind {model.kind!r} cannot fill gaps: it models "
+            f"{subset_name(model.decoded)} given all other modalities, and not what an item may "
+            f"lack. Fill them with a model of all modalities, such as model.kind = 'jmvae'; "
+            f"`mmvae generate` gives what this one makes of complete conditions."
+        )
 
 
 def decoded(
@@ -196,17 +185,19 @@ def decoded(
         return codec.sample(model.likelihood(modality, z[0]), source)
     if by == "mode":
         return codec.point(model.likelihood(modality, z[0]))
-    total = None
-    for latent in z:
-        likelihood = model.likelihood(modality, latent)
-        try:
-            mean = likelihood.mean
-        except NotImplementedError:  # of a text, say
-            centre = torch.stack(z).mean(0)
-            return codec.point(model.likelihood(modality, centre))
-        total = mean if total is None else total + mean
-    assert total is not None
-    return total / len(z)
+    try:
+        means = (model.likelihood(modality, latent).mean for latent in z)
+        mean = sum(means, z[0].new_zeros(())) / len(z)
+    except NotImplementedError:  # of a text, say
+        return best(trained, modality, z)
+    lacking = mean.isnan()  # as of a Student-t with no more than one degree of freedom
+    return torch.where(lacking, best(trained, modality, z), mean) if lacking.any() else mean
+
+
+def best(trained: TrainedModel, modality: str, z: list[Tensor]) -> Tensor:
+    """The mode of one modality at the centre of the latents of n items."""
+    centre = torch.stack(z).mean(0)
+    return trained.codecs[modality].point(trained.model.likelihood(modality, centre))
 
 
 def filling(

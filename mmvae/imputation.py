@@ -17,9 +17,12 @@ from mmvae.data.memory import as_column
 from mmvae.data.streams import Kind, Rows, TableStream, open_stream
 from mmvae.errors import DataError, UsageError
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.filling import By, Filling, fillings
+from mmvae.filling import By, Filling, check_model, fillings
 from mmvae.source import Split
 from mmvae.trained import CHUNK, TrainedModel
+
+WIDER: frozenset[tuple[Kind, Kind]] = frozenset({("integer", "float"), ("integers", "floats")})
+"""Kinds that a column has and a model fills in; means of whole numbers need not be whole."""
 
 
 @dataclass
@@ -65,12 +68,13 @@ def impute_table(
         step: Told of progress.
 
     Raises:
-        UsageError: ``out`` exists or has another ending, or the kind of table cannot hold what
-            the model would add.
+        UsageError: The model cannot fill, ``out`` exists or has another ending, or the kind of
+            table cannot hold what the model would add.
         DataError: The table cannot be read, has no column of a modality or the name of a new
             one, or a value is none that its codec accepts.
         TrainingError: The system refused to write.
     """
+    check_model(trained)
     check_out(path, out)
     stream = open_stream(path)
     plan = Plan(trained, stream)
@@ -132,9 +136,9 @@ class Plan:
         self.cellwise: set[str] = set()
         for m, column in self.columns.items():
             held, kind = stream.kind(column), restored(trained, m)
-            if held == "null" or (held, kind) == ("integer", "float"):
-                self.changed[column] = held = kind  # means of whole numbers need not be whole
-            if held == "floats" and len(trained.codecs[m].event_shape) == 1:
+            if held == "null" or (held, kind) in WIDER:
+                self.changed[column] = held = kind
+            if held in ("integers", "floats") and len(trained.codecs[m].event_shape) == 1:
                 self.cellwise.add(m)
             name = f"{column}_filled"
             if name in stream.names:
@@ -207,7 +211,7 @@ def restored(trained: TrainedModel, modality: str) -> Kind:
     if values.ndim > 2 or not isinstance(codec.show(blank)[0], str):
         return "picture"
     if values.ndim == 2:
-        return "floats"
+        return "integers" if values.dtype.kind in "iu" else "floats"
     kinds: dict[str, Kind] = {"f": "float", "i": "integer", "u": "integer"}
     return kinds.get(values.dtype.kind, "text")
 

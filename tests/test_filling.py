@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.distributions import Independent, StudentT
 from toys import toy_config, toy_items, toy_registry
 
 import mmvae
@@ -109,6 +110,36 @@ def test_a_mean_varies_less_than_a_sample_around_the_same_values(trained: Traine
     truth = toy_items(200, seed=5)["v"]
     errors = [((guess - truth) ** 2).mean() for guess in (mean, sample)]
     assert errors[0] + 0.7 < errors[1] < errors[0] + 1.5  # a sample adds the variance of p(v|z), 1
+
+
+def test_a_row_gets_the_same_whatever_the_others_lack(tmp_path: Path) -> None:
+    """Training items lack v alone: q(z|x_O, O) answers for such rows, q_O for those without c."""
+    config = toy_config(data={"source": "memory"})
+    data = {"train": dict(items(40, v=[1, 1, 0, 1] * 10).take(np.arange(40)).columns)}
+    for name in set(data["train"]) - {"v", "c"}:
+        del data["train"][name]
+    model = mmvae.train(config, data, registry=toy_registry(), run_dir=tmp_path / "run").model
+    alone = fillings(model, items(6, v=[0, 1, 1, 0, 1, 1]))["v"]
+    beside = fillings(model, items(6, v=[0, 1, 1, 0, 1, 1], c=[1, 0, 1, 1, 1, 1]))["v"]
+    assert alone.rows.tolist() == beside.rows.tolist() == [0, 3]
+    np.testing.assert_allclose(alone.values.values, beside.values.values, atol=1e-6)
+
+
+def test_a_mean_that_does_not_exist_gives_way_to_the_mode(
+    trained: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Student-t with one degree of freedom says NaN; here it is so in the first cell."""
+    codec = trained.codecs["v"]
+    tails = torch.tensor([1.0, 5.0, 5.0])
+
+    def heavy(parameters: torch.Tensor) -> Independent:
+        return Independent(StudentT(tails.expand_as(parameters), parameters), 1)
+
+    monkeypatch.setattr(codec, "likelihood", heavy)
+    monkeypatch.setattr(codec, "point", lambda likelihood: likelihood.base_dist.loc)
+    split = items(6, v=[0] * 6)
+    values = np.asarray(fillings(trained, split, "mean")["v"].values.values)
+    assert np.isfinite(values).all()
 
 
 @pytest.fixture(scope="module")

@@ -127,6 +127,18 @@ def test_an_empty_column_gets_the_type_of_what_fills_it(mmvae: Any, run: Path) -
     assert all(found["w_filled"].to_pylist())
 
 
+def test_whole_numbers_in_lists_are_not_what_is_filled_cut_to(mmvae: Any, run: Path) -> None:
+    x = toy_items(6, seed=3)
+    whole = [None if i % 2 else x["v"][i].round().astype(int).tolist() for i in range(6)]
+    kind = pa.list_(pa.int64())
+    pq.write_table(pa.table({"c": x["c"], "v": pa.array(whole, kind)}), "t.parquet")
+    assert mmvae("impute", run, "t.parquet", "--out", "f.parquet").code == 0
+    found = pq.read_table("f.parquet")["v"]
+    assert found.type == pa.list_(pa.float64())
+    assert found.to_pylist()[::2] == whole[::2]
+    assert any(cell != round(cell) for row in found.to_pylist()[1::2] for cell in row)
+
+
 def test_codes_of_classes_stay_codes(mmvae: Any, run: Path) -> None:
     x = toy_items(8, seed=3)
     codes = [int(code) if i % 2 else None for i, code in enumerate(x["c"])]

@@ -82,7 +82,7 @@ class ArrowStream(TableStream):
         if types.is_binary(kind) or types.is_large_binary(kind) or self._in_struct(name):
             return "picture"
         if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-            return "floats"
+            return list_kind(kind.value_type)
         tests: tuple[tuple[Kind, Any], ...] = (
             ("null", types.is_null),
             ("bool", types.is_boolean),
@@ -185,6 +185,15 @@ def opened_arrow(path: Path) -> Any:
     return parquet() if path.suffix == ".parquet" else arrow()
 
 
+def list_kind(cell: Any) -> Kind:
+    """What a column of lists holds, by the type of a cell."""
+    from pyarrow import types
+
+    if types.is_integer(cell):
+        return "integers"
+    return "floats" if types.is_floating(cell) or types.is_null(cell) else "other"
+
+
 def arrow_type(kind: Kind) -> Any:
     """The Arrow type of a new column."""
     import pyarrow as pa
@@ -193,6 +202,7 @@ def arrow_type(kind: Kind) -> Any:
         "bool": pa.bool_(),
         "bools": pa.list_(pa.bool_()),
         "integer": pa.int64(),
+        "integers": pa.list_(pa.int64()),
         "float": pa.float64(),
         "floats": pa.list_(pa.float64()),
         "text": pa.string(),

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["bool", "bools", "integer", "float", "floats", "text", "picture", "null", "other"]
+Kind = Literal[
+    "bool", "bools", "integer", "integers", "float", "floats", "text", "picture", "null", "other"
+]
 """What a column holds: one value per row, lists of them, encoded pictures, nothing, or more."""
 
 

@@ -118,7 +118,7 @@ class CsvStream(TextStream):
     def writer(self, path: Path, changed: Mapping[str, Kind], added: Mapping[str, Kind]) -> Writer:
         """See :meth:`TableStream.writer`."""
         for name, kind in changed.items():
-            if kind in ("picture", "floats"):
+            if kind in ("picture", "integers", "floats"):
                 raise UsageError(
                     f"{self.path}: column {name!r} is empty, and a CSV file cannot hold what the "
                     f"model would fill in. Give the table as Parquet, or leave the column out."

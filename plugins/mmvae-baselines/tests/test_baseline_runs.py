@@ -12,6 +12,7 @@ import mmvae
 from mmvae import ConfigError, UsageError
 from mmvae.config import load_experiment
 from mmvae.data.memory import MemorySource
+from mmvae.imputation import impute_table
 from mmvae.model_folder import load_model, save_model
 from mmvae.registry import Registry
 from mmvae.report.tables import tables
@@ -75,6 +76,16 @@ def test_the_target_is_generated_from_the_condition_alone(run):
         trained.generate({"c": "red"}, to=["c"])
     with pytest.raises(UsageError, match=r"log p\(v \| c\)"):
         trained.score(toy_items(4))
+
+
+def test_gaps_are_not_filled_and_the_reason_is_said(run, tmp_path):
+    trained, table = load_model(run, REGISTRY), tmp_path / "t.csv"
+    table.write_text("c\n1\n")
+    with pytest.raises(
+        UsageError, match=f"kind '{trained.model.kind}' cannot fill gaps: it models"
+    ):
+        impute_table(trained, table, tmp_path / "f.csv")
+    assert not (tmp_path / "f.csv").exists()
 
 
 def test_an_evaluation_names_the_conditional_that_it_bounds(run):
