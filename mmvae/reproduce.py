@@ -226,10 +226,11 @@ def nats(run: Run) -> dict[str, Array]:
         RunError: A file is damaged, or the items are of another evaluation than the figures.
     """
     try:
-        items = read_items(run, read_evaluation(run))
+        evaluation = read_evaluation(run)
+        items = read_items(run, evaluation)
     except RunError as error:
         raise RunError(f"{error} Or remove that file; the same command writes it anew.") from None
-    return {cell: values.numpy() for cell, values in items.items()}
+    return {cell: items[cell].numpy() for cell in evaluation.cells}
 
 
 def fingerprint(run: Run) -> Any:

@@ -65,6 +65,7 @@ def test_every_row_is_trained_evaluated_and_kept(stage: Stage) -> None:
     assert weak.published == {"v@multiple": -4.0}
     assert (weak.label, weak.source) == ("α = 0.1", "Somebody (2016)")
     assert set(weak.cells) == {"v@multiple", "v@single", "v|c@single", "v+c"}
+    assert weak.nats.keys() == weak.cells.keys()
     for cell, figure in weak.cells.items():
         per_item = weak.per_item(cell)
         assert len(per_item) == 20

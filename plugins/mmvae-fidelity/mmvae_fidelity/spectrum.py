@@ -61,6 +61,7 @@ def spectra(pictures: Tensor) -> Tensor:
     ring = _rings(height, width)
     rings = int(ring.max())
     member = torch.nn.functional.one_hot(ring.flatten(), rings + 1).float()[:, 1:]
+    member = member * _times(height, width).reshape(-1, 1)
     member = member / member.sum(0)
     parts = []
     for part in torch.split(pictures.float(), 500):
@@ -68,6 +69,18 @@ def spectra(pictures: Tensor) -> Tensor:
         power = torch.fft.rfft2(centred * window, norm="ortho").abs().square().mean(1)
         parts.append(power.flatten(1) @ member)
     return 10 * (torch.cat(parts).double() + FLOOR).log10()
+
+
+def _times(height: int, width: int) -> Tensor:
+    """How often each frequency of a real transform is in the whole one, (height, width // 2 + 1).
+
+    All but those across 0 and Nyquist stand for their opposites too.
+    """
+    times = torch.full((width // 2 + 1,), 2.0)
+    times[0] = 1.0
+    if width % 2 == 0:
+        times[-1] = 1.0
+    return times.expand(height, -1)
 
 
 def _rings(height: int, width: int) -> Tensor:

@@ -55,3 +55,9 @@ def test_the_linearisation_is_the_distance_in_the_mean() -> None:
     truth, other = spectra(pictures()), spectra(pictures(seed=1) ** 2)
     size = (other - truth).mean(0).square().mean().sqrt()
     assert float(distance(truth, other).mean()) == pytest.approx(float(size))
+
+
+def test_turned_pictures_have_the_same_spectrum() -> None:
+    stripes = torch.cos(torch.arange(16) * torch.pi).expand(1, 1, 16, 16) / 2 + 0.5
+    for x in (pictures(), stripes):
+        torch.testing.assert_close(spectra(x), spectra(x.mT), rtol=0, atol=1e-3)  # decibels
