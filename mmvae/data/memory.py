@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -165,13 +166,22 @@ def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) ->
             f"{origin}: got {type(values).__name__}, expected an array, a tensor or a list with "
             f"one value per item."
         )
-    has = np.array([value is not None for value in values], bool)
-    if not has.all():
-        return Column(list(values), names, origin, has)
-    values = as_array(list(values))
-    return Column(
-        values, names, origin, None if isinstance(values, list) else array_presence(values)
-    )
+    has = np.array([not is_gap(value) for value in values], bool)
+    return Column(as_array(list(values)), names, origin, None if has.all() else has)
+
+
+def is_gap(value: Any) -> bool:
+    """Whether a value of a list is None, NaN, or holds nothing but None, NaN and masked cells."""
+    if value is None:
+        return True
+    if isinstance(value, float):  # NumPy's float64 among them
+        return math.isnan(value)
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(is_gap(cell) for cell in value)
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    arrays = isinstance(value, (np.ndarray, np.floating))
+    return arrays and array_presence(np.asanyarray(value)[None]) is not None
 
 
 def checked_presence(column: Column) -> Column:

@@ -265,8 +265,9 @@ def hollow(column: Any) -> np.ndarray[Any, Any]:
     import pyarrow.compute
 
     kind = column.type
-    lists = pyarrow.types.is_list(kind) or pyarrow.types.is_fixed_size_list(kind)
-    if not (lists and pyarrow.types.is_floating(kind.value_type)):
+    types = pyarrow.types
+    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    if not lists or types.is_nested(kind.value_type):
         return np.zeros(len(column), bool)
     found = [np.zeros(0, bool)]
     for part in column.chunks:

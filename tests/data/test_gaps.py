@@ -71,6 +71,11 @@ def drawn(data: Data) -> Batch:
         [np.ones((2, 2)), None, np.ones((2, 2)), None],
         np.array([[1, np.nan], [np.nan, np.nan], [1, 2], [np.nan, np.nan]]),
         np.ma.masked_array(np.ones((4, 2)), [[0, 1], [1, 1], [0, 0], [1, 1]]),
+        [[1, None], [None, None], [1, 2], [None, None]],
+        [[1, np.nan], [np.nan, np.nan], [1, 2], [None, np.nan]],
+        [[1, 2], [None, None], [1, 2], None],
+        [np.ones(2), np.full(2, np.nan), torch.ones(2), torch.full((2,), torch.nan)],
+        [[[1], [None]], [[None], [None]], [[1], [2]], ((None,), [np.nan])],
         Column([1, "?", 2, object()], present=np.array([True, False, True, False])),
     ],
 )
