@@ -24,6 +24,7 @@ import pluggy
 
 from mmvae import hookspecs
 from mmvae.contract import check_version, stated_version
+from mmvae.entry import maker, require_reference
 from mmvae.errors import PluginError, PluginWarning, UsageError, nearest
 from mmvae.registry import Offer, PluginInfo, Registry, Role, add_offer
 
@@ -90,8 +91,7 @@ def _namesakes(entry: EntryPoint, entries: Sequence[EntryPoint]) -> list[str]:
 
 def _load(entry: EntryPoint, disabled: str | None, namesakes: Sequence[str]) -> PluginInfo:
     """Load and hear one plugin; whatever goes wrong is its own affair."""
-    version = entry.dist.version if entry.dist else "unknown"
-    info = PluginInfo(entry.name, _distribution(entry), version)
+    info = PluginInfo(entry.name, *maker(entry))
     if disabled:
         return replace(info, state="disabled", error=disabled)
     offers: list[Offer] = []
@@ -102,6 +102,7 @@ def _load(entry: EntryPoint, disabled: str | None, namesakes: Sequence[str]) -> 
                 f"several distributions have a plugin {entry.name!r}: {', '.join(namesakes)}. "
                 f"Uninstall all but one"
             )
+        require_reference(entry)
         with redirect_stdout(sys.stderr):  # what it prints is no result of a command
             if info.distribution != "mmvae":
                 stated = stated_version(entry)
@@ -213,4 +214,4 @@ def _cause(error: BaseException) -> str:
 
 
 def _distribution(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "unknown"
+    return maker(entry)[0]

@@ -211,6 +211,26 @@ def test_an_entry_point_to_nowhere(install, site, value: str, error: str) -> Non
     assert broken.error == f"its entry point bad = {value!r} leads nowhere: {error}"
 
 
+@pytest.mark.parametrize("value", ["", "no module!", "bad_plugin:", "a-b"])
+def test_an_entry_point_that_refers_to_nothing(install, site, value: str) -> None:
+    install("bad-plugin", "bad", "")
+    file = site / "bad_plugin-1.0.dist-info" / "entry_points.txt"
+    file.write_text(f"[mmvae]\nbad = {value}\n")
+    broken = info(load_registry(warn=False), "bad")
+    assert broken.error == f"its entry point bad = {value!r} is no module:attribute"
+
+
+@pytest.mark.parametrize("metadata", [None, ""])
+def test_a_distribution_without_metadata_is_used_as_an_unknown_one(
+    install, site, metadata: str | None
+) -> None:
+    install("toy-plugin", "toys")
+    file = site / "toy_plugin-1.0.dist-info" / "METADATA"
+    file.unlink() if metadata is None else file.write_text(metadata)
+    found = info(load_registry(warn=False), "toys")
+    assert (found.distribution, found.version, found.state) == ("unknown", "unknown", "ok")
+
+
 def test_a_module_that_a_plugin_lacks_is_not_taken_for_itself(install) -> None:
     install("bad-plugin", "bad", "import bad_plugin_extras")
     assert "'bad_plugin_extras' that it needs" in info(load_registry(warn=False), "bad").error

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
 
+from mmvae.contract import check_version, stated_version
+from mmvae.entry import maker, require_reference
 from mmvae.errors import PluginError, nearest
 
 
@@ -104,7 +108,15 @@ def load(entries: Sequence[EntryPoint], word: str) -> click.Command:
         )
     blame = f"{word} {entry.name!r} of the distribution {_distribution(entry)}"
     try:
-        command = entry.load()
+        require_reference(entry)
+        with redirect_stdout(sys.stderr):  # what it prints is no result of a command
+            check_version(stated_version(entry), _distribution(entry))
+            command = entry.load()
+    except PluginError as error:
+        reason = str(error).rstrip(".")
+        raise PluginError(
+            f"{blame} cannot be loaded: {reason}. Mend or uninstall that distribution."
+        ) from error
     except (Exception, SystemExit) as error:  # strangers' code may fail in any way, even exit
         raise PluginError(
             f"{blame} cannot be loaded: {type(error).__name__}: {error}. "
@@ -123,4 +135,4 @@ def _origin(entries: Sequence[EntryPoint]) -> str:
 
 
 def _distribution(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "unknown"
+    return maker(entry)[0]

@@ -12,6 +12,7 @@ from mmvae.cli.figures import command as figures
 from mmvae.cli.main import cli
 from mmvae.cli.options import columns, example, json_option, print_json, say, set_option
 from mmvae.contract import VERSION
+from mmvae.entry import maker
 from mmvae.errors import PluginError, UsageError
 from mmvae.plugins import load_registry
 from mmvae.registry import PluginInfo, Registry
@@ -71,8 +72,7 @@ def _rows(registry: Registry) -> list[tuple[str, ...]]:
     versions = {p.distribution: p.version for p in registry.plugins}
     for group in (cli, figures):
         for entry in (entry for entries in group.offered().values() for entry in entries):
-            dist = entry.dist
-            owner, version = (dist.name, dist.version) if dist else ("unknown", "")
+            owner, version = maker(entry)
             versions.setdefault(owner, version)
             commands.setdefault(owner, []).append(f"{group.word} {entry.name}")
     rows = []

@@ -47,8 +47,7 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
     try:
         for done, (name, metric) in enumerate(metrics.items()):
             specimen.step("metrics", done, len(metrics))
-            with blaming(_title(name, metric), "unavailable"):
-                reason = unavailable(metric, specimen)
+            reason = unavailable(name, metric, specimen)
             if reason is not None:
                 measured.left_out[name] = reason
                 continue
@@ -59,12 +58,17 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
     return measured
 
 
-def unavailable(metric: Metric, specimen: Specimen) -> str | None:
-    """Why a metric cannot be measured, or None; metrics take complete items."""
+def unavailable(name: str, metric: Metric, specimen: Specimen) -> str | None:
+    """Why a metric of this name cannot be measured, or None; metrics take complete items.
+
+    Raises:
+        PluginError: The metric fails to say.
+    """
     trained = any(codec.gaps for codec in specimen.model.codecs.values())
     if trained or specimen.items.gaps:
         return "metrics take complete items, and some lack modalities"
-    return metric.unavailable(specimen)
+    with blaming(_title(name, metric), "unavailable"):
+        return metric.unavailable(specimen)
 
 
 def _add(measured: Measured, name: str, metric: Metric, specimen: Specimen) -> None:

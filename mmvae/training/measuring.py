@@ -34,7 +34,7 @@ class Measuring(Observer):
         """
         reason = "the data have no validation split"
         if watched.validation is not None:
-            reason = unavailable(self.metric, self._specimen(watched)) or ""
+            reason = unavailable(self.name, self.metric, self._specimen(watched)) or ""
         if reason:
             raise ConfigError(
                 f"metrics.{self.name}.every = {self.config.every}: it cannot be measured while "

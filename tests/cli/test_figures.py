@@ -225,6 +225,8 @@ def test_a_plugin_s_figure_is_listed_unloaded_and_drawn_as_the_core_s_are(
     [
         ("import surely_not_installed", "No module named 'surely_not_installed'"),
         ("command = 3", "is 3; expected a click command"),
+        ("mmvae_contract = 99", "it is written for version 99 of the plugin contract"),
+        ("print('hello'); raise SystemExit(4)", "hello"),
     ],
 )
 def test_a_broken_figure_harms_only_itself(mmvae, run: Path, install, code, message) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_list_shows_offers_states_and_causes(mmvae, config, install, monkeypatch) -> None:
     install("bad-plugin", "bad", "import surely_not_installed")
@@ -71,6 +73,22 @@ def test_list_shows_commands_with_the_distribution_that_brings_them(
     rows = [line.split(maxsplit=4) for line in mmvae("plugins", "list").out.splitlines() if line]
     assert ["toys", "1.0", "toy-plugin", "ok", "codec toy, source toybox, command play"] in rows
     assert ["-", "1.0", "only-commands", "ok", "command hum"] in rows
+
+
+@pytest.mark.parametrize("metadata", [None, ""])
+def test_distributions_without_metadata_are_listed_all_the_same(
+    mmvae, config, install, site, metadata
+) -> None:
+    install("toy-plugin", "play", group="mmvae.commands")
+    install("only-commands", "hum", "", group="mmvae.commands")
+    for file in site.glob("*/METADATA"):
+        file.unlink() if metadata is None else file.write_text(metadata)
+    assert "hum  " in mmvae("--help").out
+    result = mmvae("plugins", "list")
+    assert result.code == 0
+    [row] = [line.split(maxsplit=4) for line in result.out.splitlines() if line[:4] == "toys"]
+    assert row[:4] == ["toys", "unknown", "unknown", "ok"]
+    assert mmvae("plugins", "list", "--json").code == 0
 
 
 def test_a_broken_plugin_is_told_once_and_harms_no_command_that_can_do_without(
