@@ -109,8 +109,9 @@ class SignedAttributes(Codec):
     def condition(self, raw: Column) -> Tensor:
         """Any finite reals (b, attributes): +2 asks for more than the data ever show."""
         values = self._sized(raw).astype(np.float64)
-        self._refuse(values, ~np.isfinite(values), "a finite number")
-        return torch.from_numpy(values).to(torch.float32)
+        converted = torch.from_numpy(values).to(torch.float32)
+        self._refuse(values, ~converted.isfinite().numpy(), "a finite number of 32 bits")
+        return converted
 
     def _sized(self, column: Column) -> Array:
         values = _matrix(column)

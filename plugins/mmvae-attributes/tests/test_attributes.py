@@ -127,6 +127,8 @@ def test_condition_takes_any_finite_real():
     torch.testing.assert_close(condition, torch.tensor([[2, -0.5]]))
     with pytest.raises(UnsupportedValue, match="row 0: got inf for 'Smiling'"):
         fitted().condition(Column([[np.inf, 0]]))
+    with pytest.raises(UnsupportedValue, match=r"row 0: got 1e\+39 for 'Smiling'"):
+        fitted().condition(Column([[1e39, 0]]))
 
 
 def test_parse_names_some_or_lists_all():

@@ -13,6 +13,8 @@ from mmvae import UsageError
 
 OPTION = "--attribute"
 MINUS = "−"
+LARGEST = 1e6
+"""Values are at most so far from 0: far beyond all sense, and well within float32."""
 
 PAPER_EDITS = ("Male=-2", "Eyeglasses=2", "Young=-2", "Smiling=2", "Mouth_Slightly_Open=2")
 """The five edits of a face, in the manner of the paper's Fig. 5."""
@@ -26,7 +28,7 @@ class Edit:
     """Attributes to set, all at once.
 
     Attributes:
-        values: Attribute → value: any finite number, of which the data know only ±1.
+        values: Attribute → value: any number up to ±10⁶, of which the data know only ±1.
     """
 
     values: dict[str, float]
@@ -36,7 +38,8 @@ class Edit:
         """Read ``NAME=VALUE``, or several with commas.
 
         Raises:
-            UsageError: A part has no value, the value is no finite number, or a name comes twice.
+            UsageError: A part has no value, or one that is no number up to ±10⁶; or a name comes
+                twice.
         """
         values: dict[str, float] = {}
         for part in text.split(","):
@@ -97,6 +100,9 @@ def _number(text: str, where: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise UsageError(f"{where}: {text!r} is no finite number; expected one such as 2 or -1.5.")
+    if not abs(number) <= LARGEST:
+        raise UsageError(
+            f"{where}: {text!r} is no finite number up to ±{LARGEST:,.0f}; expected one such as 2 "
+            f"or -1.5."
+        )
     return number

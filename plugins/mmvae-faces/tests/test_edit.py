@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from mmvae_benchmarks.faces.attributes import NAMES
 from mmvae_faces import Edit
+from mmvae_faces.commands.options import variance_option
 from mmvae_faces.edit import PAPER_EDITS, PAPER_SETTINGS, default_edits
 
 from mmvae import UsageError
@@ -41,6 +44,8 @@ def test_its_label_is_for_people():
         ("Smiling=high", "'high' is no finite number"),
         ("Smiling=nan", "'nan' is no finite number"),
         ("Smiling=-inf", "'-inf' is no finite number"),
+        ("Smiling=1e39", "'1e39' is no finite number up to ±1,000,000"),
+        ("Smiling=-1000001", "'-1000001' is no finite number up to"),
         ("Smiling=2,Smiling=1", "Smiling comes twice"),
     ],
 )
@@ -71,3 +76,16 @@ def test_the_paper_s_edits_are_of_celeba_s_attributes():
 def test_of_other_attributes_the_first_five_are_set():
     assert [e.values for e in default_edits(PAPER_EDITS, "abcdefg")] == [{n: 2.0} for n in "abcde"]
     assert [e.values for e in default_edits(PAPER_EDITS, ("Hue", "Male"))] == [{"Male": -2.0}]
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "much"])
+def test_a_variance_is_a_finite_number(text):
+    @click.command()
+    @variance_option(0.6)
+    def command(variance):
+        click.echo(variance)
+
+    refused = CliRunner().invoke(command, ["--variance", text])
+    assert refused.exit_code == 2
+    assert "--variance" in refused.output
+    assert CliRunner().invoke(command, ["--variance", "0"]).output == "0.0\n"

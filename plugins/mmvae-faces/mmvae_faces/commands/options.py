@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,6 +24,20 @@ class EditType(click.ParamType[Edit]):
     def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Edit:
         """Read it; a mistake ends the command before a model is opened."""
         return value if isinstance(value, Edit) else Edit.parse(str(value))
+
+
+class Variance(click.FloatRange):
+    """A finite number from 0 on."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> float:
+        """Read it; nan lies in every range, and inf in this one."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number; expected one such as 0.6.", param, ctx)
+        return number
 
 
 def modality_options(command: F) -> F:
@@ -53,7 +68,7 @@ def variance_option(default: float) -> Callable[[F], F]:
     """Add ``--variance``, ζ."""
     return click.option(
         "--variance",
-        type=click.FloatRange(min=0),
+        type=Variance(),
         default=default,
         show_default=True,
         help="ζ, the variance of the noise: z = μ + √ζ σ ε.",
