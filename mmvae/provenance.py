@@ -63,7 +63,7 @@ def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: ob
     for offer, maker in record.items():
         role, _, kind = offer.partition(" ")
         if role not in get_args(Role) or kind not in registry.kinds(cast(Role, role)):
-            missing.append(f"{role} {kind!r} of {maker}: {_missing(maker, registry)}")
+            missing.append(_missing(offer, maker, registry))
             continue
         here = registry.provider(cast(Role, role), kind)
         now = f"{here.distribution} {here.version}"
@@ -80,8 +80,16 @@ def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: ob
         raise PluginError(f"{origin} needs what is not here. {' '.join(missing)}")
 
 
-def _missing(maker: Maker, registry: Registry) -> str:
-    """Why something of this plugin is not here, and how to get it."""
+def _missing(offer: str, maker: Maker, registry: Registry) -> str:
+    """What of a plugin is not here, why, and how to get it."""
+    role, _, kind = offer.partition(" ")
+    if role in get_args(Role) and (conflict := registry.conflict(cast(Role, role), kind)):
+        return f"{conflict}."
+    return f"{role} {kind!r} of {maker}: {_reason(maker, registry)}"
+
+
+def _reason(maker: Maker, registry: Registry) -> str:
+    """Why something that one plugin offered is not here, and how to get it."""
     if maker.distribution == IN_MEMORY:
         return "it was passed in memory; pass the same registry."
     installed = [p for p in registry.plugins if p.distribution == maker.distribution]

@@ -263,8 +263,19 @@ class Registry:
     def conflicts(self) -> list[str]:
         """One sentence for each kind that more than one plugin offers."""
         offers = {str(offer): offer for plugin in self.plugins for offer in plugin.offers}
-        found = [(offer, self._providers(offer.role, offer.kind)) for offer in offers.values()]
-        return [_conflict(offer.role, offer.kind, who) for offer, who in found if len(who) > 1]
+        found = [self.conflict(offer.role, offer.kind) for offer in offers.values()]
+        return [conflict for conflict in found if conflict]
+
+    def conflict(self, role: Role, kind: str) -> str:
+        """That more than one plugin offers this kind; empty if none or one does."""
+        providers = self._providers(role, kind)
+        if len(providers) < 2:
+            return ""
+        return (
+            f"{role} {kind!r} is offered by {len(providers)} plugins: "
+            f"{', '.join(map(str, providers))}. Uninstall all but one, or name the others in "
+            f"MMVAE_DISABLE_PLUGINS"
+        )
 
     def _providers(self, role: Role, kind: str) -> list[PluginInfo]:
         def offers(plugin: PluginInfo) -> bool:
@@ -277,9 +288,8 @@ class Registry:
         known = self.kinds(role)
         if kind in known:
             return known[kind]
-        providers = self._providers(role, kind)
-        if providers:
-            raise PluginError(_conflict(role, kind, providers))
+        if conflict := self.conflict(role, kind):
+            raise PluginError(conflict)
         disabled = [plugin.name for plugin in self.plugins if plugin.state == "disabled"]
         message = (
             f"unknown {role} {kind!r}; installed plugins offer: {', '.join(known) or 'none'}."
@@ -356,11 +366,3 @@ def _names_table(kind: str) -> bool:
     """Whether a config can have a table of this name beside the core's own."""
     free = kind not in (*TOP_LEVEL, "extensions") and not hasattr(BaseModel, kind)
     return free and _TABLE.fullmatch(kind) is not None
-
-
-def _conflict(role: Role, kind: str, providers: Sequence[PluginInfo]) -> str:
-    return (
-        f"{role} {kind!r} is offered by {len(providers)} plugins: "
-        f"{', '.join(map(str, providers))}. Uninstall all but one, or name the others in "
-        f"MMVAE_DISABLE_PLUGINS"
-    )

@@ -98,6 +98,18 @@ def test_what_is_missing_is_named_with_how_to_get_it(run, plugin, site, monkeypa
         )
 
 
+def test_a_kind_that_two_plugins_offer_is_told_as_such(run, plugin, install, monkeypatch) -> None:
+    install("other-plugin", "other", MINE.format(more="..."))
+    monkeypatch.setenv("MMVAE_PLUGINS", "mine,other")
+    with pytest.raises(PluginError) as caught:
+        mmvae.load(run)
+    assert (
+        f"{run} needs what is not here. codec 'toy-vector' is offered by 2 plugins: "
+        f"mine (my-plugin 1.0), other (other-plugin 1.0). Uninstall all but one"
+    ) in str(caught.value)
+    assert "does not offer it" not in str(caught.value)
+
+
 def test_what_is_broken_or_disabled_is_named(run, plugin, monkeypatch) -> None:
     plugin(code="import surely_not_installed  # {more}")
     with pytest.raises(PluginError, match="is broken: the module 'surely_not_installed'"):
