@@ -88,7 +88,7 @@ class TableColumn(LazyValues):
     def read(self) -> Any:
         """See :meth:`mmvae.codec.LazyValues.read`."""
         values = as_array(self.dataset.select_columns([self.name])[self.rows.tolist()][self.name])
-        whole = self.whole and isinstance(values, np.ndarray)
+        whole = self.whole and isinstance(values, np.ndarray) and np.isfinite(values).all()
         return values.astype(np.int64) if whole else values
 
 
@@ -287,9 +287,10 @@ def whole(dataset: Any, name: str) -> bool:
     column = dataset.with_format("arrow").data.column(name)
     if not pyarrow.types.is_floating(column.type):
         return False
-    equal = pyarrow.compute.equal(column, pyarrow.compute.trunc(column))
-    nan = pyarrow.compute.is_nan(column)
-    return bool(pyarrow.compute.all(pyarrow.compute.or_(equal, nan)).as_py())
+    compute = pyarrow.compute
+    equal = compute.equal(column, compute.trunc(column))
+    integral = compute.and_(equal, compute.is_finite(column))
+    return bool(compute.all(compute.or_(integral, compute.is_nan(column))).as_py())
 
 
 @hookimpl

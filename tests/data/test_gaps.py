@@ -129,6 +129,26 @@ def test_whole_numbers_of_a_csv_stay_whole_beside_gaps(tmp_path: Path) -> None:
     assert x.tolist() == [1.5, 2.0]
 
 
+def test_what_is_not_finite_is_no_whole_number(tmp_path: Path) -> None:
+    """Neither infinity nor NaN becomes the least integer, however a column is read."""
+    nan, infinity = [1.0, np.nan, 2.0], [1.0, None, np.inf]
+    path = str(tmp_path / "t.parquet")
+    datasets.Dataset.from_dict({"nan": nan, "inf": infinity}).to_parquet(path)
+    columns = load_tables(path)["train"].columns
+    assert columns["inf"].without_gaps().read().values.tolist() == [1.0, np.inf]
+    assert columns["nan"].without_gaps().read().values.dtype.kind == "i"
+    np.testing.assert_array_equal(columns["nan"].read().values, nan)
+
+
+def test_lists_of_nothing_but_null_are_gaps_of_a_table(tmp_path: Path) -> None:
+    path = str(tmp_path / "t.parquet")
+    rows = [[1, 2], [None, None], [3, None], None]
+    datasets.Dataset.from_dict({"whole": rows, "x": rows}).to_parquet(path)
+    for column in load_tables(path)["train"].columns.values():
+        assert column.present.tolist() == [True, False, True, False]
+    assert as_column(rows, "x").present.tolist() == [True, False, True, False]
+
+
 def test_items_of_a_table_keep_their_gaps_through_a_split(tmp_path: Path) -> None:
     has = np.arange(40) % 4 != 0
     table = {"v": [[1.0, 2.0, float(i)] if h else None for i, h in enumerate(has)]}
