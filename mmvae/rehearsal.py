@@ -61,16 +61,17 @@ def rehearse(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None:
 
 
 def rehearse_all(materials: Data) -> None:
-    """Rehearse each codec of an experiment with the first training items.
+    """Rehearse each codec of an experiment with the first training items that have its modality.
 
     Raises:
         ContractBroken: As :func:`rehearse`; it knows which codec it was.
     """
     train = materials.batches("train")
-    few = min(ITEMS, len(train))
-    draws = StepDraws(0, "rehearsal", 0, slice(0, few), few, train.device)
-    batch = train.batch(torch.arange(few), draws, training_view)
     for modality, codec in materials.codecs.items():
+        items = train.items_with((modality,))[:ITEMS]
+        few = len(items)
+        draws = StepDraws(0, "rehearsal", 0, slice(0, few), few, train.device)
+        batch = train.batch(items, draws, training_view)
         x, observed = batch.x[modality], batch.observed[modality]
         try:
             wanted = (few, *codec.event_shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from toys import ClassCodec, VectorCodec, toy_config, toy_items, toy_registry
@@ -191,6 +192,21 @@ def test_sound_codecs_pass_also_with_a_single_item_and_gaps(n: int) -> None:
     recipe = ClassCodec(ClassCodec.Config())
     codec = ClassCodec(recipe.config, recipe.fit(Column(values["c"])))
     rehearse(codec, codec.to_input(codec.prepare(Column(values["c"]))[0]))
+
+
+def test_a_codec_is_rehearsed_with_what_items_have_and_no_stand_in(tmp_path, monkeypatch) -> None:
+    """The first items lack v; no codec has to take what stands in for it as data."""
+    seen = []
+    monkeypatch.setattr("mmvae.rehearsal.rehearse", lambda codec, x, observed: seen.append(x))
+    items = toy_items(20)
+    present = np.arange(20) >= 6
+    data = {"v": Column(items["v"], present=present), "c": Column(items["c"])}
+    config = toy_config(data={"source": "memory"})
+    mmvae.train(
+        config, {"train": data}, run_dir=tmp_path / "run", registry=toy_registry(), max_steps=1
+    )
+    assert torch.equal(seen[0], torch.from_numpy(items["v"][6:10]))
+    assert len(seen[1]) == 4
 
 
 def test_a_codec_in_memory_is_blamed_by_its_kind() -> None:
