@@ -115,6 +115,18 @@ def test_csv_keeps_what_was_written(mmvae: Any, run: Path) -> None:
     assert not Path("f2.csv").exists()
 
 
+def test_csv_of_a_spreadsheet_with_what_is_there_as_it_was_written(mmvae: Any, run: Path) -> None:
+    Path("t.csv").write_bytes("c,id\n01,007\n,1.10\n2,é\n\n\n".encode("utf-8-sig"))
+    assert mmvae("impute", run, "t.csv", "--out", "f.csv").code == 0
+    found = Path("f.csv").read_text(encoding="utf-8").splitlines()
+    assert found[0] == "c,id,c_filled"
+    assert found[1] == "01,007,False"
+    assert found[2][1:] == ",1.10,True"
+    assert found[3] == "2,é,False"
+    Path("t.jsonl").write_text('{"c": null}\n', encoding="utf-8-sig")
+    assert mmvae("impute", run, "t.jsonl", "--out", "f.jsonl").code == 0
+
+
 def test_an_empty_column_gets_the_type_of_what_fills_it(mmvae: Any, run: Path) -> None:
     given = rows()
     table = pa.table({"c": [row["c"] for row in given], "v": pa.nulls(12), "w": pa.nulls(12)})

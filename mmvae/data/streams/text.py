@@ -15,6 +15,9 @@ from mmvae.errors import DataError, UsageError
 NULLS = frozenset(("", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"))
 """What stands for no value in a CSV file, as ``datasets`` reads it."""
 
+ENCODING = "utf-8-sig"
+"""UTF-8, with a mark at its beginning or without, as spreadsheets write it."""
+
 
 class TextRows(Rows):
     """Rows of a text file, each with its values by column."""
@@ -69,7 +72,7 @@ class CsvStream(TextStream):
     def rows(self) -> Iterator[dict[str, Any]]:
         """See :meth:`TextStream.rows`."""
         try:
-            with self.path.open(newline="", encoding="utf-8") as file:
+            with self.path.open(newline="", encoding=ENCODING) as file:
                 lines = csv.reader(file, delimiter=self._separator)
                 names = next(lines, [])
                 if not self.names:
@@ -78,6 +81,8 @@ class CsvStream(TextStream):
                 if len(set(names)) < len(names) or not names:
                     raise DataError(f"{self.path}: expected a line of different names first.")
                 for cells in lines:
+                    if not cells:  # a blank line, which datasets leaves out, too
+                        continue
                     if len(cells) != len(names):
                         raise DataError(
                             f"{self.path}, line {lines.line_num}: {len(cells)} values, expected "
@@ -142,10 +147,20 @@ class CsvWriter(Writer):
         self._file.close()
 
     def write(self, rows: Rows, replaced: Mapping[str, Sequence[Any]]) -> None:
-        """See :meth:`Writer.write`; what is not replaced is written as it was."""
+        """See :meth:`Writer.write`; what stays the same value is written as it was."""
         assert isinstance(rows, TextRows)
-        for i, row in enumerate(rows.rows):
-            self._lines.writerow([replaced[n][i] if n in replaced else row[n] for n in self.names])
+        columns: list[Sequence[Any]] = []
+        for name in self.names:
+            new = replaced.get(name)
+            if name not in rows.stream.names:
+                columns.append(replaced[name])
+                continue
+            written = [row[name] for row in rows.rows]
+            if new is not None:
+                trios = zip(written, rows.values(name), new, strict=True)
+                written = [text if value == other else other for text, value, other in trios]
+            columns.append(written)
+        self._lines.writerows(zip(*columns, strict=True))
 
 
 class JsonLinesStream(TextStream):
@@ -165,7 +180,7 @@ class JsonLinesStream(TextStream):
     def rows(self) -> Iterator[dict[str, Any]]:
         """See :meth:`TextStream.rows`."""
         try:
-            with self.path.open(encoding="utf-8") as file:
+            with self.path.open(encoding=ENCODING) as file:
                 for number, line in enumerate(file, 1):
                     if not line.strip():
                         continue
