@@ -64,7 +64,13 @@ class AttributeAgreement(Metric):
                 hint = nearest(attribute, names)
                 return f"attributes: {labels!r} has no attribute {attribute!r}.{hint}".rstrip(".")
         ways = (specimen.lacks(labels, (modality,)), specimen.lacks(modality, (labels,)))
-        return "; ".join(way for way in ways if way) if all(ways) else None
+        if all(ways):
+            return "; ".join(way for way in ways if way)
+        wanted = self.config.attributes or names
+        both = varies(self._truth(specimen))
+        if not any(both[names.index(name)] for name in wanted):
+            return f"all or none of the split's items have {', '.join(wanted)}"
+        return None
 
     def measure(self, specimen: Specimen) -> Mapping[str, Tensor]:
         """See :meth:`mmvae.Metric.measure`."""
@@ -72,7 +78,7 @@ class AttributeAgreement(Metric):
         codecs = specimen.model.codecs
         names = codecs[labels].attributes
         assert names is not None
-        truth = specimen.real(labels) >= 0
+        truth = self._truth(specimen)
         counted = self._counted(specimen, names, truth)
         said: dict[str, Tensor] = {}
         from_picture, from_labels = f"{labels} from {modality}", f"{modality} from {labels}"
@@ -96,10 +102,17 @@ class AttributeAgreement(Metric):
                 found[f"{name}/{names[place]}"] = column
         return found
 
+    def _truth(self, specimen: Specimen) -> Tensor:
+        """Which attributes the split's items have, bool (n, attributes)."""
+        labels = self.config.labels
+        key = ("truth", labels, id(specimen.items))
+        truth: Tensor = specimen.shared(key, lambda: specimen.real(labels) >= 0)
+        return truth
+
     def _counted(self, specimen: Specimen, names: Sequence[str], truth: Tensor) -> list[int]:
         """Places of the attributes that count; those that all items have or lack are remarked."""
         wanted = [names.index(name) for name in self.config.attributes or names]
-        both = truth.any(0) & ~truth.all(0)
+        both = varies(truth)
         constant = [names[a] for a in wanted if not both[a]]
         if constant:
             specimen.remarks.append(
@@ -118,6 +131,11 @@ class AttributeAgreement(Metric):
 
         shared: Tensor = specimen.shared(("mean", labels), mean)
         return shared
+
+
+def varies(truth: Tensor) -> Tensor:
+    """Which attributes some items have and some lack, bool (n, attributes) → (attributes,)."""
+    return truth.any(0) & ~truth.all(0)
 
 
 def balanced_accuracy(said: Tensor, truth: Tensor) -> Tensor:

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from mmvae import Codec, ConfigError, MetricConfig, Specimen
 
+TOLERANCE = 1e-3
+"""Pixels may lie so far outside [0, 1] by rounding, and are cut off there."""
+
 
 class PictureConfig(MetricConfig):
     """The keys that metrics of pictures share."""
@@ -26,10 +29,10 @@ class PictureConfig(MetricConfig):
 def pixels(codec: Codec, x: Tensor) -> Tensor:
     """Model values (n, event…) → pictures in the user's units, float32 (n, c, height, width).
 
-    Whole numbers, 0 to 255, become 0 to 1.
+    Whole numbers, 0 to 255, become 0 to 1; others lie there already.
 
     Raises:
-        ConfigError: The values are no pictures.
+        ConfigError: The values are no pictures, or outside [0, 1].
     """
     values = np.asarray(codec.restore(x).values)
     if values.ndim not in (3, 4) or values.dtype.kind not in "fu":
@@ -41,6 +44,15 @@ def pixels(codec: Codec, x: Tensor) -> Tensor:
     pictures = torch.from_numpy(values.astype(np.float32))
     if values.dtype == np.uint8:
         pictures = pictures / 255
+    elif len(pictures):
+        low, high = float(pictures.min()), float(pictures.max())
+        if low < -TOLERANCE or high > 1 + TOLERANCE:  # what is not finite is for figures to tell
+            raise ConfigError(
+                f"metrics: codec {codec.kind!r} gives pictures from {low:g} to {high:g}; expected "
+                f"pixels in [0, 1], or 0 to 255 as 8-bit whole numbers. Scale them where its data "
+                f"are read, or have the codec's restore cut off what lies outside."
+            )
+        pictures = pictures.clamp(0, 1)
     if pictures.ndim == 3:
         return pictures[:, None]
     return pictures.permute(0, 3, 1, 2).contiguous()

@@ -156,6 +156,15 @@ def test_the_training_was_measured_and_the_report_shows_it(run) -> None:
             },
             "Did you mean 'Left'",
         ),
+        (
+            {
+                "kind": "attribute-agreement",
+                "modality": "image",
+                "labels": "attributes",
+                "attributes": ["Never"],
+            },
+            "all or none of the split's items have Never",
+        ),
     ],
 )
 def test_what_cannot_be_measured_says_why(run, table, reason) -> None:
