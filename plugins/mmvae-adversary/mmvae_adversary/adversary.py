@@ -100,7 +100,7 @@ class Adversary(Extension):
     @property
     def together(self) -> bool:
         """Whether the three updates take their gradients at the same weights."""
-        return bool(self.config.updates == "together")
+        return self.config.updates == "together" or self.inner.together
 
     def compilable(self) -> Iterable[nn.Module]:
         """The critic's trunk, and what there is within."""

@@ -205,6 +205,14 @@ def test_conditional_models_have_an_adversary_for_their_target(kind):
         made(inner, modality="w")
 
 
+@pytest.mark.parametrize("updates", ["in-turn", "together"])
+def test_what_trains_together_within_does_so_under_an_adversary(updates):
+    within = made(updates=updates)
+    assert within.together == (updates == "together")
+    assert made(within).together == within.together
+    assert made(within, updates="together").together
+
+
 def test_optimizers_are_the_papers_unless_told_otherwise():
     critic, decoder, rest = made(critic_learning_rate=3e-4, clip_norm=2.0).phases()
     assert rest.settings == {}

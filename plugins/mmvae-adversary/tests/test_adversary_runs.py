@@ -110,18 +110,20 @@ def test_accumulation_changes_next_to_nothing(tmp_path):
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_two_processes_end_where_one_does(accumulation, tmp_path):
+@pytest.mark.parametrize(
+    ("accumulation", "updates"), [(1, "in-turn"), (2, "in-turn"), (2, "together")]
+)
+def test_two_processes_end_where_one_does(accumulation, updates, tmp_path):
     """The last batch has two items, so that with accumulation some parts have none."""
     script = Path(__file__).with_name("two_processes.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", script, tmp_path / "two", str(accumulation)]
+    command += ["--nproc-per-node", "2", script, tmp_path / "two", accumulation, updates]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*map(str, command)], env=environment, capture_output=True, text=True, timeout=190
     )
     assert done.returncode == 0, done.stderr
-    settings = config(epochs=2, train={"batch_size": 29})
+    settings = config(epochs=2, train={"batch_size": 29}, updates=updates)
     mmvae.train(settings, run_dir=tmp_path / "one", registry=REGISTRY)
     one, two = latest(tmp_path / "one"), latest(tmp_path / "two")
     assert one.step == two.step == 6

@@ -16,7 +16,8 @@ from mmvae.cli.launched import end_launched
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    folder, accumulation = Path(sys.argv[1]), int(sys.argv[2])
-    settings = config(epochs=2, train={"accumulation": accumulation, "batch_size": 29})
+    folder, accumulation, updates = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    train = {"accumulation": accumulation, "batch_size": 29}
+    settings = config(epochs=2, train=train, updates=updates)
     mmvae.train(settings, run_dir=folder, registry=REGISTRY)
     end_launched(0)
