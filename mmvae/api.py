@@ -102,7 +102,7 @@ def train(
     if init_from is not None:
         begin_with(model, load_model(init_from, registry), init_from)
         env["init_from"] = str(Path(init_from).resolve())
-    prepare_for_gaps(model, materials)
+    prepare_for_gaps(model, materials, experiment)
     trained = extended(experiment, registry, model)
     run = None
     with everyone_follows(accelerator):
@@ -191,7 +191,7 @@ def resume(
         model = build_model(experiment, registry, materials.codecs)
         if saved is None and (origin := env.get("init_from")):
             begin_with(model, load_model(origin, registry), origin)
-        prepare_for_gaps(model, materials)
+        prepare_for_gaps(model, materials, experiment)
         trained = extended(experiment, registry, model)
         changed = loaded.resolved_toml() if overrides else None
         return run_training(

@@ -123,6 +123,28 @@ def test_a_model_that_takes_complete_items_only_says_so(tmp_path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_metric_while_training_is_refused_before_there_is_a_run(tmp_path) -> None:
+    class Never(mmvae.Metric):
+        """Is asked nothing."""
+
+        kind, about = "never", "nothing"
+
+        def measure(self, specimen):
+            raise AssertionError
+
+    known = toy_registry()
+    plugins = Registry.of(
+        codecs=[known.codec("toy-vector"), known.codec("toy-class")],
+        sources=[known.source("memory")],
+        models=[known.model("jmvae")],
+        metrics=[Never],
+    )
+    keys = config() | {"metrics": {"n": {"kind": "never", "every": 1}}}
+    with pytest.raises(ConfigError, match=r"metrics.n.every = 1: .* some lack modalities"):
+        train(tmp_path / "run", splits(), keys, registry=plugins)
+    assert not (tmp_path / "run").exists()
+
+
 def test_discarded_items_make_the_model_of_complete_data(tmp_path) -> None:
     keys = config()
     keys["data"] = {"source": "memory", "incomplete": "discard"}

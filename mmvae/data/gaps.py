@@ -98,6 +98,13 @@ def check_known(
     """
     for m, column in columns.items():
         if not sometimes[m] and (lacking := split.columns[column].gaps):
+            if name == "train":  # the codec is of a run that saw no gaps here
+                raise DataError(
+                    f"Split 'train': {lacking} of {len(split)} items lack modality {m!r}, but the "
+                    f"run was trained as if every item had it: on other data, or by an earlier "
+                    f"version of mmvae that did not know gaps. Train it anew, or leave incomplete "
+                    f"items out with data.incomplete = 'discard'."
+                )
             raise DataError(
                 f"Split {name!r}: {lacking} of {len(split)} items lack modality {m!r}, which "
                 f"every training item has, so the model would not know what to make of them. "

@@ -58,6 +58,10 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
     return measured
 
 
+INCOMPLETE = "metrics take complete items, and some lack modalities"
+"""Why no metric is measured on items with gaps."""
+
+
 def unavailable(name: str, metric: Metric, specimen: Specimen) -> str | None:
     """Why a metric of this name cannot be measured, or None; metrics take complete items.
 
@@ -66,7 +70,7 @@ def unavailable(name: str, metric: Metric, specimen: Specimen) -> str | None:
     """
     trained = any(codec.gaps for codec in specimen.model.codecs.values())
     if trained or specimen.items.gaps:
-        return "metrics take complete items, and some lack modalities"
+        return INCOMPLETE
     with blaming(_title(name, metric), "unavailable"):
         return metric.unavailable(specimen)
 

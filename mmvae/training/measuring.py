@@ -11,6 +11,14 @@ from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.training.observer import Observer, Watched
 
 
+def refusal(name: str, every: int, reason: str) -> ConfigError:
+    """What is raised of a metric that cannot be measured while the model trains."""
+    return ConfigError(
+        f"metrics.{name}.every = {every}: it cannot be measured while the model trains: {reason}. "
+        f"Leave every out, or the whole table."
+    )
+
+
 class Measuring(Observer):
     """Measures one metric on the validation split; ``[metrics.NAME] every`` says how often.
 
@@ -36,10 +44,7 @@ class Measuring(Observer):
         if watched.validation is not None:
             reason = unavailable(self.name, self.metric, self._specimen(watched)) or ""
         if reason:
-            raise ConfigError(
-                f"metrics.{self.name}.every = {self.config.every}: it cannot be measured while "
-                f"the model trains: {reason}. Leave every out, or the whole table."
-            )
+            raise refusal(self.name, self.config.every, reason)
 
     def look(self, watched: Watched) -> Mapping[str, tuple[float, float | None]]:
         """See :meth:`Observer.look`."""

@@ -129,6 +129,15 @@ def test_whole_numbers_of_a_csv_stay_whole_beside_gaps(tmp_path: Path) -> None:
     assert x.tolist() == [1.5, 2.0]
 
 
+def test_a_run_that_knew_no_gaps_is_to_be_trained_anew_on_items_with_them() -> None:
+    """Not told that every training item has what they lack: here training items do."""
+    whole = opened({m: toy_items(N)[m] for m in ("v", "c")})
+    states = {m: codec.state for m, codec in whole.codecs.items()}
+    source = MemorySource(MemoryConfig(), {"train": gappy()})
+    with pytest.raises(DataError, match=r"lack modality 'v', but the run was .* Train it anew"):
+        open_data(source, RECIPES, states)
+
+
 def test_what_is_not_finite_is_no_whole_number(tmp_path: Path) -> None:
     """Neither infinity nor NaN becomes the least integer, however a column is read."""
     nan, infinity = [1.0, np.nan, 2.0], [1.0, None, np.inf]
