@@ -111,7 +111,8 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
         }
         table = dict(state["model"])
         kind = registry.model(table.pop("kind"))
-        model: Model = kind(kind.Config.model_validate(table), codecs)
+        config = kind.recalled(kind.Config.model_validate(table), tuple(codecs))
+        model: Model = kind(config, codecs)
     except (KeyError, ValidationError) as error:
         raise CheckpointError(
             f"{origin}: its description does not fit the installed plugins ({error}). "

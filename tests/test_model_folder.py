@@ -7,12 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import ClassCodec, PictureCodec, ToySource, VectorCodec, toy_config, toy_registry
+import torch
+from toys import (
+    ClassCodec,
+    PictureCodec,
+    ToySource,
+    VectorCodec,
+    toy_config,
+    toy_items,
+    toy_registry,
+)
 
 import mmvae
 from mmvae import storage
 from mmvae.errors import CheckpointError, PluginError, RunError, TrainingError
-from mmvae.model_folder import load_model, save_model
+from mmvae.model_folder import built, load_model, save_model, saved_model
 from mmvae.models.jmvae import JMVAE
 from mmvae.registry import Registry
 from mmvae.training.run import Run
@@ -142,3 +151,22 @@ def test_a_run_in_training_without_a_checkpoint_says_to_wait(tmp_path) -> None:
     run = Run.create(tmp_path / "r", "", "", {}, {})
     with run.locked(), pytest.raises(RunError, match=r"being trained .* Wait for the first"):
         load_model(run.folder, toy_registry())
+
+
+def test_a_run_of_before_there_was_a_masked_head_keeps_heads_of_its_own(tmp_path) -> None:
+    """126 subsets: today's default is one masked head, of which its weights know nothing."""
+    modalities = {f"v{k}": {"codec": "toy-vector", "column": "v"} for k in range(7)}
+    keys = {"subsets": "all", "heads": "own", "feature_dim": 4, "head_dim": 4}
+    config = toy_config(modalities=modalities, model=keys)
+    run, registry = tmp_path / "run", toy_registry()
+    ours = mmvae.train(config, run_dir=run, registry=registry, max_steps=1).model
+    resolved = run / "config.resolved.toml"
+    lines = resolved.read_text().splitlines(keepends=True)
+    assert 'heads = "own"\n' in lines
+    resolved.write_text("".join(line for line in lines if line != 'heads = "own"\n'))
+    saved = saved_model(run)
+    del saved.state["model"]["heads"]
+    theirs = built(saved, run, registry)
+    items = {f"v{k}": toy_items(4)["v"] for k in range(7)}
+    assert torch.equal(theirs.embed(items), ours.embed(items))
+    mmvae.resume(run, registry=registry, max_steps=2)

@@ -193,6 +193,18 @@ class JMVAE(Model):
             {m: codec.decoder(config.latent_dim) for m, codec in self.codecs.items()}
         )
 
+    @classmethod
+    def recalled(cls, config: JMVAEConfig, modalities: Subset) -> JMVAEConfig:
+        """See :meth:`Model.recalled`: before ``heads`` was a key, each subset had its own."""
+        subsets = family(config.subsets, modalities)
+        shared = config.trunks == "shared" or (
+            config.trunks == "auto" and any(len(s) > 1 for s in subsets)
+        )
+        unused = config.missing == "zero" or config.alpha == 0 or not shared
+        if "heads" in config.model_fields_set or unused or len(subsets) <= MOST_HEADS:
+            return config
+        return config.model_copy(update={"heads": "own"})
+
     def _trained_subsets(self) -> list[Subset]:
         subsets = family(self.config.subsets, self.modalities)
         if self.config.missing == "zero" or self.config.alpha == 0:

@@ -134,6 +134,11 @@ class Model(Trainable):
     conditional: ClassVar[bool] = False
     """Whether prior or likelihoods condition on what is given, as p(x|z, w) in a CVAE does."""
 
+    @classmethod
+    def recalled(cls, config: Any, modalities: Subset) -> Any:
+        """The config of a run, in which keys that its version did not know say what held then."""
+        return config
+
     def __init__(self, config: Any, codecs: Mapping[str, Codec]) -> None:
         super().__init__()
         self.config, self.codecs = config, dict(codecs)
