@@ -75,7 +75,7 @@ def test_what_a_fit_raises_names_column_and_codec() -> None:
 
 def test_the_check_lists_every_item_that_a_codec_raises_on() -> None:
     values: list = rows(30)
-    values[4], values[17] = ["abc"] * 3, [None] * 3
+    values[4], values[17] = ["abc"] * 3, [None, 1.0, 1.0]
     data = {"train": {"v": values, "c": np.arange(30) % 3}}
     recipes = {"v": (Careless, VectorConfig()), "c": (ClassCodec, ClassConfig())}
     findings = check(MemorySource(MemoryConfig(), data), recipes)[1]
