@@ -67,16 +67,17 @@ def rehearse_all(materials: Data) -> None:
         ContractBroken: As :func:`rehearse`; it knows which codec it was.
     """
     train = materials.batches("train")
+    having = {m: train.items_with((m,))[:ITEMS] for m in materials.codecs}
+    items = torch.unique(torch.cat(list(having.values())))
+    draws = StepDraws(0, "rehearsal", 0, slice(0, len(items)), len(items), train.device)
+    batch = train.batch(items, draws, training_view)
     for modality, codec in materials.codecs.items():
-        items = train.items_with((modality,))[:ITEMS]
-        few = len(items)
-        draws = StepDraws(0, "rehearsal", 0, slice(0, few), few, train.device)
-        batch = train.batch(items, draws, training_view)
         x, observed = batch.x[modality], batch.observed[modality]
+        few = torch.isin(items, having[modality])
         try:
-            wanted = (few, *codec.event_shape)
+            wanted = (len(items), *codec.event_shape)
             _tensor("to_input and resample", x, wanted, "(b, event…)", observed)
-            rehearse(codec, x.cpu(), None if observed is None else observed.cpu())
+            rehearse(codec, x.cpu()[few], None if observed is None else observed.cpu()[few])
         except ContractBroken as error:
             raise ContractBroken(str(error), codec.kind) from error
 
