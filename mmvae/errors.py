@@ -76,7 +76,7 @@ def out_of_memory(error: Exception) -> bool:
 
 
 @contextmanager
-def blaming(culprit: str, doing: str) -> Iterator[None]:
+def naming(culprit: str, doing: str) -> Iterator[None]:
     """Run a plugin's code; what it raises that does not speak to the user gets to name it.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmvae.errors import PluginError, blaming
+from mmvae.errors import PluginError, naming
 from mmvae.evaluation.figures import mean_and_error, require_finite
 from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.randomness import derived_seed, seeded_global
@@ -71,13 +71,13 @@ def unavailable(name: str, metric: Metric, specimen: Specimen) -> str | None:
     trained = any(codec.gaps for codec in specimen.model.codecs.values())
     if trained or specimen.items.gaps:
         return INCOMPLETE
-    with blaming(_title(name, metric), "unavailable"):
+    with naming(_title(name, metric), "unavailable"):
         return metric.unavailable(specimen)
 
 
 def _add(measured: Measured, name: str, metric: Metric, specimen: Specimen) -> None:
     seed = derived_seed(specimen.seed, "metric", name)
-    with seeded_global(seed), blaming(_title(name, metric), "measure"):
+    with seeded_global(seed), naming(_title(name, metric), "measure"):
         found = metric.measure(specimen)
     values = _checked(name, metric, found, len(specimen.items))
     measured.items |= {(name, figure): each for figure, each in values.items()}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from mmvae.errors import PluginError, TrainingError, blaming
+from mmvae.errors import PluginError, TrainingError, naming
 from mmvae.randomness import derived_seed, seeded_global
 from mmvae.training.observer import Observer, Watched
 
@@ -72,7 +72,7 @@ def untouched(observer: Observer, watched: Watched, doing: str) -> Iterator[None
     model.eval()
     try:
         seed = derived_seed(watched.seed, "observer", observer.name, watched.epoch)
-        with seeded_global(seed), blaming(_title(observer), doing):
+        with seeded_global(seed), naming(_title(observer), doing):
             yield
     finally:
         for module, training in modes.items():
