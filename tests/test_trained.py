@@ -219,9 +219,9 @@ def test_what_a_codec_raises_on_a_condition_is_a_data_error(monkeypatch, model) 
     careless = torch.FloatTensor
     monkeypatch.setattr(VectorCodec, "condition", lambda codec, raw: careless(raw.values))
     with pytest.raises(
-        DataError, match=r"given: item 0, modality 'v': got \[None\], which"
+        DataError, match=r"given: item 0, modality 'v': got \[1.0, None\], which"
     ) as caught:
-        model.generate({"v": [[None]]})
+        model.generate({"v": [[1.0, None]]})
     assert isinstance(caught.value.__cause__, TypeError)
 
 
