@@ -35,6 +35,8 @@ _HOME = {
     "mlp": "mmvae.networks",
     "activation": "mmvae.networks",
     "Activation": "mmvae.networks",
+    "Family": "mmvae.family",
+    "FamilyConfig": "mmvae.family",
     "Posterior": "mmvae.posteriors",
     "DiagonalGaussian": "mmvae.posteriors",
     "register_kl": "mmvae.posteriors",
@@ -92,6 +94,8 @@ if TYPE_CHECKING:
     from mmvae.evaluation.metric import MetricConfig as MetricConfig
     from mmvae.evaluation.metric import Specimen as Specimen
     from mmvae.examples import Examples as Examples
+    from mmvae.family import Family as Family
+    from mmvae.family import FamilyConfig as FamilyConfig
     from mmvae.hookspecs import hookimpl as hookimpl
     from mmvae.maker import Maker as Maker
     from mmvae.maker import MakerConfig as MakerConfig

@@ -41,13 +41,15 @@ def changed_data(run: Run, materials: Data) -> str | None:
 def begin_with(model: Model, trained: TrainedModel, origin: str | Path) -> None:
     """Give a new model the weights of a trained one, loaded from ``origin``.
 
+    Posteriors and a prior of a family that the other did not have begin anew.
+
     Raises:
         CheckpointError: They are another model's, or its codecs learned something else.
     """
     for modality, codec in model.codecs.items():
         if modality in trained.codecs:  # the weights tell if it is not
             refuse_another_codec(modality, trained.codecs[modality], codec, origin)
-    load_weights(model, trained.model.state_dict(), str(origin))
+    load_weights(model, trained.model.state_dict(), str(origin), model.begins_anew())
 
 
 def refuse_another_codec(modality: str, theirs: Codec, ours: Codec, origin: str | Path) -> None:

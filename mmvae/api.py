@@ -104,6 +104,7 @@ def train(
         begin_with(model, load_model(init_from, registry), init_from)
         env["init_from"] = str(Path(init_from).resolve())
     prepare_for_gaps(model, materials, experiment)
+    model.freeze(experiment.train.freeze)
     trained = extended(experiment, registry, model)
     run = None
     with everyone_follows(accelerator):
@@ -193,6 +194,7 @@ def resume(
         if saved is None and (origin := env.get("init_from")):
             begin_with(model, load_model(origin, registry), origin)
         prepare_for_gaps(model, materials, experiment)
+        model.freeze(experiment.train.freeze)
         trained = extended(experiment, registry, model)
         changed = loaded.resolved_toml() if overrides else None
         return run_training(

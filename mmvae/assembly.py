@@ -30,6 +30,7 @@ from mmvae.data.mixing import check_batches
 from mmvae.errors import ConfigError, UsageError
 from mmvae.evaluation.measuring import INCOMPLETE
 from mmvae.evaluation.metric import Metric
+from mmvae.family import Shapes
 from mmvae.models.extension import Extension
 from mmvae.models.protocol import Model, Trainable
 from mmvae.randomness import derived_seed, seeded_global
@@ -141,7 +142,26 @@ def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str,
     kind: type[Model] = registry.model(experiment.model.kind)
     refuse_gaps(f"A {experiment.model.kind!r} model", kind, codecs)
     with seeded_global(derived_seed(experiment.train.seed, "weights")):
-        return kind(experiment.model, codecs)
+        found = shapes(experiment, registry)
+        return (
+            kind(experiment.model, codecs, found) if found.any else kind(experiment.model, codecs)
+        )
+
+
+def shapes(experiment: Experiment, registry: Registry) -> Shapes:
+    """The families that the config chose for distributions over z.
+
+    Raises:
+        ConfigError: The model takes none.
+    """
+    chosen = {"posterior": experiment.posterior, "prior": experiment.prior}
+    tables = {name: c.model_dump(mode="json") for name, c in chosen.items() if c is not None}
+    if tables and not registry.model(experiment.model.kind).takes_shapes:
+        raise ConfigError(
+            f"[{next(iter(tables))}]: a {experiment.model.kind!r} model takes no family but its "
+            f"own. Leave the table out, or set model.kind = 'jmvae'."
+        )
+    return Shapes.of(tables, registry.family)
 
 
 def recalled(experiment: Experiment, registry: Registry) -> Experiment:
@@ -262,6 +282,7 @@ def plugins_used(experiment: Experiment, registry: Registry) -> dict[str, Any]:
         ("source", experiment.data.source),
         ("model", experiment.model.kind),
         *(("codec", c.codec) for c in experiment.modalities.values()),
+        *(("family", c.family) for c in (experiment.posterior, experiment.prior) if c is not None),
         *(("extension", kind) for kind in experiment.extensions),
         *(("metric", c.kind) for c in experiment.metrics.values()),
         *(("observer", c.kind) for c in experiment.observers.values()),

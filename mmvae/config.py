@@ -31,7 +31,7 @@ from mmvae import toml
 from mmvae.cells import check_cells
 from mmvae.document import Document, read
 from mmvae.errors import ConfigError, UsageError
-from mmvae.mistakes import CHOICES, explain
+from mmvae.mistakes import CHOICES, explain, table_schema
 from mmvae.plugins import load_registry
 from mmvae.registry import TOP_LEVEL, Registry, Role
 from mmvae.settings import EvaluateConfig, ReferenceConfig, Section, TrainConfig
@@ -71,6 +71,16 @@ class Experiment(Section):
     )
     model: Any = Field(
         default_factory=dict, validate_default=True, description="The model; 'kind' chooses."
+    )
+    posterior: Any = Field(
+        None,
+        description="The family of the subset posteriors; 'family' chooses. Diagonal Gaussians "
+        "unless given.",
+    )
+    prior: Any = Field(
+        None,
+        description="A prior that is fitted to the aggregate posterior, for samples without "
+        "anything given; 'family' chooses. None unless given.",
     )
     train: TrainConfig = Field(TrainConfig(), description="How the model is fitted.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="What is measured, and how.")
@@ -132,7 +142,8 @@ class LoadedConfig:
     @property
     def trained(self) -> dict[str, Any]:
         """The values that say what is trained, and how."""
-        tables = ("data", "modalities", "model", "train", *self.experiment.extensions)
+        extensions = self.experiment.extensions
+        tables = ("data", "modalities", "model", "posterior", "prior", "train", *extensions)
         return {key: value for key, value in self.values.items() if key in tables}
 
     @cached_property
@@ -208,6 +219,9 @@ def resolved(experiment: Experiment) -> dict[str, Any]:
     values["modalities"] = {
         name: {"codec": table["codec"], **table} for name, table in values["modalities"].items()
     }
+    for chosen in ("posterior", "prior"):
+        if (table := values.pop(chosen)) is not None:
+            values[chosen] = {"family": table["family"], **table}
     for chosen in ("metrics", "observers"):
         tables = values.pop(chosen)
         if tables:
@@ -223,7 +237,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
 
 def experiment_schema(registry: Registry) -> type[Experiment]:
     """:class:`Experiment` with the tables that these plugins define."""
-    roles: tuple[Role, ...] = ("source", "codec", "model", "extension", "metric", "observer")
+    roles: tuple[Role, ...]
+    roles = ("source", "codec", "model", "family", "extension", "metric", "observer")
     return _experiment_schema(*(tuple(registry.kinds(role).items()) for role in roles))
 
 
@@ -235,6 +250,7 @@ def _experiment_schema(
     sources: Kinds,
     codecs: Kinds,
     models: Kinds,
+    families: Kinds,
     extensions: Kinds,
     metrics: Kinds,
     observers: Kinds,
@@ -248,6 +264,8 @@ def _experiment_schema(
         "data": (Annotated[Any, _Choice("data", sources)], fields["data"]),
         "modalities": (dict[TableName, codec], fields["modalities"]),
         "model": (Annotated[Any, _Choice("model", models)], fields["model"]),
+        "posterior": (Annotated[Any, _Choice("posterior", families)] | None, fields["posterior"]),
+        "prior": (Annotated[Any, _Choice("prior", families)] | None, fields["prior"]),
         "metrics": (dict[TableName, metric], fields["metrics"]),
         "observers": (dict[TableName, observer], fields["observers"]),
     }
@@ -267,7 +285,7 @@ class _Choice:
         role, self.key, _ = CHOICES[table]
         self.default = "jmvae" if role == "model" else None
         self.schemas = {
-            kind: _chosen(offered.Config, role, self.key, kind, kind == self.default)
+            kind: _chosen(table_schema(table, offered), role, self.key, kind, kind == self.default)
             for kind, offered in kinds
         }
 

@@ -145,7 +145,7 @@ def latents(
     parts: list[tuple[Tensor, Posterior]] = []
     if len(known) < n:
         rest = torch.from_numpy(np.setdiff1d(np.arange(n), known)).to(device)
-        parts.append((rest, model.prior({}, len(rest))))
+        parts.append((rest, model.sampling_prior(len(rest))))
     if batch is not None:
         where = torch.from_numpy(known).to(device)
         for group in by_pattern(batch):  # what an item gets depends on nothing but what it has

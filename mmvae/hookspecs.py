@@ -53,6 +53,15 @@ def register_models(register: Callable[[type[Any]], None]) -> None:
 
 
 @hookspec
+def register_families(register: Callable[[type[Any]], None]) -> None:
+    """Offer families of distributions over z, for ``[posterior] family = …`` and ``[prior]``.
+
+    Called once per registry; call ``register(family_class)`` once for each subclass of
+    :class:`mmvae.Family`. A kind offered twice is an error that names both plugins.
+    """
+
+
+@hookspec
 def register_extensions(register: Callable[[type[Any]], None]) -> None:
     """Offer extensions, each switched on by a table of its own at a config's top level.
 

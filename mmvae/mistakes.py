@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from mmvae.document import Document
 from mmvae.errors import ConfigError, MmvaeError, PluginError, nearest
+from mmvae.family import BESIDE, joined
 from mmvae.registry import CHOOSING, Registry, Role
 from mmvae.toml import KeyPath, dotted, literal
 
@@ -20,6 +21,8 @@ CHOICES: Mapping[str, tuple[Role, str, int]] = {
     "data": ("source", CHOOSING["source"], 1),
     "modalities": ("codec", CHOOSING["codec"], 2),
     "model": ("model", CHOOSING["model"], 1),
+    "posterior": ("family", CHOOSING["family"], 1),
+    "prior": ("family", CHOOSING["family"], 1),
     "metrics": ("metric", CHOOSING["metric"], 2),
     "observers": ("observer", CHOOSING["observer"], 2),
 }
@@ -27,6 +30,13 @@ CHOICES: Mapping[str, tuple[Role, str, int]] = {
 
 NAMED = [table for table, (_, _, depth) in CHOICES.items() if depth == 2]
 """Tables of tables, whose names the user chooses."""
+
+
+def table_schema(table: str, offered: type[Any]) -> type[BaseModel]:
+    """The keys of a table for which this class was chosen, without the one that chose it."""
+    config: type[BaseModel] = offered.Config
+    return joined(config, BESIDE[table]) if table in BESIDE else config
+
 
 _EXPECTED = {
     "int_type": "an integer",
@@ -211,8 +221,8 @@ class _Reader:
         _, _, depth = CHOICES.get(str(loc[0]) if loc else "", ("", "", 0))
         for position, part in enumerate(loc):
             if depth and position == depth and part != "[key]":
-                role = CHOICES[str(loc[0])][0]
-                schema = self.registry.kinds(role)[str(part)].Config
+                table = str(loc[0])
+                schema = table_schema(table, self.registry.kinds(CHOICES[table][0])[str(part)])
                 continue
             known = schema.model_fields.get(str(part)) if schema else None
             last = position == len(loc) - 1

@@ -16,6 +16,7 @@ from torch import Tensor
 from mmvae import storage
 from mmvae.codec import Codec, State
 from mmvae.errors import CheckpointError, RunError
+from mmvae.family import Shapes
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
 from mmvae.provenance import of_a_model, require_plugins
@@ -112,7 +113,8 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
         table = dict(state["model"])
         kind = registry.model(table.pop("kind"))
         config = kind.recalled(kind.Config.model_validate(table), tuple(codecs))
-        model: Model = kind(config, codecs)
+        shapes = Shapes.of(state, registry.family)
+        model: Model = kind(config, codecs, shapes) if shapes.any else kind(config, codecs)
     except (KeyError, ValidationError) as error:
         raise CheckpointError(
             f"{origin}: its description does not fit the installed plugins ({error}). "

@@ -26,7 +26,7 @@ from mmvae import hookspecs
 from mmvae.contract import check_version, stated_version
 from mmvae.entry import maker, require_reference
 from mmvae.errors import PluginError, PluginWarning, UsageError, nearest
-from mmvae.registry import Offer, PluginInfo, Registry, Role, add_offer
+from mmvae.registry import Offer, PluginInfo, Registry, Role, add_offer, plural
 
 __all__ = ["GROUP", "PluginInfo", "Registry", "load_registry"]
 
@@ -182,7 +182,7 @@ def _hear(plugin: object, offers: list[Offer]) -> None:
         raise PluginError(mismatch)
     roles: tuple[Role, ...] = get_args(Role)
     for role in roles:
-        getattr(manager.hook, f"register_{role}s")(
+        getattr(manager.hook, f"register_{plural(role)}")(
             register=lambda offered, role=role: add_offer(offers, role, offered)
         )
 

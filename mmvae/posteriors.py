@@ -35,9 +35,41 @@ class Posterior(ABC):
     def point(self) -> Tensor:
         """One best value, shape (b, d): the mean of a Gaussian."""
 
-    @abstractmethod
     def detach(self) -> Posterior:
-        """The same distribution, held fixed for gradients."""
+        """The same distribution, held fixed for gradients; default: :class:`HeldFixed`."""
+        return HeldFixed(self)
+
+
+class HeldFixed(Posterior):
+    """A distribution whose parameters get no gradient; a density's argument still does.
+
+    Args:
+        free: The distribution.
+    """
+
+    def __init__(self, free: Posterior) -> None:
+        self.free = free
+
+    def rsample(self, noise: Tensor) -> Tensor:
+        """See :meth:`Posterior.rsample`; without gradients."""
+        return self.free.rsample(noise).detach()
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """See :meth:`Posterior.log_prob`; its gradient is that of first order for ``z``."""
+        if not (torch.is_grad_enabled() and z.requires_grad):
+            return self.free.log_prob(z).detach()
+        at = z.detach().requires_grad_()
+        nats = self.free.log_prob(at)
+        (slope,) = torch.autograd.grad(nats.sum(), at)
+        return nats.detach() + (slope * (z - at.detach())).sum(-1)
+
+    def point(self) -> Tensor:
+        """See :meth:`Posterior.point`; without gradients."""
+        return self.free.point().detach()
+
+    def detach(self) -> HeldFixed:
+        """Itself."""
+        return self
 
 
 class DiagonalGaussian(Posterior):
@@ -97,8 +129,9 @@ def kl_divergence(q: Posterior, p: Posterior, z: Tensor | None = None) -> Tensor
 
     Args:
         q: The distribution the expectation is under.
-        p: The other one, same shapes.
-        z: Samples of ``q``, shape (b, d) or (k, b, d), used where no closed form is registered.
+        p: The other one, same shapes; or n of them with batch shape (n, b), for n divergences.
+        z: Samples of ``q``, shape (b, d), or (k, b, d) if ``p`` is one, used where no closed form
+            is registered: then it is the mean of log q(z) − log p(z), unbiased, and may be < 0.
 
     Raises:
         ValueError: No closed form is registered and no samples were given.
@@ -111,7 +144,7 @@ def kl_divergence(q: Posterior, p: Posterior, z: Tensor | None = None) -> Tensor
             f"KL({type(q).__name__} ‖ {type(p).__name__}) has no closed form: pass samples of q."
         )
     difference = q.log_prob(z) - p.log_prob(z)
-    return difference.mean(0) if difference.dim() == 2 else difference
+    return difference.mean(0) if z.dim() == 3 else difference
 
 
 @register_kl(DiagonalGaussian, DiagonalGaussian)

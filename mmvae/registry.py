@@ -12,16 +12,18 @@ from pydantic import BaseModel, PydanticUserError
 
 from mmvae.codec import Codec, CodecConfig
 from mmvae.errors import ConfigError, PluginError, nearest
+from mmvae.family import Family, FamilyConfig, PosteriorKeys, PriorKeys
 from mmvae.maker import Maker, MakerConfig
 from mmvae.source import Source, SourceConfig
 
-Role = Literal["codec", "source", "maker", "model", "extension", "metric", "observer"]
+Role = Literal["codec", "source", "maker", "model", "family", "extension", "metric", "observer"]
 State = Literal["ok", "broken", "disabled"]
 
 _BASES: dict[Role, tuple[type, type[BaseModel]]] = {
     "codec": (Codec, CodecConfig),
     "source": (Source, SourceConfig),
     "maker": (Maker, MakerConfig),
+    "family": (Family, FamilyConfig),
     "model": (object, BaseModel),  # models fulfil a protocol of a higher floor,
     "extension": (object, BaseModel),  # extensions, metrics and observers likewise
     "metric": (object, BaseModel),
@@ -31,10 +33,16 @@ CHOOSING: Mapping[Role, str] = {
     "codec": "codec",
     "source": "source",
     "model": "kind",
+    "family": "family",
     "metric": "kind",
     "observer": "kind",
 }
 """The key of a config that chooses a class of this role."""
+
+TAKEN: Mapping[Role, tuple[str, ...]] = {
+    "family": (*PosteriorKeys.model_fields, *PriorKeys.model_fields),
+}
+"""Further keys that tables of this role have from the core."""
 
 IN_MEMORY = "memory"
 """What stands for the distribution of classes that were passed in memory."""
@@ -49,6 +57,8 @@ TOP_LEVEL = (
     "data",
     "modalities",
     "model",
+    "posterior",
+    "prior",
     "train",
     "evaluate",
     "metrics",
@@ -133,6 +143,7 @@ class Registry:
         sources: Source classes, likewise.
         makers: Maker classes, likewise.
         models: Model classes, likewise.
+        families: Classes of families of distributions over z, likewise.
         extensions: Extension classes, likewise.
         metrics: Metric classes, likewise.
         observers: Observer classes, likewise.
@@ -143,6 +154,7 @@ class Registry:
     sources: Mapping[str, type[Source]] = field(default_factory=dict)
     makers: Mapping[str, type[Maker]] = field(default_factory=dict)
     models: Mapping[str, type[Any]] = field(default_factory=dict)
+    families: Mapping[str, type[Family]] = field(default_factory=dict)
     extensions: Mapping[str, type[Any]] = field(default_factory=dict)
     metrics: Mapping[str, type[Any]] = field(default_factory=dict)
     observers: Mapping[str, type[Any]] = field(default_factory=dict)
@@ -156,6 +168,7 @@ class Registry:
         sources: Iterable[type[Source]] = (),
         makers: Iterable[type[Maker]] = (),
         models: Iterable[type[Any]] = (),
+        families: Iterable[type[Family]] = (),
         extensions: Iterable[type[Any]] = (),
         metrics: Iterable[type[Any]] = (),
         observers: Iterable[type[Any]] = (),
@@ -172,6 +185,7 @@ class Registry:
             "source": sources,
             "maker": makers,
             "model": models,
+            "family": families,
             "extension": extensions,
             "metric": metrics,
             "observer": observers,
@@ -196,6 +210,7 @@ class Registry:
             unique("source"),
             unique("maker"),
             unique("model"),
+            unique("family"),
             unique("extension"),
             unique("metric"),
             unique("observer"),
@@ -223,6 +238,10 @@ class Registry:
         """The model class of this kind; raises as :meth:`codec` does."""
         return self.find("model", kind)
 
+    def family(self, kind: str) -> type[Family]:
+        """The class of this family; raises as :meth:`codec` does."""
+        return self.find("family", kind)
+
     def extension(self, kind: str) -> type[Any]:
         """The extension class of this kind; raises as :meth:`codec` does."""
         return self.find("extension", kind)
@@ -243,6 +262,7 @@ class Registry:
             "source": self.sources,
             "maker": self.makers,
             "model": self.models,
+            "family": self.families,
             "extension": self.extensions,
             "metric": self.metrics,
             "observer": self.observers,
@@ -309,6 +329,11 @@ class Registry:
         raise PluginError(f"{message} A broken plugin may have offered it: {causes}")
 
 
+def plural(role: Role) -> str:
+    """The word for several classes of a role, which ends the name of its hook."""
+    return f"{role.removesuffix('y')}ies" if role.endswith("y") else f"{role}s"
+
+
 def add_offer(offers: list[Offer], role: Role, offered: Any) -> None:
     """Add a class to ``offers`` after checking that it can serve in ``role``.
 
@@ -338,7 +363,7 @@ def add_offer(offers: list[Offer], role: Role, offered: Any) -> None:
         lacking = ", ".join(sorted(getattr(offered, "__abstractmethods__", ())))
         raise TypeError(f"{where} leaves out what every {role} must define: {lacking}")
     if any((offer.role, offer.kind) == (role, kind) for offer in offers):
-        raise TypeError(f"it registers two {role}s of kind {kind!r}")
+        raise TypeError(f"it registers two {plural(role)} of kind {kind!r}")
     offers.append(Offer(role, kind, offered))
 
 
@@ -352,6 +377,11 @@ def _check_keys(where: str, role: Role, schema: type[BaseModel]) -> None:
         raise TypeError(
             f"{where} has a Config with the key {CHOOSING[role]!r}, which chooses the {role}: "
             f"give that key another name"
+        )
+    if taken := [key for key in TAKEN.get(role, ()) if key in schema.model_fields]:
+        raise TypeError(
+            f"{where} has a Config with the key {taken[0]!r}, which every {role} has from the "
+            f"core: give that key another name"
         )
     try:
         schema.model_json_schema()

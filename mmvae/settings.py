@@ -31,6 +31,11 @@ class TrainConfig(Section):
     seed: int = Field(
         0, ge=0, lt=2**63, description="Governs weights, order of items and every draw."
     )
+    freeze: list[str] = Field(
+        [],
+        description="Weights that stay as they begin, by what their names begin with, such as "
+        "'decoders' or 'encoders.joint_posterior'; of use with --init-from.",
+    )
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimizer.")
     learning_rate: float = Field(1e-3, gt=0, description="Step size of the optimizer.")
     betas: tuple[Rate, Rate] = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from mmvae.posteriors import Posterior
 from mmvae.randomness import ItemDraws, generator
 from mmvae.source import Split
 from mmvae.subsets import canonical
+
+PriorName = Literal["fitted", "standard"]
 
 CHUNK = 500
 """Items that go through the networks at once."""
@@ -114,26 +116,29 @@ class TrainedModel:
         temperature: float = 1.0,
         sample: bool = False,
         seed: int = 0,
+        prior: PriorName | None = None,
     ) -> dict[str, Any]:
-        """Generate modalities from any others, or from the prior.
+        """Generate modalities from any others, or from a prior.
 
         Args:
             given: Modality → one value, or n values, of which some may be None: an item then
-                has the other modalities. Nothing given draws z from the prior.
+                has the other modalities. Nothing given draws z from a prior.
             to: Modalities to generate, or one; all that are not given unless named.
             count: Samples of z for each of the n given items.
             temperature: Scale of the noise in z; 0 takes the posterior's best point.
             sample: Draw from the likelihood p(x_m|z) too; otherwise its mean or mode is taken.
             seed: Governs every draw.
+            prior: Where nothing is given, the ``"fitted"`` prior of ``[prior]`` (T15) or the
+                ``"standard"`` one, p(z); the fitted one unless given, if there is one.
 
         Returns:
             Modality → n · count values in the user's units, an item's samples one after another.
 
         Raises:
-            UsageError: An unknown modality, or no posterior for the given ones.
+            UsageError: An unknown modality, no posterior for the given ones, or no fitted prior.
             DataError: A given value is none that its codec accepts.
         """
-        drawn = self.draw(given, to, count, temperature, sample, seed)
+        drawn = self.draw(given, to, count, temperature, sample, seed, prior)
         return {m: self.codecs[m].restore(x).values for m, x in drawn.items()}
 
     @torch.no_grad()
@@ -145,6 +150,7 @@ class TrainedModel:
         temperature: float = 1.0,
         sample: bool = False,
         seed: int = 0,
+        prior: PriorName | None = None,
     ) -> dict[str, Tensor]:
         """As :meth:`generate`, but as the codecs' model values, shape (n · count, event…)."""
         if count < 1:
@@ -152,6 +158,11 @@ class TrainedModel:
         if temperature < 0:
             raise UsageError(f"temperature = {temperature}: expected 0 or more.")
         given = given or {}
+        if given and prior is not None:
+            raise UsageError(
+                f"prior = {prior!r} has no effect where {', '.join(given)} is given: z comes from "
+                f"the posterior. Leave one of the two out."
+            )
         canonical(given, self.modalities)
         targets = canonical(
             [m for m in self.modalities if m not in given] if to is None else to, self.modalities
@@ -167,10 +178,22 @@ class TrainedModel:
         if x:
             z = self.sample_latents(Batch(x, dict.fromkeys(x), present), count, temperature, seed)
         else:
-            prior = self.model.prior({}, n)
-            z = self.sample_latent(prior, torch.arange(n), n, count, temperature, seed)
+            z = self.sample_latent(
+                self.prior_of(prior, n), torch.arange(n), n, count, temperature, seed
+            )
         known = {m: value.repeat_interleave(count, 0) for m, value in x.items()}
         return {m: self.decode(m, z, sample, seed, known) for m in targets}
+
+    def prior_of(self, name: PriorName | None, n: int) -> Posterior:
+        """The prior that unconditional samples come from, batch shape (n,)."""
+        if name == "standard":
+            return self.model.prior({}, n)
+        if name == "fitted" and self.model.fitted_prior(n) is None:
+            raise UsageError(
+                "prior = 'fitted': this model has no fitted prior. Train it with a table [prior], "
+                "or take the standard one."
+            )
+        return self.model.sampling_prior(n)
 
     def sample_latents(self, batch: Batch, count: int, temperature: float, seed: int) -> Tensor:
         """Samples of z of the items' subset posteriors, flat, as :meth:`sample_latent`."""

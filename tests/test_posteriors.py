@@ -48,9 +48,6 @@ class Opaque(Posterior):
     def point(self) -> Tensor:
         return self.inner.point()
 
-    def detach(self) -> Opaque:
-        return Opaque(self.inner.detach())
-
 
 # -- one Gaussian ---------------------------------------------------------------------------------
 
@@ -245,3 +242,36 @@ def test_precision_has_a_floor(precisions: list[float]) -> None:
 def test_an_expert_that_is_no_gaussian_is_refused() -> None:
     with pytest.raises(ValueError, match="got Opaque"):
         product_of_experts([gaussian(0), Opaque(gaussian(1))])
+
+
+# -- held fixed for gradients ---------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(seeds, dims)
+def test_held_fixed_a_density_has_its_slope_in_z_and_none_in_its_parameters(seed: int, d: int):
+    free = gaussian(seed, d=d)
+    mean = free.mean.requires_grad_()
+    z = gaussian(seed + 1, d=d).mean.requires_grad_()
+    held = Opaque(DiagonalGaussian(mean, free.log_variance)).detach()
+    nats = held.log_prob(z)
+    assert_close(nats, free.log_prob(z))
+    slope, none = torch.autograd.grad(nats.sum(), (z, mean), allow_unused=True)
+    (own,) = torch.autograd.grad(free.log_prob(z).sum(), z)
+    assert none is None
+    assert_close(slope, own)
+    assert not held.rsample(torch.ones_like(z)).requires_grad
+    assert not held.point().requires_grad
+    assert held.detach() is held
+
+
+@settings(deadline=None)
+@given(seeds, st.integers(1, 4))
+def test_one_sample_against_several_others_is_a_divergence_of_each(seed: int, n: int):
+    q, z = Opaque(gaussian(seed)), gaussian(seed + 1).mean
+    others = [gaussian(seed + 2 + k) for k in range(n)]
+    stacked = DiagonalGaussian(
+        torch.stack([p.mean for p in others]), torch.stack([p.log_variance for p in others])
+    )
+    each = torch.stack([kl_divergence(q, Opaque(p), z) for p in others])
+    assert_close(kl_divergence(q, Opaque(stacked), z), each)

@@ -20,7 +20,19 @@ from torch.distributions import Independent, Normal, OneHotCategorical
 from torch.nn import functional as F
 
 import mmvae
-from mmvae import Codec, CodecConfig, Column, Source, SourceConfig, Split, UnsupportedValue
+from mmvae import (
+    Codec,
+    CodecConfig,
+    Column,
+    DiagonalGaussian,
+    Family,
+    FamilyConfig,
+    Posterior,
+    Source,
+    SourceConfig,
+    Split,
+    UnsupportedValue,
+)
 from mmvae.registry import Registry
 
 mmvae_contract = 1
@@ -169,6 +181,49 @@ class ClassCodec(Codec):
         return x.argmax(-1)
 
 
+class Plain(Posterior):
+    """A diagonal Gaussian that nobody knows for one: no closed form of a KL is registered."""
+
+    def __init__(self, gaussian: DiagonalGaussian) -> None:
+        self.gaussian = gaussian
+
+    def rsample(self, noise: Tensor) -> Tensor:
+        return self.gaussian.rsample(noise)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return self.gaussian.log_prob(z)
+
+    def point(self) -> Tensor:
+        return self.gaussian.point()
+
+
+class PlainHead(nn.Module):
+    def __init__(self, context_dim: int, latent_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(context_dim, 2 * latent_dim) if context_dim else None
+        self.bias = nn.Parameter(torch.zeros(2 * latent_dim))
+
+    def forward(self, context: Tensor) -> Plain:
+        raw = self.bias.expand(*context.shape[:-1], -1)
+        if self.linear is not None:
+            raw = raw + self.linear(context).float()
+        return Plain(DiagonalGaussian(*raw.chunk(2, -1)))
+
+
+class PlainConfig(FamilyConfig):
+    scale: float = Field(1.0, description="Of no use.")
+
+
+class PlainFamily(Family):
+    """Heads of :class:`Plain`."""
+
+    kind = "toy-plain"
+    Config = PlainConfig
+
+    def head(self, context_dim: int, latent_dim: int) -> nn.Module:
+        return PlainHead(context_dim, latent_dim)
+
+
 class ToyConfig(SourceConfig):
     items: int = Field(60, ge=1, description="Items for training.")
     validation: int = Field(20, ge=0, description="Items for validation.")
@@ -220,6 +275,7 @@ def toy_registry() -> Registry:
         codecs=[VectorCodec, PictureCodec, ClassCodec],
         sources=[ToySource, MemorySource, TableSource],
         models=[JMVAE],
+        families=[PlainFamily],
     )
 
 
@@ -234,7 +290,7 @@ def toy_config(**sections: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name, section in sections.items():
         whole = name in ("data", "modalities")  # those choose their keys, so they are replaced
-        config[name] = dict(section) if whole else {**config[name], **section}
+        config[name] = dict(section) if whole else {**config.get(name, {}), **section}
     return config
 
 

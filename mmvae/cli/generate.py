@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -52,6 +52,11 @@ SHEET = ".png"
 @click.option(
     "--sample", is_flag=True, help="Draw from p(x|z) too, rather than take its mean or mode."
 )
+@click.option(
+    "--prior",
+    type=click.Choice(["fitted", "standard"]),
+    help="What z is drawn from if nothing is given; the fitted prior, if the run has one.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Governs every draw.")
 @click.option(
     "--out",
@@ -68,6 +73,7 @@ def command(
     count: int,
     temperature: float,
     sample: bool,
+    prior: Literal["fitted", "standard"] | None,
     seed: int,
     out: Path | None,
     as_json: bool,
@@ -79,7 +85,7 @@ def command(
     if out is not None:
         check_place(out)
     model = load(run)
-    drawn = model.draw(pairs(given), to or None, count, temperature, sample, seed)
+    drawn = model.draw(pairs(given), to or None, count, temperature, sample, seed, prior)
     values = {m: np.asarray(model.codecs[m].restore(x).values) for m, x in drawn.items()}
     shown = {m: model.codecs[m].show(x) for m, x in drawn.items()}
     pictures = {m: things for m, things in shown.items() if is_pictures(things)}

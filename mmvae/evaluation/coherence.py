@@ -38,7 +38,7 @@ def coherence(
         ``"c → m"`` → ``"temperature 1"`` (z drawn from q(z|c)), ``"mean"`` (z its best point) and
         ``"classifier on real items"``, each with mean and error over what was judged; and
         ``"prior → m, c"`` without ``"mean"``: m and c are decoded from one z of the prior, and m
-        should show c.
+        should show c; ``"fitted prior → m, c"`` likewise, of models that have one.
     """
     found: dict[str, Any] = {}
     given, free = judged_pairs(model), prior_pairs(model)
@@ -55,9 +55,11 @@ def coherence(
             )
             found[arrow(label, modality)] = {"temperature 1": drawn, "mean": best, **real}
         if (label, modality) in free:
-            agreed = mean_and_error(agreement(model, judge, label, modality, config))
-            direction = arrow("prior", f"{modality}, {label}")
-            found[direction] = {"temperature 1": agreed, **real}
+            fitted = model.fitted_prior(1) is not None
+            for origin in ("prior", "fitted prior") if fitted else ("prior",):
+                agreed = agreement(model, judge, label, modality, config, origin != "prior")
+                direction = arrow(origin, f"{modality}, {label}")
+                found[direction] = {"temperature 1": mean_and_error(agreed), **real}
     return found
 
 
@@ -112,11 +114,16 @@ def shown(
 
 @torch.no_grad()
 def agreement(
-    model: Model, judge: Judge, label: str, modality: str, config: EvaluateConfig
+    model: Model,
+    judge: Judge,
+    label: str,
+    modality: str,
+    config: EvaluateConfig,
+    fitted: bool = False,
 ) -> Tensor:
     """Whether the judge sees in each value from the prior the class beside it, float (n,).
 
-    Both are their decoder's best values at the same z ~ p(z).
+    Both are their decoder's best values at the same z ~ p(z), or of the fitted prior.
     """
     device = next(model.parameters()).device
     right = []
@@ -125,7 +132,8 @@ def agreement(
         noise = ItemDraws(config.seed, "coherence prior", rows, device).normal(
             "z", model.latent_dim
         )
-        z = model.prior({}, len(noise)).rsample(noise)
+        n = len(noise)
+        z = (model.sampling_prior(n) if fitted else model.prior({}, n)).rsample(noise)
         values, said = (model.codecs[m].point(model.likelihood(m, z)) for m in (modality, label))
         right.append(judge.verdict(values) == model.codecs[label].class_index(said))
     return torch.cat(right).float().cpu()

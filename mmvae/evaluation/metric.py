@@ -91,7 +91,7 @@ class Specimen:
         model, parts = self.model, []
         for batch, draws in self._chunks():
             known = {m: batch.x[m] for m in given}
-            q = model.posterior(known) if known else model.prior({}, len(batch))
+            q = model.posterior(known) if known else model.sampling_prior(len(batch))
             z = q.rsample(draws.normal("z", model.latent_dim)) if draw else q.point()
             parts.append(model.codecs[modality].point(model.likelihood(modality, z, known)).cpu())
         return torch.cat(parts)

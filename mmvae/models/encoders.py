@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from mmvae.codec import Codec
-from mmvae.models.heads import MaskedHead, SubsetHeads, Variance, gaussian
+from mmvae.models.heads import (
+    HeadBuilder,
+    MaskedHead,
+    SubsetHeads,
+    Variance,
+    last_layer,
+    posterior,
+)
 from mmvae.models.protocol import ByModality
 from mmvae.networks import Activation, mlp
-from mmvae.posteriors import DiagonalGaussian
+from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence
 from mmvae.subsets import Subset
 
 Fusion = Literal["dense", "linear"]
@@ -34,6 +41,7 @@ class PosteriorNetwork(nn.Module):
         act: Its activation.
         variance: See :func:`gaussian`.
         gaps: Whether items may lack modalities.
+        shaped: Builds the head of a family; of diagonal Gaussians unless given.
     """
 
     def __init__(
@@ -46,25 +54,24 @@ class PosteriorNetwork(nn.Module):
         act: Activation,
         variance: Variance,
         gaps: bool = False,
+        shaped: HeadBuilder | None = None,
     ) -> None:
         super().__init__()
         self.trunks = ByModality(trunks)
         seen = sum(feature_dims.values()) + len(feature_dims) * gaps
         self.fusion = mlp(seen, [fusion_dim] * (fusion == "dense"), act)
         width = fusion_dim if fusion == "dense" else seen
-        self.heads = nn.Linear(width, 2 * latent_dim)
+        self.heads = last_layer(width, latent_dim, shaped)
         self.variance: Variance = variance
         self.gaps = gaps
 
-    def forward(
-        self, x: Mapping[str, Tensor], present: Presence | None = None
-    ) -> DiagonalGaussian:
+    def forward(self, x: Mapping[str, Tensor], present: Presence | None = None) -> Posterior:
         """Modality → input (b, event…) to q(z|x_S) with batch shape (b,)."""
         features = {name: trunk(x[name]) for name, trunk in self.trunks.items()}
         shown = list(between_gaps(features, present or {}).values())
         if self.gaps:
             shown.append(self._pattern(shown[0], present or {}))
-        return gaussian(self.heads(self.fusion(torch.cat(shown, -1))), self.variance)
+        return posterior(self.heads(self.fusion(torch.cat(shown, -1))), self.variance)
 
     def _pattern(self, like: Tensor, present: Presence) -> Tensor:
         """Which modalities items have, as 0 and 1, (b, N)."""
@@ -80,10 +87,34 @@ def between_gaps(features: Mapping[str, Tensor], present: Presence) -> dict[str,
     }
 
 
-NetworkBuilder = Callable[[Mapping[str, nn.Module], Mapping[str, int], bool], PosteriorNetwork]
-HeadsBuilder = Callable[[Sequence[Subset], Subset, int], SubsetHeads | MaskedHead]
+NetworkBuilder = Callable[[Mapping[str, nn.Module], Mapping[str, int], bool, bool], nn.Module]
+HeadsBuilder = Callable[[Sequence[Subset], Subset, int, bool], SubsetHeads | MaskedHead]
 Presence = Mapping[str, Tensor]
 """Modality → which items have it, bool (b,), for those that some item may lack."""
+
+
+class DrawnPosteriors:
+    """The posteriors of n drawn subsets, of one family or of several.
+
+    Args:
+        groups: Places among the drawn, with the posteriors of those subsets: batch shape (n', b),
+            or (b,) where it is one.
+    """
+
+    def __init__(self, groups: Sequence[tuple[Sequence[int], Posterior]]) -> None:
+        self.groups = [(list(places), q) for places, q in groups if len(places)]
+
+    def divergences(self, joint: Posterior, z: Tensor) -> Tensor:
+        """KL(q(z|x_M) ‖ q_S(z|x_S)) of each, nats, shape (n, b).
+
+        By the sample ``z`` of the joint posterior, (b, d), where there is no closed form (T14).
+        """
+        rows = [kl_divergence(joint, q, z).reshape(len(places), -1) for places, q in self.groups]
+        if len(rows) == 1:
+            return rows[0]
+        order = [place for places, _ in self.groups for place in places]
+        by_place = torch.cat(rows).unbind()
+        return torch.stack([by_place[order.index(place)] for place in range(len(order))])
 
 
 class SeparateEncoders(nn.Module):
@@ -92,8 +123,9 @@ class SeparateEncoders(nn.Module):
     Args:
         codecs: Modality → codec.
         subsets: The subsets with a posterior of their own.
-        network: Builds a :class:`PosteriorNetwork` from trunks, feature widths and whether items
-            may lack modalities.
+        shaped: Which of them are of the chosen family; the others are diagonal Gaussians.
+        network: Builds a :class:`PosteriorNetwork` from trunks, feature widths, whether items
+            may lack modalities, and whether it is of the family.
         gaps: Whether they may.
     """
 
@@ -101,17 +133,20 @@ class SeparateEncoders(nn.Module):
         self,
         codecs: Mapping[str, Codec],
         subsets: Sequence[Subset],
+        shaped: Sequence[bool],
         network: NetworkBuilder,
         gaps: bool = False,
     ) -> None:
         super().__init__()
 
-        def build(subset: Subset, gaps: bool = False) -> PosteriorNetwork:
+        def build(subset: Subset, gaps: bool = False, shaped: bool = False) -> nn.Module:
             trunks = {m: codecs[m].encoder() for m in subset}
-            return network(trunks, {m: codecs[m].feature_dim for m in subset}, gaps)
+            return network(trunks, {m: codecs[m].feature_dim for m in subset}, gaps, shaped)
 
+        self.shaped = list(shaped)
         self.joint_posterior = build(tuple(codecs), gaps)
-        self.subset_posteriors = nn.ModuleList(build(s) for s in subsets)
+        pairs = zip(subsets, shaped, strict=True)
+        self.subset_posteriors = nn.ModuleList(build(s, shaped=own) for s, own in pairs)
 
     def joint(self, x: Mapping[str, Tensor], present: Presence | None = None) -> DiagonalGaussian:
         """q(z|x_M), or q(z|x_O, O) of items that lack some; batch shape (b,)."""
@@ -119,21 +154,31 @@ class SeparateEncoders(nn.Module):
 
     def subset(
         self, x: Mapping[str, Tensor], index: int, present: Presence | None = None
-    ) -> DiagonalGaussian:
+    ) -> Posterior:
         """q(z|x_S) for one trained subset; ``x`` needs hold the modalities of S only."""
         return self.subset_posteriors[index](x, present)  # type: ignore[no-any-return]
 
     def forward(
         self, x: Mapping[str, Tensor], drawn: Sequence[int], present: Presence | None = None
-    ) -> tuple[DiagonalGaussian, DiagonalGaussian | None]:
-        """The joint posterior and the drawn subset posteriors, batch shape (n, b)."""
-        drawn_posteriors = [self.subset(x, k, present) for k in drawn]
-        if not drawn_posteriors:
+    ) -> tuple[DiagonalGaussian, DrawnPosteriors | None]:
+        """The joint posterior, batch shape (b,), and those of the drawn subsets."""
+        found = {place: self.subset(x, k, present) for place, k in enumerate(drawn)}
+        if not found:
             return self.joint(x, present), None
-        return self.joint(x, present), DiagonalGaussian(
-            torch.stack([q.mean for q in drawn_posteriors]),
-            torch.stack([q.log_variance for q in drawn_posteriors]),
-        )
+        plain: dict[int, Any] = {p: q for p, q in found.items() if not self.shaped[drawn[p]]}
+        groups: list[tuple[list[int], Posterior]]
+        groups = [([p], q) for p, q in found.items() if self.shaped[drawn[p]]]
+        if plain:
+            together = DiagonalGaussian(
+                torch.stack([q.mean for q in plain.values()]),
+                torch.stack([q.log_variance for q in plain.values()]),
+            )
+            groups.insert(0, (list(plain), together))
+        return self.joint(x, present), DrawnPosteriors(groups)
+
+    def weights_of_family(self) -> list[str]:
+        """What the names of the weights of posteriors of the family begin with."""
+        return [f"subset_posteriors.{k}." for k, own in enumerate(self.shaped) if own]
 
 
 class SharedEncoders(nn.Module):
@@ -145,9 +190,11 @@ class SharedEncoders(nn.Module):
     Args:
         codecs: Modality → codec.
         subsets: The subsets with a posterior of their own.
+        shaped: Which of them are of the chosen family: one masked head serves these.
         network: Builds the joint :class:`PosteriorNetwork`.
         feature_dim: Width of the narrow features.
-        heads: Builds the :class:`SubsetHeads` or the :class:`MaskedHead`.
+        heads: Builds the :class:`SubsetHeads` or the :class:`MaskedHead` of some subsets, and
+            says with its last argument whether they are of the family.
         gaps: Whether items may lack modalities.
     """
 
@@ -155,6 +202,7 @@ class SharedEncoders(nn.Module):
         self,
         codecs: Mapping[str, Codec],
         subsets: Sequence[Subset],
+        shaped: Sequence[bool],
         network: NetworkBuilder,
         feature_dim: int,
         heads: HeadsBuilder,
@@ -166,13 +214,21 @@ class SharedEncoders(nn.Module):
         self.trunks = ByModality({m: codec.encoder() for m, codec in codecs.items()})
         identities: dict[str, nn.Module] = {m: nn.Identity() for m in codecs}
         widths = {m: codec.feature_dim for m, codec in codecs.items()}
-        self.joint_posterior = network(identities, widths, gaps)
+        self.joint_posterior = network(identities, widths, gaps, False)
         self.narrow = ByModality(
             {m: nn.Linear(codec.feature_dim, feature_dim) for m, codec in codecs.items()}
             if subsets
             else {}
         )
-        self.subset_heads = heads(self.subsets, self.modalities, feature_dim) if subsets else None
+        self.of_family = [k for k, own in enumerate(shaped) if own]
+        self.plain = [k for k, own in enumerate(shaped) if not own]
+
+        def built(members: Sequence[int], own: bool) -> SubsetHeads | MaskedHead | None:
+            theirs = [self.subsets[k] for k in members]
+            return heads(theirs, self.modalities, feature_dim, own) if theirs else None
+
+        self.subset_heads = built(self.plain, False)
+        self.family_head = built(self.of_family, True)
         self.feature_dim = feature_dim
 
     def joint(self, x: Mapping[str, Tensor], present: Presence | None = None) -> DiagonalGaussian:
@@ -180,25 +236,39 @@ class SharedEncoders(nn.Module):
         features = {m: self.trunks[m](x[m]) for m in self.modalities}
         return self.joint_posterior(features, present)  # type: ignore[no-any-return]
 
-    def subset(self, x: Mapping[str, Tensor], index: int) -> DiagonalGaussian:
+    def subset(self, x: Mapping[str, Tensor], index: int) -> Posterior:
         """q(z|x_S) for one trained subset; ``x`` needs hold the modalities of S only."""
         here = self.subsets[index]
         known = {m: self.narrow[m](self.trunks[m](x[m])) for m in here}
         blank = torch.zeros_like(known[here[0]])
         features = torch.cat([known.get(m, blank) for m in self.modalities], -1)
-        assert self.subset_heads is not None
-        posterior = self.subset_heads(features, [index])
-        return DiagonalGaussian(posterior.mean[0], posterior.log_variance[0])
+        for members, head in self._heads():
+            if index in members:
+                return head.one(features, members.index(index))
+        raise AssertionError(f"subset {index} has no head")
 
     def forward(
         self, x: Mapping[str, Tensor], drawn: Sequence[int], present: Presence | None = None
-    ) -> tuple[DiagonalGaussian, DiagonalGaussian | None]:
-        """The joint posterior and the drawn subset posteriors, batch shape (n, b)."""
+    ) -> tuple[DiagonalGaussian, DrawnPosteriors | None]:
+        """The joint posterior, batch shape (b,), and those of the drawn subsets."""
         features = {m: self.trunks[m](x[m]) for m in self.modalities}
         features = between_gaps(features, present or {})
         joint = self.joint_posterior(features, present)
         if not drawn:
             return joint, None
-        assert self.subset_heads is not None
         narrow = torch.cat([self.narrow[m](features[m]) for m in self.modalities], -1)
-        return joint, self.subset_heads(narrow, drawn)
+        groups = []
+        for members, head in self._heads():
+            places = [place for place, k in enumerate(drawn) if k in members]
+            if places:
+                groups.append((places, head(narrow, [members.index(drawn[p]) for p in places])))
+        return joint, DrawnPosteriors(groups)
+
+    def _heads(self) -> list[tuple[list[int], SubsetHeads | MaskedHead]]:
+        """The heads that there are, with the subsets that each serves."""
+        pairs = ((self.plain, self.subset_heads), (self.of_family, self.family_head))
+        return [(members, head) for members, head in pairs if head is not None]
+
+    def weights_of_family(self) -> list[str]:
+        """What the names of the weights of posteriors of the family begin with."""
+        return ["family_head.", "subset_heads."] if self.of_family else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmvae.networks import Activation, activation
-from mmvae.posteriors import DiagonalGaussian
+from mmvae.posteriors import DiagonalGaussian, Posterior
 from mmvae.subsets import Subset
 
 Variance = Literal["exp", "softplus"]
@@ -32,6 +32,16 @@ def log_softplus(a: Tensor) -> Tensor:
     Far below zero softplus(a) is exp(a), which underflows; its logarithm is ``a`` to float32.
     """
     return torch.where(a < -15.0, a, F.softplus(a.clamp(min=-15.0)).log())
+
+
+def last_layer(width: int, latent_dim: int, shaped: HeadBuilder | None) -> nn.Module:
+    """The layer that ends in a posterior: a family's head, or the linear one of a Gaussian."""
+    return nn.Linear(width, 2 * latent_dim) if shaped is None else shaped(width, latent_dim)
+
+
+def posterior(last: Tensor | Posterior, variance: Variance) -> Posterior:
+    """What :func:`last_layer` puts out, as a posterior."""
+    return last if isinstance(last, Posterior) else gaussian(last, variance)
 
 
 class SubsetHeads(nn.Module):
@@ -83,6 +93,15 @@ class SubsetHeads(nn.Module):
         raw = torch.baddbmm(self.heads_bias[index], hidden, self.heads[index])
         return gaussian(raw, self.variance)
 
+    def one(self, features: Tensor, index: int) -> DiagonalGaussian:
+        """The posterior of one subset, batch shape (b,)."""
+        found = self(features, [index])
+        return DiagonalGaussian(found.mean[0], found.log_variance[0])
+
+
+HeadBuilder = Callable[[int, int], nn.Module]
+"""Width of what is seen, d → a family's head: (…, width) to posteriors of batch shape (…)."""
+
 
 class MaskedHead(nn.Module):
     """One head for all subset posteriors: it sees a subset's features and which they are.
@@ -98,6 +117,7 @@ class MaskedHead(nn.Module):
         hidden_dim: Width of the two hidden layers.
         act: Their activation.
         variance: See :func:`gaussian`.
+        shaped: Builds the head of a family on them; of diagonal Gaussians unless given.
     """
 
     mask: Tensor
@@ -111,27 +131,36 @@ class MaskedHead(nn.Module):
         hidden_dim: int,
         act: Activation,
         variance: Variance,
+        shaped: HeadBuilder | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("mask", membership(subsets, modalities), persistent=False)
         self.parts = nn.Parameter(torch.empty(len(modalities), feature_dim, hidden_dim))
         self.which = nn.Linear(len(modalities), hidden_dim)
         self.hidden = nn.Linear(hidden_dim, hidden_dim)
-        self.heads = nn.Linear(hidden_dim, 2 * latent_dim)
+        self.heads = last_layer(hidden_dim, latent_dim, shaped)
         self.act, self.variance = activation(act), variance
         nn.init.uniform_(self.parts, -1, 1)
         with torch.no_grad():
             self.parts.div_((len(modalities) * feature_dim) ** 0.5)
 
-    def forward(self, features: Tensor, drawn: Sequence[int]) -> DiagonalGaussian:
+    def forward(self, features: Tensor, drawn: Sequence[int]) -> Posterior:
         """Features (b, N·f) → posteriors of the drawn subsets, batch shape (n, b)."""
+        return posterior(self.heads(self._hidden(features, drawn)), self.variance)
+
+    def one(self, features: Tensor, index: int) -> Posterior:
+        """The posterior of one subset, batch shape (b,)."""
+        return posterior(self.heads(self._hidden(features, [index])[0]), self.variance)
+
+    def _hidden(self, features: Tensor, drawn: Sequence[int]) -> Tensor:
+        """What the head sees of the drawn subsets, (n, b, h)."""
         n, f, h = self.parts.shape
         mask = rows_of(self.mask, drawn)
         parts = torch.bmm(features.view(-1, n, f).transpose(0, 1), self.parts)  # (N, b, h)
         inside = mask.to(parts.dtype)
         seen = (inside @ parts.flatten(1)).view(len(drawn), -1, h) + self.which(mask).unsqueeze(1)
-        hidden = self.act(self.hidden(self.act(seen)))
-        return gaussian(self.heads(hidden), self.variance)
+        hidden: Tensor = self.act(self.hidden(self.act(seen)))
+        return hidden
 
 
 def membership(subsets: Sequence[Subset], modalities: Subset) -> Tensor:

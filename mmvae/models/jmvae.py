@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import Batch
 from mmvae.errors import ConfigError, UsageError, nearest
+from mmvae.family import Shapes
 from mmvae.hookspecs import hookimpl
 from mmvae.models.encoders import Fusion, PosteriorNetwork, SeparateEncoders, SharedEncoders
 from mmvae.models.heads import MaskedHead, SubsetHeads, Variance
@@ -29,6 +30,9 @@ MOST_PER_STEP = 16
 
 MOST_HEADS = 64
 """Subsets that get heads of their own unless told otherwise."""
+
+PRIOR = "prior"
+"""The phase that fits a learned prior."""
 
 MOST_EVALUATED = 256
 """Subsets of which the penalty of a validation consists; larger families are drawn from."""
@@ -168,6 +172,7 @@ class JMVAE(Model):
     Args:
         config: Its ``[model]`` section.
         codecs: Modality → fitted codec, in the order of the configuration.
+        shapes: Families of subset posteriors (T14) and of a learned prior (T15).
 
     Raises:
         ConfigError: The section and the modalities do not fit together.
@@ -176,10 +181,14 @@ class JMVAE(Model):
     kind = "jmvae"
     Config = JMVAEConfig
     takes_gaps = True
+    takes_shapes = True
 
-    def __init__(self, config: JMVAEConfig, codecs: Mapping[str, Codec]) -> None:
-        super().__init__(config, codecs)
+    def __init__(
+        self, config: JMVAEConfig, codecs: Mapping[str, Codec], shapes: Shapes | None = None
+    ) -> None:
+        super().__init__(config, codecs, shapes)
         self.subsets = self._trained_subsets()
+        self.of_family = self._subsets_of_family()
         self.alphas = self._subset_alphas()
         self.gaps: Subset = tuple(m for m, codec in self.codecs.items() if codec.gaps)
         self.sees_gaps = bool(self.gaps) and config.missing != "zero"
@@ -192,6 +201,8 @@ class JMVAE(Model):
         self.decoders = ByModality(
             {m: codec.decoder(config.latent_dim) for m, codec in self.codecs.items()}
         )
+        prior = self.shapes.prior
+        self.learned_prior = None if prior is None else prior.head(0, config.latent_dim)
 
     @classmethod
     def recalled(cls, config: JMVAEConfig, modalities: Subset) -> JMVAEConfig:
@@ -216,6 +227,25 @@ class JMVAE(Model):
             )
         return subsets
 
+    def _subsets_of_family(self) -> list[bool]:
+        """Which of the trained subsets have posteriors of the family of ``[posterior]``."""
+        wanted = self.shapes.posterior_keys.subsets
+        if self.shapes.posterior is None:
+            return [False] * len(self.subsets)
+        if not self.subsets:
+            raise ConfigError(
+                "[posterior] has no effect: this model trains no subset posteriors. Leave it out, "
+                "or train with model.alpha > 0 and model.missing = 'encoders'."
+            )
+        names = [subset_name(s) for s in self.subsets]
+        for name in wanted or ():
+            if name not in names:
+                raise ConfigError(
+                    f"posterior.subsets entry {name!r}: expected one of the subsets that the "
+                    f"model trains: {', '.join(names)}.{nearest(name, names)}"
+                )
+        return [wanted is None or name in wanted for name in names]
+
     def _subset_alphas(self) -> list[float]:
         """α_S = 2α / |𝒮| unless set per subset (T6)."""
         try:
@@ -227,7 +257,11 @@ class JMVAE(Model):
         return [self.config.subset_alpha.get(name, share) for name in names]
 
     def _network(
-        self, trunks: Mapping[str, nn.Module], feature_dims: Mapping[str, int], gaps: bool
+        self,
+        trunks: Mapping[str, nn.Module],
+        feature_dims: Mapping[str, int],
+        gaps: bool,
+        of_family: bool,
     ) -> PosteriorNetwork:
         c = self.config
         return PosteriorNetwork(
@@ -239,6 +273,7 @@ class JMVAE(Model):
             c.activation,
             c.variance,
             gaps,
+            self.shapes.posterior.head if of_family and self.shapes.posterior else None,
         )
 
     def _separate(self) -> SeparateEncoders:
@@ -248,22 +283,33 @@ class JMVAE(Model):
                 f"'separate', where each subset has a whole network of its own. Leave it out, or "
                 f"set model.trunks = 'shared'."
             )
-        return SeparateEncoders(self.codecs, self.subsets, self._network, self.sees_gaps)
+        return SeparateEncoders(
+            self.codecs, self.subsets, self.of_family, self._network, self.sees_gaps
+        )
 
     def _shared(self) -> SharedEncoders:
         c = self.config
         masked = c.heads == "masked" or (c.heads == "auto" and len(self.subsets) > MOST_HEADS)
 
         def heads(
-            subsets: Sequence[Subset], modalities: Subset, feature_dim: int
+            subsets: Sequence[Subset], modalities: Subset, feature_dim: int, of_family: bool
         ) -> SubsetHeads | MaskedHead:
-            kind, width = (MaskedHead, c.fusion_dim) if masked else (SubsetHeads, c.head_dim)
-            return kind(
-                subsets, modalities, feature_dim, c.latent_dim, width, c.activation, c.variance
-            )
+            sizes = (subsets, modalities, feature_dim, c.latent_dim)
+            if of_family or masked:
+                shaped = (
+                    self.shapes.posterior.head if of_family and self.shapes.posterior else None
+                )
+                return MaskedHead(*sizes, c.fusion_dim, c.activation, c.variance, shaped)
+            return SubsetHeads(*sizes, c.head_dim, c.activation, c.variance)
 
         return SharedEncoders(
-            self.codecs, self.subsets, self._network, c.feature_dim, heads, self.sees_gaps
+            self.codecs,
+            self.subsets,
+            self.of_family,
+            self._network,
+            c.feature_dim,
+            heads,
+            self.sees_gaps,
         )
 
     def learn_patterns(self, patterns: Mapping[Subset, int]) -> None:
@@ -328,10 +374,31 @@ class JMVAE(Model):
                 f"{subset_name(subset)!r} alone, only for all of {', '.join(self.modalities)}. "
                 f"Train with alpha > 0, or with model.missing = 'zero'."
             )
-        parts = partition(subset, self.trained_subsets)
-        return product_of_experts(
-            [self.encoders.subset(observed, self.subsets.index(part)) for part in parts]
-        )
+        parts = [
+            self.encoders.subset(observed, self.subsets.index(part))
+            for part in self._parts(subset)
+        ]
+        return parts[0] if len(parts) == 1 else product_of_experts(parts)
+
+    def _parts(self, subset: Subset) -> list[Subset]:
+        """The trained subsets whose posteriors make up that of S: itself, or factors (T8).
+
+        Raises:
+            UsageError: There are none.
+        """
+        trained = self.trained_subsets
+        if subset in trained:
+            return [subset]
+        whole = {s for s, own in zip(self.subsets, self.of_family, strict=True) if own}
+        if not whole:
+            return partition(subset, trained)
+        try:
+            return partition(subset, [s for s in trained if s not in whole])
+        except UsageError as error:
+            theirs = ", ".join(subset_name(s) for s in trained if s in whole)
+            raise UsageError(
+                f"{error} Posteriors of a family of their own ({theirs}) cannot be multiplied."
+            ) from None
 
     def takes(self, observed: Subset) -> bool:
         """Whether all others are modalities that training items lacked, too."""
@@ -365,6 +432,20 @@ class JMVAE(Model):
         like = next(self.parameters())
         return DiagonalGaussian.standard(like.new_zeros(b, self.latent_dim, dtype=torch.float32))
 
+    def fitted_prior(self, b: int) -> Posterior | None:
+        """The prior of ``[prior]``, fitted to the aggregate posterior (T15)."""
+        if self.learned_prior is None:
+            return None
+        device = next(self.parameters()).device
+        fitted: Posterior = self.learned_prior(torch.zeros(b, 0, device=device))
+        return fitted
+
+    def begins_anew(self) -> list[str]:
+        """What the names of the weights begin with that families brought."""
+        return [f"encoders.{name}" for name in self.encoders.weights_of_family()] + [
+            "learned_prior."
+        ]
+
     def parameters_of(
         self, modality: str, z: Tensor, given: Mapping[str, Tensor] | None = None
     ) -> Parameters:
@@ -379,20 +460,30 @@ class JMVAE(Model):
         try:
             canonical((*targets, *given, *proposal), self.modalities)
             if proposal != self.modalities and self.config.missing == "encoders":
-                partition(proposal, self.trained_subsets)
+                self._parts(proposal)
         except UsageError as error:
             return str(error)
         return None
 
     def phases(self) -> list[Phase]:
-        """One update of all parameters."""
-        return [Phase("jmvae", [p for p in self.parameters() if p.requires_grad])]
+        """One update of all parameters, and one of those of a learned prior."""
+        fitted = [] if self.learned_prior is None else list(self.learned_prior.parameters())
+        apart = {id(p) for p in fitted}
+        own = [p for p in self.parameters() if id(p) not in apart]
+        phases = [Phase("jmvae", [p for p in own if p.requires_grad])]
+        if self.learned_prior is not None:
+            keys = self.shapes.prior_keys
+            rate = {} if keys.learning_rate is None else {"learning_rate": keys.learning_rate}
+            fitted = [p for p in fitted if p.requires_grad]
+            phases.append(Phase(PRIOR, fitted, rate, keys.first_epoch))
+        return phases
 
     @property
     def skips_weights(self) -> bool:
         """Trunks of subsets that a step did not draw get no gradient; shared ones always do."""
         some = self._per_step < len(self.subsets)
-        return isinstance(self.encoders, SeparateEncoders) and some
+        apart = isinstance(self.encoders, SeparateEncoders)
+        return some and (apart or any(self.of_family))
 
     def compilable(self) -> Iterable[nn.Module]:
         """The decoders and every encoder trunk."""
@@ -400,9 +491,15 @@ class JMVAE(Model):
         return [network for group in (*trunks, self.decoders) for network in group.values()]
 
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
-        """The loss of JMVAE-kl on a batch, with one sample of z per item (T4, with gaps T13)."""
+        """The loss of JMVAE-kl on a batch, with one sample of z per item (T4, with gaps T13).
+
+        In the phase of a learned prior it is the loss of that one (T15).
+        """
+        if phase == PRIOR:
+            return self._fit_of_prior(batch, draws)
         drawn, has = self._draw(draws), batch.gaps
         joint, subset_posteriors = self.encoders(batch.x, drawn, self._shown_gaps(batch))
+        fixed = self.config.penalty_gradient == "subsets"
         z = joint.rsample(draws.normal("z", self.latent_dim))
         log_likelihoods = {
             m: self.log_likelihood(m, z, batch.x[m], batch.observed[m], present=has.get(m))
@@ -412,8 +509,9 @@ class JMVAE(Model):
         penalties = None
         alphas: list[float] | Tensor = []
         if subset_posteriors is not None:
-            target = joint.detach() if self.config.penalty_gradient == "subsets" else joint
-            penalties = kl_divergence(target, subset_posteriors)
+            penalties = subset_posteriors.divergences(
+                joint.detach() if fixed else joint, z.detach() if fixed else z
+            )
             scale = len(self.subsets) / len(drawn)
             alphas = [self.alphas[k] * scale for k in drawn]
             if has:
@@ -429,6 +527,14 @@ class JMVAE(Model):
             beta=weight,
             gamma=weight if self.config.warmup == "all" else 1.0,
         )
+
+    def _fit_of_prior(self, batch: Batch, draws: StepDraws) -> Terms:
+        """Cross entropy of the learned prior to the aggregate posterior, nats, (b,) (T15)."""
+        assert self.learned_prior is not None
+        with torch.no_grad():
+            z = self.joint_posterior(batch).rsample(draws.normal("z of prior", self.latent_dim))
+        nats = self.learned_prior(z.new_zeros(len(z), 0)).log_prob(z)
+        return Terms(-nats, {"log_density": nats})
 
     @property
     def _per_step(self) -> int:

@@ -14,7 +14,8 @@ from torch.distributions import Distribution
 
 from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import Batch
-from mmvae.errors import UsageError
+from mmvae.errors import ConfigError, UsageError, nearest
+from mmvae.family import Shapes
 from mmvae.posteriors import Posterior
 from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset
@@ -124,6 +125,7 @@ class Model(Trainable):
     Args:
         config: The validated ``Config``.
         codecs: Modality → fitted codec, in the order of the configuration.
+        shapes: The families that a config chose, of models with :attr:`takes_shapes`.
     """
 
     kind: ClassVar[str]
@@ -134,15 +136,21 @@ class Model(Trainable):
     conditional: ClassVar[bool] = False
     """Whether prior or likelihoods condition on what is given, as p(x|z, w) in a CVAE does."""
 
+    takes_shapes: ClassVar[bool] = False
+    """Whether it takes ``[posterior]`` and ``[prior]``, as a third argument of its own."""
+
     @classmethod
     def recalled(cls, config: Any, modalities: Subset) -> Any:
         """The config of a run, in which keys that its version did not know say what held then."""
         return config
 
-    def __init__(self, config: Any, codecs: Mapping[str, Codec]) -> None:
+    def __init__(
+        self, config: Any, codecs: Mapping[str, Codec], shapes: Shapes | None = None
+    ) -> None:
         super().__init__()
         self.config, self.codecs = config, dict(codecs)
         self.modalities: Subset = tuple(codecs)
+        self.shapes = shapes or Shapes()
 
     @property
     def bare(self) -> Model:
@@ -203,6 +211,53 @@ class Model(Trainable):
     @abstractmethod
     def prior(self, given: Mapping[str, Tensor], b: int) -> Posterior:
         """p(z), or p(z | given) in models that condition on some modality; batch shape (b,)."""
+
+    def fitted_prior(self, b: int) -> Posterior | None:
+        """A prior that was fitted to the aggregate posterior, for samples where nothing is given.
+
+        Bounds and penalties keep :meth:`prior`.
+
+        Args:
+            b: Its batch shape is (b,).
+
+        Returns:
+            None, the default, where there is none.
+        """
+        return None
+
+    def sampling_prior(self, b: int) -> Posterior:
+        """What unconditional samples of z come from: the fitted prior, or else p(z)."""
+        fitted = self.fitted_prior(b)
+        return self.prior({}, b) if fitted is None else fitted
+
+    def freeze(self, names: Sequence[str]) -> None:
+        """Hold weights as they are in all further training.
+
+        Args:
+            names: What the names of those weights begin with.
+
+        Raises:
+            ConfigError: No weight begins so, or none is left to be trained.
+        """
+        weights = dict(self.named_parameters())
+        for name in names:
+            held = [n for n in weights if n == name or n.startswith(name.rstrip(".") + ".")]
+            if not held:
+                known = sorted({".".join(n.split(".")[:k]) for n in weights for k in (1, 2)})
+                raise ConfigError(
+                    f"train.freeze entry {name!r}: no weight's name begins so; there are "
+                    f"{', '.join(known)} and their parts.{nearest(name, known)}"
+                )
+            for n in held:
+                weights[n].requires_grad_(False)
+        if names and not any(p.requires_grad for p in weights.values()):
+            raise ConfigError(
+                f"train.freeze = {list(names)}: nothing is left to be trained. Leave one out."
+            )
+
+    def begins_anew(self) -> Sequence[str]:
+        """What weights' names begin with that ``--init-from`` need not find; default: none."""
+        return ()
 
     @abstractmethod
     def parameters_of(self, modality: str, z: Tensor, given: Mapping[str, Tensor]) -> Parameters:

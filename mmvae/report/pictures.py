@@ -105,8 +105,10 @@ def prior_samples(material: Material) -> list[Picture]:
         for m, values in drawn.items():
             rows.append(material.show(m, values[part]))
             labels.append(m)
+    fitted = trained.model.fitted_prior(1) is not None
+    name = "fitted prior" if fitted else "prior N(0, I)"
     caption = (
-        "All modalities together, each column the decoders' best values at one sample of the "
-        "prior N(0, I). " + material.origin
+        f"All modalities together, each column the decoders' best values at one sample of the "
+        f"{name}. {material.origin}"
     )
     return [Picture("prior", "Samples of the prior", caption, sheet(rows, labels))]

@@ -24,6 +24,7 @@ without pytest.
 
 from mmvae.testing.codec import CodecContract
 from mmvae.testing.contract import Contract, ContractBroken, Verdict, verdicts, violations
+from mmvae.testing.family import FamilyContract
 from mmvae.testing.model import ModelContract
 from mmvae.testing.source import SourceContract
 
@@ -31,6 +32,7 @@ __all__ = [
     "CodecContract",
     "Contract",
     "ContractBroken",
+    "FamilyContract",
     "ModelContract",
     "SourceContract",
     "Verdict",

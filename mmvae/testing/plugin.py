@@ -13,6 +13,7 @@ from mmvae.errors import PluginError, UsageError, nearest
 from mmvae.registry import Offer, PluginInfo, Registry
 from mmvae.testing.codec import CodecContract
 from mmvae.testing.contract import Contract, Verdict, verdicts
+from mmvae.testing.family import FamilyContract
 from mmvae.testing.model import MODALITIES, ModelContract
 from mmvae.testing.source import SourceContract
 
@@ -124,7 +125,7 @@ def _contract(offer: Offer, keys: Mapping[str, Any]) -> Contract | str:
         if examples is None:
             return NO_EXAMPLES
         keys = {**examples.keys, **keys}
-    contracts = {"codec": _codec, "source": _source, "model": _model}
+    contracts = {"codec": _codec, "source": _source, "model": _model, "family": _family}
     if offer.role not in contracts:
         return f"there is no conformance suite for a {offer.role}"
     known = {"modalities": list(MODALITIES)} if offer.role == "model" else None
@@ -159,6 +160,14 @@ def _source(kind: type[Any], config: Any) -> Contract:
             return kind(config)
 
     return Source()
+
+
+def _family(kind: type[Any], config: Any) -> Contract:
+    class Family(FamilyContract):
+        def make_family(self) -> Any:
+            return kind(config)
+
+    return Family()
 
 
 def _model(kind: type[Any], config: Any) -> Contract:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -138,13 +138,31 @@ def extension_weights(trained: Trainable) -> dict[str, Tensor]:
     return {name: value for name, value in weights.items() if not name.startswith(inside)}
 
 
-def load_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
+def load_weights(
+    module: torch.nn.Module,
+    weights: Mapping[str, Tensor],
+    origin: str,
+    new: Sequence[str] = (),
+) -> None:
     """Load weights whose names and shapes must all fit.
+
+    Args:
+        module: What gets them.
+        weights: The weights.
+        origin: Where they are from, for messages.
+        new: What the names begin with of weights that stay as they are where none fit.
 
     Raises:
         CheckpointError: They belong to another model; the first difference is named.
     """
     own = module.state_dict()
+    if new:
+        free = {name for name in (*own, *weights) if name.startswith(tuple(new))}
+        unfit = {
+            n for n in free if n not in own or n not in weights or own[n].shape != weights[n].shape
+        }
+        kept = {name: own[name] for name in unfit if name in own}
+        weights = {n: v for n, v in weights.items() if n not in unfit} | kept
     for name in sorted(own.keys() ^ weights.keys()):
         what = "is missing" if name in own else "is not part of this model"
         raise CheckpointError(f"{origin}: weight {name!r} {what}: another model's checkpoint.")
@@ -166,6 +184,7 @@ def describe_model(model: Model) -> dict[str, Any]:
             m: {**codec.config.model_dump(mode="json"), "codec": codec.kind}
             for m, codec in model.codecs.items()
         },
+        **model.shapes.tables(),
     }
 
 

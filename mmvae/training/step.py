@@ -55,8 +55,8 @@ class Stepper:
         self.config, self.accelerator = config, accelerator
         self.order = Order(len(train), config.batch_size, config.seed, config.drop_last)
         self.total_steps = config.epochs * self.order.steps_per_epoch
-        self.phases = trained.phases()
-        self._own = [phase.name for phase in self.model.phases()]
+        self.phases = [phase for phase in trained.phases() if phase.parameters]  # others: frozen
+        self._main = self.model.phases()[0].name
         self._settings = {p.name: config.model_copy(update=dict(p.settings)) for p in self.phases}
         bare = {p.name: build_optimizer(p.parameters, self._settings[p.name]) for p in self.phases}
         average = WeightAverage(self.model, config.ema) if config.ema is not None else None
@@ -123,7 +123,7 @@ class Stepper:
             with nullcontext() if part == parts - 1 else self.accelerator.no_sync(self.objective):
                 terms = self.objective(phase.name, batch, draws, weight)
                 self.accelerator.backward(terms.loss[:count].sum() * (self._processes / total))
-            label = "" if self._own == [phase.name] else phase.name
+            label = "" if phase.name == self._main else phase.name
             self.state.terms.add(step, label, terms, count)
 
     def _batch(self, step: int, items: Tensor, draws: StepDraws) -> Batch:

@@ -22,7 +22,7 @@ def validate(
     accelerator: Accelerator,
     when: str = "in the validation",
 ) -> dict[str, float]:
-    """Mean over items of the first phase's terms at full weight (β = γ = 1), one sample of z.
+    """Mean over items of the terms at full weight (β = γ = 1), one sample of z.
 
     An item gets the same noise at every call, so that epochs are compared on equal terms, however
     the items are cut into chunks. Each process takes its rows of every chunk.
@@ -36,15 +36,16 @@ def validate(
         when: For messages, when in the training this is.
 
     Returns:
-        The terms' names to nats per item, and ``objective`` = −loss.
+        The first phase's terms by name, those of the model's further phases as ``PHASE/term``,
+        nats per item; and ``objective``, the negative sum of the phases' losses.
 
     Raises:
         TrainingError: A term is not finite.
     """
     training = model.training
     model.eval()
-    phase, n = model.phases()[0].name, len(batches)
-    names: list[str] = []
+    main, *further = (phase.name for phase in model.phases())
+    names, n = list[str](), len(batches)
     totals: Tensor | None = None
     for start in range(0, n, batch_size):
         size = min(batch_size, n - start)
@@ -52,9 +53,15 @@ def validate(
         seen, count = never_empty(rows)
         chunk = slice(start + seen.start, start + seen.stop)
         draws = ItemDraws(seed, "validation", chunk, batches.device)
-        terms = model.objective(phase, batches.fixed(chunk), draws, 1.0)
-        names = ["loss", *terms.named]
-        sums = torch.stack([terms.loss, *terms.named.values()])[:, :count]
+        batch = batches.fixed(chunk)
+        terms = model.objective(main, batch, draws, 1.0)
+        loss, named = terms.loss, dict(terms.named)
+        for phase in further:
+            terms = model.objective(phase, batch, draws, 1.0)
+            loss = loss + terms.loss
+            named |= {f"{phase}/{name}": value for name, value in terms.named.items()}
+        names = ["loss", *named]
+        sums = torch.stack([loss, *named.values()])[:, :count]
         sums = sums.to(wide(sums.device)).sum(1)
         totals = sums if totals is None else totals + sums
     assert totals is not None

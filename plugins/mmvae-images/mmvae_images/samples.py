@@ -65,7 +65,7 @@ class Samples(Observer):
         model, modality, count = watched.model, self.config.modality, self.config.count
         source = torch.Generator().manual_seed(watched.seed)
         noise = torch.randn(count, model.latent_dim, generator=source)
-        z = model.prior({}, count).rsample(noise.to(next(model.parameters()).device))
+        z = model.sampling_prior(count).rsample(noise.to(next(model.parameters()).device))
         codec = model.codecs[modality]
         return codec.show(codec.point(model.likelihood(modality, z)))
 

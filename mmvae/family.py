@@ -1,0 +1,151 @@
+"""Families of distributions over z: the shape that a posterior or a learned prior may take.
+
+The diagonal Gaussian is what every posterior is unless a config says otherwise. A plugin's family
+may take the place of the Gaussian in subset posteriors (``[posterior]``, T14) and be a prior that
+is fitted to the aggregate posterior (``[prior]``, T15).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from torch import nn
+
+
+class FamilyConfig(BaseModel):
+    """The keys of ``[posterior]`` and ``[prior]``; each family adds its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Family(ABC):
+    """A recipe for networks that give distributions over z.
+
+    Args:
+        config: The validated ``Config``.
+    """
+
+    kind: ClassVar[str]
+    """The word used in TOML: ``family = "flow"``."""
+
+    Config: ClassVar[type[FamilyConfig]] = FamilyConfig
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def head(self, context_dim: int, latent_dim: int) -> nn.Module:
+        """A network from what is known to a distribution over z, with fresh weights.
+
+        Args:
+            context_dim: Width c of what it sees; 0 for a prior, which sees nothing.
+            latent_dim: d.
+
+        Returns:
+            A module whose call takes a context (…, c), real or half precision, and returns a
+            :class:`mmvae.Posterior` with batch shape (…) and event shape (d,) in float32 at
+            least, whatever autocast is on. Of c = 0 it takes (…, 0).
+        """
+
+
+class PosteriorKeys(BaseModel):
+    """Keys of ``[posterior]`` beside the family's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    subsets: list[str] | None = Field(
+        None,
+        description="Which subset posteriors are of this family, such as ['label']; all that the "
+        "model trains unless given. The others stay diagonal Gaussians.",
+    )
+
+
+class PriorKeys(BaseModel):
+    """Keys of ``[prior]`` beside the family's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first_epoch: int = Field(
+        0, ge=0, description="The first epoch, from 0, that fits it; before, the posterior moves."
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Its own; train.learning_rate unless given."
+    )
+
+
+BESIDE: Mapping[str, type[BaseModel]] = {"posterior": PosteriorKeys, "prior": PriorKeys}
+"""Table of a config → the keys that it has beside those of its family."""
+
+
+@lru_cache(maxsize=64)
+def joined(own: type[BaseModel], beside: type[BaseModel]) -> type[BaseModel]:
+    """The schema of a table with a family's own keys and those beside them."""
+    return create_model(own.__name__, __base__=(own, beside), __doc__=own.__doc__)
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The families that a config chose for a model's distributions over z.
+
+    Attributes:
+        posterior: The family of subset posteriors; None for diagonal Gaussians.
+        posterior_keys: Which of them.
+        prior: The family of the learned prior; None for none.
+        prior_keys: When and how fast it is fitted.
+    """
+
+    posterior: Family | None = None
+    posterior_keys: PosteriorKeys = PosteriorKeys()
+    prior: Family | None = None
+    prior_keys: PriorKeys = PriorKeys()
+
+    @property
+    def any(self) -> bool:
+        """Whether a family was chosen at all."""
+        return self.posterior is not None or self.prior is not None
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """``[posterior]`` and ``[prior]`` as plain values, those that there are."""
+        pairs: dict[str, tuple[Family | None, BaseModel]] = {
+            "posterior": (self.posterior, self.posterior_keys),
+            "prior": (self.prior, self.prior_keys),
+        }
+        return {
+            name: {
+                "family": family.kind,
+                **family.config.model_dump(mode="json", include=set(family.Config.model_fields)),
+                **keys.model_dump(mode="json"),
+            }
+            for name, (family, keys) in pairs.items()
+            if family is not None
+        }
+
+    @classmethod
+    def of(cls, tables: Mapping[str, Mapping[str, Any]], find: Finder) -> Shapes:
+        """Undo :meth:`tables`.
+
+        Args:
+            tables: Plain values.
+            find: The class of each family by its word; raises where there is none.
+
+        Raises:
+            pydantic.ValidationError: A value is none that its schema takes.
+        """
+        found: dict[str, Any] = {}
+        for name, keys in BESIDE.items():
+            if name not in tables:
+                continue
+            table = dict(tables[name])
+            family = find(table.pop("family"))
+            beside = {key: table.pop(key) for key in keys.model_fields if key in table}
+            found[name] = family(family.Config.model_validate(table))
+            found[f"{name}_keys"] = keys.model_validate(beside)
+        return cls(**found)
+
+
+Finder = Callable[[str], type[Family]]

@@ -1,0 +1,35 @@
+"""Location and scale of a distribution, from a context or as weights of their own."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def full(value: Tensor) -> Tensor:
+    """In float32 at least."""
+    return value.float() if value.dtype.itemsize < 4 else value
+
+
+class Numbers(nn.Module):
+    """``width`` numbers: linear in a context (…, c), or weights where c = 0.
+
+    They begin near ``start``, so that a family begins near a distribution that is named there.
+
+    Args:
+        context_dim: c.
+        start: Their first values, (width,).
+    """
+
+    def __init__(self, context_dim: int, start: Tensor) -> None:
+        super().__init__()
+        self.linear = nn.Linear(context_dim, len(start)) if context_dim else None
+        self.start = nn.Parameter(start.clone())
+        if self.linear is not None:
+            nn.init.zeros_(self.linear.bias)
+            self.linear.bias.requires_grad_(False)  # `start` is the bias
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Context (…, c) → (…, width), in float32 at least."""
+        if self.linear is None:
+            return self.start.expand(*context.shape[:-1], -1)
+        return full(self.linear(context)) + self.start

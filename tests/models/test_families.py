@@ -1,0 +1,272 @@
+"""Subset posteriors of a family (T14) and a learned prior (T15), in JMVAE and in its trainings."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from linear_gaussian import batch, linear_codecs, step_draws
+from torch import Tensor
+from torch.testing import assert_close
+from toys import Plain, PlainFamily, toy_config, toy_items, toy_registry
+from trainings import assert_same_tensors, latest
+
+import mmvae
+from mmvae.errors import CheckpointError, ConfigError, UsageError
+from mmvae.family import PosteriorKeys, PriorKeys, Shapes
+from mmvae.models.jmvae import JMVAE, JMVAEConfig
+from mmvae.posteriors import DiagonalGaussian
+from mmvae.subsets import family, subset_name
+from mmvae.testing import FamilyContract, ModelContract
+
+NAMES = ("a", "b", "c")
+CODECS = linear_codecs(a={"dim": 3}, b={"dim": 2}, c={"dim": 4})
+B, D = 6, 2
+SMALL = {"latent_dim": D, "fusion_dim": 7, "feature_dim": 4, "head_dim": 5}
+
+
+def shapes(subsets: list[str] | None = None, prior: bool = False, **keys: float) -> Shapes:
+    plain = PlainFamily(PlainFamily.Config())
+    return Shapes(
+        plain, PosteriorKeys(subsets=subsets), plain if prior else None, PriorKeys(**keys)
+    )
+
+
+def model(shapes: Shapes | None, **keys) -> JMVAE:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return JMVAE(JMVAEConfig(**SMALL, **keys), CODECS, shapes)
+
+
+def inputs(b: int = B) -> dict[str, Tensor]:
+    return {m: torch.randn(b, *c.event_shape) for m, c in CODECS.items()}
+
+
+class TestToyFamily(FamilyContract):
+    family = PlainFamily
+
+
+class TestModelOfAFamily(ModelContract):
+    def make_model(self) -> JMVAE:
+        from mmvae.testing import standin
+        from mmvae.testing.model import MODALITIES
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return JMVAE(
+                JMVAEConfig(latent_dim=3), standin.codecs(*MODALITIES), shapes(prior=True)
+            )
+
+
+# -- posteriors of a family -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keys", [{}, {"subsets": "all"}, {"subsets": "all", "heads": "masked"}])
+@pytest.mark.parametrize("own", [None, ["b"], ["a", "c"]])
+def test_only_the_named_posteriors_are_of_the_family(keys, own):
+    jmvae, x = model(shapes(own), **keys), inputs()
+    for subset in family(keys.get("subsets", "singletons"), NAMES):
+        q = jmvae.posterior({m: x[m] for m in subset})
+        theirs = own is None or subset_name(subset) in own
+        assert type(q) is (Plain if theirs else DiagonalGaussian)
+        assert q.point().shape == (B, D)
+    assert type(jmvae.posterior(x)) is DiagonalGaussian  # the joint one
+
+
+@pytest.mark.parametrize("own", [["b"], ["a", "c"], None])
+@pytest.mark.parametrize("subsets", ["singletons", "all"])
+def test_the_sampled_penalty_is_the_divergence_on_average(own, subsets):
+    """Of Gaussians without a known closed form, against the closed form (T14)."""
+    jmvae, x = model(shapes(own), subsets=subsets), inputs(b=2)
+    trained = family(subsets, NAMES)
+    joint, drawn = jmvae.encoders(x, list(range(len(trained))))
+    n = 4000
+    noise = torch.randn(n, 2, D)
+    with torch.no_grad():
+        sampled = torch.stack([drawn.divergences(joint, joint.rsample(e)) for e in noise])
+    for k, subset in enumerate(trained):
+        q = jmvae.posterior({m: x[m] for m in subset})
+        exact = mmvae.kl_divergence(joint, getattr(q, "gaussian", q))
+        error = sampled[:, k].std(0) / n**0.5
+        assert bool(((sampled[:, k].mean(0) - exact).abs() <= 5 * error + 1e-5).all()), subset
+
+
+@pytest.mark.parametrize(("gradient", "moves"), [("both", True), ("subsets", False)])
+def test_the_penalty_moves_the_joint_posterior_only_where_it_should(gradient, moves):
+    jmvae, x = model(shapes(), penalty_gradient=gradient), inputs()
+    penalty = jmvae.objective("jmvae", batch(x), step_draws(B), 1.0).named["penalty"]
+    penalty.sum().backward()
+    joint = [p.grad for p in jmvae.encoders.joint_posterior.parameters()]
+    assert any(g is not None and bool(g.any()) for g in joint) == moves
+    for posterior in jmvae.encoders.subset_posteriors:
+        assert all(bool(p.grad.any()) for p in posterior.parameters())
+
+
+def test_a_posterior_of_a_family_is_no_factor_of_a_product():
+    jmvae, x = model(shapes(["c"])), inputs()
+    assert isinstance(jmvae.posterior({"a": x["a"], "b": x["b"]}), DiagonalGaussian)
+    assert "cannot be multiplied" in jmvae.supports(("a",), ("b", "c"), ("b", "c"))
+    with pytest.raises(UsageError, match=r"\(c\) cannot be multiplied"):
+        jmvae.posterior({"b": x["b"], "c": x["c"]})
+
+
+@pytest.mark.parametrize(
+    ("own", "keys", "told"),
+    [
+        (["a+b"], {}, r"posterior\.subsets entry 'a\+b': expected one of .* trains: a, b, c"),
+        (None, {"alpha": 0.0}, r"\[posterior\] has no effect: this model trains no subset"),
+        (None, {"missing": "zero"}, r"\[posterior\] has no effect"),
+    ],
+)
+def test_families_that_fit_no_subset_are_refused(own, keys, told):
+    with pytest.raises(ConfigError, match=told):
+        model(shapes(own), **keys)
+
+
+# -- a learned prior ------------------------------------------------------------------------------
+
+
+def test_a_learned_prior_is_fitted_by_its_cross_entropy_and_moves_nothing_else():
+    jmvae, x = model(shapes(prior=True, learning_rate=0.5, first_epoch=3)), inputs()
+    main, fit = jmvae.phases()
+    assert (fit.first_epoch, dict(fit.settings)) == (3, {"learning_rate": 0.5})
+    assert {id(p) for p in fit.parameters} == {id(p) for p in jmvae.learned_prior.parameters()}
+    assert not {id(p) for p in fit.parameters} & {id(p) for p in main.parameters}
+    terms = jmvae.objective(fit.name, batch(x), step_draws(B), 1.0)
+    z = jmvae.posterior(x).rsample(step_draws(B).normal("z of prior", D))
+    assert_close(terms.loss, -jmvae.fitted_prior(B).log_prob(z))
+    terms.loss.sum().backward()
+    assert all(p.grad is None for p in main.parameters)
+    assert all(bool(p.grad.any()) for p in fit.parameters)
+
+
+def test_bounds_keep_the_standard_prior_and_samples_take_the_learned_one():
+    jmvae = model(shapes(prior=True))
+    assert type(jmvae.prior({}, B)) is DiagonalGaussian
+    assert type(jmvae.sampling_prior(B)) is Plain
+    assert type(model(None).sampling_prior(B)) is DiagonalGaussian
+    assert model(None).fitted_prior(B) is None
+
+
+# -- trainings ------------------------------------------------------------------------------------
+
+TABLES = {
+    "posterior": {"family": "toy-plain", "subsets": ["c"]},
+    "prior": {"family": "toy-plain", "first_epoch": 1},
+}
+
+
+def trained(folder, config, **keys):
+    return mmvae.train(config, run_dir=folder, registry=toy_registry(), **keys)
+
+
+def test_a_stopped_training_goes_on_exactly_and_the_model_loads_with_its_families(tmp_path):
+    config = toy_config(**TABLES, train={"monitor": "objective"})
+    trained(tmp_path / "whole", config)
+    trained(tmp_path / "run", config, max_steps=4)
+    mmvae.resume(tmp_path / "run", registry=toy_registry())
+    assert_same_tensors(latest(tmp_path / "run"), latest(tmp_path / "whole"))
+    from mmvae.model_folder import load_model
+
+    loaded = load_model(tmp_path / "run", toy_registry())
+    state = json.loads((tmp_path / "run" / "model" / "state.json").read_text())
+    assert state["posterior"] == {"family": "toy-plain", "scale": 1.0, "subsets": ["c"]}
+    assert type(loaded.model.fitted_prior(1)) is Plain
+    whole = load_model(tmp_path / "whole", toy_registry())
+    for prior in (None, "fitted", "standard"):
+        first, second = (t.generate(count=3, prior=prior)["v"] for t in (loaded, whole))
+        assert (first == second).all()
+    fitted, standard = (loaded.generate(count=3, prior=p)["v"] for p in ("fitted", "standard"))
+    assert (fitted != standard).any()
+
+
+def test_the_fit_of_the_prior_is_seen_in_metrics_and_validation(tmp_path):
+    trained(tmp_path / "run", toy_config(**TABLES))
+    lines = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
+    training = [line for line in lines if "prior/log_density" in line]
+    assert any("elbo" in line for line in training)
+    validation = [line for line in training if "objective" in line]
+    assert validation
+    for line in validation:  # what is monitored covers all that is trained
+        whole = line["elbo"] - line["penalty"] + line["prior/log_density"]
+        assert line["objective"] == pytest.approx(whole, rel=1e-5)
+
+
+def test_families_are_fitted_after_the_training_with_all_else_frozen(tmp_path):
+    """A run goes on as another one of which only what is new is trained."""
+    trained(tmp_path / "first", toy_config())
+    held = ["decoders", "encoders.joint_posterior", "encoders.subset_posteriors.0"]
+    config = toy_config(**TABLES, train={"freeze": held})
+    trained(tmp_path / "second", config, init_from=tmp_path / "first")
+    first, second = (latest(tmp_path / name).tensors["model"] for name in ("first", "second"))
+    for name, value in first.items():
+        if name.startswith(tuple(held)):
+            assert torch.equal(value, second[name]), name
+    assert any(name.startswith("learned_prior.") for name in second)
+    items = toy_items(30)
+    before, after = (
+        mmvae.model_folder.load_model(tmp_path / name, toy_registry()).score(items, 5)
+        for name in ("first", "second")
+    )
+    assert torch.equal(before, after)  # the joint bound did not change
+
+
+def test_frozen_names_must_be_there_and_leave_something(tmp_path):
+    for names, told in (
+        (["decoder"], r"train\.freeze entry 'decoder': no weight's name begins so.*'decoders'"),
+        (["decoders", "encoders"], r"nothing is left to be trained"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            trained(tmp_path / "run", toy_config(train={"freeze": names}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_weights_than_those_of_families_must_be_found(tmp_path):
+    trained(tmp_path / "first", toy_config())
+    wider = toy_config(**TABLES, model={"fusion_dim": 9})
+    with pytest.raises(CheckpointError, match="fusion"):
+        trained(tmp_path / "second", wider, init_from=tmp_path / "first")
+
+
+def test_a_model_without_a_fitted_prior_says_so(tmp_path):
+    model = trained(tmp_path / "run", toy_config()).model
+    with pytest.raises(UsageError, match="no fitted prior"):
+        model.generate(prior="fitted")
+    with pytest.raises(UsageError, match="has no effect where c is given"):
+        model.generate({"c": "red"}, prior="standard")
+
+
+def test_coherence_has_a_row_for_each_prior(tmp_path):
+    config = toy_config(**TABLES, evaluate={"coherence_samples": 30})
+    trained(tmp_path / "run", config)
+    result = mmvae.evaluate(tmp_path / "run", registry=toy_registry())
+    assert {"prior → v, c", "fitted prior → v, c"} <= result["coherence"].keys()
+
+
+def test_a_model_that_takes_no_family_refuses_the_table(tmp_path):
+    class Plainer(JMVAE):
+        kind = "plainer"
+        takes_shapes = False
+
+    registry = toy_registry()
+    more = mmvae.registry.Registry.of(
+        codecs=registry.codecs.values(),
+        sources=registry.sources.values(),
+        models=[Plainer],
+        families=registry.families.values(),
+    )
+    config = toy_config(prior={"family": "toy-plain"}, model={"kind": "plainer"})
+    with pytest.raises(ConfigError, match=r"\[prior\]: a 'plainer' model takes no family"):
+        mmvae.train(config, run_dir=tmp_path / "run", registry=more)
+
+
+def test_gaps_and_families_go_together(tmp_path):
+    items = toy_items(60)
+    items["c"] = [None if i % 3 == 0 else int(c) for i, c in enumerate(items["c"])]
+    items["v"] = [None if i % 3 == 1 else row for i, row in enumerate(items["v"].tolist())]
+    config = toy_config(**TABLES, data={"source": "memory"})
+    result = trained(tmp_path / "run", config, data=items)
+    assert result.outcome == "finished"
