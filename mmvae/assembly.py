@@ -178,7 +178,8 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
     own do not depend on them.
 
     Raises:
-        ConfigError: An extension does not fit the model, or items that lack modalities.
+        ConfigError: An extension does not fit the model, or items that lack modalities; or nothing
+            is trained at first.
     """
     trained: Trainable = model
     for kind, config in experiment.extensions.items():
@@ -186,6 +187,13 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
         refuse_gaps(f"The extension [{kind}]", extension, model.codecs)
         with seeded_global(derived_seed(experiment.train.seed, "weights", kind)):
             trained = extension(config, trained)
+    later = [p for p in trained.phases() if p.parameters]  # of those without, all is frozen
+    if all(phase.first_epoch > 0 for phase in later):
+        raise ConfigError(
+            f"Nothing is trained in the first epoch: of all phases only "
+            f"{', '.join(phase.name for phase in later)} has weights that are not in train.freeze, "
+            f"and begins later. Set its first epoch to 0."
+        )
     return trained
 
 

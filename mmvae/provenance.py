@@ -32,7 +32,7 @@ class Maker(BaseModel):
 
 _RECORD = TypeAdapter(dict[str, Maker])
 
-OF_A_MODEL: Collection[Role] = ("codec", "model")
+OF_A_MODEL: Collection[Role] = ("codec", "model", "family")
 """The roles that a trained model cannot do without, wherever it is used."""
 
 

@@ -69,6 +69,10 @@ class Extension(Trainable):
         """See :meth:`Trainable.begin_step`; default: passed on."""
         self.inner.begin_step(epoch)
 
+    def begin_phase(self, phase: str, items: Iterable[tuple[Batch, StepDraws]]) -> None:
+        """See :meth:`Trainable.begin_phase`; default: passed on."""
+        self.inner.begin_phase(phase, items)
+
     @property
     def together(self) -> bool:
         """See :attr:`Trainable.together`; default: as within."""

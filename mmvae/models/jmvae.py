@@ -34,6 +34,9 @@ MOST_HEADS = 64
 PRIOR = "prior"
 """The phase that fits a learned prior."""
 
+BEGINNING = 10_000
+"""Samples of the aggregate posterior from which a learned prior begins, at most."""
+
 MOST_EVALUATED = 256
 """Subsets of which the penalty of a validation consists; larger families are drawn from."""
 
@@ -183,6 +186,8 @@ class JMVAE(Model):
     takes_gaps = True
     takes_shapes = True
 
+    learned_prior_begun: Tensor
+
     def __init__(
         self, config: JMVAEConfig, codecs: Mapping[str, Codec], shapes: Shapes | None = None
     ) -> None:
@@ -203,6 +208,8 @@ class JMVAE(Model):
         )
         prior = self.shapes.prior
         self.learned_prior = None if prior is None else prior.head(0, config.latent_dim)
+        if prior is not None:
+            self.register_buffer("learned_prior_begun", torch.zeros((), dtype=torch.bool))
 
     @classmethod
     def recalled(cls, config: JMVAEConfig, modalities: Subset) -> JMVAEConfig:
@@ -443,7 +450,7 @@ class JMVAE(Model):
     def begins_anew(self) -> list[str]:
         """What the names of the weights begin with that families brought."""
         return [f"encoders.{name}" for name in self.encoders.weights_of_family()] + [
-            "learned_prior."
+            "learned_prior"
         ]
 
     def parameters_of(
@@ -527,6 +534,20 @@ class JMVAE(Model):
             beta=weight,
             gamma=weight if self.config.warmup == "all" else 1.0,
         )
+
+    def begin_phase(self, phase: str, items: Iterable[tuple[Batch, StepDraws]]) -> None:
+        """Let a learned prior begin from samples of the aggregate posterior, unless it has."""
+        begin = getattr(self.learned_prior, "begin", None)
+        if phase != PRIOR or begin is None or self.learned_prior_begun:
+            return
+        samples, count = [], 0
+        for batch, draws in items:
+            samples.append(self.joint_posterior(batch).rsample(draws.normal("z", self.latent_dim)))
+            count += len(batch)
+            if count >= BEGINNING:
+                break
+        begin(torch.cat(samples)[:BEGINNING])
+        self.learned_prior_begun.fill_(True)
 
     def _fit_of_prior(self, batch: Batch, draws: StepDraws) -> Terms:
         """Cross entropy of the learned prior to the aggregate posterior, nats, (b,) (T15)."""

@@ -104,6 +104,18 @@ class Trainable(nn.Module, ABC):
     def begin_step(self, epoch: int) -> None:
         """Called before each training step with its epoch, from 0; default: nothing."""
 
+    def begin_phase(self, phase: str, items: Iterable[tuple[Batch, StepDraws]]) -> None:
+        """Called once, without gradients, before the first step of a phase; default: nothing.
+
+        For weights that are better begun from the data than from chance. Every process is called;
+        what the leading one makes of the phase's parameters and buffers counts for all.
+
+        Args:
+            phase: Name of the phase.
+            items: Training items in an order of the seed, in batches that are read as they are
+                asked for, with the randomness for each.
+        """
+
     @property
     def together(self) -> bool:
         """Whether all phases of a step take their gradients before any of them updates."""

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mmvae.data.batches import Batch, Batches, training_view
 from mmvae.data.order import Order, never_empty, share
 from mmvae.models.protocol import Phase, Terms, Trainable
-from mmvae.randomness import StepDraws, derived_seed, seed_global
+from mmvae.randomness import StepDraws, derived_seed, permutation, seed_global
 from mmvae.settings import TrainConfig
 from mmvae.training.average import WeightAverage
 from mmvae.training.optimizer import build_optimizer
@@ -91,6 +92,8 @@ class Stepper:
         for phase in self.phases:
             if epoch < phase.first_epoch:
                 continue
+            if step == phase.first_epoch * self.order.steps_per_epoch:
+                self._begin(phase)
             optimizer = self.optimizers[phase.name]
             for group in optimizer.param_groups:
                 group["lr"] = self._learning_rate(step, self._settings[phase.name])
@@ -107,6 +110,23 @@ class Stepper:
         self._seen = None
         if self.state.average is not None:
             self.state.average.update(self.model)
+
+    @torch.no_grad()
+    def _begin(self, phase: Phase) -> None:
+        """Let a phase begin from the data; processes begin alike."""
+        seed, size = self.config.seed, self.config.batch_size
+        order = permutation(len(self.train), derived_seed(seed, "begin", phase.name), 0)
+
+        def items() -> Iterator[tuple[Batch, StepDraws]]:
+            for number, few in enumerate(torch.split(order, size)):
+                n = len(few)
+                draws = StepDraws(seed, "begin", number, slice(0, n), n, self.train.device)
+                yield self.train.batch(few, draws, training_view), draws
+
+        self.trained.begin_phase(phase.name, items())
+        if self._processes > 1:
+            for weight in (*phase.parameters, *self.trained.buffers()):
+                broadcast(weight.data, from_process=0)
 
     def gradients(self, step: int, phase: Phase, items: Tensor, weight: float) -> None:
         """Accumulate the gradient of the mean loss over the global batch.

@@ -9,7 +9,7 @@ import torch
 from linear_gaussian import batch, linear_codecs, step_draws
 from torch import Tensor
 from torch.testing import assert_close
-from toys import Plain, PlainFamily, toy_config, toy_items, toy_registry
+from toys import Plain, PlainFamily, PlainHead, toy_config, toy_items, toy_registry
 from trainings import assert_same_tensors, latest
 
 import mmvae
@@ -193,6 +193,27 @@ def test_the_fit_of_the_prior_is_seen_in_metrics_and_validation(tmp_path):
     for line in validation:  # what is monitored covers all that is trained
         whole = line["elbo"] - line["penalty"] + line["prior/log_density"]
         assert line["objective"] == pytest.approx(whole, rel=1e-5)
+
+
+def test_a_prior_begins_once_at_the_aggregate_posterior_when_its_phase_does(tmp_path, monkeypatch):
+    seen = []
+    begin = PlainHead.begin
+    monkeypatch.setattr(
+        PlainHead, "begin", lambda self, z: (seen.append(z.clone()), begin(self, z))[1]
+    )
+    config = toy_config(**TABLES, train={"monitor": "objective"})  # 60 items, first_epoch 1 of 2
+    trained(tmp_path / "run", config, max_steps=3)
+    assert not seen  # in the epoch before
+    mmvae.resume(tmp_path / "run", registry=toy_registry(), max_steps=4)
+    assert [z.shape for z in seen] == [(60, 2)]
+    mmvae.resume(tmp_path / "run", registry=toy_registry())
+    assert len(seen) == 1
+    again = toy_config(**TABLES, train={"freeze": ["decoders", "encoders"]})
+    with pytest.raises(ConfigError, match="only prior has weights .* begins later"):
+        trained(tmp_path / "further", again, init_from=tmp_path / "run")
+    again["prior"] = again["prior"] | {"first_epoch": 0}
+    trained(tmp_path / "further", again, init_from=tmp_path / "run")
+    assert len(seen) == 1  # its weights were fitted before
 
 
 def test_families_are_fitted_after_the_training_with_all_else_frozen(tmp_path):

@@ -1,7 +1,7 @@
 r"""Normalising flows as posteriors and priors: the family ``flow``.
 
 .. math::
-    z = \mu + \sigma \odot T^{-1}(\epsilon), \qquad \epsilon \sim N(0, I),
+    z = \mu + \sigma \odot T^{-1}(\epsilon), \qquad \epsilon \sim N(0, I) \text{ or a mixture},
 
 with location μ, scale σ and the transforms T of what is known. T is a chain of masked
 autoregressive transforms (Papamakarios et al. 2017, arXiv:1705.07057), affine or of
@@ -10,16 +10,17 @@ rational-quadratic splines (Durkan et al. 2019, arXiv:1906.04032), as Zuko has t
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from zuko.distributions import NormalizingFlow
 from zuko.flows import MAF, NSF
 
 from mmvae import Family, FamilyConfig, Posterior
 from mmvae_flows.affine import Numbers, full
+from mmvae_flows.mixture import MixtureHead
 
 
 class FlowConfig(FamilyConfig):
@@ -43,6 +44,12 @@ class FlowConfig(FamilyConfig):
         "ones; sampling takes as many passes. 2 is a coupling; 'all' is one block a dimension, "
         "the most flexible and slow to sample from.",
     )
+    components: int = Field(
+        1,
+        ge=1,
+        description="Gaussians in the base that is transformed: 1 is N(0, I), more help where "
+        "there are clusters.",
+    )
     context: int = Field(
         64, ge=1, description="Width to which the features that a posterior sees are narrowed."
     )
@@ -52,30 +59,45 @@ class FlowPosterior(Posterior):
     """A flow over z, given what is known.
 
     Args:
-        flow: The distribution of u = (z − μ)/σ, batch shape broadcast to (…).
+        transform: T, from u = (z − μ)/σ to the base, as Zuko has transforms.
+        base: Distribution of T(u); None for N(0, I).
         location: μ, shape (…, d).
         log_scale: log σ, shape (…, d).
     """
 
-    def __init__(self, flow: NormalizingFlow, location: Tensor, log_scale: Tensor) -> None:
-        self.flow, self.location, self.log_scale = flow, location, log_scale
+    def __init__(
+        self, transform: Any, base: Posterior | None, location: Tensor, log_scale: Tensor
+    ) -> None:
+        self.transform, self.base = transform, base
+        self.location, self.log_scale = location, log_scale
 
     def rsample(self, noise: Tensor) -> Tensor:
         """See :meth:`mmvae.Posterior.rsample`: as many passes as ``passes`` for each transform."""
         with exact(noise):
-            u = self.flow.transform.inv(noise.to(self.location))
-            return self.location + self.log_scale.exp() * u
+            noise = noise.to(self.location)
+            return self._from_base(noise if self.base is None else self.base.rsample(noise))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """See :meth:`mmvae.Posterior.log_prob`: one pass for each transform."""
         with exact(z):
             u = (full(z) - self.location) * (-self.log_scale).exp()
-            nats: Tensor = self.flow.log_prob(u) - self.log_scale.sum(-1)
-            return nats
+            end, slope = self.transform.call_and_ladj(u)
+            if self.base is None:
+                nats = -0.5 * (end.square() + math.log(2 * math.pi)).sum(-1)
+            else:
+                nats = self.base.log_prob(end)
+            total: Tensor = nats + slope - self.log_scale.sum(-1)
+            return total
 
     def point(self) -> Tensor:
-        """Where the flow takes the mode of N(0, I), shape (…, d)."""
-        return self.rsample(torch.zeros_like(self.location))
+        """Where the flow takes the best point of its base, shape (…, d)."""
+        with exact(self.location):
+            start = torch.zeros_like(self.location) if self.base is None else self.base.point()
+            return self._from_base(start)
+
+    def _from_base(self, end: Tensor) -> Tensor:
+        z: Tensor = self.location + self.log_scale.exp() * self.transform.inv(end)
+        return z
 
 
 def exact(like: Tensor) -> torch.autocast:
@@ -109,12 +131,22 @@ class FlowHead(nn.Module):
             self.flow: nn.Module = NSF(bins=config.bins, **keys)
         else:
             self.flow = MAF(**keys)
+        many = config.components > 1
+        self.base = MixtureHead(config.components, 0, latent_dim) if many else None
+
+    def begin(self, z: Tensor) -> None:
+        """Set location and scale of a prior to those of samples (n, d)."""
+        self.location.start.copy_(z.mean(0))
+        self.log_scale.start.copy_(z.std(0).clamp(min=1e-3).log())
+        if self.base is not None:
+            self.base.begin((z - z.mean(0)) / z.std(0).clamp(min=1e-3))
 
     def forward(self, context: Tensor) -> FlowPosterior:
         """Context (…, c) → batch shape (…)."""
         location, log_scale = self.location(context), self.log_scale(context)
         seen = None if self.narrow is None else full(self.narrow(context))
-        return FlowPosterior(self.flow(seen), location, log_scale)
+        base = None if self.base is None else self.base(context[..., :0])
+        return FlowPosterior(self.flow(seen).transform, base, location, log_scale)
 
 
 class Flow(Family):

@@ -27,6 +27,11 @@ class TestSplinesOneDimensionAtATime(FamilyContract):
     keys = {"hidden": [16], "transforms": 2, "univariate": "spline", "passes": "all", "context": 4}
 
 
+class TestFlowOfAMixture(FamilyContract):
+    family = Flow
+    keys = {"hidden": [16], "transforms": 2, "components": 3, "context": 4}
+
+
 class TestMixture(FamilyContract):
     family = Mixture
     keys = {"components": 3}
@@ -79,6 +84,31 @@ def test_a_flow_samples_where_its_density_says():
     base = -0.5 * (noise.square() + math.log(2 * math.pi)).sum()
     assert_close(q.log_prob(z).squeeze(), base - slope.squeeze().det().abs().log())
     assert_close(q.point(), q.rsample(torch.zeros(1, 3)))
+
+
+@pytest.mark.parametrize("keys", [{}, {"components": 3}])
+def test_a_flow_begins_with_the_spread_of_what_it_fits(keys):
+    head = Flow(Flow.Config(hidden=[16], transforms=2, **keys)).head(0, D)
+    z = torch.tensor([5.0, -3.0]) + torch.tensor([2.0, 0.1]) * torch.randn(1000, D)
+    with torch.no_grad():
+        before = head(torch.zeros(1, 0)).log_prob(z.unsqueeze(1)).mean()
+        head.begin(z)
+        q = head(torch.zeros(1, 0))
+    assert_close(q.location[0], z.mean(0))
+    assert_close(q.log_scale[0].exp(), z.std(0))
+    assert q.log_prob(z.unsqueeze(1)).mean() > before + 5
+
+
+@pytest.mark.parametrize("components", [5, 20])
+def test_a_mixture_begins_on_samples(components):
+    head = Mixture(Mixture.Config(components=components)).head(0, D)
+    z = torch.randn(10, D)
+    with torch.no_grad():
+        head.begin(z)
+    q = head(torch.zeros(1, 0))
+    distance = torch.cdist(q.means[0], z).amin(1)
+    assert_close(distance, torch.zeros(components), atol=1e-3, rtol=0)
+    assert_close(q.log_scales[0].exp(), (0.75 * z.std(0)).expand(components, D))
 
 
 @pytest.mark.parametrize(
