@@ -191,8 +191,8 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
     if all(phase.first_epoch > 0 for phase in later):
         raise ConfigError(
             f"Nothing is trained in the first epoch: of all phases only "
-            f"{', '.join(phase.name for phase in later)} has weights that are not in train.freeze, "
-            f"and begins later. Set its first epoch to 0."
+            f"{', '.join(phase.name for phase in later)} has weights that train.freeze does not "
+            f"hold, and begins later. Set its first epoch to 0."
         )
     return trained
 
