@@ -50,8 +50,9 @@ class Family(ABC):
             A module whose call takes a context (…, c), real or half precision, and returns a
             :class:`mmvae.Posterior` with batch shape (…) and event shape (d,) in float32 at
             least, whatever autocast is on. Of c = 0 it takes (…, 0). A head may have a method
-            ``begin(z)``: it is called once before the fit of a prior, without gradients, with up
-            to 10,000 samples (n, d) of what is to be fitted, for weights to begin near them.
+            ``begin(samples, points)``: it is called once before the fit of a prior, without
+            gradients, with some 10,000 samples (n, d) of what is to be fitted and the best points
+            (n, d) of the posteriors that each is from, for weights to begin near them.
         """
 
 

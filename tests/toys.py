@@ -203,9 +203,9 @@ class PlainHead(nn.Module):
         self.linear = nn.Linear(context_dim, 2 * latent_dim) if context_dim else None
         self.bias = nn.Parameter(torch.zeros(2 * latent_dim))
 
-    def begin(self, z: Tensor) -> None:
+    def begin(self, samples: Tensor, points: Tensor) -> None:
         """Begin at the samples' mean and spread."""
-        self.bias.copy_(torch.cat([z.mean(0), z.var(0).log()]))
+        self.bias.copy_(torch.cat([samples.mean(0), samples.var(0).log()]))
 
     def forward(self, context: Tensor) -> Plain:
         raw = self.bias.expand(*context.shape[:-1], -1)

@@ -35,7 +35,7 @@ PRIOR = "prior"
 """The phase that fits a learned prior."""
 
 BEGINNING = 10_000
-"""Samples of the aggregate posterior from which a learned prior begins, at most."""
+"""Samples of the aggregate posterior from which a learned prior begins, or a batch more."""
 
 MOST_EVALUATED = 256
 """Subsets of which the penalty of a validation consists; larger families are drawn from."""
@@ -540,13 +540,15 @@ class JMVAE(Model):
         begin = getattr(self.learned_prior, "begin", None)
         if phase != PRIOR or begin is None or self.learned_prior_begun:
             return
-        samples, count = [], 0
+        samples, points, count = [], [], 0
         for batch, draws in items:
-            samples.append(self.joint_posterior(batch).rsample(draws.normal("z", self.latent_dim)))
+            q = self.joint_posterior(batch)
+            samples.append(q.rsample(draws.normal("z", self.latent_dim)))
+            points.append(q.point())
             count += len(batch)
             if count >= BEGINNING:
                 break
-        begin(torch.cat(samples)[:BEGINNING])
+        begin(torch.cat(samples), torch.cat(points))
         self.learned_prior_begun.fill_(True)
 
     def _fit_of_prior(self, batch: Batch, draws: StepDraws) -> Terms:

@@ -199,13 +199,15 @@ def test_a_prior_begins_once_at_the_aggregate_posterior_when_its_phase_does(tmp_
     seen = []
     begin = PlainHead.begin
     monkeypatch.setattr(
-        PlainHead, "begin", lambda self, z: (seen.append(z.clone()), begin(self, z))[1]
+        PlainHead, "begin", lambda self, *z: (seen.append(torch.stack(z)), begin(self, *z))[1]
     )
     config = toy_config(**TABLES, train={"monitor": "objective"})  # 60 items, first_epoch 1 of 2
     trained(tmp_path / "run", config, max_steps=3)
     assert not seen  # in the epoch before
     mmvae.resume(tmp_path / "run", registry=toy_registry(), max_steps=4)
-    assert [z.shape for z in seen] == [(60, 2)]
+    assert [z.shape for z in seen] == [(2, 60, 2)]
+    samples, points = seen[0]
+    assert not torch.equal(samples, points)
     mmvae.resume(tmp_path / "run", registry=toy_registry())
     assert len(seen) == 1
     again = toy_config(**TABLES, train={"freeze": ["decoders", "encoders"]})

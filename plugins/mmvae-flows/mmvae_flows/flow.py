@@ -134,12 +134,13 @@ class FlowHead(nn.Module):
         many = config.components > 1
         self.base = MixtureHead(config.components, 0, latent_dim) if many else None
 
-    def begin(self, z: Tensor) -> None:
+    def begin(self, samples: Tensor, points: Tensor) -> None:
         """Set location and scale of a prior to those of samples (n, d)."""
-        self.location.start.copy_(z.mean(0))
-        self.log_scale.start.copy_(z.std(0).clamp(min=1e-3).log())
+        location, scale = samples.mean(0), samples.std(0).clamp(min=1e-3)
+        self.location.start.copy_(location)
+        self.log_scale.start.copy_(scale.log())
         if self.base is not None:
-            self.base.begin((z - z.mean(0)) / z.std(0).clamp(min=1e-3))
+            self.base.begin((samples - location) / scale, (points - location) / scale)
 
     def forward(self, context: Tensor) -> FlowPosterior:
         """Context (…, c) → batch shape (…)."""

@@ -126,12 +126,16 @@ class MixtureHead(nn.Module):
         self.means = Numbers(seen, SPREAD * torch.randn(components * latent_dim))
         self.log_scales = Numbers(seen, torch.zeros(components * latent_dim))
 
-    def begin(self, z: Tensor) -> None:
-        """Set the components of a prior on samples (n, d), each narrower than all together."""
+    def begin(self, samples: Tensor, points: Tensor) -> None:
+        """Set the components of a prior on points (n, d), each narrower than all samples are.
+
+        On points and not on samples, which lie anywhere in dimensions that say nothing: few
+        components would be near what is to be fitted, and take all of it.
+        """
         components, _ = self.shape
-        chosen = torch.randperm(max(len(z), components))[:components] % len(z)
-        spread = z.std(0).clamp(min=1e-3)
-        self.means.start.copy_(z[chosen.to(z.device)].flatten())
+        chosen = torch.randperm(max(len(points), components))[:components] % len(points)
+        spread = samples.std(0).clamp(min=1e-3)
+        self.means.start.copy_(points[chosen.to(points.device)].flatten())
         self.log_scales.start.copy_((NARROWER * spread).log().repeat(components))
 
     def forward(self, context: Tensor) -> MixturePosterior:

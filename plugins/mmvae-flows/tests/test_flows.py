@@ -92,7 +92,7 @@ def test_a_flow_begins_with_the_spread_of_what_it_fits(keys):
     z = torch.tensor([5.0, -3.0]) + torch.tensor([2.0, 0.1]) * torch.randn(1000, D)
     with torch.no_grad():
         before = head(torch.zeros(1, 0)).log_prob(z.unsqueeze(1)).mean()
-        head.begin(z)
+        head.begin(z, z)
         q = head(torch.zeros(1, 0))
     assert_close(q.location[0], z.mean(0))
     assert_close(q.log_scale[0].exp(), z.std(0))
@@ -102,13 +102,13 @@ def test_a_flow_begins_with_the_spread_of_what_it_fits(keys):
 @pytest.mark.parametrize("components", [5, 20])
 def test_a_mixture_begins_on_samples(components):
     head = Mixture(Mixture.Config(components=components)).head(0, D)
-    z = torch.randn(10, D)
+    z, samples = torch.randn(10, D), 3 * torch.randn(10, D)
     with torch.no_grad():
-        head.begin(z)
+        head.begin(samples, z)
     q = head(torch.zeros(1, 0))
     distance = torch.cdist(q.means[0], z).amin(1)
     assert_close(distance, torch.zeros(components), atol=1e-3, rtol=0)
-    assert_close(q.log_scales[0].exp(), (0.75 * z.std(0)).expand(components, D))
+    assert_close(q.log_scales[0].exp(), (0.75 * samples.std(0)).expand(components, D))
 
 
 @pytest.mark.parametrize(
