@@ -7,7 +7,6 @@ only when a config needs what it might have offered.
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 import time
 import traceback
@@ -15,23 +14,19 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from operator import attrgetter
 from typing import get_args
 
 import pluggy
 
 from mmvae import hookspecs
 from mmvae.contract import check_version, stated_version
-from mmvae.entry import maker, require_reference
-from mmvae.errors import PluginError, PluginWarning, UsageError, nearest
+from mmvae.entry import PLUGIN_GROUP, cause, imported, maker, require_reference
+from mmvae.errors import PluginError, PluginWarning, nearest
 from mmvae.registry import Offer, PluginInfo, Registry, Role, add_offer, plural
+from mmvae.switches import Switches
 
-__all__ = ["GROUP", "PluginInfo", "Registry", "load_registry"]
-
-GROUP = "mmvae"
-"""The entry-point group in which plugins announce themselves."""
+__all__ = ["PluginInfo", "Registry", "load_registry"]
 
 
 def load_registry(environ: Mapping[str, str] | None = None, *, warn: bool = True) -> Registry:
@@ -40,17 +35,20 @@ def load_registry(environ: Mapping[str, str] | None = None, *, warn: bool = True
     Args:
         environ: Variables to obey, the process's own unless given. ``MMVAE_PLUGINS=a,b`` loads
             these plugins only (the core's own always), ``MMVAE_DISABLE_PLUGINS=a,b`` all but
-            these.
+            these; a name is a plugin's or a distribution's.
         warn: Whether to warn (:class:`mmvae.errors.PluginWarning`) of each plugin that is broken
             or slow.
 
     Raises:
-        UsageError: One of the variables names a plugin that is not installed.
+        UsageError: One of the variables names what is not installed.
     """
-    entries = sorted(entry_points(group=GROUP), key=lambda e: (e.name, _distribution(e)))
-    reasons = _disabled(entries, os.environ if environ is None else environ)
+    switches = Switches.read(environ)
+    entries = sorted(entry_points(group=PLUGIN_GROUP), key=lambda e: (e.name, _distribution(e)))
+    reasons = [switches.reason(entry) for entry in entries]
+    rivals = [e for e, reason in zip(entries, reasons, strict=True) if not reason]
     plugins = [
-        _load(entry, reasons.get(entry.name), _namesakes(entry, entries)) for entry in entries
+        _load(entry, reason, _namesakes(entry, rivals))
+        for entry, reason in zip(entries, reasons, strict=True)
     ]
     for plugin in plugins:
         if warn and plugin.warning:
@@ -58,38 +56,14 @@ def load_registry(environ: Mapping[str, str] | None = None, *, warn: bool = True
     return Registry.from_plugins(plugins)
 
 
-def _disabled(entries: Sequence[EntryPoint], environ: Mapping[str, str]) -> dict[str, str]:
-    """Why plugins stay out: name → reason."""
-
-    def listed(variable: str) -> list[str]:
-        names = [name.strip() for name in environ.get(variable, "").split(",") if name.strip()]
-        known = sorted({entry.name for entry in entries})
-        for name in names:
-            if name not in known:
-                raise UsageError(
-                    f"{variable} names {name!r}, which is no installed plugin; installed: "
-                    f"{', '.join(known) or 'none'}.{nearest(name, known)}"
-                )
-        return names
-
-    only, without = listed("MMVAE_PLUGINS"), listed("MMVAE_DISABLE_PLUGINS")
-    core = [entry.name for entry in entries if _distribution(entry) == "mmvae"]
-    reasons = {
-        entry.name: "not in MMVAE_PLUGINS"
-        for entry in entries
-        if only and entry.name not in [*only, *core]
-    }
-    return reasons | dict.fromkeys(without, "in MMVAE_DISABLE_PLUGINS")
-
-
 def _namesakes(entry: EntryPoint, entries: Sequence[EntryPoint]) -> list[str]:
     """All distributions with a plugin of this name, if it is not for this one to have."""
     owners = [_distribution(e) for e in entries if e.name == entry.name]
-    alone = len(set(owners)) == 1 or _distribution(entry) == "mmvae"  # the core keeps its own
+    alone = len(set(owners)) < 2 or _distribution(entry) == "mmvae"  # the core keeps its own
     return [] if alone else owners
 
 
-def _load(entry: EntryPoint, disabled: str | None, namesakes: Sequence[str]) -> PluginInfo:
+def _load(entry: EntryPoint, disabled: str, namesakes: Sequence[str]) -> PluginInfo:
     """Load and hear one plugin; whatever goes wrong is its own affair."""
     info = PluginInfo(entry.name, *maker(entry))
     if disabled:
@@ -100,14 +74,14 @@ def _load(entry: EntryPoint, disabled: str | None, namesakes: Sequence[str]) -> 
         if namesakes:
             raise PluginError(
                 f"several distributions have a plugin {entry.name!r}: {', '.join(namesakes)}. "
-                f"Uninstall all but one"
+                f"Uninstall all but one, or name the others in MMVAE_DISABLE_PLUGINS"
             )
         require_reference(entry)
         with redirect_stdout(sys.stderr):  # what it prints is no result of a command
             if info.distribution != "mmvae":
                 stated = stated_version(entry)
                 check_version(stated, info.distribution)
-            plugin = _imported(entry)
+            plugin = imported(entry)
             info = replace(info, contract=stated, seconds=time.monotonic() - began)
             _hear(plugin, offers)
     except KeyboardInterrupt:
@@ -122,33 +96,10 @@ def _load(entry: EntryPoint, disabled: str | None, namesakes: Sequence[str]) -> 
             state="broken",
             contract=stated,
             offers=tuple(offers),
-            error=_cause(error),
+            error=cause(error),
             traceback="".join(traceback.format_exception(error)),
         )
     return replace(info, offers=tuple(offers))
-
-
-def _imported(entry: EntryPoint) -> object:
-    """The module or object that an entry point names.
-
-    Raises:
-        PluginError: There is none.
-    """
-    try:
-        module = import_module(entry.module)
-    except ModuleNotFoundError as error:
-        if error.name and f"{entry.module}.".startswith(f"{error.name}."):
-            raise PluginError(
-                f"its entry point {entry.name} = {entry.value!r} leads nowhere: there is no "
-                f"module {error.name!r}"
-            ) from error
-        raise
-    try:
-        return attrgetter(entry.attr)(module) if entry.attr else module
-    except AttributeError as error:
-        raise PluginError(
-            f"its entry point {entry.name} = {entry.value!r} leads nowhere: {error}"
-        ) from error
 
 
 def _hear(plugin: object, offers: list[Offer]) -> None:
@@ -200,17 +151,6 @@ def _mismatch(plugin: object) -> str:
                 f"({', '.join(wanted)})"
             )
     return ""
-
-
-def _cause(error: BaseException) -> str:
-    """What went wrong, in one line."""
-    if isinstance(error, PluginError):
-        return " ".join(str(error).split())
-    if isinstance(error, ModuleNotFoundError):
-        return f"the module {error.name!r} that it needs is not installed"
-    if isinstance(error, SystemExit):
-        return f"it ends the program when it is imported (SystemExit: {error.code})"
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -85,7 +85,7 @@ class PluginInfo:
     """One plugin and how it fared.
 
     Attributes:
-        name: Name of the entry point; what ``MMVAE_PLUGINS`` takes.
+        name: Name of the entry point; ``MMVAE_PLUGINS`` takes it, or the distribution's.
         distribution: The installed distribution that brings it.
         version: That distribution's version.
         state: ``ok``, ``broken`` or ``disabled``.
@@ -126,7 +126,7 @@ class PluginInfo:
     def complaint(self) -> str:
         """Who is broken or disabled and why, and how to mend it."""
         if self.state == "disabled":
-            return f"{self} is disabled: its name is {self.error}."
+            return f"{self} is disabled: {self.error}."
         return (
             f"{self} is broken: {self.error.rstrip('.')}. Mend it (pip install --upgrade "
             f"{self.distribution}), uninstall it, or leave it out with "

@@ -269,7 +269,7 @@ def test_a_name_that_two_distributions_have_is_nobodys(install) -> None:
     for plugin in ours:
         assert plugin.error == (
             "several distributions have a plugin 'toys': bad-plugin, toy-plugin. "
-            "Uninstall all but one"
+            "Uninstall all but one, or name the others in MMVAE_DISABLE_PLUGINS"
         )
 
 

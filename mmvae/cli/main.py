@@ -14,7 +14,8 @@ from mmvae import __version__
 from mmvae.cli.launched import end_launched
 from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import HELP, Manners, example
-from mmvae.cli.warned import plugin_warnings
+from mmvae.cli.warned import plugin_warnings, untold
+from mmvae.entry import COMMAND_ENTRIES
 from mmvae.errors import Interrupted, MmvaeError
 
 COMMANDS = {
@@ -36,9 +37,6 @@ COMMANDS = {
     "info": "Show versions, devices and threads.",
 }
 """Each core command with its short help; here, so that listing them imports none of them."""
-
-COMMAND_ENTRIES = "mmvae.commands"
-"""The entry-point group in which plugins offer commands of their own."""
 
 
 class LazyGroup(OpenGroup):
@@ -85,8 +83,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = None if argv is None else list(argv)
+    told: list[str] = []
     try:
-        with plugin_warnings():
+        with plugin_warnings() as told:
             code = cli.main(args, prog_name="mmvae", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -99,7 +98,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         click.echo(str(stop), err=True)
         return stop.exit_code
     except MmvaeError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(untold(str(error), told), error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
         if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D; it is a bug of ours
             raise error.__cause__ from None

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
 
-from mmvae.contract import check_version, stated_version
-from mmvae.entry import maker, require_reference
+from mmvae.commands import OfferedCommand, offered_commands
 from mmvae.errors import PluginError, nearest
 
 
@@ -19,7 +15,8 @@ class OpenGroup(click.Group):
     """Commands of the core, and those that plugins offer beside them by entry point.
 
     A command of a plugin has no name that the core uses. A name that two distributions offer is
-    listed with both and calls neither; a command that cannot be loaded harms only itself.
+    listed with both and calls neither; a command that cannot be loaded harms only itself, and one
+    that the environment leaves out says so when it is called.
 
     Args:
         entries: The entry-point group in which plugins offer, such as ``mmvae.figures``.
@@ -39,26 +36,30 @@ class OpenGroup(click.Group):
         """The core's command of this name."""
         return super().get_command(ctx, name)
 
-    def offered(self) -> dict[str, list[EntryPoint]]:
+    def everything(self) -> list[OfferedCommand]:
+        """All that plugins offer, what clashes or is left out as well, unloaded."""
+        return offered_commands(self.entries, self.word)
+
+    def offered(self) -> dict[str, list[OfferedCommand]]:
         """What plugins offer under names that the core does not use, unloaded."""
-        found: dict[str, list[EntryPoint]] = {}
-        for entry in entry_points(group=self.entries):
-            if entry.name not in self.own():
-                found.setdefault(entry.name, []).append(entry)
+        found: dict[str, list[OfferedCommand]] = {}
+        for command in self.everything():
+            if command.name not in self.own() and not command.disabled:
+                found.setdefault(command.name, []).append(command)
         return found
 
     def clashes(self) -> dict[str, str]:
         """What plugins offer and nobody can call, each with the reason."""
         clashes = {
-            entry.name: f"{_distribution(entry)} offers it, but the core has a {self.word} of "
+            command.name: f"{command.distribution} offers it, but the core has a {self.word} of "
             f"this name"
-            for entry in entry_points(group=self.entries)
-            if entry.name in self.own()
+            for command in self.everything()
+            if command.name in self.own() and not command.disabled
         }
         return clashes | {
-            name: f"offered by several distributions: {_origin(entries)}"
-            for name, entries in self.offered().items()
-            if len(entries) > 1
+            name: f"offered by several distributions: {_origin(commands)}"
+            for name, commands in self.offered().items()
+            if len(commands) > 1
         }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -69,15 +70,23 @@ class OpenGroup(click.Group):
         """The command of this name, loaded now if a plugin offers it, or None."""
         if cmd_name in self.own():
             return self.own_command(ctx, cmd_name)
-        entries = self.offered().get(cmd_name)
-        return load(entries, self.word) if entries else None
+        found = [command for command in self.everything() if command.name == cmd_name]
+        rivals = [command for command in found if not command.disabled] or found[:1]
+        if len(rivals) > 1:
+            raise PluginError(
+                f"{self.word} {cmd_name!r} is offered by several distributions: "
+                f"{_origin(rivals)}. Uninstall all but one, or name the others in "
+                f"MMVAE_DISABLE_PLUGINS."
+            )
+        return rivals[0].load() if rivals else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command of a command line, with a hint for a misspelt one."""
-        name, known = args[0], self.list_commands(ctx)
-        if not (name.startswith("-") or name in known):
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            known = self.list_commands(ctx)
             raise click.UsageError(f"No such command {name!r}.{nearest(name, known)}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -88,51 +97,11 @@ class OpenGroup(click.Group):
             formatter.write_dl(list(self.own().items()))
         if offered := self.offered():
             with formatter.section(f"{words} of plugins"):
-                formatter.write_dl([(name, _origin(e)) for name, e in sorted(offered.items())])
+                formatter.write_dl([(name, _origin(c)) for name, c in sorted(offered.items())])
         if clashes := self.clashes():
             with formatter.section(f"{words} of plugins that cannot be called"):
                 formatter.write_dl(list(clashes.items()))
 
 
-def load(entries: Sequence[EntryPoint], word: str) -> click.Command:
-    """Load the command that an entry point names.
-
-    Raises:
-        PluginError: Several distributions offer it, or the one that does is broken.
-    """
-    entry = entries[0]
-    if len(entries) > 1:
-        raise PluginError(
-            f"{word} {entry.name!r} is offered by several distributions: {_origin(entries)}. "
-            f"Uninstall all but one."
-        )
-    blame = f"{word} {entry.name!r} of the distribution {_distribution(entry)}"
-    try:
-        require_reference(entry)
-        with redirect_stdout(sys.stderr):  # what it prints is no result of a command
-            check_version(stated_version(entry), _distribution(entry))
-            command = entry.load()
-    except PluginError as error:
-        reason = str(error).rstrip(".")
-        raise PluginError(
-            f"{blame} cannot be loaded: {reason}. Mend or uninstall that distribution."
-        ) from error
-    except (Exception, SystemExit) as error:  # strangers' code may fail in any way, even exit
-        raise PluginError(
-            f"{blame} cannot be loaded: {type(error).__name__}: {error}. "
-            f"Mend or uninstall that distribution."
-        ) from error
-    if not isinstance(command, click.Command):
-        raise PluginError(
-            f"{blame} is {command!r}; expected a click command. "
-            f"Mend or uninstall that distribution."
-        )
-    return command
-
-
-def _origin(entries: Sequence[EntryPoint]) -> str:
-    return ", ".join(sorted(map(_distribution, entries)))
-
-
-def _distribution(entry: EntryPoint) -> str:
-    return maker(entry)[0]
+def _origin(commands: Sequence[OfferedCommand]) -> str:
+    return ", ".join(command.distribution for command in commands)

@@ -11,8 +11,8 @@ import click
 from mmvae.cli.figures import command as figures
 from mmvae.cli.main import cli
 from mmvae.cli.options import columns, example, json_option, print_json, say, set_option
+from mmvae.commands import Fared, OfferedCommand, complaint
 from mmvae.contract import VERSION
-from mmvae.entry import maker
 from mmvae.errors import PluginError, UsageError
 from mmvae.plugins import load_registry
 from mmvae.registry import PluginInfo, Registry
@@ -20,6 +20,8 @@ from mmvae.toml import parse_override
 
 if TYPE_CHECKING:
     from mmvae.testing.plugin import Checked
+
+Tried = tuple[OfferedCommand, Fared]
 
 
 @click.group(epilog=example("mmvae plugins list", "mmvae plugins new mmvae-angles --codec angle"))
@@ -36,22 +38,21 @@ def command() -> None:
 def list_(traceback: bool, as_json: bool) -> None:
     """List plugins: what each offers, its state, and why a broken one is broken."""
     registry = load_registry(warn=False)  # it says more of them itself
+    commands = [(c, c.tried()) for group in (cli, figures) for c in group.everything()]
     if as_json:
         print_json(
             {
                 "contract": VERSION,
                 "plugins": [_as_json(plugin) for plugin in registry.plugins],
                 "conflicts": registry.conflicts,
-                "commands": {name: e[0].value for name, e in cli.offered().items()},
+                "commands": [_command_json(*tried) for tried in commands],
                 "command_clashes": cli.clashes(),
-                "figures": {name: e[0].value for name, e in figures.offered().items()},
                 "figure_clashes": figures.clashes(),
             }
         )
         return
-    click.echo(
-        columns([("plugin", "version", "distribution", "state", "offers"), *_rows(registry)])
-    )
+    head = ("plugin", "version", "distribution", "state", "offers")
+    click.echo(columns([head, *_rows(registry), *_command_rows(commands)]))
     for plugin in registry.plugins:
         if plugin.state == "disabled":
             click.echo(f"\nplugin {plugin.complaint}")
@@ -59,6 +60,8 @@ def list_(traceback: bool, as_json: bool) -> None:
             click.echo(f"\n{plugin.warning}")
         if plugin.traceback and traceback:
             click.echo(plugin.traceback.rstrip())
+    for told in _complaints(commands, traceback):
+        click.echo(f"\n{told}")
     for conflict in registry.conflicts:
         click.echo(f"\nconflict: {conflict}.")
     for group in (cli, figures):
@@ -67,22 +70,53 @@ def list_(traceback: bool, as_json: bool) -> None:
 
 
 def _rows(registry: Registry) -> list[tuple[str, ...]]:
-    """One row for each plugin, and one for each distribution that brings commands alone."""
-    commands: dict[str, list[str]] = {}
-    versions = {p.distribution: p.version for p in registry.plugins}
-    for group in (cli, figures):
-        for entry in (entry for entries in group.offered().values() for entry in entries):
-            owner, version = maker(entry)
-            versions.setdefault(owner, version)
-            commands.setdefault(owner, []).append(f"{group.word} {entry.name}")
-    rows = []
-    for plugin in registry.plugins:
-        offers = [str(offer) for offer in plugin.offers] if plugin.state == "ok" else []
-        offers += commands.pop(plugin.distribution, [])
-        place = (plugin.name, plugin.version, plugin.distribution, plugin.state)
-        rows.append((*place, ", ".join(offers)))
-    alone = [("-", versions[d], d, "ok", ", ".join(names)) for d, names in commands.items()]
-    return [*rows, *sorted(alone)]
+    """One row for each plugin."""
+    return [
+        (
+            plugin.name,
+            plugin.version,
+            plugin.distribution,
+            plugin.state,
+            ", ".join(map(str, plugin.offers)) if plugin.state == "ok" else "",
+        )
+        for plugin in registry.plugins
+    ]
+
+
+def _command_rows(commands: Sequence[Tried]) -> list[tuple[str, ...]]:
+    """One row for the commands and figures of a distribution that are in the same state."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for command, fared in commands:
+        place = ("-", command.version, command.distribution, fared.state)
+        rows.setdefault(place, []).append(f"{command.word} {command.name}")
+    by_distribution = sorted(rows.items(), key=lambda row: row[0][2])
+    return [(*place, ", ".join(names)) for place, names in by_distribution]
+
+
+def _complaints(commands: Sequence[Tried], traceback: bool) -> list[str]:
+    """What is wrong with commands, each cause once for all of a distribution that have it."""
+    causes: dict[tuple[str, str], list[Tried]] = {}
+    for command, fared in commands:
+        if fared.state != "ok":
+            causes.setdefault((command.distribution, fared.error), []).append((command, fared))
+    told = []
+    for alike in causes.values():
+        (_, fared), names = alike[0], [command for command, _ in alike]
+        trace = f"\n{fared.traceback.rstrip()}" if traceback and fared.traceback else ""
+        told.append(complaint(names, fared) + trace)
+    return told
+
+
+def _command_json(command: OfferedCommand, fared: Fared) -> dict[str, str]:
+    return {
+        "role": command.word,
+        "name": command.name,
+        "version": command.version,
+        "distribution": command.distribution,
+        "state": fared.state,
+        "error": fared.error,
+        "traceback": fared.traceback,
+    }
 
 
 def _as_json(plugin: PluginInfo) -> dict[str, object]:
@@ -106,14 +140,16 @@ def _as_json(plugin: PluginInfo) -> dict[str, object]:
 @set_option
 @json_option
 def check(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Run the conformance suite of NAME: a kind, a plugin or a distribution.
+    """Run the conformance suite of NAME: a kind, a plugin, a distribution or a command.
 
     One line for each check; exit code 3 if any fails. Codecs bring the values they are tried
-    with; -s gives keys that a source or a model cannot do without.
+    with; -s gives keys that others cannot do without. Models, extensions, metrics and observers
+    are tried on two modalities of the suite's own, a and b.
     """
     from mmvae.testing.plugin import check as check_plugin  # not needed to list plugins
 
-    checked = check_plugin(load_registry(warn=False), name, _keys(overrides))
+    commands = [c for group in (cli, figures) for c in group.everything()]
+    checked = check_plugin(load_registry(warn=False), name, _keys(overrides), commands)
     if as_json:
         print_json({"name": name, "checked": [_checked_json(one) for one in checked]})
     else:
@@ -169,7 +205,7 @@ def _keys(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _lines(checked: Checked) -> str:
     """One line for each check, with what was wanted and got where one failed."""
-    head = f"{checked.offer} of {checked.plugin}"
+    head = f"{checked.role} {checked.kind} of {_origin(checked.origin)}"
     if checked.remark:
         head += f"\n  remark     {checked.remark}"
     if checked.reason:
@@ -183,14 +219,18 @@ def _lines(checked: Checked) -> str:
     return "\n".join([head, *lines])
 
 
+def _origin(plugin: PluginInfo) -> str:
+    return str(plugin) if plugin.name else f"{plugin.distribution} {plugin.version}"
+
+
 def _checked_json(checked: Checked) -> dict[str, object]:
     return {
-        "role": checked.offer.role,
-        "kind": checked.offer.kind,
-        "plugin": checked.plugin.name,
-        "distribution": checked.plugin.distribution,
-        "version": checked.plugin.version,
-        "contract": checked.plugin.contract,
+        "role": checked.role,
+        "kind": checked.kind,
+        "plugin": checked.origin.name or None,
+        "distribution": checked.origin.distribution,
+        "version": checked.origin.version,
+        "contract": checked.origin.contract,
         "remark": checked.remark,
         "reason": checked.reason,
         "checks": [

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mmvae.cli.options import leading, say
+from mmvae.cli.options import leading, manners, say
 from mmvae.errors import PluginWarning
 
 
 @contextmanager
-def plugin_warnings() -> Iterator[None]:
-    """Within the block tell a broken or slow plugin once, in one line, unless ``--quiet``."""
-    told: set[str] = set()
+def plugin_warnings() -> Iterator[list[str]]:
+    """Within the block tell a broken or slow plugin once, in one line, unless ``--quiet``.
+
+    Yields:
+        What has been told, to which more is added.
+    """
+    told: list[str] = []
+    seen: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", PluginWarning)
         show = warnings.showwarning
@@ -22,10 +27,21 @@ def plugin_warnings() -> Iterator[None]:
         def tell(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
             if not issubclass(category, PluginWarning):
                 show(message, category, *place, **more)
-            elif str(message) not in told:
-                told.add(str(message))
-                if leading():
+            elif str(message) not in seen:
+                seen.add(str(message))
+                if leading() and not manners().quiet:
+                    told.append(str(message))
                     say(f"warning: {message}")
 
         warnings.showwarning = tell
-        yield
+        yield told
+
+
+def untold(message: str, told: Iterable[str]) -> str:
+    """An error's message without what a warning has told before of a plugin that it blames."""
+    for warning in told:
+        complaint = warning.removeprefix("plugin ")
+        who, broken, _ = complaint.partition(" is broken: ")
+        if broken:
+            message = message.replace(complaint, f"{who}, see the warning above.")
+    return message

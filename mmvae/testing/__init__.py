@@ -23,17 +23,27 @@ without pytest.
 """
 
 from mmvae.testing.codec import CodecContract
+from mmvae.testing.command import CommandContract
 from mmvae.testing.contract import Contract, ContractBroken, Verdict, verdicts, violations
+from mmvae.testing.extension import ExtensionContract
 from mmvae.testing.family import FamilyContract
+from mmvae.testing.maker import MakerContract
+from mmvae.testing.metric import MetricContract
 from mmvae.testing.model import ModelContract
+from mmvae.testing.observer import ObserverContract
 from mmvae.testing.source import SourceContract
 
 __all__ = [
     "CodecContract",
+    "CommandContract",
     "Contract",
     "ContractBroken",
+    "ExtensionContract",
     "FamilyContract",
+    "MakerContract",
+    "MetricContract",
     "ModelContract",
+    "ObserverContract",
     "SourceContract",
     "Verdict",
     "verdicts",

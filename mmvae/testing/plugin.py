@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from mmvae.contract import STATEMENT, VERSION
+from mmvae.commands import OfferedCommand
+from mmvae.contract import STATEMENT, VERSION, stated_version
 from mmvae.errors import PluginError, UsageError, nearest
-from mmvae.registry import Offer, PluginInfo, Registry
+from mmvae.registry import Offer, PluginInfo, Registry, Role
 from mmvae.testing.codec import CodecContract
+from mmvae.testing.command import CommandContract
 from mmvae.testing.contract import Contract, Verdict, verdicts
+from mmvae.testing.extension import ExtensionContract
 from mmvae.testing.family import FamilyContract
-from mmvae.testing.model import MODALITIES, ModelContract
+from mmvae.testing.maker import MakerContract
+from mmvae.testing.metric import MetricContract
+from mmvae.testing.model import ModelContract
+from mmvae.testing.observer import NAME, ObserverContract
 from mmvae.testing.source import SourceContract
+from mmvae.testing.stage import MODALITIES
+
+ON_STAND_INS: Collection[Role] = ("model", "extension", "metric", "observer")
+"""The roles that are tried on the suites' own two modalities, which their keys may name."""
 
 NO_EXAMPLES = (
     "it brings no examples: define the classmethod examples on the codec, or run the tests of its "
@@ -25,17 +35,19 @@ NO_EXAMPLES = (
 
 @dataclass(frozen=True)
 class Checked:
-    """One offer and what became of its checks.
+    """One thing that a plugin or a distribution offers, and what became of its checks.
 
     Attributes:
-        plugin: The plugin that offers it.
-        offer: What was checked.
+        role: What it is: a role of the registry, ``command`` or ``figure``.
+        kind: The word that it is named by.
+        origin: The plugin that offers it, or the distribution that brings a command.
         verdicts: One for each check; empty if none could be tried.
         reason: Why none could be tried; empty otherwise.
     """
 
-    plugin: PluginInfo
-    offer: Offer
+    role: str
+    kind: str
+    origin: PluginInfo
     verdicts: tuple[Verdict, ...] = ()
     reason: str = ""
 
@@ -47,7 +59,7 @@ class Checked:
     @property
     def remark(self) -> str:
         """What its authors should do though no check fails; empty if nothing."""
-        if self.plugin.contract is not None or self.plugin.distribution == "mmvae":
+        if self.origin.contract is not None or self.origin.distribution == "mmvae":
             return ""
         return (
             f"it does not say for which version of the contract it was written: put "
@@ -55,24 +67,39 @@ class Checked:
         )
 
 
-def check(registry: Registry, name: str, keys: Mapping[str, Any] | None = None) -> list[Checked]:
+def check(
+    registry: Registry,
+    name: str,
+    keys: Mapping[str, Any] | None = None,
+    commands: Sequence[OfferedCommand] = (),
+) -> list[Checked]:
     """Run the contracts of everything called ``name``.
 
     Args:
         registry: What is installed.
-        name: A kind, a plugin, or a distribution.
+        name: A kind, a plugin, a distribution, or a command.
         keys: Keys of the Config of each, beside those of its examples.
+        commands: The commands and figures that are installed.
 
     Raises:
         UsageError: Nothing has this name, or a key is wrong.
         PluginError: The plugin is broken, disabled, or at odds with another about a kind.
     """
-    found = offers(registry, name)
-    return [_checked(plugin, offer, keys or {}) for plugin, offer in found]
+    named = [c for c in commands if name in (c.name, c.distribution)]
+    found = offers(registry, name, [word for c in commands for word in (c.name, c.distribution)])
+    checked = [_checked(plugin, offer, keys or {}) for plugin, offer in found]
+    return checked + [_checked_command(command) for command in named]
 
 
-def offers(registry: Registry, name: str) -> list[tuple[PluginInfo, Offer]]:
+def offers(
+    registry: Registry, name: str, others: Sequence[str] = ()
+) -> list[tuple[PluginInfo, Offer]]:
     """What is called ``name``: offers of this kind, or all of that plugin or distribution.
+
+    Args:
+        registry: What is installed.
+        name: A kind, a plugin or a distribution.
+        others: Names that something else has, for which there may be no offer.
 
     Raises:
         UsageError: Nothing has this name.
@@ -84,19 +111,19 @@ def offers(registry: Registry, name: str) -> list[tuple[PluginInfo, Offer]]:
             raise PluginError(f"plugin {plugin.complaint}")
     found = [(p, o) for p in registry.plugins for o in p.offers if p in named or o.kind == name]
     found = [(p, o) for p, o in found if p.state == "ok"]
-    if not found and not named:
-        _refuse(registry, name)
+    if not found and not named and name not in others:
+        _refuse(registry, name, others)
     for _, offer in found:
         registry.find(offer.role, offer.kind)  # raises if another plugin offers it too
     return found
 
 
-def _refuse(registry: Registry, name: str) -> None:
+def _refuse(registry: Registry, name: str, others: Sequence[str]) -> None:
     """Say that nothing is called ``name``; a broken plugin may have offered it."""
-    known = {o.kind for p in registry.plugins for o in p.offers}
+    known = {*others, *(o.kind for p in registry.plugins for o in p.offers)}
     known |= {word for p in registry.plugins for word in (p.name, p.distribution)}
     message = (
-        f"{name!r} is no installed kind, plugin or distribution.{nearest(name, known)} "
+        f"{name!r} is no installed kind, plugin, distribution or command.{nearest(name, known)} "
         f"`mmvae plugins list` shows what there is."
     )
     if registry.broken:
@@ -112,10 +139,35 @@ def _checked(plugin: PluginInfo, offer: Offer, keys: Mapping[str, Any]) -> Check
         if isinstance(error, UsageError):
             raise
         reason = f"Wanted examples and a Config; got {type(error).__name__}: {error}"
-        return Checked(plugin, offer, (Verdict("test_examples", "broken", reason),))
+        broken = (Verdict("test_examples", "broken", reason),)
+        return Checked(offer.role, offer.kind, plugin, broken)
     if isinstance(contract, str):
-        return Checked(plugin, offer, reason=contract)
-    return Checked(plugin, offer, tuple(verdicts(contract)))
+        return Checked(offer.role, offer.kind, plugin, reason=contract)
+    return Checked(offer.role, offer.kind, plugin, tuple(verdicts(contract)))
+
+
+def _checked_command(offered: OfferedCommand) -> Checked:
+    """The checks of a command, the first of which is that it can be loaded.
+
+    Raises:
+        PluginError: The environment leaves it out.
+    """
+    origin = PluginInfo("", offered.distribution, offered.version)
+    if offered.disabled:
+        offered.load()  # says why
+    try:
+        origin = replace(origin, contract=stated_version(offered.entry))
+        loaded = offered.load()
+    except PluginError as error:
+        broken = (
+            Verdict("test_it_is_a_command", "broken", f"Wanted a click command; got {error}"),
+        )
+        return Checked(offered.word, offered.name, origin, broken)
+
+    class Offered(CommandContract):
+        command = loaded
+
+    return Checked(offered.word, offered.name, origin, tuple(verdicts(Offered())))
 
 
 def _contract(offer: Offer, keys: Mapping[str, Any]) -> Contract | str:
@@ -125,19 +177,18 @@ def _contract(offer: Offer, keys: Mapping[str, Any]) -> Contract | str:
         if examples is None:
             return NO_EXAMPLES
         keys = {**examples.keys, **keys}
-    contracts = {"codec": _codec, "source": _source, "model": _model, "family": _family}
-    if offer.role not in contracts:
-        return f"there is no conformance suite for a {offer.role}"
-    known = {"modalities": list(MODALITIES)} if offer.role == "model" else None
+    if offer.role == "maker":
+        keys = {"items": MakerContract.items, **keys}
+    known = {"modalities": list(MODALITIES)} if offer.role in ON_STAND_INS else None
     try:
         config = offer.offered.Config.model_validate(dict(keys), context=known)
     except ValidationError as error:
         missing = [".".join(map(str, e["loc"])) for e in error.errors() if e["type"] == "missing"]
         if missing and len(missing) == error.error_count():
             hint = f"; the modalities are {' and '.join(MODALITIES)}" if known else ""
-            return f"give its keys without default: -s {missing[0]}=…{hint}"
+            return f"give its keys without default: {' '.join(f'-s {m}=…' for m in missing)}{hint}"
         raise UsageError(f"{offer}: {'; '.join(_problem(e) for e in error.errors())}") from error
-    return contracts[offer.role](offer.offered, config)
+    return _CONTRACTS[offer.role](offer.offered, config)
 
 
 def _problem(error: Any) -> str:
@@ -170,6 +221,16 @@ def _family(kind: type[Any], config: Any) -> Contract:
     return Family()
 
 
+def _maker(kind: type[Any], config: Any) -> Contract:
+    class Maker(MakerContract):
+        items = config.items
+
+        def make_maker(self, items: int) -> Any:
+            return kind(config.model_copy(update={"items": items}))
+
+    return Maker()
+
+
 def _model(kind: type[Any], config: Any) -> Contract:
     class Model(ModelContract):
         model = kind
@@ -178,3 +239,41 @@ def _model(kind: type[Any], config: Any) -> Contract:
             return config
 
     return Model()
+
+
+def _extension(kind: type[Any], config: Any) -> Contract:
+    class Extension(ExtensionContract):
+        extension = kind
+
+        def make_config(self) -> Any:
+            return config
+
+    return Extension()
+
+
+def _metric(kind: type[Any], config: Any) -> Contract:
+    class Metric(MetricContract):
+        def make_metric(self) -> Any:
+            return kind(config)
+
+    return Metric()
+
+
+def _observer(kind: type[Any], config: Any) -> Contract:
+    class Observer(ObserverContract):
+        def make_observer(self) -> Any:
+            return kind(config, NAME)
+
+    return Observer()
+
+
+_CONTRACTS: Mapping[Role, Callable[[type[Any], Any], Contract]] = {
+    "codec": _codec,
+    "source": _source,
+    "maker": _maker,
+    "model": _model,
+    "family": _family,
+    "extension": _extension,
+    "metric": _metric,
+    "observer": _observer,
+}

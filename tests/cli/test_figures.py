@@ -207,9 +207,10 @@ def command(run, word, seed, overrides, out, as_json):
 
 
 def test_a_plugin_s_figure_is_listed_unloaded_and_drawn_as_the_core_s_are(
-    mmvae, run: Path, install
+    mmvae, run: Path, install, monkeypatch
 ) -> None:
     install("wordy", "word", FIGURE, group=FIGURE_ENTRIES)
+    monkeypatch.setenv("MMVAE_PLUGINS", "toys,wordy")
     listing = mmvae("figures", "--help").out
     assert listing.index("reconstructions") < listing.index("Figures of plugins")
     assert "word wordy" in " ".join(listing.split("Figures of plugins")[1].split())
@@ -223,26 +224,30 @@ def test_a_plugin_s_figure_is_listed_unloaded_and_drawn_as_the_core_s_are(
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("import surely_not_installed", "No module named 'surely_not_installed'"),
+        ("import surely_not_installed", "the module 'surely_not_installed' that it needs is not"),
         ("command = 3", "is 3; expected a click command"),
         ("mmvae_contract = 99", "it is written for version 99 of the plugin contract"),
         ("print('hello'); raise SystemExit(4)", "hello"),
     ],
 )
-def test_a_broken_figure_harms_only_itself(mmvae, run: Path, install, code, message) -> None:
+def test_a_broken_figure_harms_only_itself(
+    mmvae, run: Path, install, monkeypatch, code, message
+) -> None:
     install("wordy", "word", code, group=FIGURE_ENTRIES)
+    monkeypatch.setenv("MMVAE_PLUGINS", "toys,wordy")
     result = mmvae("figures", "word", run)
     assert (result.code, result.out) == (3, "")
-    assert "figure 'word' of the distribution wordy" in result.err
+    assert "figure 'word' (wordy 1.0) is broken" in result.err
     assert message in result.err
     assert mmvae("figures", "--help").code == 0
     assert mmvae("figures", "latent", run).code == 0
 
 
-def test_figures_that_clash_are_named_with_both(mmvae, run: Path, install) -> None:
+def test_figures_that_clash_are_named_with_both(mmvae, run: Path, install, monkeypatch) -> None:
     install("wordy", "word", FIGURE, group=FIGURE_ENTRIES)
     install("wordier", "word", FIGURE, group=FIGURE_ENTRIES)
     install("usurper", "latent", FIGURE, group=FIGURE_ENTRIES)
+    monkeypatch.setenv("MMVAE_PLUGINS", "toys,wordy,wordier,usurper")
     result = mmvae("figures", "word", run)
     assert result.code == 3
     assert "offered by several distributions: wordier, wordy" in result.err
@@ -253,6 +258,8 @@ def test_figures_that_clash_are_named_with_both(mmvae, run: Path, install) -> No
     listed = mmvae("plugins", "list")
     assert "conflict: figure 'word': offered by several distributions" in listed.out
     assert set(mmvae("plugins", "list", "--json").json()["figure_clashes"]) == {"word", "latent"}
+    monkeypatch.setenv("MMVAE_PLUGINS", "toys,wordy")
+    assert mmvae("figures", "word", run).code == 0, "a switch settles it"
 
 
 def test_a_misspelt_figure_gets_a_hint(mmvae) -> None:

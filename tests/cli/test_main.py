@@ -185,17 +185,20 @@ def test_a_plugin_command_is_listed_unloaded_and_loaded_when_called(mmvae, insta
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("import surely_not_installed", "No module named 'surely_not_installed'"),
+        ("import surely_not_installed", "the module 'surely_not_installed' that it needs is not"),
         ("raise SystemExit(0)", "SystemExit: 0"),
+        ("class Stop(BaseException): ...\nraise Stop('here')", "Stop: here"),
         ("command = 3", "is 3; expected a click command"),
-        ("x = 3", "AttributeError"),
+        ("x = 3", "leads nowhere: module 'greeter' has no attribute 'command'"),
     ],
 )
 def test_a_broken_plugin_command_harms_only_itself(mmvae, install, code, message) -> None:
     install("greeter", "greet", code, group="mmvae.commands")
     result = mmvae("greet")
     assert result.code == 3
-    assert "command 'greet' of the distribution greeter" in result.err
+    assert result.err.startswith("error: command 'greet' (greeter 1.0) is broken: ")
+    assert result.err.count("greeter 1.0") == 1
+    assert "or leave it out with MMVAE_DISABLE_PLUGINS=greeter" in result.err
     assert message in result.err
     assert mmvae("--help").code == 0
 

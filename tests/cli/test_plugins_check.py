@@ -153,7 +153,10 @@ def test_unknown_names_and_broken_plugins(mmvae, only, install, monkeypatch) -> 
     only(OFFER.format(name="Sound"))
     result = mmvae("plugins", "check", "sounds")
     assert result.code == 2
-    assert "'sounds' is no installed kind, plugin or distribution. Did you mean" in result.err
+    assert (
+        "'sounds' is no installed kind, plugin, distribution or command. Did you mean"
+        in result.err
+    )
     install("bad-plugin", "bad", "import surely_not_installed")
     monkeypatch.setenv("MMVAE_PLUGINS", "mine,bad")
     for name in ("bad", "bad-plugin"):

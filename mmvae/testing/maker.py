@@ -1,0 +1,95 @@
+"""The conformance suite for makers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
+
+from mmvae.maker import Maker, MakerConfig
+from mmvae.testing.contract import Contract, require, require_config
+from mmvae.testing.subject import global_seed
+
+
+class MakerContract(Contract):
+    """Checks that a maker keeps the contract of :class:`mmvae.Maker`.
+
+    Set :attr:`maker`, and :attr:`keys` where it has more keys without defaults than ``items``.
+    """
+
+    maker: ClassVar[type[Maker] | None] = None
+    """The class under test; unless :meth:`make_maker` makes one."""
+
+    keys: ClassVar[Mapping[str, Any]] = {}
+    """What it is told beside the number of items."""
+
+    items: ClassVar[int] = 6
+    """How many items it makes here, few and at least 2."""
+
+    def make_maker(self, items: int) -> Maker:
+        """A fresh maker of so many items, the same ones at every call."""
+        if self.maker is None:
+            raise NotImplementedError("Set maker, or define make_maker(self, items) -> Maker.")
+        return self.maker(self.maker.Config(**{**self.keys, "items": items}))
+
+    def test_declarations(self) -> None:
+        """Kind and config class, and a class that other processes can import."""
+        maker = self.make_maker(self.items)
+        kind = type(maker)
+        require(isinstance(maker, Maker), "a subclass of mmvae.Maker", kind.__mro__)
+        require(bool(getattr(maker, "kind", "")), "a kind, the word of the command line", "none")
+        require(issubclass(maker.Config, MakerConfig), "a Config of MakerConfig", maker.Config)
+        module = sys.modules.get(kind.__module__)
+        try:
+            found: Any = attrgetter(kind.__qualname__)(module)
+        except AttributeError:
+            found = None
+        wants = f"a class that other processes import as {kind.__module__}.{kind.__qualname__}"
+        require(found is kind, wants, "no such name there")
+
+    def test_config_survives_toml_and_has_a_schema(self) -> None:
+        """Keys go through TOML unchanged, are described, and unknown ones are refused."""
+        require_config(self.make_maker(self.items).config)
+
+    def test_files_have_paths_of_their_own(self) -> None:
+        """Paths below the folder with ``/``, each once, and content in bytes."""
+        maker = self.make_maker(self.items)
+        made = [*maker.make(range(self.items)), *maker.finish()]
+        require(bool(made), "files", "none")
+        seen: set[str] = set()
+        for name, content in made:
+            path = PurePosixPath(name)
+            inside = bool(name) and not path.is_absolute() and ".." not in path.parts
+            require(inside and "\\" not in name, "a path below the folder, with /", repr(name))
+            require(isinstance(content, bytes), f"{name}: bytes", type(content).__name__)
+            require(name not in seen, "each path once", f"{name} twice")
+            seen.add(name)
+
+    def test_an_item_depends_on_its_number_alone(self) -> None:
+        """It is the same alone, among more items, and in another process."""
+        n = self.items
+        with global_seed(1):
+            together = _made(self.make_maker(n).make(range(n)))
+        with global_seed(2):
+            more = self.make_maker(n + 3)
+            alone: dict[str, bytes] = {}
+            for row in reversed(range(n)):
+                alone |= _made(more.make(range(row, row + 1)))
+        names = sorted(together)
+        require(names == sorted(alone), f"the files {names} one by one too", sorted(alone))
+        other = [name for name in names if together[name] != alone[name]]
+        require(not other, "items that depend on seed and number alone", f"another {other[:1]}")
+
+    def test_the_end_is_the_same_again(self) -> None:
+        """The files about all items follow from the configuration."""
+        ends = []
+        for seed in (1, 2):
+            with global_seed(seed):
+                ends.append(_made(self.make_maker(self.items).finish()))
+        require(ends[0] == ends[1], "finish to make the same again", "other files")
+
+
+def _made(files: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    return dict(files)

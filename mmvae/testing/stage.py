@@ -1,0 +1,148 @@
+"""The stage: a small model of drawn pictures and their signs, on which others are tried.
+
+Metrics, observers and extensions work on any model; the suites try them on this one, a JMVAE of
+the modalities ``a``, grey pictures of 8×8 pixels, and ``b``, attributes of ±1 that the pictures
+show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+
+from mmvae.codec import GAPS, Codec, CodecConfig, Column, Parameters
+from mmvae.data.batches import Batch, Batches
+from mmvae.models.jmvae import JMVAE
+from mmvae.models.protocol import Model
+from mmvae.networks import mlp
+from mmvae.randomness import seeded_global
+from mmvae.source import Split
+
+PICTURE, SIGNS = MODALITIES = ("a", "b")
+"""What the suites call the two modalities; keys may name them."""
+
+SIDE = 8
+KEYS: Mapping[str, Any] = {"latent_dim": 2, "fusion_dim": 8}
+
+
+class Pictures(Codec):
+    """Grey pictures with values in [0, 1], p(x|z) = N(x; sigmoid f(z), 0.1²)."""
+
+    kind = "stand-in-pictures"
+    event_shape = (1, SIDE, SIDE)
+    feature_dim = 8
+
+    def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
+        """Reals (b, 8, 8) → float32 (b, 1, 8, 8); all observed."""
+        return torch.as_tensor(np.asarray(column.values), dtype=torch.float32).unsqueeze(1), None
+
+    def encoder(self) -> nn.Module:
+        """One dense layer."""
+        return nn.Sequential(nn.Flatten(), *mlp(SIDE**2, [self.feature_dim], "tanh"))
+
+    def decoder(self, input_dim: int) -> nn.Module:
+        """One dense layer."""
+        return nn.Sequential(nn.Linear(input_dim, SIDE**2), nn.Unflatten(1, self.event_shape))
+
+    def likelihood(self, parameters: Parameters) -> Distribution:
+        """A standard deviation of 0.1."""
+        assert isinstance(parameters, Tensor)
+        mean = parameters.sigmoid()
+        return Independent(Normal(mean, torch.full_like(mean, 0.1), False), 3)
+
+    def point(self, likelihood: Distribution) -> Tensor:
+        """The mean."""
+        return likelihood.mean
+
+    def restore(self, x: Tensor) -> Column:
+        """The same values, cut off outside [0, 1]."""
+        return Column(x[:, 0].detach().clamp(0, 1).cpu().numpy())
+
+    def parse(self, text: str) -> Column:
+        """Nothing can be typed."""
+        raise ValueError(f"{text!r} is no picture.")
+
+    def show(self, x: Tensor) -> list[Any]:
+        """Pictures."""
+        return [
+            Image.fromarray((v * 255).round().astype(np.uint8)) for v in self.restore(x).values
+        ]
+
+
+class Signs(Codec):
+    """Three attributes of ±1, p(x|z) = N(x; tanh f(z), 1)."""
+
+    kind = "stand-in-signs"
+    event_shape = (3,)
+    feature_dim = 8
+    attributes = ("one", "two", "three")
+
+    def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
+        """±1 (b, 3) → float32; all observed."""
+        return torch.as_tensor(np.asarray(column.values), dtype=torch.float32), None
+
+    def encoder(self) -> nn.Module:
+        """One dense layer."""
+        return mlp(3, [self.feature_dim], "tanh")
+
+    def decoder(self, input_dim: int) -> nn.Module:
+        """One dense layer."""
+        return nn.Sequential(nn.Linear(input_dim, 3), nn.Tanh())
+
+    def likelihood(self, parameters: Parameters) -> Distribution:
+        """Unit variance."""
+        assert isinstance(parameters, Tensor)
+        return Independent(Normal(parameters, torch.ones_like(parameters), False), 1)
+
+    def point(self, likelihood: Distribution) -> Tensor:
+        """The mean."""
+        return likelihood.mean
+
+    def restore(self, x: Tensor) -> Column:
+        """The same values."""
+        return Column(x.detach().cpu().numpy())
+
+    def parse(self, text: str) -> Column:
+        """Three numbers, comma-separated."""
+        return Column(np.array([[float(part) for part in text.split(",")]]))
+
+
+def codecs(gaps: bool = False) -> dict[str, Codec]:
+    """Both codecs, of modalities that training items lack or never do."""
+    state = {GAPS: True} if gaps else None
+    return {PICTURE: Pictures(CodecConfig(), state), SIGNS: Signs(CodecConfig(), state)}
+
+
+def model(gaps: bool = False) -> Model:
+    """A JMVAE of both in eval mode, with the same weights at every call."""
+    config = JMVAE.Config.model_validate(dict(KEYS), context={"modalities": list(MODALITIES)})
+    with seeded_global(0):
+        return JMVAE(config, codecs(gaps)).eval()
+
+
+@cache
+def items(n: int, seed: int = 0) -> Batches:
+    """Items of which each attribute brightens a part of the picture of its own."""
+    draw = np.random.default_rng(seed)
+    hidden = draw.normal(size=(n, 3))
+    parts = np.zeros((3, SIDE, SIDE))
+    for k in range(3):
+        parts[k, 2 * k : 2 * k + 3] = 1
+    bright = np.tensordot(hidden, parts, 1) + 0.3 * draw.normal(size=(n, SIDE, SIDE))
+    signs = np.where(hidden > 0, 1.0, -1.0)
+    columns = {PICTURE: Column(1 / (1 + np.exp(-bright))), SIGNS: Column(signs)}
+    return Batches(
+        Split(columns, np.arange(n)), codecs(), dict(zip(MODALITIES, MODALITIES, strict=True))
+    )
+
+
+def batch(n: int) -> Batch:
+    """One batch of such items."""
+    return items(n).fixed(slice(0, n))
