@@ -71,6 +71,74 @@ def register_sources(register):
     register(Rooted)
 """
 
+OTHERS = """
+import mmvae
+
+mmvae_contract = 1
+
+
+class Even(mmvae.Metric):
+    kind = "even"
+    about = "Nothing."
+
+    def measure(self, specimen):
+        return {"even": specimen.real("b")[:, 0]}
+
+
+class Odd(mmvae.Observer):
+    kind = "odd"
+
+    def look(self, watched):
+        return {"odd": watched.epoch}
+
+
+class Quiet(mmvae.Extension):
+    kind = "quiet"
+
+
+class Numbers(mmvae.Maker):
+    kind = "numbers"
+
+    def make(self, rows):
+        for row in rows:
+            yield f"{row}.txt", str(row).encode()
+
+    def finish(self):
+        yield "end.txt", b""
+
+
+@mmvae.hookimpl
+def register_metrics(register):
+    register(Even)
+
+
+@mmvae.hookimpl
+def register_observers(register):
+    register(Odd)
+
+
+@mmvae.hookimpl
+def register_extensions(register):
+    register(Quiet)
+
+
+@mmvae.hookimpl
+def register_makers(register):
+    register(Numbers)
+"""
+
+COMMAND = """
+import click
+
+mmvae_contract = 1
+
+
+@click.command()
+@click.option("--loud", is_flag=True{help})
+def command(loud):
+    '''Hum a song.'''
+"""
+
 
 @pytest.fixture
 def only(install, monkeypatch):
@@ -195,3 +263,47 @@ def test_a_plugin_that_states_no_version_of_the_contract_is_told_to(mmvae, only)
     [one] = mmvae("plugins", "check", "sound", "--json").json()["checked"]
     assert one["contract"] is None
     assert "mmvae_contract = 1" in one["remark"]
+
+
+def test_every_role_is_tried(mmvae, only) -> None:
+    only(OTHERS)
+    result = mmvae("plugins", "check", "mine")
+    assert result.code == 3
+    heads = [line for line in result.out.splitlines() if line and not line.startswith(" ")]
+    origin = "of mine (my-plugin 1.0)"
+    roles = ("maker numbers", "extension quiet", "metric even", "observer odd")
+    assert heads == [f"{role} {origin}" for role in roles]
+    [failed] = [line for line in result.out.splitlines() if "FAILED" in line]
+    assert failed == (
+        "  FAILED     looks give figures with errors: Wanted 'odd': (value, standard error or "
+        "None), both floats; got 1."
+    )
+
+
+@pytest.mark.parametrize("name", ["hummers", "hum"])
+def test_commands_are_checked_by_their_name_or_distribution(mmvae, only, install, name) -> None:
+    install("hummers", "hum", COMMAND.format(help=", help='Sing it.'"), group="mmvae.commands")
+    install("hummers", "song", COMMAND.format(help=""), group="mmvae.figures")
+    result = mmvae("plugins", "check", name)
+    assert result.out.startswith(
+        "command hum of hummers 1.0\n"
+        "  ok         help can be printed\n"
+        "  FAILED     help says what it does: Wanted help of --loud; got none.\n"
+        "  ok         it is a command\n"
+    )
+    assert ("figure song of hummers 1.0" in result.out) is (name == "hummers")
+    assert result.code == 3
+
+
+def test_a_command_that_cannot_be_loaded_fails_its_check_with_the_cause(mmvae, install) -> None:
+    install("hummers", "hum", "import surely_not_installed", group="mmvae.commands")
+    install("singers", "sing", COMMAND.format(help=", help='Sing it.'"), group="mmvae.commands")
+    result = mmvae("plugins", "check", "hummers")
+    assert result.code == 3
+    assert (
+        "  FAILED     it is a command: Wanted a click command; got command 'hum' (hummers 1.0) is "
+        "broken: the module 'surely_not_installed' that it needs is not installed."
+    ) in result.out
+    assert "hummers breaks the contract: 1 of 1 checks failed." in result.err
+    assert mmvae("plugins", "check", "singers").code == 0
+    assert "Did you mean 'hummers'" in mmvae("plugins", "check", "hummer").err

@@ -10,6 +10,13 @@ from mmvae_benchmarks.faces.attributes import NAMES
 from PIL import Image
 from pydantic import ValidationError
 
+from mmvae.testing import MakerContract
+
+
+class TestContract(MakerContract):
+    maker = Faces
+    items = 3
+
 
 def faces(items=12, seed=0):
     return Faces(Faces.Config(items=items, seed=seed))

@@ -11,6 +11,12 @@ from mmvae_benchmarks import Leaves
 from mmvae_benchmarks.leaves import GAPS, KINDS, PER_PLANT, png
 from PIL import Image
 
+from mmvae.testing import MakerContract
+
+
+class TestContract(MakerContract):
+    maker = Leaves
+
 
 def table(items=400, seed=0):
     ((name, content),) = Leaves(Leaves.Config(items=items, seed=seed)).finish()

@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from mmvae_images.samples import GAP, sheet
+from mmvae_images.samples import GAP, Samples, sheet
 from PIL import Image
 
 import mmvae
+from mmvae.testing import ObserverContract
 
 PICTURES = (np.random.default_rng(0).random((40, 6, 8)) * 255).astype(np.uint8)
 LABELS = np.arange(40) % 2
+
+
+class TestContract(ObserverContract):
+    observer = Samples
+    keys = {"modality": "a", "count": 5}
 
 
 def train(folder, **observer):

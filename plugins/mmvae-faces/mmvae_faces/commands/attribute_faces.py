@@ -18,6 +18,8 @@ from mmvae_faces.commands.options import (
 from mmvae_faces.edit import PAPER_SETTINGS, Edit, default_edits
 from mmvae_faces.face_model import FaceModel
 
+mmvae_contract = 1
+
 
 @click.command(
     epilog=example(

@@ -13,6 +13,8 @@ from mmvae_faces.commands.options import edits_option, modality_options, varianc
 from mmvae_faces.edit import PAPER_SETTINGS, Edit, default_edits
 from mmvae_faces.face_model import FaceModel
 
+mmvae_contract = 1
+
 
 @click.command(
     epilog=example(

@@ -22,6 +22,8 @@ from mmvae_faces.face_model import FaceModel
 from mmvae_faces.photo import CropKind, PhotoCrop, photo_input
 from mmvae_faces.portrait import METHOD, Portraits, attribute_values, portrait_strip
 
+mmvae_contract = 1
+
 
 @click.command(
     epilog=example(

@@ -13,6 +13,8 @@ from mmvae_faces.edit import PAPER_EDITS, Edit, default_edits
 from mmvae_faces.edited import edited_picture
 from mmvae_faces.face_model import FaceModel
 
+mmvae_contract = 1
+
 
 @click.command(
     epilog=example(

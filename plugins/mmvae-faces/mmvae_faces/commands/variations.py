@@ -19,6 +19,8 @@ from mmvae_faces.face_model import FaceModel
 from mmvae_faces.photo import CropKind, PhotoCrop, photo_input
 from mmvae_faces.variations import variations_picture
 
+mmvae_contract = 1
+
 
 @click.command(
     epilog=example(
