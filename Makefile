@@ -25,8 +25,9 @@ setup: $(STAMP)  ## Make .venv with the core, every plugin and all tools, in the
 
 $(STAMP): pyproject.toml constraints.txt $(PLUGIN_FILES)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"mmvae needs Python 3.11 or newer, but $(PYTHON) is {v.major}.{v.minor}: try make PYTHON=python3.11")'
+	@echo "Setting up .venv: the core, every plugin and all tools, in a few minutes"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt \
+	@$(BIN)/python -m pip install --quiet -c constraints.txt \
 	  -e '.[dev,docs,plot,tensorboard]' $(PLUGINS:%=-e ./%) -e './plugins/mmvae-benchmarks[faces]'
 	@touch $@
 
