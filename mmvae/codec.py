@@ -5,7 +5,8 @@ learned of the training split. It builds networks and never owns trained weights
 posterior and each subset posterior may want trunks of their own. It sees flat batches only; the
 core folds and unfolds sample dimensions.
 
-Shapes: ``b`` items or samples, ``event`` the shape of one prepared item.
+Shapes: ``b`` items or samples, ``event`` the shape of one prepared item. Tensors lie on the device
+of those that a method is given; where it is given none, on the CPU, and the core moves them.
 """
 
 from __future__ import annotations
@@ -180,12 +181,15 @@ class Codec(ABC):
     @property
     @abstractmethod
     def event_shape(self) -> tuple[int, ...]:
-        """Shape of one prepared item, known once fitted."""
+        """Shape of one prepared item, at least one dimension, known once fitted.
+
+        Read when a model is built, and to check every batch.
+        """
 
     @property
     @abstractmethod
     def feature_dim(self) -> int:
-        """Width of what :meth:`encoder` puts out, known once fitted."""
+        """Width of what :meth:`encoder` puts out, known once fitted, as a model is built."""
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -234,6 +238,9 @@ class Codec(ABC):
         Called when something is generated from given values, typed or in memory. Unlike
         :meth:`prepare` it accepts any finite real where that makes sense (an attribute of +2).
         Default: the same as prepared values.
+
+        Raises:
+            UnsupportedValue: A value is none that the encoder could take.
         """
         return model_input(self, *self.prepare(raw))
 
@@ -305,10 +312,18 @@ class Codec(ABC):
 
     @abstractmethod
     def point(self, likelihood: Distribution) -> Tensor:
-        """One best value, the mean or mode, float32 (b, event…); for generation and figures."""
+        """One best value, the mean or mode, float32 (b, event…).
+
+        Called where one value stands for p(x_m|z): what is generated or filled in unless samples
+        are asked for, reconstructions, coherence and metrics.
+        """
 
     def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """A draw of x_m, float32 (b, event…), governed by ``generator`` alone; for generation."""
+        """A draw of x_m, float32 (b, event…), governed by ``generator`` alone.
+
+        Called where samples of values are asked for: ``generate --sample``, ``impute --by
+        sample``. Default: ``likelihood.sample()``.
+        """
         device = generator.device
         with seeded_global(int(torch.randint(2**62, (), generator=generator, device=device))):
             return likelihood.sample()
@@ -316,17 +331,19 @@ class Codec(ABC):
     def missing(self, b: int) -> Tensor:
         """Stand-in input for what is absent, float32 (b, event…). Default: 0.
 
-        It takes the place of a whole modality that an item lacks and of cells that are not
-        observed. :meth:`log_prob` must take it, whatever it answers.
+        Called for each batch with gaps, on the CPU. It takes the place of a whole modality that an
+        item lacks and of cells that are not observed. :meth:`log_prob` must take it, whatever it
+        answers.
         """
         return torch.zeros(b, *self.event_shape)
 
     @abstractmethod
     def restore(self, x: Tensor) -> Column:
-        """Model values, float32 (b, event…) → the user's units and names, for everything written.
+        """Model values, float32 (b, event…) → the user's units and names.
 
-        Undoes :meth:`prepare`; also takes what :meth:`point` and :meth:`sample` give, which may
-        lie between the values of the support, on any device.
+        Called for everything that is written or printed: generated values, filled gaps. Undoes
+        :meth:`prepare`; also takes what :meth:`point` and :meth:`sample` give, which may lie
+        between the values of the support, on any device.
         """
 
     @abstractmethod
@@ -357,7 +374,11 @@ class Codec(ABC):
         return {}
 
     def class_index(self, x: Tensor) -> Tensor:
-        """Class of each item (b, event…) → int64 (b,); for modalities with :attr:`classes`."""
+        """Class of each item (b, event…) → int64 (b,); for modalities with :attr:`classes`.
+
+        Called by coherence, classifiers and figures, with true values and with those of
+        :meth:`point`, and only where there are classes.
+        """
         raise NotImplementedError(f"Codec {self.kind!r} has no classes.")
 
 

@@ -41,11 +41,15 @@ class Maker(ABC):
 
     @abstractmethod
     def make(self, rows: range) -> Iterator[tuple[str, bytes]]:
-        """The files of these items, 0 the first: path below the folder, and content.
+        """The files of these items, 0 the first: path below the folder, and content in bytes.
 
-        Paths are relative, with ``/`` between their parts; no two items may share one.
+        Called for a few dozen items at a time, in any order and perhaps in another process. Paths
+        are relative, with ``/`` between their parts; no two items may share one.
         """
 
     @abstractmethod
     def finish(self) -> Iterator[tuple[str, bytes]]:
-        """The files about all items together, made when every item is."""
+        """The files about all items together, likewise; called once, when every item is made.
+
+        The maker that is asked may have made none of them itself.
+        """

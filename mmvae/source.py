@@ -79,13 +79,21 @@ class Source(ABC):
     def splits(self) -> Mapping[SplitName, Split]:
         """Read the data: ``train`` at least; ``validation`` and ``test`` where there are any.
 
+        Called by each command that needs data, before any codec is made. Every split has the
+        same columns, with the same class names; an id is in one split only. What is larger than
+        memory stays a :class:`mmvae.LazyValues`. Called again, it gives the same.
+
         Raises:
             DataError: Files are missing or malformed; the message says how to get them.
         """
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A short hash that changes whenever the items or their order do."""
+        """A short hash that changes whenever the items or their order do.
+
+        Called when a run begins, and again to see that the data are the same when it goes on, is
+        evaluated or compared; so it should not depend on the machine.
+        """
 
     def remarks(self) -> Sequence[str]:
         """What a person should know of the data beside their sizes, a sentence each.

@@ -133,24 +133,32 @@ class Metric(ABC):
     @property
     @abstractmethod
     def about(self) -> str:
-        """What the figures say and which way they are better, in a sentence or two."""
+        """What the figures say and which way they are better, in a sentence or two.
+
+        Read after each measurement, for evaluations and reports.
+        """
 
     def unavailable(self, specimen: Specimen) -> str | None:
-        """Why this cannot be measured on such a model; default: it can."""
+        """Why this cannot be measured on such a model, a phrase; default: None, it can.
+
+        Called before :meth:`measure`, and before a training that is to measure it meanwhile.
+        """
         return None
 
     @abstractmethod
     def measure(self, specimen: Specimen) -> Mapping[str, Tensor]:
         """Measure a model.
 
-        Called by ``evaluate``, and every so many epochs of a training; it takes its randomness
-        from ``specimen.seed``.
+        Called by ``evaluate``, and every so many epochs of a training, with the model in eval
+        mode; gradients may be on (``torch.no_grad``). It takes its randomness from
+        ``specimen.seed``, and leaves weights and modes as they are.
 
         Returns:
-            Figure → values (n,), one for each item of ``specimen.items`` and in their order: the
-            figure is their mean, its standard error that of the mean, and two models are compared
-            by the differences of the same items. A figure that is no mean over items, such as a
-            distance between distributions, is given by its linearisation: itself plus its
-            influence function at each item (von Mises 1947), whose mean is 0. ``"A/B"`` is a
-            detail B of the figure A: shown in its evaluation, left out of comparisons and curves.
+            Figure → finite values (n,), of any float type and on any device, one for each item of
+            ``specimen.items`` and in their order: the figure is their mean, its standard error
+            that of the mean, and two models are compared by the differences of the same items. A
+            figure that is no mean over items, such as a distance between distributions, is given
+            by its linearisation: itself plus its influence function at each item (von Mises 1947),
+            whose mean is 0. ``"A/B"`` is a detail B of the figure A: shown in its evaluation, left
+            out of comparisons and curves.
         """

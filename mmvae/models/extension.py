@@ -33,7 +33,9 @@ class Extension(Trainable):
     and loaded again, so none of these needs the extension. Checkpoints hold the extension's own
     weights beside the model's. With ``--init-from`` they start anew.
 
-    This base changes nothing; override what your extension changes.
+    It is made once for each training, after the model, with torch's global random state seeded for
+    it alone, and moved to the model's device. This base changes nothing; override what your
+    extension changes.
 
     Args:
         config: The validated ``Config``.

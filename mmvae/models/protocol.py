@@ -86,18 +86,25 @@ class Trainable(nn.Module, ABC):
 
     @abstractmethod
     def phases(self) -> list[Phase]:
-        """The updates of one training step, in order."""
+        """The updates of one training step, in order; the same at every call.
+
+        Called when a training begins, after the weights have reached their device. Each parameter
+        that is trained belongs to one of them.
+        """
 
     @abstractmethod
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
-        """The loss of one phase and its named terms.
+        """The loss of one phase and its named terms, nats per item.
 
-        A term that is no part of the loss must not have a gradient of its own (``detach`` it).
+        Called once in each step for each phase (for each part of a batch that is accumulated),
+        under autocast, in train mode; and of a model alone for validation, in eval mode. All
+        randomness comes from ``draws``, but for layers such as dropout. A term that is no part of
+        the loss must not have a gradient of its own (``detach`` it).
 
         Args:
             phase: Name of the phase.
-            batch: Model input.
-            draws: The step's randomness.
+            batch: Model input of b items.
+            draws: The step's randomness, of the same b items.
             weight: Warm-up weight β in [0, 1] (T11).
         """
 
@@ -172,7 +179,7 @@ class Model(Trainable):
     @property
     @abstractmethod
     def latent_dim(self) -> int:
-        """Dimensions of z."""
+        """Dimensions of z, d."""
 
     @property
     def decoded(self) -> Subset:
@@ -183,7 +190,9 @@ class Model(Trainable):
     def posterior(self, observed: Mapping[str, Tensor]) -> Posterior:
         """q(z | x_S) for the modalities S among the keys of ``observed``, each (b, event…).
 
-        A conditional model that was given no more than its condition answers with its prior.
+        Called for penalties, bounds, figures and whatever a trained model is asked; batch shape
+        (b,), event shape (d,), float32. A conditional model that was given no more than its
+        condition answers with its prior.
 
         Raises:
             UsageError: The model has no posterior for S; the message names what it has.
@@ -222,7 +231,13 @@ class Model(Trainable):
 
     @abstractmethod
     def prior(self, given: Mapping[str, Tensor], b: int) -> Posterior:
-        """p(z), or p(z | given) in models that condition on some modality; batch shape (b,)."""
+        """p(z), or p(z | given) in models that condition on some modality; batch shape (b,).
+
+        Args:
+            given: Modality → its model input (b, event…); what the model does not condition on is
+                ignored.
+            b: How many.
+        """
 
     def fitted_prior(self, b: int) -> Posterior | None:
         """A prior that was fitted to the aggregate posterior, for samples where nothing is given.
@@ -273,11 +288,18 @@ class Model(Trainable):
 
     @abstractmethod
     def parameters_of(self, modality: str, z: Tensor, given: Mapping[str, Tensor]) -> Parameters:
-        """Decode flat latents ``z`` (n, d) to the parameters of p(x_m | z[, given])."""
+        """Decode flat latents ``z`` (n, d) to the parameters of p(x_m | z[, given]), (n, …) each.
+
+        Called by :meth:`likelihood`, perhaps under autocast; n counts items times samples.
+        """
 
     @abstractmethod
     def supports(self, targets: Subset, given: Subset, proposal: Subset) -> str | None:
-        """Why log p(targets | given) by samples of q(z | proposal) can't be had, or None."""
+        """Why log p(targets | given) by samples of q(z | proposal) can't be had, or None.
+
+        Called before a bound or a figure is computed, with modalities in the model's order, for
+        the reason to be shown: a phrase. No tensors are touched.
+        """
 
     def likelihood(
         self, modality: str, z: Tensor, given: Mapping[str, Tensor] | None = None

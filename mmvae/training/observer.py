@@ -72,7 +72,12 @@ class Observer:
         self.config, self.name = config, name
 
     def begin(self, watched: Watched) -> None:
-        """Called when a training begins, and when it goes on; default: nothing."""
+        """Called when a training begins, and when it goes on; default: nothing.
+
+        Raises:
+            ConfigError: It cannot look on at such a model; the training ends before its first
+            step.
+        """
 
     def due(self, epoch: int, epochs: int) -> bool:
         """Whether to look after this epoch, counted from 1; default: every so many, and last."""
