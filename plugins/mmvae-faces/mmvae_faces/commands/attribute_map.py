@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from mmvae.cli.drawing import common_options, opened, run_argument, write
+from mmvae import Picture, Subject
 from mmvae.cli.options import example
 from mmvae_faces.attribute_map import attribute_map_picture
-from mmvae_faces.commands.options import edits_option, modality_options, variance_option
+from mmvae_faces.commands.face_figure import face_figure
+from mmvae_faces.commands.options import edits_option, variance_option
 from mmvae_faces.edit import PAPER_SETTINGS, Edit, default_edits
 from mmvae_faces.face_model import FaceModel
 
@@ -22,7 +21,6 @@ mmvae_contract = 1
         "mmvae figures attribute-map runs/faces --attribute Bald=2 --attribute Bald=-2",
     )
 )
-@run_argument
 @edits_option(", ".join(PAPER_SETTINGS))
 @click.option(
     "--samples",
@@ -32,28 +30,15 @@ mmvae_contract = 1
     help="Samples of z for each colour.",
 )
 @variance_option(1.0)
-@modality_options
-@common_options
+@face_figure
 def command(
-    run: Path,
-    edits: tuple[Edit, ...],
-    samples: int,
-    variance: float,
-    image: str | None,
-    attributes: str | None,
-    seed: int | None,
-    overrides: tuple[str, ...],
-    out: Path | None,
-    as_json: bool,
-) -> None:
+    subject: Subject, model: FaceModel, edits: tuple[Edit, ...], samples: int, variance: float
+) -> Picture:
     """Map samples of q(z|w) with one attribute set, coloured by it: the paper's Fig. 4b.
 
     Base has ±1 at random, the same as in attribute-faces; each colour is Base with one attribute
     set. Latents of more than two dimensions are shown along their two principal directions.
     """
-    (subject,) = opened([run], None, seed, overrides)
     with subject.named():
-        model = FaceModel.of(subject.trained, image, attributes)
         edits = edits or default_edits(PAPER_SETTINGS, model.names)
-        picture = attribute_map_picture(subject, model, edits, samples, variance)
-    write(picture, [run], out, as_json)
+        return attribute_map_picture(subject, model, edits, samples, variance)

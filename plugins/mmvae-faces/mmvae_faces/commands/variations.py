@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from mmvae.cli.drawing import common_options, opened, run_argument, split_option, write
+from mmvae import Picture, Subject
+from mmvae.cli.drawing import split_option
 from mmvae.cli.options import example
+from mmvae_faces.commands.face_figure import face_figure
 from mmvae_faces.commands.options import (
     PAPER_VARIANCE,
     crop_options,
     items_option,
-    modality_options,
     variance_option,
 )
 from mmvae_faces.face_model import FaceModel
@@ -28,7 +29,6 @@ mmvae_contract = 1
         "mmvae figures variations runs/faces --photo me.jpg --count 9",
     )
 )
-@run_argument
 @click.option(
     "--photo",
     type=click.Path(path_type=Path),
@@ -45,29 +45,19 @@ mmvae_contract = 1
 @variance_option(PAPER_VARIANCE)
 @items_option(2)
 @crop_options
-@modality_options
 @split_option
-@common_options
+@face_figure
 def command(
-    run: Path,
+    subject: Subject,
+    model: FaceModel,
     photo: Path | None,
     count: int,
     variance: float,
     items: int,
     crop: CropKind | None,
     which: int | None,
-    image: str | None,
-    attributes: str | None,
-    split: str | None,
-    seed: int | None,
-    overrides: tuple[str, ...],
-    out: Path | None,
-    as_json: bool,
-) -> None:
+) -> Picture:
     """Read attributes off a photo and draw varied faces from them: the paper's Fig. 1."""
-    (subject,) = opened([run], split, seed, overrides)
-    with subject.named():
-        model = FaceModel.of(subject.trained, image, attributes)
     if photo is None:
         x = subject.few(items).x[model.image]
         who = f"{len(x)} {subject.split} items"
@@ -76,5 +66,4 @@ def command(
         with subject.named():
             cut = PhotoCrop.of(data.source, data, crop)
         x, who = photo_input(model, cut, photo, which), photo.name
-    picture = variations_picture(subject, model, x, who, count, variance)
-    write(picture, [run], out, as_json)
+    return variations_picture(subject, model, x, who, count, variance)

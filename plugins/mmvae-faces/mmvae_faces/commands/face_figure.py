@@ -1,0 +1,46 @@
+"""What the figures of this plugin share: a run is opened, drawn from, and a file is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from mmvae import Picture
+from mmvae.cli.drawing import common_options, opened, run_argument, write
+from mmvae_faces.commands.options import modality_options
+from mmvae_faces.face_model import FaceModel
+
+
+def face_figure(draw: Callable[..., Picture]) -> Callable[..., None]:
+    """Add ``RUN``, ``--image``, ``--attributes`` and the options that all figures have.
+
+    Args:
+        draw: Gets the run as ``subject``, its model as ``model``, and all options but these.
+
+    Returns:
+        What a click command calls; ``--split``, if it has one, chooses the items of ``subject``.
+    """
+
+    @run_argument
+    @modality_options
+    @common_options
+    @wraps(draw)
+    def command(
+        run: Path,
+        image: str | None,
+        attributes: str | None,
+        seed: int | None,
+        overrides: tuple[str, ...],
+        out: Path | None,
+        as_json: bool,
+        split: str | None = None,
+        **own: Any,
+    ) -> None:
+        (subject,) = opened([run], split, seed, overrides)
+        with subject.named():
+            model = FaceModel.of(subject.trained, image, attributes)
+        write(draw(subject, model, **own), [run], out, as_json)
+
+    return command
