@@ -43,6 +43,8 @@ class Switches:
             UsageError: One names nothing that is installed.
         """
         variables = os.environ if environ is None else environ
+        if not (variables.get(ONLY) or variables.get(WITHOUT)):  # spares reading all metadata
+            return cls(frozenset(), frozenset(), {})
         plugins: dict[str, frozenset[str]] = {}
         for group in (PLUGIN_GROUP, COMMAND_ENTRIES, FIGURE_ENTRIES):
             for entry in entry_points(group=group):
