@@ -188,7 +188,7 @@ def _contract(offer: Offer, keys: Mapping[str, Any]) -> Contract | str:
             hint = f"; the modalities are {' and '.join(MODALITIES)}" if known else ""
             return f"give its keys without default: {' '.join(f'-s {m}=…' for m in missing)}{hint}"
         raise UsageError(f"{offer}: {'; '.join(_problem(e) for e in error.errors())}") from error
-    return _CONTRACTS[offer.role](offer.offered, config)
+    return CONTRACTS[offer.role](offer.offered, config)
 
 
 def _problem(error: Any) -> str:
@@ -267,7 +267,7 @@ def _observer(kind: type[Any], config: Any) -> Contract:
     return Observer()
 
 
-_CONTRACTS: Mapping[Role, Callable[[type[Any], Any], Contract]] = {
+CONTRACTS: Mapping[Role, Callable[[type[Any], Any], Contract]] = {
     "codec": _codec,
     "source": _source,
     "maker": _maker,
@@ -277,3 +277,4 @@ _CONTRACTS: Mapping[Role, Callable[[type[Any], Any], Contract]] = {
     "metric": _metric,
     "observer": _observer,
 }
+"""Role → what makes its suite, for a class and its config. Every role has one."""

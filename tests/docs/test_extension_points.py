@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mmvae import hookspecs
+from mmvae import hookspecs, testing
+from mmvae.registry import plural
+from mmvae.testing.plugin import CONTRACTS
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -84,6 +86,17 @@ def test_what_is_looked_for_is_found() -> None:
     assert {"mmvae.commands", "mmvae.figures"} <= set(GROUPS)
     with pytest.raises(AssertionError, match="no section whose heading names `register_dreams`"):
         section("register_dreams")
+
+
+def test_every_role_has_a_suite_that_is_documented() -> None:
+    """So that a new hook comes with checks of what it takes."""
+    roles = {hook.removeprefix("register_") for hook in HOOKS}
+    assert {plural(role) for role in CONTRACTS} == roles
+    reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for name in testing.__all__:
+        if name.endswith("Contract") and name != "Contract":
+            assert f"mmvae.testing.{name}" in HOW_TO
+            assert f".. autoclass:: mmvae.testing.{name}\n" in reference
 
 
 def test_our_own_plugins_state_their_version_of_the_contract() -> None:
