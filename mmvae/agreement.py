@@ -15,6 +15,7 @@ from mmvae.codec import Codec
 from mmvae.config import Experiment, LoadedConfig
 from mmvae.data.loading import Data
 from mmvae.errors import CheckpointError, ConfigError
+from mmvae.family import TABLES
 from mmvae.models.protocol import Model
 from mmvae.settings import TrainConfig
 from mmvae.trained import TrainedModel
@@ -41,7 +42,7 @@ def changed_data(run: Run, materials: Data) -> str | None:
 def begin_with(model: Model, trained: TrainedModel, origin: str | Path) -> None:
     """Give a new model the weights of a trained one, loaded from ``origin``.
 
-    Posteriors and a prior of a family that the other did not have begin anew.
+    Posteriors and a prior of another family than the other's, or with other keys, begin anew.
 
     Raises:
         CheckpointError: They are another model's, or its codecs learned something else.
@@ -49,7 +50,14 @@ def begin_with(model: Model, trained: TrainedModel, origin: str | Path) -> None:
     for modality, codec in model.codecs.items():
         if modality in trained.codecs:  # the weights tell if it is not
             refuse_another_codec(modality, trained.codecs[modality], codec, origin)
-    load_weights(model, trained.model.state_dict(), str(origin), model.begins_anew())
+    before, now = trained.model.shapes, model.shapes
+    new = [
+        name
+        for table in TABLES
+        if before.chosen(table) != now.chosen(table)
+        for name in (*trained.model.weights_of(table), *model.weights_of(table))
+    ]
+    load_weights(model, trained.model.state_dict(), str(origin), new)
 
 
 def refuse_another_codec(modality: str, theirs: Codec, ours: Codec, origin: str | Path) -> None:
@@ -98,6 +106,11 @@ def refuse_another_experiment(before: LoadedConfig, after: LoadedConfig) -> None
             raise ConfigError(
                 f"{change}: a run goes on with its own data and model; only train.… may "
                 f"change. For another experiment use: mmvae train CONFIG --init-from RUN"
+            )
+        if path[1] == "freeze":
+            raise ConfigError(
+                f"{change}: a run goes on with the same weights held and moved. Train a new one "
+                f"that begins with its weights: mmvae train CONFIG --init-from RUN"
             )
         if path[1] in ORDER_KEYS:
             raise ConfigError(

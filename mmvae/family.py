@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from torch import nn
@@ -63,6 +63,7 @@ class PosteriorKeys(BaseModel):
 
     subsets: list[str] | None = Field(
         None,
+        min_length=1,
         description="Which subset posteriors are of this family, such as ['label']; all that the "
         "model trains unless given. The others stay diagonal Gaussians.",
     )
@@ -80,6 +81,10 @@ class PriorKeys(BaseModel):
         None, gt=0, allow_inf_nan=False, description="Its own; train.learning_rate unless given."
     )
 
+
+Table = Literal["posterior", "prior"]
+TABLES: tuple[Table, ...] = get_args(Table)
+"""The tables of a config that choose a family."""
 
 BESIDE: Mapping[str, type[BaseModel]] = {"posterior": PosteriorKeys, "prior": PriorKeys}
 """Table of a config → the keys that it has beside those of its family."""
@@ -111,6 +116,12 @@ class Shapes:
     def any(self) -> bool:
         """Whether a family was chosen at all."""
         return self.posterior is not None or self.prior is not None
+
+    def chosen(self, table: Table) -> dict[str, Any] | None:
+        """What a table says of the networks: family, its keys, and the subsets; None without."""
+        keys = self.tables().get(table)
+        beside = PriorKeys.model_fields
+        return None if keys is None else {k: v for k, v in keys.items() if k not in beside}
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """``[posterior]`` and ``[prior]`` as plain values, those that there are."""

@@ -129,22 +129,27 @@ def kl_divergence(q: Posterior, p: Posterior, z: Tensor | None = None) -> Tensor
 
     Args:
         q: The distribution the expectation is under.
-        p: The other one, same shapes; or n of them with batch shape (n, b), for n divergences.
-        z: Samples of ``q``, shape (b, d), or (k, b, d) if ``p`` is one, used where no closed form
-            is registered: then it is the mean of log q(z) − log p(z), unbiased, and may be < 0.
+        p: The other one, same shapes; with a closed form also n of them, batch shape (n, b).
+        z: Samples of ``q``, shape (b, d) or (k, b, d), used where no closed form is registered:
+            then it is the mean of log q(z) − log p(z), unbiased, and may be < 0.
 
     Raises:
         ValueError: No closed form is registered and no samples were given.
     """
-    closed_form = _closed_forms.get((type(q), type(p)))
-    if closed_form is not None:
-        return closed_form(q, p)
+    if (exact := closed_form(q, p)) is not None:
+        return exact
     if z is None:
         raise ValueError(
             f"KL({type(q).__name__} ‖ {type(p).__name__}) has no closed form: pass samples of q."
         )
     difference = q.log_prob(z) - p.log_prob(z)
-    return difference.mean(0) if z.dim() == 3 else difference
+    return difference.mean(0) if difference.dim() == 2 else difference
+
+
+def closed_form(q: Posterior, p: Posterior) -> Tensor | None:
+    """KL(q ‖ p) in nats by its closed form; None where none is registered."""
+    found = _closed_forms.get((type(q), type(p)))
+    return None if found is None else found(q, p)
 
 
 @register_kl(DiagonalGaussian, DiagonalGaussian)

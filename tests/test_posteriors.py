@@ -263,15 +263,3 @@ def test_held_fixed_a_density_has_its_slope_in_z_and_none_in_its_parameters(seed
     assert not held.rsample(torch.ones_like(z)).requires_grad
     assert not held.point().requires_grad
     assert held.detach() is held
-
-
-@settings(deadline=None)
-@given(seeds, st.integers(1, 4))
-def test_one_sample_against_several_others_is_a_divergence_of_each(seed: int, n: int):
-    q, z = Opaque(gaussian(seed)), gaussian(seed + 1).mean
-    others = [gaussian(seed + 2 + k) for k in range(n)]
-    stacked = DiagonalGaussian(
-        torch.stack([p.mean for p in others]), torch.stack([p.log_variance for p in others])
-    )
-    each = torch.stack([kl_divergence(q, Opaque(p), z) for p in others])
-    assert_close(kl_divergence(q, Opaque(stacked), z), each)

@@ -191,6 +191,8 @@ class Plain(Posterior):
         return self.gaussian.rsample(noise)
 
     def log_prob(self, z: Tensor) -> Tensor:
+        shape = self.gaussian.mean.shape
+        assert z.shape[-len(shape) :] == shape  # what the contract promises, and no broadcasting
         return self.gaussian.log_prob(z)
 
     def point(self) -> Tensor:

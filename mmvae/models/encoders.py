@@ -19,7 +19,7 @@ from mmvae.models.heads import (
 )
 from mmvae.models.protocol import ByModality
 from mmvae.networks import Activation, mlp
-from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence
+from mmvae.posteriors import DiagonalGaussian, Posterior, closed_form, kl_divergence
 from mmvae.subsets import Subset
 
 Fusion = Literal["dense", "linear"]
@@ -97,24 +97,30 @@ class DrawnPosteriors:
     """The posteriors of n drawn subsets, of one family or of several.
 
     Args:
-        groups: Places among the drawn, with the posteriors of those subsets: batch shape (n', b),
-            or (b,) where it is one.
+        groups: Places among the drawn, with the posteriors of those subsets, batch shape (n', b);
+            or one place, with a posterior of batch shape (b,).
     """
 
-    def __init__(self, groups: Sequence[tuple[Sequence[int], Posterior]]) -> None:
-        self.groups = [(list(places), q) for places, q in groups if len(places)]
+    def __init__(self, groups: Sequence[tuple[int | Sequence[int], Posterior]]) -> None:
+        self.groups = groups
 
     def divergences(self, joint: Posterior, z: Tensor) -> Tensor:
         """KL(q(z|x_M) ‖ q_S(z|x_S)) of each, nats, shape (n, b).
 
         By the sample ``z`` of the joint posterior, (b, d), where there is no closed form (T14).
         """
-        rows = [kl_divergence(joint, q, z).reshape(len(places), -1) for places, q in self.groups]
-        if len(rows) == 1:
-            return rows[0]
-        order = [place for places, _ in self.groups for place in places]
-        by_place = torch.cat(rows).unbind()
-        return torch.stack([by_place[order.index(place)] for place in range(len(order))])
+        rows: dict[int, Tensor] = {}
+        for places, q in self.groups:
+            if isinstance(places, int):
+                rows[places] = kl_divergence(joint, q, z)
+                continue
+            nats = closed_form(joint, q)
+            if nats is None:
+                nats = joint.log_prob(z) - q.log_prob(z.expand(len(places), *z.shape))
+            if len(self.groups) == 1:
+                return nats
+            rows |= dict(zip(places, nats.unbind(), strict=True))
+        return torch.stack([rows[place] for place in range(len(rows))])
 
 
 class SeparateEncoders(nn.Module):
@@ -166,8 +172,8 @@ class SeparateEncoders(nn.Module):
         if not found:
             return self.joint(x, present), None
         plain: dict[int, Any] = {p: q for p, q in found.items() if not self.shaped[drawn[p]]}
-        groups: list[tuple[list[int], Posterior]]
-        groups = [([p], q) for p, q in found.items() if self.shaped[drawn[p]]]
+        groups: list[tuple[int | Sequence[int], Posterior]]
+        groups = [(p, q) for p, q in found.items() if self.shaped[drawn[p]]]
         if plain:
             together = DiagonalGaussian(
                 torch.stack([q.mean for q in plain.values()]),
@@ -257,7 +263,7 @@ class SharedEncoders(nn.Module):
         if not drawn:
             return joint, None
         narrow = torch.cat([self.narrow[m](features[m]) for m in self.modalities], -1)
-        groups = []
+        groups: list[tuple[int | Sequence[int], Posterior]] = []
         for members, head in self._heads():
             places = [place for place, k in enumerate(drawn) if k in members]
             if places:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import Batch
 from mmvae.errors import ConfigError, UsageError, nearest
-from mmvae.family import Shapes
+from mmvae.family import Shapes, Table
 from mmvae.hookspecs import hookimpl
 from mmvae.models.encoders import Fusion, PosteriorNetwork, SeparateEncoders, SharedEncoders
 from mmvae.models.heads import MaskedHead, SubsetHeads, Variance
@@ -440,18 +441,21 @@ class JMVAE(Model):
         return DiagonalGaussian.standard(like.new_zeros(b, self.latent_dim, dtype=torch.float32))
 
     def fitted_prior(self, b: int) -> Posterior | None:
-        """The prior of ``[prior]``, fitted to the aggregate posterior (T15)."""
-        if self.learned_prior is None:
+        """The prior of ``[prior]``, fitted to the aggregate posterior (T15).
+
+        None also before its first epoch.
+        """
+        if self.learned_prior is None or not self.learned_prior_begun:
             return None
         device = next(self.parameters()).device
         fitted: Posterior = self.learned_prior(torch.zeros(b, 0, device=device))
         return fitted
 
-    def begins_anew(self) -> list[str]:
-        """What the names of the weights begin with that families brought."""
-        return [f"encoders.{name}" for name in self.encoders.weights_of_family()] + [
-            "learned_prior"
-        ]
+    def weights_of(self, table: Table) -> list[str]:
+        """See :meth:`Model.weights_of`."""
+        if table == "prior":
+            return ["learned_prior"]
+        return [f"encoders.{name}" for name in self.encoders.weights_of_family()]
 
     def parameters_of(
         self, modality: str, z: Tensor, given: Mapping[str, Tensor] | None = None
@@ -537,24 +541,27 @@ class JMVAE(Model):
 
     def begin_phase(self, phase: str, items: Iterable[tuple[Batch, StepDraws]]) -> None:
         """Let a learned prior begin from samples of the aggregate posterior, unless it has."""
+        if phase != PRIOR or self.learned_prior is None or self.learned_prior_begun:
+            return
+        self.learned_prior_begun.fill_(True)
         begin = getattr(self.learned_prior, "begin", None)
-        if phase != PRIOR or begin is None or self.learned_prior_begun:
+        if begin is None or not all(p.requires_grad for p in self.learned_prior.parameters()):
             return
         samples, points, count = [], [], 0
         for batch, draws in items:
-            q = self.joint_posterior(batch)
+            with evaluating(self.encoders):
+                q = self.joint_posterior(batch)
             samples.append(q.rsample(draws.normal("z", self.latent_dim)))
             points.append(q.point())
             count += len(batch)
             if count >= BEGINNING:
                 break
         begin(torch.cat(samples), torch.cat(points))
-        self.learned_prior_begun.fill_(True)
 
     def _fit_of_prior(self, batch: Batch, draws: StepDraws) -> Terms:
         """Cross entropy of the learned prior to the aggregate posterior, nats, (b,) (T15)."""
         assert self.learned_prior is not None
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.encoders):
             z = self.joint_posterior(batch).rsample(draws.normal("z of prior", self.latent_dim))
         nats = self.learned_prior(z.new_zeros(len(z), 0)).log_prob(z)
         return Terms(-nats, {"log_density": nats})
@@ -571,6 +578,18 @@ class JMVAE(Model):
         family = len(self.subsets)
         count = self._per_step if self.training else min(family, MOST_EVALUATED)
         return list(range(family)) if count == family else draws.choice("subsets", family, count)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Have a network, and all within, in eval mode: what looks on moves no running statistics."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @hookimpl

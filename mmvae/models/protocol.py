@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import Batch
 from mmvae.errors import ConfigError, UsageError, nearest
-from mmvae.family import Shapes
+from mmvae.family import Shapes, Table
 from mmvae.posteriors import Posterior
 from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset
@@ -170,6 +170,7 @@ class Model(Trainable):
         self.config, self.codecs = config, dict(codecs)
         self.modalities: Subset = tuple(codecs)
         self.shapes = shapes or Shapes()
+        self._still: list[nn.Module] = []
 
     @property
     def bare(self) -> Model:
@@ -257,6 +258,13 @@ class Model(Trainable):
         fitted = self.fitted_prior(b)
         return self.prior({}, b) if fitted is None else fitted
 
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for all but frozen parts, whose running statistics stay as they are."""
+        super().train(mode)
+        for module in self._still:
+            module.eval()
+        return self
+
     def freeze(self, names: Sequence[str]) -> None:
         """Hold weights as they are in all further training.
 
@@ -281,9 +289,15 @@ class Model(Trainable):
             raise ConfigError(
                 f"train.freeze = {list(names)}: nothing is left to be trained. Leave one out."
             )
+        self._still = [
+            module
+            for module in self.modules()
+            if list(module.parameters()) and not any(p.requires_grad for p in module.parameters())
+        ]
+        self.train(self.training)
 
-    def begins_anew(self) -> Sequence[str]:
-        """What weights' names begin with that ``--init-from`` need not find; default: none."""
+    def weights_of(self, table: Table) -> Sequence[str]:
+        """What names of weights begin with that are of a table's family; default: none."""
         return ()
 
     @abstractmethod

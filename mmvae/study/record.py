@@ -227,8 +227,12 @@ def make_record(
 
 
 def first_steps(readings: Sequence[Mapping[str, Any]]) -> list[Reading]:
-    """The training losses of the first steps, from the records of a run."""
-    return [Reading(step=r["step"], loss=r["loss"]) for r in readings if r["step"] <= FIRST_STEPS]
+    """The training losses of the first steps, from the records of a run.
+
+    None where the model's first phase, whose loss it is, is frozen.
+    """
+    first = [r for r in readings if r["step"] <= FIRST_STEPS and "loss" in r]
+    return [Reading(step=r["step"], loss=r["loss"]) for r in first]
 
 
 def training_seconds(readings: Sequence[Mapping[str, Any]]) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from itertools import chain
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmvae.models.protocol import Model
 
@@ -36,6 +36,14 @@ class WeightAverage:
             if mean.is_floating_point():
                 mean.lerp_(new, 1.0 - self.decay)
             else:
+                mean.copy_(new)
+
+    @torch.no_grad()
+    def restart(self, model: Model, parameters: Iterable[nn.Parameter]) -> None:
+        """Let the mean of some of the model's parameters begin at what they are now."""
+        own = {id(p) for p in parameters}
+        for mean, new in zip(_tensors(self.model), _tensors(model), strict=True):
+            if id(new) in own:
                 mean.copy_(new)
 
 

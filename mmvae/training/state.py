@@ -150,21 +150,15 @@ def load_weights(
         module: What gets them.
         weights: The weights.
         origin: Where they are from, for messages.
-        new: What names begin with of weights that belong together, and all stay as they are where
-            some of them do not fit.
+        new: What names begin with of weights that stay as they are.
 
     Raises:
         CheckpointError: They belong to another model; the first difference is named.
     """
     own = module.state_dict()
-    weights = dict(weights)
-    for prefix in new:
-        before, now = (
-            {name: value for name, value in found.items() if name.startswith(prefix)}
-            for found in (weights, own)
-        )
-        if {n: v.shape for n, v in before.items()} != {n: v.shape for n, v in now.items()}:
-            weights = {n: v for n, v in weights.items() if n not in before} | now
+    if new:
+        fresh = {name: value for name, value in own.items() if name.startswith(tuple(new))}
+        weights = {n: v for n, v in weights.items() if not n.startswith(tuple(new))} | fresh
     for name in sorted(own.keys() ^ weights.keys()):
         what = "is missing" if name in own else "is not part of this model"
         raise CheckpointError(f"{origin}: weight {name!r} {what}: another model's checkpoint.")

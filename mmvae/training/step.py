@@ -127,6 +127,8 @@ class Stepper:
         if self._processes > 1:
             for weight in (*phase.parameters, *self.trained.buffers()):
                 broadcast(weight.data, from_process=0)
+        if self.state.average is not None:
+            self.state.average.restart(self.model, phase.parameters)
 
     def gradients(self, step: int, phase: Phase, items: Tensor, weight: float) -> None:
         """Accumulate the gradient of the mean loss over the global batch.

@@ -135,6 +135,8 @@ def test_a_learned_prior_is_fitted_by_its_cross_entropy_and_moves_nothing_else()
     assert not {id(p) for p in fit.parameters} & {id(p) for p in main.parameters}
     terms = jmvae.objective(fit.name, batch(x), step_draws(B), 1.0)
     z = jmvae.posterior(x).rsample(step_draws(B).normal("z of prior", D))
+    assert jmvae.fitted_prior(B) is None  # before its first epoch
+    jmvae.learned_prior_begun.fill_(True)
     assert_close(terms.loss, -jmvae.fitted_prior(B).log_prob(z))
     terms.loss.sum().backward()
     assert all(p.grad is None for p in main.parameters)
@@ -144,6 +146,8 @@ def test_a_learned_prior_is_fitted_by_its_cross_entropy_and_moves_nothing_else()
 def test_bounds_keep_the_standard_prior_and_samples_take_the_learned_one():
     jmvae = model(shapes(prior=True))
     assert type(jmvae.prior({}, B)) is DiagonalGaussian
+    assert type(jmvae.sampling_prior(B)) is DiagonalGaussian  # before its first epoch
+    jmvae.learned_prior_begun.fill_(True)
     assert type(jmvae.sampling_prior(B)) is Plain
     assert type(model(None).sampling_prior(B)) is DiagonalGaussian
     assert model(None).fitted_prior(B) is None
@@ -235,6 +239,70 @@ def test_families_are_fitted_after_the_training_with_all_else_frozen(tmp_path):
         for name in ("first", "second")
     )
     assert torch.equal(before, after)  # the joint bound did not change
+
+
+def test_a_prior_that_would_never_be_fitted_is_refused(tmp_path):
+    late = toy_config(prior={"family": "toy-plain", "first_epoch": 2})
+    with pytest.raises(ConfigError, match="prior.first_epoch = 2: the training has 2 epochs"):
+        trained(tmp_path / "run", late)
+    early = toy_config(prior={"family": "toy-plain", "first_epoch": 1})
+    stopped = trained(tmp_path / "run", early, max_steps=2).model
+    with pytest.raises(UsageError, match="no fitted prior"):
+        stopped.generate(prior="fitted")
+
+
+def test_a_mean_of_weights_begins_anew_where_the_prior_begins(tmp_path, monkeypatch):
+    at = torch.tensor([3.0, -2.0, 0.5, 0.25])
+    monkeypatch.setattr(PlainHead, "begin", lambda self, samples, points: self.bias.copy_(at))
+    config = toy_config(**TABLES, train={"ema": 0.9999, "learning_rate": 1e-6})
+    trained(tmp_path / "run", config)
+    mean = latest(tmp_path / "run").tensors["average"]["learned_prior.bias"]
+    assert_close(mean, at, atol=1e-3, rtol=0)
+
+
+def test_what_is_frozen_stays_so_when_a_run_goes_on(tmp_path):
+    trained(tmp_path / "run", toy_config(train={"freeze": ["decoders"]}), max_steps=2)
+    with pytest.raises(ConfigError, match=r"train\.freeze=\[\].*same weights held and moved"):
+        mmvae.resume(tmp_path / "run", overrides=["train.freeze=[]"], registry=toy_registry())
+
+
+def test_frozen_parts_are_in_eval_mode_and_their_running_statistics_stay():
+    jmvae = model(shapes(prior=True))
+    jmvae.encoders.joint_posterior.fusion.append(torch.nn.BatchNorm1d(7))
+    jmvae.freeze(["encoders.joint_posterior"])
+    jmvae.train()
+    assert not jmvae.encoders.joint_posterior.training
+    assert jmvae.training
+    assert jmvae.decoders.training
+
+
+def test_the_fit_of_a_prior_moves_no_running_statistics():
+    jmvae, x = model(shapes(prior=True)), inputs()
+    norm = torch.nn.BatchNorm1d(7)
+    jmvae.encoders.joint_posterior.fusion.append(norm)
+    jmvae.train()
+    before = norm.running_mean.clone()
+    jmvae.objective("prior", batch(x), step_draws(B), 1.0)
+    assert torch.equal(norm.running_mean, before)
+    assert norm.training
+    jmvae.objective("jmvae", batch(x), step_draws(B), 1.0)
+    assert not torch.equal(norm.running_mean, before)
+
+
+def test_a_family_with_other_keys_begins_anew(tmp_path):
+    """Weights of the same shapes may mean something else under other keys."""
+    trained(tmp_path / "first", toy_config(**TABLES))
+    for scale, same in ((1.0, True), (2.0, False)):
+        tables = {name: {**table, "scale": scale} for name, table in TABLES.items()}
+        tables["prior"]["first_epoch"] = 0
+        config = toy_config(**tables, train={"freeze": ["decoders", "encoders"]})
+        folder = tmp_path / f"scale {scale}"
+        trained(folder, config, init_from=tmp_path / "first", max_steps=1)
+        first, then = (latest(f).tensors["model"] for f in (tmp_path / "first", folder))
+        name = "encoders.subset_posteriors.1.heads.linear.weight"
+        assert torch.equal(first[name], then[name]) == same
+        name = "encoders.joint_posterior.heads.weight"
+        assert torch.equal(first[name], then[name])
 
 
 def test_frozen_names_must_be_there_and_leave_something(tmp_path):

@@ -67,10 +67,11 @@ class MixturePosterior(Posterior):
         of length π_k that belongs to one of them. Where in it u lies is uniform again, and Φ⁻¹ of
         that takes the place of ε_1. Weights get no gradient through a sample.
         """
-        weights = self.log_weights.detach().double().exp()
+        exact = torch.float32 if noise.device.type == "mps" else torch.float64
+        weights = self.log_weights.detach().to(exact).exp()
         edges = weights.cumsum(-1)
         edges = (edges / edges[..., -1:]).expand(*noise.shape[:-1], -1)
-        u = torch.special.ndtr(noise[..., :1].double()).clamp(EDGE, 1 - EDGE)
+        u = torch.special.ndtr(noise[..., :1].to(exact)).clamp(EDGE, 1 - EDGE)
         chosen = (u > edges[..., :-1]).sum(-1, keepdim=True)  # (…, b, 1)
         upper, length = (values.expand_as(edges).gather(-1, chosen) for values in (edges, weights))
         within = (1 - (upper - u) / length).clamp(EDGE, 1 - EDGE)
@@ -81,8 +82,8 @@ class MixturePosterior(Posterior):
         """See :meth:`mmvae.Posterior.log_prob`.
 
         ((z − μ)/σ)² is multiplied out, so that it takes matrix products and no tensor of all
-        samples, components and dimensions. With |μ|/σ = 30 in 30 dimensions that costs some
-        thousandths of a nat in float32.
+        samples, components and dimensions. That costs precision where components are narrow: in 64
+        dimensions of float32 up to 0.03 nats with |μ|/σ = 30, and 0.3 nats with 100.
         """
         with torch.autocast(z.device.type, enabled=False):
             z = full(z)
