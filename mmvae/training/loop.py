@@ -103,6 +103,11 @@ class Trainer(Stepper):
         position = self.state.position
         self._first_step = position.step
         self.trained.train()
+        if len(self.train) < self.config.batch_size:
+            self.progress.say(
+                f"the {len(self.train)} training items are fewer than a batch of "
+                f"train.batch_size = {self.config.batch_size}: each step takes all of them"
+            )
         if self._out_of_patience():
             self._say_stopped_early()
         with (

@@ -39,6 +39,16 @@ from mmvae.training.run import Run, read_metrics
 PLAIN = {"v": {"codec": "toy-vector"}, "c": {"codec": "toy-class"}}
 
 
+class Heard(Progress):
+    """Progress that remembers its lines."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
 def trainer(folder, settings):
     """A trainer that keeps nothing."""
     experiment = load_experiment(settings, (), registry()).experiment
@@ -187,6 +197,14 @@ def test_max_seconds_stops_and_says_how_to_go_on(tmp_path):
     status = Run.open(tmp_path / "run").status()
     assert (status.state, status.exit_code, status.step) == ("stopped", 0, result.steps)
     assert said[-1].endswith(f"mmvae resume {tmp_path / 'run'}")
+
+
+@pytest.mark.parametrize(("batch_size", "said"), [(60, False), (61, True)])
+def test_a_split_shorter_than_a_batch_is_told_of(batch_size, said, tmp_path):
+    heard = Heard()
+    train(tmp_path / "run", config(train={"batch_size": batch_size}), progress=heard, max_steps=1)
+    line = "the 60 training items are fewer than a batch of train.batch_size = 61"
+    assert any(line in told for told in heard.lines) is said
 
 
 def test_patience_stops_and_the_best_weights_are_kept(tmp_path):
