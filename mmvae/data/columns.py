@@ -76,23 +76,28 @@ def presence(dataset: Any, name: str) -> np.ndarray[Any, Any] | None:
 
 
 def hollow(column: Any) -> np.ndarray[Any, Any]:
-    """Which rows of an Arrow column are lists of nothing but null and NaN, bool (n,)."""
-    import pyarrow
+    """Which rows of an Arrow column are lists, of any depth, of nothing but null and NaN."""
     import pyarrow.compute
 
-    kind = column.type
-    types = pyarrow.types
-    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    if not lists or types.is_nested(kind.value_type):
-        return np.zeros(len(column), bool)
     found = [np.zeros(0, bool)]
     for part in column.chunks:
-        cells = pyarrow.compute.list_flatten(part)
-        owner = pyarrow.compute.list_parent_indices(part).to_numpy()
+        owner, cells = np.arange(len(part)), part
+        while is_list(cells.type):  # of each cell the row that it belongs to, level by level
+            owner = owner[pyarrow.compute.list_parent_indices(cells).to_numpy()]
+            cells = pyarrow.compute.list_flatten(cells)
+        if cells is part:
+            return np.zeros(len(column), bool)
         known = ~cells.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
         all_, filled = (np.bincount(rows, minlength=len(part)) for rows in (owner, owner[known]))
         found.append((all_ > 0) & (filled == 0))
     return np.concatenate(found)
+
+
+def is_list(kind: Any) -> bool:
+    """Whether an Arrow type is one of lists."""
+    from pyarrow import types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def whole(dataset: Any, name: str) -> bool:

@@ -84,6 +84,7 @@ class Trainer(Stepper):
         self.metrics: MetricsLog | None = None
         self._began = self._logged = self._saved = time.monotonic()
         self._first_step, self._saved_step, self._told = 0, -1, time.monotonic()
+        self._limits = Limits()
         self._restored: Path | None = None
 
     # -- the loop ------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ class Trainer(Stepper):
             Interrupted: SIGTERM or SIGINT came; the state is saved.
             TrainingError: A term became NaN, memory or the disk is full.
         """
-        limits = limits or Limits()
+        self._limits = limits = limits or Limits()
         self._began = self._logged = self._saved = time.monotonic()
         position = self.state.position
         self._first_step = position.step
@@ -250,9 +251,14 @@ class Trainer(Stepper):
             self.progress.record(record, self.total_steps, self._seconds_left(record["step"]))
 
     def _seconds_left(self, done: int) -> float:
-        since = time.monotonic() - self._began
+        """Until the last step, or a limit of this session if that comes before."""
+        since, limits = time.monotonic() - self._began, self._limits
         steps = max(done - self._first_step, 1)
-        return since / steps * (self.total_steps - done)
+        last = self.total_steps if limits.max_steps is None else limits.max_steps
+        left = since / steps * max(min(last, self.total_steps) - done, 0)
+        return (
+            left if limits.max_seconds is None else min(left, max(limits.max_seconds - since, 0))
+        )
 
     # -- stopping and saving -------------------------------------------------------------------
 
