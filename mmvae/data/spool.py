@@ -184,8 +184,8 @@ def chunks(
     except Exception as error:  # of any kind: of the network, the file or the user's own code
         said = " ".join(str(error).split())[:300] or type(error).__name__
         raise DataError(
-            f"{origin}: the stream broke off within {CHUNK} items after item {done} ({said}). "
-            f"Nothing of it was kept: mend it, then repeat the command."
+            f"{origin}: the stream broke off after {done} items or more ({said}). Nothing of it "
+            f"was kept: mend it, then repeat the command."
         ) from error
 
 

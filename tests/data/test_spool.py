@@ -299,7 +299,7 @@ def changed(at: int, **changes: Any) -> Callable[[], Iterator[dict[str, Any]]]:
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        (breaking(20), r"broke off within 7 items after item 14 \(the line is dead\)"),
+        (breaking(20), r"broke off after 14 items or more \(the line is dead\)"),
         (lambda: iter(()), "train: the stream ended after 0 items, expected one at least"),
         (changed(14, d=1), "train, items 14 to 20, have the column 'd', which the first 7"),
         (changed(14, a=0.5), "items 14 to 20, column 'a': double where .* int64.*truncated"),
