@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from mmvae import toml
 from mmvae.codec import Codec
 from mmvae.config import Experiment, LoadedConfig
+from mmvae.data.gaps import presence
 from mmvae.data.loading import Data
-from mmvae.errors import CheckpointError, ConfigError
+from mmvae.data.memory import as_bytes
+from mmvae.errors import CheckpointError, ConfigError, DataError
 from mmvae.family import TABLES
 from mmvae.models.protocol import Model
 from mmvae.settings import TrainConfig
+from mmvae.source import SPLITS
 from mmvae.trained import TrainedModel
+from mmvae.training.processes import agreed
 from mmvae.training.run import Run
 from mmvae.training.state import load_weights
 
 ORDER_KEYS = ("batch_size", "drop_last", "seed")
 """Keys of ``[train]`` on which the order of items and the meaning of a step depend."""
+
+GLANCE = 16
+"""Items of a split that processes compare."""
 
 
 def changed_data(run: Run, materials: Data) -> str | None:
@@ -32,11 +43,51 @@ def changed_data(run: Run, materials: Data) -> str | None:
     Raises:
         RunError: ``env.json`` cannot be read.
     """
-    before = run.environment().get("data", {}).get("fingerprint")
-    now = materials.source.fingerprint()
+    data = run.environment().get("data", {})
+    before, now = data.get("fingerprint"), materials.source.fingerprint()
     if before == now:
         return None
-    return f"{run.folder} was trained on data with fingerprint {before}, these have {now}."
+    ours = {name: len(split) for name, split in materials.splits.items()}
+    theirs = data.get("items", ours)
+    counts = [counted(items) if ours != theirs else "" for items in (theirs, ours)]
+    return (
+        f"{run.folder} was trained on data with fingerprint {before}{counts[0]}, these have "
+        f"{now}{counts[1]}."
+    )
+
+
+def counted(items: Mapping[Any, int]) -> str:
+    """`` (900 train, 50 test)``: how many items the splits have."""
+    return f" ({', '.join(f'{items[name]} {name}' for name in SPLITS if name in items)})"
+
+
+def refuse_unequal_data(materials: Data, accelerator: Accelerator) -> None:
+    """See that all processes have the same items; each takes its rows of what it holds itself.
+
+    Raises:
+        DataError: They have not, by the number of items, who lacks what, and a few values.
+    """
+    number = int.from_bytes(glance(materials)[:7])  # it and its negative are whole in an int64
+    if agreed(number, accelerator) != -agreed(-number, accelerator):
+        items = {name: len(split) for name, split in materials.splits.items()}
+        raise DataError(
+            f"The processes have different data: this one has some{counted(items)}, another has "
+            f"other items, other gaps or another order. Give each process all items in the same "
+            f"order; it takes its rows of each batch by itself."
+        )
+
+
+def glance(materials: Data) -> bytes:
+    """A hash of what shows at a glance: how many items, who lacks what, a few raw values."""
+    digest = hashlib.sha256()
+    for name, split in materials.splits.items():
+        digest.update(f"{name}/{len(split)}/".encode())
+        digest.update(presence(split, materials.columns).tobytes())
+        few = np.linspace(0, len(split) - 1, GLANCE).astype(np.int64)
+        for column in materials.columns.values():
+            for value in split.columns[column].take(few).without_gaps().read().values:
+                digest.update(as_bytes(value))
+    return digest.digest()
 
 
 def begin_with(model: Model, trained: TrainedModel, origin: str | Path) -> None:

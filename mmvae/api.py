@@ -13,6 +13,7 @@ from mmvae.agreement import (
     changed_data,
     refuse_another_experiment,
     refuse_idle_keys,
+    refuse_unequal_data,
 )
 from mmvae.assembly import (
     build_model,
@@ -72,8 +73,8 @@ def train(
     Args:
         config: A TOML file, the same tables as a mapping, or what
             :func:`mmvae.config.load_experiment` made of either.
-        data: Items in memory in place of ``[data]``: a dict of arrays, a ``datasets.Dataset``, a
-            DataFrame, or a dict of those by split.
+        data: Items in memory in place of ``[data]``: a dict of arrays, a ``datasets.Dataset`` or
+            ``IterableDataset``, a DataFrame, or a dict of those by split.
         overrides: ``"key=value"`` texts, as ``-s`` takes them; not with a config that is loaded.
         run_dir: The run's folder; ``runs/NAME/…`` unless given.
         max_steps: Stop after so many steps in all.
@@ -93,6 +94,7 @@ def train(
     accelerator = make_accelerator(experiment.train, folder)
     with blaming(registry):  # what is refused must not leave a run behind
         materials = open_materials(experiment, registry, data, accelerator)
+        refuse_unequal_data(materials, accelerator)
         refuse_idle_keys(experiment, materials)
         for split in materials.splits:
             if split != "test":
@@ -174,6 +176,7 @@ def resume(
         if saved is not None:
             states = codec_states(saved.state["codecs"], saved.tensors.get("codecs", {}))
         materials = open_materials(experiment, registry, data, accelerator, states)
+        refuse_unequal_data(materials, accelerator)
         refuse_idle_keys(experiment, materials)
         env = folder.environment()
         if remark := changed_data(folder, materials):

@@ -14,7 +14,8 @@ from mmvae.codec import Column
 from mmvae.data.batches import Batch, Batches, fixed_draws, plain_view
 from mmvae.data.gaps import presence
 from mmvae.errors import UsageError
-from mmvae.models.patterns import by_pattern, posterior_of
+from mmvae.models.patterns import Group, by_pattern, posterior_of
+from mmvae.models.protocol import Model
 from mmvae.posteriors import Posterior
 from mmvae.randomness import ItemDraws, generator
 from mmvae.source import Split
@@ -57,7 +58,8 @@ def fillings(
 ) -> dict[str, Filling]:
     """Fill every gap of some items: whole modalities, and cells inside one.
 
-    z comes from the posterior of what an item has; of an item that has nothing, from the prior.
+    z comes from the subset posterior of what an item has (:func:`told_by`); of an item that has
+    nothing, from the prior.
 
     Args:
         trained: The model.
@@ -149,7 +151,7 @@ def latents(
     if batch is not None:
         where = torch.from_numpy(known).to(device)
         for group in by_pattern(batch):  # what an item gets depends on nothing but what it has
-            parts.append((where[group.rows.to(device)], posterior_of(model, group)))
+            parts.append((where[group.rows.to(device)], told_by(model, group)))
     found = []
     for noise in noises:
         z = torch.zeros(n, model.latent_dim, device=device)
@@ -157,6 +159,22 @@ def latents(
             z[rows] = q.point() if noise is None else q.rsample(noise[rows])
         found.append(z)
     return found
+
+
+def told_by(model: Model, group: Group) -> Posterior:
+    """The posterior of z by which to say what items lack: that of O as a subset, q_O(z|x_O).
+
+    It was fitted to the posteriors of items that have more, so it knows how closely O tells the
+    rest. q(z|x_O, O) answers to the likelihoods of O alone, which may well leave z so free that a
+    sample of it shows something else; it serves where no encoder knows O nor parts of it.
+
+    Raises:
+        UsageError: The model has neither.
+    """
+    try:
+        return posterior_of(model, group, named=True)
+    except UsageError:
+        return posterior_of(model, group)
 
 
 def check_model(trained: TrainedModel) -> None:

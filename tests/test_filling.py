@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from linear_gaussian import batch, exact, jmvae, linear_codecs
 from torch.distributions import Independent, StudentT
 from toys import toy_config, toy_items, toy_registry
 
 import mmvae
 from mmvae.codec import Column
 from mmvae.errors import DataError
-from mmvae.filling import fillings
+from mmvae.filling import MEAN_SAMPLES, fillings, told_by
 from mmvae.model_folder import load_model
+from mmvae.models.patterns import Group, posterior_of
 from mmvae.source import Split
 from mmvae.trained import TrainedModel
 
@@ -113,7 +116,7 @@ def test_a_mean_varies_less_than_a_sample_around_the_same_values(trained: Traine
 
 
 def test_a_row_gets_the_same_whatever_the_others_lack(tmp_path: Path) -> None:
-    """Training items lack v alone: q(z|x_O, O) answers for such rows, q_O for those without c."""
+    """Training items lack v alone: the model takes items without v as they are, others not."""
     config = toy_config(data={"source": "memory"})
     data = {"train": dict(items(40, v=[1, 1, 0, 1] * 10).take(np.arange(40)).columns)}
     for name in set(data["train"]) - {"v", "c"}:
@@ -123,6 +126,64 @@ def test_a_row_gets_the_same_whatever_the_others_lack(tmp_path: Path) -> None:
     beside = fillings(model, items(6, v=[0, 1, 1, 0, 1, 1], c=[1, 0, 1, 1, 1, 1]))["v"]
     assert alone.rows.tolist() == beside.rows.tolist() == [0, 3]
     np.testing.assert_allclose(alone.values.values, beside.values.values, atol=1e-6)
+
+
+def exact_model() -> TrainedModel:
+    """Two linear-Gaussian modalities with the exact posterior of each."""
+    codecs = linear_codecs(a={"dim": 3, "sd": 0.6}, b={"dim": 4, "sd": 0.3})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = exact(jmvae(codecs, fusion="linear"))
+    return TrainedModel(model, {"a": "a", "b": "b"}, None)
+
+
+@pytest.mark.parametrize("by", ["mode", "mean", "sample"])
+def test_what_is_filled_has_the_distribution_of_what_lacks_given_the_rest(by: Any) -> None:
+    """p(x_b|x_a) = N(B μ + b, B V Bᵀ + σ² I), where N(μ, V) = p(z|x_a)."""
+    model, n = exact_model(), 20_000
+    x = torch.tensor([0.5, -1.0, 0.8])
+    columns = {
+        "a": Column(x.expand(n, 3).numpy()),
+        "b": Column(np.full((n, 4), np.nan, np.float32), present=np.zeros(n, bool)),
+    }
+    values = np.asarray(fillings(model, Split(columns, np.arange(n)), by)["b"].values.values)
+    with torch.no_grad():
+        q, decoder = model.model.posterior({"a": x[None]}), model.model.decoders["b"]
+        mean = (q.mean @ decoder.weight.T + decoder.bias)[0].numpy()
+        spread = decoder.weight @ q.log_variance[0].exp().diag() @ decoder.weight.T
+    covariance = {
+        "mode": np.zeros((4, 4)),
+        "mean": spread.numpy() / MEAN_SAMPLES,
+        "sample": spread.numpy() + 0.3**2 * np.eye(4),
+    }[by]
+    np.testing.assert_allclose(values.mean(0), mean, atol=0.02)  # errors below 1/√n, 0.007
+    np.testing.assert_allclose(np.cov(values.T), covariance, atol=0.02)
+
+
+@pytest.fixture(scope="module")
+def with_gaps(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TrainedModel]:
+    """A model of v and c, trained on items of which some lack either."""
+
+    def trained(**model: Any) -> TrainedModel:
+        data = {
+            "train": dict(items(40, v=[1, 1, 0, 1] * 10, c=[1, 1, 1, 0] * 10).columns),
+        }
+        del data["train"]["w"]
+        keys = toy_config(data={"source": "memory"}, model=model)
+        folder = tmp_path_factory.mktemp("with-gaps") / "run"
+        return mmvae.train(keys, data, registry=toy_registry(), run_dir=folder).model
+
+    return trained
+
+
+def test_a_subset_posterior_tells_what_lacks_where_there_is_one(with_gaps: Any) -> None:
+    """Its training looked at what lacks; that of q(z|x_O, O), which serves else, did not."""
+    group = Group(torch.arange(1), ("v",), batch({"v": torch.ones(1, 3)}))
+    for alpha, named in ((1.0, True), (0.0, False)):
+        model = with_gaps(alpha=alpha).model
+        told = told_by(model, group)
+        assert torch.equal(told.mean, posterior_of(model, group, named).mean)
+        assert not alpha or not torch.equal(told.mean, posterior_of(model, group).mean)
 
 
 def test_a_mean_that_does_not_exist_gives_way_to_the_mode(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mmvae.cells import Cell, cell_name
 from mmvae.comparison.column import (
     Column,
@@ -198,10 +200,14 @@ def _differences(
             ours, theirs = reference.nats(cell), other.nats(cell)
             if ours is None or theirs is None or different_items(reference, other):
                 continue
-            row = rows.setdefault(cell_name(cell, modalities), {})
-            both = (theirs - ours)[~(theirs - ours).isnan()]  # NaN: an item lacks something
-            row[other.heading] = mean_and_error(both) | {"items": len(both)}
+            rows.setdefault(cell_name(cell, modalities), {})[other.heading] = paired(ours, theirs)
     return rows
+
+
+def paired(ours: Tensor, theirs: Tensor) -> dict[str, Any]:
+    """Mean difference of the same items (n,), of those that have it: the others are NaN."""
+    both = (theirs - ours)[~(theirs - ours).isnan()]
+    return mean_and_error(both) | {"items": len(both)}
 
 
 def _metric_differences(
@@ -213,8 +219,7 @@ def _metric_differences(
             ours, theirs = reference.measured(label), other.measured(label)
             if ours is None or theirs is None or different_items(reference, other):
                 continue
-            figure = mean_and_error(theirs - ours) | {"items": len(ours)}
-            rows.setdefault(label, {})[other.heading] = figure
+            rows.setdefault(label, {})[other.heading] = paired(ours, theirs)
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmvae.comparison.evaluated import Evaluation, Figure, metric_labels
+from mmvae.evaluation.coherence import OF_THE_JUDGE
 
 
 def elbo(evaluation: Evaluation) -> dict[str, Figure]:
@@ -38,7 +39,7 @@ def coherence(evaluation: Evaluation) -> dict[str, Figure]:
         f"coherence, {way}, {how}": figure
         for way, figures in evaluation.coherence.items()
         for how, figure in figures.items()
-        if how != "classifier on real items"
+        if how not in OF_THE_JUDGE
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,7 +118,9 @@ class Batches:
         self.split, self.codecs, self.columns = Split(wanted, split.ids), codecs, columns
         self.device, self.resident = torch.device(device), resident
         check_something(self.split, {m: columns[m] for m in codecs}, "data")
-        self._present = {m: self._mask(self.split.columns[columns[m]]) for m in codecs}
+        self._present: dict[str, Tensor | None] = {
+            m: self._mask(self.split.columns[columns[m]]) for m in codecs
+        }
         self._kept: dict[str, tuple[Tensor, Tensor | None]] = {}
         if resident:
             for name in codecs:
@@ -144,6 +147,20 @@ class Batches:
             mask = self._present[m]
             has &= True if mask is None else mask.cpu()
         return has.nonzero().flatten()
+
+    def complete(self) -> Batches:
+        """The items that have every modality, as a split of their own; itself if all have."""
+        if not self.gaps:
+            return self
+        rows, found = self.items_with(self.codecs), copy(self)
+        where = rows.to(self.device)
+        found.split = self.split.take(rows.numpy())
+        found._present = dict.fromkeys(self.codecs)
+        found._kept = {
+            m: (x[where], None if mask is None else mask[where])
+            for m, (x, mask) in self._kept.items()
+        }
+        return found
 
     def _prepare(self, modality: str, split: Split) -> tuple[Tensor, Tensor | None]:
         column = split.columns[self.columns[modality]]

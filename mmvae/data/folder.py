@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from mmvae.codec import Column, LazyValues, row_index
-from mmvae.data.memory import as_array
+from mmvae.data.columns import as_array
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.data.table import READERS, load_tables
 from mmvae.errors import DataError, nearest

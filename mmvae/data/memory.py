@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from mmvae.codec import Column, LazyValues
+from mmvae.data.columns import as_array, table_split
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
+from mmvae.data.spool import CHUNK, passing
 from mmvae.errors import DataError
 from mmvae.source import SPLITS, Source, Split, SplitName
 
@@ -43,7 +45,9 @@ class MemorySource(Source):
         config: How to split data that come in one piece.
         data: Column → values of equal length (a dict of arrays, a ``datasets.Dataset``, a
             DataFrame), or split → such columns, with ``"train"`` among the splits. An item lacks
-            a modality where its value is None, NaN throughout or masked throughout.
+            a modality where its value is None, NaN throughout or masked throughout. A
+            ``datasets.IterableDataset`` is read once, in sequence, to a file that goes with the
+            process.
     """
 
     kind = "memory"
@@ -82,10 +86,19 @@ class MemorySource(Source):
                 if column.gaps:  # data without gaps keep the fingerprint that they had before
                     assert column.present is not None
                     digest.update(column.present.tobytes())
-                for value in column.without_gaps().read().values:
+                for value in values_of(column.without_gaps()):
                     content = as_bytes(value)
                     digest.update(f"/{form(value)}/{len(content)}/".encode() + content)
         return digest.hexdigest()[:16]
+
+
+def values_of(column: Column) -> Iterator[Any]:
+    """The raw values of a column, one after another; of unread ones few are in memory."""
+    if not isinstance(column.values, LazyValues):
+        yield from column.values
+        return
+    for start in range(0, len(column), CHUNK):
+        yield from column.take(range(start, min(start + CHUNK, len(column)))).read().values
 
 
 def as_bytes(value: Any) -> bytes:
@@ -107,17 +120,20 @@ def is_mapping_like(data: Any) -> bool:
 
 
 def as_split(data: Any, origin: str) -> Split:
-    """Columns of equal length, from a mapping, a ``datasets.Dataset`` or a DataFrame.
+    """Columns of equal length, from a mapping, a DataFrame, or data sets of ``datasets``.
 
     Raises:
-        DataError: Not one of those, no column, or columns of different length.
+        DataError: Not one of those, no column, columns of different length, or a stream that
+            breaks off.
     """
     columns: dict[str, Column] = {}
     if is_mapping_like(data):
         columns = {
             str(name): as_column(values, f"{origin}[{name!r}]") for name, values in data.items()
         }
-    elif hasattr(data, "features") and hasattr(data, "__len__"):  # datasets.Dataset
+    elif hasattr(data, "features") and not hasattr(data, "__len__"):  # datasets.IterableDataset
+        return table_split(passing(data, origin), origin)
+    elif hasattr(data, "features"):  # datasets.Dataset
         for name in data.column_names:
             names = getattr(data.features[name], "names", None)
             columns[name] = as_column(
@@ -128,8 +144,8 @@ def as_split(data: Any, origin: str) -> Split:
             columns[str(name)] = as_column(data[name], f"{origin}[{name!r}]")
     else:
         raise DataError(
-            f"{origin}: got {type(data).__name__}, expected a dict of arrays, a datasets.Dataset "
-            f"or a DataFrame, or a dict with the key 'train' of those."
+            f"{origin}: got {type(data).__name__}, expected a dict of arrays, a DataFrame, a "
+            f"datasets.Dataset or IterableDataset, or a dict with the key 'train' of those."
         )
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) != 1:
@@ -210,15 +226,3 @@ def array_presence(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
     if isinstance(values, np.ma.MaskedArray) and values.size:
         lacking |= np.ma.getmaskarray(values).all(cells)
     return ~lacking if lacking.any() else None
-
-
-def as_array(values: Sequence[Any]) -> Any:
-    """Numbers, or arrays and lists of them of one shape, as one array; else a list."""
-    values = [v.detach().cpu().numpy() if hasattr(v, "detach") else v for v in values]
-    if not values or not isinstance(values[0], (int, float, np.generic, np.ndarray, list, tuple)):
-        return values
-    try:
-        array = np.asarray(values)
-    except ValueError:  # of different shapes
-        return values
-    return array if array.dtype.kind in "biufc" else values

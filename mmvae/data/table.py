@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from mmvae.codec import Column, LazyValues, row_index
-from mmvae.data.memory import MemorySource, as_array
+from mmvae.data.columns import table_split
+from mmvae.data.memory import MemorySource
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
+from mmvae.data.spool import spooled
 from mmvae.errors import DataError
 from mmvae.hookspecs import hookimpl
 from mmvae.source import Source, Split, SplitName
@@ -56,40 +56,25 @@ class TableConfig(CutConfig):
         "by split_seed (one item at least, 0 for no such split). Unless given: the split named "
         "'test' where there is one, else a share of 0.1.",
     )
+    stream: bool = Field(
+        False,
+        description="Read the table in sequence and once, for what this disk cannot hold whole: "
+        "the columns and items that are wanted go to an Arrow file in the cache of datasets, and "
+        "training reads that.",
+    )
+    columns: tuple[str, ...] | None = Field(
+        None, min_length=1, description="With stream: the columns to keep; all unless given."
+    )
+    items: int | None = Field(
+        None, gt=0, description="With stream: how many of the training items to take, the first."
+    )
 
-
-class TableColumn(LazyValues):
-    """Some rows of one column of a ``datasets.Dataset``; pictures and sounds stay undecoded.
-
-    Args:
-        dataset: The data set.
-        name: The column.
-        rows: Which rows; all unless given.
-        whole: Whether its numbers are whole ones that gaps alone made fractional, as in CSV files.
-    """
-
-    def __init__(
-        self,
-        dataset: Any,
-        name: str,
-        rows: np.ndarray[Any, Any] | None = None,
-        whole: bool = False,
-    ) -> None:
-        self.dataset, self.name, self.whole = dataset, name, whole
-        self.rows = np.arange(len(dataset)) if rows is None else rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> TableColumn:
-        """See :meth:`mmvae.codec.LazyValues.take`."""
-        return TableColumn(self.dataset, self.name, self.rows[row_index(rows)], self.whole)
-
-    def read(self) -> Any:
-        """See :meth:`mmvae.codec.LazyValues.read`."""
-        values = as_array(self.dataset.select_columns([self.name])[self.rows.tolist()][self.name])
-        whole = self.whole and isinstance(values, np.ndarray) and np.isfinite(values).all()
-        return values.astype(np.int64) if whole else values
+    @model_validator(mode="after")
+    def _of_a_stream(self) -> TableConfig:
+        for key in ("columns", "items"):
+            if getattr(self, key) is not None and not self.stream:
+                raise ValueError(f"{key} is for stream = true; set that, or leave {key} out")
+        return self
 
 
 class TableSource(Source):
@@ -109,7 +94,7 @@ class TableSource(Source):
     @cached_property
     def _splits(self) -> dict[SplitName, Split]:
         config: TableConfig = self.config
-        found = load_tables(config.path, config.configuration)
+        found = self._tables()
         if config.train not in found:
             raise DataError(
                 f"data.path = {config.path!r} has the splits {', '.join(found)}, no "
@@ -137,6 +122,25 @@ class TableSource(Source):
             refuse_shared_groups(rest | splits, config.group)
         return rest | splits
 
+    def remarks(self) -> Sequence[str]:
+        """Where what was streamed is kept."""
+        if not self.config.stream:
+            return ()
+        columns = [next(iter(split.columns.values())).values for split in self.splits().values()]
+        files = {Path(f["filename"]) for column in columns for f in column.dataset.cache_files}
+        return [
+            f"streamed once into {file} ({file.stat().st_size / 2**20:.3g} MiB); removed, it is "
+            f"streamed again"
+            for file in sorted(files)
+        ]
+
+    def _tables(self) -> Mapping[str, Split]:
+        config: TableConfig = self.config
+        if not config.stream:
+            return load_tables(config.path, config.configuration)
+        limits = {} if config.items is None else {config.train: config.items}
+        return StreamedTables(config.path, config.configuration, config.columns, limits)
+
     def fingerprint(self) -> str:
         """A hash of each split's table, by the ``datasets`` library, and of its rows."""
         digest = hashlib.sha256()
@@ -148,8 +152,71 @@ class TableSource(Source):
         return digest.hexdigest()[:16]
 
 
+class StreamedTables(Mapping[str, Split]):
+    """The splits of a table that is read in sequence; a split is read when it is asked for.
+
+    Args:
+        path: A file, a folder or a Hub id.
+        configuration: Of a Hub data set.
+        columns: Which columns to keep; all unless given.
+        limits: Split → how many items to take; all of others.
+
+    Raises:
+        DataError: Nothing is there, or it cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        configuration: str | None = None,
+        columns: Sequence[str] | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> None:
+        import datasets
+
+        self.path, self.columns, self.limits = path, columns, dict(limits or {})
+        with reading(path):
+            self._builder = datasets.load_dataset_builder(**located(path, configuration))
+            self._streams = self._builder.as_streaming_dataset()
+
+    def __iter__(self) -> Iterator[str]:
+        return map(str, self._streams)
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._streams
+
+    def __getitem__(self, name: str) -> Split:
+        stream, limit = self._streams[name], self.limits.get(name)
+        with quiet():
+            table = spooled(stream, self._key(name), self.path, self.columns, limit)
+        return table_split(table, self.path)
+
+    def _key(self, name: str) -> str:
+        """A name for what is read: of the files with their times, the split and what is kept."""
+        files = Path(self._builder.cache_dir).parts[-4:]
+        wanted = repr((files, name, self.columns, self.limits.get(name)))
+        return hashlib.sha256(wanted.encode()).hexdigest()[:32]
+
+
 def load_tables(path: str, configuration: str | None = None) -> dict[str, Split]:
     """Read a file, a folder or a Hub data set into splits.
+
+    Raises:
+        DataError: Nothing is there, or it cannot be read.
+    """
+    import datasets
+
+    with reading(path):
+        loaded = datasets.load_dataset(**located(path, configuration))
+    return {str(name): table_split(dataset, path) for name, dataset in loaded.items()}
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Say of what ``datasets`` raises in the block what it means for a table.
 
     Raises:
         DataError: Nothing is there, or it cannot be read.
@@ -160,7 +227,7 @@ def load_tables(path: str, configuration: str | None = None) -> dict[str, Split]
     datasets.disable_progress_bars()
     try:
         with quiet():
-            loaded = read(path, configuration)
+            yield
     except StopIteration as error:  # a JSON-lines file without lines
         raise DataError(f"{path}: no rows; expected at least one item.") from error
     except (OSError, ValueError, DatasetGenerationError) as error:
@@ -175,20 +242,20 @@ def load_tables(path: str, configuration: str | None = None) -> dict[str, Split]
             f"{path} cannot be read as a table: {cause(error)}. Expected a Parquet, Arrow, CSV or "
             f"JSON-lines file, or a folder of them."
         ) from error
-    return {str(name): as_split(dataset, path) for name, dataset in loaded.items()}
 
 
-def read(path: str, configuration: str | None) -> Any:
-    """A ``datasets.DatasetDict`` from a file, a folder or the Hub; raises as ``datasets`` does."""
-    import datasets
+def located(path: str, configuration: str | None) -> dict[str, Any]:
+    """The arguments by which ``datasets`` finds a file, a folder or a data set of the Hub.
 
+    Raises:
+        DataError: It was meant as a file, and there is none.
+    """
     place = Path(path)
     if place.is_file():
         separator = {"sep": "\t"} if place.suffix == ".tsv" else {}
-        files = {"train": str(place)}
-        return datasets.load_dataset(reader(place), data_files=files, **separator)
+        return {"path": reader(place), "data_files": {"train": str(place)}, **separator}
     if place.is_dir() or not looks_like_file(path):
-        return datasets.load_dataset(path, configuration)
+        return {"path": path, "name": configuration}
     raise DataError(f"{path}: no such file; expected a table or a Hub id.")
 
 
@@ -227,70 +294,6 @@ def reader(path: Path) -> str:
 def looks_like_file(path: str) -> bool:
     """Whether a path that does not exist was meant as a file rather than as a Hub id."""
     return os.path.isabs(path) or Path(path).suffix in READERS or path.count("/") > 1
-
-
-def as_split(dataset: Any, origin: str) -> Split:
-    """A ``datasets.Dataset`` as a split with lazily read columns; items lack what is null."""
-    import datasets
-
-    columns = {}
-    present = {name: presence(dataset, name) for name in dataset.features}
-    for name, feature in dataset.features.items():
-        if isinstance(feature, (datasets.Image, datasets.Audio)):
-            dataset = dataset.cast_column(name, type(feature)(decode=False))
-    for name, feature in dataset.features.items():
-        names = getattr(feature, "names", None)
-        columns[name] = Column(
-            TableColumn(dataset, name, whole=present[name] is not None and whole(dataset, name)),
-            tuple(names) if names else None,
-            f"{origin}, column {name!r}",
-            present[name],
-        )
-    return Split(columns, np.arange(len(dataset)))
-
-
-def presence(dataset: Any, name: str) -> np.ndarray[Any, Any] | None:
-    """Which rows of a column hold anything but null and NaN, bool (n,); None if all do."""
-    column = dataset.with_format("arrow").data.column(name)
-    null = column.is_null(nan_is_null=True).to_numpy().astype(bool) | hollow(column)
-    rows = dataset._indices
-    if rows is not None:
-        null = null[rows.column(0).to_numpy()]
-    return ~null if null.any() else None
-
-
-def hollow(column: Any) -> np.ndarray[Any, Any]:
-    """Which rows of an Arrow column are lists of nothing but null and NaN, bool (n,)."""
-    import pyarrow
-    import pyarrow.compute
-
-    kind = column.type
-    types = pyarrow.types
-    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    if not lists or types.is_nested(kind.value_type):
-        return np.zeros(len(column), bool)
-    found = [np.zeros(0, bool)]
-    for part in column.chunks:
-        cells = pyarrow.compute.list_flatten(part)
-        owner = pyarrow.compute.list_parent_indices(part).to_numpy()
-        known = ~cells.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
-        all_, filled = (np.bincount(rows, minlength=len(part)) for rows in (owner, owner[known]))
-        found.append((all_ > 0) & (filled == 0))
-    return np.concatenate(found)
-
-
-def whole(dataset: Any, name: str) -> bool:
-    """Whether a column of floating numbers holds whole ones alone, beside gaps."""
-    import pyarrow
-    import pyarrow.compute
-
-    column = dataset.with_format("arrow").data.column(name)
-    if not pyarrow.types.is_floating(column.type):
-        return False
-    compute = pyarrow.compute
-    equal = compute.equal(column, compute.trunc(column))
-    integral = compute.and_(equal, compute.is_finite(column))
-    return bool(compute.all(compute.or_(integral, compute.is_nan(column))).as_py())
 
 
 @hookimpl

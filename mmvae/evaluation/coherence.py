@@ -19,6 +19,9 @@ from mmvae.models.protocol import Model
 from mmvae.randomness import ItemDraws
 from mmvae.settings import EvaluateConfig
 
+OF_THE_JUDGE = ("classifier on real items", "most frequent class")
+"""Figures that say what a judge is worth, and nothing of a model."""
+
 
 def coherence(
     model: Model,
@@ -36,7 +39,8 @@ def coherence(
 
     Returns:
         ``"c → m"`` → ``"temperature 1"`` (z drawn from q(z|c)), ``"mean"`` (z its best point) and
-        ``"classifier on real items"``, each with mean and error over what was judged; and
+        ``"classifier on real items"`` beside ``"most frequent class"``, what naming that one each
+        time would reach, each with mean and error over what was judged; and
         ``"prior → m, c"`` without ``"mean"``: m and c are decoded from one z of the prior, and m
         should show c; ``"fitted prior → m, c"`` likewise, of models that have one.
     """
@@ -46,8 +50,7 @@ def coherence(
         if not judges.can(modality, label):
             continue  # nothing to learn from
         judge = judges.of(modality, label)
-        own = judges.accuracy(modality, label, batches, config.batch_size)
-        real = {"classifier on real items": mean_and_error(own)} if len(own) else {}
+        real = on_real_items(*judges.judged(modality, label, batches, config.batch_size))
         if (label, modality) in given:
             drawn, best = (
                 mean_and_error(shown(model, judge, label, modality, draw, config))
@@ -61,6 +64,14 @@ def coherence(
                 direction = arrow(origin, f"{modality}, {label}")
                 found[direction] = {"temperature 1": mean_and_error(agreed), **real}
     return found
+
+
+def on_real_items(right: Tensor, classes: Tensor) -> dict[str, Any]:
+    """How often a judge is right on real items, and how often the most frequent class would be."""
+    if not len(right):
+        return {}
+    frequent = (classes == classes.mode().values).float()
+    return dict(zip(OF_THE_JUDGE, map(mean_and_error, (right, frequent)), strict=True))
 
 
 def all_pairs(model: Model) -> list[tuple[str, str]]:

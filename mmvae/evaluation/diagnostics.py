@@ -39,7 +39,7 @@ def diagnostics(
         dimension`` (of the posterior mean, over items), ``active units``, those whose variance
         exceeds :data:`ACTIVE`, and ``dimensions``. ``gradient shares`` has mean and error by
         decoded modality, see :func:`shares`, each item's gradient taken at the sample of
-        q(z|x_M) that its ELBO has.
+        q(z|x_M) that its ELBO has, without ``likelihood weights``, the λ_m of the training.
 
     Raises:
         TrainingError: A figure is not finite.
@@ -65,6 +65,7 @@ def diagnostics(
         left_out["gradient shares"] = "no likelihood changes with z"
     else:
         result["gradient shares"] = found
+        result["likelihood weights"] = model.likelihood_weights
     return result, left_out
 
 

@@ -91,13 +91,21 @@ def train_judge(
     return judge.eval()
 
 
-def judge_accuracy(judge: Judge, batches: Batches, modality: str, label: str, size: int) -> Tensor:
-    """Whether the judge is right about each real item of a split that has both, float (n,)."""
-    target, right = batches.codecs[label], []
+def judged(
+    judge: Judge, batches: Batches, modality: str, label: str, size: int
+) -> tuple[Tensor, Tensor]:
+    """Whether the judge is right about each real item of a split that has both, and its class.
+
+    Returns:
+        Float (n,), and int64 (n,).
+    """
+    target, right, classes = batches.codecs[label], [], []
     for batch, _ in chunks(batches, size, seed=0):  # views alone, no draws
-        told = judge.verdict(batch.x[modality]) == target.class_index(batch.x[label])
+        true = target.class_index(batch.x[label])
+        told = judge.verdict(batch.x[modality]) == true
         right.append(batch.counted(told, (modality, label)))
-    return torch.cat(right).float().cpu()
+        classes.append(batch.counted(true, (modality, label)))
+    return torch.cat(right).float().cpu(), torch.cat(classes).cpu()
 
 
 class Judges:
@@ -124,6 +132,8 @@ class Judges:
             self._judges[modality, label] = judge
         return self._judges[modality, label]
 
-    def accuracy(self, modality: str, label: str, batches: Batches, size: int) -> Tensor:
-        """Whether that judge is right about each item of a split that has both, float (n,)."""
-        return judge_accuracy(self.of(modality, label), batches, modality, label, size)
+    def judged(
+        self, modality: str, label: str, batches: Batches, size: int
+    ) -> tuple[Tensor, Tensor]:
+        """Whether that judge is right about each item of a split that has both, and its class."""
+        return judged(self.of(modality, label), batches, modality, label, size)

@@ -88,7 +88,7 @@ def coherence_matrix(
                     right[c].setdefault((given, m), []).append(values.cpu())
         done += len(batch)
     step("coherence matrix", n, n)
-    own = {(c, m): judges.accuracy(m, c, batches, config.batch_size) for c, m in pairs}
+    own = {(c, m): judges.judged(m, c, batches, config.batch_size)[0] for c, m in pairs}
     return {
         c: summary({cell: torch.cat(parts) for cell, parts in right[c].items()}, c)
         | {

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from mmvae.data.batches import Batches
 from mmvae.errors import PluginError, naming
 from mmvae.evaluation.figures import mean_and_error, require_finite
 from mmvae.evaluation.metric import Metric, Specimen
@@ -21,7 +24,7 @@ class Measured:
     Attributes:
         figures: Name of a metric → ``kind``, ``about``, ``keys``, ``remarks``, and ``figures``
             with mean and error of each.
-        items: ``(metric, figure)`` → values of the items, float64 (n,).
+        items: ``(metric, figure)`` → values of the items, float64 (n,); NaN of incomplete ones.
         left_out: Name of a metric that cannot be measured → why.
     """
 
@@ -31,7 +34,9 @@ class Measured:
 
 
 def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
-    """Measure a model by every metric.
+    """Measure a model by every metric, on the items that have every modality.
+
+    Of other items the values are NaN, and a remark says how many are left.
 
     Args:
         metrics: By their names in the configuration.
@@ -41,17 +46,17 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
         PluginError: A metric fails, or returns something else than its contract says.
         TrainingError: A figure is not finite.
     """
-    measured, model = Measured(), specimen.model
+    measured, model, whole = Measured(), specimen.model, of_complete(specimen)
     was_training = model.training
     model.eval()
     try:
         for done, (name, metric) in enumerate(metrics.items()):
             specimen.step("metrics", done, len(metrics))
-            reason = unavailable(name, metric, specimen)
+            reason = unavailable(name, metric, whole)
             if reason is not None:
                 measured.left_out[name] = reason
                 continue
-            _add(measured, name, metric, replace(specimen, remarks=[]))
+            _add(measured, name, metric, replace(whole, remarks=[]), specimen.items)
         specimen.step("metrics", len(metrics), len(metrics))
     finally:
         model.train(was_training)
@@ -59,34 +64,56 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
 
 
 INCOMPLETE = "metrics take complete items, and some lack modalities"
-"""Why no metric is measured on items with gaps."""
+"""Why metrics are not measured while a model trains on items with gaps."""
+
+
+def of_complete(specimen: Specimen) -> Specimen:
+    """The specimen with the items, and training items, that have every modality."""
+
+    @cache
+    def training() -> Batches:
+        return specimen.training().complete()
+
+    return replace(specimen, items=specimen.items.complete(), training=training)
 
 
 def unavailable(name: str, metric: Metric, specimen: Specimen) -> str | None:
-    """Why a metric of this name cannot be measured, or None; metrics take complete items.
+    """Why a metric of this name cannot be measured on complete items, or None.
 
     Raises:
         PluginError: The metric fails to say.
     """
-    trained = any(codec.gaps for codec in specimen.model.codecs.values())
-    if trained or specimen.items.gaps:
-        return INCOMPLETE
+    gaps = any(codec.gaps for codec in specimen.model.codecs.values())
+    for what, none in (
+        ("items of the split", not len(specimen.items)),
+        ("training items", gaps and not len(specimen.training())),
+    ):
+        if none:
+            return f"metrics take complete items, and none of the {what} has every modality"
     with naming(_title(name, metric), "unavailable"):
         return metric.unavailable(specimen)
 
 
-def _add(measured: Measured, name: str, metric: Metric, specimen: Specimen) -> None:
+def _add(
+    measured: Measured, name: str, metric: Metric, specimen: Specimen, items: Batches
+) -> None:
     seed = derived_seed(specimen.seed, "metric", name)
     with seeded_global(seed), naming(_title(name, metric), "measure"):
         found = metric.measure(specimen)
-    values = _checked(name, metric, found, len(specimen.items))
-    measured.items |= {(name, figure): each for figure, each in values.items()}
+    values, n = _checked(name, metric, found, len(specimen.items)), len(items)
+    rows = items.items_with(specimen.model.modalities)
+    count = {} if len(rows) == n else {"items": len(rows)}
+    if count:
+        specimen.remarks.append(f"Of the {len(rows)} of {n} items that have every modality.")
+    for figure, each in values.items():
+        spread = torch.full((n,), torch.nan, dtype=torch.float64)
+        measured.items[name, figure] = spread.index_copy_(0, rows, each)
     measured.figures[name] = {
         "kind": metric.kind,
         "about": metric.about,
         "keys": keys(metric),
         "remarks": list(specimen.remarks),
-        "figures": {figure: mean_and_error(each) for figure, each in values.items()},
+        "figures": {figure: mean_and_error(each) | count for figure, each in values.items()},
     }
 
 

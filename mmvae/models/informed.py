@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmvae.models.heads import membership, rows_of
+from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset
 
 
@@ -28,6 +29,7 @@ class Informed(nn.Module):
     def __init__(self, subsets: Sequence[Subset], modalities: Subset, every: bool) -> None:
         super().__init__()
         self.family, self.modalities, self.every = list(subsets), modalities, every
+        self.known = list(range(len(self.family)))  # members that training items inform
         self.register_buffer("mask", membership(subsets, modalities), persistent=False)
 
     def remember(self) -> None:
@@ -44,6 +46,7 @@ class Informed(nn.Module):
         for has in membership(list(patterns), self.modalities).to(self.mask):
             found |= self._inside(self.mask, has.unsqueeze(0)).squeeze(1)
         self.ever.copy_(found)
+        self.known = found.nonzero().flatten().tolist()
         return [bool(known) for known in found]
 
     @property
@@ -53,6 +56,22 @@ class Informed(nn.Module):
             return self.family
         known = self.ever.tolist()
         return [s for s, informed in zip(self.family, known, strict=True) if informed]
+
+    def draw(self, draws: StepDraws, count: int) -> list[int]:
+        """Some members for a step, ascending, of those alone that training items inform.
+
+        Any other has no weight in any loss: to draw it would be to draw nothing.
+
+        Args:
+            draws: The step's randomness.
+            count: n, how many; all that are informed if they are fewer.
+        """
+        chosen = draws.choice("subsets", len(self.known), min(count, len(self.known)))
+        return [self.known[k] for k in chosen]
+
+    def counts(self, drawn: Sequence[int]) -> float:
+        """What each of these members counts in a step, so that the mean is the full sum."""
+        return len(self.known) / len(drawn) if len(drawn) < len(self.known) else 1.0
 
     def weights(
         self, alphas: Sequence[float], drawn: Sequence[int], present: Mapping[str, Tensor]

@@ -523,7 +523,7 @@ class JMVAE(Model):
             penalties = subset_posteriors.divergences(
                 joint.detach() if fixed else joint, z.detach() if fixed else z
             )
-            scale = len(self.subsets) / len(drawn)
+            scale = self.informed.counts(drawn)
             alphas = [self.alphas[k] * scale for k in drawn]
             if has:
                 alphas = self.informed.weights(alphas, drawn, has)
@@ -577,7 +577,7 @@ class JMVAE(Model):
         """Those of a step; in evaluation all, or of very many the same ones every time."""
         family = len(self.subsets)
         count = self._per_step if self.training else min(family, MOST_EVALUATED)
-        return list(range(family)) if count == family else draws.choice("subsets", family, count)
+        return list(range(family)) if count == family else self.informed.draw(draws, count)
 
 
 @contextmanager

@@ -187,6 +187,11 @@ class Model(Trainable):
         """The modalities with a likelihood; a conditional model is always given the others."""
         return self.modalities
 
+    @property
+    def likelihood_weights(self) -> dict[str, float]:
+        """λ_m, what log p(x_m|z) counts in the loss (T12); default: by hand, as codecs say."""
+        return {m: float(self.codecs[m].config.weight) for m in self.decoded}
+
     @abstractmethod
     def posterior(self, observed: Mapping[str, Tensor]) -> Posterior:
         """q(z | x_S) for the modalities S among the keys of ``observed``, each (b, event…).

@@ -264,15 +264,36 @@ DROWNS = 0.9
 
 def hints(result: Mapping[str, Any]) -> Iterator[str]:
     """What to try where a figure asks for it, a sentence each."""
-    shares = result.get("gradient shares", {})
-    for m, figure in shares.items():
-        if len(shares) > 1 and figure["mean"] > DROWNS:
-            others = [name for name in in_order(shares, result) if name != m]
+    yield from drowning(result)
+    for direction, figures in result.get("coherence", {}).items():
+        real, chance = figures.get("classifier on real items"), figures.get("most frequent class")
+        if real and chance and real["mean"] - 2 * (real["error"] or 0) <= chance["mean"]:
             yield (
-                f"hint: {m} has {100 * figure['mean']:.0f} % of the gradient at z and may drown "
-                f"{', '.join(others)}. Where those are guessed poorly, weigh them more: "
-                f"modalities.{others[0]}.weight, or model.rescale = 'dimensions' for all."
+                f"hint: coherence {direction} says little: on real items the classifier that "
+                f"judges it is right in {percent(real)}, no better than to name the most frequent "
+                f"class each time ({percent(chance)})."
             )
+
+
+def drowning(result: Mapping[str, Any]) -> Iterator[str]:
+    """A hint if one modality has nearly all of the gradient, weights of the training included."""
+    weights = result.get("likelihood weights", {})
+    pulls = {
+        m: f["mean"] * weights.get(m, 1.0) for m, f in result.get("gradient shares", {}).items()
+    }
+    for m, pull in pulls.items():
+        if len(pulls) == 1 or pull <= DROWNS * sum(pulls.values()):
+            continue
+        others = [name for name in in_order(pulls, result) if name != m]
+        share, even = 100 * pull / sum(pulls.values()), len(set(weights.values())) < 2
+        now = ", ".join(f"{name} {weights[name]:.3g}" for name in weights)
+        yield (
+            f"hint: {m} has {share:.0f} % of the gradient at z"
+            f"{'' if even else f' even with the weights of this training ({now})'} and may drown "
+            f"{', '.join(others)}. Where those are guessed poorly, weigh them more: "
+            f"modalities.{others[0]}.weight"
+            f"{', or model.rescale = ' + repr('dimensions') + ' for all' if even else ''}."
+        )
 
 
 def term(name: str) -> str:

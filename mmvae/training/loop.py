@@ -84,6 +84,7 @@ class Trainer(Stepper):
         self.metrics: MetricsLog | None = None
         self._began = self._logged = self._saved = time.monotonic()
         self._first_step, self._saved_step, self._told = 0, -1, time.monotonic()
+        self._limits = Limits()
         self._restored: Path | None = None
 
     # -- the loop ------------------------------------------------------------------------------
@@ -98,11 +99,16 @@ class Trainer(Stepper):
             Interrupted: SIGTERM or SIGINT came; the state is saved.
             TrainingError: A term became NaN, memory or the disk is full.
         """
-        limits = limits or Limits()
+        self._limits = limits = limits or Limits()
         self._began = self._logged = self._saved = time.monotonic()
         position = self.state.position
         self._first_step = position.step
         self.trained.train()
+        if len(self.train) < self.config.batch_size:
+            self.progress.say(
+                f"the {len(self.train)} training items are fewer than a batch of "
+                f"train.batch_size = {self.config.batch_size}: each step takes all of them"
+            )
         if self._out_of_patience():
             self._say_stopped_early()
         with (
@@ -245,9 +251,14 @@ class Trainer(Stepper):
             self.progress.record(record, self.total_steps, self._seconds_left(record["step"]))
 
     def _seconds_left(self, done: int) -> float:
-        since = time.monotonic() - self._began
+        """Until the last step, or a limit of this session if that comes before."""
+        since, limits = time.monotonic() - self._began, self._limits
         steps = max(done - self._first_step, 1)
-        return since / steps * (self.total_steps - done)
+        last = self.total_steps if limits.max_steps is None else limits.max_steps
+        left = since / steps * max(min(last, self.total_steps) - done, 0)
+        return (
+            left if limits.max_seconds is None else min(left, max(limits.max_seconds - since, 0))
+        )
 
     # -- stopping and saving -------------------------------------------------------------------
 

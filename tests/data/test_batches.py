@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -225,3 +226,19 @@ def test_columns_may_be_named_apart_from_their_modality() -> None:
     source = Batches(split(), {"m": VectorCodec(VectorConfig())}, {"m": "v"})
     batch = source.batch(torch.arange(2), draws(slice(0, 2), 2), fixed_view)
     assert torch.equal(batch.x["m"], torch.from_numpy(toy_items(N)["v"][:2]))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_the_complete_items_are_a_split_of_their_own(resident: bool) -> None:
+    assert (all_ := batches(resident)).complete() is all_
+    present, whole = np.arange(N) % 3 > 0, split()
+    columns = {m: replace(c, present=present) for m, c in whole.columns.items()}
+    columns["v"] = whole.columns["v"]
+    ours = batches(resident, Split(columns, whole.ids)).complete()
+    theirs = batches(resident, whole.take(np.flatnonzero(present)))
+    assert not ours.gaps
+    assert ours.split.ids.tolist() == theirs.split.ids.tolist()
+    one, two = (b.fixed(slice(1, len(theirs))) for b in (ours, theirs))
+    for m in one.x:
+        assert torch.equal(one.x[m], two.x[m])
+    assert one.gaps == {}

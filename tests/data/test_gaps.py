@@ -158,6 +158,16 @@ def test_lists_of_nothing_but_null_are_gaps_of_a_table(tmp_path: Path) -> None:
     assert as_column(rows, "x").present.tolist() == [True, False, True, False]
 
 
+def test_so_are_lists_of_such_lists(tmp_path: Path) -> None:
+    path, nan = str(tmp_path / "t.parquet"), float("nan")
+    whole = [[[1, 2], [3, 4]], [[None, None], [None]], [[None, 1], []], None, [[], []]]
+    parts = [[[1.0], [nan]], [[nan], [nan]], [[nan]], [[2.0]], None]
+    datasets.Dataset.from_dict({"whole": whole, "parts": parts}).to_parquet(path)
+    columns = load_tables(path)["train"].columns
+    assert columns["whole"].present.tolist() == [True, False, True, False, True]
+    assert columns["parts"].present.tolist() == [True, False, False, True, False]
+
+
 def test_items_of_a_table_keep_their_gaps_through_a_split(tmp_path: Path) -> None:
     has = np.arange(40) % 4 != 0
     table = {"v": [[1.0, 2.0, float(i)] if h else None for i, h in enumerate(has)]}

@@ -126,14 +126,13 @@ def test_texts_of_a_dataframe_are_plain_strings() -> None:
     [
         ({"a": [1, 2], "b": [1]}, r"data: expected columns of one length, got a: 2, b: 1"),
         ({}, "got none"),
-        ([1, 2], r"data: got list, expected a dict of arrays, a datasets.Dataset or a DataFrame"),
+        ([1, 2], r"data: got list, expected a dict of arrays, a DataFrame, a datasets"),
         ({"a": 3}, r"data\['a'\]: got int, expected an array"),
         ({"a": "text"}, r"data\['a'\]: got str"),
         ({"a": np.array(1.0)}, r"data\['a'\]: got ndarray"),
         ({"a": iter([1])}, r"data\['a'\]: got list_iterator"),
         ({"train": {"a": [1]}, "tset": {"a": [1]}}, "unknown split 'tset'"),
         ({"train": [1, 2]}, "train: got list"),
-        (FORMS["Dataset"].to_iterable_dataset(), "got IterableDataset"),
     ],
 )
 def test_what_is_no_data_is_named(data: Any, message: str) -> None:

@@ -16,7 +16,8 @@ from PIL import Image
 from pydantic import ValidationError
 from toys import NAMES, toy_items
 
-from mmvae.data.table import TableColumn, TableConfig, TableSource
+from mmvae.data.columns import TableColumn
+from mmvae.data.table import TableConfig, TableSource
 from mmvae.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("cache")

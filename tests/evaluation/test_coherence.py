@@ -8,6 +8,7 @@ from conditional import Conditional
 from linear_gaussian import jmvae
 
 from mmvae.evaluation.coherence import (
+    OF_THE_JUDGE,
     agreement,
     all_pairs,
     class_inputs,
@@ -35,9 +36,10 @@ def measured(data, shuffled: bool):
 
 def test_a_perfect_generator_is_coherent(data) -> None:
     found = measured(data, shuffled=False)["c → v"]
-    assert set(found) == {"temperature 1", "mean", "classifier on real items"}
+    assert set(found) == {"temperature 1", "mean", *OF_THE_JUDGE}
     assert found["temperature 1"]["mean"] == found["mean"]["mean"] == 1.0
     assert found["classifier on real items"]["mean"] > 0.97
+    assert 1 / 3 <= found["most frequent class"]["mean"] < 0.5
 
 
 def test_a_shuffled_one_is_right_by_chance(data) -> None:
@@ -50,7 +52,7 @@ def test_from_the_prior_perfect_decoders_agree(data) -> None:
     found = measured(data, shuffled=False)
     assert list(found) == ["c → v", "prior → v, c"]
     free = found["prior → v, c"]
-    assert set(free) == {"temperature 1", "classifier on real items"}
+    assert set(free) == {"temperature 1", *OF_THE_JUDGE}
     assert free["temperature 1"] == {"mean": 1.0, "error": 0.0}
     assert free["classifier on real items"] == found["c → v"]["classifier on real items"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mmvae.evaluation.judge import judge_accuracy, train_judge
+from mmvae.evaluation.judge import judged, train_judge
 
 
 def weights(judge: torch.nn.Module) -> torch.Tensor:
@@ -25,7 +25,7 @@ def test_it_is_a_function_of_its_seed_alone(data) -> None:
 
 def test_it_learns_what_can_be_learned(data) -> None:
     judge = train_judge(data.batches("train"), "v", "c", seed=0)
-    right = judge_accuracy(judge, data.batches("test"), "v", "c", size=64)
+    right, classes = judged(judge, data.batches("test"), "v", "c", size=64)
     assert right.shape == (200,)
     assert right.mean() > 0.97
     assert not judge.training

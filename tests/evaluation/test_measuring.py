@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from toys import toy_config, toy_registry
+from safetensors.torch import load_file
+from toys import toy_config, toy_items, toy_registry
 
 import mmvae
+from mmvae.codec import Column
 from mmvae.errors import PluginError, TrainingError
 from mmvae.evaluation.latent import LatentKL
 from mmvae.registry import Registry
@@ -163,3 +166,77 @@ def test_a_broken_metric_is_named(runs, kind, error, says):
 def test_metrics_leave_what_is_trained_alone():
     bare = mmvae.config.load_experiment(toy_config(), (), REGISTRY)
     assert mmvae.config.load_experiment(config(), (), REGISTRY).hash == bare.hash
+
+
+# -- items with gaps ------------------------------------------------------------------------------
+
+
+class Learning(Missed):
+    """Missed, and how many training items without a stand-in there are to learn from."""
+
+    kind = "learning"
+
+    def measure(self, specimen):
+        learned = torch.cat([x["c"] for x in specimen.learned_from()])
+        count = torch.full((len(specimen.items),), float(len(learned)))
+        return super().measure(specimen) | {"learned": count}
+
+
+PLUGINS = registry(Learning)
+LACKS = {"v": np.arange(40) % 5 == 0, "c": np.arange(40) % 5 == 1}
+
+
+def gappy(rows=slice(None), lacks=LACKS):
+    """Forty items, some of which lack v or c, to train and to test on; those of ``rows``."""
+    splits = {}
+    for name, seed in (("train", 0), ("test", 1)):
+        items = toy_items(40, seed)
+        splits[name] = {
+            m: Column(items[m][rows], present=~lacks[m][rows] if lacks else None) for m in LACKS
+        }
+    return splits
+
+
+@pytest.fixture(scope="module")
+def incomplete(tmp_path_factory):
+    """Two runs on items with gaps."""
+    folder = tmp_path_factory.mktemp("gaps")
+    for seed in (0, 1):
+        keys = config(seed, far={"kind": "learning"}) | {"data": {"source": "memory"}}
+        mmvae.train(keys, gappy(), run_dir=folder / str(seed), registry=PLUGINS)
+    return folder / "0", folder / "1"
+
+
+def test_of_items_with_gaps_the_complete_ones_are_measured(incomplete):
+    whole = np.flatnonzero(~(LACKS["v"] | LACKS["c"]))
+    figures = mmvae.evaluate(incomplete[0], gappy(), registry=PLUGINS)["metrics"]["far"]
+    assert figures["remarks"] == [f"Of the {len(whole)} of 40 items that have every modality."]
+    assert figures["figures"]["learned"]["mean"] == len(whole)
+    values = load_file(incomplete[0] / "evaluation.items.safetensors")["metrics/far/v"]
+    assert values.isfinite().nonzero().flatten().tolist() == whole.tolist()
+    assert figures["figures"]["v"]["mean"] == pytest.approx(float(values.nanmean()))
+    alone = mmvae.evaluate(
+        incomplete[0], gappy(whole, None), registry=PLUGINS, say=lambda remark: None
+    )["metrics"]["far"]
+    assert alone["remarks"] == []
+    for figure, value in alone["figures"].items():
+        assert figures["figures"][figure] == pytest.approx(value | {"items": len(whole)})
+
+
+def test_they_are_compared_on_the_complete_ones(incomplete):
+    for run in incomplete:
+        mmvae.evaluate(run, gappy(), registry=PLUGINS)
+    found = mmvae.compare(incomplete, group=False)
+    [difference] = found.metric_differences["far: v"].values()
+    assert difference["items"] == 24
+    assert difference["error"] > 0
+
+
+def test_without_any_complete_item_the_reason_is_told(incomplete):
+    lone = {"v": np.arange(40) % 2 == 0, "c": np.arange(40) % 2 == 1}
+    for split in ("test", "train"):
+        data = gappy() | {split: gappy(lacks=lone)[split]}
+        result = mmvae.evaluate(incomplete[0], data, registry=PLUGINS, say=lambda remark: None)
+        assert result["metrics"] == {}
+        what = {"test": "items of the split", "train": "training items"}[split]
+        assert f"none of the {what} has every" in result["left out"]["metrics.far"]

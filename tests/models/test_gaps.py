@@ -207,6 +207,28 @@ def test_drawn_subsets_leave_the_penalty_of_every_item_unbiased() -> None:
     assert_close(torch.stack(list(by_draw.values())).mean(0), penalty)
 
 
+def test_subsets_that_no_item_informs_are_not_drawn_and_the_penalty_stays_unbiased() -> None:
+    """Here b and c never meet, so that a+b, a+c and b+c have no item with more."""
+    keys = {"subsets": "all", "alpha": 0.8, "subset_alpha": {"b": 3.0}}
+    full, drawing = model(**keys), model(subsets_per_step=2, **keys)
+    has = {"b": torch.arange(B) % 2 == 0, "c": torch.arange(B) % 2 == 1}
+    for made in (full, drawing):
+        made.learn_patterns({("a", "b"): 3, ("a", "c"): 3})
+    items = gappy(full)
+    items = Batch(items.x, items.observed, has)
+    by_draw: dict[tuple[int, ...], Tensor] = {}
+    for step in range(100):
+        drawn = tuple(drawing._draw(step_draws(B, step)))
+        if drawn not in by_draw:
+            by_draw[drawn] = objective(drawing, items, step).named["penalty"]
+    assert set(by_draw) == set(combinations(range(3), 2))
+    penalty = objective(full, items).named["penalty"]
+    assert_close(torch.stack(list(by_draw.values())).mean(0), penalty)
+    many = model(subsets_per_step=5, **keys)  # more than there are
+    many.learn_patterns({("a", "b"): 3, ("a", "c"): 3})
+    assert_close(objective(many, items).named["penalty"], penalty)
+
+
 # -- what is asked of which posterior -------------------------------------------------------------
 
 

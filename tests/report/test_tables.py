@@ -178,3 +178,36 @@ def test_a_hint_where_one_modality_has_nearly_all_of_the_gradient() -> None:
     assert list(hints(shares(0.6))) == []
     alone = {"modalities": ["image"], "gradient shares": {"image": {"mean": 1.0, "error": 0.0}}}
     assert list(hints(alone)) == []
+
+
+def test_the_hint_knows_the_weights_of_the_training() -> None:
+    found = {
+        "modalities": ["image", "label"],
+        "gradient shares": {"image": figure(0.97, 0.01), "label": figure(0.03, 0.01)},
+    }
+    assert list(hints(found | {"likelihood weights": {"image": 1.0, "label": 50.0}})) == []
+    (still,) = hints(found | {"likelihood weights": {"image": 1.0, "label": 2.0}})
+    assert still.startswith(
+        "hint: image has 94 % of the gradient at z even with the weights of this training "
+        "(image 1, label 2) and may drown label."
+    )
+    assert "rescale" not in still
+    (turned,) = hints(found | {"likelihood weights": {"image": 1.0, "label": 1000.0}})
+    assert turned.startswith("hint: label has 97 %")
+    assert "modalities.image.weight" in turned
+
+
+def test_a_hint_where_the_judge_is_no_better_than_chance() -> None:
+    def judged(real: float) -> dict[str, object]:
+        figures = {
+            "temperature 1": figure(0.4, 0.01),
+            "classifier on real items": figure(real, 0.02),
+            "most frequent class": figure(0.34, 0.02),
+        }
+        return {"coherence": {"label → image": figures}}
+
+    (hint,) = hints(judged(0.37))
+    assert hint.startswith("hint: coherence label → image says little")
+    assert "37.0 %" in hint
+    assert "34.0 %" in hint
+    assert list(hints(judged(0.39))) == []

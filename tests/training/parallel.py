@@ -166,6 +166,24 @@ def gaps(folder: Path) -> None:
         save_file(gap_gradients(kind, folder), folder / f"{kind}-{RANK}.safetensors")
 
 
+UNEQUAL: dict[str, dict[str, Any]] = {
+    "fewer items": {"v": toy_items(59)["v"], "c": toy_items(59)["c"]},
+    "another value": {**toy_items(60), "v": toy_items(60)["v"] + np.float32(RANK)},
+    "another gap": {**toy_items(60), "c": Column(toy_items(60)["c"], present=np.arange(60) > 30)},
+}
+
+
+def unequal(folder: Path) -> None:
+    """Train on other data than the other process; write what was said to it."""
+    described = config(data={"source": "memory"})
+    for name, data in UNEQUAL.items():
+        try:
+            ours = data if RANK else toy_items(60)
+            train(folder / name, described, data={"train": ours}, max_steps=1)
+        except MmvaeError as error:
+            (folder / f"{name}-{RANK}").write_text(f"{error.exit_code}: {error}")
+
+
 def fail(folder: Path) -> None:
     """Fail on the second process only, in the middle of a step, while the other waits for it."""
 

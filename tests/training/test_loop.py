@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -32,11 +33,21 @@ from mmvae.errors import CheckpointError, ConfigError, RunError, TrainingError
 from mmvae.randomness import StepDraws
 from mmvae.settings import TrainConfig
 from mmvae.training.checkpoint import CheckpointStore
-from mmvae.training.loop import Trainer, unchecked_distributions
+from mmvae.training.loop import Limits, Trainer, unchecked_distributions
 from mmvae.training.progress import Progress
 from mmvae.training.run import Run, read_metrics
 
 PLAIN = {"v": {"codec": "toy-vector"}, "c": {"codec": "toy-class"}}
+
+
+class Heard(Progress):
+    """Progress that remembers its lines."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
 
 
 def trainer(folder, settings):
@@ -187,6 +198,14 @@ def test_max_seconds_stops_and_says_how_to_go_on(tmp_path):
     status = Run.open(tmp_path / "run").status()
     assert (status.state, status.exit_code, status.step) == ("stopped", 0, result.steps)
     assert said[-1].endswith(f"mmvae resume {tmp_path / 'run'}")
+
+
+@pytest.mark.parametrize(("batch_size", "said"), [(60, False), (61, True)])
+def test_a_split_shorter_than_a_batch_is_told_of(batch_size, said, tmp_path):
+    heard = Heard()
+    train(tmp_path / "run", config(train={"batch_size": batch_size}), progress=heard, max_steps=1)
+    line = "the 60 training items are fewer than a batch of train.batch_size = 61"
+    assert any(line in told for told in heard.lines) is said
 
 
 def test_patience_stops_and_the_best_weights_are_kept(tmp_path):
@@ -461,3 +480,23 @@ def test_the_status_follows_the_training(tmp_path, monkeypatch):
     behind = [record - status for _, record, status in seen]
     assert max(behind) <= 2  # at most the record before, two steps ago
     assert seen[-1][2] == 15
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [
+        ({}, 40),
+        ({"max_steps": 8}, 12),
+        ({"max_steps": 5}, 0),
+        ({"max_steps": 99}, 40),
+        ({"max_seconds": 27}, 7),
+        ({"max_seconds": 900}, 40),
+        ({"max_steps": 6, "max_seconds": 27}, 4),
+    ],
+)
+def test_the_time_left_is_until_the_training_stops(limits, left, tmp_path, monkeypatch):
+    """Five of fifteen steps took 20 seconds."""
+    ours = trainer(tmp_path, config())
+    ours._began, ours._limits = 80.0, Limits(**limits)
+    monkeypatch.setattr("mmvae.training.loop.time", SimpleNamespace(monotonic=lambda: 100.0))
+    assert ours._seconds_left(5) == left

@@ -165,6 +165,17 @@ def test_a_modality_that_one_process_or_all_lack_neither_breaks_nor_hangs(alone,
                 torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
 
 
+def test_processes_with_unequal_data_are_told(alone, tmp_path):
+    code, said = parallel("unequal", tmp_path)
+    assert code == 0, said
+    for name in alone.UNEQUAL:
+        for rank in (0, 1):
+            message = (tmp_path / f"{name}-{rank}").read_text()
+            assert message.startswith("2: The processes have different data: this one has some (")
+        assert not (tmp_path / name).exists()
+    assert "(59 train)" in (tmp_path / "fewer items-1").read_text()
+
+
 def test_a_failure_on_one_process_ends_both_within_a_minute(tmp_path):
     code, said = parallel("fail", tmp_path)
     seconds = time.time() - json.loads((tmp_path / "failed").read_text())

@@ -1,0 +1,126 @@
+"""Columns of a ``datasets.Dataset``, read when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmvae.codec import Column, LazyValues, row_index
+from mmvae.source import Split
+
+
+class TableColumn(LazyValues):
+    """Some rows of one column of a ``datasets.Dataset``; pictures and sounds stay undecoded.
+
+    Args:
+        dataset: The data set.
+        name: The column.
+        rows: Which rows; all unless given.
+        whole: Whether its numbers are whole ones that gaps alone made fractional, as in CSV files.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        name: str,
+        rows: np.ndarray[Any, Any] | None = None,
+        whole: bool = False,
+    ) -> None:
+        self.dataset, self.name, self.whole = dataset, name, whole
+        self.rows = np.arange(len(dataset)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> TableColumn:
+        """See :meth:`mmvae.codec.LazyValues.take`."""
+        return TableColumn(self.dataset, self.name, self.rows[row_index(rows)], self.whole)
+
+    def read(self) -> Any:
+        """See :meth:`mmvae.codec.LazyValues.read`."""
+        values = as_array(self.dataset.select_columns([self.name])[self.rows.tolist()][self.name])
+        whole = self.whole and isinstance(values, np.ndarray) and np.isfinite(values).all()
+        return values.astype(np.int64) if whole else values
+
+
+def table_split(dataset: Any, origin: str) -> Split:
+    """A ``datasets.Dataset`` as a split with lazily read columns; items lack what is null."""
+    import datasets
+
+    columns = {}
+    present = {name: presence(dataset, name) for name in dataset.features}
+    for name, feature in dataset.features.items():
+        if isinstance(feature, (datasets.Image, datasets.Audio)):
+            dataset = dataset.cast_column(name, type(feature)(decode=False))
+    for name, feature in dataset.features.items():
+        names = getattr(feature, "names", None)
+        columns[name] = Column(
+            TableColumn(dataset, name, whole=present[name] is not None and whole(dataset, name)),
+            tuple(names) if names else None,
+            f"{origin}, column {name!r}",
+            present[name],
+        )
+    return Split(columns, np.arange(len(dataset)))
+
+
+def presence(dataset: Any, name: str) -> np.ndarray[Any, Any] | None:
+    """Which rows of a column hold anything but null and NaN, bool (n,); None if all do."""
+    column = dataset.with_format("arrow").data.column(name)
+    null = column.is_null(nan_is_null=True).to_numpy().astype(bool) | hollow(column)
+    rows = dataset._indices
+    if rows is not None:
+        null = null[rows.column(0).to_numpy()]
+    return ~null if null.any() else None
+
+
+def hollow(column: Any) -> np.ndarray[Any, Any]:
+    """Which rows of an Arrow column are lists, of any depth, of nothing but null and NaN."""
+    import pyarrow.compute
+
+    found = [np.zeros(0, bool)]
+    for part in column.chunks:
+        owner, cells = np.arange(len(part)), part
+        while is_list(cells.type):  # of each cell the row that it belongs to, level by level
+            owner = owner[pyarrow.compute.list_parent_indices(cells).to_numpy()]
+            cells = pyarrow.compute.list_flatten(cells)
+        if cells is part:
+            return np.zeros(len(column), bool)
+        known = ~cells.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+        all_, filled = (np.bincount(rows, minlength=len(part)) for rows in (owner, owner[known]))
+        found.append((all_ > 0) & (filled == 0))
+    return np.concatenate(found)
+
+
+def is_list(kind: Any) -> bool:
+    """Whether an Arrow type is one of lists."""
+    from pyarrow import types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def whole(dataset: Any, name: str) -> bool:
+    """Whether a column of floating numbers holds whole ones alone, beside gaps."""
+    import pyarrow
+    import pyarrow.compute
+
+    column = dataset.with_format("arrow").data.column(name)
+    if not pyarrow.types.is_floating(column.type):
+        return False
+    compute = pyarrow.compute
+    equal = compute.equal(column, compute.trunc(column))
+    integral = compute.and_(equal, compute.is_finite(column))
+    return bool(compute.all(compute.or_(integral, compute.is_nan(column))).as_py())
+
+
+def as_array(values: Sequence[Any]) -> Any:
+    """Numbers, or arrays and lists of them of one shape, as one array; else a list."""
+    values = [v.detach().cpu().numpy() if hasattr(v, "detach") else v for v in values]
+    if not values or not isinstance(values[0], (int, float, np.generic, np.ndarray, list, tuple)):
+        return values
+    try:
+        array = np.asarray(values)
+    except ValueError:  # of different shapes
+        return values
+    return array if array.dtype.kind in "biufc" else values
