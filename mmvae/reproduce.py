@@ -194,7 +194,7 @@ def evaluated(
 
 def current(row: Row, run: Run) -> dict[str, Any] | None:
     """What ``evaluation.json`` says, if it is of these weights and data with the row's keys."""
-    if not (run.evaluation.is_file() and run.evaluation_items.is_file()):
+    if not run.evaluation.is_file():
         return None
     result, saved = read(run), saved_model(run.folder)
     wanted = {
@@ -205,7 +205,9 @@ def current(row: Row, run: Run) -> dict[str, Any] | None:
     }
     made_with = {key: result.get(key) for key in wanted}
     made_with["config"] = {k: v for k, v in (made_with["config"] or {}).items() if k != "metrics"}
-    return result if made_with == wanted and "cells" in result else None
+    has_cells = "cells" in result and run.evaluation_items.is_file()
+    lacks_cells = bool(row.loaded.experiment.evaluate.bounds) and not has_cells
+    return result if made_with == wanted and not lacks_cells else None
 
 
 def read(run: Run) -> dict[str, Any]:
@@ -227,6 +229,8 @@ def nats(run: Run) -> dict[str, Array]:
     """
     try:
         evaluation = read_evaluation(run)
+        if not evaluation.cells:
+            return {}
         items = read_items(run, evaluation)
     except RunError as error:
         raise RunError(f"{error} Or remove that file; the same command writes it anew.") from None

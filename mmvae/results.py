@@ -19,8 +19,9 @@ from mmvae import __version__, storage
 from mmvae.agreement import changed_data
 from mmvae.assembly import make_accelerator, metrics, open_materials
 from mmvae.config import Experiment, load_experiment
+from mmvae.data.batches import Batches
 from mmvae.data.loading import Data
-from mmvae.errors import RunError, UsageError
+from mmvae.errors import ConfigError, RunError, UsageError
 from mmvae.evaluation.cells import parse_cells
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.ledger import Ledger
@@ -36,6 +37,7 @@ from mmvae.report.canvas import require_matplotlib
 from mmvae.report.material import Material
 from mmvae.report.report import write_report
 from mmvae.settings import TrainConfig
+from mmvae.toml import dotted, literal
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.processes import everyone_follows, leading
@@ -67,6 +69,7 @@ class OpenedRun:
         weights: Their SHA-256.
         accelerator: Device and processes.
         metrics: The metrics of its configuration.
+        judged_by: Gives the training items of the classifiers that judge coherence.
     """
 
     run: Run
@@ -78,6 +81,7 @@ class OpenedRun:
     weights: str
     accelerator: Accelerator
     metrics: Mapping[str, Metric]
+    judged_by: Callable[[], Batches]
 
     def made_with(self) -> dict[str, Any]:
         """What an evaluation of it depends on."""
@@ -131,6 +135,16 @@ def open_run(
     accelerator = make_accelerator(config, patience_s=WAIT_S)
     trained.model.to(accelerator.device)
     materials = open_materials(experiment, registry, data, accelerator, states)
+    judging = with_judge_data(folder.resolved, experiment, overrides, registry)
+
+    def judged_by() -> Batches:
+        theirs = (
+            materials
+            if judging.data == experiment.data
+            else open_materials(judging, registry, data, accelerator, states)
+        )
+        return theirs.batches("train")
+
     if remark := changed_data(folder, materials):
         say(remark)
     digest = saved.digests[kept(saved)]
@@ -152,7 +166,32 @@ def open_run(
         digest,
         accelerator,
         metrics(experiment, registry),
+        judged_by,
     )
+
+
+def with_judge_data(
+    config: Path, experiment: Experiment, overrides: Sequence[str], registry: Registry
+) -> Experiment:
+    """An experiment with the data that its judges learn from: ``evaluate.judge_data``.
+
+    Args:
+        config: The file it was loaded from.
+        experiment: The experiment.
+        overrides: Texts ``key=value`` with which it was.
+        registry: The plugins to choose from.
+
+    Raises:
+        ConfigError: A key is none of ``[data]`` or its value is wrong.
+    """
+    keys = experiment.evaluate.judge_data
+    texts = [f"{dotted(('data', key))}={literal(value, 1 << 20)}" for key, value in keys.items()]
+    if not texts:
+        return experiment
+    try:
+        return load_experiment(config, [*overrides, *texts], registry).experiment
+    except ConfigError as error:
+        raise ConfigError(f"evaluate.judge_data = {literal(keys)}: {error}") from None
 
 
 def _steps(run: Run, saved: Checkpoint) -> int:
@@ -217,7 +256,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
             model,
             batches,
             config,
-            lambda: data.batches("train"),  # only judges look at it
+            opened.judged_by,
             step,
             ledger,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -66,6 +66,12 @@ class TrainConfig(Section):
         ge=0,
         description="Epochs over which the regularisation weight β rises linearly from 0 to 1.",
     )
+    warmup_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Steps over which β rises linearly to 1, in place of warmup_epochs, for "
+        "trainings of few, long epochs; the first step has 1 / warmup_steps.",
+    )
     ema: float | None = Field(
         None,
         gt=0,
@@ -116,6 +122,11 @@ class TrainConfig(Section):
                 f"accumulation = {self.accumulation} parts of a batch of {self.batch_size} "
                 f"leave some empty; expected accumulation <= batch_size."
             )
+        if self.warmup_steps is not None and self.warmup_epochs:
+            raise ValueError(
+                f"warmup_steps = {self.warmup_steps} and warmup_epochs = {self.warmup_epochs}: β "
+                f"grows by steps or by epochs; leave one of the two out."
+            )
         adam = self.optimizer != "sgd"
         idle = {
             "momentum": adam,
@@ -159,6 +170,11 @@ class EvaluateConfig(Section):
         True, description="Judge generated values by a classifier where a modality has classes."
     )
     coherence_samples: int = Field(1000, ge=1, description="Generated items to judge.")
+    judge_data: dict[str, Any] = Field(
+        {},
+        description="Keys of [data] that are others for the training items that the classifiers "
+        "learn from, such as { gaps = 0.0 }: so models of different data have the same judges.",
+    )
 
 
 class ReferenceConfig(Section):

@@ -133,7 +133,7 @@ def record(row: str, nats: dict[str, list[float]], **fields: Any) -> Record:
         "other": {},
         "nats": {cell: pack(values) for cell, values in arrays.items()},
         "split": "test",
-        "items": items.pop(),
+        "items": items.pop() if items else 0,
         "k": 8,
         "seed": 0,
         "epochs": 2,
@@ -148,7 +148,7 @@ def record(row: str, nats: dict[str, list[float]], **fields: Any) -> Record:
             "device": "cpu",
         },
         "versions": {"mmvae": "0.1.0", "python": "3.11.7"},
-        "data": {"fingerprint": "f", "items": {"test": 4}},
+        "data": {"fingerprint": "f", "items": {"train": 4}},
         "first_steps": [Reading(step=2, loss=3.5)],
     }
     return Record(**given | fields)

@@ -129,6 +129,7 @@ def test_a_python_mapping_is_a_config_too(toys: Registry) -> None:
     [
         ("batch_size=2 accumulation=4", "accumulation <= batch_size"),
         ("momentum=0.9", "momentum = 0.9 has no effect"),
+        ("warmup_epochs=2 warmup_steps=9", "β grows by steps or by epochs"),
         ("optimizer=sgd betas=[0.5,0.9]", "betas = .* has no effect"),
         ("final_learning_rate=1e-5", "final_learning_rate = 1e-05 has no effect"),
     ],

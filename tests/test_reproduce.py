@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from studies import toy_study
+from studies import ROW, toy_study
 from toys import toy_registry
 
 import mmvae.reproduce
-from mmvae.errors import DataError, Interrupted, RunError, UsageError
+from mmvae.errors import ConfigError, DataError, Interrupted, RunError, UsageError
+from mmvae.evaluation import judge as judges
 from mmvae.reproduce import Shown, current, nats, reproduce
 from mmvae.study.record import Record, read_records
 from mmvae.study.study import Study
@@ -131,6 +132,31 @@ def test_a_run_by_train_is_as_good(stage: Stage) -> None:
     [record] = stage.reproduce(only=["weak"])
     assert "is finished, skipped" in stage.said[0]
     assert record.k == 8
+
+
+def test_a_study_of_coherence_needs_no_bounds(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judges, "LEAST_STEPS", 20)
+    text = 'title = "T"\nrows = ["weak.toml"]\n[[tables]]\ntitle = "C"\ncoherence = "c"\n'
+    stage.study = toy_study(tmp_path / "coherence", text)
+    row = stage.study.rows["weak"]
+    row.write_text(
+        ROW.format(alpha=1)
+        .replace("[modalities.c]", '[modalities.w]\ncodec = "toy-vector"\n\n[modalities.c]')
+        .replace("coherence = false", "coherence = true\ncoherence_samples = 10")
+        .replace('bounds = ["v@multiple", "v@single", "v|c@single", "v+c"]', ""),
+        encoding="utf-8",
+    )
+    [kept] = stage.reproduce(schedule="full")
+    assert (kept.cells, kept.nats) == ({}, {})
+    assert set(kept.judged["c"]["by size"]) == {"1"}
+    for step in ("train", "evaluate"):
+        monkeypatch.setattr(mmvae.reproduce, step, fail)
+    assert stage.reproduce(schedule="full") == [kept]
+    row.write_text(row.read_text().replace("coherence = true", "coherence = false"))
+    with pytest.raises(ConfigError, match="'weak' of .* would have no figures"):
+        stage.reproduce(schedule="full")
 
 
 def test_a_run_of_another_config_stops_all_before_anything_is_touched(stage: Stage) -> None:

@@ -14,9 +14,12 @@ from safetensors.torch import load_file
 from toys import toy_config, toy_items, toy_registry
 
 import mmvae
+from mmvae.data.batches import Batches
 from mmvae.errors import ConfigError, DataError, RunError, UsageError
 from mmvae.evaluation import judge as judges
 from mmvae.evaluation import likelihoods
+from mmvae.evaluation.judge import Judges
+from mmvae.evaluation.steps import Step
 from mmvae.results import evaluate, open_run, report
 from mmvae.training.run import Run
 
@@ -70,6 +73,39 @@ def test_data_in_memory_are_given_again(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Pass them again as data="):
         evaluate(tmp_path / "r", registry=toy_registry())
     assert evaluate(tmp_path / "r", items, registry=toy_registry())["items"] == 10
+
+
+def test_the_judges_may_learn_from_other_data_than_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that models of different data have the same judges."""
+    learned: list[int] = []
+
+    class Noted(Judges):
+        def __init__(self, training: Batches, seed: int, step: Step) -> None:
+            learned.append(len(training))
+            super().__init__(training, seed, step)
+
+    monkeypatch.setattr("mmvae.evaluation.evaluate.Judges", Noted)
+    for name, data in (("few", {"items": 20}), ("many", {"items": 60})):
+        config = toy_config(data={"source": "toy", **data})
+        mmvae.train(config, run_dir=tmp_path / name, registry=toy_registry())
+    registry, few = toy_registry(), tmp_path / "few"
+    keys = ["evaluate.judge_data={ items = 60 }"]
+    evaluate(few, registry=registry)
+    evaluate(few, overrides=keys, registry=registry)
+    assert learned == [20, 60]
+    opened, whole = (
+        open_run(few, None, keys, registry),
+        open_run(tmp_path / "many", None, (), registry),
+    )
+    theirs, real = opened.judged_by(), whole.data.batches("train")
+    assert len(opened.data.batches("train")) == 20
+    assert theirs.fixed(slice(0, 60)).x["v"].equal(real.fixed(slice(0, 60)).x["v"])
+    with pytest.raises(
+        ConfigError, match=r"judge_data = .*itms.*unknown key. Did you mean 'items"
+    ):
+        evaluate(few, overrides=["evaluate.judge_data={ itms = 60 }"], registry=registry)
 
 
 def test_a_split_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from mmvae.cli.options import example, say, set_option
 from mmvae.cli.steps import shown_steps
 from mmvae.cli.training import progress
 from mmvae.errors import UsageError
-from mmvae.report.reproduction import cell_tables, claim_tables, page
+from mmvae.report.reproduction import cell_tables, claim_tables, page, pictures
 from mmvae.reproduce import Shown, refuse_several_processes, reproduce
 from mmvae.study.record import read_records
 from mmvae.study.study import Study, load_study
@@ -111,7 +111,9 @@ def print_tables(study: Study, schedule: str, results: Path) -> None:
         print_table(table)
         if table.note:
             click.echo(table.note)
-    lacking = [row for row in study.rows if row not in {record.row for record in records}]
+    lacking = [
+        row for row in study.shown(schedule) if row not in {record.row for record in records}
+    ]
     if lacking:
         click.echo(f"Without results so far: {', '.join(lacking)}.")
 
@@ -126,5 +128,8 @@ def write_page(study: Study, results: Path, target: Path) -> None:
         )
     if not target.parent.is_dir():
         raise UsageError(f"{target}: there is no folder {target.parent}.")
+    for name, picture in pictures(study, records).items():
+        storage.make_folder(target.parent / "figures")
+        storage.write_bytes(target.parent / "figures" / name, picture)
     storage.write_text(target, page(study, records))
     click.echo(target)

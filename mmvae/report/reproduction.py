@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from mmvae.report.canvas import require_matplotlib
+from mmvae.report.given import coherence_lines, coherence_table
 from mmvae.report.tables import Table
 from mmvae.study.claims import Figure, Finding, figures, findings, number
 from mmvae.study.record import Record
-from mmvae.study.study import Schedule, Study
+from mmvae.study.study import Schedule, Study, StudyTable
 from mmvae.toml import literal, parse
 from mmvae.training.progress import duration
 
@@ -16,7 +18,7 @@ GENERATED = (
     "<!-- Written by `mmvae reproduce STUDY --page`, from the results' files; not by hand. -->"
 )
 
-VERSIONS = ("mmvae", "python", "torch", "numpy")
+VERSIONS = ("mmvae", "python", "torch", "numpy", "multivae")
 """What the page names of a record's versions."""
 
 
@@ -28,6 +30,10 @@ def page(study: Study, results: Mapping[str, Sequence[Record]]) -> str:
         results: Schedule → records of the rows that are there, in the study's order.
     """
     parts = [GENERATED, f"# {study.config.title}", study.config.about.strip()]
+    parts += [
+        f"![{table.title}: {', '.join(results)}](figures/{picture_name(study, table)})"
+        for table in pictured(study, results)
+    ]
     for name, records in results.items():
         parts += section(study, name, records)
     if not results:
@@ -36,11 +42,37 @@ def page(study: Study, results: Mapping[str, Sequence[Record]]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def pictured(study: Study, results: Mapping[str, Sequence[Record]]) -> list[StudyTable]:
+    """The tables that are drawn, too: those of coherence that have rows."""
+    judged = {label for records in results.values() for r in records for label in r.judged}
+    return [table for table in study.config.tables if table.coherence in judged]
+
+
+def picture_name(study: Study, table: StudyTable) -> str:
+    """The picture's file, in a folder ``figures`` beside the page."""
+    return f"{study.name}-{table.coherence}.png"
+
+
+def pictures(study: Study, results: Mapping[str, Sequence[Record]]) -> dict[str, bytes]:
+    """The pictures of a page: file → PNG.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    tables = pictured(study, results)
+    if tables:
+        require_matplotlib()
+    return {
+        picture_name(study, table): coherence_lines(table.coherence or "", results)
+        for table in tables
+    }
+
+
 def section(study: Study, name: str, records: Sequence[Record]) -> list[str]:
     """What was run on one schedule and what came of it."""
     schedule = study.config.schedules[name]
     parts = [f"## Schedule `{name}`: {schedule.about}", changes(schedule), *conditions(records)]
-    lacking = [row for row in study.rows if row not in {record.row for record in records}]
+    lacking = [row for row in study.shown(name) if row not in {record.row for record in records}]
     if lacking:
         parts.append(f"Without results so far: {', '.join(lacking)}.")
     parts.append(markdown(trainings(records)))
@@ -62,12 +94,13 @@ def conditions(records: Sequence[Record]) -> list[str]:
     """Which items, how many samples, what hardware and versions."""
     return [
         *told(
-            records,
+            [r for r in records if r.cells],
             lambda r: (
                 f"Figures are of {r.items:,} items of the {r.split} split, in nats per item, with "
                 f"k = {r.k:,} samples of z per item and cell"
             ),
         ),
+        *told([r for r in records if r.judged], judged),
         *told(records, lambda r: f"Items: {keys(parse(r.config, r.row)['data'])}"),
         *(
             line
@@ -85,6 +118,16 @@ def conditions(records: Sequence[Record]) -> list[str]:
             ),
         ),
     ]
+
+
+def judged(record: Record) -> str:
+    """Which items coherence is of."""
+    most = parse(record.config, record.row)["evaluate"]["coherence_samples"]
+    items = min(most, record.items)
+    return (
+        f"Coherence is of {items:,} items of the {record.split} split, with one sample of z for "
+        f"each set of given modalities"
+    )
 
 
 def modality(name: str) -> Callable[[Record], str]:
@@ -119,13 +162,14 @@ def hardware(record: Record) -> str:
 
 def trainings(records: Sequence[Record]) -> Table:
     """How each row was trained."""
-    header = ("model", "row", "config", "seed", "epochs", "steps", "training time")
+    header = ("model", "row", "config", "seed", "items", "epochs", "steps", "training time")
     rows = tuple(
         (
             r.label,
             f"`{r.row}`",
             f"`{r.config_hash}`",
             str(r.seed),
+            f"{r.data['items']['train']:,}",
             str(r.epochs),
             f"{r.steps:,}",
             duration(r.training_seconds),
@@ -137,11 +181,13 @@ def trainings(records: Sequence[Record]) -> Table:
 
 def cell_tables(study: Study, name: str, records: Sequence[Record]) -> list[Table]:
     """The tables of a study on one schedule, those that have figures."""
-    schedule = study.config.schedules[name]
-    made = (
-        cell_table(f"{table.title} ({name} schedule)", figures(table.cells, records), schedule)
-        for table in study.config.tables
-    )
+    schedule, made = study.config.schedules[name], []
+    for table in study.config.tables:
+        title = f"{table.title} ({name} schedule)"
+        if table.coherence is not None:
+            made.append(coherence_table(title, table.coherence, records))
+        else:
+            made.append(cell_table(title, figures(table.cells, records), schedule))
     return [table for table in made if table.rows]
 
 

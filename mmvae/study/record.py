@@ -34,7 +34,7 @@ REMEDY = "Remove it; `mmvae reproduce` writes it anew."
 FIRST_STEPS = 200
 """Steps of a training whose losses are kept."""
 
-OTHER = ("bounds", "variation of information", "accuracy", "coherence")
+OTHER = ("bounds", "variation of information", "accuracy", "coherence", "coherence matrix")
 """Further parts of ``evaluation.json`` that are kept."""
 
 
@@ -113,6 +113,11 @@ class Record(BaseModel):
         """Modalities of the row, in the order of its config."""
         return list(parse(self.config, f"{self.row}.json")["modalities"])
 
+    @property
+    def judged(self) -> dict[str, dict[str, Any]]:
+        """Modality with classes → the coherence matrix by them; empty if none was judged."""
+        return dict(self.other.get("coherence matrix", {}))
+
     def named(self, text: str) -> list[str]:
         """The row's own names of what a text names, as far as it has the figures."""
         return [name for name in cells_of(text, self.modalities) if name in self.cells]
@@ -165,7 +170,7 @@ def read_records(results: Path, study: Study) -> dict[str, list[Record]]:
     found = {
         schedule: [
             read_record(path)
-            for row in study.rows
+            for row in study.shown(schedule)
             if (path := record_path(results, study.name, schedule, row)).is_file()
         ]
         for schedule in study.config.schedules
@@ -208,7 +213,7 @@ def make_record(
         published={cell_name(c, modalities): v for c, v in by_cell(published, modalities).items()},
         config=row.recorded.resolved_toml(),
         config_hash=row.recorded.hash,
-        cells=dict(evaluation["cells"]),
+        cells=dict(evaluation.get("cells", {})),
         other={key: evaluation[key] for key in OTHER if key in evaluation},
         nats={cell: pack(np.asarray(values)) for cell, values in nats.items()},
         split=evaluation["split"],

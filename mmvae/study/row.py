@@ -82,8 +82,8 @@ def load_rows(
         ConfigError: A row's file or an override is wrong, or a row has no cells to evaluate.
         PluginError: A plugin that a row needs is broken.
     """
-    chosen = study.chosen(only)
     name, config = study.schedule(schedule)
+    chosen = study.chosen(name, only)
     elsewhere = [text for text in overrides if toml.parse_override(text)[0] != PLACE]
     rows = []
     for row in chosen:
@@ -94,7 +94,7 @@ def load_rows(
         except ConfigError as error:
             where = f"{study.path}: row {row!r} on schedule {name!r}"
             raise ConfigError(f"{where}: {error}") from None
-        if not loaded.experiment.evaluate.bounds:
+        if not study.tells(loaded.experiment.evaluate):
             origin = loaded.origins["evaluate.bounds"]
             raise ConfigError(
                 f"{path if origin == 'default' else origin}: evaluate.bounds = []: row {row!r} of "

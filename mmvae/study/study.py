@@ -19,7 +19,7 @@ from mmvae.document import Document, read
 from mmvae.errors import ConfigError, UsageError, nearest
 from mmvae.mistakes import explain
 from mmvae.registry import Registry
-from mmvae.settings import Section
+from mmvae.settings import EvaluateConfig, Section
 from mmvae.study.cells import check_cell
 from mmvae.toml import KeyPath, dotted, literal
 
@@ -31,16 +31,32 @@ class Schedule(Section):
 
     about: str = Field("as the rows say", description="What it is, in a few words.")
     set: list[str] = Field([], description="Texts key=value, as -s takes them, for every row.")
+    rows: list[Name] | None = Field(
+        None, description="The rows that it is for, by name; all unless given."
+    )
     tolerance: float = Field(
         0.0, ge=0, description="Nats that a figure may lie below the published one."
     )
 
 
-class TableOfCells(Section):
-    """``[[tables]]``: one table of the study; each row shows those of the cells that it has."""
+class StudyTable(Section):
+    """``[[tables]]``: one table of the study, of one of two kinds.
+
+    Either ``cells``, of which each row shows those that it has; or ``coherence``, a modality with
+    classes: the coherence of each row by the number of given modalities.
+    """
 
     title: str = Field(min_length=1, description="What it shows.")
-    cells: list[str] = Field(min_length=1, description="Cells, such as 'image|label@single'.")
+    cells: list[str] = Field([], description="Cells, such as 'image|label@single'.")
+    coherence: str | None = Field(
+        None, min_length=1, description="The modality by whose classes coherence is judged."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> StudyTable:
+        if bool(self.cells) == (self.coherence is not None):
+            raise ValueError("expected either cells = [cells], or coherence, a modality.")
+        return self
 
 
 class Claim(Section):
@@ -75,12 +91,16 @@ class StudyConfig(Section):
     about: str = Field("", description="Markdown that opens the page of its results.")
     notes: str = Field("", description="Markdown that closes the page.")
     rows: list[str] = Field(min_length=1, description="TOML files, relative to the study's.")
+    elsewhere: list[Name] = Field(
+        [],
+        description="Names of further rows, which other programs train: their results are shown.",
+    )
     schedules: dict[Name, Schedule] = Field(
         {"full": Schedule()},
         min_length=1,
         description="Schedules by name; the first is the one unless told otherwise.",
     )
-    tables: list[TableOfCells] = Field([], description="Tables of its figures.")
+    tables: list[StudyTable] = Field([], description="Tables of its figures.")
     claims: list[Claim] = Field([], description="What the figures should show.")
 
 
@@ -116,19 +136,31 @@ class Study:
             )
         return name, schedules[name]
 
-    def chosen(self, only: Sequence[str]) -> list[str]:
-        """The rows of these names in the study's order, all of them for none.
+    def shown(self, schedule: str) -> list[str]:
+        """The rows that a schedule is for, in the study's order, those trained elsewhere last."""
+        listed = self.config.schedules[schedule].rows
+        every = [*self.rows, *self.config.elsewhere]
+        return [name for name in every if listed is None or name in listed]
+
+    def tells(self, config: EvaluateConfig) -> bool:
+        """Whether rows that are evaluated so have figures for the study's tables."""
+        judged = any(table.coherence for table in self.config.tables)
+        return bool(config.bounds) or (judged and config.coherence)
+
+    def chosen(self, schedule: str, only: Sequence[str]) -> list[str]:
+        """The rows of these names that a schedule trains, all of them for none.
 
         Raises:
-            UsageError: There is no row of a name.
+            UsageError: It trains no row of a name.
         """
+        trained = [name for name in self.shown(schedule) if name in self.rows]
         for name in only:
-            if name not in self.rows:
+            if name not in trained:
                 raise UsageError(
-                    f"{self.path}: there is no row {name!r}, only {', '.join(self.rows)}."
-                    f"{nearest(name, self.rows)}"
+                    f"{self.path}: there is no row {name!r} on schedule {schedule!r}, only "
+                    f"{', '.join(trained)}.{nearest(name, trained)}"
                 )
-        return [name for name in self.rows if name in only or not only]
+        return [name for name in trained if name in only or not only]
 
 
 def load_study(path: str | os.PathLike[str]) -> Study:
@@ -145,6 +177,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
         raise explain(error, document, StudyConfig, Registry.of()) from None
     _check_cells(config, document)
     rows = _rows(path, config, document)
+    _check_names(config, document, [*rows, *config.elsewhere])
     for i, claim in enumerate(config.claims):
         for name in claim.rising or [claim.row or ""]:
             if name not in rows:
@@ -168,6 +201,22 @@ def _check_cells(config: StudyConfig, document: Document) -> None:
             check_cell(cell)
         except UsageError as error:
             raise ConfigError(f"{document.place(path)}: {dotted(path)}: {error}") from None
+
+
+def _check_names(config: StudyConfig, document: Document, known: Sequence[str]) -> None:
+    """See that a schedule's rows are rows, and that no two rows have one name."""
+    for name, schedule in config.schedules.items():
+        for i, row in enumerate(schedule.rows or ()):
+            if row not in known:
+                place = document.place(("schedules", name, "rows", i))
+                raise ConfigError(
+                    f"{place}: schedules.{name}.rows[{i}]: there is no row {row!r}, only "
+                    f"{', '.join(known)}.{nearest(row, known)}"
+                )
+    for i, row in enumerate(config.elsewhere):
+        if known.count(row) > 1:
+            place = document.place(("elsewhere", i))
+            raise ConfigError(f"{place}: elsewhere[{i}]: another row is named {row!r} too.")
 
 
 def _rows(path: Path, config: StudyConfig, document: Document) -> dict[str, Path]:

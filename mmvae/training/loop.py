@@ -22,7 +22,6 @@ from mmvae.training.observer import Observer, Watched
 from mmvae.training.processes import agreed, everyone_follows, leading
 from mmvae.training.progress import Progress
 from mmvae.training.run import MetricsLog, Run
-from mmvae.training.schedule import warmup_weight
 from mmvae.training.signals import EXIT_CODES, StopRequests
 from mmvae.training.state import Tensors
 from mmvae.training.step import Stepper, unchecked_distributions
@@ -156,7 +155,7 @@ class Trainer(Stepper):
             "split": "train",
             **means,
             "learning_rate": self._learning_rate(done - 1),
-            "beta": warmup_weight(self.order.epoch(done - 1), self.config.warmup_epochs),
+            "beta": self._warmup_weight(done - 1),
             "seconds": now - self._began,
             "items_per_second": items / max(now - self._logged, 1e-9),
         }

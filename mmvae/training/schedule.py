@@ -19,6 +19,16 @@ def warmup_weight(epoch: int, warmup_epochs: int) -> float:
     return 1.0 if warmup_epochs <= 1 else min(1.0, epoch / (warmup_epochs - 1))
 
 
+def warmup_weight_of_step(step: int, warmup_steps: int) -> float:
+    """Warm-up weight β by steps rather than epochs, for trainings of few, long epochs.
+
+    Args:
+        step: Step, counted from 0.
+        warmup_steps: Steps of growth; the first step already has 1 / warmup_steps.
+    """
+    return min(1.0, (step + 1) / warmup_steps)
+
+
 def learning_rate(
     step: int,
     total_steps: int,

@@ -19,7 +19,7 @@ from mmvae.randomness import StepDraws, derived_seed, permutation, seed_global
 from mmvae.settings import TrainConfig
 from mmvae.training.average import WeightAverage
 from mmvae.training.optimizer import build_optimizer
-from mmvae.training.schedule import learning_rate, warmup_weight
+from mmvae.training.schedule import learning_rate, warmup_weight, warmup_weight_of_step
 from mmvae.training.state import TrainingState
 
 
@@ -77,6 +77,12 @@ class Stepper:
         """Epochs begun."""
         return min(self.state.position.step // self.order.steps_per_epoch + 1, self.config.epochs)
 
+    def _warmup_weight(self, step: int) -> float:
+        """β of a step (T11)."""
+        if self.config.warmup_steps is not None:
+            return warmup_weight_of_step(step, self.config.warmup_steps)
+        return warmup_weight(self.order.epoch(step), self.config.warmup_epochs)
+
     def step(self, step: int) -> None:
         """One optimizer step per phase on the global batch of ``step``.
 
@@ -86,7 +92,7 @@ class Stepper:
         seed = derived_seed(self.config.seed, "global", step, self._process)
         seed_global(seed, self.train.device)
         items, epoch = self.order.items(step), self.order.epoch(step)
-        weight = warmup_weight(epoch, self.config.warmup_epochs)
+        weight = self._warmup_weight(step)
         self.trained.begin_step(epoch)
         waiting = []
         for phase in self.phases:

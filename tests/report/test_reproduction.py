@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from studies import record, toy_study
+from studies import CONFIG, record, toy_study
 
-from mmvae.report.reproduction import cell_tables, claim_tables, markdown, nats, page
+from mmvae.report.reproduction import (
+    cell_tables,
+    claim_tables,
+    markdown,
+    nats,
+    page,
+    pictures,
+)
 from mmvae.report.tables import Table
 from mmvae.study.record import Record
 from mmvae.study.study import Study
@@ -42,7 +49,7 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         'Modality c: `codec = "toy-class"`',
         "Trained on: Abacus (wood), 2 cores, 1 thread.",
         "Versions: mmvae 0.1.0, python 3.11.7.",
-        "| the weak one | `weak` | `0123456789abcdef` | 0 | 2 | 6 | 1m01s |",
+        "| the weak one | `weak` | `0123456789abcdef` | 0 | 4 | 2 | 6 | 1m01s |",
         "### log p(v) (short schedule)\n",
         "| model | samples | published | ours | standard error | difference | within 1.5 or",
         "| the weak one | multiple | −4.00 | −5.50 | 0.50 | −1.50 | yes | 2.5 | bound |",
@@ -69,6 +76,36 @@ def test_each_schedule_has_its_own_question(study: Study, weak: Record) -> None:
     assert "| as published or better |" in full
     assert "As published or better: 0 of 2 figures." in full
     assert "Within 1.5 or better: 2 of 2 figures." in short
+
+
+JUDGED = """
+title = "Toys"
+rows = ["weak.toml", "strong.toml"]
+
+[[tables]]
+title = "Coherence"
+coherence = "c"
+"""
+
+
+def test_a_page_of_coherence_has_its_table_and_its_picture(tmp_path: Path) -> None:
+    study = toy_study(tmp_path, JUDGED)
+    by_size = {"1": {"mean": 0.5, "error": 0.01}}
+    matrix = {"c": {"cells": {}, "by size": by_size, "classifier on real items": {}}}
+    config = CONFIG + "[evaluate]\ncoherence_samples = 3\n"
+    other = {"coherence matrix": matrix}
+    kept = record("weak", {}, config=config, other=other, items=2, schedule="full")
+    text = page(study, {"full": [kept]})
+    assert "![Coherence: full](figures/toys-c.png)" in text
+    assert "Coherence is of 2 items of the test split, with one sample of z" in text
+    assert "| the weak one | 50.0 ± 1.0 | – |" in text
+    assert "nats" not in text
+    assert set(pictures(study, {"full": [kept]})) == {"toys-c.png"}
+
+
+def test_a_page_without_coherence_has_no_picture(study: Study, weak: Record) -> None:
+    assert pictures(study, {"short": [weak]}) == {}
+    assert "![" not in page(study, {"short": [weak]})
 
 
 def test_rows_without_results_are_named(study: Study, weak: Record) -> None:

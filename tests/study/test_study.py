@@ -16,8 +16,8 @@ def test_rows_are_named_by_their_files(tmp_path: Path) -> None:
     study = toy_study(tmp_path)
     assert study.name == "toys"
     assert study.rows == {name: tmp_path / f"{name}.toml" for name in ("weak", "strong")}
-    assert study.chosen([]) == ["weak", "strong"]
-    assert study.chosen(["strong"]) == ["strong"]
+    assert study.chosen("full", []) == ["weak", "strong"]
+    assert study.chosen("full", ["strong"]) == ["strong"]
 
 
 def test_the_first_schedule_is_the_one_unless_told_otherwise(tmp_path: Path) -> None:
@@ -79,5 +79,41 @@ def test_unknown_schedules_and_rows_are_refused(tmp_path: Path) -> None:
     study = toy_study(tmp_path)
     with pytest.raises(UsageError, match=r"no schedule 'shrot', only full, short. Did you mean"):
         study.schedule("shrot")
-    with pytest.raises(UsageError, match=re.escape("no row 'week', only weak, strong. Did you")):
-        study.chosen(["weak", "week"])
+    message = "no row 'week' on schedule 'full', only weak, strong. Did you"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        study.chosen("full", ["weak", "week"])
+
+
+SOME = STUDY.replace("[schedules.full]", '[schedules.full]\nrows = ["other", "weak"]').replace(
+    "[schedules.full]", 'elsewhere = ["other"]\n[schedules.full]', 1
+)
+
+
+def test_a_schedule_may_be_for_some_rows_and_rows_may_be_trained_elsewhere(
+    tmp_path: Path,
+) -> None:
+    study = toy_study(tmp_path, SOME)
+    assert study.shown("full") == ["weak", "other"]
+    assert study.chosen("full", []) == ["weak"]
+    assert study.shown("short") == ["weak", "strong", "other"]
+    assert study.chosen("short", []) == ["weak", "strong"]
+    for name in ("strong", "other"):
+        with pytest.raises(UsageError, match=f"no row '{name}' on schedule 'full', only weak"):
+            study.chosen("full", [name])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('rows = ["other", "weak"]', 'rows = ["wek"]', r"full.rows\[0\]: there is no row 'wek'"),
+        ('elsewhere = ["other"]', 'elsewhere = ["weak", "other"]', r"elsewhere\[0\]: another row"),
+        ('cells = ["v|c@single"]', "", r"tables\[1\].*expected either cells"),
+        ('cells = ["v|c@single"]', 'cells = ["v"]\ncoherence = "c"', "expected either cells"),
+    ],
+)
+def test_mistakes_of_rows_and_tables_are_told(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in SOME
+    with pytest.raises(ConfigError, match=message):
+        toy_study(tmp_path, SOME.replace(old, new))

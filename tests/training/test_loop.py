@@ -142,6 +142,13 @@ def test_the_rate_and_warm_up_reach_the_step(tmp_path):
     assert [r["epoch"] for r in records] == [1] * 5 + [2] * 5 + [3] * 5
 
 
+def test_a_warm_up_by_steps_reaches_the_step(tmp_path):
+    settings = {"epochs": 1, "warmup_steps": 4, "log_every": 1}
+    train(tmp_path / "run", config(train=settings))
+    records = [r for r in metrics(tmp_path / "run") if r["split"] == "train"]
+    assert [r["beta"] for r in records] == [0.25, 0.5, 0.75, 1, 1]
+
+
 def test_phases_update_their_own_weights_in_turn(tmp_path, monkeypatch):
     """A second phase sees the first one's update; each has optimizer and terms of its own."""
     from mmvae.models.jmvae import JMVAE

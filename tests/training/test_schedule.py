@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mmvae.training.schedule import learning_rate, warmup_weight
+from mmvae.training.schedule import learning_rate, warmup_weight, warmup_weight_of_step
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,11 @@ from mmvae.training.schedule import learning_rate, warmup_weight
 )
 def test_warmup_grows_linearly_from_0_to_1(warmup_epochs, weights):
     assert [warmup_weight(i, warmup_epochs) for i in range(len(weights))] == weights
+
+
+def test_warmup_by_steps_grows_from_the_first_step_on():
+    assert [warmup_weight_of_step(step, 4) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert warmup_weight_of_step(0, 1) == 1
 
 
 def test_warmup_of_the_paper():

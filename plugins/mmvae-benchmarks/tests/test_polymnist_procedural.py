@@ -119,6 +119,16 @@ def test_fewer_items_are_the_first_of_all(root):
         np.testing.assert_array_equal(few["train"].columns[m].read().values, first)
 
 
+def test_fewer_items_of_validation_and_test_are_the_first_ones(root):
+    few, whole = source(root, held_out=7).splits(), source(root).splits()
+    assert {name: len(s) for name, s in few.items()} == {"train": 40, "validation": 7, "test": 7}
+    for name in ("validation", "test"):
+        assert list(few[name].ids) == list(whole[name].ids[:7])
+        pictures = (s[name].columns["m2"].read().values for s in (few, whole))
+        assert (next(pictures) == next(pictures)[:7]).all()
+    assert source(root, held_out=7).fingerprint() != source(root).fingerprint()
+
+
 def test_the_fingerprint_follows_whatever_changes_items(root):
     prints = [
         source(root, **keys).fingerprint()

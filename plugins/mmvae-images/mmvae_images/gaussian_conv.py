@@ -24,6 +24,7 @@ from mmvae import (
     State,
     UnsupportedValue,
     activation,
+    mlp,
 )
 from mmvae_images.examples import pictures
 from mmvae_images.image import ImageCodec, ImageConfig
@@ -32,6 +33,7 @@ from mmvae_images.pixels import describe
 _ROWS = 1024  # pictures read at once while the scale is learned
 VarianceKey = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["scalar", "pixel"]
 _RAW_ONE = math.log(math.expm1(1.0))  # softplus of it is 1, where a learned number starts
+_FAINT = 0.3  # of the decoder's last weights, where pictures start grey
 _LEVEL = 1 / 255  # a pixel that varies less than one grey level is scaled by one grey level
 
 
@@ -59,12 +61,22 @@ class GaussianConvImageConfig(ImageConfig):
     dense: PositiveInt = Field(
         1024, description="Width of the dense layer after the convolutions."
     )
+    decoder_dense: tuple[PositiveInt, ...] = Field(
+        (),
+        description="Widths of dense layers between z and the decoder's smallest map; none in "
+        "the paper. One helps where what z says of the whole picture decides every pixel.",
+    )
     norm: Literal["group", "batch", "none"] = Field(
         "group",
         description="Normalisation; 'batch' mixes the items of a batch, so it is "
         "refused with gaps, batches of one item, accumulation and several processes.",
     )
     activation: Activation = Field("relu", description="Activation after each layer.")
+    start: Literal["noisy", "grey"] = Field(
+        "noisy",
+        description="Pictures of an untrained decoder: 'noisy', as its weights are drawn, or "
+        "'grey': the last ones 0.3 of that, around mid-grey, from which it learns faster.",
+    )
 
 
 class GaussianConvImage(ImageCodec):
@@ -143,10 +155,15 @@ class GaussianConvImage(ImageCodec):
         return GaussianConvImage(plain, self.state).encoder()
 
     def decoder(self, input_dim: int) -> nn.Module:
-        """A dense layer to the smallest map, then transposed convolutions up to the picture."""
+        """A dense layer to the smallest map, then transposed convolutions up to the picture.
+
+        Before it those of ``decoder_dense``.
+        """
         widths = list(reversed(self.config.channels_hidden))
+        dense = self.config.decoder_dense
         layers: list[nn.Module] = [
-            nn.Linear(input_dim, math.prod(self._map_shape)),
+            *mlp(input_dim, dense, self.config.activation),
+            nn.Linear(dense[-1] if dense else input_dim, math.prod(self._map_shape)),
             nn.Unflatten(1, self._map_shape),
             *self._norm_and_activation(widths[0]),
         ]
@@ -157,7 +174,20 @@ class GaussianConvImage(ImageCodec):
             ]
         channels = self.event_shape[0] * (2 if self.config.variance == "pixel" else 1)
         layers.append(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1))
-        return _GaussianHead(_initialised(nn.Sequential(*layers)), self.config)
+        body = _initialised(nn.Sequential(*layers))
+        if self.config.start == "grey":
+            self._start_grey(body[-1])
+        return _GaussianHead(body, self.config)
+
+    @torch.no_grad()
+    def _start_grey(self, last: nn.Module) -> None:
+        """Let the decoder's last layer begin near mid-grey; if standardised, near the mean."""
+        assert isinstance(last, nn.ConvTranspose2d)
+        assert last.bias is not None
+        last.weight.mul_(_FAINT)
+        last.bias.zero_()
+        if self.config.pixels == "unit":
+            last.bias[: self.event_shape[0]] = 0.5
 
     @property
     def _bias(self) -> bool:

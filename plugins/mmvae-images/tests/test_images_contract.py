@@ -169,6 +169,30 @@ class TestGaussianConvImageWithBatchNorm(GaussianContract):
     keys = {"norm": "batch"}
 
 
+class TestGaussianConvImageWithDenseLayersInTheDecoder(GaussianContract):
+    keys = {"decoder_dense": (9, 7)}
+
+    def test_the_layers_stand_between_z_and_the_map(self):
+        config = self.make_codec().config
+        codec = GaussianConvImage(config, GaussianConvImage(config).fit(self.make_column(2, 0)))
+        dense = [m for m in codec.decoder(5).modules() if isinstance(m, torch.nn.Linear)]
+        assert [layer.weight.shape for layer in dense] == [(9, 5), (7, 9), (16 * 2 * 2, 7)]
+
+
+@pytest.mark.parametrize(("pixels", "middle"), [("unit", 0.5), ("standardised", 0.0)])
+def test_pictures_of_an_untrained_decoder_may_start_grey(pixels, middle):
+    @torch.no_grad()
+    def shown(**keys):
+        config = GaussianConvImage.Config(pixels=pixels, channels_hidden=(8, 16), dense=12, **keys)
+        codec = GaussianConvImage(config, GaussianConvImage(config).fit(column(9, 0, (8, 8, 3))))
+        torch.manual_seed(0)
+        return codec.point(codec.likelihood(codec.decoder(4)(torch.randn(50, 4))))
+
+    grey, noisy = shown(start="grey"), shown()
+    assert grey.mean().item() == pytest.approx(middle, abs=0.1)
+    assert grey.std().item() == pytest.approx(0.3 * noisy.std().item(), rel=0.05)
+
+
 class TestFourPixelsOfGaussianConvImage(GaussianContract):
     """Few enough to integrate the density."""
 

@@ -33,6 +33,11 @@ class ProceduralConfig(SourceConfig):
     items: int | None = Field(
         None, ge=1, description="Use the first so many training items alone; all unless given."
     )
+    held_out: int | None = Field(
+        None,
+        ge=1,
+        description="Use the first so many items of validation and test alone; all unless given.",
+    )
     gaps: float = Field(
         0.0,
         ge=0,
@@ -65,6 +70,8 @@ class ProceduralPolymnist(Source):
                 digest.update(repr(array.shape).encode())
                 digest.update(array.data)
         keys = self.config.model_dump(exclude={"root", *SourceConfig.model_fields})
+        if self.config.held_out is None:
+            del keys["held_out"]  # data without it are what they were before there was this key
         digest.update(repr((VERSION, sorted(keys.items()))).encode())
         return digest.hexdigest()
 
@@ -83,10 +90,12 @@ class ProceduralPolymnist(Source):
                 f"for validation. Choose a smaller number."
             )
         train = self._made("train", images, labels, 0, cut, config.gaps)
+        validation = self._made("train", images, labels, cut, n, config.gaps)
+        test = self._made("t10k", test_images, test_labels, 0, len(test_images), 0.0)
         return {
-            "train": train.take(np.arange(min(cut, config.items or cut))),
-            "validation": self._made("train", images, labels, cut, n, config.gaps),
-            "test": self._made("t10k", test_images, test_labels, 0, len(test_images), 0.0),
+            "train": first(train, config.items),
+            "validation": first(validation, config.held_out),
+            "test": first(test, config.held_out),
         }
 
     def _made(
@@ -110,6 +119,11 @@ class ProceduralPolymnist(Source):
                 for k, (name, column) in enumerate(columns.items())
             }
         return Split(columns, [f"{file}/{i}" for i in range(start, end)])
+
+
+def first(split: Split, most: int | None) -> Split:
+    """The first so many items of a split; all for None."""
+    return split.take(np.arange(min(len(split), most or len(split))))
 
 
 def partners(seed: int, modality: int, labels: Array, items: Array) -> Array:

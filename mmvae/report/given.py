@@ -1,0 +1,90 @@
+"""Coherence of a study's rows by the number of given modalities: a table and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from mmvae.report.canvas import class_styles, new_figure, png
+from mmvae.report.tables import Figure, Table
+from mmvae.study.record import Record
+
+NOTE = (
+    "Percent of the generated values in which a classifier, trained on real items, sees the "
+    "item's own {label}: the mean over all sets of so many given modalities and all modalities "
+    "outside of them, {label} itself left out; ± is the standard error over items. Last, the "
+    "classifiers on real items, which is about the most that can be expected."
+)
+
+
+def coherence_table(title: str, label: str, records: Sequence[Record]) -> Table:
+    """Coherence from one, two, … given modalities, row by row.
+
+    Args:
+        title: The table's.
+        label: The modality by whose classes values are judged.
+        records: The rows; those that were not judged are left out.
+    """
+    found = [(r.label, r.judged[label]) for r in records if label in r.judged]
+    sizes = sorted({int(size) for _, matrix in found for size in matrix["by size"]})
+    header = ("model", *(f"{size} given" for size in sizes), "real")
+    rows = tuple(
+        (name, *(share(matrix["by size"].get(str(size))) for size in sizes), real(matrix))
+        for name, matrix in found
+    )
+    return Table(title, header, rows, NOTE.format(label=label))
+
+
+def share(figure: Figure | None) -> str:
+    """A share in percent with its standard error; – for none."""
+    if figure is None or figure["mean"] is None:
+        return "–"
+    error = figure["error"]
+    return f"{100 * figure['mean']:.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
+
+
+def real(matrix: Mapping[str, Any]) -> str:
+    """The mean over modalities of what their classifiers get right on real items, in percent."""
+    figures = matrix["classifier on real items"].values()
+    return f"{100 * mean(f['mean'] for f in figures):.1f}" if figures else "–"
+
+
+def coherence_lines(label: str, results: Mapping[str, Sequence[Record]]) -> bytes:
+    """Coherence by the number of given modalities, a panel for each schedule: a PNG file.
+
+    Args:
+        label: The modality by whose classes values are judged.
+        results: Schedule → its rows; those that were not judged are left out.
+    """
+    panels = {name: [r for r in rows if label in r.judged] for name, rows in results.items()}
+    panels = {name: rows for name, rows in panels.items() if rows}
+    labels = list(dict.fromkeys(r.label for rows in panels.values() for r in rows))
+    styles = dict(zip(labels, class_styles(len(labels)), strict=True))
+    figure = new_figure(0.6 + 2.9 * len(panels), 3.6)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    drawn = {}
+    for panel, (name, rows) in zip(axes, panels.items(), strict=True):
+        for record in rows:
+            by_size = sorted((int(k), f) for k, f in record.judged[label]["by size"].items())
+            colour, marker = styles[record.label]
+            drawn[record.label] = panel.errorbar(
+                [size for size, _ in by_size],
+                [100 * f["mean"] for _, f in by_size],
+                [200 * (f["error"] or 0) for _, f in by_size],
+                color=colour,
+                marker=marker,
+                markersize=5,
+                capsize=2,
+            )
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel("given modalities", fontsize=9)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.set_ylim(0, 100)
+        panel.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+        panel.tick_params(labelsize=8)
+    axes[0].set_ylabel(f"coherence by {label}, percent", fontsize=9)
+    figure.legend(
+        [drawn[name] for name in labels], labels, loc="outside lower center", ncols=2, fontsize=8
+    )
+    return png(figure)
