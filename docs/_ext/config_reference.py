@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from mmvae.codec import CodecConfig
 from mmvae.config import EvaluateConfig, Experiment, TrainConfig
 from mmvae.evaluation.metric import MetricConfig
+from mmvae.family import PosteriorKeys, PriorKeys
 from mmvae.plugins import load_registry
 from mmvae.registry import Registry
 from mmvae.source import SourceConfig
@@ -41,6 +42,19 @@ def sections(registry: Registry) -> Iterator[str]:
     for kind, model in registry.models.items():
         yield f'## `[model]` with `kind = "{kind}"`\n\n{origin(registry, "model", kind)}'
         yield table(model.Config)
+    yield (
+        "## `[posterior]`\n\nThe family of subset posteriors, in place of diagonal Gaussians; "
+        "`family` names it. This key is every family's."
+    )
+    yield table(PosteriorKeys)
+    yield (
+        "## `[prior]`\n\nA prior that is fitted to the aggregate posterior; `family` names it. "
+        "These keys are every family's."
+    )
+    yield table(PriorKeys)
+    for kind, family in registry.families.items():
+        yield f'### `family = "{kind}"`\n\n{origin(registry, "family", kind)}'
+        yield table(family.Config)
     for kind, extension in registry.extensions.items():
         yield (
             f"## `[{kind}]`\n\nSwitches an extension of the training on. "

@@ -227,7 +227,8 @@ def decoder_weights(model: Model, modality: str) -> list[nn.Parameter]:
     They are those for which the parameters of its likelihood have a gradient.
 
     Raises:
-        ConfigError: The codec's point has none, so that no critic could teach the decoder.
+        ConfigError: The codec's point has none, so that no critic could teach the decoder, or all
+            of them are frozen.
     """
     training = model.training
     model.eval()
@@ -238,6 +239,11 @@ def decoder_weights(model: Model, modality: str) -> list[nn.Parameter]:
         codec = model.codecs[modality]
         value = codec.point(codec.likelihood(parameters))
     model.train(training)
+    if not value.requires_grad and not all(p.requires_grad for p in model.parameters()):
+        raise ConfigError(
+            f"adversary.modality = {modality!r}: train.freeze holds all weights that a critic "
+            f"could improve. Leave its decoder out of train.freeze, or the table [adversary]."
+        )
     if not value.requires_grad:
         raise ConfigError(
             f"adversary.modality = {modality!r}: codec {codec.kind!r} decodes to a value without "

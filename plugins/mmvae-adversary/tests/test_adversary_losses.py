@@ -254,3 +254,10 @@ def test_what_the_critic_saw_decoded_serves_the_decoder_unchanged():
     together = gradients(True)
     assert (count, len(decoded) - count) == (4, 2)
     assert all(torch.equal(a, b) for a, b in zip(apart, together, strict=True))
+
+
+def test_a_frozen_decoder_leaves_a_critic_nothing_to_teach():
+    inner = made().inner
+    inner.freeze(["decoders"])
+    with pytest.raises(ConfigError, match=r"train\.freeze holds all weights"):
+        made(inner)
