@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,8 @@ class Work:
         except Unreadable as error:
             self.unreadable[row] = str(error)
             result = Outcome.KEPT
+            if len(self.unreadable) >= MOST_UNREADABLE:
+                self.stop.set()  # here, since who waits for the threads may come late
         self.progress.advance()
         if isinstance(result, Outcome):
             return int(result)
@@ -150,10 +153,9 @@ def run(work: Work, todo: list[int], workers: int) -> None:
     """Crop shards in threads; whatever ends it, all threads have left off."""
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for future in as_completed([pool.submit(work.cut, start) for start in todo]):
-                future.result()
-                if len(work.unreadable) >= MOST_UNREADABLE:
-                    break
+            with suppress(Stopped):  # of which enough cannot be read
+                for future in as_completed([pool.submit(work.cut, start) for start in todo]):
+                    future.result()
         finally:  # also an interrupt: the pool waits for its threads
             work.stop.set()
             pool.shutdown(cancel_futures=True)
