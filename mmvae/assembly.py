@@ -149,24 +149,9 @@ def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str,
 
 
 def shapes(experiment: Experiment, registry: Registry) -> Shapes:
-    """The families that the config chose for distributions over z.
-
-    Raises:
-        ConfigError: The model takes none, or would never fit its prior.
-    """
+    """The families that the config chose for distributions over z."""
     chosen = {"posterior": experiment.posterior, "prior": experiment.prior}
     tables = {name: c.model_dump(mode="json") for name, c in chosen.items() if c is not None}
-    epochs = experiment.train.epochs
-    if experiment.prior is not None and experiment.prior.first_epoch >= epochs:
-        raise ConfigError(
-            f"prior.first_epoch = {experiment.prior.first_epoch}: the training has {epochs} "
-            f"epochs, counted from 0; expected less than that, or the prior is never fitted."
-        )
-    if tables and not registry.model(experiment.model.kind).takes_shapes:
-        raise ConfigError(
-            f"[{next(iter(tables))}]: a {experiment.model.kind!r} model takes no family but its "
-            f"own. Leave the table out, or set model.kind = 'jmvae'."
-        )
     return Shapes.of(tables, registry.family)
 
 

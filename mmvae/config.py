@@ -30,11 +30,12 @@ from pydantic_core import core_schema
 from mmvae import toml
 from mmvae.cells import check_cells
 from mmvae.document import Document, read
-from mmvae.errors import ConfigError, UsageError
+from mmvae.errors import ConfigError, UsageError, nearest
 from mmvae.mistakes import CHOICES, explain, table_schema
 from mmvae.plugins import load_registry
 from mmvae.registry import TOP_LEVEL, Registry, Role
 from mmvae.settings import EvaluateConfig, ReferenceConfig, Section, TrainConfig
+from mmvae.subsets import family, subset_name
 
 __all__ = [
     "EvaluateConfig",
@@ -186,6 +187,7 @@ def load_experiment(
     except ConfigError as error:  # from a plugin's validator
         raise ConfigError(f"{document.source}: {error}") from None
     check_figures(experiment, document)
+    check_families(experiment, document, registry)
     origins = {
         toml.dotted(path): _origin(document, path) for path in toml.flatten(resolved(experiment))
     }
@@ -209,6 +211,39 @@ def check_figures(experiment: Experiment, document: Document) -> None:
         except UsageError as error:
             key = toml.dotted(path[:2])
             raise ConfigError(f"{document.place(path)}: {key}: {error}") from None
+
+
+def check_families(experiment: Experiment, document: Document, registry: Registry) -> None:
+    """See, before anything is read, that families fit the model and the epochs.
+
+    Raises:
+        ConfigError: The model takes none, trains no such subset, or ends before a prior is fitted.
+    """
+    for table in ("posterior", "prior"):
+        chosen = getattr(experiment, table)
+        kind = experiment.model.kind
+        if chosen is not None and not getattr(registry.model(kind), "takes_shapes", False):
+            raise ConfigError(
+                f"{document.place((table,))}: {table}: a {kind!r} model takes no family but its "
+                f"own. Leave the table out, or set model.kind = 'jmvae'."
+            )
+    prior, epochs = experiment.prior, experiment.train.epochs
+    if prior is not None and prior.first_epoch >= epochs:
+        raise ConfigError(
+            f"{document.place(('prior', 'first_epoch'))}: prior.first_epoch = "
+            f"{prior.first_epoch}: expected less than train.epochs = {epochs}, or the prior is "
+            f"never fitted."
+        )
+    wanted = getattr(experiment.posterior, "subsets", None) or ()
+    subsets = family(experiment.model.subsets, tuple(experiment.modalities)) if wanted else []
+    names = [subset_name(s) for s in subsets]
+    for i, name in enumerate(wanted):
+        if name not in names or name in wanted[:i]:
+            raise ConfigError(
+                f"{document.place(('posterior', 'subsets'))}: posterior.subsets entry {name!r}: "
+                f"expected subsets that the model trains, each once: {', '.join(names) or 'none'}."
+                f"{nearest(name, names)}"
+            )
 
 
 def resolved(experiment: Experiment) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -186,6 +186,11 @@ class TrainedModel:
 
     def prior_of(self, name: PriorName | None, n: int) -> Posterior:
         """The prior that unconditional samples come from, batch shape (n,)."""
+        if name not in (None, *get_args(PriorName)):
+            raise UsageError(
+                f"prior = {name!r}: expected one of {', '.join(get_args(PriorName))}, or None."
+                + nearest(str(name), get_args(PriorName))
+            )
         if name == "standard":
             return self.model.prior({}, n)
         if name == "fitted" and self.model.fitted_prior(n) is None:

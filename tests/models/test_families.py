@@ -13,6 +13,7 @@ from toys import Plain, PlainFamily, PlainHead, toy_config, toy_items, toy_regis
 from trainings import assert_same_tensors, latest
 
 import mmvae
+from mmvae.config import load_experiment
 from mmvae.errors import CheckpointError, ConfigError, UsageError
 from mmvae.family import PosteriorKeys, PriorKeys, Shapes
 from mmvae.models.jmvae import JMVAE, JMVAEConfig
@@ -243,12 +244,21 @@ def test_families_are_fitted_after_the_training_with_all_else_frozen(tmp_path):
 
 def test_a_prior_that_would_never_be_fitted_is_refused(tmp_path):
     late = toy_config(prior={"family": "toy-plain", "first_epoch": 2})
-    with pytest.raises(ConfigError, match="prior.first_epoch = 2: the training has 2 epochs"):
+    with pytest.raises(
+        ConfigError, match="prior.first_epoch = 2: expected less than train.epochs = 2"
+    ):
         trained(tmp_path / "run", late)
     early = toy_config(prior={"family": "toy-plain", "first_epoch": 1})
     stopped = trained(tmp_path / "run", early, max_steps=2).model
     with pytest.raises(UsageError, match="no fitted prior"):
         stopped.generate(prior="fitted")
+
+
+@pytest.mark.parametrize("subsets", [["x"], ["v+c"], ["c", "c"]])
+def test_subsets_of_a_family_are_checked_with_the_config(tmp_path, subsets):
+    keys = {"family": "toy-plain", "subsets": subsets}
+    with pytest.raises(ConfigError, match=r"posterior\.subsets entry .* each once: v, c\."):
+        load_experiment(toy_config(posterior=keys), (), toy_registry())
 
 
 def test_a_mean_of_weights_begins_anew_where_the_prior_begins(tmp_path, monkeypatch):
@@ -326,6 +336,8 @@ def test_a_model_without_a_fitted_prior_says_so(tmp_path):
     model = trained(tmp_path / "run", toy_config()).model
     with pytest.raises(UsageError, match="no fitted prior"):
         model.generate(prior="fitted")
+    with pytest.raises(UsageError, match="prior = 'Standard': .*Did you mean 'standard'"):
+        model.generate(prior="Standard")
     with pytest.raises(UsageError, match="has no effect where c is given"):
         model.generate({"c": "red"}, prior="standard")
 
@@ -350,7 +362,7 @@ def test_a_model_that_takes_no_family_refuses_the_table(tmp_path):
         families=registry.families.values(),
     )
     config = toy_config(prior={"family": "toy-plain"}, model={"kind": "plainer"})
-    with pytest.raises(ConfigError, match=r"\[prior\]: a 'plainer' model takes no family"):
+    with pytest.raises(ConfigError, match=r"prior: a 'plainer' model takes no family"):
         mmvae.train(config, run_dir=tmp_path / "run", registry=more)
 
 

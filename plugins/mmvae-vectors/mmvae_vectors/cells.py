@@ -94,7 +94,33 @@ def is_single(values: Any) -> bool:
     return not any(isinstance(row, (list, tuple, np.ndarray)) for row in values)
 
 
+def _refuse_text(rows: list[Any]) -> None:
+    """Refuse a column of texts, naming the first that is no number and so made all others text.
+
+    Raises:
+        UnsupportedValue: There is a text.
+    """
+    texts = [i for i, row in enumerate(rows) if isinstance(row, str)]
+    if texts:
+        i = next((i for i in texts if not _is_written_number(rows[i])), texts[0])
+        raise UnsupportedValue(
+            i,
+            repr(rows[i]),
+            NUMBER,
+            "One such cell makes a table's whole column text. Correct it, or leave it empty.",
+        )
+
+
+def _is_written_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _stacked(rows: list[Any], width: int | None) -> Array:
+    _refuse_text(rows)
     vectors = [None if _is_gap(row) else _vector(row, i) for i, row in enumerate(rows)]
     if width is None:
         width = next((len(v) for v in vectors if v is not None), 0)

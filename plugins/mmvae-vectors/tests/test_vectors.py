@@ -382,3 +382,11 @@ def test_the_readme_trains_and_answers_in_the_users_units(tmp_path, monkeypatch)
     given = {"body": np.array([[120.0, NAN], [175.0, NAN], [NAN, 70.0]])}
     assert model.generate(given, temperature=0.0)["group"].tolist() == ["child", "adult", "adult"]
     assert model.score({"body": [[170.0, None], [130.0, 35.0]]}, samples=5).isfinite().all()
+
+
+def test_of_a_column_of_text_the_cell_that_made_it_text_is_named():
+    column = Column(["0.1", "abc", "0.2"])
+    with pytest.raises(UnsupportedValue) as error:
+        Vector(Vector.Config()).fit(column)
+    assert error.value.row == 1
+    assert "'abc'" in str(error.value)
