@@ -106,10 +106,14 @@ def test_each_stratum_has_its_share_of_every_split(
         return
     splits = split_items(items(n), validation, test, seed, strata=strata)
     assert {k: len(s) for k, s in splits.items()} == {k: len(s) for k, s in plain.items()}
+    found, counts = np.unique(strata, return_counts=True)
     for split in splits.values():
-        for kind, count in zip(*np.unique(strata, return_counts=True), strict=True):
+        for kind, count in zip(found, counts, strict=True):
             share = count * len(split) / n
-            assert abs((strata[split.ids] == kind).sum() - share) <= 1.5
+            # Each end of a piece is off by half an item of the stratum, and by half an item of
+            # every other in the place of the end: 9 items, 7 of a kind, show more than one.
+            most = 1 + count * len(found) / n
+            assert abs((strata[split.ids] == kind).sum() - share) <= most
 
 
 def test_which_items_of_a_stratum_go_where_is_left_to_the_seed() -> None:
