@@ -69,6 +69,7 @@ def registry(*codecs: type[mmvae.Codec]) -> Registry:
         codecs=[VectorCodec, ClassCodec, NoisyCodec, *codecs],
         sources=[known.source(kind) for kind in ("toy", "memory", "table")],
         models=[known.model("jmvae")],
+        families=known.families.values(),
     )
 
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
-from toys import toy_items
+from toys import PlainFamily, PlainHead, toy_items
 from trainings import Moment, config, moments, registry, resume, train
 
 from mmvae.assembly import build_model, make_accelerator, open_materials
@@ -164,6 +164,29 @@ def gaps(folder: Path) -> None:
 
     for kind in GAPS:
         save_file(gap_gradients(kind, folder), folder / f"{kind}-{RANK}.safetensors")
+
+
+class Rolled(PlainHead):
+    """A head that begins by chance, which each process has of its own."""
+
+    def begin(self, samples: torch.Tensor, points: torch.Tensor) -> None:
+        self.bias.copy_(torch.rand_like(self.bias))
+
+
+def begun(folder: Path) -> torch.Tensor:
+    """Weights of a prior that begins by chance in the second epoch, and is fitted in it."""
+    table = settings("singletons") | {"prior": {"family": "toy-plain", "first_epoch": 1}}
+    table["train"] |= {"freeze": ["decoders", "encoders.subset_posteriors"]}
+    PlainFamily.head = lambda self, seen, d: Rolled(seen, d)  # type: ignore[method-assign]
+    prior: Any = train(folder, table).model.model.learned_prior
+    return prior.bias.detach().clone()
+
+
+def begin(folder: Path) -> None:
+    """Write what :func:`begun` finds."""
+    from safetensors.torch import save_file
+
+    save_file({"bias": begun(folder / "run")}, folder / f"{RANK}.safetensors")
 
 
 UNEQUAL: dict[str, dict[str, Any]] = {

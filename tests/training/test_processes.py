@@ -165,6 +165,16 @@ def test_a_modality_that_one_process_or_all_lack_neither_breaks_nor_hangs(alone,
                 torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
 
 
+def test_a_prior_begins_alike_on_all_processes(alone, tmp_path, monkeypatch):
+    code, said = parallel("begin", tmp_path)
+    assert code == 0, said
+    monkeypatch.setattr(alone.PlainFamily, "head", alone.PlainFamily.head)
+    one = alone.begun(tmp_path / "one")
+    for rank in (0, 1):
+        found = load_file(tmp_path / f"{rank}.safetensors")["bias"]
+        torch.testing.assert_close(found, one, rtol=1e-4, atol=1e-5)
+
+
 def test_processes_with_unequal_data_are_told(alone, tmp_path):
     code, said = parallel("unequal", tmp_path)
     assert code == 0, said
