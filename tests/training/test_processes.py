@@ -170,6 +170,7 @@ def test_a_prior_begins_alike_on_all_processes(alone, tmp_path, monkeypatch):
     assert code == 0, said
     monkeypatch.setattr(alone.PlainFamily, "head", alone.PlainFamily.head)
     one = alone.begun(tmp_path / "one")
+    assert bool(one.all())
     for rank in (0, 1):
         found = load_file(tmp_path / f"{rank}.safetensors")["bias"]
         torch.testing.assert_close(found, one, rtol=1e-4, atol=1e-5)
