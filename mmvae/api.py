@@ -105,7 +105,7 @@ def train(
     if init_from is not None:
         begin_with(model, load_model(init_from, registry), init_from)
         env["init_from"] = str(Path(init_from).resolve())
-    prepare_for_gaps(model, materials, experiment)
+    prepare_for_gaps(model, materials)
     model.freeze(experiment.train.freeze)
     trained = extended(experiment, registry, model)
     run = None
@@ -196,7 +196,7 @@ def resume(
         model = build_model(recalled(experiment, registry), registry, materials.codecs)
         if saved is None and (origin := env.get("init_from")):
             begin_with(model, load_model(origin, registry), origin)
-        prepare_for_gaps(model, materials, experiment)
+        prepare_for_gaps(model, materials)
         model.freeze(experiment.train.freeze)
         trained = extended(experiment, registry, model)
         changed = loaded.resolved_toml() if overrides else None

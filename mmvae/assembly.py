@@ -28,7 +28,6 @@ from mmvae.data.loading import Data, open_data
 from mmvae.data.memory import MemorySource
 from mmvae.data.mixing import check_batches
 from mmvae.errors import ConfigError, UsageError
-from mmvae.evaluation.measuring import INCOMPLETE
 from mmvae.evaluation.metric import Metric
 from mmvae.family import Shapes
 from mmvae.models.extension import Extension
@@ -37,7 +36,7 @@ from mmvae.randomness import derived_seed, seeded_global
 from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
 from mmvae.source import Source
-from mmvae.training.measuring import Measuring, refusal
+from mmvae.training.measuring import Measuring
 from mmvae.training.observer import Observer
 from mmvae.training.processes import leave_at_exit
 
@@ -220,17 +219,13 @@ def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -
         )
 
 
-def prepare_for_gaps(model: Model, materials: Data, experiment: Experiment) -> None:
+def prepare_for_gaps(model: Model, materials: Data) -> None:
     """Tell a model which modalities training items have, where they lack some.
 
     Raises:
-        ConfigError: It cannot learn from them what it is to learn, or a metric is to be measured
-            on them meanwhile.
+        ConfigError: It cannot learn from them what it is to learn.
     """
     if any(codec.gaps for codec in model.codecs.values()):
-        for name, config in experiment.metrics.items():
-            if config.every is not None:
-                raise refusal(name, config.every, INCOMPLETE)
         model.learn_patterns(materials.patterns)
 
 

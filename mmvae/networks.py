@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 from torch import nn
@@ -38,3 +39,15 @@ def mlp(input_dim: int, hidden: Sequence[int], act: Activation = "relu") -> nn.S
         layers += [nn.Linear(input_dim, width), activation(act, inplace=True)]
         input_dim = width
     return nn.Sequential(*layers)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Have a network, and all within, in eval mode: what looks on moves no running statistics."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -17,7 +17,8 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 
 from mmvae.codec import Codec, CodecConfig, Column
 from mmvae.data.batches import Batch
-from mmvae.models.jmvae import JMVAE, JMVAEConfig
+from mmvae.models.jmvae import JMVAE
+from mmvae.models.jmvae_config import JMVAEConfig
 from mmvae.randomness import StepDraws
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -123,26 +124,56 @@ def test_a_model_that_takes_complete_items_only_says_so(tmp_path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_metric_while_training_is_refused_before_there_is_a_run(tmp_path) -> None:
-    class Never(mmvae.Metric):
-        """Is asked nothing."""
+class Counting(mmvae.Metric):
+    """How many items it is given, and how many of them the model could train on."""
 
-        kind, about = "never", "nothing"
+    kind, about = "counting", "complete items"
 
-        def measure(self, specimen):
-            raise AssertionError
+    def measure(self, specimen):
+        model, items = specimen.model, specimen.items
+        assert len(items.items_with(model.modalities)) == len(items)
+        counts = {"items": len(items), "training": len(specimen.training())}
+        return {name: torch.full((len(items),), float(n)) for name, n in counts.items()}
 
+
+def counting_registry() -> Registry:
     known = toy_registry()
-    plugins = Registry.of(
+    return Registry.of(
         codecs=[known.codec("toy-vector"), known.codec("toy-class")],
         sources=[known.source("memory")],
         models=[known.model("jmvae")],
-        metrics=[Never],
+        metrics=[Counting],
     )
-    keys = config() | {"metrics": {"n": {"kind": "never", "every": 1}}}
-    with pytest.raises(ConfigError, match=r"metrics.n.every = 1: .* some lack modalities"):
-        train(tmp_path / "run", splits(), keys, registry=plugins)
-    assert not (tmp_path / "run").exists()
+
+
+COUNT = {"metrics": {"n": {"kind": "counting", "every": 1}}}
+
+
+def test_a_metric_while_training_is_of_the_complete_items(tmp_path) -> None:
+    train(tmp_path / "run", splits(), config() | COUNT, registry=counting_registry())
+    lines = [
+        json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    ]
+    whole = {
+        name: int(np.stack(list(masks(n, seed).values())).all(0).sum())
+        for name, n, seed in (("training", N, 0), ("items", 20, 1))
+    }
+    measured = [line for line in lines if "n/items" in line]
+    assert len(measured) == 3
+    assert {(line["n/items"], line["n/training"]) for line in measured} == {
+        (whole["items"], whole["training"])
+    }
+
+
+def test_a_metric_while_training_needs_some_complete_item(tmp_path) -> None:
+    data = splits()
+    data["validation"]["c"] = Column(
+        data["validation"]["c"].values, present=~masks(20, 1)["v"] & masks(20, 1)["c"]
+    )
+    with pytest.raises(
+        ConfigError, match=r"metrics.n.every = 1: .*none of the items of the split"
+    ):
+        train(tmp_path / "run", data, config() | COUNT, registry=counting_registry())
 
 
 def test_discarded_items_make_the_model_of_complete_data(tmp_path) -> None:

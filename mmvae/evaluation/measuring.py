@@ -63,10 +63,6 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
     return measured
 
 
-INCOMPLETE = "metrics take complete items, and some lack modalities"
-"""Why metrics are not measured while a model trains on items with gaps."""
-
-
 def of_complete(specimen: Specimen) -> Specimen:
     """The specimen with the items, and training items, that have every modality."""
 

@@ -188,7 +188,7 @@ class SeparateEncoders(nn.Module):
 
 
 class SharedEncoders(nn.Module):
-    """One trunk per modality, shared by the joint posterior and by narrow subset heads.
+    """One trunk per modality, shared by all subset posteriors, and by the joint one if wished.
 
     The joint posterior sees the full features; the subset heads see a narrow projection of them,
     so that 254 subsets of eight modalities do not outweigh the model.
@@ -202,6 +202,8 @@ class SharedEncoders(nn.Module):
         heads: Builds the :class:`SubsetHeads` or the :class:`MaskedHead` of some subsets, and
             says with its last argument whether they are of the family.
         gaps: Whether items may lack modalities.
+        apart: Whether the joint posterior has trunks of its own: what it must know of a picture
+            to make it again is not what the picture tells of the rest.
     """
 
     def __init__(
@@ -213,14 +215,17 @@ class SharedEncoders(nn.Module):
         feature_dim: int,
         heads: HeadsBuilder,
         gaps: bool = False,
+        apart: bool = False,
     ) -> None:
         super().__init__()
         self.modalities: Subset = tuple(codecs)
         self.subsets = list(subsets)
         self.trunks = ByModality({m: codec.encoder() for m, codec in codecs.items()})
-        identities: dict[str, nn.Module] = {m: nn.Identity() for m in codecs}
+        own: dict[str, nn.Module] = {
+            m: codec.encoder() if apart else nn.Identity() for m, codec in codecs.items()
+        }
         widths = {m: codec.feature_dim for m, codec in codecs.items()}
-        self.joint_posterior = network(identities, widths, gaps, False)
+        self.joint_posterior, self.apart = network(own, widths, gaps, False), apart
         self.narrow = ByModality(
             {m: nn.Linear(codec.feature_dim, feature_dim) for m, codec in codecs.items()}
             if subsets
@@ -239,8 +244,8 @@ class SharedEncoders(nn.Module):
 
     def joint(self, x: Mapping[str, Tensor], present: Presence | None = None) -> DiagonalGaussian:
         """q(z|x_M), or q(z|x_O, O) of items that lack some; batch shape (b,)."""
-        features = {m: self.trunks[m](x[m]) for m in self.modalities}
-        return self.joint_posterior(features, present)  # type: ignore[no-any-return]
+        seen = x if self.apart else self._features(x)
+        return self.joint_posterior(seen, present)  # type: ignore[no-any-return]
 
     def subset(self, x: Mapping[str, Tensor], index: int) -> Posterior:
         """q(z|x_S) for one trained subset; ``x`` needs hold the modalities of S only."""
@@ -257,11 +262,10 @@ class SharedEncoders(nn.Module):
         self, x: Mapping[str, Tensor], drawn: Sequence[int], present: Presence | None = None
     ) -> tuple[DiagonalGaussian, DrawnPosteriors | None]:
         """The joint posterior, batch shape (b,), and those of the drawn subsets."""
-        features = {m: self.trunks[m](x[m]) for m in self.modalities}
-        features = between_gaps(features, present or {})
-        joint = self.joint_posterior(features, present)
         if not drawn:
-            return joint, None
+            return self.joint(x, present), None
+        features = between_gaps(self._features(x), present or {})
+        joint = self.joint_posterior(x if self.apart else features, present)
         narrow = torch.cat([self.narrow[m](features[m]) for m in self.modalities], -1)
         groups: list[tuple[int | Sequence[int], Posterior]] = []
         for members, head in self._heads():
@@ -269,6 +273,10 @@ class SharedEncoders(nn.Module):
             if places:
                 groups.append((places, head(narrow, [members.index(drawn[p]) for p in places])))
         return joint, DrawnPosteriors(groups)
+
+    def _features(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the shared trunks make of every modality, (b, feature_dim) each."""
+        return {m: self.trunks[m](x[m]) for m in self.modalities}
 
     def _heads(self) -> list[tuple[list[int], SubsetHeads | MaskedHead]]:
         """The heads that there are, with the subsets that each serves."""

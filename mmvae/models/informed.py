@@ -20,15 +20,14 @@ class Informed(nn.Module):
     Args:
         subsets: The family 𝒮.
         modalities: All modalities, in the order of the configuration.
-        every: Whether 𝒮 is that of all proper subsets.
     """
 
     mask: Tensor
     ever: Tensor
 
-    def __init__(self, subsets: Sequence[Subset], modalities: Subset, every: bool) -> None:
+    def __init__(self, subsets: Sequence[Subset], modalities: Subset) -> None:
         super().__init__()
-        self.family, self.modalities, self.every = list(subsets), modalities, every
+        self.family, self.modalities = list(subsets), modalities
         self.known = list(range(len(self.family)))  # members that training items inform
         self.register_buffer("mask", membership(subsets, modalities), persistent=False)
 
@@ -76,29 +75,22 @@ class Informed(nn.Module):
     def weights(
         self, alphas: Sequence[float], drawn: Sequence[int], present: Mapping[str, Tensor]
     ) -> Tensor:
-        """α_S of each item: 0 where it does not inform S, else so that no weight is lost.
+        """α_S of each item, 0 where it does not inform S.
 
         Args:
-            alphas: α_S of a complete item, n.
+            alphas: α_S of the drawn members, n.
             drawn: The members of the family that they belong to.
             present: Modality → which items have it, bool (b,); no entry if all have.
 
         Returns:
-            Float32 (n, b): α_S · |𝒮| / |𝒮_O|.
+            Float32 (n, b).
         """
         some = next(iter(present.values()))
         whole = torch.ones_like(some)
         has = torch.stack([present.get(m, whole) for m in self.modalities], -1).float()
         inside = self._inside(rows_of(self.mask, drawn), has)
-        share = len(self.family) / self._count(has).clamp(min=1)
         each = torch.tensor(alphas, dtype=torch.float32).to(some.device, non_blocking=True)
-        return torch.where(inside, each.unsqueeze(1) * share, 0.0)
-
-    def _count(self, has: Tensor) -> Tensor:
-        """|𝒮_O| for items that have O, float32 (b,)."""
-        if self.every:
-            return 2.0 ** has.sum(1) - 2.0
-        return self._inside(self.mask, has).sum(0).float()
+        return torch.where(inside, each.unsqueeze(1), 0.0)
 
     def _inside(self, mask: Tensor, has: Tensor) -> Tensor:
         """Whether each subset (n, N) is a proper one of what each item has (b, N), bool (n, b)."""

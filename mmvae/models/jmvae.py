@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
-from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 
 from mmvae.codec import Codec, Parameters
@@ -16,12 +13,14 @@ from mmvae.data.batches import Batch
 from mmvae.errors import ConfigError, UsageError, nearest
 from mmvae.family import Shapes, Table
 from mmvae.hookspecs import hookimpl
-from mmvae.models.encoders import Fusion, PosteriorNetwork, SeparateEncoders, SharedEncoders
-from mmvae.models.heads import MaskedHead, SubsetHeads, Variance
+from mmvae.models.encoders import PosteriorNetwork, SeparateEncoders, SharedEncoders
+from mmvae.models.heads import MaskedHead, SubsetHeads
 from mmvae.models.informed import Informed
+from mmvae.models.jmvae_config import JMVAEConfig, check_alphas
+from mmvae.models.learned_prior import PRIOR, LearnedPrior
 from mmvae.models.objective import jmvae_objective
-from mmvae.models.protocol import ByModality, Model, ModelConfig, Phase, Terms
-from mmvae.networks import Activation
+from mmvae.models.protocol import ByModality, Model, Phase, Terms
+from mmvae.networks import evaluating
 from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence, product_of_experts
 from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset, canonical, family, partition, subset_name
@@ -32,142 +31,8 @@ MOST_PER_STEP = 16
 MOST_HEADS = 64
 """Subsets that get heads of their own unless told otherwise."""
 
-PRIOR = "prior"
-"""The phase that fits a learned prior."""
-
-BEGINNING = 10_000
-"""Samples of the aggregate posterior from which a learned prior begins, or a batch more."""
-
 MOST_EVALUATED = 256
 """Subsets of which the penalty of a validation consists; larger families are drawn from."""
-
-
-class JMVAEConfig(ModelConfig):
-    """``[model]`` of a JMVAE; each choice that the paper leaves open is a key."""
-
-    latent_dim: int = Field(64, ge=1, description="Dimensions of the joint latent z.")
-    alpha: float = Field(
-        0.1,
-        ge=0,
-        allow_inf_nan=False,
-        description="α, the weight of the penalty that draws each subset posterior to the joint "
-        "one; the total does not grow with the family: α_S = 2α / |family|. 0 trains the joint "
-        "bound alone, without subset posteriors.",
-    )
-    subsets: Literal["singletons", "all", "leave-one-out"] | list[str] = Field(
-        "singletons",
-        description="Which subsets of modalities get a posterior of their own: a family, or a "
-        "list such as ['image', 'image+label'].",
-    )
-    subset_alpha: dict[str, float] = Field(
-        {}, description="α_S of single subsets by name ('image+label'), in place of 2α / |family|."
-    )
-    subsets_per_step: int | None = Field(
-        None,
-        ge=1,
-        description="Draw so many subsets for each step; each then counts |family| / drawn. "
-        "Unless given: all of a family of up to 16, else 16.",
-    )
-    missing: Literal["encoders", "zero"] = Field(
-        "encoders",
-        description="How modalities are left out: by subset posteriors, or ('zero', JMVAE-zero) "
-        "by giving the joint posterior the codec's stand-in for missing inputs.",
-    )
-    trunks: Literal["auto", "separate", "shared"] = Field(
-        "auto",
-        description="Whether each posterior has encoder trunks of its own (the paper) or all "
-        "share one per modality; 'auto' separates for singletons.",
-    )
-    heads: Literal["auto", "own", "masked"] = Field(
-        "auto",
-        description="With shared trunks, whether each subset has a head of its own or one head, "
-        "which is told the subset, serves all; 'auto' gives heads to up to 64 subsets.",
-    )
-    fusion: Fusion = Field(
-        "dense",
-        description="'dense': a hidden layer over the concatenated features of a posterior's "
-        "modalities (the paper's code); 'linear': its heads sit on them (the paper's text).",
-    )
-    fusion_dim: int = Field(
-        512, ge=1, description="Width of that hidden layer, and of those of a masked head."
-    )
-    feature_dim: int = Field(
-        64, ge=1, description="With shared trunks, width of what subset heads see per modality."
-    )
-    head_dim: int = Field(
-        64, ge=1, description="With shared trunks, hidden width of each subset's own head."
-    )
-    activation: Activation = Field("relu", description="Activation of the hidden layers above.")
-    variance: Variance = Field(
-        "exp", description="How a head gives σ²: exp of its output, or softplus (paper's code)."
-    )
-    penalty_gradient: Literal["both", "subsets"] = Field(
-        "both",
-        description="Whether the penalty also moves the joint posterior (the paper) or only the "
-        "subset posteriors.",
-    )
-    warmup: Literal["prior", "all"] = Field(
-        "prior",
-        description="What train.warmup_epochs warms up: the KL to the prior (the paper's code), "
-        "or the penalty too.",
-    )
-    rescale: Literal["none", "dimensions"] = Field(
-        "none",
-        description="'dimensions' multiplies λ_m by (most dimensions of any modality) / "
-        "(dimensions of m), so that small modalities are not drowned.",
-    )
-
-    @field_validator("subsets")
-    @classmethod
-    def _of_the_modalities(cls, subsets: str | list[str], info: ValidationInfo) -> str | list[str]:
-        if modalities := _modalities(info):
-            try:
-                family(subsets, modalities)
-            except ConfigError as error:
-                raise ValueError(str(error).removeprefix("model.subsets ")) from None
-        return subsets
-
-    @field_validator("subset_alpha")
-    @classmethod
-    def _of_the_subsets(cls, alphas: dict[str, float], info: ValidationInfo) -> dict[str, float]:
-        modalities = _modalities(info)
-        if modalities and "subsets" in info.data:
-            _check_alphas(alphas, family(info.data["subsets"], modalities))
-        return alphas
-
-    @model_validator(mode="after")
-    def _consistent(self) -> JMVAEConfig:
-        """Refuse keys that would have no effect."""
-        zero = self.missing == "zero"
-        idle = {
-            "subsets": zero,
-            "subset_alpha": zero or self.alpha == 0,
-            "penalty_gradient": zero,
-            "subsets_per_step": zero or self.alpha == 0,
-        }
-        reason = "missing = 'zero'" if zero else "alpha = 0"
-        for key, unused in idle.items():
-            if unused and getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(
-                    f"{key} = {getattr(self, key)!r} has no effect with {reason}, which trains no "
-                    f"subset posteriors; leave one of the two out."
-                )
-        return self
-
-
-def _modalities(info: ValidationInfo) -> list[str]:
-    """The experiment's modalities; none where a section is made without an experiment."""
-    return list((info.context or {}).get("modalities", []))
-
-
-def _check_alphas(alphas: Mapping[str, float], subsets: Sequence[Subset]) -> None:
-    names = [subset_name(s) for s in subsets]
-    for name, alpha in alphas.items():
-        if name not in names or not 0 < alpha < math.inf:
-            raise ValueError(
-                f"{name} = {alpha}: expected a finite weight > 0 for one of "
-                f"{', '.join(names) or 'no subset at all'}.{nearest(name, names)}"
-            )
 
 
 class JMVAE(Model):
@@ -187,8 +52,6 @@ class JMVAE(Model):
     takes_gaps = True
     takes_shapes = True
 
-    learned_prior_begun: Tensor
-
     def __init__(
         self, config: JMVAEConfig, codecs: Mapping[str, Codec], shapes: Shapes | None = None
     ) -> None:
@@ -199,27 +62,25 @@ class JMVAE(Model):
         self.gaps: Subset = tuple(m for m, codec in self.codecs.items() if codec.gaps)
         self.sees_gaps = bool(self.gaps) and config.missing != "zero"
         many = config.heads != "auto" or any(len(s) > 1 for s in self.subsets)
-        shared = config.trunks == "shared" or (config.trunks == "auto" and many)
-        self.encoders = self._shared() if shared else self._separate()
-        self.informed = Informed(self.subsets, self.modalities, config.subsets == "all")
+        separate = config.trunks == "separate" or (config.trunks == "auto" and not many)
+        self.encoders = self._separate() if separate else self._shared()
+        self.informed = Informed(self.subsets, self.modalities)
         if self.gaps and self.subsets:  # data without gaps: the model of the paper, no more
             self.informed.remember()
         self.decoders = ByModality(
             {m: codec.decoder(config.latent_dim) for m, codec in self.codecs.items()}
         )
         prior = self.shapes.prior
-        self.learned_prior = None if prior is None else prior.head(0, config.latent_dim)
-        if prior is not None:
-            self.register_buffer("learned_prior_begun", torch.zeros((), dtype=torch.bool))
+        self.learned_prior = None if prior is None else LearnedPrior(prior, config.latent_dim)
 
     @classmethod
     def recalled(cls, config: JMVAEConfig, modalities: Subset) -> JMVAEConfig:
         """See :meth:`Model.recalled`: before ``heads`` was a key, each subset had its own."""
         subsets = family(config.subsets, modalities)
-        shared = config.trunks == "shared" or (
-            config.trunks == "auto" and any(len(s) > 1 for s in subsets)
+        separate = config.trunks == "separate" or (
+            config.trunks == "auto" and not any(len(s) > 1 for s in subsets)
         )
-        unused = config.missing == "zero" or config.alpha == 0 or not shared
+        unused = config.missing == "zero" or config.alpha == 0 or separate
         if "heads" in config.model_fields_set or unused or len(subsets) <= MOST_HEADS:
             return config
         return config.model_copy(update={"heads": "own"})
@@ -257,7 +118,7 @@ class JMVAE(Model):
     def _subset_alphas(self) -> list[float]:
         """α_S = 2α / |𝒮| unless set per subset (T6)."""
         try:
-            _check_alphas(self.config.subset_alpha, self.subsets)
+            check_alphas(self.config.subset_alpha, self.subsets)
         except ValueError as error:
             raise ConfigError(f"model.subset_alpha: {error}") from None
         names = [subset_name(s) for s in self.subsets]
@@ -318,6 +179,7 @@ class JMVAE(Model):
             c.feature_dim,
             heads,
             self.sees_gaps,
+            c.trunks == "joint-apart" and bool(self.subsets),
         )
 
     def learn_patterns(self, patterns: Mapping[Subset, int]) -> None:
@@ -445,11 +307,7 @@ class JMVAE(Model):
 
         None also before its first epoch.
         """
-        if self.learned_prior is None or not self.learned_prior_begun:
-            return None
-        device = next(self.parameters()).device
-        fitted: Posterior = self.learned_prior(torch.zeros(b, 0, device=device))
-        return fitted
+        return None if self.learned_prior is None else self.learned_prior(b)
 
     def weights_of(self, table: Table) -> list[str]:
         """See :meth:`Model.weights_of`."""
@@ -478,16 +336,11 @@ class JMVAE(Model):
 
     def phases(self) -> list[Phase]:
         """One update of all parameters, and one of those of a learned prior."""
-        fitted = [] if self.learned_prior is None else list(self.learned_prior.parameters())
-        apart = {id(p) for p in fitted}
-        own = [p for p in self.parameters() if id(p) not in apart]
-        phases = [Phase("jmvae", [p for p in own if p.requires_grad])]
-        if self.learned_prior is not None:
-            keys = self.shapes.prior_keys
-            rate = {} if keys.learning_rate is None else {"learning_rate": keys.learning_rate}
-            fitted = [p for p in fitted if p.requires_grad]
-            phases.append(Phase(PRIOR, fitted, rate, keys.first_epoch))
-        return phases
+        prior = self.learned_prior
+        fitted = [] if prior is None else [prior.phase(self.shapes.prior_keys)]
+        apart = set() if prior is None else {id(p) for p in prior.parameters()}
+        own = [p for p in self.parameters() if id(p) not in apart and p.requires_grad]
+        return [Phase("jmvae", own), *fitted]
 
     @property
     def skips_weights(self) -> bool:
@@ -506,8 +359,8 @@ class JMVAE(Model):
 
         In the phase of a learned prior it is the loss of that one (T15).
         """
-        if phase == PRIOR:
-            return self._fit_of_prior(batch, draws)
+        if phase == PRIOR and self.learned_prior is not None:
+            return self.learned_prior.loss(self._of_aggregate(batch), draws)
         drawn, has = self._draw(draws), batch.gaps
         joint, subset_posteriors = self.encoders(batch.x, drawn, self._shown_gaps(batch))
         fixed = self.config.penalty_gradient == "subsets"
@@ -541,30 +394,13 @@ class JMVAE(Model):
 
     def begin_phase(self, phase: str, items: Iterable[tuple[Batch, StepDraws]]) -> None:
         """Let a learned prior begin from samples of the aggregate posterior, unless it has."""
-        if phase != PRIOR or self.learned_prior is None or self.learned_prior_begun:
-            return
-        self.learned_prior_begun.fill_(True)
-        begin = getattr(self.learned_prior, "begin", None)
-        if begin is None or not all(p.requires_grad for p in self.learned_prior.parameters()):
-            return
-        samples, points, count = [], [], 0
-        for batch, draws in items:
-            with evaluating(self.encoders):
-                q = self.joint_posterior(batch)
-            samples.append(q.rsample(draws.normal("z", self.latent_dim)))
-            points.append(q.point())
-            count += len(batch)
-            if count >= BEGINNING:
-                break
-        begin(torch.cat(samples), torch.cat(points))
+        if phase == PRIOR and self.learned_prior is not None:
+            self.learned_prior.begin((self._of_aggregate(b), draws) for b, draws in items)
 
-    def _fit_of_prior(self, batch: Batch, draws: StepDraws) -> Terms:
-        """Cross entropy of the learned prior to the aggregate posterior, nats, (b,) (T15)."""
-        assert self.learned_prior is not None
+    def _of_aggregate(self, batch: Batch) -> Posterior:
+        """The posteriors of a batch, whose mean over all items is the aggregate posterior."""
         with torch.no_grad(), evaluating(self.encoders):
-            z = self.joint_posterior(batch).rsample(draws.normal("z of prior", self.latent_dim))
-        nats = self.learned_prior(z.new_zeros(len(z), 0)).log_prob(z)
-        return Terms(-nats, {"log_density": nats})
+            return self.joint_posterior(batch)
 
     @property
     def _per_step(self) -> int:
@@ -578,18 +414,6 @@ class JMVAE(Model):
         family = len(self.subsets)
         count = self._per_step if self.training else min(family, MOST_EVALUATED)
         return list(range(family)) if count == family else self.informed.draw(draws, count)
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Have a network, and all within, in eval mode: what looks on moves no running statistics."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @hookimpl

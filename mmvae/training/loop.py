@@ -183,7 +183,9 @@ class Trainer(Stepper):
             when=f"in the validation after step {done}",
         )
         value = means[self.config.monitor]
-        if position.best is None or value > position.best:
+        if not self._all_begun(done):
+            pass  # these weights would lack what a later phase trains
+        elif position.best is None or value > position.best:
             position.best, position.best_step, position.waiting = value, done, 0
             self.state.keep_best()
         else:
@@ -193,6 +195,11 @@ class Trainer(Stepper):
         self._logged = time.monotonic()
         if self._out_of_patience():
             self._say_stopped_early()
+
+    def _all_begun(self, done: int) -> bool:
+        """Whether every phase has trained: one may begin later, as that of a fitted prior."""
+        latest = max(phase.first_epoch for phase in self.phases)
+        return done > latest * self.order.steps_per_epoch
 
     def _observe(self, done: int) -> None:
         """Let observers look, and write down what they found out."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from mmvae.errors import ConfigError
-from mmvae.evaluation.measuring import measure, unavailable
+from mmvae.evaluation.measuring import measure, of_complete, unavailable
 from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.training.observer import Observer, Watched
 
@@ -21,6 +21,8 @@ def refusal(name: str, every: int, reason: str) -> ConfigError:
 
 class Measuring(Observer):
     """Measures one metric on the validation split; ``[metrics.NAME] every`` says how often.
+
+    As in an evaluation, on the items that have every modality.
 
     Args:
         metric: The metric; its config says every how many epochs.
@@ -42,7 +44,8 @@ class Measuring(Observer):
         """
         reason = "the data have no validation split"
         if watched.validation is not None:
-            reason = unavailable(self.name, self.metric, self._specimen(watched)) or ""
+            whole = of_complete(self._specimen(watched))
+            reason = unavailable(self.name, self.metric, whole) or ""
         if reason:
             raise refusal(self.name, self.config.every, reason)
 

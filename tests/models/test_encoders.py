@@ -99,7 +99,7 @@ def gaussians(drawn: DrawnPosteriors) -> DiagonalGaussian:
 # -- what a subset posterior sees -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared", "masked"])
+@pytest.mark.parametrize("trunks", ["separate", "joint-apart", "shared", "masked"])
 def test_values_outside_a_subset_change_nothing_in_its_posterior(trunks: str) -> None:
     encoders, x = model(trunks).encoders, inputs()
     everything = list(range(14))
@@ -112,7 +112,7 @@ def test_values_outside_a_subset_change_nothing_in_its_posterior(trunks: str) ->
             assert same == (m not in subset)
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared", "masked"])
+@pytest.mark.parametrize("trunks", ["separate", "joint-apart", "shared", "masked"])
 def test_a_subset_alone_is_what_it_is_among_all(trunks: str) -> None:
     encoders, x = model(trunks).encoders, inputs()
     joint, together = encoders(x, list(range(14)))
@@ -123,7 +123,7 @@ def test_a_subset_alone_is_what_it_is_among_all(trunks: str) -> None:
     assert_close(encoders.joint(x).mean, joint.mean)
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared", "masked"])
+@pytest.mark.parametrize("trunks", ["separate", "joint-apart", "shared", "masked"])
 def test_without_drawn_subsets_there_is_the_joint_posterior_alone(trunks: str) -> None:
     encoders, x = model(trunks).encoders, inputs()
     joint, none = encoders(x, [])
@@ -131,7 +131,7 @@ def test_without_drawn_subsets_there_is_the_joint_posterior_alone(trunks: str) -
     assert torch.equal(joint.mean, encoders.joint(x).mean)
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared", "masked"])
+@pytest.mark.parametrize("trunks", ["separate", "joint-apart", "shared", "masked"])
 def test_items_of_a_batch_do_not_mix(trunks: str) -> None:
     encoders, x = model(trunks).encoders, inputs()
     _, together = encoders(x, [0, 8])
@@ -148,6 +148,20 @@ def test_separate_posteriors_share_no_parameter_and_shared_ones_their_trunks() -
     shared = model("shared").encoders
     assert set(shared.trunks) == set(NAMES)
     assert not list(shared.joint_posterior.trunks.parameters())
+
+
+def test_a_joint_posterior_apart_is_moved_by_no_subset_posterior_and_moves_none() -> None:
+    encoders, x = model("joint-apart").encoders, inputs()
+    own = {id(p) for p in encoders.joint_posterior.parameters()}
+    rest = [p for p in encoders.parameters() if id(p) not in own]
+    joint, drawn = encoders(x, list(range(14)))
+    joint.mean.sum().backward(retain_graph=True)
+    assert all(p.grad is None for p in rest)
+    assert all(bool(p.grad.any()) for p in encoders.joint_posterior.trunks.parameters())
+    encoders.zero_grad()
+    gaussians(drawn).mean.sum().backward()
+    assert all(p.grad is None for p in encoders.joint_posterior.parameters())
+    assert all(bool(p.grad.any()) for p in encoders.trunks.parameters())
 
 
 def test_many_subsets_do_not_outweigh_the_model() -> None:

@@ -16,7 +16,8 @@ import mmvae
 from mmvae.config import load_experiment
 from mmvae.errors import CheckpointError, ConfigError, UsageError
 from mmvae.family import PosteriorKeys, PriorKeys, Shapes
-from mmvae.models.jmvae import JMVAE, JMVAEConfig
+from mmvae.models.jmvae import JMVAE
+from mmvae.models.jmvae_config import JMVAEConfig
 from mmvae.posteriors import DiagonalGaussian
 from mmvae.subsets import family, subset_name
 from mmvae.testing import FamilyContract, ModelContract
@@ -137,7 +138,7 @@ def test_a_learned_prior_is_fitted_by_its_cross_entropy_and_moves_nothing_else()
     terms = jmvae.objective(fit.name, batch(x), step_draws(B), 1.0)
     z = jmvae.posterior(x).rsample(step_draws(B).normal("z of prior", D))
     assert jmvae.fitted_prior(B) is None  # before its first epoch
-    jmvae.learned_prior_begun.fill_(True)
+    jmvae.learned_prior.begun.fill_(True)
     assert_close(terms.loss, -jmvae.fitted_prior(B).log_prob(z))
     terms.loss.sum().backward()
     assert all(p.grad is None for p in main.parameters)
@@ -148,7 +149,7 @@ def test_bounds_keep_the_standard_prior_and_samples_take_the_learned_one():
     jmvae = model(shapes(prior=True))
     assert type(jmvae.prior({}, B)) is DiagonalGaussian
     assert type(jmvae.sampling_prior(B)) is DiagonalGaussian  # before its first epoch
-    jmvae.learned_prior_begun.fill_(True)
+    jmvae.learned_prior.begun.fill_(True)
     assert type(jmvae.sampling_prior(B)) is Plain
     assert type(model(None).sampling_prior(B)) is DiagonalGaussian
     assert model(None).fitted_prior(B) is None
@@ -254,6 +255,19 @@ def test_a_prior_that_would_never_be_fitted_is_refused(tmp_path):
         stopped.generate(prior="fitted")
 
 
+def test_the_best_weights_are_of_after_the_prior_began(tmp_path, monkeypatch):
+    falling = iter((3.0, 2.0, 1.0))
+    monkeypatch.setattr(
+        "mmvae.training.loop.validate", lambda *_, **__: {"objective": next(falling)}
+    )
+    train = {"epochs": 3, "monitor": "objective", "patience": 1}
+    stopped = trained(tmp_path / "run", toy_config(**TABLES, train=train))  # first_epoch 1
+    position = latest(tmp_path / "run").state["position"]
+    per_epoch = position["step"] // 3
+    assert (position["best"], position["best_step"]) == (2.0, 2 * per_epoch)
+    assert type(stopped.model.model.fitted_prior(1)) is Plain
+
+
 @pytest.mark.parametrize("subsets", [["x"], ["v+c"], ["c", "c"]])
 def test_subsets_of_a_family_are_checked_with_the_config(tmp_path, subsets):
     keys = {"family": "toy-plain", "subsets": subsets}
@@ -266,7 +280,7 @@ def test_a_mean_of_weights_begins_anew_where_the_prior_begins(tmp_path, monkeypa
     monkeypatch.setattr(PlainHead, "begin", lambda self, samples, points: self.bias.copy_(at))
     config = toy_config(**TABLES, train={"ema": 0.9999, "learning_rate": 1e-6})
     trained(tmp_path / "run", config)
-    mean = latest(tmp_path / "run").tensors["average"]["learned_prior.bias"]
+    mean = latest(tmp_path / "run").tensors["average"]["learned_prior.density.bias"]
     assert_close(mean, at, atol=1e-3, rtol=0)
 
 

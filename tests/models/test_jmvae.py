@@ -27,7 +27,8 @@ from mmvae.config import load_experiment
 from mmvae.data.batches import Batch, Batches
 from mmvae.errors import ConfigError, UsageError
 from mmvae.evaluation.bounds import iw_bound
-from mmvae.models.jmvae import JMVAE, JMVAEConfig
+from mmvae.models.jmvae import JMVAE
+from mmvae.models.jmvae_config import JMVAEConfig
 from mmvae.models.protocol import Terms
 from mmvae.posteriors import DiagonalGaussian, kl_divergence, product_of_experts
 from mmvae.source import Split
@@ -511,7 +512,7 @@ def test_a_penalty_over_no_subset_is_refused() -> None:
 
 
 @pytest.mark.parametrize("family", ["singletons", "all", "leave-one-out"])
-@pytest.mark.parametrize("trunks", ["separate", "shared"])
+@pytest.mark.parametrize("trunks", ["separate", "joint-apart", "shared"])
 def test_every_parameter_is_trained(family: str, trunks: str) -> None:
     codecs = linear_codecs(**THREE, d={"dim": 2})
     model = jmvae(codecs, subsets=family, trunks=trunks)
@@ -535,7 +536,7 @@ def test_families_other_than_singletons_share_trunks() -> None:
     }
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared"])
+@pytest.mark.parametrize("trunks", ["separate", "joint-apart", "shared"])
 def test_kl_and_likelihoods_are_float32_under_bfloat16(trunks: str) -> None:
     codecs, x = toys()
     model = jmvae(codecs, trunks=trunks, alpha=1)
@@ -567,7 +568,7 @@ def test_cells_that_are_not_observed_change_nothing_in_the_likelihood() -> None:
     assert_close(terms["log_likelihood/v"], torch.where(observed, cells, 0.0).sum(1))
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared"])
+@pytest.mark.parametrize("trunks", ["separate", "joint-apart", "shared"])
 def test_modalities_may_be_called_as_attributes_of_torchs_modules(trunks: str) -> None:
     names = ("values", "type", "items", "train", "keys", "forward", "parameters", "training")
     codecs = linear_codecs(**{name: {"dim": 2} for name in names})
@@ -581,7 +582,7 @@ def test_modalities_may_be_called_as_attributes_of_torchs_modules(trunks: str) -
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 99), st.sampled_from(["separate", "shared"]))
+@given(st.integers(0, 99), st.sampled_from(["separate", "joint-apart", "shared"]))
 def test_nan_in_unobserved_cells_changes_no_loss_and_no_gradient(seed: int, trunks: str) -> None:
     """Through batches, so that encoders are covered too."""
     rng = np.random.default_rng(seed)

@@ -61,7 +61,7 @@ def test_likelihood_is_float32_under_autocast() -> None:
     assert value.dtype == torch.float32
 
 
-@pytest.mark.parametrize("trunks", ["separate", "shared"])
+@pytest.mark.parametrize("trunks", ["separate", "joint-apart", "shared"])
 def test_compilable_networks_are_decoders_and_trunks(trunks: str) -> None:
     model = jmvae(CODECS, trunks=trunks)
     compiled = set(model.compilable())

@@ -180,7 +180,7 @@ def begun(folder: Path) -> torch.Tensor:
     table["train"] |= {"freeze": ["decoders", "encoders.subset_posteriors"]}
     PlainFamily.head = lambda self, seen, d: Rolled(seen, d)  # type: ignore[method-assign]
     prior: Any = train(folder, table).model.model.learned_prior
-    return prior.bias.detach().clone()
+    return prior.density.bias.detach().clone()
 
 
 def begin(folder: Path) -> None:

@@ -1,0 +1,150 @@
+"""``[model]`` of a JMVAE: what the paper leaves open, each choice a key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from mmvae.errors import ConfigError, nearest
+from mmvae.models.encoders import Fusion
+from mmvae.models.heads import Variance
+from mmvae.models.protocol import ModelConfig
+from mmvae.networks import Activation
+from mmvae.subsets import Subset, family, subset_name
+
+
+class JMVAEConfig(ModelConfig):
+    """``[model]`` of a JMVAE; each choice that the paper leaves open is a key."""
+
+    latent_dim: int = Field(64, ge=1, description="Dimensions of the joint latent z.")
+    alpha: float = Field(
+        0.1,
+        ge=0,
+        allow_inf_nan=False,
+        description="α, the weight of the penalty that draws each subset posterior to the joint "
+        "one; the total does not grow with the family: α_S = 2α / |family|. 0 trains the joint "
+        "bound alone, without subset posteriors.",
+    )
+    subsets: Literal["singletons", "all", "leave-one-out"] | list[str] = Field(
+        "singletons",
+        description="Which subsets of modalities get a posterior of their own: a family, or a "
+        "list such as ['image', 'image+label'].",
+    )
+    subset_alpha: dict[str, float] = Field(
+        {}, description="α_S of single subsets by name ('image+label'), in place of 2α / |family|."
+    )
+    subsets_per_step: int | None = Field(
+        None,
+        ge=1,
+        description="Draw so many subsets for each step; each then counts |family| / drawn. "
+        "Unless given: all of a family of up to 16, else 16.",
+    )
+    missing: Literal["encoders", "zero"] = Field(
+        "encoders",
+        description="How modalities are left out: by subset posteriors, or ('zero', JMVAE-zero) "
+        "by giving the joint posterior the codec's stand-in for missing inputs.",
+    )
+    trunks: Literal["auto", "separate", "joint-apart", "shared"] = Field(
+        "auto",
+        description="Whether each posterior has encoder trunks of its own (the paper), all subset "
+        "posteriors share one per modality and the joint one has its own, or all posteriors share "
+        "one; 'auto' separates for singletons and else shares.",
+    )
+    heads: Literal["auto", "own", "masked"] = Field(
+        "auto",
+        description="With shared trunks, whether each subset has a head of its own or one head, "
+        "which is told the subset, serves all; 'auto' gives heads to up to 64 subsets.",
+    )
+    fusion: Fusion = Field(
+        "dense",
+        description="'dense': a hidden layer over the concatenated features of a posterior's "
+        "modalities (the paper's code); 'linear': its heads sit on them (the paper's text).",
+    )
+    fusion_dim: int = Field(
+        512, ge=1, description="Width of that hidden layer, and of those of a masked head."
+    )
+    feature_dim: int = Field(
+        64, ge=1, description="With shared trunks, width of what subset heads see per modality."
+    )
+    head_dim: int = Field(
+        64, ge=1, description="With shared trunks, hidden width of each subset's own head."
+    )
+    activation: Activation = Field("relu", description="Activation of the hidden layers above.")
+    variance: Variance = Field(
+        "exp", description="How a head gives σ²: exp of its output, or softplus (paper's code)."
+    )
+    penalty_gradient: Literal["both", "subsets"] = Field(
+        "both",
+        description="Whether the penalty also moves the joint posterior (the paper) or only the "
+        "subset posteriors.",
+    )
+    warmup: Literal["prior", "all"] = Field(
+        "prior",
+        description="What train.warmup_epochs warms up: the KL to the prior (the paper's code), "
+        "or the penalty too.",
+    )
+    rescale: Literal["none", "dimensions"] = Field(
+        "none",
+        description="'dimensions' multiplies λ_m by (most dimensions of any modality) / "
+        "(dimensions of m), so that small modalities are not drowned.",
+    )
+
+    @field_validator("subsets")
+    @classmethod
+    def _of_the_modalities(cls, subsets: str | list[str], info: ValidationInfo) -> str | list[str]:
+        if modalities := _modalities(info):
+            try:
+                family(subsets, modalities)
+            except ConfigError as error:
+                raise ValueError(str(error).removeprefix("model.subsets ")) from None
+        return subsets
+
+    @field_validator("subset_alpha")
+    @classmethod
+    def _of_the_subsets(cls, alphas: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        modalities = _modalities(info)
+        if modalities and "subsets" in info.data:
+            check_alphas(alphas, family(info.data["subsets"], modalities))
+        return alphas
+
+    @model_validator(mode="after")
+    def _consistent(self) -> JMVAEConfig:
+        """Refuse keys that would have no effect."""
+        zero = self.missing == "zero"
+        idle = {
+            "subsets": zero,
+            "subset_alpha": zero or self.alpha == 0,
+            "penalty_gradient": zero,
+            "subsets_per_step": zero or self.alpha == 0,
+        }
+        reason = "missing = 'zero'" if zero else "alpha = 0"
+        for key, unused in idle.items():
+            if unused and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(
+                    f"{key} = {getattr(self, key)!r} has no effect with {reason}, which trains no "
+                    f"subset posteriors; leave one of the two out."
+                )
+        return self
+
+
+def _modalities(info: ValidationInfo) -> list[str]:
+    """The experiment's modalities; none where a section is made without an experiment."""
+    return list((info.context or {}).get("modalities", []))
+
+
+def check_alphas(alphas: Mapping[str, float], subsets: Sequence[Subset]) -> None:
+    """Hold weights α_S to subsets that get a posterior.
+
+    Raises:
+        ValueError: One is of no such subset, or no finite number above 0.
+    """
+    names = [subset_name(s) for s in subsets]
+    for name, alpha in alphas.items():
+        if name not in names or not 0 < alpha < math.inf:
+            raise ValueError(
+                f"{name} = {alpha}: expected a finite weight > 0 for one of "
+                f"{', '.join(names) or 'no subset at all'}.{nearest(name, names)}"
+            )
