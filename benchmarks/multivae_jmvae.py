@@ -188,11 +188,13 @@ def their_model(experiment: Experiment, codecs: Mapping[str, Codec], warmup: int
         alpha=2 * c.alpha / n,  # of each modality's divergence: α_S of the singletons
         warmup=warmup,
     )
+    joint = network(list(codecs))
+    joint.start_at(c.start_variance)
     return JMVAE(
         config,
         encoders={m: Encoder(m, network([m]), c.latent_dim) for m in codecs},
         decoders={m: Decoder(codec, c.latent_dim) for m, codec in codecs.items()},
-        joint_encoder=JointEncoder(network(list(codecs)), c.latent_dim),
+        joint_encoder=JointEncoder(joint, c.latent_dim),
     )
 
 

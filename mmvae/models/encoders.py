@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -73,6 +74,15 @@ class PosteriorNetwork(nn.Module):
             shown.append(self._pattern(shown[0], present or {}))
         return posterior(self.heads(self.fusion(torch.cat(shown, -1))), self.variance)
 
+    @torch.no_grad()
+    def start_at(self, variance: float) -> None:
+        """Begin with posteriors of about this σ², up to 1, in each dimension; Gaussians alone."""
+        assert isinstance(self.heads, nn.Linear)
+        raw = math.log(variance)
+        if self.variance == "softplus":
+            raw = math.log(math.expm1(variance) / math.expm1(1.0))
+        self.heads.bias.chunk(2)[1].add_(raw)
+
     def _pattern(self, like: Tensor, present: Presence) -> Tensor:
         """Which modalities items have, as 0 and 1, (b, N)."""
         whole = torch.ones(len(like), dtype=torch.bool, device=like.device)
@@ -87,7 +97,9 @@ def between_gaps(features: Mapping[str, Tensor], present: Presence) -> dict[str,
     }
 
 
-NetworkBuilder = Callable[[Mapping[str, nn.Module], Mapping[str, int], bool, bool], nn.Module]
+NetworkBuilder = Callable[
+    [Mapping[str, nn.Module], Mapping[str, int], bool, bool], PosteriorNetwork
+]
 HeadsBuilder = Callable[[Sequence[Subset], Subset, int, bool], SubsetHeads | MaskedHead]
 Presence = Mapping[str, Tensor]
 """Modality → which items have it, bool (b,), for those that some item may lack."""
@@ -145,7 +157,7 @@ class SeparateEncoders(nn.Module):
     ) -> None:
         super().__init__()
 
-        def build(subset: Subset, gaps: bool = False, shaped: bool = False) -> nn.Module:
+        def build(subset: Subset, gaps: bool = False, shaped: bool = False) -> PosteriorNetwork:
             trunks = {m: codecs[m].encoder() for m in subset}
             return network(trunks, {m: codecs[m].feature_dim for m in subset}, gaps, shaped)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -64,6 +65,7 @@ class JMVAE(Model):
         many = config.heads != "auto" or any(len(s) > 1 for s in self.subsets)
         separate = config.trunks == "separate" or (config.trunks == "auto" and not many)
         self.encoders = self._separate() if separate else self._shared()
+        self.encoders.joint_posterior.start_at(config.start_variance)
         self.informed = Informed(self.subsets, self.modalities)
         if self.gaps and self.subsets:  # data without gaps: the model of the paper, no more
             self.informed.remember()
@@ -116,14 +118,20 @@ class JMVAE(Model):
         return [wanted is None or name in wanted for name in names]
 
     def _subset_alphas(self) -> list[float]:
-        """α_S = 2α / |𝒮| unless set per subset (T6)."""
+        """α_S, a share of 2α unless set per subset (T6)."""
         try:
             check_alphas(self.config.subset_alpha, self.subsets)
         except ValueError as error:
             raise ConfigError(f"model.subset_alpha: {error}") from None
-        names = [subset_name(s) for s in self.subsets]
-        share = 2.0 * self.config.alpha / len(names) if names else 0.0
-        return [self.config.subset_alpha.get(name, share) for name in names]
+        sizes = Counter(len(s) for s in self.subsets)
+        by_size = self.config.alpha_by == "size"
+        counts = [
+            len(sizes) * sizes[len(s)] if by_size else len(self.subsets) for s in self.subsets
+        ]
+        return [
+            self.config.subset_alpha.get(subset_name(s), 2.0 * self.config.alpha / count)
+            for s, count in zip(self.subsets, counts, strict=True)
+        ]
 
     def _network(
         self,

@@ -33,8 +33,14 @@ class JMVAEConfig(ModelConfig):
         description="Which subsets of modalities get a posterior of their own: a family, or a "
         "list such as ['image', 'image+label'].",
     )
+    alpha_by: Literal["subset", "size"] = Field(
+        "subset",
+        description="Who shares 2α alike: the subsets, or ('size') first their sizes, then the "
+        "subsets of each. Of many modalities most subsets are of middling size; by size, single "
+        "ones count as much as all of those together.",
+    )
     subset_alpha: dict[str, float] = Field(
-        {}, description="α_S of single subsets by name ('image+label'), in place of 2α / |family|."
+        {}, description="α_S of single subsets by name ('image+label'), in place of that share."
     )
     subsets_per_step: int | None = Field(
         None,
@@ -76,6 +82,14 @@ class JMVAEConfig(ModelConfig):
     variance: Variance = Field(
         "exp", description="How a head gives σ²: exp of its output, or softplus (paper's code)."
     )
+    start_variance: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="σ² of the joint posterior before training. 1 is that of the prior; where "
+        "decoders of several modalities must get going at once, a small one such as 0.02 shows "
+        "them at once what z tells, and training takes care of the rest.",
+    )
     penalty_gradient: Literal["both", "subsets"] = Field(
         "both",
         description="Whether the penalty also moves the joint posterior (the paper) or only the "
@@ -116,6 +130,7 @@ class JMVAEConfig(ModelConfig):
         zero = self.missing == "zero"
         idle = {
             "subsets": zero,
+            "alpha_by": zero or self.alpha == 0,
             "subset_alpha": zero or self.alpha == 0,
             "penalty_gradient": zero,
             "subsets_per_step": zero or self.alpha == 0,

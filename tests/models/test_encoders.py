@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from linear_gaussian import jmvae, linear_codecs
@@ -208,3 +210,18 @@ def test_a_softplus_variance_stays_finite_where_it_underflows() -> None:
 def test_heads_in_half_precision_give_float32(variance: str) -> None:
     q = gaussian(torch.randn(3, 4, dtype=torch.bfloat16), variance)
     assert q.mean.dtype == q.log_variance.dtype == torch.float32
+
+
+@pytest.mark.parametrize("variance", ["exp", "softplus"])
+@pytest.mark.parametrize("trunks", ["separate", "joint-apart", "shared"])
+def test_the_joint_posterior_alone_may_begin_narrow(trunks: str, variance: str) -> None:
+    wide, narrow = (model(trunks, variance=variance, start_variance=v) for v in (1.0, 0.02))
+    x = inputs()
+    spread, thin = (made.encoders.joint(x).log_variance for made in (wide, narrow))
+    if variance == "exp":
+        assert_close(thin, spread + math.log(0.02))
+    assert math.log(0.005) < float(thin.mean()) < math.log(0.05)
+    for k, subset in enumerate(family("all", NAMES)):
+        given = {m: x[m] for m in subset}
+        same = [made.encoders.subset(given, k).log_variance for made in (wide, narrow)]
+        assert torch.equal(*same)

@@ -503,6 +503,20 @@ def test_a_file_with_wrong_subsets_is_refused_by_its_line(
         load_experiment(file, registry=toy_registry())
 
 
+@pytest.mark.parametrize("by", ["subset", "size"])
+@pytest.mark.parametrize("subsets", ["singletons", "all", "leave-one-out", ["a", "b", "a+b"]])
+def test_twice_alpha_is_shared_out_among_subsets_or_their_sizes(by: str, subsets) -> None:
+    codecs = linear_codecs(**THREE, d={"dim": 2})
+    model = jmvae(codecs, subsets=subsets, alpha=0.7, alpha_by=by)
+    assert sum(model.alphas) == pytest.approx(1.4)
+    of_size: dict[int, list[float]] = {}
+    for subset, alpha in zip(model.subsets, model.alphas, strict=True):
+        of_size.setdefault(len(subset), []).append(alpha)
+    alike = [sum(a) for a in of_size.values()] if by == "size" else model.alphas
+    assert max(alike) == pytest.approx(min(alike))
+    assert all(len(set(a)) == 1 for a in of_size.values())
+
+
 def test_a_penalty_over_no_subset_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"model.subsets = \[\]"):
         jmvae(linear_codecs(**THREE), subsets=[])
