@@ -220,7 +220,7 @@ def test_the_joint_posterior_alone_may_begin_narrow(trunks: str, variance: str) 
     spread, thin = (made.encoders.joint(x).log_variance for made in (wide, narrow))
     if variance == "exp":
         assert_close(thin, spread + math.log(0.02))
-    assert math.log(0.005) < float(thin.mean()) < math.log(0.05)
+    assert math.log(0.005) < float(thin.detach().mean()) < math.log(0.05)
     for k, subset in enumerate(family("all", NAMES)):
         given = {m: x[m] for m in subset}
         same = [made.encoders.subset(given, k).log_variance for made in (wide, narrow)]
