@@ -52,10 +52,10 @@ class SourceConfig(BaseModel):
     resident_gib: float = Field(
         4.0, gt=0, description="Memory that resident values may take, in GiB."
     )
-    incomplete: Literal["keep", "discard"] = Field(
+    incomplete: Literal["keep", "discard", "discard-empty"] = Field(
         "keep",
         description="Items that lack a whole modality: train and evaluate on what they have, or "
-        "leave them out.",
+        "leave them out, or leave out those alone that have none of the modalities.",
     )
 
 

@@ -46,6 +46,12 @@ def complete(split: Split, columns: Mapping[str, str]) -> Split:
     return split if has.all() else split.take(np.flatnonzero(has))
 
 
+def not_empty(split: Split, columns: Mapping[str, str]) -> Split:
+    """The items that have some modality; the split itself if all have."""
+    has = presence(split, columns).any(1)
+    return split if has.all() else split.take(np.flatnonzero(has))
+
+
 def check_something(split: Split, columns: Mapping[str, str], where: str) -> None:
     """Refuse items that have nothing, of which nothing can be learned or said.
 
@@ -63,7 +69,8 @@ def check_something(split: Split, columns: Mapping[str, str], where: str) -> Non
         raise DataError(
             f"{where}: item {split.ids[int(empty[0])]}{more} has nothing observed: "
             f"{subset_name(tuple(columns)).replace('+', ', ')} are all missing. Expected at least "
-            f"one modality per item; leave such items out."
+            f"one modality per item. Leave such items out; of a training's data "
+            f"data.incomplete = 'discard-empty' does so."
         )
 
 

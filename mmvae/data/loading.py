@@ -16,6 +16,7 @@ from mmvae.data.gaps import (
     check_something,
     check_training,
     complete,
+    not_empty,
     patterns,
 )
 from mmvae.data.refusals import refusals
@@ -158,11 +159,20 @@ def without_discarded(
     """The splits with those items alone that ``data.incomplete`` wants.
 
     Raises:
-        DataError: A split has no complete item.
+        DataError: A split has no such item.
     """
+    if source.config.incomplete == "discard":
+        return without_incomplete(source.kind, splits, columns)
     if source.config.incomplete == "keep":
         return splits
-    return without_incomplete(source.kind, splits, columns)
+    kept = {name: not_empty(split, columns) for name, split in splits.items()}
+    for name, split in kept.items():
+        if not len(split):
+            raise DataError(
+                f"Source {source.kind!r}, split {name!r}: none of its {len(splits[name])} items "
+                f"has any of {', '.join(columns)}. See where the values of these columns are."
+            )
+    return kept
 
 
 def without_incomplete(

@@ -294,6 +294,15 @@ def test_an_item_with_nothing_and_a_modality_that_no_item_has_are_named() -> Non
     empty = {"v": [*vectors[:2], None, *vectors[3:]], "c": [0, 1, None, 0, 1, 2]}
     with pytest.raises(DataError, match=r"split 'train': item 2 has nothing observed: v, c"):
         opened(empty)
+    assert opened(empty, incomplete="discard-empty").splits["train"].ids.tolist() == [
+        0,
+        1,
+        3,
+        4,
+        5,
+    ]
+    with pytest.raises(DataError, match=r"'train': none of its 6 items has any of v, c"):
+        opened({"v": [None] * 6, "c": [None] * 6}, incomplete="discard-empty")
     with pytest.raises(DataError, match=r"'c' \(column 'c'\): none of the 6 training items"):
         opened({"v": vectors, "c": [None] * 6})
 
