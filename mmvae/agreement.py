@@ -108,7 +108,21 @@ def begin_with(model: Model, trained: TrainedModel, origin: str | Path) -> None:
         if before.chosen(table) != now.chosen(table)
         for name in (*trained.model.weights_of(table), *model.weights_of(table))
     ]
-    load_weights(model, trained.model.state_dict(), str(origin), new)
+    try:
+        load_weights(model, trained.model.state_dict(), str(origin), new)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_other_keys(trained.model, model)}") from None
+
+
+def _other_keys(theirs: Model, ours: Model) -> str:
+    """A sentence on the keys of ``[model]`` whose values differ; empty if none do."""
+    before, now = theirs.config.model_dump(), ours.config.model_dump()
+    other = [
+        f"{key} = {before[key]!r}, here {now[key]!r}"
+        for key in before
+        if key in now and before[key] != now[key]
+    ]
+    return f" In [model] it has {'; '.join(other)}." if other else ""
 
 
 def refuse_another_codec(modality: str, theirs: Codec, ours: Codec, origin: str | Path) -> None:
