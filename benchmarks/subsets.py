@@ -2,11 +2,11 @@
 
     python benchmarks/subsets.py
 
-A training step of ``subsets = "all"`` with its defaults, of the same with a head for each subset
-or one masked head, and of ``subsets = "singletons"`` (the paper), turn by turn in one process: the
-time of a step and the memory that it holds, as multiples of those of the singletons, then how the
-time has grown since the fewest modalities. Pictures of 28×28 pixels and weights are random:
-neither changes the work.
+A training step of ``subsets = "all"`` with its defaults, of the same with a head for each subset,
+one masked head, or a joint posterior with trunks of its own, and of ``subsets = "singletons"``
+(the paper), turn by turn in one process: the time of a step and the memory that it holds, as
+multiples of those of the singletons, then how the time has grown since the fewest modalities.
+Pictures of 28×28 pixels and weights are random: neither changes the work.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ ALL: dict[str, dict[str, Any]] = {
     "all": {"subsets": "all"},
     "all, own heads": {"subsets": "all", "heads": "own"},
     "all, masked head": {"subsets": "all", "heads": "masked"},
+    "all, joint apart": {"subsets": "all", "trunks": "joint-apart"},
 }
 MOST_OWN = 8
 """More modalities have too many subsets for a head each."""
