@@ -267,12 +267,29 @@ def hints(result: Mapping[str, Any]) -> Iterator[str]:
     yield from drowning(result)
     for direction, figures in result.get("coherence", {}).items():
         real, chance = figures.get("classifier on real items"), figures.get("most frequent class")
-        if real and chance and real["mean"] - 2 * (real["error"] or 0) <= chance["mean"]:
+        if not real or not chance:
+            continue
+        made = figures.get("mean")
+        if not _above(real, chance):
             yield (
                 f"hint: coherence {direction} says little: on real items the classifier that "
                 f"judges it is right in {percent(real)}, no better than to name the most frequent "
                 f"class each time ({percent(chance)})."
             )
+        elif made and not _above(made, chance):
+            given, _, target = direction.partition(" → ")
+            yield (
+                f"hint: {target} made from {given} shows its class no more often ("
+                f"{percent(made)}) than the most frequent class is there ({percent(chance)}): its "
+                f"decoder may not have left its start. Try a longer warm-up, for a JMVAE "
+                f"model.start_variance = 0.02, or another modalities.{target}.activation."
+            )
+
+
+def _above(figure: Figure, chance: Figure) -> bool:
+    """Whether a share is above another by more than two standard errors."""
+    mean, error, least = (x or 0.0 for x in (figure["mean"], figure["error"], chance["mean"]))
+    return mean - 2 * error > least
 
 
 def drowning(result: Mapping[str, Any]) -> Iterator[str]:

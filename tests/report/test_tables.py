@@ -211,3 +211,19 @@ def test_a_hint_where_the_judge_is_no_better_than_chance() -> None:
     assert "37.0 %" in hint
     assert "34.0 %" in hint
     assert list(hints(judged(0.39))) == []
+
+
+def test_a_hint_where_a_decoder_makes_the_same_whatever_is_given() -> None:
+    def made(share: float) -> dict[str, object]:
+        figures = {
+            "mean": figure(share, 0.01),
+            "classifier on real items": figure(0.98, 0.01),
+            "most frequent class": figure(0.12, 0.01),
+        }
+        return {"coherence": {"label → m0": figures}}
+
+    (hint,) = hints(made(0.13))
+    assert hint.startswith("hint: m0 made from label shows its class no more often (13.0 % ± 1.0)")
+    assert "model.start_variance" in hint
+    assert "modalities.m0.activation" in hint
+    assert list(hints(made(0.15))) == []
