@@ -118,11 +118,11 @@ def _other_keys(theirs: Model, ours: Model) -> str:
     """A sentence on the keys of ``[model]`` whose values differ; empty if none do."""
     before, now = theirs.config.model_dump(), ours.config.model_dump()
     other = [
-        f"{key} = {before[key]!r}, here {now[key]!r}"
+        f"{key} = {toml.literal(before[key])}, here {toml.literal(now[key])}"
         for key in before
         if key in now and before[key] != now[key]
     ]
-    return f" In [model] it has {'; '.join(other)}." if other else ""
+    return f" Keys of [model] that differ: {'; '.join(other)}." if other else ""
 
 
 def refuse_another_codec(modality: str, theirs: Codec, ours: Codec, origin: str | Path) -> None:

@@ -93,7 +93,9 @@ class TrainConfig(Section):
     )
     validate_every: int = Field(1, ge=1, description="Epochs from one validation to the next.")
     monitor: Literal["objective", "elbo"] = Field(
-        "objective", description="Validation figure by which the best checkpoint is chosen."
+        "objective",
+        description="Validation figure by which the best checkpoint is chosen, from when a fitted "
+        "prior or an adversary has begun.",
     )
     patience: int | None = Field(
         None, ge=1, description="Stop after so many validations without a new best."

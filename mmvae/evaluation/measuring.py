@@ -52,7 +52,7 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
     try:
         for done, (name, metric) in enumerate(metrics.items()):
             specimen.step("metrics", done, len(metrics))
-            reason = unavailable(name, metric, whole)
+            reason = unavailable(name, metric, specimen)
             if reason is not None:
                 measured.left_out[name] = reason
                 continue
@@ -79,15 +79,15 @@ def unavailable(name: str, metric: Metric, specimen: Specimen) -> str | None:
     Raises:
         PluginError: The metric fails to say.
     """
-    gaps = any(codec.gaps for codec in specimen.model.codecs.values())
-    for what, none in (
-        ("items of the split", not len(specimen.items)),
-        ("training items", gaps and not len(specimen.training())),
-    ):
-        if none:
+    model = specimen.model
+    looked = {"items of the split": specimen.items}
+    if any(codec.gaps for codec in model.codecs.values()):
+        looked["training items"] = specimen.training()
+    for what, items in looked.items():
+        if not len(items.items_with(model.modalities)):
             return f"metrics take complete items, and none of the {what} has every modality"
     with naming(_title(name, metric), "unavailable"):
-        return metric.unavailable(specimen)
+        return metric.unavailable(of_complete(specimen))
 
 
 def _add(

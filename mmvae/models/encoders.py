@@ -76,11 +76,11 @@ class PosteriorNetwork(nn.Module):
 
     @torch.no_grad()
     def start_at(self, variance: float) -> None:
-        """Begin with posteriors of about this σ², up to 1, in each dimension; Gaussians alone."""
+        """Begin with this many times (up to 1) the σ² that Gaussian posteriors would have."""
         assert isinstance(self.heads, nn.Linear)
         raw = math.log(variance)
-        if self.variance == "softplus":
-            raw = math.log(math.expm1(variance) / math.expm1(1.0))
+        if self.variance == "softplus":  # of which 0, where it begins, makes log 2
+            raw = math.log(math.expm1(variance * math.log(2)))
         self.heads.bias.chunk(2)[1].add_(raw)
 
     def _pattern(self, like: Tensor, present: Presence) -> Tensor:

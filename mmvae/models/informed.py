@@ -15,21 +15,28 @@ from mmvae.subsets import Subset
 class Informed(nn.Module):
     r"""The members of a family 𝒮 that items with gaps inform, and their weights (T13).
 
-    An item that has the modalities O informs 𝒮_O = {S ∈ 𝒮 : S ⊊ O}.
+    An item that has the modalities O informs 𝒮_O = {S ∈ 𝒮 : S ⊊ O}, or, where there are teachers
+    T and it does not have them all, none.
 
     Args:
         subsets: The family 𝒮.
         modalities: All modalities, in the order of the configuration.
+        teachers: T.
     """
 
     mask: Tensor
+    teachers: Tensor
     ever: Tensor
 
-    def __init__(self, subsets: Sequence[Subset], modalities: Subset) -> None:
+    def __init__(
+        self, subsets: Sequence[Subset], modalities: Subset, teachers: Subset = ()
+    ) -> None:
         super().__init__()
         self.family, self.modalities = list(subsets), modalities
         self.known = list(range(len(self.family)))  # members that training items inform
         self.register_buffer("mask", membership(subsets, modalities), persistent=False)
+        taught = membership([teachers], modalities)[0]
+        self.register_buffer("teachers", taught, persistent=False)
 
     def remember(self) -> None:
         """Make room for what :meth:`learn` finds, which is saved with the weights."""
@@ -93,7 +100,8 @@ class Informed(nn.Module):
         return torch.where(inside, each.unsqueeze(1), 0.0)
 
     def _inside(self, mask: Tensor, has: Tensor) -> Tensor:
-        """Whether each subset (n, N) is a proper one of what each item has (b, N), bool (n, b)."""
+        """Whether each item, who has (b, N), informs each subset (n, N), bool (n, b)."""
         shared = mask @ has.T  # counts of up to N are exact in any precision
         size = mask.sum(1, keepdim=True)
-        return (shared == size) & (size < has.sum(1))
+        teaches = has @ self.teachers == self.teachers.sum()
+        return (shared == size) & (size < has.sum(1)) & teaches

@@ -59,16 +59,19 @@ class JMVAE(Model):
         super().__init__(config, codecs, shapes)
         self.subsets = self._trained_subsets()
         self.of_family = self._subsets_of_family()
-        self.alphas = self._subset_alphas()
         self.gaps: Subset = tuple(m for m, codec in self.codecs.items() if codec.gaps)
         self.sees_gaps = bool(self.gaps) and config.missing != "zero"
         many = config.heads != "auto" or any(len(s) > 1 for s in self.subsets)
         separate = config.trunks == "separate" or (config.trunks == "auto" and not many)
         self.encoders = self._separate() if separate else self._shared()
         self.encoders.joint_posterior.start_at(config.start_variance)
-        self.informed = Informed(self.subsets, self.modalities)
+        self.informed = Informed(self.subsets, self.modalities, self._teachers())
         if self.gaps and self.subsets:  # data without gaps: the model of the paper, no more
             self.informed.remember()
+        self._share_alphas()
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda model, _: model._share_alphas()
+        )
         self.decoders = ByModality(
             {m: codec.decoder(config.latent_dim) for m, codec in self.codecs.items()}
         )
@@ -117,21 +120,32 @@ class JMVAE(Model):
                 )
         return [wanted is None or name in wanted for name in names]
 
-    def _subset_alphas(self) -> list[float]:
-        """α_S, a share of 2α unless set per subset (T6)."""
+    def _share_alphas(self) -> None:
+        """Share 2α out among the subsets that some item informs, or their sizes (T6).
+
+        Raises:
+            ConfigError: A weight of ``subset_alpha`` is of no subset, or not above 0.
+        """
+        c, trained = self.config, self.trained_subsets
         try:
-            check_alphas(self.config.subset_alpha, self.subsets)
+            check_alphas(c.subset_alpha, self.subsets)
         except ValueError as error:
             raise ConfigError(f"model.subset_alpha: {error}") from None
-        sizes = Counter(len(s) for s in self.subsets)
-        by_size = self.config.alpha_by == "size"
-        counts = [
-            len(sizes) * sizes[len(s)] if by_size else len(self.subsets) for s in self.subsets
+        sizes = Counter(map(len, trained))
+        share = {size: 2.0 * c.alpha / len(trained) for size in sizes}
+        if c.alpha_by == "size":
+            share = {size: 2.0 * c.alpha / len(sizes) / n for size, n in sizes.items()}
+        self.alphas = [
+            c.subset_alpha.get(subset_name(s), share[len(s)]) if s in trained else 0.0
+            for s in self.subsets
         ]
-        return [
-            self.config.subset_alpha.get(subset_name(s), 2.0 * self.config.alpha / count)
-            for s, count in zip(self.subsets, counts, strict=True)
-        ]
+
+    def _teachers(self) -> Subset:
+        """What an item must have to inform subset posteriors (T13)."""
+        try:
+            return canonical(self.config.teachers, self.modalities)
+        except UsageError as error:
+            raise ConfigError(f"model.teachers: {error}") from None
 
     def _network(
         self,
@@ -158,7 +172,7 @@ class JMVAE(Model):
             raise ConfigError(
                 f"model.heads = {self.config.heads!r} has no effect with model.trunks = "
                 f"'separate', where each subset has a whole network of its own. Leave it out, or "
-                f"set model.trunks = 'shared'."
+                f"set model.trunks = 'shared' or 'joint-apart'."
             )
         return SeparateEncoders(
             self.codecs, self.subsets, self.of_family, self._network, self.sees_gaps
@@ -199,14 +213,18 @@ class JMVAE(Model):
         if not self.subsets:
             return
         known = self.informed.learn(patterns)
+        self._share_alphas()
         listed = isinstance(self.config.subsets, list)
         lacking = [s for s, has in zip(self.subsets, known, strict=True) if not has]
         if lacking and (listed or not any(known)):
+            teachers = ", ".join(self.config.teachers)
+            taught = f", among them {teachers} (model.teachers)" if teachers else ""
             raise ConfigError(
                 f"model.subsets: no training item can inform the posterior of "
                 f"{subset_name(lacking[0])!r}: that takes items with {', '.join(lacking[0])} and "
-                f"at least one more modality. Leave that subset out, or set model.alpha = 0 to "
-                f"train without subset posteriors. `mmvae data describe` shows what items have."
+                f"at least one more modality{taught}. Leave that subset out, or set "
+                f"model.alpha = 0 to train without subset posteriors. `mmvae data describe` shows "
+                f"what items have."
             )
 
     @property

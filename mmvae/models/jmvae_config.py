@@ -25,7 +25,7 @@ class JMVAEConfig(ModelConfig):
         ge=0,
         allow_inf_nan=False,
         description="α, the weight of the penalty that draws each subset posterior to the joint "
-        "one; the total does not grow with the family: α_S = 2α / |family|. 0 trains the joint "
+        "one; the total does not grow with the family, whose members share 2α. 0 trains the joint "
         "bound alone, without subset posteriors.",
     )
     subsets: Literal["singletons", "all", "leave-one-out"] | list[str] = Field(
@@ -41,6 +41,12 @@ class JMVAEConfig(ModelConfig):
     )
     subset_alpha: dict[str, float] = Field(
         {}, description="α_S of single subsets by name ('image+label'), in place of that share."
+    )
+    teachers: list[str] = Field(
+        [],
+        description="With gaps: modalities that an item must have for its joint posterior to draw "
+        "subset posteriors; others train the rest of the model alone. Name what tells most of the "
+        "rest, such as a label: without it a joint posterior is vague, and makes others so.",
     )
     subsets_per_step: int | None = Field(
         None,
@@ -86,9 +92,9 @@ class JMVAEConfig(ModelConfig):
         1.0,
         gt=0,
         le=1,
-        description="σ² of the joint posterior before training. 1 is that of the prior; where "
-        "decoders of several modalities must get going at once, a small one such as 0.02 shows "
-        "them at once what z tells, and training takes care of the rest.",
+        description="How many times as narrow, in σ², the joint posterior begins. 1 is about the "
+        "prior's; where decoders of several modalities must get going, a small one such as 0.02 "
+        "shows them at once what z tells, and training takes care of the rest.",
     )
     penalty_gradient: Literal["both", "subsets"] = Field(
         "both",
@@ -130,8 +136,10 @@ class JMVAEConfig(ModelConfig):
         zero = self.missing == "zero"
         idle = {
             "subsets": zero,
-            "alpha_by": zero or self.alpha == 0,
+            "alpha_by": zero,
             "subset_alpha": zero or self.alpha == 0,
+            "teachers": zero,
+            "trunks": zero and self.trunks == "joint-apart",
             "penalty_gradient": zero,
             "subsets_per_step": zero or self.alpha == 0,
         }

@@ -51,7 +51,8 @@ class Phase:
         settings: Keys of ``[train]`` that this phase has values of its own for: ``optimizer``,
             ``learning_rate``, ``betas``, ``eps``, ``momentum``, ``weight_decay``, ``clip_norm``,
             ``clip_value``. A schedule of the learning rate holds for all phases.
-        first_epoch: The first epoch, from 0, that has this phase.
+        first_epoch: The first epoch, from 0, that has this phase. Best weights by validation are
+            of after the last one began.
     """
 
     name: str

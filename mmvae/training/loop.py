@@ -172,7 +172,7 @@ class Trainer(Stepper):
 
     def _validate(self, done: int) -> None:
         assert self.validation is not None
-        average, position = self.state.average, self.state.position
+        average = self.state.average
         model = self.model if average is None else average.model
         means = validate(
             model,
@@ -183,23 +183,28 @@ class Trainer(Stepper):
             when=f"in the validation after step {done}",
         )
         value = means[self.config.monitor]
-        if not self._all_begun(done):
-            pass  # these weights would lack what a later phase trains
-        elif position.best is None or value > position.best:
-            position.best, position.best_step, position.waiting = value, done, 0
-            self.state.keep_best()
-        else:
-            position.waiting += 1
+        if self._all_begun(done):  # others lack what a later phase trains
+            self._compare(value, done)
         epoch = self.order.epoch(done - 1) + 1
         self._write({"step": done, "epoch": epoch, "split": "validation", **means})
         self._logged = time.monotonic()
         if self._out_of_patience():
             self._say_stopped_early()
 
+    def _compare(self, value: float, done: int) -> None:
+        """Keep the present weights if they are the best so far."""
+        position = self.state.position
+        if position.best is None or value > position.best:
+            position.best, position.best_step, position.waiting = value, done, 0
+            self.state.keep_best()
+        else:
+            position.waiting += 1
+
     def _all_begun(self, done: int) -> bool:
-        """Whether every phase has trained: one may begin later, as that of a fitted prior."""
-        latest = max(phase.first_epoch for phase in self.phases)
-        return done > latest * self.order.steps_per_epoch
+        """Whether every phase of this training has begun, as one of a fitted prior does late."""
+        epochs = self.config.epochs
+        begun = [p.first_epoch for p in self.phases if p.first_epoch < epochs]
+        return done > max(begun) * self.order.steps_per_epoch
 
     def _observe(self, done: int) -> None:
         """Let observers look, and write down what they found out."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from mmvae.errors import ConfigError
-from mmvae.evaluation.measuring import measure, of_complete, unavailable
+from mmvae.evaluation.measuring import measure, unavailable
 from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.training.observer import Observer, Watched
 
@@ -44,8 +44,7 @@ class Measuring(Observer):
         """
         reason = "the data have no validation split"
         if watched.validation is not None:
-            whole = of_complete(self._specimen(watched))
-            reason = unavailable(self.name, self.metric, whole) or ""
+            reason = unavailable(self.name, self.metric, self._specimen(watched)) or ""
         if reason:
             raise refusal(self.name, self.config.every, reason)
 

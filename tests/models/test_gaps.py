@@ -104,9 +104,15 @@ def test_the_terms_add_up_over_what_items_have() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sampled_from([-1e6, -1.0, 0.0, 1e6]), st.integers(0, 9))
-def test_what_stands_in_a_gap_changes_no_loss_and_no_gradient(fill: float, seed: int) -> None:
-    made, has, found = model(subsets="all"), presence(seed), []
+@given(
+    st.sampled_from([-1e6, -1.0, 0.0, 1e6]),
+    st.integers(0, 9),
+    st.sampled_from(["separate", "joint-apart", "shared"]),
+)
+def test_what_stands_in_a_gap_changes_no_loss_and_no_gradient(
+    fill: float, seed: int, trunks: str
+) -> None:
+    made, has, found = model(subsets="all", trunks=trunks), presence(seed), []
     for batch in (gappy(made, present=has), gappy(made, fill, has)):
         made.zero_grad()
         terms = objective(made, batch)
@@ -190,6 +196,35 @@ def test_an_item_counts_in_full_for_each_subset_that_it_informs(spec) -> None:
         here = {m for m in NAMES if has[m][i]}
         told = [a if set(s) < here else 0.0 for a, s in zip(alphas, subsets, strict=True)]
         assert weights[:, i].tolist() == pytest.approx(told)
+
+
+def test_items_without_the_teachers_train_all_but_subset_posteriors() -> None:
+    taught, plain = (model(subsets="all", alpha=0.7, teachers=t) for t in (["b"], []))
+    batch = gappy(plain)
+    with_b, loss = batch.present["b"], by_hand(plain, batch, 0.7)
+    assert with_b.any()
+    assert not with_b.all()
+    found = objective(taught, batch)
+    assert_close(found.loss[with_b], loss[with_b], rtol=1e-5, atol=1e-5)
+    assert_close(found.loss[~with_b], by_hand(plain, batch, 0)[~with_b], rtol=1e-5, atol=1e-5)
+    assert not found.named["penalty"][~with_b].any()
+    with pytest.raises(ConfigError, match=r"model\.teachers: Unknown modality 'd'"):
+        model(teachers=["d"])
+    with pytest.raises(ConfigError, match=r"one more modality, among them b \(model\.teachers\)"):
+        taught.learn_patterns({("a", "c"): 9})
+
+
+@pytest.mark.parametrize("by", ["subset", "size"])
+def test_what_no_item_informs_has_no_share_of_alpha(by: str) -> None:
+    """Here b and c never meet, and no item has all three."""
+    made = model(subsets="all", alpha=0.7, alpha_by=by)
+    made.learn_patterns({("a", "b"): 3, ("a", "c"): 3})
+    known = {s: a for s, a in zip(made.subsets, made.alphas, strict=True) if a}
+    assert set(known) == {("a",), ("b",), ("c",)}
+    assert list(known.values()) == pytest.approx([1.4 / 3] * 3)
+    again = model(subsets="all", alpha=0.7, alpha_by=by)
+    again.load_state_dict(made.state_dict())
+    assert again.alphas == made.alphas
 
 
 def test_drawn_subsets_leave_the_penalty_of_every_item_unbiased() -> None:

@@ -467,13 +467,16 @@ def test_a_section_that_does_not_fit_the_modalities_is_named(
         ("subset_alpha", {"a": 1.0}),
         ("penalty_gradient", "subsets"),
         ("subsets", "all"),
+        ("alpha_by", "size"),
+        ("teachers", ["a"]),
+        ("trunks", "joint-apart"),
     ],
 )
 def test_keys_of_the_penalty_are_refused_without_one(
     without: dict[str, Any], key: str, value: Any
 ) -> None:
     keys = without | {key: value}
-    if "alpha" in without and key in ("penalty_gradient", "subsets"):
+    if "alpha" in without and key not in ("subsets_per_step", "subset_alpha"):
         JMVAEConfig(**keys)  # a sweep over α may go down to 0
         return
     reason = next(iter(without))

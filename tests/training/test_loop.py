@@ -267,7 +267,7 @@ def test_init_from_another_model_is_refused(tmp_path):
     wider = config(model={"latent_dim": 3})
     with pytest.raises(
         CheckpointError,
-        match=r"first: weight .* shape .* this model expects .* latent_dim = 2, here 3\.",
+        match=r"first: weight .* expects .* \[model\] that differ: latent_dim = 2, here 3\.",
     ):
         train(tmp_path / "run", wider, init_from=tmp_path / "first")
     with pytest.raises(RunError, match="no run folder"):
