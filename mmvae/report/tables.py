@@ -280,9 +280,10 @@ def hints(result: Mapping[str, Any]) -> Iterator[str]:
             given, _, target = direction.partition(" → ")
             yield (
                 f"hint: {target} made from {given} shows its class no more often ("
-                f"{percent(made)}) than the most frequent class is there ({percent(chance)}): its "
-                f"decoder may not have left its start. Try a longer warm-up, for a JMVAE "
-                f"model.start_variance = 0.02, or another modalities.{target}.activation."
+                f"{percent(made)}) than the most frequent class is there ({percent(chance)}): "
+                f"unless {given} tells nothing of it, its decoder has not left its start. Try a "
+                f"longer warm-up, for a JMVAE model.start_variance = 0.02, or another activation "
+                f"of its networks."
             )
 
 

@@ -225,5 +225,5 @@ def test_a_hint_where_a_decoder_makes_the_same_whatever_is_given() -> None:
     (hint,) = hints(made(0.13))
     assert hint.startswith("hint: m0 made from label shows its class no more often (13.0 % ± 1.0)")
     assert "model.start_variance" in hint
-    assert "modalities.m0.activation" in hint
+    assert "unless label tells nothing of it" in hint
     assert list(hints(made(0.15))) == []
