@@ -115,7 +115,12 @@ def measure(folder: Path) -> None:
         (folder / f"refused-{RANK}").write_text(f"{error.exit_code}: {error}")
 
 
-GAPS = {"separate": {}, "shared": {"subsets": "all", "subsets_per_step": 2, "feature_dim": 4}}
+SHARED = {"subsets": "all", "subsets_per_step": 2, "feature_dim": 4}
+GAPS: dict[str, dict[str, Any]] = {
+    "separate": {},
+    "shared": SHARED,
+    "apart": SHARED | {"trunks": "joint-apart", "heads": "masked", "teachers": ["v"]},
+}
 """Models for items that lack modalities: trunks of their own, and shared ones."""
 
 LACKING = {"one process": [0, 1, 2, 3, 8, 9, 10, 11], "both": [8, 9, 10, 11, 12, 13, 14, 15]}

@@ -61,6 +61,7 @@ SETTINGS = {
     "everything": config(**EVERYTHING),
     "streamed": config(**EVERYTHING, data={"source": "toy", "resident": False}),
     "drawn trunks": config(model={"subsets_per_step": 1}),
+    "joint apart": config(model={"trunks": "joint-apart", "start_variance": 0.1}),
     "sgd": config(train={"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01}),
     "bare sgd": config(train={"optimizer": "sgd", "learning_rate": 0.01}),
     "accumulated": config(train={"accumulation": 4, "schedule": "linear"}),
