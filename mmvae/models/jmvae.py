@@ -227,6 +227,17 @@ class JMVAE(Model):
                 f"what items have."
             )
 
+    def remarks(self) -> list[str]:
+        """Which subsets no item informs, so that their posteriors stay untrained."""
+        lacking = [subset_name(s) for s in self.subsets if s not in self.trained_subsets]
+        if not lacking:
+            return []
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        return [
+            f"no training item informs the posterior of {', '.join(lacking[:3])}{more}: that "
+            f"takes items that have more; asked for, it is put together of others where possible"
+        ]
+
     @property
     def trained_subsets(self) -> list[Subset]:
         """The subsets whose posteriors training items informed."""

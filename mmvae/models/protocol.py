@@ -271,6 +271,10 @@ class Model(Trainable):
             module.eval()
         return self
 
+    def remarks(self) -> list[str]:
+        """What people should know before it trains, a sentence each."""
+        return []
+
     def freeze(self, names: Sequence[str]) -> None:
         """Hold weights as they are in all further training.
 

@@ -108,6 +108,8 @@ class Trainer(Stepper):
                 f"the {len(self.train)} training items are fewer than a batch of "
                 f"train.batch_size = {self.config.batch_size}: each step takes all of them"
             )
+        for remark in self.model.remarks():
+            self.progress.say(remark)
         if self._out_of_patience():
             self._say_stopped_early()
         with (

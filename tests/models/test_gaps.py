@@ -270,6 +270,9 @@ def test_posteriors_that_no_item_informed_are_not_asked() -> None:
     made = jmvae(codecs(), subsets="all")
     made.learn_patterns({("a", "b"): 5, ("b", "c"): 2, ("c",): 1})
     assert made.trained_subsets == [("a",), ("b",), ("c",)]
+    (remark,) = made.remarks()
+    assert "no training item informs the posterior of a+b, a+c, b+c: that takes" in remark
+    assert jmvae(codecs(), subsets="all").remarks() == []
     x = gappy(made).x
     product = made.posterior({"a": x["a"], "b": x["b"]})  # its own head was never trained
     assert not torch.equal(product.mean, made.encoders.subset(x, 3).mean)

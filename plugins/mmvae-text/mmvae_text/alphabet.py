@@ -118,7 +118,8 @@ class Alphabet:
                 row,
                 f"{text[where]!r} at position {where} of {short(text)}",
                 f"one of the {len(self.characters)} characters of the training split",
-                "Correct the text, or set unknown = 'replace'.",
+                f"They are {short(''.join(self.characters))}. Correct the text, or train with "
+                f"unknown = 'replace'.",
             )
         return codes
 

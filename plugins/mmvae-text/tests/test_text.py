@@ -187,8 +187,9 @@ def test_gaps_teach_nothing():
 def test_unknown_characters_are_refused_or_replaced():
     with pytest.raises(
         UnsupportedValue, match="row 1: got 'x' at position 1 of 'axe', expected one of the 6"
-    ):
+    ) as error:
         fitted().prepare(Column(["a", "axe"]))
+    assert f"They are {fitted().state['characters']!r}." in str(error.value)
     codec = fitted(unknown="replace", min_count=2)
     assert codec.state["characters"] == "ab�"
     x, _ = codec.prepare(Column(["cab", "axb"]))
