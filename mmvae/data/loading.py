@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -165,14 +165,8 @@ def without_discarded(
         return without_incomplete(source.kind, splits, columns)
     if source.config.incomplete == "keep":
         return splits
-    kept = {name: not_empty(split, columns) for name, split in splits.items()}
-    for name, split in kept.items():
-        if not len(split):
-            raise DataError(
-                f"Source {source.kind!r}, split {name!r}: none of its {len(splits[name])} items "
-                f"has any of {', '.join(columns)}. See where the values of these columns are."
-            )
-    return kept
+    told = f"any of {', '.join(columns)}. See where the values of these columns are."
+    return _with_items(source.kind, splits, columns, not_empty, told)
 
 
 def without_incomplete(
@@ -183,13 +177,27 @@ def without_incomplete(
     Raises:
         DataError: A split has none.
     """
-    kept = {name: complete(split, columns) for name, split in splits.items()}
+    told = (
+        "every modality, and none would be left without the others. Set data.incomplete "
+        "to 'keep' to train and evaluate on all; pictures need some complete items."
+    )
+    return _with_items(kind, splits, columns, complete, told)
+
+
+def _with_items(
+    kind: str,
+    splits: Mapping[SplitName, Split],
+    columns: Mapping[str, str],
+    choose: Callable[[Split, Mapping[str, str]], Split],
+    told: str,
+) -> Mapping[SplitName, Split]:
+    """The splits with the items that ``choose`` leaves, of which each must have some."""
+    kept = {name: choose(split, columns) for name, split in splits.items()}
     for name, split in kept.items():
         if not len(split):
             raise DataError(
                 f"Source {kind!r}, split {name!r}: none of its {len(splits[name])} items has "
-                f"every modality, and none would be left without the others. Set data.incomplete "
-                f"to 'keep' to train and evaluate on all; pictures need some complete items."
+                f"{told}"
             )
     return kept
 
