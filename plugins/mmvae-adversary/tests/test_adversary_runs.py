@@ -212,3 +212,9 @@ def test_the_schema_for_editors_knows_the_table():
     table = json_schema(REGISTRY)["$defs"]["AdversaryExtension"]
     assert table["required"] == ["modality"]
     assert all(key["description"] for key in table["properties"].values())
+
+
+@pytest.mark.parametrize("start", [1, 2, 1000])
+def test_there_are_best_weights_also_of_a_training_that_its_critic_never_joins(tmp_path, start):
+    mmvae.train(config(start_epoch=start), run_dir=tmp_path / "run", registry=REGISTRY)
+    assert latest(tmp_path / "run").state["position"]["best_step"] > 0
