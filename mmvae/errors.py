@@ -126,6 +126,19 @@ class Interrupted(MmvaeError):
         self.exit_code = exit_code  # type: ignore[misc]  # one class, two documented codes
 
 
+class OutputError(MmvaeError):
+    """Standard output takes no more: a closed pipe, a full disk. Exit code 1."""
+
+
+class Terminated(BaseException):
+    """A signal asked the process to end; nothing is half-written. Exit code 75.
+
+    No subclass of Exception, so that no code which handles failures takes it for one.
+    """
+
+    exit_code: ClassVar[int] = 75
+
+
 class UnsupportedValue(ValueError):
     """A codec met a value outside its support; the core adds modality, file and item.
 

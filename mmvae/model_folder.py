@@ -22,7 +22,13 @@ from mmvae.plugins import load_registry
 from mmvae.provenance import of_a_model, require_plugins
 from mmvae.registry import Registry
 from mmvae.trained import TrainedModel
-from mmvae.training.checkpoint import Checkpoint, CheckpointStore, read_folder, write_folder
+from mmvae.training.checkpoint import (
+    LATEST,
+    Checkpoint,
+    CheckpointStore,
+    read_folder,
+    write_folder,
+)
 from mmvae.training.run import LOCK_OF_PLUGINS, Run
 from mmvae.training.state import (
     codec_numbers,
@@ -82,7 +88,34 @@ def load_model(path: str | Path, registry: Registry | None = None) -> TrainedMod
 
 
 def saved_model(folder: Path) -> Checkpoint:
-    """What was saved of a model, verified; see :func:`load_model`."""
+    """What was saved of a model, verified; see :func:`load_model`.
+
+    A training that goes on meanwhile replaces checkpoints and the final model. A read that fails
+    is repeated while it does.
+    """
+    while True:
+        before = stamps(folder)
+        try:
+            return _saved_model(folder)
+        except (CheckpointError, RunError):
+            if stamps(folder) == before:
+                raise
+
+
+def stamps(folder: Path) -> list[tuple[int, int] | None]:
+    """Which final model and which latest checkpoint a run has, as inode and time of change."""
+    found: list[tuple[int, int] | None] = []
+    for name in ("model", LATEST):
+        try:
+            stat = (folder / name).stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((stat.st_ino, stat.st_mtime_ns))
+    return found
+
+
+def _saved_model(folder: Path) -> Checkpoint:
     if (folder / "MANIFEST.json").is_file():
         return read_folder(folder)
     if (folder / "model").is_dir():
@@ -99,7 +132,7 @@ def saved_model(folder: Path) -> Checkpoint:
             f"{folder} holds no model yet: its training saved no checkpoint. "
             f"Go on with: mmvae resume {folder}"
         )
-    return store.load("latest")
+    return store.load(LATEST)
 
 
 def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from mmvae import toml
 from mmvae.api import resume, train
 from mmvae.comparison.evaluated import read_evaluation, read_items
-from mmvae.errors import DataError, Interrupted, RunError, UsageError
+from mmvae.errors import DataError, Interrupted, RunError, Terminated, UsageError
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.model_folder import kept, saved_model
 from mmvae.plugins import load_registry
@@ -28,6 +25,7 @@ from mmvae.study.row import PLACE, Row, load_rows
 from mmvae.study.study import Study
 from mmvae.training.progress import Progress
 from mmvae.training.run import Run
+from mmvae.training.signals import terminable
 
 
 @dataclass(frozen=True)
@@ -260,21 +258,13 @@ def written(value: Any) -> str:
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
     """End on Ctrl-C and SIGTERM with the exit codes of a training, whatever was going on."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted("stopped by SIGTERM.", 75)
-
-    main = threading.current_thread() is threading.main_thread()  # others may set no handlers
-    before = signal.signal(signal.SIGTERM, stop) if main else None
     try:
-        yield
+        with terminable():
+            yield
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted. {GOES_ON}", 130) from None
-    except Interrupted as error:
+    except (Interrupted, Terminated) as error:
         raise Interrupted(f"{error} {GOES_ON}", error.exit_code) from None
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)
 
 
 GOES_ON = "The same `mmvae reproduce` command goes on with the study."

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from mmvae import storage
 from mmvae.config import Experiment
 from mmvae.data.loading import Data
-from mmvae.errors import Interrupted, MmvaeError, RunError, TrainingError
+from mmvae.errors import Interrupted, MmvaeError, RunError, Terminated, TrainingError
 from mmvae.model_folder import save_model
 from mmvae.models.protocol import Model, Trainable
 from mmvae.trained import TrainedModel
@@ -147,14 +147,15 @@ def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> No
         step, epoch = reached(run)
     else:
         step, epoch = trainer.state.position.step, trainer.epoch
-    code = error.exit_code if isinstance(error, MmvaeError) else 1
+    code = error.exit_code if isinstance(error, (MmvaeError, Terminated)) else 1
     state: Any = "failed"
-    if isinstance(error, Interrupted):
+    if isinstance(error, (Interrupted, Terminated)):
         state = "preempted" if code == 75 else "stopped"
     elif isinstance(error, KeyboardInterrupt):
         state, code = "stopped", 130
     message = str(error) or type(error).__name__
-    with suppress(TrainingError):  # the error itself says more than that this cannot be written
+    with suppress(TrainingError, RunError):  # the error itself says more than this one would
+        run.check_in_place()
         run.write_status(state, step=step, epoch=epoch, exit_code=code, message=message)
 
 

@@ -65,6 +65,25 @@ def write_bytes(path: Path, data: bytes, *, remedy: str = REMEDY) -> None:
         _fsync(path.parent)
 
 
+def overwrite(path: Path, data: bytes) -> None:
+    """Write ``data`` over the content of a file that exists, in place.
+
+    A process that is killed meanwhile leaves a torn file. It is for what may be lost, where the
+    system has no room for a new file.
+
+    Raises:
+        TrainingError: The system refused.
+    """
+    with reported(path):
+        descriptor = _open(path, os.O_WRONLY | os.O_NOFOLLOW)
+        try:
+            _write(descriptor, path, data)
+            os.ftruncate(descriptor, len(data))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def write_text(path: Path, text: str, *, remedy: str = REMEDY) -> None:
     """Replace the file ``path`` by ``text`` in UTF-8, as `write_bytes` does."""
     write_bytes(path, text.encode(), remedy=remedy)

@@ -23,7 +23,7 @@ from mmvae.cli.options import (
 )
 from mmvae.cli.steps import shown_steps
 from mmvae.config import load_experiment
-from mmvae.errors import Interrupted
+from mmvae.errors import Interrupted, Terminated
 from mmvae.report.tables import Table, heading, hints, left_out, tables
 from mmvae.results import evaluate
 from mmvae.source import SPLITS
@@ -88,9 +88,12 @@ def command(
     try:
         with shown_steps() as step:
             result = evaluate(run, overrides=overrides, step=step, say=say)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as error:
+        code = error.exit_code if isinstance(error, Terminated) else 130
         raise Interrupted(
-            "interrupted; cells computed so far are kept, and the same command goes on.", 130
+            f"{str(error) or 'interrupted.'} Cells computed so far are kept, and the same command "
+            f"goes on.",
+            code,
         ) from None
     if not leading():
         return

@@ -14,9 +14,11 @@ from mmvae import __version__
 from mmvae.cli.launched import end_launched
 from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import HELP, Manners, example
+from mmvae.cli.streams import open_streams
 from mmvae.cli.warned import plugin_warnings, untold
 from mmvae.entry import COMMAND_ENTRIES
-from mmvae.errors import Interrupted, MmvaeError
+from mmvae.errors import Interrupted, MmvaeError, OutputError, Terminated
+from mmvae.training.signals import terminable
 
 COMMANDS = {
     "train": "Train a model as a TOML file describes it.",
@@ -75,7 +77,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Our own errors become one message; any other exception is a bug of ours and keeps its
     traceback.
     """
-    code = run(argv)
+    open_streams()
+    with terminable():
+        code = run(argv)
+        try:
+            sys.stdout.flush()
+        except OutputError as error:
+            code = _fail(str(error), error.exit_code)
     end_launched(code)
     sys.exit(code)
 
@@ -94,7 +102,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         hint = f" Try '{context.command_path} --help'." if context else ""
         return _fail(f"{error.format_message()}{hint}", error.exit_code)
-    except Interrupted as stop:  # a clean stop that was asked for is no error
+    except (Interrupted, Terminated) as stop:  # a clean stop that was asked for is no error
         click.echo(str(stop), err=True)
         return stop.exit_code
     except MmvaeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -42,8 +43,9 @@ def say(message: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a result as JSON on standard output; escaped where its encoding is not UTF-8."""
+    plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(value, indent=2, ensure_ascii=not plain))
 
 
 def example(*lines: str) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import click
 
 from mmvae.cli.duration import Duration
 from mmvae.cli.options import leading, manners
-from mmvae.errors import Interrupted
+from mmvae.errors import Interrupted, OutputError
 from mmvae.session import Result
 from mmvae.training.progress import Progress, progress_for
+from mmvae.training.signals import outliving_hangups
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,9 +42,13 @@ def progress() -> Progress:
 
 @contextmanager
 def stopped_together() -> Iterator[None]:
-    """Let the leading process alone tell how a signal stopped all; each has the exit code."""
+    """Let the leading process alone tell how a signal stopped all; each has the exit code.
+
+    A hangup stops nothing: the training goes on, and its log has what the terminal cannot show.
+    """
     try:
-        yield
+        with outliving_hangups():
+            yield
     except Interrupted as error:
         if leading():
             raise
@@ -59,4 +64,5 @@ def conclude(result: Result) -> None:
         line = f"finished at step {result.steps}. Next: mmvae evaluate {folder}"
     else:
         line = f"stopped after step {result.steps}. Go on with: mmvae resume {folder}"
-    click.echo(f"{result.run}: {line}")
+    with suppress(OutputError):  # the training is done, and its log says so
+        click.echo(f"{result.run}: {line}")

@@ -9,6 +9,7 @@ import socket
 import time
 import weakref
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mmvae import storage
@@ -65,6 +66,16 @@ class FolderLock:
             os.close(descriptor)
         return False
 
+    def is_lost(self) -> bool:
+        """Return whether the lock's file is no longer the one held: its folder went or moved."""
+        if self._descriptor is None:
+            return False
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            return True
+        return not os.path.samestat(there, os.fstat(self._descriptor))
+
     def forget(self) -> None:
         """Stop holding the lock in a forked child; its parent's stands."""
         self._depth = 0
@@ -95,7 +106,9 @@ def _acquire(path: Path) -> int:
         try:
             _flock(descriptor, path)
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            holder = f"pid {os.getpid()} on {socket.gethostname()} since {now}"
+            os.pwrite(descriptor, holder.encode(), 0)
         except BaseException:
             os.close(descriptor)
             raise

@@ -168,9 +168,14 @@ class Trainer(Stepper):
     def _tell_status(self, now: float) -> None:
         """Keep ``status.json`` fresh, but not at each record of a quick training."""
         if self.run is not None and now - self._told >= _STATUS_S:
-            self._told = now
-            step = self.state.position.step
-            self.run.write_status("running", step=step, epoch=self.epoch, message="training")
+            self.run.check_in_place()
+            self._write_status()
+
+    def _write_status(self) -> None:
+        assert self.run is not None
+        self._told = time.monotonic()
+        step = self.state.position.step
+        self.run.write_status("running", step=step, epoch=self.epoch, message="training")
 
     def _validate(self, done: int) -> None:
         assert self.validation is not None
@@ -329,8 +334,10 @@ class Trainer(Stepper):
             position.metrics_offset = self.metrics.offset
         tensors = self._finite_tensors()
         with everyone_follows(self.accelerator):
-            if self.store is not None:
+            if self.store is not None and self.run is not None:
+                self.run.check_in_place()
                 self.store.save(position.step, tensors, self.state.numbers())
+                self._write_status()
         self._saved, self._saved_step = time.monotonic(), position.step
         self.progress.say(f"saved step {position.step}")
 

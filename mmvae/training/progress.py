@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -137,6 +136,8 @@ class LiveProgress(Progress):
 class LoggedProgress(Progress):
     """Shows progress and adds its plain lines to ``log.txt``, with how the training ended.
 
+    Neither may end the training: where people watch may close, and the disk of the log fill up.
+
     Args:
         shown: Where people watch.
         path: The log; lines are added to those of earlier trainings of the run.
@@ -144,32 +145,50 @@ class LoggedProgress(Progress):
 
     def __init__(self, shown: Progress, path: Path) -> None:
         self.shown, self.path = shown, path
-        self.lines = PlainLines()
+        self.lines, self.logs = PlainLines(), True
 
     def __enter__(self) -> LoggedProgress:
         self.lines.journal = storage.Journal(self.path)
-        self.shown.__enter__()
+        self._show(lambda shown: shown.__enter__())
         self.say(f"run folder: {self.path.parent}")
         return self
 
     def __exit__(self, *details: object) -> None:
-        self.shown.__exit__(*details)
+        self._show(lambda shown: shown.__exit__(*details))
         assert self.lines.journal is not None
         error = details[1]
         if error is not None:
-            with contextlib.suppress(TrainingError):  # the error itself matters more than its log
-                self.lines.say(f"{type(error).__name__}: {error}")
+            self._log(lambda: self.lines.say(f"{type(error).__name__}: {error}"))
         self.lines.journal.close()
 
     def record(self, record: Mapping[str, Any], total_steps: int, seconds_left: float) -> None:
         """See :meth:`Progress.record`."""
-        self.shown.record(record, total_steps, seconds_left)
-        self.lines.record(record, total_steps, seconds_left)
+        self._show(lambda shown: shown.record(record, total_steps, seconds_left))
+        self._log(lambda: self.lines.record(record, total_steps, seconds_left))
 
     def say(self, line: str) -> None:
         """See :meth:`Progress.say`."""
-        self.shown.say(line)
-        self.lines.say(line)
+        self._show(lambda shown: shown.say(line))
+        self._log(lambda: self.lines.say(line))
+
+    def _show(self, call: Callable[[Progress], object]) -> None:
+        """Show something; once the system refuses, the log alone tells how the training goes."""
+        try:
+            call(self.shown)
+        except OSError as error:
+            self.shown = Progress()
+            told = f"progress can no longer be shown ({error.strerror or error})"
+            self._log(lambda: self.lines.say(told))
+
+    def _log(self, call: Callable[[], None]) -> None:
+        """Log something; lines that the system refuses are left out, and the first is told of."""
+        try:
+            call()
+        except TrainingError as error:
+            if self.logs:
+                self.logs = False
+                told = f"{error} The training goes on without."
+                self._show(lambda shown: shown.say(told))
 
 
 class PlainLines(PlainProgress):

@@ -22,7 +22,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict
 
 from mmvae import storage
-from mmvae.errors import RunError
+from mmvae.errors import RunError, TrainingError
 from mmvae.training.lock import LOCK, FolderLock
 from mmvae.training.metrics_log import MetricsLog as MetricsLog
 from mmvae.training.metrics_log import read_metrics as read_metrics
@@ -191,6 +191,19 @@ class Run:
         with _entered(self._results_lock, _RESULTS):
             yield
 
+    def check_in_place(self) -> None:
+        """See that the folder is still where the training that holds it began.
+
+        Raises:
+            RunError: It was removed, moved or replaced meanwhile.
+        """
+        if self._lock.is_lost():
+            raise RunError(
+                f"The run folder {self.folder} was removed, moved or replaced while this process "
+                f"trained in it, so nothing more can be saved there. If it was moved, go on from "
+                f"its last checkpoint: mmvae resume NEW-PLACE"
+            )
+
     def environment(self) -> dict[str, Any]:
         """What ``env.json`` says: versions, machine, data.
 
@@ -245,7 +258,11 @@ class Run:
         exit_code: int | None = None,
         message: str = "",
     ) -> None:
-        """Replace ``status.json`` at once; see `Status`."""
+        """Replace ``status.json`` at once; see `Status`.
+
+        How a training ended is written in place where the system has no room for a new file, so
+        that nobody reads "running" of what is over.
+        """
         status = Status(
             state=state,
             exit_code=exit_code,
@@ -256,7 +273,13 @@ class Run:
             updated=datetime.now(UTC),
             message=message,
         )
-        storage.write_json(self.folder / "status.json", status.model_dump(mode="json"))
+        path, said = self.folder / "status.json", status.model_dump(mode="json")
+        try:
+            storage.write_json(path, said)
+        except TrainingError:
+            if exit_code is None or not path.is_file():
+                raise
+            storage.overwrite(path, storage.json_bytes(said))
 
 
 def default_folder(name: str) -> Path:

@@ -220,7 +220,7 @@ def test_commands_that_clash_are_reported_not_hidden(mmvae, install) -> None:
 def test_no_color_is_honoured(monkeypatch) -> None:
     def stderr(**environ: str) -> str:
         program = (
-            "import sys, click; sys.stderr.isatty = lambda: True; "
+            "from mmvae.cli import streams; streams.Remarks.isatty = lambda self: True; "
             "from mmvae.cli.main import main; main(['nothing'])"
         )
         done = subprocess.run(

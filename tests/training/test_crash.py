@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 from trainings import assert_same_run, config, exit_code, forked, latest, resume, train
 
-from mmvae import storage
+from mmvae import model_folder, storage
 from mmvae.errors import ConfigError, RunError, TrainingError
+from mmvae.model_folder import saved_model
 from mmvae.training.checkpoint import CheckpointStore
+from mmvae.training.progress import Progress
 from mmvae.training.run import Run
 
 pytestmark = [
@@ -139,3 +142,100 @@ def test_wrong_data_leave_no_run(tmp_path):
     with pytest.raises(Exception, match="finite number"):
         train(tmp_path / "run", settings, data=data)
     assert not (tmp_path / "run").exists()
+
+
+class AtStep(Progress):
+    """Does something when the training record of a step comes."""
+
+    def __init__(self, step, act):
+        self.step, self.act = step, act
+
+    def record(self, record, total_steps, seconds_left):
+        if (record["step"], record["split"]) == (self.step, "train"):
+            self.act()
+
+
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
+def test_a_run_folder_that_goes_away_ends_the_training_at_the_next_save(how, tmp_path):
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+
+    def act():
+        if how == "removed":
+            shutil.rmtree(folder)
+        else:
+            folder.rename(elsewhere)
+        if how == "replaced":
+            train(folder, config(), max_steps=1)
+
+    settings = config(train={"checkpoint_every": 4})
+    with pytest.raises(RunError, match=r"run.* was removed, moved or replaced"):
+        train(folder, settings, progress=AtStep(5, act))
+    if how == "replaced":  # nothing was written into another run
+        status = Run.open(folder).status()
+        assert (status.state, status.step) == ("stopped", 1)
+    if how != "removed":
+        assert latest(elsewhere).step == 4
+        resume(elsewhere)
+        train(tmp_path / "whole", settings)
+        assert_same_run(elsewhere, tmp_path / "whole")
+
+
+def test_the_status_knows_the_steps_that_are_saved(tmp_path):
+    seen = []
+    look = AtStep(5, lambda: seen.append(Run.open(tmp_path / "run").status()))
+    train(tmp_path / "run", config(train={"checkpoint_every": 4}), progress=look)
+    assert [(status.state, status.step) for status in seen] == [("running", 4)]
+
+
+def test_how_a_training_ended_is_told_where_no_file_can_be_made(tmp_path, monkeypatch):
+    def no_inodes(operation, *paths):
+        if operation == "open" and paths[0].name.startswith(".") and "lock" not in paths[0].name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    full = AtStep(5, lambda: monkeypatch.setattr(storage, "fault", no_inodes))
+    with pytest.raises(TrainingError, match="No space left"):
+        train(tmp_path / "run", config(), progress=full)
+    monkeypatch.undo()
+    status = Run.open(tmp_path / "run").status()
+    assert (status.state, status.exit_code) == ("failed", 1)
+    assert "No space left" in status.message
+
+
+def test_a_training_goes_on_without_its_terminal_and_its_log(tmp_path, monkeypatch):
+    class Closed(Progress):
+        def record(self, record, total_steps, seconds_left):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    train(tmp_path / "whole", config())
+    train(tmp_path / "piped", config(), progress=Closed())
+    assert_same_run(tmp_path / "piped", tmp_path / "whole")
+    assert "can no longer be shown (Broken pipe)" in (tmp_path / "piped" / "log.txt").read_text()
+    said = []
+    progress = Progress()
+    progress.say = said.append
+    monkeypatch.setattr(storage, "fault", disk_full_at("log.txt", 3))
+    train(tmp_path / "full", config(), progress=progress)
+    monkeypatch.undo()
+    assert_same_run(tmp_path / "full", tmp_path / "whole")
+    told = [line for line in said if "log.txt" in line and "No space left" in line]
+    assert len(told) == 1
+
+
+def test_a_model_is_read_while_its_training_replaces_checkpoints(tmp_path, monkeypatch):
+    settings = config(train={"checkpoint_every": 1, "keep_checkpoints": 1})
+    train(tmp_path / "run", settings, max_steps=3)
+    read, left = model_folder.CheckpointStore.load, [1]
+
+    def overtaken(store, which):
+        if left[0]:
+            left[0] -= 1
+            old = store.find(which)
+            resume(tmp_path / "run", max_steps=latest(tmp_path / "run").step + 1)
+            shutil.rmtree(tmp_path / "run" / "model")  # as it is until the training ends
+            assert not old.exists()
+            return read(store, old)
+        return read(store, which)
+
+    shutil.rmtree(tmp_path / "run" / "model")
+    monkeypatch.setattr(model_folder.CheckpointStore, "load", overtaken)
+    assert saved_model(tmp_path / "run").step == 4

@@ -10,10 +10,13 @@ import time
 import pytest
 from trainings import assert_same_run, config, exit_code, forked, latest, resume, train
 
-from mmvae.errors import Interrupted
+from mmvae import storage
+from mmvae.cli import main
+from mmvae.errors import Interrupted, Terminated
+from mmvae.training.loop import Trainer
 from mmvae.training.progress import Progress
 from mmvae.training.run import Run
-from mmvae.training.signals import EXIT_CODES, StopRequests
+from mmvae.training.signals import EXIT_CODES, StopRequests, terminable
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -97,3 +100,70 @@ def test_training_works_outside_the_main_thread(tmp_path):
     thread.start()
     thread.join()
     assert results[0].outcome == "finished"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_other_work_and_leaves_no_partial_file(number, tmp_path):
+    before = signal.getsignal(number)
+
+    def work():
+        with terminable(), storage.staged_file(tmp_path / "out.csv") as hidden:
+            hidden.write_text("half")
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(Terminated, match=f"stopped by {number.name}"):
+        work()
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is before
+
+
+def test_later_signals_do_not_break_into_the_cleaning(tmp_path):
+    cleaned = []
+
+    def work():
+        with terminable():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                cleaned.append(True)
+
+    with pytest.raises(Terminated):
+        work()
+    assert cleaned == [True]
+
+
+def test_a_hangup_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with terminable(), StopRequests():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_training_outlives_a_hangup(tmp_path):
+    with terminable():
+        result = train(tmp_path / "run", config(), progress=At(5, signal.SIGHUP))
+    assert result.outcome == "finished"
+
+
+def test_a_signal_while_a_training_prepares_leaves_an_honest_status(tmp_path, monkeypatch):
+    def prepare(trainer, checkpoint):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    train(tmp_path / "run", config(), max_steps=3)
+    monkeypatch.setattr(Trainer, "restore", prepare)
+    with pytest.raises(Terminated), terminable():
+        resume(tmp_path / "run")
+    status = Run.open(tmp_path / "run").status()
+    assert (status.state, status.exit_code, status.step) == ("preempted", 75, 3)
+
+
+def test_the_command_line_ends_with_the_documented_code(monkeypatch, capsys):
+    monkeypatch.setattr(main, "open_streams", lambda: None)
+    monkeypatch.setattr(main.cli, "main", lambda *a, **k: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended:
+        main.main(["embed"])
+    assert ended.value.code == 75
+    assert capsys.readouterr().err == "stopped by SIGTERM.\n"

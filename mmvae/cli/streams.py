@@ -1,0 +1,91 @@
+"""The standard streams of the process: open, able to hold any text, and never a traceback."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any, NoReturn
+
+from mmvae.errors import OutputError
+
+
+class Results(io.TextIOWrapper):
+    """Standard output. A write that the system refuses raises `OutputError`, once."""
+
+    def write(self, text: str) -> int:
+        """Write text; what the encoding lacks is written as an escape."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            self.refuse(error)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        try:
+            super().flush()
+        except OSError as error:
+            self.refuse(error)
+
+    def refuse(self, error: OSError) -> NoReturn:
+        """Let later writes go nowhere, and raise what the user is told."""
+        silence(self.fileno())
+        raise OutputError(
+            f"standard output cannot be written: {error.strerror or error}. What was printed is "
+            f"not complete."
+        ) from error
+
+
+class Remarks(io.TextIOWrapper):
+    """Standard error. A write that the system refuses is dropped: no remark may end a command."""
+
+    def write(self, text: str) -> int:
+        """Write text; what the encoding lacks is written as an escape."""
+        try:
+            return super().write(text)
+        except OSError:
+            silence(self.fileno())
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        try:
+            super().flush()
+        except OSError:
+            silence(self.fileno())
+
+
+def silence(descriptor: int) -> None:
+    """Let what is written to a file descriptor go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def open_streams() -> None:
+    """Give the process standard streams that work, whatever it was started with.
+
+    Descriptors 0 to 2 that are closed are opened, or the next file would take their number and
+    receive what is printed. Standard output that was closed refuses to be written.
+    """
+    for descriptor, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, flags)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)
+    sys.stdout = stream(Results, sys.stdout, 1)
+    sys.stderr = stream(Remarks, sys.stderr, 2)
+
+
+def stream(kind: type[io.TextIOWrapper], given: Any, descriptor: int) -> io.TextIOWrapper:
+    """A text stream of a kind over the bytes of the given one; over a descriptor if it is None."""
+    if given is None:
+        raw: Any = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+        return kind(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    encoding, lines = given.encoding, given.line_buffering
+    return kind(given.detach(), encoding=encoding, errors="backslashreplace", line_buffering=lines)
