@@ -8,13 +8,21 @@ import click
 
 from mmvae import storage
 from mmvae.cli.evaluate import print_table
+from mmvae.cli.jobs import Jobs
 from mmvae.cli.options import example, say, set_option
 from mmvae.cli.steps import shown_steps
 from mmvae.cli.training import progress
 from mmvae.errors import UsageError
+from mmvae.plugins import load_registry
 from mmvae.report.reproduction import cell_tables, claim_tables, page, pictures
-from mmvae.reproduce import Shown, refuse_several_processes, reproduce
+from mmvae.reproduce import (
+    Shown,
+    interrupted_by_signals,
+    refuse_several_processes,
+    reproduce,
+)
 from mmvae.study.record import read_records
+from mmvae.study.row import load_rows
 from mmvae.study.study import Study, load_study
 
 RESULTS = Path("runs", "results")
@@ -23,6 +31,7 @@ RESULTS = Path("runs", "results")
 @click.command(
     epilog=example(
         "mmvae reproduce examples/paper/mnist.toml --schedule short",
+        "mmvae reproduce examples/paper/mnist.toml --jobs 2",
         "mmvae reproduce examples/paper/mnist.toml --only vae -s data.root=/data/mnist",
         "mmvae reproduce examples/paper/mnist.toml --results docs/results --page reproduction.md",
     )
@@ -51,6 +60,14 @@ RESULTS = Path("runs", "results")
     help="Stop each training after so many steps; what is not finished is not evaluated.",
 )
 @click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Work on so many rows at once, each in a process of its own with its share of the cores.",
+)
+@click.option(
     "--page",
     "target",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -65,6 +82,7 @@ def command(
     only: tuple[str, ...],
     overrides: tuple[str, ...],
     max_steps: int | None,
+    jobs: int,
     target: Path | None,
 ) -> None:
     """Train and evaluate every row of STUDY, a TOML file, and print its tables.
@@ -91,6 +109,20 @@ def command(
         )
     name, _ = loaded.schedule(schedule)
     runs = runs or Path("runs", loaded.name, name)
+    if jobs > 1:
+
+        def line(row: str) -> list[str]:
+            places = ["--runs", str(runs), "--results", str(results)]
+            sets = [part for text in overrides for part in ("-s", text)]
+            limit = [] if max_steps is None else ["--max-steps", str(max_steps)]
+            only = ["--schedule", name, "--only", row]
+            return ["reproduce", str(study), *only, *places, *sets, *limit]
+
+        names = [row.name for row in load_rows(loaded, name, overrides, only, load_registry())]
+        with interrupted_by_signals():
+            Jobs(jobs, line, say).run(names)
+        print_tables(loaded, name, results)
+        return
     reproduce(
         loaded,
         runs,

@@ -1,0 +1,109 @@
+"""Rows of a study at once, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from mmvae.errors import Interrupted, MmvaeError, Terminated, TrainingError, UsageError
+
+Say = Callable[[str], None]
+
+THREADS = "OMP_NUM_THREADS"
+
+PROGRAM = (sys.executable, "-m", "mmvae")
+
+
+class Jobs:
+    """Processes that each work on one row, a few at a time.
+
+    Args:
+        jobs: How many at a time.
+        command: Gives the arguments of ``mmvae`` for a row.
+        say: Told of each line that a process writes to standard error, behind its row's name.
+    """
+
+    def __init__(self, jobs: int, command: Callable[[str], Sequence[str]], say: Say) -> None:
+        self.jobs, self.command, self.say = jobs, command, say
+        self._running: dict[str, subprocess.Popen[str]] = {}
+        self._last: dict[str, str] = {}
+        self._stopped: int | None = None
+        self._lock = threading.Lock()
+
+    def run(self, rows: Sequence[str]) -> None:
+        """Work on all rows; one that fails does not stop the others.
+
+        Ctrl-C and SIGTERM reach every process, which saves and ends; rows that have not begun are
+        left.
+
+        Raises:
+            Interrupted: A signal came.
+            MmvaeError: A row failed; its class and exit code are those of the first one.
+        """
+        with ThreadPoolExecutor(self.jobs) as pool:
+            waiting = [pool.submit(self._work, row) for row in rows]
+            try:
+                codes = {row: w.result() for row, w in zip(rows, waiting, strict=True)}
+            except (KeyboardInterrupt, Terminated) as error:
+                asked = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+                self.stop(asked)
+                pool.shutdown()
+                code = error.exit_code if isinstance(error, Terminated) else 130
+                raise Interrupted("every row was stopped and saved.", code) from None
+        failed = {row: code for row, code in codes.items() if code}
+        if failed:
+            row, code = next(iter(failed.items()))
+            others = f" Failed too: {', '.join(list(failed)[1:])}." if len(failed) > 1 else ""
+            told = self._last.get(row, "").removeprefix("error: ")
+            raise failure(code)(f"row {row} failed with exit code {code}: {told}{others}")
+
+    def stop(self, number: signal.Signals) -> None:
+        """Send a signal to every process, and begin no other."""
+        with self._lock:
+            self._stopped = number
+            for process in self._running.values():
+                process.send_signal(number)
+
+    def _work(self, row: str) -> int:
+        """Run the process of one row to its end; return its exit code."""
+        with self._lock:
+            if self._stopped is not None:
+                return 0
+            process = subprocess.Popen(
+                [*PROGRAM, *self.command(row)],
+                env={THREADS: str(threads(self.jobs)), **os.environ},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # its table; the caller prints that of all rows
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C reaches it through us alone
+            )
+            self._running[row] = process
+        assert process.stderr is not None
+        with process:
+            for line in process.stderr:
+                self._last[row] = line.rstrip()
+                self.say(f"{row}: {line.rstrip()}")
+        with self._lock:
+            del self._running[row]
+        return process.returncode
+
+
+def threads(jobs: int) -> int:
+    """Threads of each of several processes that share the cores of this machine."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        cores = os.cpu_count() or 1
+    return max(1, cores // jobs)
+
+
+def failure(code: int) -> type[MmvaeError]:
+    """The class of error that ends a command with an exit code."""
+    return UsageError if code == UsageError.exit_code else TrainingError
