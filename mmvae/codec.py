@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
+from mmvae.column_type import ColumnType
 from mmvae.randomness import seeded_global
 
 if TYPE_CHECKING:
@@ -69,12 +70,14 @@ class Column:
         origin: Where the values come from, for error messages: a file, a column of a table.
         present: Which items have the modality, bool (n,), or None if all have. Values of the
             others may be anything: no codec sees them.
+        type: How the cells of a table were read, if the values come from one.
     """
 
     values: Any
     names: tuple[str, ...] | None = None
     origin: str = ""
     present: np.ndarray[Any, Any] | None = None
+    type: ColumnType | None = None
 
     def __len__(self) -> int:
         return len(self.values)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mmvae.codec import Column, LazyValues, row_index
+from mmvae.column_type import ColumnType
 from mmvae.source import Split
 
 
@@ -45,11 +46,17 @@ class TableColumn(LazyValues):
         return values.astype(np.int64) if whole else values
 
 
-def table_split(dataset: Any, origin: str) -> Split:
-    """A ``datasets.Dataset`` as a split with lazily read columns; items lack what is null."""
+def table_split(dataset: Any, origin: str, types: Mapping[str, ColumnType] | None = None) -> Split:
+    """A ``datasets.Dataset`` as a split with lazily read columns; items lack what is null.
+
+    Args:
+        dataset: The data set.
+        origin: What to call it in messages.
+        types: Column → how it was read, if that is known.
+    """
     import datasets
 
-    columns = {}
+    columns, types = {}, types or {}
     present = {name: presence(dataset, name) for name in dataset.features}
     for name, feature in dataset.features.items():
         if isinstance(feature, datasets.Image) and feature.mode is not None:
@@ -63,6 +70,7 @@ def table_split(dataset: Any, origin: str) -> Split:
             tuple(names) if names else None,
             f"{origin}, column {name!r}",
             present[name],
+            types.get(name),
         )
     return Split(columns, np.arange(len(dataset)))
 

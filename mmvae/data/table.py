@@ -12,8 +12,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from mmvae.column_type import ColumnType
 from mmvae.data.columns import table_split
 from mmvae.data.memory import MemorySource
+from mmvae.data.reader import read_table
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.data.spool import spooled
 from mmvae.errors import DataError
@@ -201,14 +203,26 @@ class StreamedTables(Mapping[str, Split]):
         return hashlib.sha256(wanted.encode()).hexdigest()[:32]
 
 
-def load_tables(path: str, configuration: str | None = None) -> dict[str, Split]:
+def load_tables(
+    path: str, configuration: str | None = None, types: Mapping[str, ColumnType] | None = None
+) -> dict[str, Split]:
     """Read a file, a folder or a Hub data set into splits.
+
+    Args:
+        path: Where they are.
+        configuration: Of a Hub data set.
+        types: How columns of files are read, as far as it is known; the files tell of the others.
 
     Raises:
         DataError: Nothing is there, or it cannot be read.
     """
     import datasets
 
+    place = Path(path)
+    if place.is_file():
+        reader(place)
+        read = read_table([place], types)
+        return {"train": table_split(read.table, path, read.types)}
     with reading(path):
         loaded = datasets.load_dataset(**located(path, configuration))
     return {str(name): table_split(dataset, path) for name, dataset in loaded.items()}
