@@ -80,7 +80,7 @@ def check(
     columns = {m: config.column or m for m, (_, config) in recipes.items()}
     names = [name for name in SPLITS if name in splits]
     sizes = {str(name): len(splits[name]) for name in names}
-    findings = [Finding("source", "all", None, None, remark) for remark in source.remarks()]
+    findings = [Finding("source", "all", None, None, doubt) for doubt in source.doubts()]
     refused = len(findings)
     for name in names:
         try:

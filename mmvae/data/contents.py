@@ -1,8 +1,8 @@
-"""Contents: files known by what is in them, whatever they are called and whenever they were touched.
+"""Contents: files known by what is in them, whatever their names and times.
 
-To read a large file in order to know it again takes as long as to read it, so a hash is kept in the
-cache beside the marks by which the system tells that a file was written: device, inode, size and
-the times of change (mtime and ctime, in ns). Any other mark, and the file is read again.
+A large file takes long to read, so its hash is kept in the cache, with the marks by which the
+system tells that a file was written: device, inode, size and times of change (mtime and ctime, in
+ns). If any of them is another, the file is read again.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from mmvae.codec import Column, LazyValues, row_index
+from mmvae.column_type import NULL_WORDS, ColumnType
 from mmvae.data.columns import as_array
 from mmvae.data.contents import contents
 from mmvae.data.names import name_of, natural, refuse_near_misses, row_name, some
@@ -195,13 +196,13 @@ class ItemFolder:
 
     def __init__(self, place: Path, key: str = "id") -> None:
         self.place, self.key = place, key
-        self.left_out = [p for p in sorted(place.iterdir()) if is_litter(p)]
+        self.left_out = [p for p in entries(place) if is_litter(p)]
         self.files: dict[str, dict[str, Path]] = {}
         tables = []
         for path in visible(place):
             if path.is_dir():
                 self.files[path.name] = files_of(path)
-                self.left_out += [p for p in sorted(path.iterdir()) if is_litter(p)]
+                self.left_out += [p for p in entries(path) if is_litter(p)]
             elif is_table(path):
                 tables.append(path)
             else:
@@ -345,7 +346,19 @@ def all_or(has: Sequence[bool] | Array) -> Array | None:
 
 def visible(folder: Path) -> list[Path]:
     """What is in a folder, by name, without litter."""
-    return sorted(path for path in folder.iterdir() if not is_litter(path))
+    return [path for path in entries(folder) if not is_litter(path)]
+
+
+def entries(folder: Path) -> list[Path]:
+    """All that is in a folder, by name.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror}).") from error
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -384,7 +397,8 @@ def named_rows(path: Path, key: str, files: Mapping[str, Mapping[str, Path]]) ->
     Raises:
         DataError: There is no such column, or an item without a name or with two rows.
     """
-    table = load_tables(str(path), {key: "text"})["train"]
+    as_written = ColumnType("text", NULL_WORDS)
+    table = load_tables(str(path), types={key: as_written})["train"]
     if key not in table.columns:
         raise DataError(
             f"{path}: no column {key!r} that says which files each row belongs to; there are "

@@ -160,7 +160,7 @@ def table_files(root: Path) -> Tables:
 def walked(root: Path) -> tuple[list[Path], list[str]]:
     """The tables below a folder, in the natural order of their paths, and what else is there."""
     files, left_out = [], []
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=refuse_folder):
         here = Path(folder)
         for name in list(folders):
             if is_litter(here / name) or (here / name).is_symlink():
@@ -175,6 +175,15 @@ def walked(root: Path) -> tuple[list[Path], list[str]]:
             else:
                 files.append(file)
     return sorted(files, key=lambda file: natural(str(file.relative_to(root)))), left_out
+
+
+def refuse_folder(error: OSError) -> None:
+    """Tell of a folder that cannot be read.
+
+    Raises:
+        DataError: Always.
+    """
+    raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from error
 
 
 def check_shards(files: Iterable[Path]) -> None:
