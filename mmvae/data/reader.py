@@ -199,7 +199,7 @@ def tables(
         raise DataError(f"{origin}: no rows; expected at least one item.")
     first = streams[part[0]]
     check_columns(first.names, columns or (), origin)
-    names = [name for name in first.names if columns is None or name in columns]
+    names = list(first.names if columns is None else columns)
     every = [first.schema(), *(stream.schema() for stream in streams.values())]
     schema = pa.unify_schemas(every, promote_options="permissive")
     schema = pa.schema([schema.field(name) for name in names], described(schema, part, streams))
