@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mmvae.data.names import natural, some
 from mmvae.errors import DataError
+from mmvae.source import SPLITS
 
 READERS = {
     ".parquet": "parquet",
@@ -74,15 +75,20 @@ def tried(path: str) -> str:
     )
 
 
-def found_folder(path: str) -> Path:
-    """The folder ``data.path``.
+def found_folder(path: str, key: str = "data.path", advice: str = "") -> Path:
+    """The folder that a key of ``[data]`` names.
+
+    Args:
+        path: The value of the key.
+        key: Its name, for messages.
+        advice: How to get the folder.
 
     Raises:
         DataError: There is none.
     """
     if not place(path).is_dir():
-        what = "is a file, expected a folder" if place(path).is_file() else "no such folder"
-        raise DataError(f"data.path = {path!r}: {what}{tried(path)}.")
+        what = "is no folder" if place(path).exists() else "no such folder"
+        raise DataError(f"{key} = {path!r}: {what}{tried(path)}. {advice}".rstrip())
     return place(path)
 
 
@@ -230,7 +236,7 @@ def by_split(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
             f"none."
         )
     if named:
-        return named
+        return {name: named[name] for name in sorted(named, key=split_order)}
     words = {word for file in silent for word in words_of(file.relative_to(root))}
     if len(words) > 1:
         raise DataError(
@@ -240,6 +246,11 @@ def by_split(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
             f"them names without those words to read them as one table."
         )
     return {"train": list(silent)}
+
+
+def split_order(name: str) -> tuple[bool, int]:
+    """A key that sorts train, validation and test before other splits."""
+    return (name not in SPLITS, SPLITS.index(name) if name in SPLITS else 0)
 
 
 def split_of(root: Path, file: Path, sharded: bool) -> str | None:
