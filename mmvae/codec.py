@@ -12,7 +12,7 @@ of those that a method is given; where it is given none, on the CPU, and the cor
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -236,6 +236,15 @@ class Codec(ABC):
         Raises:
             UnsupportedValue: A value lies outside the support; it is named with its row.
         """
+
+    def doubts(self, column: Column) -> Iterable[tuple[int, str]]:
+        """Rows of raw values of which a person should know how they are read, each with what.
+
+        Called by ``mmvae data check`` with values that :meth:`prepare` takes, some hundred at a
+        time: of pictures that seem to have another scale, of texts with marks that nobody sees.
+        Rows of which the same is said are counted. Default: none.
+        """
+        return ()
 
     def to_input(self, x: Tensor) -> Tensor:
         """Prepared values (b, event…) as they are stored → float32 model input, same shape.

@@ -432,9 +432,7 @@ def given_column(codec: Codec, modality: str, value: Any) -> Column:
     try:
         if isinstance(value, str):
             return replace(codec.parse(value), origin="given")
-        single = isinstance(value, (bool, int, float)) or not (
-            has_gaps(value) or np.ndim(value) > 0
-        )
+        single = not hasattr(value, "__len__") or not (has_gaps(value) or np.ndim(value) > 0)
     except ValueError as error:
         raise DataError(f"given {modality} = {short(value)}: {error}") from error
     return replace(as_column([value] if single else value, "given"), origin="given")

@@ -62,6 +62,8 @@ def table_split(dataset: Any, origin: str, types: Mapping[str, ColumnType] | Non
     columns, types = {}, types or {}
     present = {name: presence(dataset, name) for name in dataset.features}
     for name, feature in dataset.features.items():
+        if isinstance(feature, datasets.Image) and feature.mode is not None:
+            continue  # which converts pictures when it decodes them
         if isinstance(feature, (datasets.Image, datasets.Audio)):
             dataset = dataset.cast_column(name, type(feature)(decode=False))
     for name, feature in dataset.features.items():
@@ -127,12 +129,14 @@ def whole(dataset: Any, name: str) -> bool:
 
 def as_array(values: Sequence[Any]) -> Any:
     """Numbers, or arrays and lists of them of one shape, as one array; else a list."""
-    values = [v.detach().cpu().numpy() if hasattr(v, "detach") else v for v in values]
+    values = [from_tensor(v) if hasattr(v, "detach") else v for v in values]
     if not values or not isinstance(values[0], (int, float, np.generic, np.ndarray, list, tuple)):
         return values
     try:
         array = np.asarray(values)
     except ValueError:  # of different shapes
+        return values
+    if array.dtype.kind == "f" and all(isinstance(v, int) for v in values):  # too large for NumPy
         return values
     return array if array.dtype.kind in "biufc" else values
 
@@ -171,3 +175,14 @@ def null_words(column: Column) -> set[str]:
         part = column.take(range(start, min(start + READ, len(column)))).read()
         found |= NULL_WORDS.intersection(v for v in part.values if isinstance(v, str))
     return found
+
+
+def from_tensor(values: Any) -> np.ndarray[Any, Any]:
+    """A tensor as an array; of 16 bits that NumPy lacks as one of 32."""
+    import torch
+
+    values = values.detach().cpu()
+    array: np.ndarray[Any, Any] = (
+        values.float() if values.dtype == torch.bfloat16 else values
+    ).numpy()
+    return array

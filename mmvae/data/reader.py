@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvae.column_type import ColumnType
+from mmvae.data.contents import contents
 from mmvae.data.spool import CHUNK, check_columns, fitted, kept, mapped
 from mmvae.data.streams import TableStream, Types, open_stream
 from mmvae.data.written import merged
@@ -85,8 +86,8 @@ def read_tables(
     found = {}
     for name, part in splits.items():
         items = limits.get(name)
-        key = key_of(files, part, known, columns, items)
-        found[name] = kept_reading(key, part, streams, columns, items)
+        fingerprint = known_by(files, part, known, columns, items)
+        found[name] = kept_reading(fingerprint, part, streams, columns, items)
     return found
 
 
@@ -141,35 +142,28 @@ class Streams:
             stream.types[name] = ColumnType(kind, of_words if kind == "text" else None)
 
 
-def key_of(
+def known_by(
     files: Sequence[Path],
     part: Sequence[Path],
     types: Types,
     columns: Sequence[str] | None,
     items: int | None,
 ) -> str:
-    """A name for what is read: files with their sizes and times, and how they are read."""
-    stats = [(str(file.resolve()), *stat(file)) for file in files]
+    """What is read, by the contents of its files: those of the split, and all that give types."""
+    found = dict(zip(files, contents(files), strict=True))
     known = sorted((name, kind.state()) for name, kind in types.items())
-    wanted = repr((VERSION, stats, list(map(str, part)), known, columns, items))
+    wanted = repr((sorted(found.values()), [found[file] for file in part], known, columns, items))
     return hashlib.sha256(wanted.encode()).hexdigest()[:32]
 
 
-def stat(file: Path) -> tuple[int, int]:
-    """A file's size and time of change.
-
-    Raises:
-        DataError: There is no such file.
-    """
-    try:
-        found = file.stat()
-    except OSError as error:
-        raise DataError(f"{file}: no such file.") from error
-    return found.st_size, found.st_mtime_ns
+def key_of(fingerprint: str, part: Sequence[Path]) -> str:
+    """A name for what is kept of files: how they are read, and where, since remarks name them."""
+    wanted = repr((VERSION, fingerprint, [str(file.absolute()) for file in part]))
+    return hashlib.sha256(wanted.encode()).hexdigest()[:32]
 
 
 def kept_reading(
-    key: str,
+    fingerprint: str,
     part: Sequence[Path],
     streams: Streams,
     columns: Sequence[str] | None,
@@ -179,11 +173,12 @@ def kept_reading(
     import pyarrow as pa
 
     origin = ", ".join(map(str, part[:3])) + (", …" if len(part) > 3 else "")
+    key = key_of(fingerprint, part)
     file = kept(lambda: tables(part, origin, streams(), columns, items), key, origin, items)
     with pa.memory_map(str(file)) as source:
         told = json.loads(pa.ipc.open_stream(source).schema.metadata[KEPT])
     types = {name: ColumnType.of_state(state) for name, state in told["types"].items()}
-    return Reading(mapped(file, key), types, tuple(told["remarks"]))
+    return Reading(mapped(file, fingerprint), types, tuple(told["remarks"]))
 
 
 def tables(
@@ -204,7 +199,7 @@ def tables(
         raise DataError(f"{origin}: no rows; expected at least one item.")
     first = streams[part[0]]
     check_columns(first.names, columns or (), origin)
-    names = [name for name in first.names if columns is None or name in columns]
+    names = list(first.names if columns is None else columns)
     every = [first.schema(), *(stream.schema() for stream in streams.values())]
     schema = pa.unify_schemas(every, promote_options="permissive")
     schema = pa.schema([schema.field(name) for name in names], described(schema, part, streams))

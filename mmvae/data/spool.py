@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvae import storage
+from mmvae.data.contents import cache_folder, content
 from mmvae.data.streams.stream import first_line
 from mmvae.errors import DataError, nearest
 
@@ -40,8 +41,8 @@ def spooled(
 
     Args:
         stream: A ``datasets.IterableDataset``, not yet read.
-        key: Names the file. One that is there is taken as it is, and nothing is read. Of several
-            processes one writes it, while the others wait.
+        key: Names the file. One that is there, undamaged, is taken as it is, and nothing is read.
+            Of several processes one writes it, while the others wait.
         origin: What to call the stream in messages.
         columns: Which columns to keep; all unless given.
         items: How many items to take; all unless given.
@@ -71,11 +72,30 @@ def kept(
     file = place(key)
     storage.make_folder(file.parent)
     with alone(file):
-        if not file.exists():
+        if not whole(file):
             storage.clean(file.parent, file.name)
             with storage.staged_file(file, remedy=remedy(file)) as hidden:
                 write(tables(), hidden, origin, items)
+                storage.write_text(checksum(file), content(hidden), remedy=remedy(file))
     return file
+
+
+def whole(file: Path) -> bool:
+    """Whether a file of the cache is there as it was written; one that is not is removed."""
+    if not file.exists():
+        return False
+    if not checksum(file).exists():  # of a version that wrote none
+        return True
+    if checksum(file).read_text("utf-8", errors="replace") == content(file):
+        return True
+    print(f"{file} is damaged, and is made anew", file=sys.stderr, flush=True)
+    file.unlink()
+    return False
+
+
+def checksum(file: Path) -> Path:
+    """Where the hash of what is in a file of the cache is kept."""
+    return file.with_suffix(".sum")
 
 
 def passing(stream: Any, origin: str) -> Any:
@@ -100,9 +120,7 @@ def passing(stream: Any, origin: str) -> Any:
 
 def place(key: str) -> Path:
     """Where the file of this name is kept."""
-    import datasets
-
-    return Path(datasets.config.HF_DATASETS_CACHE) / "mmvae-streams" / f"{key}.arrow"
+    return cache_folder("mmvae-streams") / f"{key}.arrow"
 
 
 def remedy(file: Path) -> str:

@@ -107,7 +107,9 @@ def test_arrow_file(tmp_path: Path) -> None:
         ("t.csv", b"a,b\n\xff\xfe,1\n", "can't decode byte 0xff"),
         ("t.jsonl", b'{"a": 1}\n{"a": \n', "JSON"),
         ("t.arrow", b"xx", "cannot be read as a table: .*2 bytes"),
-        ("t.xlsx", b"xx", r"unknown ending, expected one of .parquet, .arrow, .csv"),
+        ("t.xlsx", b"xx", "xlsx files are not read; save it as CSV"),
+        ("t.csv.gz", b"xx", "gz files are not read; unpack it"),
+        ("t.xyz", b"xx", r"unknown ending, expected one of .parquet, .arrow, .csv"),
     ],
 )
 def test_a_malformed_file_is_named_with_the_cause(

@@ -34,10 +34,10 @@ def open_stream(path: Path, types: Types | None = None) -> TableStream:
         DataError: There is no such file, it is no such table, or a value is not of the type that
             is wanted.
     """
-    if path.suffix not in STREAMS:
+    if path.suffix.lower() not in STREAMS:
         raise UsageError(
             f"{path}: unknown ending {path.suffix!r}, expected one of {', '.join(STREAMS)}."
         )
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
-    return STREAMS[path.suffix](path, types)
+    return STREAMS[path.suffix.lower()](path, types)
