@@ -34,6 +34,9 @@ State = Mapping[str, Any]
 GAPS = "has gaps"
 """What the core adds to a codec's state where items of the training split lack the modality."""
 
+READ_AS = "read as"
+"""What the core adds to a codec's state: the type of its column, so that files are read alike."""
+
 Parameters = Tensor | dict[str, Tensor]
 """What a decoder returns: one tensor or several by name, batch dimension first."""
 
@@ -155,6 +158,12 @@ class Codec(ABC):
     def gaps(self) -> bool:
         """Whether items of the training split lack this modality; the core knows once fitted."""
         return bool(self.state.get(GAPS, False))
+
+    @property
+    def column_type(self) -> ColumnType | None:
+        """How its column was read in the training; None of a run that did not note it."""
+        state = self.state.get(READ_AS)
+        return None if state is None else ColumnType(state[0], frozenset(state[1:]))
 
     @classmethod
     def examples(cls) -> Examples | None:

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from mmvae.codec import Column, LazyValues, row_index
-from mmvae.column_type import ColumnType
+from mmvae.column_type import NULL_WORDS, ColumnType, Kind
 from mmvae.source import Split
+
+READ = 4096
+"""Values that are read at once."""
 
 
 class TableColumn(LazyValues):
@@ -136,6 +139,42 @@ def as_array(values: Sequence[Any]) -> Any:
     if array.dtype.kind == "f" and all(isinstance(v, int) for v in values):  # too large for NumPy
         return values
     return array if array.dtype.kind in "biufc" else values
+
+
+def column_type(column: Column) -> ColumnType:
+    """The type of a column without gaps, with the null words that are texts of it."""
+    known = column.type or type_of(column)
+    if known.kind != "text" or known.words is not None:
+        return known
+    return ColumnType("text", frozenset(null_words(column)))
+
+
+def type_of(column: Column) -> ColumnType:
+    """The type of a column by its values."""
+    if len(column) == 0:
+        return ColumnType("null")
+    values = column.take([0]).read().values
+    value = values[0].item() if isinstance(values[0], np.generic) else values[0]
+    if isinstance(value, int) and not isinstance(value, bool) and column.names:
+        return ColumnType("code")
+    kinds: tuple[tuple[type | tuple[type, ...], Kind], ...] = (
+        (bool, "boolean"),
+        (int, "integer"),
+        (float, "number"),
+        (str, "text"),
+        (bytes, "picture"),
+        ((list, tuple, np.ndarray), "list"),
+    )
+    return ColumnType(next((kind for known, kind in kinds if isinstance(value, known)), "other"))
+
+
+def null_words(column: Column) -> set[str]:
+    """The texts of a column that stand for no value elsewhere, read some at a time."""
+    found: set[str] = set()
+    for start in range(0, len(column), READ):
+        part = column.take(range(start, min(start + READ, len(column)))).read()
+        found |= NULL_WORDS.intersection(v for v in part.values if isinstance(v, str))
+    return found
 
 
 def from_tensor(values: Any) -> np.ndarray[Any, Any]:

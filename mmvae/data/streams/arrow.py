@@ -58,6 +58,8 @@ class ArrowRows(Rows):
 class ArrowStream(TableStream):
     """A Parquet file, or an Arrow file or stream as ``datasets`` writes them."""
 
+    holds_bytes = True
+
     def __init__(self, path: Path, wanted: Types | None = None) -> None:
         super().__init__(path, wanted)
         import pyarrow as pa
@@ -324,6 +326,8 @@ def plain(column: Any) -> Any:
     from pyarrow import types
 
     wanted = plain_type(column.type)
+    if types.is_struct(column.type):
+        return without_hollow(column)
     if column.type == wanted:
         return column
     if types.is_dictionary(column.type):
@@ -335,6 +339,25 @@ def plain(column: Any) -> Any:
         return texts
     texts = pc.replace_substring(texts, " ", "T", max_replacements=1)
     return pc.replace_substring_regex(texts, r"\.0+(Z|[+-].*)?$", r"\1")
+
+
+def without_hollow(column: Any) -> Any:
+    """A column of structures, null where they hold nothing, as of a picture that is not there."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = []
+    for part in column.chunks:
+        fields = [part.type.field(i) for i in range(part.type.num_fields)]
+        hollow = part.is_null()
+        cells = part.flatten()
+        if cells:
+            nothing = cells[0].is_null()
+            for cell in cells[1:]:
+                nothing = pc.and_(nothing, cell.is_null())
+            hollow = pc.or_(hollow, nothing)
+        parts.append(pa.StructArray.from_arrays(cells, fields=fields, mask=hollow))
+    return pa.chunked_array(parts, column.type)
 
 
 def wider(held: Any, filled: Any) -> Any:

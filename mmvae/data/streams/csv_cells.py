@@ -26,7 +26,8 @@ def records(lines: Iterator[str], separator: str, where: str) -> Iterator[tuple[
         if '"' not in line:
             yield first, line.rstrip("\r\n").split(separator)
             continue
-        cells, at = [], 0
+        cells: list[str] = []
+        at = 0
         while True:
             end = at
             if line.startswith('"', at):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmvae.column_type import ColumnType, Kind
 from mmvae.data.written import converted
@@ -73,6 +73,9 @@ class TableStream(ABC):
     @abstractmethod
     def kind(self, name: str) -> Kind:
         """What a column holds in the file, however it is read."""
+
+    holds_bytes: ClassVar[bool] = False
+    """Whether its columns can hold encoded pictures, or their paths alone."""
 
     def labels(self, name: str) -> tuple[str, ...] | None:
         """Names of the classes whose codes a column holds, if the file knows them."""

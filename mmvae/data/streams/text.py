@@ -241,6 +241,8 @@ class CsvStream(TableStream):
         if kind == "boolean" and not isinstance(value, str):
             styles = self._evidence[name].styles
             return STYLES[min(styles)][bool(value)]
+        if kind in ("integer", "number") and isinstance(value, bool):
+            value = int(value)
         if kind == "number" and is_number(value):
             value = float(value)
         return written(value, self.separator, f"{self.path}, column {name!r}")
