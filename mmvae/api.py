@@ -182,8 +182,8 @@ def resume(
         if remark := changed_data(folder, materials):
             if not other_data:
                 raise DataError(
-                    f"{remark} A copied or touched file counts as changed: --other-data goes on "
-                    f"all the same. With other items, train a new run: mmvae train CONFIG "
+                    f"{remark} --other-data goes on all the same, if the items are those of "
+                    f"before. With other items, train a new run: mmvae train CONFIG "
                     f"--init-from {folder.folder}"
                 )
             with everyone_follows(accelerator):

@@ -12,7 +12,7 @@ of those that a method is given; where it is given none, on the CPU, and the cor
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
+from mmvae.column_type import ColumnType
 from mmvae.randomness import seeded_global
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ State = Mapping[str, Any]
 
 GAPS = "has gaps"
 """What the core adds to a codec's state where items of the training split lack the modality."""
+
+READ_AS = "read as"
+"""What the core adds to a codec's state: the type of its column, so that files are read alike."""
 
 Parameters = Tensor | dict[str, Tensor]
 """What a decoder returns: one tensor or several by name, batch dimension first."""
@@ -69,12 +73,14 @@ class Column:
         origin: Where the values come from, for error messages: a file, a column of a table.
         present: Which items have the modality, bool (n,), or None if all have. Values of the
             others may be anything: no codec sees them.
+        type: How the cells of a table were read, if the values come from one.
     """
 
     values: Any
     names: tuple[str, ...] | None = None
     origin: str = ""
     present: np.ndarray[Any, Any] | None = None
+    type: ColumnType | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -153,6 +159,12 @@ class Codec(ABC):
         """Whether items of the training split lack this modality; the core knows once fitted."""
         return bool(self.state.get(GAPS, False))
 
+    @property
+    def column_type(self) -> ColumnType | None:
+        """How its column was read in the training; None of a run that did not note it."""
+        state = self.state.get(READ_AS)
+        return None if state is None else ColumnType(state[0], frozenset(state[1:]))
+
     @classmethod
     def examples(cls) -> Examples | None:
         """Values to try this kind of codec with; default: None, it brings none.
@@ -224,6 +236,15 @@ class Codec(ABC):
         Raises:
             UnsupportedValue: A value lies outside the support; it is named with its row.
         """
+
+    def doubts(self, column: Column) -> Iterable[tuple[int, str]]:
+        """Rows of raw values of which a person should know how they are read, each with what.
+
+        Called by ``mmvae data check`` with values that :meth:`prepare` takes, some hundred at a
+        time: of pictures that seem to have another scale, of texts with marks that nobody sees.
+        Rows of which the same is said are counted. Default: none.
+        """
+        return ()
 
     def to_input(self, x: Tensor) -> Tensor:
         """Prepared values (b, event…) as they are stored → float32 model input, same shape.

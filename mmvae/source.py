@@ -101,3 +101,11 @@ class Source(ABC):
         ``mmvae data describe`` shows them: items that were left out, and why. Default: nothing.
         """
         return ()
+
+    def doubts(self) -> Sequence[str]:
+        """What may not be as it was meant, a sentence each, beside values that codecs doubt.
+
+        ``mmvae data check`` and ``mmvae data describe`` show it: rows without files, words taken
+        as missing. Default: nothing.
+        """
+        return ()

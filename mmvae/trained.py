@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmvae.codec import Codec, Column
+from mmvae.column_type import ColumnType
 from mmvae.data.batches import (
     Batch,
     Batches,
@@ -68,6 +69,13 @@ class TrainedModel:
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in the order of the configuration."""
         return self.model.modalities
+
+    @property
+    def types(self) -> dict[str, ColumnType]:
+        """Column of a table → how the training read it, so that files are read alike."""
+        known = {m: codec.column_type for m, codec in self.codecs.items()}
+        found = {m: kind for m, kind in known.items() if kind is not None}
+        return found | {self.columns[m]: kind for m, kind in found.items()}
 
     @property
     def device(self) -> torch.device:
@@ -424,9 +432,7 @@ def given_column(codec: Codec, modality: str, value: Any) -> Column:
     try:
         if isinstance(value, str):
             return replace(codec.parse(value), origin="given")
-        single = isinstance(value, (bool, int, float)) or not (
-            has_gaps(value) or np.ndim(value) > 0
-        )
+        single = not hasattr(value, "__len__") or not (has_gaps(value) or np.ndim(value) > 0)
     except ValueError as error:
         raise DataError(f"given {modality} = {short(value)}: {error}") from error
     return replace(as_column([value] if single else value, "given"), origin="given")

@@ -57,7 +57,7 @@ def describe(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
         print_json(_json(data, summaries))
         return
     click.echo(f"source {source.kind}, fingerprint {source.fingerprint()}")
-    for remark in source.remarks():
+    for remark in (*source.remarks(), *source.doubts()):
         click.echo(remark)
     for name, summary in summaries.items():
         click.echo(f"\n{name}: {summary.items} items, {_memory(summary)}")
@@ -212,7 +212,7 @@ def _json(data: Data, summaries: dict[str, SplitSummary]) -> dict[str, object]:
     return {
         "source": data.source.kind,
         "fingerprint": data.source.fingerprint(),
-        "remarks": list(data.source.remarks()),
+        "remarks": [*data.source.remarks(), *data.source.doubts()],
         "modalities": modalities,
         "splits": {name: as_json(summary) for name, summary in summaries.items()},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from mmvae.data.describe import ModalitySummary, add, chunks
 from mmvae.data.gaps import check_training, presence
 from mmvae.data.loading import check_columns, fitted, usable, without_discarded
 from mmvae.data.memory import as_bytes
-from mmvae.errors import DataError
+from mmvae.errors import DataError, UnsupportedValue
 from mmvae.source import SPLITS, Source, Split
 
 TINY = 10
@@ -26,7 +27,7 @@ LISTED = 20
 """Values outside the support that are listed one by one, per split and modality."""
 
 
-REMARKS = frozenset({"duplicate", "constant", "tiny"})
+REMARKS = frozenset({"duplicate", "constant", "tiny", "doubt", "source"})
 """Kinds of findings that are worth a look but that a training can live with."""
 
 
@@ -36,8 +37,8 @@ class Finding:
 
     Attributes:
         kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
-            ``class`` or ``tiny``.
-        split: Where.
+            ``class``, ``tiny``, ``doubt`` or ``source``.
+        split: Where, or ``"all"``.
         modality: Of which modality, or None if of whole items.
         item: Id of the item, or None if of all.
         message: What was found.
@@ -79,13 +80,14 @@ def check(
     columns = {m: config.column or m for m, (_, config) in recipes.items()}
     names = [name for name in SPLITS if name in splits]
     sizes = {str(name): len(splits[name]) for name in names}
-    findings: list[Finding] = []
+    findings = [Finding("source", "all", None, None, doubt) for doubt in source.doubts()]
+    refused = len(findings)
     for name in names:
         try:
             check_columns(source.kind, name, splits[name], columns)
         except DataError as error:
             findings.append(Finding("column", name, None, None, str(error)))
-    if findings:
+    if len(findings) > refused:
         return sizes, findings
     splits = without_discarded(source, splits, columns)
     sizes = {str(name): len(splits[name]) for name in names}
@@ -101,6 +103,7 @@ def check(
         findings += _gaps(name, splits[name], columns, codecs)
         for m, codec in codecs.items():
             findings += _modality(name, m, codec, splits[name], columns[m])
+            findings += _doubts(name, m, codec, splits[name], columns[m])
     told = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
     findings += _repeated({name: splits[name] for name in names}, columns, told)
     return sizes, findings
@@ -147,6 +150,19 @@ def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Ite
             f" and {len(absent) - LISTED} more" if len(absent) > LISTED else ""
         )
         yield Finding("class", name, m, None, message + _largest(codec, split, column))
+
+
+def _doubts(name: str, m: str, codec: Codec, split: Split, column: str) -> Iterator[Finding]:
+    """How values are read of which it may not be what was meant, each with its first item."""
+    items: dict[str, list[Any]] = {}
+    for part in chunks(split):
+        raw, ids = part.columns[column], np.asarray(part.ids)
+        with suppress(UnsupportedValue):  # which is among the findings
+            for row, doubt in codec.doubts(raw.without_gaps().read()):
+                items.setdefault(doubt, []).append(ids[raw.rows[row]])
+    for doubt, found in items.items():
+        more = f"; so in {len(found)} of {len(split)} items" if len(found) > 1 else ""
+        yield Finding("doubt", name, m, found[0], doubt + more)
 
 
 def _largest(codec: Codec, split: Split, column: str) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mmvae.codec import Column, LazyValues, row_index
+from mmvae.column_type import NULL_WORDS, ColumnType, Kind
 from mmvae.source import Split
+
+READ = 4096
+"""Values that are read at once."""
 
 
 class TableColumn(LazyValues):
@@ -45,13 +49,21 @@ class TableColumn(LazyValues):
         return values.astype(np.int64) if whole else values
 
 
-def table_split(dataset: Any, origin: str) -> Split:
-    """A ``datasets.Dataset`` as a split with lazily read columns; items lack what is null."""
+def table_split(dataset: Any, origin: str, types: Mapping[str, ColumnType] | None = None) -> Split:
+    """A ``datasets.Dataset`` as a split with lazily read columns; items lack what is null.
+
+    Args:
+        dataset: The data set.
+        origin: What to call it in messages.
+        types: Column → how it was read, if that is known.
+    """
     import datasets
 
-    columns = {}
+    columns, types = {}, types or {}
     present = {name: presence(dataset, name) for name in dataset.features}
     for name, feature in dataset.features.items():
+        if isinstance(feature, datasets.Image) and feature.mode is not None:
+            continue  # which converts pictures when it decodes them
         if isinstance(feature, (datasets.Image, datasets.Audio)):
             dataset = dataset.cast_column(name, type(feature)(decode=False))
     for name, feature in dataset.features.items():
@@ -61,6 +73,7 @@ def table_split(dataset: Any, origin: str) -> Split:
             tuple(names) if names else None,
             f"{origin}, column {name!r}",
             present[name],
+            types.get(name),
         )
     return Split(columns, np.arange(len(dataset)))
 
@@ -116,11 +129,60 @@ def whole(dataset: Any, name: str) -> bool:
 
 def as_array(values: Sequence[Any]) -> Any:
     """Numbers, or arrays and lists of them of one shape, as one array; else a list."""
-    values = [v.detach().cpu().numpy() if hasattr(v, "detach") else v for v in values]
+    values = [from_tensor(v) if hasattr(v, "detach") else v for v in values]
     if not values or not isinstance(values[0], (int, float, np.generic, np.ndarray, list, tuple)):
         return values
     try:
         array = np.asarray(values)
     except ValueError:  # of different shapes
         return values
+    if array.dtype.kind == "f" and all(isinstance(v, int) for v in values):  # too large for NumPy
+        return values
     return array if array.dtype.kind in "biufc" else values
+
+
+def column_type(column: Column) -> ColumnType:
+    """The type of a column without gaps, with the null words that are texts of it."""
+    known = column.type or type_of(column)
+    if known.kind != "text" or known.words is not None:
+        return known
+    return ColumnType("text", frozenset(null_words(column)))
+
+
+def type_of(column: Column) -> ColumnType:
+    """The type of a column by its values."""
+    if len(column) == 0:
+        return ColumnType("null")
+    values = column.take([0]).read().values
+    value = values[0].item() if isinstance(values[0], np.generic) else values[0]
+    if isinstance(value, int) and not isinstance(value, bool) and column.names:
+        return ColumnType("code")
+    kinds: tuple[tuple[type | tuple[type, ...], Kind], ...] = (
+        (bool, "boolean"),
+        (int, "integer"),
+        (float, "number"),
+        (str, "text"),
+        (bytes, "picture"),
+        ((list, tuple, np.ndarray), "list"),
+    )
+    return ColumnType(next((kind for known, kind in kinds if isinstance(value, known)), "other"))
+
+
+def null_words(column: Column) -> set[str]:
+    """The texts of a column that stand for no value elsewhere, read some at a time."""
+    found: set[str] = set()
+    for start in range(0, len(column), READ):
+        part = column.take(range(start, min(start + READ, len(column)))).read()
+        found |= NULL_WORDS.intersection(v for v in part.values if isinstance(v, str))
+    return found
+
+
+def from_tensor(values: Any) -> np.ndarray[Any, Any]:
+    """A tensor as an array; of 16 bits that NumPy lacks as one of 32."""
+    import torch
+
+    values = values.detach().cpu()
+    array: np.ndarray[Any, Any] = (
+        values.float() if values.dtype == torch.bfloat16 else values
+    ).numpy()
+    return array

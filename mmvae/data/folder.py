@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,15 +13,23 @@ import numpy as np
 from pydantic import Field
 
 from mmvae.codec import Column, LazyValues, row_index
+from mmvae.column_type import NULL_WORDS, ColumnType
 from mmvae.data.columns import as_array
+from mmvae.data.contents import contents
+from mmvae.data.names import name_of, natural, refuse_near_misses, row_name, some
+from mmvae.data.places import (
+    found_folder,
+    is_litter,
+    is_table,
+    refuse_unreadable,
+    split_called,
+)
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
-from mmvae.data.table import READERS, load_tables
+from mmvae.data.table import load_tables
 from mmvae.errors import DataError, nearest
 from mmvae.source import SPLITS, Source, Split, SplitName
 
 Array = np.ndarray[Any, Any]
-Files = Mapping[str, Path]
-"""Name of an item → its file."""
 
 
 class FolderConfig(CutConfig):
@@ -36,7 +42,8 @@ class FolderConfig(CutConfig):
     id: str = Field(
         "id",
         description="Column of the table beside the sub-folders, if there is one, that holds the "
-        "names of the items: those of their files, with or without the ending.",
+        "names of the items, read as they are written: those of their files, with or without the "
+        "ending.",
     )
     validation: float = Field(
         0.1, ge=0, lt=1, description="Share for validation, unless there is a folder of that name."
@@ -78,15 +85,23 @@ class FileColumn(LazyValues):
 def content(file: Path) -> Any:
     """What a file holds: a text, an array or bytes.
 
+    A text is UTF-8, with a byte order mark or without; the end of its last line is not part of it.
+
     Raises:
         DataError: It cannot be read.
     """
     try:
-        if file.suffix == ".npy":
+        if file.suffix.lower() == ".npy":
             return np.load(file, allow_pickle=False)
         data = file.read_bytes()
-        return data.decode().removesuffix("\n") if file.suffix == ".txt" else data
-    except (OSError, ValueError) as error:  # a decoding error is a ValueError
+        if file.suffix.lower() != ".txt":
+            return data
+        text = data.decode("utf-8-sig")
+        end = next((end for end in ("\r\n", "\n", "\r") if text.endswith(end)), "")
+        return text.removesuffix(end)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: cannot be read ({error}). Save the text as UTF-8.") from None
+    except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read ({error}). Replace the file.") from None
 
 
@@ -107,85 +122,220 @@ class FolderSource(Source):
     @cached_property
     def _splits(self) -> dict[SplitName, Split]:
         config: FolderConfig = self.config
-        root = Path(config.path).expanduser()
-        if not root.is_dir():
-            raise DataError(f"data.path = {config.path!r}: no such folder.")
-        named = {name: root / name for name in SPLITS if (root / name).is_dir()}
-        if "train" not in named:
-            return cut(read_folder(root, config.id), config.validation, config.test, config)
-        splits = {name: read_folder(folder, config.id) for name, folder in named.items()}
+        found = {name: folder.split() for name, folder in self._folders.items()}
+        if len(found) == 1 and self._folders["train"].place == self._root:
+            return cut(found["train"], config.validation, config.test, config)
+        splits: dict[SplitName, Split] = dict(found)
         shares = [
-            0.0 if name in named else share
+            0.0 if name in splits else share
             for name, share in (("validation", config.validation), ("test", config.test))
         ]
         splits |= cut(splits["train"], shares[0], shares[1], config)
         if config.group is not None:
             refuse_shared_groups(splits, config.group)
-        for name, split in splits.items():
+        for name, split in found.items():
             if split.columns.keys() != splits["train"].columns.keys():
                 raise DataError(
-                    f"{named[name]} has {', '.join(split.columns)}, but {named['train']} has "
-                    f"{', '.join(splits['train'].columns)}: expected the same sub-folders."
+                    f"{self._folders[name].place} has {', '.join(split.columns)}, but "
+                    f"{self._folders['train'].place} has {', '.join(splits['train'].columns)}: "
+                    f"expected the same sub-folders."
                 )
         return {name: splits[name] for name in SPLITS if name in splits}
 
+    @cached_property
+    def _root(self) -> Path:
+        return found_folder(self.config.path)
+
+    @cached_property
+    def _folders(self) -> dict[SplitName, ItemFolder]:
+        """The folder of each split that has one; all items as ``train`` if none has."""
+        root, key = self._root, self.config.id
+        named = {name: root / name for name in SPLITS if (root / name).is_dir()}
+        if "train" not in named:
+            return {"train": ItemFolder(root, key)}
+        for place in visible(root):
+            if place.name not in named and (place.is_dir() or is_table(place)):
+                called = split_called(place.name) if place.is_dir() else None
+                meant = f" Is it meant as {called}? Rename it." if called else ""
+                raise DataError(
+                    f"{place} stands beside {named['train']}: expected the folders "
+                    f"{', '.join(SPLITS)} alone, with everything in them.{meant}"
+                )
+        return {name: ItemFolder(folder, key) for name, folder in named.items()}
+
+    def remarks(self) -> Sequence[str]:
+        """How many files and rows there are, and what was left out."""
+        return [remark for folder in self._folders.values() for remark in folder.remarks()]
+
+    def doubts(self) -> Sequence[str]:
+        """Rows without files, files without a row."""
+        return [doubt for folder in self._folders.values() for doubt in folder.doubts()]
+
     def fingerprint(self) -> str:
-        """A hash of all files' names, sizes and times of change, and of their splits."""
+        """A hash of the items of each split, and of the names and contents of their files."""
         digest = hashlib.sha256()
         for name, split in self.splits().items():
             digest.update("\n".join([name, *map(str, split.ids)]).encode())
-        root = Path(self.config.path).expanduser()
-        for file in sorted(path for path in root.rglob("*") if path.is_file()):
-            stat = file.stat()
-            text = f"{file.relative_to(root)}/{stat.st_size}/{stat.st_mtime_ns}\n"
-            digest.update(text.encode())
+        files = [file for folder in self._folders.values() for file in folder.used()]
+        for file, known in zip(files, contents(files), strict=True):
+            digest.update(f"{file.relative_to(self._root)}/{known}\n".encode())
         return digest.hexdigest()[:16]
 
 
-def read_folder(folder: Path, key: str = "id") -> Split:
-    """The items of one folder: those that have a file in a sub-folder, or a row in its table.
+class ItemFolder:
+    """A folder of items: a sub-folder for each modality, and at most one table.
 
     Args:
-        folder: With sub-folders, and at most one table.
+        place: The folder.
         key: Column of the table that holds the names of items.
 
-    Returns:
-        A column for each sub-folder and each other column of the table; ids are the names, in the
-        order of the numbers in them.
+    Raises:
+        DataError: Two files or rows of one name, several tables, folders in sub-folders, files
+            that cannot be read.
+    """
+
+    def __init__(self, place: Path, key: str = "id") -> None:
+        self.place, self.key = place, key
+        self.left_out = [p for p in entries(place) if is_litter(p)]
+        self.files: dict[str, dict[str, Path]] = {}
+        tables = []
+        for path in visible(place):
+            if path.is_dir():
+                self.files[path.name] = files_of(path)
+                self.left_out += [p for p in entries(path) if is_litter(p)]
+            elif is_table(path):
+                tables.append(path)
+            else:
+                refuse_unreadable(path)
+                self.left_out.append(path)
+        if len(tables) > 1:
+            raise DataError(
+                f"{place}: two tables, {tables[0].name} and {tables[1].name}; expected one. Join "
+                f"them, or move one away."
+            )
+        self.table = tables[0] if tables else None
+
+    @cached_property
+    def _rows(self) -> Rows | None:
+        """The table with the name of each row's item; None without one."""
+        return None if self.table is None else named_rows(self.table, self.key, self.files)
+
+    @cached_property
+    def _sides(self) -> dict[str, set[str]]:
+        """What holds items, a sub-folder or the table → their names."""
+        sides = {str(self.place / name): set(found) for name, found in self.files.items()}
+        if self._rows is not None:
+            sides[str(self.table)] = set(self._rows.index)
+        return sides
+
+    def split(self) -> Split:
+        """The items: those that have a file in a sub-folder, or a row in the table.
+
+        Returns:
+            A column for each sub-folder and each other column of the table; ids are the names, in
+            the order of the numbers in them.
+
+        Raises:
+            DataError: There is nothing, nothing that belongs together, or a name has two meanings.
+        """
+        rows = self._rows
+        if rows is not None and (clash := sorted(self.files.keys() & rows.table.columns.keys())):
+            raise DataError(
+                f"{self.place}: {clash[0]!r} is both a sub-folder and a column of the table. "
+                f"Rename one."
+            )
+        names = sorted(set().union(*self._sides.values()), key=natural)
+        if not names:
+            raise DataError(
+                f"{self.place}: no items. Expected sub-folders with a file for each item, such as "
+                f"image/1.png, or a table with the column {self.key!r}."
+            )
+        refuse_near_misses(self._sides)
+        if rows is not None and self._with_files and not self._with_files & set(rows.index):
+            raise DataError(
+                f"{self.table}: none of its {len(rows.index)} rows names a file in the column "
+                f"{self.key!r}: it has {some(rows.index)}, and the files are called "
+                f"{some(self._with_files)}. Expected the names of the files, with or without the "
+                f"ending."
+            )
+        columns = {
+            name: Column(
+                FileColumn([found.get(item) for item in names]),
+                origin=str(self.place / name),
+                present=all_or([item in found for item in names]),
+            )
+            for name, found in self.files.items()
+        }
+        return Split(columns if rows is None else columns | rows.columns(names), names)
+
+    @property
+    def _with_files(self) -> set[str]:
+        """The items that have files."""
+        return set().union(*self.files.values())
+
+    def used(self) -> list[Path]:
+        """All files that items are read from."""
+        files = [file for found in self.files.values() for _, file in sorted(found.items())]
+        return files if self.table is None else [*files, self.table]
+
+    def remarks(self) -> list[str]:
+        """How many files and rows there are, and what was left out."""
+        counts = [f"{len(found)} files in {name}" for name, found in self.files.items()]
+        if self._rows is not None:
+            assert self.table is not None
+            counts.append(f"{len(self._rows.index)} rows in {self.table.name}")
+        found = [f"{self.place}: {', '.join(counts)}"]
+        if self.left_out:
+            found.append(f"{self.place}: left out {some(path.name for path in self.left_out)}")
+        return found
+
+    def doubts(self) -> list[str]:
+        """Rows without files, files without a row."""
+        if self._rows is None or not self.files:
+            return []
+        rows, found = set(self._rows.index), []
+        if alone := rows - self._with_files:
+            found.append(f"{self.table}: {len(alone)} of {len(rows)} rows match no file: ")
+            found[-1] += some(alone)
+        if alone := self._with_files - rows:
+            found.append(
+                f"{self.table} has no row for {len(alone)} of {len(self._with_files)} items that "
+                f"have files: {some(alone)}"
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table, by the names of the items they belong to.
+
+    Attributes:
+        table: The other columns.
+        index: Name of an item → its row.
+    """
+
+    table: Split
+    index: Mapping[str, int]
+
+    def columns(self, names: Sequence[str]) -> dict[str, Column]:
+        """The table's columns for these items, with gaps where an item has no row."""
+        rows = np.array([self.index.get(item, 0) for item in names], np.int64)
+        listed = np.array([item in self.index for item in names])
+        columns = {}
+        for name, column in self.table.columns.items():
+            there = column.take(rows)
+            present = listed if there.present is None else listed & there.present
+            columns[name] = replace(there, present=all_or(present))
+        return columns
+
+
+def read_folder(folder: Path, key: str = "id") -> Split:
+    """The items of one folder; see :meth:`ItemFolder.split`.
 
     Raises:
-        DataError: There is nothing, or two files or rows of one name.
+        DataError: As :class:`ItemFolder`.
     """
-    files = {place.name: files_of(place) for place in sub_folders(folder)}
-    rows, table = read_rows(folder, key)
-    clash = sorted(files.keys() & (table.columns.keys() if table else set()))
-    if clash:
-        raise DataError(
-            f"{folder}: {clash[0]!r} is both a sub-folder and a column of the table. Rename one."
-        )
-    names = sorted(set().union(rows, *files.values()), key=natural)
-    if not names:
-        raise DataError(
-            f"{folder}: no items. Expected sub-folders with a file for each item, such as "
-            f"image/1.png, or a table with the column {key!r}."
-        )
-    columns = {
-        name: Column(
-            FileColumn([found.get(item) for item in names]),
-            origin=str(folder / name),
-            present=all_or([item in found for item in names]),
-        )
-        for name, found in files.items()
-    }
-    if table is not None:
-        index = np.array([rows.get(item, 0) for item in names], np.int64)
-        listed = np.array([item in rows for item in names])
-        for name, column in table.columns.items():
-            if name != key:
-                there = column.take(index)
-                present = listed if there.present is None else listed & there.present
-                columns[name] = replace(there, present=all_or(present))
-    return Split(columns, names)
+    return ItemFolder(folder, key).split()
 
 
 def all_or(has: Sequence[bool] | Array) -> Array | None:
@@ -194,72 +344,79 @@ def all_or(has: Sequence[bool] | Array) -> Array | None:
     return None if present.all() else present
 
 
-def sub_folders(folder: Path) -> list[Path]:
-    """The sub-folders of a folder that are not hidden, by name."""
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+def visible(folder: Path) -> list[Path]:
+    """What is in a folder, by name, without litter."""
+    return [path for path in entries(folder) if not is_litter(path)]
+
+
+def entries(folder: Path) -> list[Path]:
+    """All that is in a folder, by name.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror}).") from error
 
 
 def files_of(folder: Path) -> dict[str, Path]:
-    """Name without the ending → file, for the files of a folder that are not hidden.
+    """Name of an item → its file, for the files of a folder.
 
     Raises:
-        DataError: Two files have the same name but for the ending, or there are sub-folders.
+        DataError: Two files have the same name but for the ending, or there are sub-folders, or
+            files that cannot be read.
     """
     found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith("."):
-            continue
+    for file in visible(folder):
         if file.is_dir():
             raise DataError(
                 f"{file}: a folder in the folder of one modality; expected files alone. Move its "
                 f"files up, or name train, validation or test folders at the top."
             )
-        if file.stem in found:
+        refuse_unreadable(file)
+        name = name_of(file)
+        if name in found:
             raise DataError(
-                f"{file} and {found[file.stem].name} belong to one item, {file.stem!r}; expected "
+                f"{file} and {found[name].name} belong to one item, {name!r}; expected "
                 f"one file. Remove or rename one."
             )
-        found[file.stem] = file
+        found[name] = file
     return found
 
 
-def read_rows(folder: Path, key: str) -> tuple[dict[str, int], Split | None]:
-    """Name of an item → its row of the table in a folder, and the table; nothing without one.
+def named_rows(path: Path, key: str, files: Mapping[str, Mapping[str, Path]]) -> Rows:
+    """The rows of a table, by the names of their items.
+
+    Args:
+        path: The table.
+        key: Column that holds the names.
+        files: Sub-folder → name of an item → its file.
 
     Raises:
-        DataError: Two tables, a table without the column ``key``, an item without or with two
-            rows.
+        DataError: There is no such column, or an item without a name or with two rows.
     """
-    tables = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in READERS)
-    if not tables:
-        return {}, None
-    if len(tables) > 1:
-        raise DataError(
-            f"{folder}: two tables, {tables[0].name} and {tables[1].name}; expected one. Join "
-            f"them, or move one away."
-        )
-    table = load_tables(str(tables[0]))["train"]
+    as_written = ColumnType("text", NULL_WORDS)
+    table = load_tables(str(path), types={key: as_written})["train"]
     if key not in table.columns:
         raise DataError(
-            f"{tables[0]}: no column {key!r} that says which files each row belongs to; there are "
+            f"{path}: no column {key!r} that says which files each row belongs to; there are "
             f"{', '.join(table.columns)}.{nearest(key, table.columns)} Name it with data.id."
         )
+    by_file = {file.name: name for found in files.values() for name, file in found.items()}
+    items = set().union(*files.values())
     rows: dict[str, int] = {}
-    values = table.columns[key].read().values
+    column = table.columns[key]
+    lacking = set() if column.present is None else set(np.flatnonzero(~column.present))
+    values = column.read().values
     for row, value in enumerate(values.tolist() if isinstance(values, np.ndarray) else values):
-        name = Path(str(value)).name
-        name = os.path.splitext(name)[0] if isinstance(value, str) else name
-        if value is None or name in rows:
-            what = "no value" if value is None else f"{name!r}, as row {rows[name]} does"
+        name = "" if value is None or row in lacking else row_name(value, by_file, items)
+        if not name or name in rows:
+            what = f"{name!r}, as row {rows[name]} does" if name else "no name"
             raise DataError(
-                f"{tables[0]}: row {row} has {what} in the column {key!r}; expected each item's "
-                f"name once."
+                f"{path}: row {row} has {what} in the column {key!r}; expected each item's name "
+                f"once."
             )
         rows[name] = row
-    return rows, table
-
-
-def natural(name: str) -> list[tuple[bool, int, str]]:
-    """A key that sorts ``2`` before ``10``."""
-    parts = re.split(r"(\d+)", name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+    return Rows(Split({n: c for n, c in table.columns.items() if n != key}, table.ids), rows)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from mmvae.codec import GAPS, Codec, CodecConfig, State
+from mmvae.codec import GAPS, READ_AS, Codec, CodecConfig, State
 from mmvae.data.batches import Batches, prepare
+from mmvae.data.columns import column_type
 from mmvae.data.gaps import (
     Patterns,
     check_known,
@@ -212,7 +213,8 @@ def fitted(
 ) -> Codec:
     """The codec of a modality, fitted to the training split unless its state is known.
 
-    It learns from the items that have the modality, and the core notes whether some lack it.
+    It learns from the items that have the modality, and the core notes whether some lack it, and
+    how the column was read.
 
     Raises:
         DataError: The codec refuses the column.
@@ -227,6 +229,8 @@ def fitted(
             raise ContractBroken(got, codec_class.kind)
         if gaps:
             state = {**state, GAPS: True}
+        if kind := column_type(values.without_gaps()):
+            state = {**state, READ_AS: [kind.kind, *sorted(kind.words or ())]}
     return codec_class(config, state)
 
 

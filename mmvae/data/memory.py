@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from mmvae.codec import Column, LazyValues
-from mmvae.data.columns import as_array, table_split
+from mmvae.data.columns import as_array, from_tensor, table_split
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.data.spool import CHUNK, passing
 from mmvae.errors import DataError
@@ -126,27 +127,26 @@ def as_split(data: Any, origin: str) -> Split:
         DataError: Not one of those, no column, columns of different length, or a stream that
             breaks off.
     """
-    columns: dict[str, Column] = {}
     if is_mapping_like(data):
-        columns = {
-            str(name): as_column(values, f"{origin}[{name!r}]") for name, values in data.items()
-        }
+        found = [(name, values, None) for name, values in data.items()]
     elif hasattr(data, "features") and not hasattr(data, "__len__"):  # datasets.IterableDataset
         return table_split(passing(data, origin), origin)
     elif hasattr(data, "features"):  # datasets.Dataset
-        for name in data.column_names:
-            names = getattr(data.features[name], "names", None)
-            columns[name] = as_column(
-                data[name][:], f"{origin}[{name!r}]", tuple(names) if names else None
-            )
+        features = data.features
+        found = [(n, data[n][:], getattr(features[n], "names", None)) for n in data.column_names]
     elif hasattr(data, "columns") and not hasattr(data, "column_names"):  # pandas.DataFrame, kin
-        for name in data.columns:
-            columns[str(name)] = as_column(data[name], f"{origin}[{name!r}]")
+        refuse_repeated(list(data.columns), origin)
+        found = [(name, data[name], None) for name in data.columns]
     else:
         raise DataError(
             f"{origin}: got {type(data).__name__}, expected a dict of arrays, a DataFrame, a "
             f"datasets.Dataset or IterableDataset, or a dict with the key 'train' of those."
         )
+    refuse_repeated([name for name, _, _ in found], origin)
+    columns = {
+        str(name): as_column(values, f"{origin}[{name!r}]", tuple(names) if names else None)
+        for name, values, names in found
+    }
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) != 1:
         listed = ", ".join(f"{name}: {n}" for name, n in lengths.items()) or "none"
@@ -154,11 +154,26 @@ def as_split(data: Any, origin: str) -> Split:
     return Split(columns, np.arange(next(iter(lengths.values()))))
 
 
+def refuse_repeated(names: Sequence[Any], origin: str) -> None:
+    """See that columns have names of their own, written as text.
+
+    Raises:
+        DataError: Two have one name, such as the number 1 and the text "1".
+    """
+    for name, count in Counter(map(str, names)).items():
+        if count > 1:
+            written = " and ".join(repr(other) for other in names if str(other) == name)
+            raise DataError(
+                f"{origin}: {count} columns are called {name!r} ({written}); expected each name "
+                f"once. Rename them."
+            )
+
+
 def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) -> Column:
     """One column from a Column, a tensor, an array, a Series or a sequence.
 
     Items lack the modality where a Column says so, and where a value is None, NaN throughout or
-    masked throughout.
+    masked throughout. Codecs see no masks: a cell that is masked beside others is NaN.
 
     Raises:
         DataError: Not one of those.
@@ -168,14 +183,11 @@ def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) ->
     if isinstance(values, LazyValues):
         return Column(values, names, origin)
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    elif hasattr(values, "to_numpy"):  # pandas.Series and its kin
-        missing = np.asarray(values.isna()) if hasattr(values, "isna") else None
-        values = values.to_numpy()
-        if missing is not None and missing.any() and values.dtype == object:
-            values = [None if gap else v for gap, v in zip(missing, values, strict=True)]
+        values = from_tensor(values)
+    elif hasattr(values, "to_numpy"):
+        values = from_series(values)
     if isinstance(values, np.ndarray) and values.ndim and values.dtype != object:
-        return Column(values, names, origin, array_presence(values))
+        return Column(unmasked(values), names, origin, array_presence(values))
     single = isinstance(values, (str, bytes)) or getattr(values, "ndim", 1) == 0
     if single or not isinstance(values, (Sequence, np.ndarray)):
         raise DataError(
@@ -183,29 +195,95 @@ def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) ->
             f"one value per item."
         )
     has = np.array([not is_gap(value) for value in values], bool)
-    return Column(as_array(list(values)), names, origin, None if has.all() else has)
+    plain = [known(value) for value in values]
+    return Column(as_array(plain), names, origin, None if has.all() else has)
+
+
+def from_series(values: Any) -> Any:
+    """A pandas Series, or its kin, as an array, masked where values are missing, or as a list.
+
+    Whole numbers that gaps alone made fractional, as pandas does, are whole again.
+    """
+    categories = getattr(getattr(values, "cat", None), "categories", None)
+    if categories is not None:  # of which an array would be one of floats, where there are gaps
+        codes, kinds = values.cat.codes.to_numpy(), categories.to_numpy()
+        if kinds.dtype == object or not len(kinds):
+            return [None if code < 0 else kinds[code] for code in codes]
+        return np.ma.MaskedArray(kinds[codes], codes < 0)
+    missing = np.asarray(values.isna()) if hasattr(values, "isna") else np.zeros(0, bool)
+    if not missing.any():
+        return values.to_numpy()
+    if getattr(getattr(values, "dtype", None), "kind", "") in tuple(
+        "iu"
+    ):  # else it would be floats
+        return np.ma.MaskedArray(values.fillna(0).to_numpy(), missing)
+    array = values.to_numpy()
+    if array.dtype == object:
+        return [without(gap, cell) for gap, cell in zip(missing, array, strict=True)]
+    if array.dtype.kind == "f" and array.ndim == 1 and is_whole(array[~missing]):
+        return np.ma.MaskedArray(np.where(missing, 0, array).astype(np.int64), missing)
+    return array
+
+
+def is_whole(numbers: np.ndarray[Any, Any]) -> bool:
+    """Whether all numbers are whole, and small enough for floating numbers to tell them apart."""
+    return bool(((numbers % 1 == 0) & (np.abs(numbers) < 2**53)).all())
+
+
+def without(gap: Any, value: Any) -> Any:
+    """A cell, or a row of cells, with None for what is missing."""
+    if np.ndim(gap):
+        return [None if one else cell for one, cell in zip(gap, value, strict=True)]
+    return None if gap else value
+
+
+def unmasked(values: np.ndarray[Any, Any]) -> Any:
+    """An array without its mask: NaN for cells that are masked beside others of their item."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    mask = np.ma.getmaskarray(values)
+    partly = mask.any(tuple(range(1, values.ndim))) & ~mask.all(tuple(range(1, values.ndim)))
+    if not partly.any():
+        return values.data
+    if values.dtype.kind == "f":
+        return values.filled(np.nan)
+    if values.dtype.kind in "iub":
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    return values.tolist()
+
+
+def known(value: Any) -> Any:
+    """A value of a list without its mask; None for what pandas and NumPy write in a gap."""
+    if value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    return unmasked(value[None])[0] if isinstance(value, np.ma.MaskedArray) else value
 
 
 def is_gap(value: Any) -> bool:
     """Whether a value of a list is None, NaN, or holds nothing but None, NaN and masked cells."""
-    if value is None:
+    if known(value) is None:
         return True
     if isinstance(value, float):  # NumPy's float64 among them
         return math.isnan(value)
     if isinstance(value, (list, tuple)):
         return bool(value) and all(is_gap(cell) for cell in value)
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = from_tensor(value)
     arrays = isinstance(value, (np.ndarray, np.floating))
     return arrays and array_presence(np.asanyarray(value)[None]) is not None
 
 
 def checked_presence(column: Column) -> Column:
-    """A column whose ``present`` is one truth value per item, or None.
+    """A column whose ``present`` is one truth value per item, or None; without masks.
 
     Raises:
         DataError: It is something else.
     """
+    if isinstance(column.values, np.ma.MaskedArray):
+        plain = as_column(column.values, column.origin)
+        both = [has for has in (column.present, plain.present) if has is not None]
+        present = np.logical_and.reduce([np.asarray(has) for has in both]) if both else None
+        column = replace(column, values=plain.values, present=present)
     if column.present is None:
         return column
     present = np.asarray(column.present)

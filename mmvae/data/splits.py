@@ -156,19 +156,43 @@ def codes(items: Split, key: str, column: str) -> Array:
             f"data.{key} = {column!r}: there is no such column, but "
             f"{', '.join(items.columns)}.{nearest(column, items.columns)}"
         )
-    values = items.columns[column].read().values
     found: dict[Hashable, int] = {}
     numbers = np.empty(len(items), np.int64)
-    for row, value in enumerate(values.tolist() if isinstance(values, np.ndarray) else values):
-        if not isinstance(value, (str, int, float, bool, type(None))):
+    for row, value in enumerate(keys(items, key, column)):
+        label: Hashable = (row if key == "group" else None, "null") if value is None else value
+        numbers[row] = found.setdefault(label, len(found))
+    return numbers
+
+
+def keys(items: Split, key: str, column: str) -> list[Hashable | None]:
+    """The values of a column that names groups or strata, None where an item has none.
+
+    Raises:
+        DataError: A value is neither number nor text, or is once a number and once a text.
+    """
+    raw = items.columns[column]
+    values = raw.read().values
+    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    found: list[Hashable | None] = [None] * len(items)
+    first: dict[str, tuple[type, int]] = {}
+    for row in raw.rows:
+        value = listed[row].item() if isinstance(listed[row], np.generic) else listed[row]
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            continue
+        if not isinstance(value, (str, int, float)):
             raise DataError(
                 f"data.{key} = {column!r}: item {items.ids[row]} has a {type(value).__name__} "
                 f"there; expected a number or a text that names its {key}."
             )
-        null = value is None or (isinstance(value, float) and math.isnan(value))
-        label: Hashable = (row if key == "group" else None, "null") if null else value
-        numbers[row] = found.setdefault(label, len(found))
-    return numbers
+        written = first.setdefault(str(value), (type(value), row))
+        if written[0] is not type(value):
+            raise DataError(
+                f"data.{key} = {column!r}: items {items.ids[written[1]]} and {items.ids[row]} "
+                f"have {value} there, once as {written[0].__name__} and once as "
+                f"{type(value).__name__}; expected values of one type."
+            )
+        found[row] = (type(value).__name__, value) if isinstance(value, bool) else value
+    return found
 
 
 def refuse_shared_groups(splits: Mapping[SplitName, Split], column: str) -> None:
@@ -178,11 +202,19 @@ def refuse_shared_groups(splits: Mapping[SplitName, Split], column: str) -> None
         DataError: They have; group and splits are named.
     """
     home: dict[Hashable, SplitName] = {}
+    kinds: dict[bool, SplitName] = {}
     for name, split in splits.items():
-        codes(split, "group", column)  # refuses what names no group
-        values = split.columns[column].read().values
-        for value in values.tolist() if isinstance(values, np.ndarray) else values:
-            if value is None or value != value or home.setdefault(value, name) == name:
+        for value in keys(split, "group", column):
+            if value is None:
+                continue
+            kinds.setdefault(isinstance(value, str), name)
+            if len(kinds) > 1:
+                raise DataError(
+                    f"data.group = {column!r}: texts in the split {kinds[True]}, numbers in "
+                    f"{kinds[False]} of the data; expected values of one kind in all, or no group "
+                    f"could be found again."
+                )
+            if home.setdefault(value, name) == name:
                 continue
             raise DataError(
                 f"data.group = {column!r}: {value!r} is in the splits {home[value]} and {name} of "

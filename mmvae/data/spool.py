@@ -12,13 +12,14 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from mmvae import storage
+from mmvae.data.contents import cache_folder, content
 from mmvae.data.streams.stream import first_line
 from mmvae.errors import DataError, nearest
 
@@ -40,8 +41,8 @@ def spooled(
 
     Args:
         stream: A ``datasets.IterableDataset``, not yet read.
-        key: Names the file. One that is there is taken as it is, and nothing is read. Of several
-            processes one writes it, while the others wait.
+        key: Names the file. One that is there, undamaged, is taken as it is, and nothing is read.
+            Of several processes one writes it, while the others wait.
         origin: What to call the stream in messages.
         columns: Which columns to keep; all unless given.
         items: How many items to take; all unless given.
@@ -50,14 +51,51 @@ def spooled(
         DataError: As :func:`write`.
         TrainingError: The disk is full, or the cache cannot be written.
     """
+    return mapped(kept(lambda: chunks(stream, origin, columns, items), key, origin, items), key)
+
+
+def kept(
+    tables: Callable[[], Iterable[Any]], key: str, origin: str, items: int | None = None
+) -> Path:
+    """The file of the cache that holds some Arrow tables, written first if it is not there.
+
+    Args:
+        tables: Gives the tables; asked only if they are to be written.
+        key: See :func:`spooled`.
+        origin: See :func:`spooled`.
+        items: How many items there are to be; any number unless given.
+
+    Raises:
+        DataError: As :func:`write`.
+        TrainingError: The disk is full, or the cache cannot be written.
+    """
     file = place(key)
     storage.make_folder(file.parent)
     with alone(file):
-        if not file.exists():
+        if not whole(file):
             storage.clean(file.parent, file.name)
             with storage.staged_file(file, remedy=remedy(file)) as hidden:
-                write(stream, hidden, origin, columns, items)
-    return mapped(file, key)
+                write(tables(), hidden, origin, items)
+                storage.write_text(checksum(file), content(hidden), remedy=remedy(file))
+    return file
+
+
+def whole(file: Path) -> bool:
+    """Whether a file of the cache is there as it was written; one that is not is removed."""
+    if not file.exists():
+        return False
+    if not checksum(file).exists():  # of a version that wrote none
+        return True
+    if checksum(file).read_text("utf-8", errors="replace") == content(file):
+        return True
+    print(f"{file} is damaged, and is made anew", file=sys.stderr, flush=True)
+    file.unlink()
+    return False
+
+
+def checksum(file: Path) -> Path:
+    """Where the hash of what is in a file of the cache is kept."""
+    return file.with_suffix(".sum")
 
 
 def passing(stream: Any, origin: str) -> Any:
@@ -74,7 +112,7 @@ def passing(stream: Any, origin: str) -> Any:
     file = Path(name)
     try:
         with storage.reported(file, remedy(file)):
-            write(stream, file, origin)
+            write(chunks(stream, origin), file, origin)
         return mapped(file)
     finally:
         file.unlink()  # what is mapped stays readable until the process lets go of it
@@ -82,9 +120,7 @@ def passing(stream: Any, origin: str) -> Any:
 
 def place(key: str) -> Path:
     """Where the file of this name is kept."""
-    import datasets
-
-    return Path(datasets.config.HF_DATASETS_CACHE) / "mmvae-streams" / f"{key}.arrow"
+    return cache_folder("mmvae-streams") / f"{key}.arrow"
 
 
 def remedy(file: Path) -> str:
@@ -116,14 +152,8 @@ def mapped(file: Path, fingerprint: str | None = None) -> Any:
     return found
 
 
-def write(
-    stream: Any,
-    file: Path,
-    origin: str,
-    columns: Sequence[str] | None = None,
-    items: int | None = None,
-) -> None:
-    """Write a stream to an Arrow file, a chunk at a time; progress goes to standard error.
+def write(tables: Iterable[Any], file: Path, origin: str, items: int | None = None) -> None:
+    """Write Arrow tables to a file, one at a time; progress goes to standard error.
 
     Raises:
         DataError: The stream has no items or fewer than ``items``, breaks off, has not the
@@ -135,7 +165,7 @@ def write(
     schema = writer = None
     with ExitStack() as stack:
         sink = stack.enter_context(pa.OSFile(str(file), "wb"))
-        for table in chunks(stream, origin, columns, items):
+        for table in tables:
             if writer is None:
                 schema = table.schema
                 writer = stack.enter_context(pa.ipc.new_stream(sink, schema))
@@ -163,7 +193,7 @@ def reached(origin: str, done: int, items: int | None, seconds: float) -> str:
 
 
 def chunks(
-    stream: Any, origin: str, columns: Sequence[str] | None, items: int | None
+    stream: Any, origin: str, columns: Sequence[str] | None = None, items: int | None = None
 ) -> Iterator[Any]:
     """The items of a stream as Arrow tables; pictures and sounds stay encoded.
 

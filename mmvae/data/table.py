@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,22 +12,27 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from mmvae.column_type import ColumnType
 from mmvae.data.columns import table_split
+from mmvae.data.contents import contents
 from mmvae.data.memory import MemorySource
+from mmvae.data.names import some
+from mmvae.data.places import (
+    CLOSED,
+    READERS,
+    Tables,
+    is_table,
+    place,
+    refuse_unreadable,
+    table_files,
+    tried,
+)
+from mmvae.data.reader import Reading, read_tables
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.data.spool import spooled
-from mmvae.errors import DataError
+from mmvae.errors import DataError, TrainingError
 from mmvae.hookspecs import hookimpl
 from mmvae.source import Source, Split, SplitName
-
-READERS = {
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".jsonl": "json",
-    ".json": "json",
-}
 
 EMPTY = ("corresponds to no data", "No columns to parse from file")
 """What ``datasets`` says of a table without rows, and of one without even a header."""
@@ -41,7 +46,10 @@ SHARE = 0.1
 class TableConfig(CutConfig):
     """``[data]`` of a table."""
 
-    path: str = Field(description="A file, a folder of files, or the id of a data set on the Hub.")
+    path: str = Field(
+        description="A file, a folder of files, or the id of a data set on the Hub. ~ is the home "
+        "folder; relative paths count from the working folder."
+    )
     configuration: str | None = Field(None, description="Which configuration of a Hub data set.")
     train: str = Field("train", description="Name of the training split in the data set.")
     validation: str | Share | None = Field(
@@ -78,7 +86,7 @@ class TableConfig(CutConfig):
 
 
 class TableSource(Source):
-    """A table read by the ``datasets`` library, from disk or from the Hub.
+    """A table in files of this machine, or on the Hub.
 
     Args:
         config: Its ``[data]`` section.
@@ -94,55 +102,103 @@ class TableSource(Source):
     @cached_property
     def _splits(self) -> dict[SplitName, Split]:
         config: TableConfig = self.config
-        found = self._tables()
-        if config.train not in found:
+        there = self._names
+        if config.train not in there:
             raise DataError(
-                f"data.path = {config.path!r} has the splits {', '.join(found)}, no "
+                f"data.path = {config.path!r} has the splits {', '.join(there)}, no "
                 f"{config.train!r}: name the training split with data.train."
             )
-        splits: dict[SplitName, Split] = {}
+        wanted: dict[SplitName, str] = {"train": config.train}
         shares: dict[str, float] = {"validation": 0.0, "test": 0.0}
         names: tuple[tuple[SplitName, str | float | None], ...] = (
             ("validation", config.validation),
             ("test", config.test),
         )
         for name, given in names:
-            wanted = given if given is not None else name if name in found else SHARE
-            if not isinstance(wanted, str):
-                shares[name] = wanted
-            elif wanted in found:
-                splits[name] = found[wanted]
-            else:
+            own = name if name in there and name not in wanted.values() else SHARE
+            chosen = given if given is not None else own
+            if not isinstance(chosen, str):
+                shares[name] = chosen
+            elif chosen not in there:
                 raise DataError(
-                    f"data.{name} = {wanted!r}: {config.path!r} has the splits "
-                    f"{', '.join(found)}; name one of them or give a share such as {SHARE}."
+                    f"data.{name} = {chosen!r}: {config.path!r} has the splits "
+                    f"{', '.join(there)}; name one of them or give a share such as {SHARE}."
                 )
+            elif chosen in wanted.values():
+                home = next(split for split, other in wanted.items() if other == chosen)
+                raise DataError(
+                    f"data.{name} = {chosen!r}: that split of {config.path!r} is data.{home} "
+                    f"already, and no item may be in two; name another or give a share such as "
+                    f"{SHARE}."
+                )
+            else:
+                wanted[name] = chosen
+        found = self._read(list(wanted.values()))
         rest = cut(found[config.train], shares["validation"], shares["test"], config)
+        splits: dict[SplitName, Split] = {
+            name: found[chosen] for name, chosen in wanted.items() if name != "train"
+        }
         if config.group is not None:
             refuse_shared_groups(rest | splits, config.group)
         return rest | splits
 
-    def remarks(self) -> Sequence[str]:
-        """Where what was streamed is kept."""
-        if not self.config.stream:
-            return ()
-        columns = [next(iter(split.columns.values())).values for split in self.splits().values()]
-        files = {Path(f["filename"]) for column in columns for f in column.dataset.cache_files}
-        return [
-            f"streamed once into {file} ({file.stat().st_size / 2**20:.3g} MiB); removed, it is "
-            f"streamed again"
-            for file in sorted(files)
-        ]
+    @cached_property
+    def _files(self) -> Tables | None:
+        """The files, if it is no data set of the Hub."""
+        return local_tables(self.config.path, self.config.configuration)
 
-    def _tables(self) -> Mapping[str, Split]:
+    @cached_property
+    def _hub(self) -> Mapping[str, Split]:
         config: TableConfig = self.config
         if not config.stream:
-            return load_tables(config.path, config.configuration)
-        limits = {} if config.items is None else {config.train: config.items}
-        return StreamedTables(config.path, config.configuration, config.columns, limits)
+            return load_hub(config.path, config.configuration)
+        return StreamedTables(config.path, config.configuration, config.columns, self._limits)
+
+    @property
+    def _limits(self) -> dict[str, int]:
+        config: TableConfig = self.config
+        return {} if config.items is None else {config.train: config.items}
+
+    @property
+    def _names(self) -> list[str]:
+        """The splits that are there."""
+        return list(self._hub if self._files is None else self._files.splits)
+
+    @cached_property
+    def _readings(self) -> dict[str, Reading]:
+        """Split → what was read of it, filled as splits are read."""
+        return {}
+
+    def _read(self, names: Sequence[str]) -> Mapping[str, Split]:
+        config: TableConfig = self.config
+        if self._files is None:
+            return self._hub
+        files = {name: self._files.splits[name] for name in names}
+        refuse_copies(files)
+        self._readings.update(read_tables(files, None, config.columns, self._limits))
+        return {n: table_split(r.table, config.path, r.types) for n, r in self._readings.items()}
+
+    def remarks(self) -> Sequence[str]:
+        """How many rows there are and of which files, what is left out, and where a stream is."""
+        splits, found = self.splits(), []
+        if self._files is not None:
+            for name, reading in self._readings.items():
+                of = some(file.name for file in self._files.splits[name])
+                found.append(f"{self.config.path}: {len(reading.table)} rows of {of}")
+            if unread := [name for name in self._files.splits if name not in self._readings]:
+                found.append(f"{self.config.path}: left out the splits {some(unread)}")
+            if self._files.left_out:
+                found.append(f"{self.config.path}: left out {some(self._files.left_out)}")
+        return [*found, *kept_files(splits.values())] if self.config.stream else found
+
+    def doubts(self) -> Sequence[str]:
+        """What a person should know of how the files were read."""
+        self.splits()
+        told = [remark for reading in self._readings.values() for remark in reading.remarks]
+        return list(dict.fromkeys(told))
 
     def fingerprint(self) -> str:
-        """A hash of each split's table, by the ``datasets`` library, and of its rows."""
+        """A hash of each split's files by their contents, or of its table, and of its rows."""
         digest = hashlib.sha256()
         for name, split in self.splits().items():
             values = next(iter(split.columns.values())).values
@@ -153,10 +209,10 @@ class TableSource(Source):
 
 
 class StreamedTables(Mapping[str, Split]):
-    """The splits of a table that is read in sequence; a split is read when it is asked for.
+    """The splits of the Hub that are read in sequence; a split is read when it is asked for.
 
     Args:
-        path: A file, a folder or a Hub id.
+        path: A Hub id.
         configuration: Of a Hub data set.
         columns: Which columns to keep; all unless given.
         limits: Split → how many items to take; all of others.
@@ -176,7 +232,7 @@ class StreamedTables(Mapping[str, Split]):
 
         self.path, self.columns, self.limits = path, columns, dict(limits or {})
         with reading(path):
-            self._builder = datasets.load_dataset_builder(**located(path, configuration))
+            self._builder = datasets.load_dataset_builder(path, configuration)
             self._streams = self._builder.as_streaming_dataset()
 
     def __iter__(self) -> Iterator[str]:
@@ -201,17 +257,124 @@ class StreamedTables(Mapping[str, Split]):
         return hashlib.sha256(wanted.encode()).hexdigest()[:32]
 
 
-def load_tables(path: str, configuration: str | None = None) -> dict[str, Split]:
+def load_tables(
+    path: str, configuration: str | None = None, types: Mapping[str, ColumnType] | None = None
+) -> dict[str, Split]:
     """Read a file, a folder or a Hub data set into splits.
+
+    Args:
+        path: Where they are.
+        configuration: Of a Hub data set.
+        types: How columns of files are read, as far as it is known; the files tell of the others.
 
     Raises:
         DataError: Nothing is there, or it cannot be read.
     """
+    files = local_tables(path, configuration)
+    if files is None:
+        return load_hub(path, configuration)
+    read = read_tables(files.splits, types)
+    return {name: table_split(found.table, path, found.types) for name, found in read.items()}
+
+
+def local_tables(path: str, configuration: str | None = None) -> Tables | None:
+    """The files of a path by split, a single one as ``train``; None if it is an id of the Hub.
+
+    Raises:
+        DataError: It was meant as a file, and there is none; or it is none that can be read.
+    """
+    found = place(path)
+    if found.is_dir() and has_card(found):
+        return carded(path, configuration)
+    if configuration is not None and found.exists():
+        raise DataError(
+            f"data.configuration = {configuration!r} is for data sets of the Hub or with a card "
+            f"(README.md) that lists configurations; {path} is none. Leave it out."
+        )
+    if found.is_dir():
+        return table_files(found)
+    if found.exists():
+        refuse_unreadable(found)
+        if not is_table(found):
+            raise DataError(f"{path}: unknown ending, expected one of {', '.join(READERS)}.")
+        return Tables({"train": [found]})
+    if looks_like_file(path):
+        raise DataError(
+            f"{path}: no such file{tried(path)}; expected a table or a Hub id. Brackets and stars "
+            f"are taken as they are; name a folder to read all of its files."
+        )
+    return None
+
+
+def has_card(folder: Path) -> bool:
+    """Whether a folder has a card of the Hub that says which files are which split."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return False
+    _, dashes, rest = card.read_text("utf-8", errors="replace").partition("---\n")
+    return bool(dashes) and "\nconfigs:" in "\n" + rest.partition("\n---")[0]
+
+
+def carded(path: str, configuration: str | None) -> Tables:
+    """The files of a folder with a card of the Hub, as that says.
+
+    Raises:
+        DataError: There is no such configuration, or a file is none that can be read.
+    """
     import datasets
 
     with reading(path):
-        loaded = datasets.load_dataset(**located(path, configuration))
+        builder = datasets.load_dataset_builder(str(place(path)), configuration)
+    splits = {str(n): [Path(f) for f in files] for n, files in builder.config.data_files.items()}
+    for file in (file for files in splits.values() for file in files):
+        if not is_table(file):
+            raise DataError(
+                f"{file}: its card names it, but expected are files that end in "
+                f"{', '.join(READERS)}."
+            )
+    return Tables(splits)
+
+
+def refuse_copies(splits: Mapping[str, Sequence[Path]]) -> None:
+    """See that no two splits have a file of the same content.
+
+    Raises:
+        DataError: Two have one.
+    """
+    files = [(name, file) for name, part in splits.items() for file in part]
+    home: dict[str, tuple[str, Path]] = {}
+    for (name, file), known in zip(files, contents([file for _, file in files]), strict=True):
+        other, earlier = home.setdefault(known, (name, file))
+        if other != name:
+            raise DataError(
+                f"{earlier} of the split {other} and {file} of {name} hold the same: expected "
+                f"that no item is in two splits. Replace one, or give a share in place of a split "
+                f"(data.test = {SHARE})."
+            )
+
+
+def load_hub(path: str, configuration: str | None) -> dict[str, Split]:
+    """Read a data set of the Hub into splits.
+
+    Raises:
+        DataError: There is none, or it cannot be read.
+    """
+    import datasets
+
+    with reading(path):
+        loaded = datasets.load_dataset(path, configuration)
     return {str(name): table_split(dataset, path) for name, dataset in loaded.items()}
+
+
+def kept_files(splits: Iterable[Split]) -> list[str]:
+    """Where what was streamed is kept."""
+    columns = [next(iter(split.columns.values())).values for split in splits]
+    files = {Path(f["filename"]) for column in columns for f in column.dataset.cache_files}
+    return [
+        f"streamed once into {file} ({file.stat().st_size / 2**20:.3g} MiB); removed, it is "
+        f"streamed again"
+        for file in sorted(files)
+    ]
 
 
 @contextmanager
@@ -231,10 +394,15 @@ def reading(path: str) -> Iterator[None]:
     except StopIteration as error:  # a JSON-lines file without lines
         raise DataError(f"{path}: no rows; expected at least one item.") from error
     except (OSError, ValueError, DatasetGenerationError) as error:
-        if not Path(path).exists():
+        if full_disk(error):
+            raise TrainingError(
+                f"{path} cannot be read: the disk of the cache is full ({cause(error)}). Free "
+                f"space there, or choose another disk with HF_HOME or HF_DATASETS_CACHE."
+            ) from error
+        if not place(path).exists():
             raise DataError(
                 f"{path}: no such file or folder here, and the Hub does not give a data set of "
-                f"that id: {cause(error)}. Correct data.path, or see to the network."
+                f"that id: {cause(error)}. Correct data.path{tried(path)}, or see to the network."
             ) from error
         if any(sign in cause(error) for sign in EMPTY):
             raise DataError(f"{path}: no rows; expected at least one item.") from error
@@ -242,21 +410,6 @@ def reading(path: str) -> Iterator[None]:
             f"{path} cannot be read as a table: {cause(error)}. Expected a Parquet, Arrow, CSV or "
             f"JSON-lines file, or a folder of them."
         ) from error
-
-
-def located(path: str, configuration: str | None) -> dict[str, Any]:
-    """The arguments by which ``datasets`` finds a file, a folder or a data set of the Hub.
-
-    Raises:
-        DataError: It was meant as a file, and there is none.
-    """
-    place = Path(path)
-    if place.is_file():
-        separator = {"sep": "\t"} if place.suffix == ".tsv" else {}
-        return {"path": reader(place), "data_files": {"train": str(place)}, **separator}
-    if place.is_dir() or not looks_like_file(path):
-        return {"path": path, "name": configuration}
-    raise DataError(f"{path}: no such file; expected a table or a Hub id.")
 
 
 @contextmanager
@@ -272,6 +425,15 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
+def full_disk(error: BaseException | None) -> bool:
+    """Whether an error came of a disk, or a quota, that is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def cause(error: BaseException) -> str:
     """First line of what an error was raised from in the first place."""
     while error.__cause__ is not None:
@@ -280,20 +442,15 @@ def cause(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def reader(path: Path) -> str:
-    """Name of the reader for a file, by its ending.
-
-    Raises:
-        DataError: No reader knows the ending.
-    """
-    if path.suffix not in READERS:
-        raise DataError(f"{path}: unknown ending, expected one of {', '.join(READERS)}.")
-    return READERS[path.suffix]
-
-
 def looks_like_file(path: str) -> bool:
     """Whether a path that does not exist was meant as a file rather than as a Hub id."""
-    return os.path.isabs(path) or Path(path).suffix in READERS or path.count("/") > 1
+    endings = (*READERS, *CLOSED)
+    return (
+        place(path).is_absolute()
+        or any(path.lower().endswith(ending) for ending in endings)
+        or path.count("/") > 1
+        or path.startswith(".")
+    )
 
 
 @hookimpl

@@ -6,7 +6,8 @@ The label codec of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) on MNIST
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ mmvae_contract = 1
 Array = np.ndarray[Any, Any]
 
 _MOST = 100_000  # one-hot vectors longer than this mean that the column holds ids, not labels
+_EXACT = 2.0**53  # whole floats beyond it may be other integers rounded
+_LABEL = "a whole number or a name"
 
 
 class CategoricalConfig(CodecConfig):
@@ -83,9 +86,9 @@ class Categorical(Codec):
         if wanted is not None:
             return {"classes": [str(k) for k in range(wanted)], "named": False}
         labels = _labels(column.read())
-        if labels.dtype.kind == "U":
-            return {"classes": [str(name) for name in np.unique(labels)], "named": True}
-        return {"classes": [str(k) for k in range(_count(labels))], "named": False}
+        if isinstance(labels, list):
+            return {"classes": _few(sorted(set(labels))), "named": True}
+        return {"classes": [str(label) for label in _few(_distinct(labels))], "named": False}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -103,33 +106,67 @@ class Categorical(Codec):
         return int(self.config.encoder[-1]) if self.config.encoder else len(self.classes)
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
-        """Names or codes 0..K−1 (b,) → one-hot uint8 (b, K)."""
+        """Labels (b,), or codes where classes have names that are no numbers → one-hot uint8."""
         labels = _labels(column)
-        codes = self._codes(labels) if labels.dtype.kind == "U" else labels
-        bad = np.flatnonzero((codes < 0) | (codes >= len(self.classes)))
+        codes = self._codes(labels, column.names)
+        bad = np.flatnonzero(codes < 0)
         if len(bad):
             row = int(bad[0])
+            label = labels[row] if isinstance(labels, list) else labels[row].item()
             raise UnsupportedValue(
                 row,
-                f"label {labels[row].item()!r}",
+                f"label {label!r}",
                 f"one of {self._accepted()}",
                 "Correct the label, or list all classes with the key 'classes'.",
             )
         return F.one_hot(torch.from_numpy(codes), len(self.classes)).to(torch.uint8), None
 
-    def _codes(self, names: Array) -> Array:
-        """Names → codes, −1 for a name that is no class; one look-up per distinct name."""
+    def _codes(self, labels: list[str] | Array, names: Sequence[str] | None) -> Array:
+        """Labels → codes of classes, −1 for what is none."""
         code = {name: k for k, name in enumerate(self.classes)}
-        distinct, inverse = np.unique(names, return_inverse=True)
-        codes = np.array([code.get(str(name), -1) for name in distinct], np.int64)
-        return codes[inverse] if len(distinct) else np.zeros(0, np.int64)
+        if isinstance(labels, list):
+            return np.array([code.get(name, -1) for name in labels], np.int64)
+        distinct, inverse = np.unique(labels, return_inverse=True)
+        codes = [self._code(label, code, names) for label in distinct.tolist()]
+        return np.array(codes, np.int64)[inverse]
+
+    def _code(self, label: bool | int, code: Mapping[str, int], names: Any) -> int:
+        """The class of an integer or boolean; −1 if it is none.
+
+        An integer is a code where the source says so by its names, or where no name of a class is
+        a number; else it is the class of that name.
+        """
+        if isinstance(label, bool):
+            return code.get(str(label), code.get(str(int(label)), -1) if self._integers else -1)
+        if names is not None and any(name in code for name in names):
+            return code.get(names[label], -1) if 0 <= label < len(names) else -1
+        if self._booleans:
+            return code.get(str(bool(label)), -1) if label in (0, 1) else -1
+        coded = names is not None or self._coded
+        if coded and 0 <= label < len(self.classes):
+            return label
+        return -1 if coded else code.get(str(label), -1)
+
+    @property
+    def _coded(self) -> bool:
+        """Whether an integer is the code of a class, for no class is called by a number."""
+        named: bool = self.state["named"]
+        return named and not any(map(_is_integer, self.classes))
+
+    @property
+    def _booleans(self) -> bool:
+        return not self.state["named"] and set(self.classes) <= {"False", "True"}
+
+    @property
+    def _integers(self) -> bool:
+        return not self.state["named"] and not self._booleans
 
     def _accepted(self) -> str:
         names = self.classes
-        if not self.state["named"]:
+        if self._integers and names == tuple(map(str, range(len(names)))):
             return f"the labels 0..{len(names) - 1}"
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        return f"{shown} or the codes 0..{len(names) - 1}"
+        return f"{shown} or the codes 0..{len(names) - 1}" if self._coded else shown
 
     def condition(self, raw: Column) -> Tensor:
         """Names, codes (b,), or any finite weights of the classes (b, K) → float32 (b, K)."""
@@ -187,19 +224,22 @@ class Categorical(Codec):
         return x.argmax(-1)
 
     def restore(self, x: Tensor) -> Column:
-        """One-hot (b, K) → names if the classes have any, else int64 codes."""
+        """One-hot (b, K) → labels as they were: names, integers or booleans."""
         codes = self.class_index(x).cpu().numpy()
-        if not self.state["named"]:
-            return Column(codes)
-        return Column(np.array(self.classes)[codes], names=self.classes)
+        if self.state["named"]:
+            return Column(_names(self.classes)[codes], names=self.classes)
+        labels = [c == "True" for c in self.classes] if self._booleans else map(int, self.classes)
+        return Column(np.array(list(labels))[codes])
 
     def parse(self, text: str) -> Column:
-        """A class's name or its code."""
-        word = text.strip()
+        """A class's name, or its code where no class is called by a number."""
+        word = text if text in self.classes else text.strip()
+        if self._booleans:
+            word = word.capitalize()
         if word in self.classes:
-            return Column([self.classes.index(word)])
-        if word.isdecimal() and int(word) < len(self.classes):
-            return Column([int(word)])
+            return Column([word])
+        if self._coded and _is_integer(word) and 0 <= int(word) < len(self.classes):
+            return Column([self.classes[int(word)]])
         close = difflib.get_close_matches(word, self.classes, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"{text!r} is no class; expected {self._accepted()}.{hint}")
@@ -231,51 +271,84 @@ class Categorical(Codec):
         )
 
 
-def _labels(column: Column) -> Array:
-    """Raw labels (n,) → strings, or int64 codes; refuses gaps, fractions and other types."""
+def _labels(column: Column) -> list[str] | Array:
+    """Raw labels (n,) → names, or bool or int64; refuses gaps, fractions and other types."""
     values = column.values
     known = isinstance(values, np.ndarray) and values.dtype != object
     labels = values if known else _array(list(values))
+    if isinstance(labels, list):
+        return labels
     if labels.ndim != 1:
         raise UnsupportedValue(None, f"an array of shape {labels.shape}", "shape (n,)")
     if labels.dtype.kind == "U":
-        return labels
+        return [str(name) for name in labels.tolist()]
     if labels.dtype.kind not in "biuf":
         raise UnsupportedValue(None, f"labels of type {labels.dtype}", "integers or names")
     if labels.dtype.kind == "f":
-        bad = ~np.isfinite(labels) | (labels != np.rint(labels))
+        bad = ~np.isfinite(labels) | (labels != np.rint(labels)) | (np.abs(labels) > _EXACT)
         if bad.any():
             row = int(np.argmax(bad))
             raise UnsupportedValue(
-                row, f"label {labels[row]}", "a whole number or a name", "Label every item."
+                row,
+                f"label {labels[row]}",
+                _LABEL,
+                "Label every item; of a table, declare labels such as 1.10 in [data.types]: "
+                'column = "text".',
             )
-    return labels.astype(np.int64)
+    return labels if labels.dtype == bool else labels.astype(np.int64)
 
 
-def _array(values: list[Any]) -> Array:
-    """A list of names or of numbers as an array; numpy alone would turn [1, "a"] into strings."""
-    named = any(isinstance(value, str) for value in values)
-    wanted = (str,) if named else (int, float, np.number, np.bool_)
+def _array(values: list[Any]) -> list[str] | Array:
+    """A list of names as it is, one of numbers as an array; refuses a mixture."""
+    kinds: tuple[tuple[Any, str], ...] = (
+        (str, "a class name"),
+        ((bool, np.bool_), "a boolean"),
+        ((int, float, np.number), "a whole number"),
+    )
+    found = [k for k, (kind, _) in enumerate(kinds) if any(isinstance(v, kind) for v in values)]
+    wanted, called = kinds[found[0]] if found else ((), "")
+    expected = f"{called}, as in other rows" if found != [2] and found else _LABEL
     for row, value in enumerate(values):
         if not isinstance(value, wanted):
-            expected = "a class name, as in other rows" if named else "a whole number or a name"
             raise UnsupportedValue(row, f"label {value!r}", expected, "Label every item.")
+    if found == [0]:
+        return values
     return np.array(values) if values else np.zeros(0, np.int64)
 
 
-def _count(labels: Array) -> int:
-    """Number of classes of integer labels: one more than the largest."""
+def _distinct(labels: Array) -> list[Any]:
+    """The labels that occur, ascending."""
     if len(labels) == 0:
         raise UnsupportedValue(None, "an empty column", "at least one label")
-    if labels.min() < 0:
+    if labels.dtype != bool and labels.min() < 0:
         row = int(np.argmin(labels))
-        raise UnsupportedValue(row, f"label {labels[row]}", "a label of 0 or more")
-    if labels.max() >= _MOST:
-        row = int(np.argmax(labels))
         raise UnsupportedValue(
-            row, f"label {labels[row]}", f"fewer than {_MOST} classes", "Are these labels or ids?"
+            row,
+            f"label {labels[row]}",
+            "a label of 0 or more",
+            "Leave it empty if it stands for no label; list it in the key 'classes' if it is one.",
         )
-    return int(labels.max()) + 1
+    found: list[Any] = np.unique(labels).tolist()
+    return found
+
+
+def _few(labels: list[Any]) -> list[Any]:
+    """Labels that are not as many as ids would be."""
+    if len(labels) > _MOST:
+        raise UnsupportedValue(
+            None, f"{len(labels)} labels", f"at most {_MOST} classes", "Are these labels or ids?"
+        )
+    return labels
+
+
+def _is_integer(name: str) -> bool:
+    return re.fullmatch("0|-?[1-9][0-9]*", name) is not None
+
+
+def _names(classes: Sequence[str]) -> Array:
+    """Names as an array, of objects where texts of NumPy would lose a final NUL."""
+    names = np.array(classes)
+    return names if names.tolist() == list(classes) else np.array(classes, object)
 
 
 @hookimpl

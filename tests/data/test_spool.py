@@ -96,8 +96,9 @@ def plain(values: Any) -> Any:
 
 
 def left_behind(cache: Path) -> list[str]:
-    """The files of streams in the cache, but for locks."""
-    return sorted(f.name for f in (cache / "mmvae-streams").glob("*") if f.suffix != ".lock")
+    """The files of streams in the cache, but for locks and checksums."""
+    beside = (".lock", ".sum")
+    return sorted(f.name for f in (cache / "mmvae-streams").glob("*") if f.suffix not in beside)
 
 
 def never(*_: Any) -> None:
@@ -132,17 +133,30 @@ def test_it_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     before = first.fingerprint()
     monkeypatch.setattr(spool, "write", never)
     assert source(path, stream=True).fingerprint() == before
-    os.utime(path, (1, 1))  # another file, as far as one can tell
+    os.utime(path, (1, 1))  # touched, it is the same
+    assert source(path, stream=True).fingerprint() == before
+    path.write_bytes(path.read_bytes().replace(b"\xc3\xa91", b"\xc3\xa92"))
     with pytest.raises(AssertionError, match="was read"):
         source(path, stream=True).splits()
 
 
-def test_a_changed_file_has_another_fingerprint(tmp_path: Path) -> None:
-    path = tmp_path / "t.parquet"
-    write_parquet(path)
-    before = source(path, stream=True).fingerprint()
-    os.utime(path, (1, 1))
-    assert source(path, stream=True).fingerprint() != before
+def test_a_damaged_file_of_the_cache_is_made_anew(
+    tmp_path: Path, cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "t.jsonl"
+    write_lines(path)
+    first = source(path, stream=True)
+    wanted = [plain(c.read().values) for c in first.splits()["train"].columns.values()]
+    (file,) = (cache / "mmvae-streams").glob("*.arrow")
+    whole = file.read_bytes()
+    for damaged in (whole[:-100], whole[:900] + bytes(80) + whole[980:], b""):
+        file.write_bytes(damaged)
+        again = source(path, stream=True)
+        found = [plain(c.read().values) for c in again.splits()["train"].columns.values()]
+        assert found == wanted
+        assert again.fingerprint() == first.fingerprint()
+        assert f"{file} is damaged, and is made anew" in capfd.readouterr().err
+        assert file.read_bytes() == whole
 
 
 def test_of_a_folder_the_splits_that_are_wanted_are_read(tmp_path: Path, cache: Path) -> None:
@@ -150,6 +164,8 @@ def test_of_a_folder_the_splits_that_are_wanted_are_read(tmp_path: Path, cache: 
     folder.mkdir()
     for name in ("train", "test", "extra"):
         write_lines(folder / f"{name}.jsonl")
+        with (folder / f"{name}.jsonl").open("a") as file:
+            file.write("\n" * len(name))  # the same items, but no copy of the file
     files = {name: str(folder / f"{name}.jsonl") for name in ("train", "test", "extra")}
     (folder / "README.md").write_text(
         "---\nconfigs:\n- config_name: default\n  data_files:\n"
@@ -174,9 +190,9 @@ def test_columns_and_items_are_those_wanted(tmp_path: Path) -> None:
     assert list(split.columns) == ["c", "v"]
     assert plain(split.columns["c"].read().values) == ITEMS["c"][:11].tolist()
     assert some.fingerprint() != source(path, columns=["c", "v"], items=12, **keys).fingerprint()
-    (remark,) = some.remarks()
-    assert str(spool.place("").parent) in remark
-    assert source(path).remarks() == ()
+    rows, kept = some.remarks()
+    assert rows == f"{path}: 11 rows of 't.jsonl'"
+    assert str(spool.place("").parent) in kept
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
@@ -199,10 +215,10 @@ def test_a_stream_that_ends_before_the_items_it_was_to_have(tmp_path: Path, cach
     ("name", "content", "message"),
     [
         ("t.parquet", b"no table", "magic bytes"),
-        ("t.csv", b"a,b\n", "ended after 0 items, expected one at least"),
+        ("t.csv", b"a,b\n", "no rows; expected at least one"),
         ("t.jsonl", b"", "no rows"),
         ("t.jsonl", b'{"a": 1}\n{"a": \n', "JSON"),
-        ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "Expected 2 fields in line 3, saw 4"),
+        ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "line 3: 4 values, expected 2"),
     ],
 )
 def test_a_malformed_file_is_named_with_the_cause(

@@ -100,14 +100,16 @@ def test_arrow_file(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("t.parquet", b"no table", "magic bytes"),
-        ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "Expected 2 fields in line 3, saw 4"),
+        ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "line 3: 4 values, expected 2"),
         ("t.csv", b"", "no rows; expected at least one item"),
         ("t.csv", b"a,b\n", "no rows; expected at least one item"),
         ("t.jsonl", b"", "no rows; expected at least one item"),
         ("t.csv", b"a,b\n\xff\xfe,1\n", "can't decode byte 0xff"),
         ("t.jsonl", b'{"a": 1}\n{"a": \n', "JSON"),
-        ("t.arrow", b"xx", "too small"),
-        ("t.xlsx", b"xx", r"unknown ending, expected one of .parquet, .arrow, .csv"),
+        ("t.arrow", b"xx", "cannot be read as a table: .*2 bytes"),
+        ("t.xlsx", b"xx", "xlsx files are not read; save it as CSV"),
+        ("t.csv.gz", b"xx", "gz files are not read; unpack it"),
+        ("t.xyz", b"xx", r"unknown ending, expected one of .parquet, .arrow, .csv"),
     ],
 )
 def test_a_malformed_file_is_named_with_the_cause(

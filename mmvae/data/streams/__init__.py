@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmvae.data.streams.arrow import ArrowStream
-from mmvae.data.streams.stream import Kind, Rows, TableStream, Writer
+from mmvae.data.streams.stream import Filled, Rows, TableStream, Types, Writer
 from mmvae.data.streams.text import CsvStream, JsonLinesStream
 from mmvae.errors import DataError, UsageError
 
-__all__ = ["STREAMS", "Kind", "Rows", "TableStream", "Writer", "open_stream"]
+__all__ = ["STREAMS", "Filled", "Rows", "TableStream", "Types", "Writer", "open_stream"]
 
 STREAMS: dict[str, type[TableStream]] = {
     ".parquet": ArrowStream,
@@ -17,21 +17,27 @@ STREAMS: dict[str, type[TableStream]] = {
     ".csv": CsvStream,
     ".tsv": CsvStream,
     ".jsonl": JsonLinesStream,
+    ".json": JsonLinesStream,
 }
 """What reads and writes each ending."""
 
 
-def open_stream(path: Path) -> TableStream:
+def open_stream(path: Path, types: Types | None = None) -> TableStream:
     """Open a table to stream it.
+
+    Args:
+        path: The file.
+        types: How columns are read, of those for which it is known; the file tells of the others.
 
     Raises:
         UsageError: No stream knows its ending.
-        DataError: There is no such file, or it is no such table.
+        DataError: There is no such file, it is no such table, or a value is not of the type that
+            is wanted.
     """
-    if path.suffix not in STREAMS:
+    if path.suffix.lower() not in STREAMS:
         raise UsageError(
             f"{path}: unknown ending {path.suffix!r}, expected one of {', '.join(STREAMS)}."
         )
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
-    return STREAMS[path.suffix](path)
+    return STREAMS[path.suffix.lower()](path, types)

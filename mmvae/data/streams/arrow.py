@@ -4,156 +4,245 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from mmvae.data.streams.stream import Kind, Rows, TableStream, Writer, first_line
+from mmvae.column_type import ColumnType, Kind
+from mmvae.data.streams.stream import (
+    SIMPLE,
+    Filled,
+    Rows,
+    TableStream,
+    Types,
+    Writer,
+    cast,
+    first_line,
+    fitting,
+    read_as,
+)
 from mmvae.errors import DataError
 
 
 class ArrowRows(Rows):
-    """Rows of an Arrow table."""
+    """Rows of an Arrow table.
 
-    def __init__(self, table: Any) -> None:
-        self.table = table
+    Args:
+        stream: The file.
+        table: The rows.
+        first: The number of the first one.
+    """
+
+    def __init__(self, stream: ArrowStream, table: Any, first: int) -> None:
+        self.stream, self.table, self.first = stream, table, first
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    def values(self, name: str) -> list[Any]:
-        """See :meth:`Rows.values`."""
-        found: list[Any] = self.table.column(name).to_pylist()
-        return [None if is_empty(value) else value for value in found]
+    def arrow(self, name: str) -> Any:
+        """See :meth:`Rows.arrow`."""
+        import pyarrow as pa
 
-
-def is_empty(value: Any) -> bool:
-    """Whether a value is a struct without anything in it, as of a picture that is not there."""
-    return isinstance(value, dict) and all(part is None for part in value.values())
+        found = plain(self.table.column(name))
+        own, kind = self.stream.kind(name), self.stream.types[name].kind
+        if kind not in SIMPLE or own in (kind, "null"):
+            return found
+        where = f"{self.stream.path}, column {name!r}, row "
+        values = [
+            cast(value, kind, f"{where}{row}")
+            for row, value in enumerate(found.to_pylist(), self.first)
+        ]
+        return pa.array(values, self.stream.schema().field(name).type)
 
 
 class ArrowStream(TableStream):
     """A Parquet file, or an Arrow file or stream as ``datasets`` writes them."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    holds_bytes = True
+
+    def __init__(self, path: Path, wanted: Types | None = None) -> None:
+        super().__init__(path, wanted)
         import pyarrow as pa
 
         try:
-            with self._opened() as (schema, total, _):
-                self.schema, self.total = schema, total
+            with opened_arrow(self.path) as (own, total, _):
+                self.own, self.total = own, total
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read as a table: {first_line(error)}.") from error
-        self.names = list(self.schema.names)
+        self.names = list(self.own.names)
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise DataError(
+                    f"{path}: two columns are called {name!r}, expected different names. Rename "
+                    f"one."
+                )
+            own_kind = self.kind(name)
+            dated = own_kind in ("date", "timestamp")
+            found = ColumnType(own_kind) if dated else read_as(own_kind, self.wanted.get(name))
+            coded = found.kind == "integer" and self.labels(name) is not None
+            self.types[name] = ColumnType("code") if coded else found
 
-    def _opened(self) -> Any:
-        return opened_arrow(self.path)
-
-    def chunks(self, size: int) -> Iterator[Rows]:
+    def chunks(self, size: int) -> Iterator[ArrowRows]:
         """See :meth:`TableStream.chunks`."""
         import pyarrow as pa
 
         try:
-            with self._opened() as (schema, _, batches):
+            with opened_arrow(self.path) as (own, _, batches):
                 waiting: list[Any] = []
-                count = 0
+                count = done = 0
                 for batch in batches:
                     waiting.append(batch)
                     count += batch.num_rows
                     while count >= size:
-                        table = pa.Table.from_batches(waiting, schema)
-                        yield ArrowRows(table.slice(0, size))
+                        table = pa.Table.from_batches(waiting, own)
+                        yield ArrowRows(self, table.slice(0, size), done)
                         waiting = table.slice(size).to_batches()
-                        count -= size
+                        count, done = count - size, done + size
                 if count:
-                    yield ArrowRows(pa.Table.from_batches(waiting, schema))
+                    yield ArrowRows(self, pa.Table.from_batches(waiting, own), done)
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{self.path} ends early or is damaged: {first_line(error)}. Write it again."
             ) from error
 
-    def _type(self, name: str) -> Any:
-        return self.schema.field(name).type
-
     def kind(self, name: str) -> Kind:
         """See :meth:`TableStream.kind`."""
-        from pyarrow import types
+        return kind_of(self.own.field(name).type)
 
-        kind = self._type(name)
-        if types.is_binary(kind) or types.is_large_binary(kind) or self._in_struct(name):
-            return "picture"
-        if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-            return list_kind(kind.value_type)
-        tests: tuple[tuple[Kind, Any], ...] = (
-            ("null", types.is_null),
-            ("bool", types.is_boolean),
-            ("integer", types.is_integer),
-            ("float", types.is_floating),
-            ("text", types.is_string),
-            ("text", types.is_large_string),
-        )
-        return next((word for word, test in tests if test(kind)), "other")
+    def labels(self, name: str) -> tuple[str, ...] | None:
+        """See :meth:`TableStream.labels`."""
+        if b"huggingface" not in (self.own.metadata or {}):
+            return None
+        import datasets
 
-    def _in_struct(self, name: str) -> bool:
-        """Whether a column holds encoded files as ``datasets`` does, with their paths."""
-        from pyarrow import types
+        names = getattr(datasets.Features.from_arrow_schema(self.own)[name], "names", None)
+        return tuple(names) if names else None
 
-        kind = self._type(name)
-        return bool(types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
+    def schema(self) -> Any:
+        """See :meth:`TableStream.schema`."""
+        import pyarrow as pa
 
-    def picture(self, name: str, encoded: bytes) -> Any:
-        """See :meth:`TableStream.picture`."""
-        return {"bytes": encoded, "path": None} if self._in_struct(name) else encoded
+        texts = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+        fields = []
+        for field in self.own:
+            kind = self.types[field.name].kind
+            same = kind in (self.kind(field.name), "code") or field.name not in self.types
+            read = plain_type(field.type) if same else texts.get(kind, pa.bool_())
+            fields.append(pa.field(field.name, read))
+        return described(self.own, pa.schema(fields))
 
-    def writer(self, path: Path, changed: Mapping[str, Kind], added: Mapping[str, Kind]) -> Writer:
+    def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:
         """See :meth:`TableStream.writer`."""
         import pyarrow as pa
 
-        schema = self.schema
-        for name in changed:
-            place = schema.get_field_index(name)
-            schema = schema.set(place, schema.field(name).with_type(arrow_type(changed[name])))
+        after = self.own
+        for name, kind in filled.items():
+            place = after.get_field_index(name)
+            after = after.set(
+                place, after.field(name).with_type(wider(after.field(name).type, kind))
+            )
         for name, kind in added.items():
-            schema = schema.append(pa.field(name, arrow_type(kind)))
-        return ArrowWriter(path, described(self.schema, schema), self.path.suffix == ".parquet")
+            after = after.append(pa.field(name, kind))
+        return ArrowWriter(self, path, described(self.own, after))
 
 
 class ArrowWriter(Writer):
-    """Writes Parquet or an Arrow file."""
+    """Writes Parquet or an Arrow file; what is not filled stays as it was, to the bit.
 
-    def __init__(self, path: Path, schema: Any, parquet: bool) -> None:
-        self.path, self.schema, self.parquet = path, schema, parquet
+    Args:
+        stream: The table that is written again.
+        path: The file to write.
+        schema: Of all columns, new ones among them.
+    """
+
+    def __init__(self, stream: ArrowStream, path: Path, schema: Any) -> None:
+        self.stream, self.path, self.schema = stream, path, schema
         self._stack = ExitStack()
 
     def __enter__(self) -> Writer:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        make = pq.ParquetWriter if self.parquet else pa.ipc.new_file
-        self._writer = self._stack.enter_context(make(str(self.path), self.schema))
+        if self.stream.path.suffix == ".parquet":
+            made = pq.ParquetWriter(str(self.path), self.schema)
+        else:
+            options = pa.ipc.IpcWriteOptions(unify_dictionaries=False, emit_dictionary_deltas=True)
+            made = pa.ipc.new_file(str(self.path), self.schema, options=options)
+        self._writer = self._stack.enter_context(made)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def write(self, rows: Rows, replaced: Mapping[str, Sequence[Any]]) -> None:
+    def write(self, rows: Rows, filled: Filled, added: Mapping[str, Sequence[Any]]) -> None:
         """See :meth:`Writer.write`."""
         import pyarrow as pa
 
         assert isinstance(rows, ArrowRows)
         columns = []
         for field in self.schema:
-            if field.name not in replaced:
-                columns.append(rows.table.column(field.name))
+            if field.name in added:
+                columns.append(pa.array(list(added[field.name]), type=field.type))
                 continue
+            column = rows.table.column(field.name)
+            where = f"{self.stream.path}, column {field.name!r}"
             try:
-                columns.append(pa.array(list(replaced[field.name]), type=field.type))
-            except (pa.ArrowException, TypeError) as error:
+                if column.type != field.type:
+                    column = column.cast(field.type)
+                columns.append(replaced(column, filled.get(field.name, {}), where))
+            except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
                 raise DataError(
-                    f"column {field.name!r}: what the model says does not fit its type "
-                    f"{field.type}: {first_line(error)}. Give the column the type that the model "
-                    f"was trained on."
+                    f"{where}: what the model fills in does not fit its type {field.type}: "
+                    f"{first_line(error)}. Give the column the type that the model was trained on."
                 ) from error
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self.schema))
+
+
+def replaced(column: Any, values: Mapping[int, Any], where: str) -> Any:
+    """An Arrow column with other values in some rows.
+
+    Raises:
+        DataError: A value is not of the column's kind.
+        ArrowException: It does not fit its type.
+    """
+    if not values:
+        return column
+    import numpy as np
+    import pyarrow as pa
+
+    index = np.arange(len(column))
+    index[list(values)] = len(column) + np.arange(len(values))
+    new = array([encoded(v, column.type, where) for v in values.values()], column.type)
+    return pa.chunked_array([*column.chunks, new], column.type).combine_chunks().take(index)
+
+
+def array(values: list[Any], kind: Any) -> Any:
+    """Values as an Arrow array of a type."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return array(values, kind.value_type).dictionary_encode().cast(kind)
+    texts = kind_of(kind) in ("date", "timestamp")
+    return pa.array(values).cast(kind) if texts else pa.array(values, kind)
+
+
+def encoded(value: Any, kind: Any, where: str) -> Any:
+    """A value in the form that an Arrow type wants it.
+
+    Raises:
+        DataError: It is not of the type's kind.
+    """
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return encoded(value, kind.value_type, where)
+    if types.is_decimal(kind):
+        number = Decimal(str(fitting(value, "number", where)))
+        return number.quantize(Decimal(1).scaleb(-kind.scale))
+    if isinstance(value, bytes) and types.is_struct(kind):
+        return {"bytes": value, "path": None}
+    return fitting(value, kind_of(kind), where)
 
 
 def opened_arrow(path: Path) -> Any:
@@ -185,30 +274,108 @@ def opened_arrow(path: Path) -> Any:
     return parquet() if path.suffix == ".parquet" else arrow()
 
 
-def list_kind(cell: Any) -> Kind:
-    """What a column of lists holds, by the type of a cell."""
+def kind_of(kind: Any) -> Kind:
+    """What a column of an Arrow type holds."""
     from pyarrow import types
 
-    if types.is_integer(cell):
-        return "integers"
-    return "floats" if types.is_floating(cell) or types.is_null(cell) else "other"
+    if types.is_dictionary(kind):
+        return kind_of(kind.value_type)
+    if is_list(kind):
+        inner = kind_of(kind.value_type)
+        return "list" if inner in ("integer", "number", "list", "null") else "other"
+    if types.is_struct(kind):  # encoded files as datasets holds them, with their paths
+        return "picture" if kind.get_field_index("bytes") >= 0 else "other"
+    tests: tuple[tuple[Kind, tuple[Any, ...]], ...] = (
+        ("null", (types.is_null,)),
+        ("boolean", (types.is_boolean,)),
+        ("integer", (types.is_integer,)),
+        ("number", (types.is_floating, types.is_decimal)),
+        ("text", (types.is_string, types.is_large_string, types.is_string_view)),
+        ("picture", (types.is_binary, types.is_large_binary, types.is_binary_view)),
+        ("date", (types.is_date,)),
+        ("timestamp", (types.is_timestamp,)),
+    )
+    return next((word for word, known in tests if any(test(kind) for test in known)), "other")
 
 
-def arrow_type(kind: Kind) -> Any:
-    """The Arrow type of a new column."""
+def is_list(kind: Any) -> bool:
+    """Whether an Arrow type is one of lists."""
+    from pyarrow import types
+
+    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view)
+    return any(test(kind) for test in tests)
+
+
+def plain_type(kind: Any) -> Any:
+    """The Arrow type of a column as it is read; see :func:`plain`."""
     import pyarrow as pa
+    from pyarrow import types
 
-    types = {
-        "bool": pa.bool_(),
-        "bools": pa.list_(pa.bool_()),
-        "integer": pa.int64(),
-        "integers": pa.list_(pa.int64()),
-        "float": pa.float64(),
-        "floats": pa.list_(pa.float64()),
-        "text": pa.string(),
-        "picture": pa.binary(),
-    }
-    return types[kind]
+    if types.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if types.is_decimal(kind):
+        return pa.float64()
+    if kind_of(kind) in ("text", "date", "timestamp"):
+        return pa.string()
+    return pa.binary() if types.is_binary_view(kind) else kind
+
+
+def plain(column: Any) -> Any:
+    """An Arrow column in one of few types: dictionaries as their values, dates as ISO texts."""
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    wanted = plain_type(column.type)
+    if types.is_struct(column.type):
+        return without_hollow(column)
+    if column.type == wanted:
+        return column
+    if types.is_dictionary(column.type):
+        return plain(column.cast(column.type.value_type))
+    if types.is_date64(column.type):
+        column = column.cast("date32")
+    texts = column.cast(wanted)
+    if not types.is_timestamp(column.type):
+        return texts
+    texts = pc.replace_substring(texts, " ", "T", max_replacements=1)
+    return pc.replace_substring_regex(texts, r"\.0+(Z|[+-].*)?$", r"\1")
+
+
+def without_hollow(column: Any) -> Any:
+    """A column of structures, null where they hold nothing, as of a picture that is not there."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = []
+    for part in column.chunks:
+        fields = [part.type.field(i) for i in range(part.type.num_fields)]
+        hollow = part.is_null()
+        cells = part.flatten()
+        if cells:
+            nothing = cells[0].is_null()
+            for cell in cells[1:]:
+                nothing = pc.and_(nothing, cell.is_null())
+            hollow = pc.or_(hollow, nothing)
+        parts.append(pa.StructArray.from_arrays(cells, fields=fields, mask=hollow))
+    return pa.chunked_array(parts, column.type)
+
+
+def wider(held: Any, filled: Any) -> Any:
+    """The type of a column in which gaps are filled.
+
+    One of nothing takes the type of what fills it, and one of integers that of numbers, since
+    means of whole numbers need not be whole.
+    """
+    from pyarrow import types
+
+    if types.is_null(held):
+        return filled
+    if types.is_integer(held) and types.is_floating(filled):
+        return filled
+    lists = is_list(held) and is_list(filled)
+    if lists and wider(held.value_type, filled.value_type) != held.value_type:
+        return filled
+    return held
 
 
 def described(before: Any, after: Any) -> Any:

@@ -2,233 +2,534 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mmvae.data.streams.stream import Kind, Rows, TableStream, Writer, first_line
-from mmvae.errors import DataError, UsageError
-
-NULLS = frozenset(("", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"))
-"""What stands for no value in a CSV file, as ``datasets`` reads it."""
+from mmvae.column_type import NULL_WORDS, ColumnType, Kind
+from mmvae.data.streams.csv_cells import cell_of, records, text_of
+from mmvae.data.streams.stream import (
+    SIMPLE,
+    Filled,
+    Rows,
+    TableStream,
+    Types,
+    Writer,
+    cast,
+    first_line,
+    fitting,
+    read_as,
+)
+from mmvae.data.written import STYLES, Evidence, is_number, merged, of_numbers, unified
+from mmvae.errors import DataError
 
 ENCODING = "utf-8-sig"
 """UTF-8, with a mark at its beginning or without, as spreadsheets write it."""
 
+SCANNED = 10_000
+"""Rows that are looked at together to find the kinds of columns."""
 
-class TextRows(Rows):
-    """Rows of a text file, each with its values by column."""
 
-    def __init__(self, stream: TextStream, rows: list[dict[str, Any]]) -> None:
-        self.stream, self.rows = stream, rows
+def arrow_type(kind: Kind) -> Any:
+    """The Arrow type of values of a kind; None if the values tell."""
+    import pyarrow as pa
+
+    types = {
+        "text": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "null": pa.null(),
+    }
+    return types.get(kind)
+
+
+def decoded(path: Path) -> Iterator[str]:
+    """The lines of a text file, with their ends.
+
+    Raises:
+        DataError: It cannot be read, or is no text in UTF-8.
+    """
+    number = 0
+    try:
+        with path.open(newline="", encoding=ENCODING) as file:
+            for number, line in enumerate(file, 1):
+                if "\0" in line:
+                    raise DataError(
+                        f"{path}, line {number}: a NUL character, expected text. Save the file as "
+                        f"UTF-8, or give the table as Parquet."
+                    )
+                yield line
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} cannot be read: near line {number + 1} {error.reason} ({first_line(error)}). "
+            f"Expected text in UTF-8: save it so."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {first_line(error)}.") from error
+
+
+class CsvRows(Rows):
+    """Records of a CSV file.
+
+    Args:
+        stream: The file.
+        cells: The cells of each record, as they are written.
+        lines: The line of each record.
+    """
+
+    def __init__(self, stream: CsvStream, cells: list[list[str]], lines: list[int]) -> None:
+        self.stream, self.cells, self.lines = stream, cells, lines
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.cells)
 
-    def values(self, name: str) -> list[Any]:
-        """See :meth:`Rows.values`."""
-        return [self.stream.value(name, row.get(name)) for row in self.rows]
+    def arrow(self, name: str) -> Any:
+        """See :meth:`Rows.arrow`."""
+        import pyarrow as pa
 
+        place, kind = self.stream.names.index(name), self.stream.types[name].kind
+        words = self.stream.types[name].words or ()
+        texts = [text_of(record[place], words) for record in self.cells]
+        own = self.stream.kind(name)
+        if kind == "list":
+            lists = [None if text is None else json.loads(text) for text in texts]
+            return pa.array(lists, self.stream.list_type(name))
+        plain = (own, kind) in (("integer", "integer"), ("integer", "number"))
+        if plain or (own, kind) == ("number", "number"):
+            return pa.array(texts, pa.string()).cast(arrow_type(kind))
+        if kind in ("integer", "number", "boolean"):
+            places = zip(texts, self.lines, strict=True)
+            texts = [cast(text, kind, self.place(line, name)) for text, line in places]
+        return pa.array(texts, arrow_type(kind))
 
-class TextStream(TableStream):
-    """What CSV and JSON lines have in common: rows as dictionaries, read twice."""
-
-    def chunks(self, size: int) -> Iterator[Rows]:
-        """See :meth:`TableStream.chunks`."""
-        waiting: list[dict[str, Any]] = []
-        for row in self.rows():
-            waiting.append(row)
-            if len(waiting) == size:
-                yield TextRows(self, waiting)
-                waiting = []
-        if waiting:
-            yield TextRows(self, waiting)
-
-    @abstractmethod
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """All rows, as they are written."""
-
-    def value(self, name: str, written: Any) -> Any:
-        """A value as codecs take it."""
-        return written
+    def place(self, line: int, name: str) -> str:
+        """Where a cell is, for messages."""
+        return f"{self.stream.path}, line {line}, column {name!r}"
 
 
-class CsvStream(TextStream):
-    """A CSV or TSV file; a column of which every value is a number is one of numbers."""
+class CsvStream(TableStream):
+    """A CSV or TSV file; all cells of a column say of which kind it is."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._separator = "\t" if path.suffix == ".tsv" else ","
+    def __init__(self, path: Path, wanted: Types | None = None) -> None:
+        super().__init__(path, wanted)
+        self.separator = "\t" if path.suffix == ".tsv" else ","
         self.names, self.total = [], 0
-        self._number: dict[str, type[int] | type[float] | None] = {}  # None: no value yet
-        for row in self.rows():
-            self.total += 1
-            for name in list(self._number):
-                self._narrow(name, row[name])
+        self._header: list[str] = []
+        self._words: dict[str, Counter[str]] = {}
+        self._evidence: dict[str, Evidence] = {}
+        self._scan()
+        for name in self.names:
+            self.types[name] = self._type(name)
+            self._remark(name)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """See :meth:`TextStream.rows`."""
-        try:
-            with self.path.open(newline="", encoding=ENCODING) as file:
-                lines = csv.reader(file, delimiter=self._separator)
-                names = next(lines, [])
-                if not self.names:
-                    self.names = names
-                    self._number = dict.fromkeys(names)
-                if len(set(names)) < len(names) or not names:
-                    raise DataError(f"{self.path}: expected a line of different names first.")
-                for cells in lines:
-                    if not cells:  # a blank line, which datasets leaves out, too
-                        continue
-                    if len(cells) != len(names):
-                        raise DataError(
-                            f"{self.path}, line {lines.line_num}: {len(cells)} values, expected "
-                            f"{len(names)}, one for each column."
-                        )
-                    yield dict(zip(names, cells, strict=True))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{self.path} cannot be read: {first_line(error)}.") from error
+    def _scan(self) -> None:
+        import pyarrow as pa
 
-    def _narrow(self, name: str, text: str) -> None:
-        if text in NULLS:
+        for rows in self._chunks(SCANNED):
+            self.total += len(rows)
+            for place, name in enumerate(self.names):
+                known = (self.wanted[name].words or ()) if name in self.wanted else ()
+                cells = [record[place] for record in rows.cells]
+                self._words[name].update(c for c in cells if c in NULL_WORDS and c not in known)
+                texts = pa.array([text_of(cell, known) for cell in cells], pa.string())
+                self._evidence[name].add(texts)
+
+    def _type(self, name: str) -> ColumnType:
+        wanted = self.wanted.get(name)
+        found = read_as(self.kind(name), wanted)
+        if found.kind == "integer" and wanted is not None and self.kind(name) == "text":
+            found = ColumnType("number" if self._broken(name) else "integer")
+        if found.kind == "text" and wanted is None:
+            return ColumnType("text", frozenset())
+        return found
+
+    def _broken(self, name: str) -> bool:
+        """Whether a column of texts that is to be one of integers has other numbers."""
+        place = self.names.index(name)
+        return any(
+            isinstance(cast(text_of(record[place]), "number", rows.place(line, name)), float)
+            for rows in self._chunks(SCANNED)
+            for record, line in zip(rows.cells, rows.lines, strict=True)
+        )
+
+    def _remark(self, name: str) -> None:
+        if self.kind(name) != "text" or self.types[name].kind != "text":
             return
-        for kind in (int, float):
-            if kind is int and self._number[name] is float:
-                continue
-            try:
-                kind(text)
-            except ValueError:
-                continue
-            self._number[name] = kind
-            return
-        del self._number[name]
+        for word, count in sorted(self._words[name].items()):
+            self.remarks.append(
+                f"{self.path}, column {name!r}: {count} cells read {word!r}, taken as missing; to "
+                f'keep them as a value, quote them or declare data.types.{name} = "text"'
+            )
 
-    def value(self, name: str, written: Any) -> Any:
-        """See :meth:`TextStream.value`."""
-        if written in NULLS:
-            return None
-        kind = self._number.get(name)
-        return written if kind is None else kind(written)
+    def _chunks(self, size: int) -> Iterator[CsvRows]:
+        cells: list[list[str]] = []
+        lines: list[int] = []
+        for line, record in self._records():
+            cells.append(record)
+            lines.append(line)
+            if len(cells) == size:
+                yield CsvRows(self, cells, lines)
+                cells, lines = [], []
+        if cells:
+            yield CsvRows(self, cells, lines)
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        found = records(decoded(self.path), self.separator, str(self.path))
+        _, header = next(found, (0, [""]))
+        if not self.names:
+            self._begin(header)
+        several = len(header) > 1
+        for line, cells in found:
+            if cells == [""] and several:  # a blank line
+                continue
+            if len(cells) != len(header):
+                raise DataError(
+                    f"{self.path}, line {line}: {len(cells)} values, expected {len(header)}, one "
+                    f"for each column. Quote a text in which {self.separator!r} stands."
+                )
+            yield line, cells
+
+    def _begin(self, header: list[str]) -> None:
+        names = [text_of(cell, NULL_WORDS) or "" for cell in header]
+        if names == [""]:
+            raise DataError(f"{self.path}: no rows; expected at least one item.")
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise DataError(
+                f"{self.path}, line 1: two columns are called {twice[0]!r}, expected different "
+                f"names. Rename one."
+            )
+        self.names, self._header = names, header
+        self._evidence = {name: Evidence() for name in names}
+        self._words = {name: Counter() for name in names}
+
+    def chunks(self, size: int) -> Iterator[CsvRows]:
+        """See :meth:`TableStream.chunks`."""
+        return self._chunks(size)
 
     def kind(self, name: str) -> Kind:
         """See :meth:`TableStream.kind`."""
-        if name not in self._number:
-            return "text"
-        kinds: dict[type | None, Kind] = {int: "integer", float: "float", None: "null"}
-        return kinds[self._number[name]]
+        return self._evidence[name].kind
 
-    def writer(self, path: Path, changed: Mapping[str, Kind], added: Mapping[str, Kind]) -> Writer:
+    def list_type(self, name: str) -> Any:
+        """The Arrow type of a column of lists."""
+        return self._evidence[name].lists
+
+    def schema(self) -> Any:
+        """See :meth:`TableStream.schema`."""
+        import pyarrow as pa
+
+        return pa.schema(
+            (name, arrow_type(kind) or self.list_type(name))
+            for name, kind in ((name, self.types[name].kind) for name in self.names)
+        )
+
+    def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:
         """See :meth:`TableStream.writer`."""
-        for name, kind in changed.items():
-            if kind in ("picture", "integers", "floats"):
-                raise UsageError(
-                    f"{self.path}: column {name!r} is empty, and a CSV file cannot hold what the "
-                    f"model would fill in. Give the table as Parquet, or leave the column out."
-                )
-        return CsvWriter(path, [*self.names, *added], self._separator)
+        return CsvWriter(self, path, tuple(added))
+
+    def cell(self, name: str, value: Any) -> str:
+        """A value as a cell of a column, written as the others are.
+
+        Raises:
+            DataError: A CSV file cannot hold it.
+        """
+        kind = self._evidence[name].kind if name in self._evidence else "null"
+        if kind == "boolean" and not isinstance(value, str):
+            styles = self._evidence[name].styles
+            return STYLES[min(styles)][bool(value)]
+        if kind in ("integer", "number") and isinstance(value, bool):
+            value = int(value)
+        if kind == "number" and is_number(value):
+            value = float(value)
+        return written(value, self.separator, f"{self.path}, column {name!r}")
 
 
 class CsvWriter(Writer):
-    """Writes CSV or TSV."""
+    """Writes CSV or TSV; what is not filled is written as it was.
 
-    def __init__(self, path: Path, names: list[str], separator: str) -> None:
-        self.path, self.names, self._separator = path, names, separator
+    Args:
+        stream: The table that is written again.
+        path: The file to write.
+        added: New columns.
+    """
+
+    def __init__(self, stream: CsvStream, path: Path, added: tuple[str, ...]) -> None:
+        self.stream, self.path, self.added = stream, path, added
 
     def __enter__(self) -> Writer:
         self._file = self.path.open("w", newline="", encoding="utf-8")
-        self._lines = csv.writer(self._file, delimiter=self._separator, lineterminator="\n")
-        self._lines.writerow(self.names)
+        separator = self.stream.separator
+        self._put([*self.stream._header, *(cell_of(name, separator) for name in self.added)])
         return self
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
 
-    def write(self, rows: Rows, replaced: Mapping[str, Sequence[Any]]) -> None:
-        """See :meth:`Writer.write`; what stays the same value is written as it was."""
-        assert isinstance(rows, TextRows)
-        columns: list[Sequence[Any]] = []
-        for name in self.names:
-            new = replaced.get(name)
-            if name not in rows.stream.names:
-                columns.append(replaced[name])
-                continue
-            written = [row[name] for row in rows.rows]
-            if new is not None:
-                trios = zip(written, rows.values(name), new, strict=True)
-                written = [text if value == other else other for text, value, other in trios]
-            columns.append(written)
-        self._lines.writerows(zip(*columns, strict=True))
+    def _put(self, cells: list[str]) -> None:
+        self._file.write(self.stream.separator.join(cells) + "\n")
+
+    def write(self, rows: Rows, filled: Filled, added: Mapping[str, Sequence[Any]]) -> None:
+        """See :meth:`Writer.write`."""
+        assert isinstance(rows, CsvRows)
+        for i, record in enumerate(rows.cells):
+            cells = list(record)
+            for name, values in filled.items():
+                if i in values:
+                    cells[self.stream.names.index(name)] = self.stream.cell(name, values[i])
+            self._put(cells + [self.stream.cell(name, added[name][i]) for name in self.added])
 
 
-class JsonLinesStream(TextStream):
-    """A file with a JSON object on each line; a name that a line leaves out is null there."""
+def written(value: Any, separator: str, where: str) -> str:
+    """A value as a cell of a CSV file; lists are JSON arrays.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.total, self._kinds = 0, dict[str, set[type]]()
-        for row in self.rows():
-            self.total += 1
-            for name, value in row.items():
-                kinds = self._kinds.setdefault(name, set())
-                if value is not None:
-                    kinds.add(type(value))
-        self.names = list(self._kinds)
+    Raises:
+        DataError: A CSV file cannot hold it.
+    """
+    if isinstance(value, str):
+        if not value or "\0" in value:
+            what = "an empty text" if not value else "a text with a NUL character"
+            raise DataError(
+                f"{where}: {what} is to be written, which a CSV file cannot tell from a missing "
+                f"value. Give the table as Parquet or JSON lines."
+            )
+        return cell_of(value, separator)
+    if isinstance(value, list):
+        return cell_of(json.dumps(value), separator)
+    return "" if value is None else str(value)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """See :meth:`TextStream.rows`."""
+
+NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf")}
+"""How numbers that JSON lacks are written in it."""
+
+
+class JsonLinesRows(Rows):
+    """Objects of a JSON file.
+
+    Args:
+        stream: The file.
+        objects: The objects.
+        lines: The line of each.
+    """
+
+    def __init__(
+        self, stream: JsonLinesStream, objects: list[dict[str, Any]], lines: list[int]
+    ) -> None:
+        self.stream, self.objects, self.lines = stream, objects, lines
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def arrow(self, name: str) -> Any:
+        """See :meth:`Rows.arrow`."""
+        import pyarrow as pa
+
+        kind, values = self.stream.types[name].kind, [row.get(name) for row in self.objects]
+        if self.stream.kind(name) == "number":
+            values = [NOT_FINITE[v] if isinstance(v, str) else v for v in values]
+        if kind in ("text", "integer", "number", "boolean"):
+            places = zip(values, self.lines, strict=True)
+            values = [cast(v, kind, self.place(line, name)) for v, line in places]
         try:
-            with self.path.open(encoding=ENCODING) as file:
-                for number, line in enumerate(file, 1):
-                    if not line.strip():
-                        continue
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise DataError(f"{self.path}, line {number}: expected a JSON object.")
-                    yield row
+            return pa.array(values, self.stream.schema().field(name).type)
+        except (pa.ArrowException, OverflowError, UnicodeError, TypeError) as error:
+            raise DataError(
+                f"{self.stream.path}, column {name!r}, lines {self.lines[0]} to "
+                f"{self.lines[-1]}: {first_line(error)}. Expected values of one type."
+            ) from error
+
+    def place(self, line: int, name: str) -> str:
+        """Where a value is, for messages."""
+        return f"{self.stream.path}, line {line}, column {name!r}"
+
+
+class JsonLinesStream(TableStream):
+    """A file of JSON objects, one on each line or all in one array; what one lacks is null."""
+
+    def __init__(self, path: Path, wanted: Types | None = None) -> None:
+        super().__init__(path, wanted)
+        self.total, self.array = 0, False
+        self._found: dict[str, dict[Found, int]] = {}
+        self._arrow: dict[str, Any] = {}
+        for rows in self.chunks(SCANNED):
+            self.total += len(rows)
+            self._scan(rows)
+        self.names = list(self._found)
+        for name in self.names:
+            self._refuse_mixed(name)
+            self.types[name] = read_as(self.kind(name), self.wanted.get(name))
+
+    def _scan(self, rows: JsonLinesRows) -> None:
+        for row, line in zip(rows.objects, rows.lines, strict=True):
+            for name, value in row.items():
+                found = self._found.setdefault(name, {})
+                if value is not None:
+                    found.setdefault(found_in(value), line)
+        for name, found in self._found.items():
+            if NESTED & found.keys():
+                values = [row.get(name) for row in rows.objects]
+                if self._arrow.get(name, ()) is not None:
+                    self._arrow[name] = unified(values, self._arrow.get(name))
+
+    def _refuse_mixed(self, name: str) -> None:
+        """Refuse values of several types, unless it is known as which they count."""
+        found = self._found[name]
+        if NESTED & found.keys():
+            alike = found.keys() <= NESTED and self._arrow[name] is not None
+        else:
+            alike = found.keys() <= {"text", "word"} or found.keys() <= NUMBERS or len(found) < 2
+            alike = alike or self._is_known(name)
+        if alike:
+            return
+        told = " and ".join(f"{kind} (line {line})" for kind, line in list(found.items())[:2])
+        raise DataError(
+            f"{self.path}, column {name!r}: values of several types, {told}; expected one. Write "
+            f"them alike, or declare what they are in [data.types]."
+        )
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a column is wanted as a kind in which each value can be said."""
+        return name in self.wanted and self.wanted[name].kind in SIMPLE
+
+    def chunks(self, size: int) -> Iterator[JsonLinesRows]:
+        """See :meth:`TableStream.chunks`."""
+        objects: list[dict[str, Any]] = []
+        lines: list[int] = []
+        for line, row in self._objects():
+            objects.append(row)
+            lines.append(line)
+            if len(objects) == size:
+                yield JsonLinesRows(self, objects, lines)
+                objects, lines = [], []
+        if objects:
+            yield JsonLinesRows(self, objects, lines)
+
+    def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        first = True
+        for number, line in enumerate(decoded(self.path), 1):
+            if not line.strip():
+                continue
+            if first and line.lstrip().startswith("["):
+                self.array = True
+                objects = self._parsed("".join(decoded(self.path)), 1)
+                yield from ((k, self._object(row, k)) for k, row in enumerate(objects, 1))
+                return
+            first = False
+            yield number, self._object(self._parsed(line, number), number)
+
+    def _parsed(self, text: str, number: int) -> Any:
+        def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            names = Counter(name for name, _ in pairs)
+            if len(names) < len(pairs):
+                raise DataError(
+                    f"{self.path}, line {number}: the name {names.most_common(1)[0][0]!r} stands "
+                    f"twice in an object, expected once. Rename one."
+                )
+            return dict(pairs)
+
+        try:
+            return json.loads(text, object_pairs_hook=distinct)
         except json.JSONDecodeError as error:
-            raise DataError(f"{self.path}, line {number}: no JSON ({error}).") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{self.path} cannot be read: {first_line(error)}.") from error
+            raise DataError(
+                f"{self.path}, line {number + error.lineno - 1}: no JSON ({error}). Expected a "
+                f"JSON object on each line."
+            ) from error
+
+    def _object(self, row: Any, number: int) -> dict[str, Any]:
+        if not isinstance(row, dict):
+            raise DataError(f"{self.path}, line {number}: expected a JSON object.")
+        return row
 
     def kind(self, name: str) -> Kind:
         """See :meth:`TableStream.kind`."""
-        found = self._kinds.get(name)
-        if not found:
-            return "null"
-        if found <= {int, float}:
-            return "integer" if found == {int} else "float"
-        names: dict[type, Kind] = {bool: "bool", list: "floats", str: "text"}
-        return names.get(next(iter(found)), "other") if len(found) == 1 else "other"
+        found = set(self._found[name])
+        if NESTED & found:
+            return "list" if found == {"list"} else "other"
+        if found == {"word"}:
+            return "text"
+        if found and found <= NUMBERS:
+            return "integer" if found == {"integer"} else "number"
+        kinds: list[Kind] = [kind for kind in found if kind != "word"]
+        return merged(kinds)
 
-    def writer(self, path: Path, changed: Mapping[str, Kind], added: Mapping[str, Kind]) -> Writer:
+    def schema(self) -> Any:
+        """See :meth:`TableStream.schema`."""
+        import pyarrow as pa
+
+        return pa.schema(
+            (name, arrow_type(kind) or self._arrow[name])
+            for name, kind in ((name, self.types[name].kind) for name in self.names)
+        )
+
+    def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:
         """See :meth:`TableStream.writer`."""
-        if pictures := [name for name, kind in changed.items() if kind == "picture"]:
-            raise UsageError(
-                f"{self.path}: {pictures[0]!r} is empty, and JSON lines cannot hold the pictures "
-                f"that the model would fill in. Give the table as Parquet, or leave it out."
-            )
-        return JsonLinesWriter(path)
+        return JsonLinesWriter(self, path)
+
+
+Found = Literal["text", "word", "integer", "number", "boolean", "list", "other"]
+"""Kinds of values of JSON; ``word``: a text that may be a number that is not finite."""
+
+NUMBERS = frozenset({"integer", "number", "word"})
+NESTED = frozenset({"list", "other"})
+
+
+def found_in(value: Any) -> Found:
+    """The kind of a value of JSON that is not null."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, str):
+        return "word" if value in NOT_FINITE else "text"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
+    return "list" if isinstance(value, list) and of_numbers(value) else "other"
 
 
 class JsonLinesWriter(Writer):
-    """Writes JSON lines."""
+    """Writes JSON: lines, or one array where the table was one.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        stream: The table that is written again.
+        path: The file to write.
+    """
+
+    def __init__(self, stream: JsonLinesStream, path: Path) -> None:
+        self.stream, self.path, self._rows = stream, path, 0
 
     def __enter__(self) -> Writer:
         self._file = self.path.open("w", encoding="utf-8")
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self.stream.array:
+            self._file.write("\n]\n" if self._rows else "[]\n")
         self._file.close()
 
-    def write(self, rows: Rows, replaced: Mapping[str, Sequence[Any]]) -> None:
+    def write(self, rows: Rows, filled: Filled, added: Mapping[str, Sequence[Any]]) -> None:
         """See :meth:`Writer.write`."""
-        assert isinstance(rows, TextRows)
-        for i, row in enumerate(rows.rows):
-            new = row | {name: values[i] for name, values in replaced.items()}
-            self._file.write(json.dumps(new, ensure_ascii=False) + "\n")
+        assert isinstance(rows, JsonLinesRows)
+        for i, row in enumerate(rows.objects):
+            new = dict(row)
+            for name, values in filled.items():
+                if i in values:
+                    where = f"{self.stream.path}, column {name!r}"
+                    new[name] = fitting(values[i], self.stream.kind(name), where)
+            text = json_text(new | {name: values[i] for name, values in added.items()})
+            if self.stream.array:
+                text = (",\n" if self._rows else "[\n") + text
+            self._file.write(text if self.stream.array else text + "\n")
+            self._rows += 1
+
+
+def json_text(row: Mapping[str, Any]) -> str:
+    """An object as JSON, in UTF-8 where its texts are valid Unicode."""
+    text = json.dumps(row, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character, which JSON can say by its number alone
+        return json.dumps(row)
+    return text

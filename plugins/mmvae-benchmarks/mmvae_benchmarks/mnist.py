@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from mmvae import Column, ConfigError, DataError, Source, SourceConfig, Split, SplitName
+from mmvae.data.places import found_folder
 from mmvae_benchmarks.idx import read_idx
 
 Array = np.ndarray[Any, Any]
@@ -90,9 +91,7 @@ def read_files(kind: str, root: str | None) -> tuple[tuple[Array, Array], tuple[
     """
     if root is None:
         raise ConfigError(f"data.root is missing: source {kind!r} reads files. {HOW_TO_GET}")
-    folder = Path(root).expanduser()
-    if not folder.is_dir():
-        raise DataError(f"data.root = {root!r}: no such folder. {HOW_TO_GET}")
+    folder = found_folder(root, "data.root", HOW_TO_GET)
     return _pair(folder, "train"), _pair(folder, "t10k")
 
 

@@ -15,6 +15,8 @@ from pydantic import Field
 
 from mmvae import Column, DataError, LazyValues, Source, SourceConfig, Split, SplitName
 from mmvae.codec import row_index
+from mmvae.data.contents import contents
+from mmvae.data.places import found_folder
 from mmvae.data.splits import split_items
 from mmvae.errors import nearest
 
@@ -63,12 +65,12 @@ class Stamps(Source):
         return self._splits
 
     def fingerprint(self) -> str:
-        """Hash of the files' names, sizes and times of change, and of the keys."""
+        """Hash of the files' names and contents, and of the keys."""
         digest = hashlib.blake2b(digest_size=16)
-        for name, files in self._stamps.items():
-            for ending in sorted(files):
-                stat = files[ending].stat()
-                digest.update(f"{name}{ending}/{stat.st_size}/{stat.st_mtime_ns}\n".encode())
+        named = [(n, e, files[e]) for n, files in self._stamps.items() for e in sorted(files)]
+        known = contents([file for _, _, file in named])
+        for (name, ending, _), content in zip(named, known, strict=True):
+            digest.update(f"{name}{ending}/{content}\n".encode())
         keys = self.config.model_dump(exclude={"root", *SourceConfig.model_fields})
         digest.update(repr(sorted(keys.items())).encode())
         return digest.hexdigest()
@@ -88,9 +90,7 @@ class Stamps(Source):
     @cached_property
     def _stamps(self) -> dict[str, dict[str, Path]]:
         """Name of each stamp, such as ``animals/birds/owl`` → ending → file."""
-        root = Path(self.config.root).expanduser()
-        if not root.is_dir():
-            raise DataError(f"data.root = {self.config.root!r}: no such folder. {HOW_TO_GET}")
+        root = found_folder(self.config.root, "data.root", HOW_TO_GET)
         found: dict[str, dict[str, Path]] = {}
         for file in sorted(root.rglob("*")):
             if file.suffix in (".png", ".svg", ".txt") and file.parent != root:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmvae import Codec, CodecConfig, Column, State, UnsupportedValue
-from mmvae_images.pixels import converted, describe, opened, read, to_pictures
+from mmvae_images.pixels import converted, describe, doubts, opened, read, to_pictures
 
 
 class ImageConfig(CodecConfig):
@@ -64,6 +64,10 @@ class ImageCodec(Codec):
             self._refuse_size(pixels.shape[1:], describe(self.event_shape), "")
         return torch.tensor(pixels).reshape(-1, *self.event_shape), None
 
+    def doubts(self, column: Column) -> Iterator[tuple[int, str]]:
+        """Levels that look like another scale, transparency, depth, frames that are not read."""
+        return doubts(column)
+
     def to_input(self, x: Tensor) -> Tensor:
         """Grey levels 0..255 → float32 in [0, 1]; floats are there already."""
         return x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x.to(torch.float32)
@@ -82,7 +86,7 @@ class ImageCodec(Codec):
         """Path of a picture file → one picture, converted to grey or RGB as the model wants it."""
         channels, height, width = self.event_shape
         try:
-            picture = converted(opened(Path(text).expanduser()), channels)
+            picture = converted(opened(text), channels)
         except UnsupportedValue as error:
             raise ValueError(f"{text!r} is not the path of a readable picture: {error}") from None
         if picture.size != (width, height):

@@ -1,18 +1,21 @@
 """Pixels: raw pictures in any of the forms that sources give, read into one array.
 
 Integers count grey levels 0..255 and floats lie in [0, 1]: the dtype declares the scale, the
-values are never looked at to guess it.
+values are never looked at to guess it. Pictures are read upright, as EXIF says, and what is
+transparent is laid on white, as a page shows it.
 """
 
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from einops import rearrange
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mmvae import Column, UnsupportedValue
 
@@ -21,6 +24,8 @@ Pixels = np.ndarray[Any, Any]
 MODES = {1: "L", 3: "RGB"}
 _READABLE = {"1": "L", "L": "L", "RGB": "RGB"}  # modes that name their channels by themselves
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")  # converting them to 8 bits would clip
+_PROFILED = ("CMYK", "LAB", "HSV")  # modes whose colours depend on a profile
+_CUT = "mmvae: 16 bits cut to 8"  # a key of Image.info
 
 
 def describe(shape: tuple[int, ...]) -> str:
@@ -56,22 +61,41 @@ def _stacked(pictures: list[Pixels]) -> Pixels:
                 f"the shape of the first one, {pictures[0].shape}",
                 "Crop or scale the pictures to one size and mode first.",
             )
+    if len({picture.dtype for picture in pictures}) > 1:  # each has a scale of its own
+        pictures = [_in_range(picture, row) for row, picture in enumerate(pictures)]
+    if len({picture.dtype for picture in pictures}) > 1:
+        pictures = [p if p.dtype == np.float32 else p / np.float32(255) for p in pictures]
     return np.stack(pictures) if pictures else np.zeros((0, 1, 1), np.uint8)
 
 
 def _decoded(picture: Any, row: int, channels: int | None) -> Pixels:
     """One picture in any form → array (height, width) or (height, width, channels)."""
-    if isinstance(picture, dict):
-        picture = picture.get("bytes") or picture.get("path")
-    if isinstance(picture, (bytes, str, Path)):
-        picture = opened(picture, row)
-    if isinstance(picture, Image.Image):
-        return np.asarray(converted(picture, channels, row))
+    image = _image(picture, row)
+    if image is not None:
+        return np.asarray(converted(image, channels, row))
     if isinstance(picture, (np.ndarray, list, tuple)):
-        return np.asarray(picture)
+        return _array(picture, row)
     raise UnsupportedValue(
         row, type(picture).__name__, "a PIL image, an array, an encoded image or a path"
     )
+
+
+def _image(picture: Any, row: int | None = None) -> Image.Image | None:
+    """The PIL image of a picture that is one, or is encoded or in a file; else None."""
+    if isinstance(picture, dict):
+        picture = picture.get("bytes") or picture.get("path")
+    if isinstance(picture, (bytes, str, Path)):
+        return opened(picture, row)
+    return picture if isinstance(picture, Image.Image) else None
+
+
+def _array(picture: Any, row: int) -> Pixels:
+    try:
+        return np.asarray(picture)
+    except ValueError:
+        raise UnsupportedValue(
+            row, "lines of different length", "a picture whose lines are equally long"
+        ) from None
 
 
 def opened(encoded: bytes | str | Path, row: int | None = None) -> Image.Image:
@@ -80,22 +104,47 @@ def opened(encoded: bytes | str | Path, row: int | None = None) -> Image.Image:
     Raises:
         UnsupportedValue: It cannot be read or is damaged.
     """
-    where = f"{len(encoded)} bytes" if isinstance(encoded, bytes) else f"file {encoded}"
+    if isinstance(encoded, bytes):
+        where = f"{len(encoded)} bytes"
+    else:
+        where, encoded = f"file {encoded}", _file(encoded, row)
     try:
         picture = Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
+        cut = ";16" in str(getattr(picture, "tile", ""))  # what is not known once it is loaded
         picture.load()
     except Exception as error:  # on damaged files its many parsers raise nearly anything
         raise UnsupportedValue(
             row, f"{where} ({error})", "a whole PNG, JPEG or other picture", "Replace the file."
         ) from None
+    picture.info[_CUT] = cut and picture.mode not in _DEEP
     return picture
 
 
-def converted(picture: Image.Image, channels: int | None, row: int | None = None) -> Image.Image:
-    """Turn a picture into mode L or RGB.
+def _file(path: str | Path, row: int | None) -> Path:
+    """The file of this path, which ``~`` may begin.
 
     Raises:
-        UnsupportedValue: Its mode has more than 8 bits, or needs ``channels`` to say what it is.
+        UnsupportedValue: There is none.
+    """
+    file = Path(os.path.expanduser(path))
+    if file.is_file():
+        return file
+    what = "a folder or no regular file" if file.exists() else "there is no such file"
+    looked = f", looked for as {file.absolute()}" if str(file.absolute()) != str(path) else ""
+    raise UnsupportedValue(
+        row,
+        f"file {path} ({what}{looked})",
+        "the path of a picture",
+        "Relative paths count from the working folder.",
+    )
+
+
+def converted(picture: Image.Image, channels: int | None, row: int | None = None) -> Image.Image:
+    """Turn a picture into mode L or RGB, upright, on white where it is transparent.
+
+    Raises:
+        UnsupportedValue: Its mode has more than 8 bits, or needs ``channels`` to say what it is,
+            or it is damaged.
     """
     mode = MODES[channels] if channels else _READABLE.get(picture.mode)
     if mode is None or picture.mode in _DEEP:
@@ -106,7 +155,62 @@ def converted(picture: Image.Image, channels: int | None, row: int | None = None
             "Set channels = 1 or 3 to convert palettes and transparency; scale deeper pictures "
             "to 8 bits first.",
         )
-    return picture if picture.mode == mode else picture.convert(mode)
+    try:
+        upright = ImageOps.exif_transpose(picture)
+        if upright.has_transparency_data:
+            upright = on_white(upright)
+        return upright if upright.mode == mode else upright.convert(mode)
+    except Exception as error:  # as in opened: of an image that is not yet decoded, or its EXIF
+        raise UnsupportedValue(
+            row, f"a picture of mode {picture.mode} ({error})", "a whole picture", "Replace it."
+        ) from None
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """A picture with transparency as a white page shows it; else hidden colours would appear."""
+    page = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(page, picture.convert("RGBA")).convert("RGB")
+
+
+def doubts(column: Column) -> Iterator[tuple[int, str]]:
+    """Rows of which a person should know how they are read, each with what to know.
+
+    Args:
+        column: As :func:`read` takes it; what cannot be read is passed over.
+    """
+    for row, value in enumerate(column.values):
+        try:
+            image = _image(value, row)
+            found = _of_array(np.asarray(value)) if image is None else _of_image(image)
+            for doubt in found:
+                yield row, doubt
+        except (UnsupportedValue, ValueError):  # the reading itself says so
+            continue
+
+
+def _of_array(pixels: Pixels) -> Iterator[str]:
+    if pixels.dtype.kind not in "iu" or not pixels.size:
+        return
+    if pixels.max() == 1:
+        yield "pixels of 0 and 1 alone, read as levels of 0..255: black (white is 255, or true)"
+    elif pixels.dtype.itemsize == 2:
+        yield f"pixels of type {pixels.dtype}, read as levels of 0..255"
+
+
+def _of_image(picture: Image.Image) -> Iterator[str]:
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format != "MPO":  # of cameras, whose first picture is the whole one
+        yield "several pictures in one file, of which the first is read"
+    if picture.info.get(_CUT):
+        yield "16 bits a channel, read as 8"
+    if picture.has_transparency_data:
+        clear, _ = picture.convert("RGBA").getchannel("A").getextrema()
+        if clear != 255:
+            yield "transparent pixels, laid on white"
+    if picture.mode in _PROFILED:
+        yield f"colours as {picture.mode}, converted without their profile"
+    if picture.mode in ("L", "RGB"):
+        yield from _of_array(np.asarray(picture))
 
 
 def _checked(pixels: Pixels, channels: int | None) -> Pixels:
@@ -128,32 +232,38 @@ def _checked(pixels: Pixels, channels: int | None) -> Pixels:
     return np.ascontiguousarray(rearrange(_in_range(pixels), "n h w c -> n c h w"))
 
 
-def _in_range(pixels: Pixels) -> Pixels:
+def _in_range(pixels: Pixels, row: int | None = None) -> Pixels:
+    """Pixels (n, h, w, channels), or of the picture in this row, as uint8 or float32."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * np.uint8(255)
     if pixels.dtype.kind in "iu":
-        _refuse(pixels, (pixels < 0) | (pixels > 255), "an integer pixel in 0..255")
+        _refuse(pixels, (pixels < 0) | (pixels > 255), "an integer pixel in 0..255", row)
         return pixels.astype(np.uint8)
     if pixels.dtype.kind == "f":
-        _refuse(pixels, ~((pixels >= 0) & (pixels <= 1)), "a pixel in [0, 1]")
+        if np.isnan(pixels).any():
+            fix = "Fill what is NaN or masked, or leave the whole picture out."
+            _refuse(pixels, np.isnan(pixels), "a pixel in [0, 1]", row, fix)
+        _refuse(pixels, ~((pixels >= 0) & (pixels <= 1)), "a pixel in [0, 1]", row)
         return pixels.astype(np.float32)
     raise UnsupportedValue(
-        None, f"pixels of type {pixels.dtype}", "integers in 0..255 or floats in [0, 1]"
+        row, f"pixels of type {pixels.dtype}", "integers in 0..255 or floats in [0, 1]"
     )
 
 
-def _refuse(pixels: Pixels, bad: Pixels, expected: str) -> None:
+def _refuse(
+    pixels: Pixels,
+    bad: Pixels,
+    expected: str,
+    row: int | None,
+    fix: str = "Scale the pixels, or give 8-bit integers.",
+) -> None:
     if bad.any():
-        row, y, x, channel = np.argwhere(bad)[0]
-        value = pixels[row, y, x, channel]
-        raise UnsupportedValue(
-            int(row),
-            f"{value} at line {y}, column {x}",
-            expected,
-            "Scale the pixels, or give 8-bit integers.",
-        )
+        place = tuple(np.argwhere(bad)[0])
+        y, x = place[:2] if row is not None else place[1:3]
+        where = f"{pixels[place]} at line {y}, column {x}"
+        raise UnsupportedValue(int(place[0]) if row is None else row, where, expected, fix)
 
 
 def to_pictures(pixels: Pixels) -> list[Image.Image]:

@@ -75,11 +75,15 @@ class TestCategoricalOfCodes(CategoricalContract):
         ([0, 1], ("x", "y", "z"), {}, ("x", "y", "z")),
         ([0, 1], ("x", "y"), {"classes": ["p", "q", "r"]}, ("p", "q", "r")),
         (np.array([1.0, 0.0]), None, {}, ("0", "1")),
-        (np.array([True, False]), None, {}, ("0", "1")),
+        (np.array([True, False]), None, {}, ("False", "True")),
+        ([True, True], None, {}, ("True",)),
+        ([3, 1, 2, 10**9], None, {}, ("1", "2", "3", "1000000000")),
+        (["10", "9", "010", "1_0", "None", " a", "a\0"], None, {}, None),
     ],
 )
 def test_where_the_classes_come_from(values, names, keys, classes):
-    assert fitted(Column(values, names=names), **keys).classes == classes
+    wanted = tuple(sorted(values)) if classes is None else classes
+    assert fitted(Column(values, names=names), **keys).classes == wanted
 
 
 def test_names_and_codes_prepare_the_same():
@@ -101,7 +105,9 @@ def test_restore_gives_names_if_there_are_any_else_codes():
         (Column([0, 1], names=PETS), {"classes": 2}, "3 class names from the source"),
         (Column([]), {}, "at least one label"),
         (Column([0, -2]), {}, "row 1: got label -2"),
-        (Column([0, 10**9]), {}, "labels or ids"),
+        (Column(np.arange(100_001)), {}, "labels or ids"),
+        (Column([True, 2]), {}, "row 1: got label 2, expected a boolean, as in other rows"),
+        (Column([1.1, 1.2]), {}, r"row 0: got label 1.1.*data.types"),
         (Column(np.zeros((2, 2), int)), {}, r"shape \(n,\)"),
         (Column(np.zeros(2, "datetime64[s]")), {}, "integers or names"),
     ],
@@ -133,6 +139,57 @@ def test_parse_takes_a_name_or_a_code():
 def test_a_class_named_like_a_code_wins_over_the_code():
     codec = fitted(Column(["1", "0"]), classes=["1", "0"])
     assert codec.condition(codec.parse("1")).argmax() == 0
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [1, 3, 2],
+        ["1", "2", "3", "?"],
+        ["07", "7", "7.0", "1_0", "10"],
+        ["None", "NA", "null", "nan"],
+        [" a", "a ", "a", "a\0", "é"],
+        [True, False],
+        ["True", "False", "maybe"],
+    ],
+)
+def test_labels_come_back_as_they_were(labels):
+    codec = fitted(Column(labels))
+    found = codec.restore(codec.to_input(codec.prepare(Column(labels))[0])).values
+    assert found.tolist() == labels
+    assert type(found.tolist()[0]) is type(labels[0])
+    for label in labels:
+        typed = codec.condition(codec.parse(str(label)))
+        assert torch.equal(typed, codec.condition(Column([label])))
+
+
+def test_a_number_is_the_class_of_that_name_not_a_code():
+    named = fitted(Column(["1", "2", "3", "?"]))
+    assert named.classes == ("1", "2", "3", "?")
+    for values in ([1, 3], np.array([1.0, 3.0]), ["1", "3"]):
+        assert named.prepare(Column(values))[0].argmax(1).tolist() == [0, 2]
+    with pytest.raises(UnsupportedValue, match="got label 0, expected one of 1, 2, 3, ?"):
+        named.prepare(Column([0]))
+    with pytest.raises(ValueError, match="'0' is no class"):
+        named.parse("0")
+    truths = fitted(Column(["False", "True", "?"]))
+    assert truths.prepare(Column([True]))[0].argmax() == truths.classes.index("True")
+
+
+def test_codes_go_by_the_names_that_come_with_them():
+    """Another file may list the same classes in another order."""
+    codec = fitted(Column([0, 1, 2], names=PETS))
+    other = Column([0, 1, 2], names=("newt", "cat", "dog"))
+    assert codec.prepare(other)[0].argmax(1).tolist() == [2, 0, 1]
+    digits = fitted(Column([0, 1], names=("1", "2")))
+    assert digits.prepare(Column([0, 1], names=("1", "2")))[0].argmax(1).tolist() == [0, 1]
+    assert digits.prepare(Column([1, 2]))[0].argmax(1).tolist() == [0, 1]
+
+
+def test_a_run_of_before_takes_its_integers_and_booleans():
+    codec = Categorical(Categorical.Config(), {"classes": ["0", "1"], "named": False})
+    assert codec.prepare(Column([True, False]))[0].argmax(1).tolist() == [1, 0]
+    assert codec.restore(torch.eye(2)).values.tolist() == [0, 1]
 
 
 def test_condition_takes_any_finite_weights():

@@ -57,6 +57,23 @@ def units(text: str, unit: Unit) -> Sequence[str] | bytes:
     return text if unit == "character" else text.encode()
 
 
+MARKS = {
+    "\r": "a carriage return",
+    "\N{ZERO WIDTH NO-BREAK SPACE}": "a byte order mark",
+    "\0": "a NUL",
+    UNKNOWN: "a replacement character, as of bytes that could not be decoded",
+}
+"""Symbols that nobody sees, or that stand for a mistake, and what to call them."""
+
+
+def doubts(column: Column) -> Iterator[tuple[int, str]]:
+    """Rows of a column whose texts have :data:`MARKS` in them, and which."""
+    for row, text in enumerate(texts(column)):
+        for mark, what in MARKS.items():
+            if mark in (text or ""):
+                yield row, f"the text has {what} in it ({mark!a}), which is modelled as any other"
+
+
 def counted(column: Column, unit: Unit) -> tuple[Counter[str], int]:
     """Characters with how often they occur (none for bytes), and the length of the longest text.
 

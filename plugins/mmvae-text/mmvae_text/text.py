@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from mmvae import (
     State,
     UnsupportedValue,
 )
-from mmvae_text.alphabet import UNKNOWN, Alphabet, Unit, counted, short, texts
+from mmvae_text.alphabet import UNKNOWN, Alphabet, Unit, counted, doubts, short, texts
 from mmvae_text.examples import examples
 from mmvae_text.networks import Reader, Writer
 from mmvae_text.strings import END, Strings, lengths
@@ -137,6 +138,10 @@ class Text(Codec):
         has = np.array([text is not None for text in found], bool)
         observed = None if has.all() else torch.from_numpy(has)[:, None].repeat(1, length)
         return torch.from_numpy(codes), observed
+
+    def doubts(self, column: Column) -> Iterator[tuple[int, str]]:
+        """Texts with marks in them that nobody sees."""
+        return doubts(column)
 
     @property
     def _gap(self) -> int:

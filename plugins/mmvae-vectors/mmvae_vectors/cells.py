@@ -7,7 +7,7 @@ lacks the whole vector is a row of NaN.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,22 @@ def read(column: Column, names: Sequence[str]) -> Array:
         )
     refuse(cells, np.abs(cells) > LARGEST, names)
     return cells
+
+
+EXACT = 2**53
+"""Larger whole numbers have neighbours that are the same number as a float."""
+
+
+def doubts(column: Column) -> Iterator[tuple[int, str]]:
+    """Rows with whole numbers whose last digits floating numbers cannot hold: ids, times in ns."""
+    values = column.values
+    whole = isinstance(values, np.ndarray) and values.dtype.kind in "iu"
+    if not whole and not isinstance(values, (list, tuple)):
+        return
+    for row, value in enumerate(values):
+        cells = value if isinstance(value, (list, tuple, np.ndarray)) else (value,)
+        if any(isinstance(c, (int, np.integer)) and abs(int(c)) > EXACT for c in cells):
+            yield row, "whole numbers beyond 2^53, whose last digits are lost: are they ids?"
 
 
 def refuse(cells: Array, bad: Array, names: Sequence[str]) -> None:
@@ -121,7 +137,7 @@ def _is_written_number(text: str) -> bool:
 
 def _stacked(rows: list[Any], width: int | None) -> Array:
     _refuse_text(rows)
-    vectors = [None if _is_gap(row) else _vector(row, i) for i, row in enumerate(rows)]
+    vectors = [None if _is_gap(row) else _floats(row, i) for i, row in enumerate(rows)]
     if width is None:
         width = next((len(v) for v in vectors if v is not None), 0)
     cells = np.full((len(rows), width), np.nan)
@@ -142,6 +158,13 @@ def _stacked(rows: list[Any], width: int | None) -> Array:
 def _is_gap(row: Any) -> bool:
     """Whether an item lacks the whole vector; a DataFrame writes NaN for it."""
     return row is None or (isinstance(row, float) and math.isnan(row))
+
+
+def _floats(row: Any, i: int) -> Array:
+    try:
+        return np.array(_vector(row, i), np.float64)
+    except OverflowError:
+        raise UnsupportedValue(i, "a whole number of more than 300 digits", NUMBER) from None
 
 
 def _vector(row: Any, i: int) -> Sequence[float]:

@@ -7,6 +7,7 @@ split; log-likelihoods are densities of the data in the user's own units.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.distributions import Distribution, Independent, Laplace, Normal, Stud
 from torch.nn import functional as F
 
 from mmvae import Codec, Column, Examples, Parameters, State, UnsupportedValue, nearest
-from mmvae_vectors.cells import LARGEST, listed, read, refuse
+from mmvae_vectors.cells import LARGEST, doubts, listed, read, refuse
 from mmvae_vectors.config import VectorConfig
 from mmvae_vectors.examples import examples
 from mmvae_vectors.moments import moments
@@ -84,6 +85,10 @@ class Vector(Codec):
         refuse(cells, np.abs(standard) > LARGEST, self.names)
         x = torch.from_numpy(standard.astype(np.float32))
         return x, None if observed.all() else torch.from_numpy(observed)
+
+    def doubts(self, column: Column) -> Iterator[tuple[int, str]]:
+        """Whole numbers that lose their last digits."""
+        return doubts(column)
 
     def encoder(self) -> nn.Module:
         """Dense layers."""

@@ -168,7 +168,7 @@ def centre_box(width: int, height: int) -> Box:
 
 
 def opened(encoded: bytes) -> Image.Image:
-    """Decode a picture whole, upright and in RGB.
+    """Decode a picture whole, upright and in RGB, on white where it is transparent.
 
     Raises:
         Unreadable: It is damaged, no picture, or too large.
@@ -181,6 +181,9 @@ def opened(encoded: bytes) -> Image.Image:
             raise Unreadable(f"mode {picture.mode} has more than 8 bits")
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
+        if picture.has_transparency_data:  # whose hidden colours nobody means
+            page = Image.new("RGBA", picture.size, "white")
+            return Image.alpha_composite(page, picture.convert("RGBA")).convert("RGB")
         return picture.convert("RGB")
     except Unreadable:
         raise

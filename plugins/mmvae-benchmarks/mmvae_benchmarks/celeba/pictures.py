@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mmvae import DataError
+from mmvae.data.contents import contents
 from mmvae_benchmarks.celeba.listing import some
 
 ENDINGS = (".jpg", ".jpeg", ".png")
@@ -50,7 +51,7 @@ class Pictures(ABC):
 
 
 class FolderPictures(Pictures):
-    """Pictures in a folder; a picture has changed if its size or time of change has.
+    """Pictures in a folder, known by their contents.
 
     Args:
         folder: The folder.
@@ -66,7 +67,7 @@ class FolderPictures(Pictures):
         try:
             with os.scandir(folder) as entries:
                 files = [entry for entry in entries if is_picture(entry.name) and entry.is_file()]
-            self._found = {file.name: file.stat() for file in files}
+            self._found = {file.name: None for file in files}
         except OSError as error:
             raise DataError(f"{folder}: cannot be read ({error.strerror}).") from None
         self.unlisted = _compared(self.origin, self._found, names, listing)
@@ -80,8 +81,8 @@ class FolderPictures(Pictures):
 
     def fingerprint(self) -> str:
         """See :meth:`Pictures.fingerprint`."""
-        stats = ((name, self._found[name]) for name in self.names)
-        return _hash(f"{name}/{s.st_size}/{s.st_mtime_ns}" for name, s in stats)
+        known = contents([self.folder / name for name in self.names])
+        return _hash(f"{name}/{content}" for name, content in zip(self.names, known, strict=True))
 
 
 class ZipPictures(Pictures):

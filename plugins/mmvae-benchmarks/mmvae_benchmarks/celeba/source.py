@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from mmvae import Column, ConfigError, DataError, Source, SourceConfig, Split, SplitName
+from mmvae.data.places import found_folder, place
 from mmvae.data.splits import split_items
 from mmvae_benchmarks.celeba.crop import FaceSettings
 from mmvae_benchmarks.celeba.listing import ATTRIBUTES, read_listing, read_partition
@@ -183,11 +184,10 @@ def open_items(config: CelebaConfig) -> Items:
             raise DataError(f"data.hub = {config.hub!r}: {error}") from error
     if config.root is None:
         raise ConfigError(f"data.root is missing: source 'celeba' reads files. {HOW_TO_GET}")
-    root = Path(config.root).expanduser()
+    root = place(config.root)
     if root.is_file() and root.suffix == ".parquet":
         return table_items(str(root))
-    if not root.is_dir():
-        raise DataError(f"data.root = {config.root!r}: no such folder. {HOW_TO_GET}")
+    root = found_folder(config.root, "data.root", HOW_TO_GET)
     listing = found(root, LISTING)
     images = found(root, IMAGES) or found(root, f"{IMAGES}.zip")
     if listing is not None and images is not None:
@@ -235,8 +235,8 @@ def found(root: Path, name: str) -> Path | None:
 def cache_folder(config: CelebaConfig) -> Path:
     """Where the cropped pictures are kept."""
     if config.cache is not None:
-        return Path(config.cache).expanduser()
-    root = Path(config.root or "").expanduser()
+        return place(config.cache)
+    root = place(config.root or "")
     if config.root is not None and root.is_dir():
         return root / CACHE
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

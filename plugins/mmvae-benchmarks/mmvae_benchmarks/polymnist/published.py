@@ -14,7 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from mmvae import Column, ConfigError, DataError, Source, SourceConfig, Split, SplitName
+from mmvae.data.contents import contents
 from mmvae.data.folder import read_folder
+from mmvae.data.places import found_folder
 from mmvae.data.splits import split_items
 from mmvae_benchmarks.mnist import NAMES
 
@@ -51,16 +53,16 @@ class Polymnist(Source):
         return self._splits
 
     def fingerprint(self) -> str:
-        """Hash of the names, sizes and times of all files and of the way they are split."""
+        """Hash of the names and contents of all files and of the way they are split."""
         digest = hashlib.blake2b(digest_size=16)
         for name, split in self.splits().items():
             for m, column in split.columns.items():
                 digest.update(f"{name}/{m}\n".encode())
-                for file in getattr(column.values, "files", ()):
-                    stat = None if file is None else file.stat()
-                    marks = (
-                        "" if stat is None else f"{file.name}/{stat.st_size}/{stat.st_mtime_ns}"
-                    )
+                files = getattr(column.values, "files", ())
+                there = [file for file in files if file is not None]
+                known = dict(zip(there, contents(there), strict=True))
+                for file in files:
+                    marks = "" if file is None else f"{file.name}/{known[file]}"
                     digest.update(f"{marks}\n".encode())
         return digest.hexdigest()
 
@@ -69,7 +71,7 @@ class Polymnist(Source):
         config: PolymnistConfig = self.config
         if config.root is None:
             raise ConfigError(f"data.root is missing: source 'polymnist' reads files. {LAYOUT}")
-        root = Path(config.root).expanduser()
+        root = found_folder(config.root, "data.root", LAYOUT)
         train, test = (self._read(root, name) for name in ("train", "test"))
         if train.columns.keys() != test.columns.keys():
             raise DataError(

@@ -1,0 +1,223 @@
+"""The reader of tables: files of any kind, by their streams, into one table that is mapped.
+
+Every command reads a file in this way and in no other, so that a value is the same in training,
+imputation, embedding and scoring.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmvae.column_type import ColumnType
+from mmvae.data.contents import contents
+from mmvae.data.spool import CHUNK, check_columns, fitted, kept, mapped
+from mmvae.data.streams import TableStream, Types, open_stream
+from mmvae.data.written import merged
+from mmvae.errors import DataError
+
+VERSION = 1
+"""Of the reading rules; what an earlier version read is read again."""
+
+KEPT = b"mmvae"
+"""Key of the schema's metadata under which types and remarks are kept."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of some files.
+
+    Attributes:
+        table: A ``datasets.Dataset``, of which only what is asked for is read from disk.
+        types: Column → how it was read.
+        remarks: What a person should know of it, a sentence each.
+    """
+
+    table: Any
+    types: Mapping[str, ColumnType]
+    remarks: tuple[str, ...] = ()
+
+
+def read_table(
+    files: Sequence[Path],
+    types: Types | None = None,
+    columns: Sequence[str] | None = None,
+    items: int | None = None,
+) -> Reading:
+    """Read files as one table.
+
+    Args:
+        files: Files with the same columns, in the order of their rows.
+        types: How columns are read, as a run or ``[data.types]`` says; the files tell of the
+            others, by all of their rows.
+        columns: Which columns to keep; all unless given.
+        items: How many rows to take, the first; all unless given.
+
+    Raises:
+        DataError: A file is missing or malformed, has other columns than the first, or holds a
+            value that is not of its column's type; or there are no rows, or fewer than ``items``.
+        TrainingError: The disk of the cache is full or cannot be written.
+    """
+    limits = None if items is None else {"train": items}
+    return read_tables({"train": files}, types, columns, limits)["train"]
+
+
+def read_tables(
+    splits: Mapping[str, Sequence[Path]],
+    types: Types | None = None,
+    columns: Sequence[str] | None = None,
+    limits: Mapping[str, int] | None = None,
+) -> dict[str, Reading]:
+    """Read the files of several splits, each column by one type throughout.
+
+    Args:
+        splits: Split → its files.
+        types: See :func:`read_table`.
+        columns: See :func:`read_table`.
+        limits: Split → how many rows to take.
+    """
+    known, limits = dict(types or {}), limits or {}
+    files = [file for part in splits.values() for file in part]
+    streams = Streams(files, known)
+    found = {}
+    for name, part in splits.items():
+        items = limits.get(name)
+        fingerprint = known_by(files, part, known, columns, items)
+        found[name] = kept_reading(fingerprint, part, streams, columns, items)
+    return found
+
+
+class Streams:
+    """The streams of several files, opened when they are needed, with types that all share.
+
+    Args:
+        files: The files.
+        types: How columns are read, as far as it is known.
+    """
+
+    def __init__(self, files: Sequence[Path], types: Types) -> None:
+        self.files, self.types = files, types
+        self._opened: dict[Path, TableStream] | None = None
+
+    def __call__(self) -> dict[Path, TableStream]:
+        """File → its stream.
+
+        Raises:
+            DataError: Files differ in their columns.
+        """
+        if self._opened is None:
+            self._opened = {file: open_stream(file, self.types) for file in self.files}
+            self._agree(list(self._opened.values()))
+        return self._opened
+
+    def _agree(self, streams: Sequence[TableStream]) -> None:
+        first = streams[0]
+        for other in streams[1:]:
+            if set(other.names) != set(first.names):
+                apart = sorted(set(other.names) ^ set(first.names))
+                raise DataError(
+                    f"{first.path} and {other.path} differ in the column {apart[0]!r}; expected "
+                    f"the same columns in all files of a table."
+                )
+            for name in first.names:
+                if other.labels(name) != first.labels(name):
+                    raise DataError(
+                        f"{first.path} and {other.path}: the classes of column {name!r} have "
+                        f"different names or another order. Expected the same in all files."
+                    )
+        for name in first.names:
+            if len({stream.types[name] for stream in streams}) > 1:
+                self._settle(name, streams)
+
+    def _settle(self, name: str, streams: Sequence[TableStream]) -> None:
+        """Read a column by one type in files that hold several."""
+        kind = merged([stream.types[name].kind for stream in streams])
+        words = [stream.types[name].words for stream in streams]
+        for stream in streams:
+            of_words = None if None in words else frozenset().union(*filter(None, words))
+            stream.types[name] = ColumnType(kind, of_words if kind == "text" else None)
+
+
+def known_by(
+    files: Sequence[Path],
+    part: Sequence[Path],
+    types: Types,
+    columns: Sequence[str] | None,
+    items: int | None,
+) -> str:
+    """What is read, by the contents of its files: those of the split, and all that give types."""
+    found = dict(zip(files, contents(files), strict=True))
+    known = sorted((name, kind.state()) for name, kind in types.items())
+    wanted = repr((sorted(found.values()), [found[file] for file in part], known, columns, items))
+    return hashlib.sha256(wanted.encode()).hexdigest()[:32]
+
+
+def key_of(fingerprint: str, part: Sequence[Path]) -> str:
+    """A name for what is kept of files: how they are read, and where, since remarks name them."""
+    wanted = repr((VERSION, fingerprint, [str(file.absolute()) for file in part]))
+    return hashlib.sha256(wanted.encode()).hexdigest()[:32]
+
+
+def kept_reading(
+    fingerprint: str,
+    part: Sequence[Path],
+    streams: Streams,
+    columns: Sequence[str] | None,
+    items: int | None,
+) -> Reading:
+    """A table of the cache with its types and remarks, written first if it is not there."""
+    import pyarrow as pa
+
+    origin = ", ".join(map(str, part[:3])) + (", …" if len(part) > 3 else "")
+    key = key_of(fingerprint, part)
+    file = kept(lambda: tables(part, origin, streams(), columns, items), key, origin, items)
+    with pa.memory_map(str(file)) as source:
+        told = json.loads(pa.ipc.open_stream(source).schema.metadata[KEPT])
+    types = {name: ColumnType.of_state(state) for name, state in told["types"].items()}
+    return Reading(mapped(file, fingerprint), types, tuple(told["remarks"]))
+
+
+def tables(
+    part: Sequence[Path],
+    origin: str,
+    streams: Mapping[Path, TableStream],
+    columns: Sequence[str] | None,
+    items: int | None,
+) -> Iterator[Any]:
+    """The rows of some files as Arrow tables, in the types of the first one.
+
+    Raises:
+        DataError: There are none, or a wanted column is not there.
+    """
+    import pyarrow as pa
+
+    if not any(streams[file].total for file in part):
+        raise DataError(f"{origin}: no rows; expected at least one item.")
+    first = streams[part[0]]
+    check_columns(first.names, columns or (), origin)
+    names = list(first.names if columns is None else columns)
+    every = [first.schema(), *(stream.schema() for stream in streams.values())]
+    schema = pa.unify_schemas(every, promote_options="permissive")
+    schema = pa.schema([schema.field(name) for name in names], described(schema, part, streams))
+    left = items
+    for file in part:
+        for rows in streams[file].chunks(CHUNK):
+            taken = len(rows) if left is None else min(left, len(rows))
+            arrays = [rows.arrow(name).slice(0, taken) for name in names]
+            yield fitted(pa.table(arrays, names), schema, str(file))
+            left = None if left is None else left - taken
+            if left == 0:
+                return
+
+
+def described(schema: Any, part: Sequence[Path], streams: Mapping[Path, TableStream]) -> Any:
+    """The metadata of a table: those of its files, and how they were read."""
+    told = {
+        "types": {name: found.state() for name, found in streams[part[0]].types.items()},
+        "remarks": [remark for file in part for remark in streams[file].remarks],
+    }
+    return {**(schema.metadata or {}), KEPT: json.dumps(told).encode()}
