@@ -276,7 +276,8 @@ class Codec(ABC):
 
         ``x`` is float32 (b, event…), and so is the view; the generator is the same for the same
         items, whatever is computed. A codec whose likelihood wants binary pixels binarises here,
-        once, from ``generator``.
+        once, from ``generator``. It is applied to values of :meth:`point` too, where classifiers
+        and metrics compare generated values with real ones: both then are of one kind.
         """
         return x
 

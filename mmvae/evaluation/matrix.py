@@ -81,7 +81,11 @@ def coherence_matrix(
                     if m != c and (c, m) not in judged:
                         continue  # no training item has both
                     codec = model.codecs[m]
-                    seen = codec.class_index(guess) if m == c else judged[c, m].verdict(guess)
+                    seen = (
+                        codec.class_index(guess)
+                        if m == c
+                        else judged[c, m].verdict_on_generated(guess, draws, m)
+                    )
                     values = (seen == truth).float()
                     if has is not None:
                         values = values.masked_fill(~has, torch.nan)

@@ -116,8 +116,16 @@ class BernoulliImage(ImageCodec):
         return _bernoulli(x, generator)
 
     def fixed(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The pixels of validation and test figures: binary, unless they stay grey."""
-        return self.resample(x, generator)
+        """The pixels of validation and test figures: binary, unless they stay grey.
+
+        Binary pictures stay as they are. A model's grey means become binary as the data did:
+        drawn with their level as probability, which is a draw of p(x|z), or cut at one half.
+        """
+        if self.grey or (self.config.binarise != "resample" and bool(((x == 0) | (x == 1)).all())):
+            return x
+        if self.config.binarise == "threshold":
+            return (2 * x >= 1).to(x)
+        return _bernoulli(x, generator)
 
     def encoder(self) -> nn.Module:
         """Flatten, then dense layers."""
