@@ -15,6 +15,7 @@ from mmvae.data.batches import Batches
 from mmvae.evaluation.crossing import arrow
 from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.judge import Judge, Judges
+from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
 from mmvae.randomness import ItemDraws
 from mmvae.settings import EvaluateConfig
@@ -146,7 +147,7 @@ def agreement(
         noise = draws.normal("z", model.latent_dim)
         n = len(noise)
         z = (model.sampling_prior(n) if fitted else model.prior({}, n)).rsample(noise)
-        values, said = (model.codecs[m].point(model.likelihood(m, z)) for m in (modality, label))
+        values, said = (finite_values(model, m, z) for m in (modality, label))
         seen = judge.verdict_on_generated(values, draws, modality)
         right.append(seen == model.codecs[label].class_index(said))
     return torch.cat(right).float().cpu()
@@ -179,4 +180,4 @@ def from_classes(
     known = {label: given.to(device)}
     q = model.posterior(known)
     z = q.point() if noise is None else q.rsample(noise.to(device))
-    return model.codecs[modality].point(model.likelihood(modality, z, known))
+    return finite_values(model, modality, z, known)

@@ -14,6 +14,7 @@ from mmvae.evaluation.items import spanned
 from mmvae.evaluation.judge import Judges
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.terms import rest
+from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
 from mmvae.settings import EvaluateConfig
 from mmvae.subsets import Subset, subset_name
@@ -111,11 +112,7 @@ def generated(model: Model, batch: Batch, given: Subset, noise: Tensor) -> dict[
     """Best values of each decoded modality outside S at one sample of q(z|x_S), (b, event…)."""
     known = {m: batch.x[m] for m in given}
     z = model.posterior(known).rsample(noise)
-    return {
-        m: model.codecs[m].point(model.likelihood(m, z, known))
-        for m in model.decoded
-        if m not in given
-    }
+    return {m: finite_values(model, m, z, known) for m in model.decoded if m not in given}
 
 
 def summary(right: dict[tuple[Subset, str], Tensor], label: str) -> dict[str, Any]:

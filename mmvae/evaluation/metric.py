@@ -14,6 +14,7 @@ from torch import Tensor
 from mmvae.data.batches import Batches
 from mmvae.evaluation.items import chunks, spanned
 from mmvae.evaluation.steps import Step, quiet
+from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
 from mmvae.subsets import Subset
 
@@ -97,7 +98,7 @@ class Specimen:
             known = {m: batch.x[m] for m in given}
             q = model.posterior(known) if known else model.sampling_prior(len(batch))
             z = q.rsample(draws.normal("z", model.latent_dim)) if draw else q.point()
-            best = model.codecs[modality].point(model.likelihood(modality, z, known))
+            best = finite_values(model, modality, z, known)
             if fixed:
                 best = draws.resample(f"generated {modality}", model.codecs[modality].fixed, best)
             parts.append(best.cpu())
