@@ -220,6 +220,25 @@ class Codec(ABC):
         """
         return None
 
+    @property
+    def density(self) -> str | None:
+        """Values that the likelihood is a density of, if that needs saying; default: None.
+
+        Evaluations print it beside their figures: ``"pixels in [0, 1]"``. Figures compare only
+        between equal densities.
+        """
+        return None
+
+    @property
+    def log_scale(self) -> Tensor | None:
+        """Logarithm of each cell's scale s where model input is (x − m) / s; default: None.
+
+        Shape (event…), on the CPU. :meth:`log_prob` is of x in the user's units, so it holds
+        −Σ log s of the observed cells. Evaluations show the log-likelihood of the standardised
+        values beside it, which does not.
+        """
+        return None
+
     @abstractmethod
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Turn raw values into model input.
@@ -278,7 +297,8 @@ class Codec(ABC):
 
         ``x`` is float32 (b, event…), and so is the view; the generator is the same for the same
         items, whatever is computed. A codec whose likelihood wants binary pixels binarises here,
-        once, from ``generator``.
+        once, from ``generator``. It is applied to values of :meth:`point` too, where classifiers
+        and metrics compare generated values with real ones: both then are of one kind.
         """
         return x
 
@@ -308,6 +328,9 @@ class Codec(ABC):
 
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
         """Log-likelihood log p(x_m|z) in nats per item, float32 (b,), unobserved cells left out.
+
+        A density is that of the values in the user's units, pixels of pictures in [0, 1]:
+        :attr:`log_scale` says what standardised values add.
 
         Called for losses and bounds. Values of unobserved cells, NaN among them, change neither
         the result nor a gradient. Of an item that lacks the modality ``x`` is the stand-in
@@ -401,6 +424,25 @@ class Codec(ABC):
         :meth:`point`, and only where there are classes.
         """
         raise NotImplementedError(f"Codec {self.kind!r} has no classes.")
+
+
+def scale_nats(codec: Codec, observed: Tensor | None) -> Tensor | None:
+    """Σ log s over observed cells, by which standardised values have more nats than the user's.
+
+    Args:
+        codec: A fitted codec.
+        observed: Which cells are observed, bool (b, event…), or None if all are.
+
+    Returns:
+        Nats, float64 on the CPU, shape (b,), or () if all cells are observed; None where values
+        are not standardised.
+    """
+    log_scale = codec.log_scale
+    if log_scale is None:
+        return None
+    if observed is None:
+        return log_scale.double().sum()
+    return torch.where(observed.cpu(), log_scale.double(), 0.0).flatten(1).sum(1)
 
 
 def model_input(codec: Codec, x: Tensor, observed: Tensor | None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from mmvae.codec import Column
 from mmvae.data.batches import Batch, Batches, fixed_draws, plain_view
 from mmvae.data.gaps import presence
 from mmvae.errors import UsageError
+from mmvae.models.finite import finite_values, require_finite
 from mmvae.models.patterns import Group, by_pattern, posterior_of
 from mmvae.models.protocol import Model
 from mmvae.posteriors import Posterior
@@ -196,26 +198,34 @@ def check_model(trained: TrainedModel) -> None:
 def decoded(
     trained: TrainedModel, modality: str, z: list[Tensor], by: By, seed: int, first: int
 ) -> Tensor:
-    """Values of one modality at latents of n items: the mode, a sample, or the mean over them."""
+    """Values of one modality at latents of n items: the mode, a sample, or the mean over them.
+
+    Raises:
+        TrainingError: A value is not finite.
+    """
     codec, model = trained.codecs[modality], trained.model
     if by == "sample":
         source = generator(seed, "impute", modality, first, device=trained.device)
-        return codec.sample(model.likelihood(modality, z[0]), source)
+        draw = partial(codec.sample, generator=source)
+        return finite_values(model, modality, z[0], how=draw, first=first)
     if by == "mode":
-        return codec.point(model.likelihood(modality, z[0]))
+        return finite_values(model, modality, z[0], first=first)
     try:
         means = (model.likelihood(modality, latent).mean for latent in z)
         mean = sum(means, z[0].new_zeros(())) / len(z)
     except NotImplementedError:  # of a text, say
-        return best(trained, modality, z)
+        return best(trained, modality, z, first)
     lacking = mean.isnan()  # as of a Student-t with no more than one degree of freedom
-    return torch.where(lacking, best(trained, modality, z), mean) if lacking.any() else mean
+    if lacking.any():
+        mean = torch.where(lacking, best(trained, modality, z, first), mean)
+    require_finite(model, modality, "the mean", mean, first)
+    return mean
 
 
-def best(trained: TrainedModel, modality: str, z: list[Tensor]) -> Tensor:
+def best(trained: TrainedModel, modality: str, z: list[Tensor], first: int) -> Tensor:
     """The mode of one modality at the centre of the latents of n items."""
     centre = torch.stack(z).mean(0)
-    return trained.codecs[modality].point(trained.model.likelihood(modality, centre))
+    return finite_values(trained.model, modality, centre, first=first)
 
 
 def filling(

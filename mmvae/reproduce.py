@@ -14,6 +14,7 @@ from mmvae import toml
 from mmvae.api import resume, train
 from mmvae.comparison.evaluated import read_evaluation, read_items
 from mmvae.errors import DataError, Interrupted, RunError, Terminated, UsageError
+from mmvae.evaluation.standardised import SUFFIX
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.model_folder import kept, saved_model
 from mmvae.plugins import load_registry
@@ -220,7 +221,7 @@ def read(run: Run) -> dict[str, Any]:
 
 
 def nats(run: Run) -> dict[str, Array]:
-    """Cell → nats of each item, as a run's last evaluation kept them.
+    """Cell → nats of each item, as a run's last evaluation kept them, of standardised values.
 
     Raises:
         RunError: A file is damaged, or the items are of another evaluation than the figures.
@@ -232,7 +233,7 @@ def nats(run: Run) -> dict[str, Array]:
         items = read_items(run, evaluation)
     except RunError as error:
         raise RunError(f"{error} Or remove that file; the same command writes it anew.") from None
-    return {cell: items[cell].numpy() for cell in evaluation.cells}
+    return {cell: items.get(cell + SUFFIX, items[cell]).numpy() for cell in evaluation.cells}
 
 
 def fingerprint(run: Run) -> Any:

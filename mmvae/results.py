@@ -83,9 +83,18 @@ class OpenedRun:
     metrics: Mapping[str, Metric]
     judged_by: Callable[[], Batches]
 
+    @property
+    def densities(self) -> dict[str, str]:
+        """Modality → what its likelihood is a density of, where the codec says it."""
+        model = self.trained.model
+        found = {m: model.codecs[m].density for m in model.decoded}
+        return {m: of for m, of in found.items() if of is not None}
+
     def made_with(self) -> dict[str, Any]:
         """What an evaluation of it depends on."""
+        densities = self.densities
         return {
+            **({"densities": densities} if densities else {}),
             "format": FORMAT,
             "mmvae": __version__,
             "name": self.experiment.name,
@@ -224,6 +233,7 @@ def evaluate(
     Returns:
         What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` and
         ``weights`` (SHA-256) of the model, ``steps`` taken in all, ``data`` (their fingerprint),
+        ``densities`` (modality → what its likelihood is a density of, where that needs saying),
         ``mmvae`` (the version), ``config`` (the ``[evaluate]`` section, and ``metrics``) and
         ``metrics`` (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``). Cells of
         an earlier evaluation of the same weights and items stay, unless they are computed again.
@@ -335,6 +345,7 @@ def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
         return {}
     if (
         same != item_source(opened) | {"format": FORMAT}
+        or earlier.get("densities", {}) != opened.densities
         or not opened.run.evaluation_items.exists()
     ):
         return {}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from mmvae.codec import Codec, Column
 from mmvae.column_type import ColumnType
@@ -24,6 +26,7 @@ from mmvae.data.memory import as_column, as_split
 from mmvae.data.refusals import refusals, short
 from mmvae.errors import DataError, UsageError, nearest
 from mmvae.evaluation.bounds import iw_bound
+from mmvae.models.finite import LATENT, finite_values, require_finite
 from mmvae.models.patterns import answers_jointly, by_pattern, completed, posterior_of
 from mmvae.models.protocol import Model
 from mmvae.posteriors import Posterior
@@ -104,16 +107,25 @@ class TrainedModel:
             DataError: A column is missing or a value outside its codec's support.
         """
         with torch.no_grad():
-            return torch.cat(
-                [self.points(batch, given).cpu() for batch, _ in self.batches(data, given)]
-            )
+            parts = [
+                self.points(batch, given, rows.start).cpu()
+                for batch, rows in self.batches(data, given)
+            ]
+            return torch.cat(parts)
 
-    def points(self, batch: Batch, given: str | Sequence[str] | None = None) -> Tensor:
-        """The best point of each item's posterior, (b, d)."""
+    def points(
+        self, batch: Batch, given: str | Sequence[str] | None = None, first: int = 0
+    ) -> Tensor:
+        """The best point of each item's posterior, (b, d); the items' numbers begin at first.
+
+        Raises:
+            TrainingError: One is not finite.
+        """
         z = torch.empty(len(batch), self.model.latent_dim, device=self.device)
         for group in by_pattern(batch):
             point = posterior_of(self.model, group, given is not None).point()
             z[group.rows.to(z.device)] = point.to(z)
+        require_finite(self.model, "+".join(batch.x), LATENT, z, first)
         return z
 
     def generate(
@@ -247,14 +259,18 @@ class TrainedModel:
         """Latents (n, d) → model values (n, event…): the mean or mode, or a draw.
 
         ``given`` are the model inputs (n, event…) that z comes from, for conditional models.
+
+        Raises:
+            TrainingError: Something is not finite.
         """
         codec, values = self.codecs[modality], []
+        how: Callable[[Distribution], Tensor]
         source = generator(seed, "generate", modality)
         for start in range(0, len(z), CHUNK):
             rows = slice(start, start + CHUNK)
             known = {m: value[rows] for m, value in (given or {}).items()}
-            likelihood = self.model.likelihood(modality, z[rows], known)
-            drawn = codec.sample(likelihood, source) if sample else codec.point(likelihood)
+            how = partial(codec.sample, generator=source) if sample else codec.point
+            drawn = finite_values(self.model, modality, z[rows], known, how, start)
             values.append(drawn.cpu())
         return torch.cat(values)
 
@@ -277,8 +293,8 @@ class TrainedModel:
         """
         targets = canonical(self.modalities if to is None else to, self.modalities)
         parts: dict[str, list[Tensor]] = {m: [] for m in targets}
-        for batch, _ in self.batches(data, given):
-            known, z = self.known(batch, given), self.points(batch, given)
+        for batch, rows in self.batches(data, given):
+            known, z = self.known(batch, given), self.points(batch, given, rows.start)
             for m in targets:
                 parts[m].append(self.decode(m, z, given=known))
         return {m: self.codecs[m].restore(torch.cat(parts[m])).values for m in targets}
@@ -334,6 +350,8 @@ class TrainedModel:
                     subset, few = self.modalities, completed(self.model, group)
                 theirs = draws.take(group.rows)
                 nats[group.rows] = iw_bound(self.model, few, subset, subset, samples, theirs).cpu()
+            what = "the bound of the log-likelihood"
+            require_finite(self.model, "+".join(batch.x), what, nats, rows.start)
             scores.append(nats)
         return torch.cat(scores)
 

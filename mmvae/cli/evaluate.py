@@ -24,7 +24,7 @@ from mmvae.cli.options import (
 from mmvae.cli.steps import shown_steps
 from mmvae.config import load_experiment
 from mmvae.errors import Interrupted, Terminated
-from mmvae.report.tables import Table, heading, hints, left_out, tables
+from mmvae.report.tables import Table, densities, heading, hints, left_out, tables
 from mmvae.results import evaluate
 from mmvae.source import SPLITS
 from mmvae.training.run import Run
@@ -100,7 +100,8 @@ def command(
     if as_json:
         print_json(result)
         return
-    click.echo(heading(result))
+    for line in (heading(result), *densities(result)):
+        click.echo(line)
     for table in tables(result):
         print_table(table)
     for line in (*left_out(result), *hints(result)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -128,7 +128,7 @@ def _all_but_seed(run: EvaluatedRun) -> str:
     config = run.config.model_dump(exclude=ASIDE)
     evaluation = run.evaluation
     keys = {key: v for key, v in evaluation.config.items() if key not in INDIFFERENT}
-    items = [evaluation.split, evaluation.items, evaluation.data]
+    items = [evaluation.split, evaluation.items, evaluation.data, evaluation.densities]
     return json.dumps([config, keys, items], sort_keys=True)
 
 
@@ -165,6 +165,22 @@ def different_items(a: Column, b: Column) -> str | None:
         f"{a.heading} ({a.first.folder}) and {b.heading} ({b.first.folder}) were evaluated on "
         f"different items: {'; '.join(differ)}."
     )
+
+
+def different_densities(a: Column, b: Column) -> list[str]:
+    """Shared modalities whose log-likelihoods two columns have of different densities."""
+    ours, theirs = (column.first.evaluation for column in (a, b))
+    return [
+        f"{a.heading} and {b.heading} have log-likelihoods of {m} of different densities "
+        f"({_density(ours.densities, m)}; {_density(theirs.densities, m)}): figures with {m} do "
+        f"not compare. Where one is of an earlier version, evaluate it again."
+        for m in ours.modalities
+        if m in theirs.modalities and ours.densities.get(m) != theirs.densities.get(m)
+    ]
+
+
+def _density(densities: Mapping[str, str], modality: str) -> str:
+    return densities.get(modality, "not told")
 
 
 def different_metrics(a: Column, b: Column) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from mmvae.cells import Cell, cell_name
 from mmvae.comparison.column import (
     Column,
+    different_densities,
     different_items,
     different_metrics,
     different_values,
@@ -36,8 +37,9 @@ class Comparison:
         modalities: The modalities of all runs.
         baseline: The heading of the column from which differences are taken.
         cells: Name of a cell → heading → figure in nats per item, with ``bound``, ``samples`` and
-            ``given from``. Joint cells come first, then marginals, then conditionals.
-        published: Name of a cell → heading → the published figure.
+            ``given from``, and ``standardised``, the figure of standardised values, where a codec
+            standardises. Joint cells come first, then marginals, then conditionals.
+        published: Name of a cell → heading → the published figure, of standardised values.
         figures: Other figures: ELBO, KL, variation of information, active units, metrics.
         shares: Shares of items: accuracy and coherence.
         differences: Name of a cell → heading → the mean difference from the baseline over the
@@ -123,7 +125,8 @@ def compare(
     measured = side_by_side(columns, metrics)
     _refuse_strangers(columns, cells | figures | shares | measured)
     for other in others:
-        remarks += [*different_values(reference, other), *different_metrics(reference, other)]
+        for differ in (different_values, different_densities, different_metrics):
+            remarks += differ(reference, other)
     remarks += [
         f"{run.folder} is unfinished: its figures are of a checkpoint. "
         f"`mmvae resume {run.folder}` goes on."
@@ -157,6 +160,10 @@ def _cells(
             figure = column.summary([run.cells.get(cell) for run in column.runs])
             if figure is not None:
                 how = column.first.cells[cell].how
+                inner = [run.cells[cell].standardised for run in column.runs]
+                beside = column.summary(inner)
+                if beside is not None:
+                    how["standardised"] = beside
                 computed.setdefault(name, {})[column.heading] = figure | how
             if cell in column.first.published:
                 row = published.setdefault(name, {})

@@ -42,10 +42,14 @@ class Figure(Kept):
 
 
 class CellFigure(Figure):
-    """A cell's figure, in nats per item, and how it was computed."""
+    """A cell's figure, in nats per item of values in the user's units, and how it was computed.
+
+    ``standardised`` is that of standardised values, where a codec standardises.
+    """
 
     samples: int
     bound: bool
+    standardised: Figure | None = None
     given_from: str | None = Field(None, alias="given from")
 
     @property
@@ -75,6 +79,7 @@ class Evaluation(Kept):
     items: int = Field(ge=1)
     weights: str
     data: str
+    densities: dict[str, str] = {}
     modalities: list[str] = Field(min_length=1)
     config: dict[str, Any]
     cells: dict[str, CellFigure] = {}

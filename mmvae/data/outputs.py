@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mmvae import storage
-from mmvae.errors import UsageError
+from mmvae.errors import TrainingError, UsageError
 
 Array = np.ndarray[Any, Any]
 
@@ -45,10 +44,13 @@ def write_table(path: Path, columns: Mapping[str, Any]) -> None:
 
     Raises:
         UsageError: As :func:`check_output`.
-        TrainingError: The system refused to write; an older file is as it was.
+        TrainingError: A number is not finite, or the system refused to write; an older file is as
+            it was.
     """
     check_output(path)
     arrays = {name: _array(values) for name, values in columns.items()}
+    for name, array in arrays.items():
+        _require_finite(path, name, array)
     storage.write_bytes(path, WRITERS[path.suffix](arrays))
 
 
@@ -73,6 +75,21 @@ def _array(values: Any) -> Array:
     return array.astype(str) if array.dtype == object else array
 
 
+def _require_finite(path: Path, name: str, array: Array) -> None:
+    """The last look at what is written: nothing that a model gives is NaN or infinite."""
+    if array.dtype.kind != "f":
+        return
+    wrong = ~np.isfinite(array.reshape(len(array), -1))
+    rows = np.flatnonzero(wrong.any(1))
+    if len(rows):
+        value = array.reshape(len(array), -1)[rows[0]][wrong[rows[0]]][0]
+        raise TrainingError(
+            f"{path}: column {name!r} of row {rows[0]} would be {value}, expected finite numbers; "
+            f"so it is for {len(rows)} of {len(array)} rows. The model overflows there: look for "
+            f"extreme values with `mmvae data check`. Nothing is written."
+        )
+
+
 def _parquet(columns: Mapping[str, Array]) -> bytes:
     import pyarrow
     import pyarrow.parquet
@@ -94,7 +111,7 @@ def _csv(columns: Mapping[str, Array]) -> bytes:
 def _jsonl(columns: Mapping[str, Array]) -> bytes:
     names, rows = _rows(columns)
     lines = (
-        json.dumps(dict(zip(names, map(_json, row), strict=True)), ensure_ascii=False)
+        json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, allow_nan=False)
         for row in rows
     )
     return "".join(line + "\n" for line in lines).encode()
@@ -110,13 +127,6 @@ def _npz(columns: Mapping[str, Array]) -> bytes:
 def _rows(columns: Mapping[str, Array]) -> tuple[list[str], list[Sequence[Any]]]:
     spread = flat(columns)
     return list(spread), list(zip(*(values.tolist() for values in spread.values()), strict=True))
-
-
-def _json(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become strings, as in ``metrics.jsonl``."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 WRITERS: dict[str, Callable[[Mapping[str, Array]], bytes]] = {

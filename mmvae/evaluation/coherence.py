@@ -15,6 +15,7 @@ from mmvae.data.batches import Batches
 from mmvae.evaluation.crossing import arrow
 from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.judge import Judge, Judges
+from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
 from mmvae.randomness import ItemDraws
 from mmvae.settings import EvaluateConfig
@@ -30,6 +31,8 @@ def coherence(
     config: EvaluateConfig,
 ) -> dict[str, Any]:
     """Share of generated values in which a judge sees the class that they should show.
+
+    Judges see generated values in the view that real items have: binary pixels, where those are.
 
     Args:
         model: The model.
@@ -119,7 +122,7 @@ def shown(
         draws = ItemDraws(config.seed, f"coherence {label} {modality}", rows)
         noise = draws.normal("z", model.latent_dim) if draw else None
         values = from_classes(model, label, modality, kinds[classes], noise)
-        right.append(judge.verdict(values).cpu() == classes)
+        right.append(judge.verdict_on_generated(values, draws).cpu() == classes)
     return torch.cat(right).float()
 
 
@@ -140,13 +143,13 @@ def agreement(
     right = []
     for start in range(0, config.coherence_samples, config.batch_size):
         rows = slice(start, min(start + config.batch_size, config.coherence_samples))
-        noise = ItemDraws(config.seed, "coherence prior", rows, device).normal(
-            "z", model.latent_dim
-        )
+        draws = ItemDraws(config.seed, "coherence prior", rows, device)
+        noise = draws.normal("z", model.latent_dim)
         n = len(noise)
         z = (model.sampling_prior(n) if fitted else model.prior({}, n)).rsample(noise)
-        values, said = (model.codecs[m].point(model.likelihood(m, z)) for m in (modality, label))
-        right.append(judge.verdict(values) == model.codecs[label].class_index(said))
+        values, said = (finite_values(model, m, z) for m in (modality, label))
+        seen = judge.verdict_on_generated(values, draws, modality)
+        right.append(seen == model.codecs[label].class_index(said))
     return torch.cat(right).float().cpu()
 
 
@@ -177,4 +180,4 @@ def from_classes(
     known = {label: given.to(device)}
     q = model.posterior(known)
     z = q.point() if noise is None else q.rsample(noise.to(device))
-    return model.codecs[modality].point(model.likelihood(modality, z, known))
+    return finite_values(model, modality, z, known)

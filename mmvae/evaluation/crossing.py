@@ -8,6 +8,7 @@ from torch import Tensor
 from mmvae.data.batches import Batch
 from mmvae.evaluation.figures import Path
 from mmvae.evaluation.terms import shown_subsets
+from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
 from mmvae.subsets import Subset, subset_name
 
@@ -22,7 +23,7 @@ def guesses(model: Model, batch: Batch, given: Subset) -> dict[str, Tensor]:
     """Each decoded modality's best value at the best point of q(z|x_S), shape (b, event…)."""
     known = {m: batch.x[m] for m in given}
     z = model.posterior(known).point()
-    return {m: model.codecs[m].point(model.likelihood(m, z, known)) for m in model.decoded}
+    return {m: finite_values(model, m, z, known) for m in model.decoded}
 
 
 def judged(batch: Batch, given: Subset, modality: str) -> Tensor:

@@ -50,7 +50,9 @@ def evaluate(
     Returns:
         A JSON-able dict. Bounds, terms and divergences are in nats per item; each figure has
         ``mean`` and ``error``, the standard error over items, and ``items`` if it is of fewer than
-        all, because some lack what it needs. ``bounds``, ``terms``, ``cells``
+        all, because some lack what it needs. Log-likelihoods are of values in the user's units;
+        those of modalities whose codec standardises have ``standardised``, the mean and error of
+        standardised values. ``bounds``, ``terms``, ``cells``
         (the importance-weighted figures that ``config.bounds`` names, see
         :func:`mmvae.evaluation.likelihoods.summary`), ``variation of information``, ``subset
         posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the

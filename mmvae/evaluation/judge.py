@@ -30,6 +30,7 @@ class Judge(nn.Module):
 
     def __init__(self, codec: Codec, classes: int) -> None:
         super().__init__()
+        self.codec = codec
         self.encoder = codec.encoder()
         self.head = nn.Linear(codec.feature_dim, classes)
 
@@ -40,8 +41,18 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def verdict(self, x: Tensor) -> Tensor:
-        """The class that each value shows, int64 (b,)."""
+        """The class that each value shows, int64 (b,); x as the codec's views give it."""
         return self.forward(x).argmax(-1)
+
+    def verdict_on_generated(self, best: Tensor, draws: StepDraws, name: str = "") -> Tensor:
+        """The class that each generated value shows, seen in the view that real items have.
+
+        Args:
+            best: Values of :meth:`mmvae.Codec.point`, (b, event…).
+            draws: Randomness of the view, of the same b items.
+            name: Tells draws for the same items apart.
+        """
+        return self.verdict(draws.resample(f"generated {name}", self.codec.fixed, best))
 
 
 def train_judge(

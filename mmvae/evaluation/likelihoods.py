@@ -24,6 +24,7 @@ from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.footprint import bytes_per_row, rows_within
 from mmvae.evaluation.items import spanned
 from mmvae.evaluation.ledger import Ledger
+from mmvae.evaluation.standardised import KEY, SUFFIX, added_nats
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.protocol import Model
 from mmvae.settings import EvaluateConfig
@@ -77,8 +78,9 @@ def likelihoods(
         config: ``batch_size``, ``samples``, ``given_from``, ``given_samples``, ``memory``,
             ``seed``.
         ledger: Takes ``cell name`` → nats and ``cell name effective samples``, float64 per
-            item; of a difference also the effective samples of what is given. They are NaN for
-            items that lack what the cell needs.
+            item; of a difference also the effective samples of what is given; and of targets
+            whose codec standardises ``cell name standardised``. They are NaN for items that lack
+            what the cell needs.
         step: Told of progress.
 
     Raises:
@@ -101,6 +103,9 @@ def likelihoods(
             for cell, evidence in made.items():
                 name, has = cell_name(cell, model.modalities), batch.having(needs(cell, model))
                 told = {name: evidence.nats(found)}
+                added = added_nats(model.codecs, batch, cell.targets)
+                if added is not None:
+                    told[name + SUFFIX] = told[name] + added
                 told[name + EFFECTIVE] = found[evidence.whole].effective
                 if evidence.given is not None:
                     told[name + EFFECTIVE + GIVEN] = found[evidence.given].effective
@@ -184,6 +189,8 @@ def summary(
             "bound": parts.given is None,
             "given from": None if parts.given is None else given_source(parts.given),
         }
+        if name + SUFFIX in items:
+            found[name][KEY] = mean_and_error(items[name + SUFFIX][counted])
         if parts.given is not None:
             effective = items[name + EFFECTIVE + GIVEN][counted].mean()
             found[name]["effective samples" + GIVEN] = float(effective)
@@ -213,6 +220,13 @@ def variation_of_information(
     for kind in ("multiple", "single"):
         names = f"{x}|{w}@{kind}", f"{w}|{x}@{kind}"
         if all(name in items for name in names):
-            both = -(items[names[0]] + items[names[1]])
-            found[kind] = mean_and_error(both[~both.isnan()])  # of the items that have both
+            found[kind] = _of_both(-(items[names[0]] + items[names[1]]))
+            if any(name + SUFFIX in items for name in names):
+                nats = [items.get(name + SUFFIX, items[name]) for name in names]
+                found[kind][KEY] = _of_both(-(nats[0] + nats[1]))
     return found
+
+
+def _of_both(nats: Tensor) -> dict[str, Any]:
+    """Mean and error over the items that have both modalities."""
+    return dict(mean_and_error(nats[~nats.isnan()]))

@@ -14,6 +14,7 @@ from mmvae.evaluation.items import spanned
 from mmvae.evaluation.judge import Judges
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.terms import rest
+from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
 from mmvae.settings import EvaluateConfig
 from mmvae.subsets import Subset, subset_name
@@ -81,7 +82,11 @@ def coherence_matrix(
                     if m != c and (c, m) not in judged:
                         continue  # no training item has both
                     codec = model.codecs[m]
-                    seen = codec.class_index(guess) if m == c else judged[c, m].verdict(guess)
+                    seen = (
+                        codec.class_index(guess)
+                        if m == c
+                        else judged[c, m].verdict_on_generated(guess, draws, m)
+                    )
                     values = (seen == truth).float()
                     if has is not None:
                         values = values.masked_fill(~has, torch.nan)
@@ -107,11 +112,7 @@ def generated(model: Model, batch: Batch, given: Subset, noise: Tensor) -> dict[
     """Best values of each decoded modality outside S at one sample of q(z|x_S), (b, event…)."""
     known = {m: batch.x[m] for m in given}
     z = model.posterior(known).rsample(noise)
-    return {
-        m: model.codecs[m].point(model.likelihood(m, z, known))
-        for m in model.decoded
-        if m not in given
-    }
+    return {m: finite_values(model, m, z, known) for m in model.decoded if m not in given}
 
 
 def summary(right: dict[tuple[Subset, str], Tensor], label: str) -> dict[str, Any]:

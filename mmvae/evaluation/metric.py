@@ -14,6 +14,7 @@ from torch import Tensor
 from mmvae.data.batches import Batches
 from mmvae.evaluation.items import chunks, spanned
 from mmvae.evaluation.steps import Step, quiet
+from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
 from mmvae.subsets import Subset
 
@@ -77,13 +78,17 @@ class Specimen:
             yield batch.x
 
     @torch.no_grad()
-    def decoded(self, modality: str, given: Subset = (), draw: bool = True) -> Tensor:
+    def decoded(
+        self, modality: str, given: Subset = (), draw: bool = True, fixed: bool = False
+    ) -> Tensor:
         """Each item's best value of p(x_m|z) at one z of q(z|x_S), (n, event…), on the CPU.
 
         Args:
             modality: m.
             given: S, the modalities of the item that z is sampled from; none is the prior.
             draw: Sample z; otherwise it is the best point of q(z|x_S).
+            fixed: Give the codec's fixed view of the value, as :meth:`real` gives that of real
+                items; to compare the two. A grey mean becomes binary where real pixels are.
 
         Raises:
             UsageError: The model has no posterior for S; ask :meth:`lacks` first.
@@ -93,7 +98,10 @@ class Specimen:
             known = {m: batch.x[m] for m in given}
             q = model.posterior(known) if known else model.sampling_prior(len(batch))
             z = q.rsample(draws.normal("z", model.latent_dim)) if draw else q.point()
-            parts.append(model.codecs[modality].point(model.likelihood(modality, z, known)).cpu())
+            best = finite_values(model, modality, z, known)
+            if fixed:
+                best = draws.resample(f"generated {modality}", model.codecs[modality].fixed, best)
+            parts.append(best.cpu())
         return torch.cat(parts)
 
     def lacks(self, modality: str, given: Subset = ()) -> str | None:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mmvae.data.batches import Batch
 from mmvae.evaluation.figures import Path
+from mmvae.evaluation.standardised import KEY as STANDARDISED
+from mmvae.evaluation.standardised import added_nats
 from mmvae.models.objective import sum_of
 from mmvae.models.protocol import Model
 from mmvae.posteriors import kl_divergence
@@ -45,7 +47,8 @@ def bound_and_terms(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, 
 
     Returns:
         ``("bounds", "elbo")`` with its ``("terms", …)``: ``log_likelihood/m``, of the items that
-        have m, and ``kl``, from one sample of z.
+        have m, and ``kl``, from one sample of z. Where a codec standardises, bound and
+        log-likelihood have a further one of standardised values below them.
     """
     targets, given = model.decoded, rest(model, model.decoded)
     known = {m: batch.x[m] for m in given}
@@ -58,10 +61,26 @@ def bound_and_terms(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, 
         for m in targets
     }
     kl = kl_divergence(q, model.prior(known, len(batch)), z)
-    found: dict[Path, Tensor] = {("bounds", "elbo"): sum_of(list(nats.values())) - kl}
+    elbo = sum_of(list(nats.values())) - kl
+    found = both(("bounds", "elbo"), elbo, added_nats(model.codecs, batch, targets))
     for m, value in nats.items():
-        found["terms", f"log_likelihood/{m}"] = batch.counted(value, (m,))
+        added, path = added_nats(model.codecs, batch, (m,)), ("terms", f"log_likelihood/{m}")
+        figures = both(path, value, added)
+        found |= {name: batch.counted(each, (m,)) for name, each in figures.items()}
     return found | {("terms", "kl"): kl}
+
+
+def both(path: Path, nats: Tensor, added: Tensor | None) -> dict[Path, Tensor]:
+    """Nats in the user's units and, if a modality is standardised, those of standardised values.
+
+    Args:
+        path: Where the figure stands.
+        nats: Nats per item, (b,).
+        added: See :func:`mmvae.evaluation.standardised.added_nats`.
+    """
+    if added is None:
+        return {path: nats}
+    return {path: nats, (*path, STANDARDISED): nats.cpu().double() + added}
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmvae.cells import cell_title, parse_cell
 from mmvae.comparison.compare import Comparison
-from mmvae.report.tables import Table, percent, spread
+from mmvae.report.tables import STANDARDISED, Table, percent, spread
 
 NONE = "–"
 PUBLISHED = "published"
@@ -96,8 +96,13 @@ def plus_minus(figure: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def marked(figure: Mapping[str, Any]) -> str:
-    """A cell's figure, with ≥ if it bounds the log-likelihood from below, ≈ if it estimates it."""
-    return f"{'≥' if figure['bound'] else '≈'} {spread(plus_minus(figure))}"
+    """A cell's figure, with ≥ if it bounds the log-likelihood from below, ≈ if it estimates it.
+
+    In parentheses that of standardised values, where there is one.
+    """
+    beside = figure.get("standardised")
+    inner = f" ({spread(plus_minus(beside))})" if beside else ""
+    return f"{'≥' if figure['bound'] else '≈'} {spread(plus_minus(figure))}{inner}"
 
 
 def signed(figure: Mapping[str, Any]) -> str:
@@ -118,6 +123,10 @@ def _marks(comparison: Comparison) -> Iterator[str]:
         yield "≥: a lower bound of the log-likelihood."
     if False in bounds:
         yield "≈: an estimate, which may also be too high."
+    if any(
+        "standardised" in figure for row in comparison.cells.values() for figure in row.values()
+    ):
+        yield STANDARDISED
 
 
 def _sampling(comparison: Comparison) -> Iterator[str]:

@@ -19,7 +19,7 @@ from mmvae.report.latent import latent_map
 from mmvae.report.material import Material
 from mmvae.report.matrix import coherence_maps
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
-from mmvae.report.tables import heading, hints, left_out, tables, weights
+from mmvae.report.tables import densities, heading, hints, left_out, tables, weights
 from mmvae.source import SPLITS
 
 FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
@@ -109,7 +109,7 @@ def summary(material: Material) -> list[tuple[str, str]]:
         ("Latent dimensions", str(model.latent_dim)),
         ("Data", f"{material.experiment.data.source}: {count(items)}"),
         ("Weights of step", weights(result)),
-        ("Evaluated", heading(result)),
+        ("Evaluated", "; ".join([heading(result), *densities(result)])),
         ("Made with", f"mmvae {__version__}, torch {env.get('packages', {}).get('torch', '?')}"),
     ]
 

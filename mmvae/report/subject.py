@@ -15,6 +15,7 @@ from mmvae.config import Experiment
 from mmvae.data.batches import Batch, Batches, fixed_draws, fixed_view
 from mmvae.data.loading import Data
 from mmvae.errors import UsageError
+from mmvae.models.finite import LATENT, require_finite
 from mmvae.randomness import ItemDraws, permutation
 from mmvae.source import SplitName
 from mmvae.subsets import Subset
@@ -130,7 +131,9 @@ class Subject:
             batch = batches.batch(items[rows], views, fixed_view)
             draws = ItemDraws(self.seed, purpose, rows, batches.device)
             q = self.trained.model.posterior({m: batch.x[m] for m in given})
-            parts.append(q.rsample(draws.normal("z", self.trained.model.latent_dim)).cpu())
+            z = q.rsample(draws.normal("z", self.trained.model.latent_dim))
+            require_finite(self.trained.model, "+".join(given), LATENT, z, start)
+            parts.append(z.cpu())
         return torch.cat(parts)
 
     @contextmanager

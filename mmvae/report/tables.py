@@ -38,11 +38,13 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 
 def bounds(result: Mapping[str, Any]) -> Table:
     """The evidence lower bound of log p(x_M) and its terms."""
-    rows = [("ELBO", spread(figure)) for figure in result.get("bounds", {}).values()]
+    rows = [("ELBO", nats(figure)) for figure in result.get("bounds", {}).values()]
     terms = result.get("terms", {})
     likelihoods = [f"log_likelihood/{m}" for m in result["modalities"]]
-    rows += [(term(name), spread(terms[name])) for name in (*likelihoods, "kl") if name in terms]
+    rows += [(term(name), nats(terms[name])) for name in (*likelihoods, "kl") if name in terms]
     note = "Higher is better, but for the KL. ELBO = sum of the log-likelihoods − KL to the prior."
+    if any("standardised" in figure for figure in terms.values()):
+        note = f"{note} {STANDARDISED}"
     title = f"Evidence lower bound of {result.get('bounds of', 'the log-likelihood')}"
     return Table(title, ("figure", "nats per item"), tuple(rows), note)
 
@@ -54,7 +56,7 @@ def cells(result: Mapping[str, Any]) -> Table:
         (
             name,
             figure["of"],
-            spread(figure),
+            nats(figure),
             figure["proposal"],
             f"{figure['samples']:,}",
             f"{figure['effective samples']:.1f}",
@@ -68,6 +70,8 @@ def cells(result: Mapping[str, Any]) -> Table:
         "estimate is a difference of two bounds, too high where that of what is given is loose. "
         "Effective: mean effective sample size; near 1, k is too small for its proposal."
     )
+    if any("standardised" in figure for figure in found.values()):
+        note = f"{note} {STANDARDISED}"
     return Table("Log-likelihoods", header, rows, note)
 
 
@@ -89,7 +93,7 @@ def cell_order(name: str, result: Mapping[str, Any]) -> tuple[bool, int, list[in
 def information(result: Mapping[str, Any]) -> Table:
     """The variation of information of two modalities."""
     found = result.get("variation of information", {})
-    rows = tuple((f"samples: {kind}", spread(figure)) for kind, figure in found.items())
+    rows = tuple((f"samples: {kind}", nats(figure)) for kind, figure in found.items())
     note = "−[log p(x|w) + log p(w|x)]: lower if each modality tells more of the other."
     return Table("Variation of information", ("figure", "nats per item"), rows, note)
 
@@ -246,6 +250,12 @@ def heading(result: Mapping[str, Any]) -> str:
     )
 
 
+def densities(result: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each modality whose codec says what its likelihood is a density of."""
+    for m, of in result.get("densities", {}).items():
+        yield f"log-likelihoods of {m}: density of {of}"
+
+
 def weights(result: Mapping[str, Any]) -> str:
     """The step of the weights, and of how many they are the best."""
     step, last = result["step"], result["steps"]
@@ -329,6 +339,17 @@ def spread(figure: Figure) -> str:
         return f"{mean:.4g}" + ("" if error is None else " ± 0") + counted(figure)
     digits = min(max(0, 1 - math.floor(math.log10(error))), 6)
     return f"{mean:.{digits}f} ± {error:.{digits}f}{counted(figure)}"
+
+
+STANDARDISED = (
+    "In parentheses: of the standardised values that the networks see, as published figures are."
+)
+
+
+def nats(figure: Mapping[str, Any]) -> str:
+    """Log-likelihood in the user's units, and in parentheses that of standardised values."""
+    beside = figure.get("standardised")
+    return spread(figure) + (f" ({spread(beside)})" if beside else "")
 
 
 def counted(figure: Figure) -> str:

@@ -3,6 +3,7 @@
 ``RESULTS/STUDY/SCHEDULE/ROW.json`` holds the config and its hash, every figure with its error, the
 nats of each item (:mod:`mmvae.study.packing`), how it was trained, on what hardware, with which
 versions, and the losses of the first steps, by which a training can be checked without all of it.
+Where a codec standardises, nats are of standardised values, as published figures are.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mmvae.assembly import processor
 from mmvae.cells import cell_name
 from mmvae.comparison.evaluated import by_cell
 from mmvae.errors import DataError
+from mmvae.evaluation.standardised import KEY
 from mmvae.study.cells import cells_of
 from mmvae.study.packing import Array, pack, unpack
 from mmvae.study.row import Row
@@ -36,6 +38,9 @@ FIRST_STEPS = 200
 
 OTHER = ("bounds", "variation of information", "accuracy", "coherence", "coherence matrix")
 """Further parts of ``evaluation.json`` that are kept."""
+
+IN_NATS = ("bounds", "variation of information")
+"""Those of them that are log-likelihoods."""
 
 
 class Reading(BaseModel):
@@ -213,8 +218,9 @@ def make_record(
         published={cell_name(c, modalities): v for c, v in by_cell(published, modalities).items()},
         config=row.recorded.resolved_toml(),
         config_hash=row.recorded.hash,
-        cells=dict(evaluation.get("cells", {})),
-        other={key: evaluation[key] for key in OTHER if key in evaluation},
+        cells=standardised(evaluation.get("cells", {})),
+        other={key: evaluation[key] for key in OTHER if key in evaluation}
+        | {key: standardised(evaluation[key]) for key in IN_NATS if key in evaluation},
         nats={cell: pack(np.asarray(values)) for cell, values in nats.items()},
         split=evaluation["split"],
         items=evaluation["items"],
@@ -229,6 +235,14 @@ def make_record(
         data=env["data"],
         first_steps=first_steps(readings),
     )
+
+
+def standardised(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Figures in nats with mean and error of standardised values, where a codec standardises."""
+    return {
+        name: {key: value for key, value in figure.items() if key != KEY} | figure.get(KEY, {})
+        for name, figure in figures.items()
+    }
 
 
 def first_steps(readings: Sequence[Mapping[str, Any]]) -> list[Reading]:

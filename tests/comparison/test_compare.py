@@ -12,6 +12,7 @@ from evaluated_runs import evaluated_run, nats, usual
 import mmvae
 from mmvae.comparison.compare import compare
 from mmvae.errors import RunError, UsageError
+from mmvae.report.comparison import comparison_tables
 
 CELL = "image|label@single"
 REFERENCE = {
@@ -317,3 +318,30 @@ def test_as_dict_is_all_of_it_and_json(tmp_path: Path) -> None:
     assert again["cells"][CELL]["JMVAE"]["samples"] == usual(CELL)["samples"]
     assert again["differences"] == found.differences
     assert again["published"] == {CELL: {"JMVAE": -126.0}}
+
+
+def test_published_figures_stand_beside_those_of_standardised_values(tmp_path: Path) -> None:
+    values = nats(seed=1)
+    beside = {"mean": float(values.mean()) - 40.0, "error": 0.5}
+    cell = {"standardised": beside}
+    config = {"reference": REFERENCE}
+    run = evaluated_run(tmp_path / "a", {CELL: values}, config=config, cell=cell)
+    found = compare([run])
+    assert found.cells[CELL]["JMVAE"]["standardised"] == beside
+    [table] = comparison_tables(found)
+    assert table.rows[0][1].endswith(f"({beside['mean']:.2f} ± 0.50)")
+    assert "published" in table.note
+    assert "standardised" in table.note
+
+
+def test_different_densities_are_remarked_and_are_no_seeds_of_one_column(tmp_path: Path) -> None:
+    seeds = ({"train": {"epochs": 2, "seed": seed}} for seed in (0, 1))
+    a, b = (
+        evaluated_run(tmp_path / f"s{i}", {CELL: nats(seed=i)}, config=config, **told)
+        for i, (config, told) in enumerate(
+            zip(seeds, ({}, {"densities": {"image": "pixels in [0, 1]"}}), strict=True)
+        )
+    )
+    found = compare([a, b])
+    assert len(found.columns) == 2
+    assert any("(not told; pixels in [0, 1])" in remark for remark in found.remarks)

@@ -49,10 +49,15 @@ def test_wide_arrays_sort_by_name() -> None:
     assert len(flat({"x": np.zeros((2, 3, 4))})) == 12
 
 
-def test_json_lines_hold_no_bare_nan(tmp_path) -> None:
-    write_table(tmp_path / "t.jsonl", {"x": [np.nan, np.inf, -np.inf, 1.0]})
-    lines = (tmp_path / "t.jsonl").read_text().splitlines()
-    assert [json.loads(line)["x"] for line in lines] == ["NaN", "Infinity", "-Infinity", 1.0]
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl", ".npz"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_never_written(tmp_path, ending: str, bad: float) -> None:
+    place = tmp_path / f"t{ending}"
+    values = np.ones((4, 3), np.float32)
+    values[1, 2] = values[3, 0] = bad
+    with pytest.raises(TrainingError, match=r"'x' of row 1 would be .*for 2 of 4 rows"):
+        write_table(place, {"id": ["a", "b", "c", "d"], "x": values})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mixed_ids_become_text_not_pickles(tmp_path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from toys import VectorCodec, VectorConfig
 
-from mmvae.evaluation.judge import judged, train_judge
+from mmvae.evaluation.judge import Judge, judged, train_judge
+from mmvae.randomness import ItemDraws
 
 
 def weights(judge: torch.nn.Module) -> torch.Tensor:
@@ -29,3 +31,17 @@ def test_it_learns_what_can_be_learned(data) -> None:
     assert right.shape == (200,)
     assert right.mean() > 0.97
     assert not judge.training
+
+
+def test_generated_values_are_judged_in_the_view_that_real_ones_have() -> None:
+    """A codec whose data are whole numbers shows a judge no others."""
+
+    class Rounded(VectorCodec):
+        def fixed(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            return x.round()
+
+    judge, seen = Judge(Rounded(VectorConfig()), 3).eval(), []
+    judge.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    best = torch.rand(70, 3, generator=torch.Generator().manual_seed(0)) * 4
+    judge.verdict_on_generated(best, ItemDraws(0, "test", slice(0, 70)))
+    assert torch.equal(seen[0], best.round())

@@ -46,8 +46,8 @@ class AttributeAgreement(Metric):
             f"attributes of {c.labels!r}, and its mean over them; higher is better. From the "
             f"picture: whether the mean of p({c.labels}|z), z ~ q(z|{c.modality}), exceeds "
             f"{above}. From attributes: what a classifier trained on real training items sees in "
-            f"the mean of p({c.modality}|z), z ~ q(z|{c.labels}) at temperature 1. Beside it that "
-            f"classifier on the real pictures."
+            f"the mean of p({c.modality}|z), z ~ q(z|{c.labels}) at temperature 1, binarised "
+            f"where real pictures are. Beside it that classifier on the real pictures."
         )
 
     def unavailable(self, specimen: Specimen) -> str | None:
@@ -91,7 +91,7 @@ class AttributeAgreement(Metric):
         if reason := specimen.lacks(modality, (labels,)):
             specimen.remarks.append(f"Not measured, {from_labels}: {reason}.")
         else:
-            pictures = specimen.decoded(modality, (labels,))
+            pictures = specimen.decoded(modality, (labels,), fixed=True)
             said[from_labels] = judge.verdict(pixels(codecs[modality], pictures))
         said["classifier on real pictures"] = judge.verdict(real(specimen, modality))
         found: dict[str, Tensor] = {}

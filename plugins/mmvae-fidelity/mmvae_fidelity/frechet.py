@@ -38,10 +38,10 @@ class Frechet(Metric):
         """See :attr:`mmvae.Metric.about`."""
         return (
             f"Fréchet distance between Gaussians fitted to 64 features of real and of generated "
-            f"pictures of {self.config.modality!r} (means of p(x|z), one z for each item); lower "
-            f"is better. The features are those of a classifier trained on real training pictures "
-            f"alone; two halves of the real pictures are the distance that chance makes, at half "
-            f"as many pictures."
+            f"pictures of {self.config.modality!r} (means of p(x|z), one z for each item, "
+            f"binarised where real ones are); lower is better. The features are those of a "
+            f"classifier trained on real training pictures alone; two halves of the real pictures "
+            f"are the distance that chance makes, at half as many pictures."
         )
 
     def unavailable(self, specimen: Specimen) -> str | None:

@@ -69,15 +69,17 @@ def real(specimen: Specimen, modality: str) -> Tensor:
 def generated(specimen: Specimen, config: PictureConfig) -> Iterator[tuple[str, Tensor]]:
     """A model's pictures by the posterior that z was sampled from: name, (n, c, height, width).
 
-    Each is the mean of p(x|z) at one sample z for each item of the split. Posteriors that the
-    model has not are remarked on; those that the configuration names are refused before.
+    Each is the mean of p(x|z) at one sample z for each item of the split, in the view that real
+    pictures have (:func:`mmvae.Codec.fixed`): of binary pixels it is a draw of p(x|z). Posteriors
+    that the model has not are remarked on; those that the configuration names are refused before.
     """
     codec = specimen.model.codecs[config.modality]
     for given in posteriors(specimen, config):
         if reason := specimen.lacks(config.modality, given):
             specimen.remarks.append(f"Not measured, {name_of(given)}: {reason}.")
             continue
-        yield name_of(given), pixels(codec, specimen.decoded(config.modality, given))
+        seen = specimen.decoded(config.modality, given, fixed=True)
+        yield name_of(given), pixels(codec, seen)
 
 
 def posteriors(specimen: Specimen, config: PictureConfig) -> list[tuple[str, ...]]:

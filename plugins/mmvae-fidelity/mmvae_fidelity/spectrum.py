@@ -26,10 +26,10 @@ class PowerSpectrum(Metric):
         """See :attr:`mmvae.Metric.about`."""
         return (
             f"Distance of the mean log radial power spectrum of generated pictures of "
-            f"{self.config.modality!r} (means of p(x|z), one z for each item) from that of real "
-            f"ones: root mean square over frequencies, in decibels; lower is better. 'High' is "
-            f"the mean difference over the upper half of the frequencies: below 0 the pictures "
-            f"are blurred."
+            f"{self.config.modality!r} (means of p(x|z), one z for each item, binarised where "
+            f"real ones are) from that of real ones: root mean square over frequencies, in "
+            f"decibels; lower is better. 'High' is the mean difference over the upper half of the "
+            f"frequencies: below 0 the pictures are blurred."
         )
 
     def unavailable(self, specimen: Specimen) -> str | None:

@@ -4,7 +4,8 @@ p(x|z) = Π_i π_i(z)^x_i (1 − π_i(z))^(1 − x_i), from logits.
 
 Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) use it for MNIST, the pixels drawn anew every
 epoch: dense layers in, dense layers out. Grey pixels that should stay grey take the continuous
-Bernoulli of Loaiza-Ganem and Cunningham (2019, arXiv:1907.06845), normalised on [0, 1].
+Bernoulli (:mod:`mmvae_images.continuous_bernoulli`), a density on [0, 1]. Its logits are bounded:
+a pixel that is always exactly 0 has an unbounded density.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent
+from torch.distributions import Bernoulli, Distribution, Independent
 from torch.linalg import vecdot
 from torch.nn.functional import softplus
 
 from mmvae import Activation, Column, Examples, Parameters, mlp
+from mmvae_images.continuous_bernoulli import ContinuousBernoulli, bounded
 from mmvae_images.examples import pictures
 from mmvae_images.image import ImageCodec, ImageConfig
 
 _ROWS = 1024  # pictures binarised at once: bounds the memory of 64-bit noise
+_BOUND = 255.0  # logits whose means are one level of 8 bits from black and white
+_ENDS = 1.5  # over the bound: means nearer than this to black or white are shown as such
 
 
 class BernoulliImageConfig(ImageConfig):
@@ -34,6 +38,14 @@ class BernoulliImageConfig(ImageConfig):
         "bernoulli",
         description="Of black and white pixels, or of grey ones in [0, 1], which are then never "
         "binarised.",
+    )
+    logit_bound: float = Field(
+        _BOUND,
+        ge=10,
+        allow_inf_nan=False,
+        description="Largest size of a logit of the continuous Bernoulli, approached smoothly. A "
+        "mean comes as near to black and white as 1 / logit_bound; 255 is the resolution of 8 "
+        "bits. Log-likelihoods depend on it.",
     )
     binarise: Literal["resample", "once", "threshold"] = Field(
         "resample",
@@ -56,6 +68,11 @@ class BernoulliImageConfig(ImageConfig):
                 f"binarise = '{self.binarise}' has no effect with likelihood = "
                 f"'continuous-bernoulli'; leave one of the two out"
             )
+        if self.likelihood == "bernoulli" and self.logit_bound != _BOUND:
+            raise ValueError(
+                f"logit_bound = {self.logit_bound:g} has no effect with likelihood = 'bernoulli'; "
+                f"leave it out, or set likelihood = 'continuous-bernoulli'"
+            )
         return self
 
 
@@ -75,6 +92,12 @@ class BernoulliImage(ImageCodec):
         """Whether pixels stay grey."""
         return bool(self.config.likelihood == "continuous-bernoulli")
 
+    @property
+    def density(self) -> str | None:
+        """See :attr:`mmvae.Codec.density`; binary pixels have probabilities."""
+        bound = self.config.logit_bound
+        return f"grey levels in [0, 1], logits within ±{bound:g}" if self.grey else None
+
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """See :class:`ImageCodec`; ``once`` and ``threshold`` leave black and white alone."""
         x, observed = super().prepare(column)
@@ -93,8 +116,16 @@ class BernoulliImage(ImageCodec):
         return _bernoulli(x, generator)
 
     def fixed(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The pixels of validation and test figures: binary, unless they stay grey."""
-        return self.resample(x, generator)
+        """The pixels of validation and test figures: binary, unless they stay grey.
+
+        Binary pictures stay as they are. A model's grey means become binary as the data did:
+        drawn with their level as probability, which is a draw of p(x|z), or cut at one half.
+        """
+        if self.grey or (self.config.binarise != "resample" and bool(((x == 0) | (x == 1)).all())):
+            return x
+        if self.config.binarise == "threshold":
+            return (2 * x >= 1).to(x)
+        return _bernoulli(x, generator)
 
     def encoder(self) -> nn.Module:
         """Flatten, then dense layers."""
@@ -111,10 +142,11 @@ class BernoulliImage(ImageCodec):
         )
 
     def likelihood(self, parameters: Parameters) -> Distribution:
-        """Independent pixels from logits (b, event…)."""
+        """Independent pixels from logits (b, event…), bounded where pixels stay grey."""
         assert isinstance(parameters, Tensor)
         if self.grey:
-            return Independent(ContinuousBernoulli(logits=parameters, validate_args=False), 3)
+            logits = bounded(parameters, self.config.logit_bound)
+            return Independent(ContinuousBernoulli(logits, validate_args=False), 3)
         return Independent(Bernoulli(logits=parameters, validate_args=False), 3)
 
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
@@ -128,15 +160,26 @@ class BernoulliImage(ImageCodec):
         return products - softplus(logits).sum(1)
 
     def point(self, likelihood: Distribution) -> Tensor:
-        """The mean: each pixel's probability, or its mean grey level."""
-        return likelihood.mean
+        """The mean: each pixel's probability, or its mean grey level.
+
+        A mean grey level never reaches black or white. One that lies within 1.5 / ``logit_bound``
+        of either, 1.5 levels of 8 bits by default, is rounded to it; its gradient is the mean's.
+        """
+        mean = likelihood.mean
+        if not self.grey:
+            return mean
+        near = _ENDS / self.config.logit_bound
+        rounded = torch.where((mean < near) | (mean > 1 - near), mean.round(), mean)
+        return mean + (rounded - mean).detach()
 
     def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
         """Binary pixels, or grey ones."""
         if self.grey:
             assert isinstance(likelihood, Independent)
             uniform = torch.rand(
-                likelihood.mean.shape, generator=generator, device=likelihood.mean.device
+                likelihood.base_dist.logits.shape,
+                generator=generator,
+                device=likelihood.base_dist.logits.device,
             )
             drawn: Tensor = likelihood.base_dist.icdf(uniform)
             return drawn

@@ -122,6 +122,31 @@ class GaussianConvImage(ImageCodec):
         mean, deviation = self.state["mean"].to(x), self.state["deviation"].to(x)
         return torch.div(x - mean, deviation)
 
+    @property
+    def density(self) -> str | None:
+        """See :attr:`mmvae.Codec.density`."""
+        return "pixels in [0, 1]" if self.config.pixels == "standardised" else None
+
+    @property
+    def log_scale(self) -> Tensor | None:
+        """Logarithm of each pixel's deviation, (channels, height, width), if standardised."""
+        standardised = self.config.pixels == "standardised"
+        return self.state["deviation"].log() if standardised else None
+
+    def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
+        """Log-density of pixels in [0, 1], nats (b,).
+
+        That of standardised pixels less Σ_i log s_i, with s_i their deviations.
+        """
+        nats = super().log_prob(likelihood, x, observed)
+        log_scale = self.log_scale
+        if log_scale is None:
+            return nats
+        log_scale = log_scale.to(nats, non_blocking=True)
+        if observed is None:
+            return nats - log_scale.sum()
+        return nats - (observed * log_scale).flatten(1).sum(1)
+
     def to_pixels(self, x: Tensor) -> Tensor:
         """Model values → pixels in [0, 1]; what lies outside is cut off."""
         x = x.detach().float().cpu()

@@ -303,3 +303,29 @@ def test_gaussian_networks_keep_the_scale_of_what_passes(network):
         body, x = getattr(codec, network)(), torch.randn(64, *codec.event_shape)
     squares = body(x).square().mean()  # torch's own initialisation: below 1e-2
     assert 0.3 < squares < 3
+
+
+def test_log_likelihoods_of_standardised_pixels_are_those_of_pixels_in_0_to_1():
+    contract = GaussianContract()
+    contract.keys = {"pixels": "standardised", "variance": "pixel"}
+    codec, raw = contract.fitted()
+    x = codec.to_input(codec.prepare(raw)[0])
+    likelihood = codec.likelihood(codec.decoder(3)(torch.randn(len(x), 3)))
+    mean, deviation = codec.state["mean"], codec.state["deviation"]
+    seen = Normal(mean + deviation * likelihood.mean, deviation * likelihood.stddev)
+    pixels = codec.to_pixels(x)
+    wanted = seen.log_prob(pixels)
+    got = codec.log_prob(likelihood, x, None)
+    torch.testing.assert_close(got, wanted.sum((1, 2, 3)))
+    observed = torch.rand(x.shape) < 0.5
+    some = codec.log_prob(likelihood, x, observed)
+    torch.testing.assert_close(some, torch.where(observed, wanted, 0.0).sum((1, 2, 3)))
+    standardised = likelihood.log_prob(x)
+    torch.testing.assert_close(got + codec.log_scale.sum(), standardised)
+    assert codec.density == "pixels in [0, 1]"
+
+
+def test_pixels_in_0_to_1_have_no_scale():
+    codec, _ = GaussianContract().fitted()
+    assert codec.log_scale is None
+    assert codec.density is None

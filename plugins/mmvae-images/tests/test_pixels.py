@@ -259,3 +259,14 @@ def test_streamed_pixels_are_standardised_as_those_in_memory():
     assert max(reads) < len(pixels)
     for name in ("mean", "deviation"):
         assert torch.equal(streamed[name], whole[name])
+
+
+@pytest.mark.parametrize("binarise", ["resample", "once", "threshold"])
+def test_grey_means_of_a_model_become_binary_as_the_data_did(binarise):
+    codec = fitted(Column(GREY), binarise=binarise)
+    grey = torch.full((4000, 1, 5, 6), 0.7)
+    seen = codec.fixed(grey, torch.Generator().manual_seed(0))
+    assert set(seen.unique().tolist()) <= {0.0, 1.0}
+    wanted = 1.0 if binarise == "threshold" else 0.7
+    assert seen.mean().item() == pytest.approx(wanted, abs=0.01)
+    assert codec.fixed(seen, torch.Generator()).equal(seen)

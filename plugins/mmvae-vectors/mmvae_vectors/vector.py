@@ -120,15 +120,22 @@ class Vector(Codec):
             cells = StudentT(freedom, location, scale, validate_args=False)
         return Independent(cells, 1, validate_args=False)
 
+    @property
+    def log_scale(self) -> Tensor | None:
+        """Logarithm of each cell's deviation, (cells,), if standardised."""
+        return self.state["deviation"].log() if self.config.standardise else None
+
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
         """Log-density of the observed values in the user's units, nats (b,).
 
         That of the standardised values less Σ_a log s_a, with s_a their deviations.
         """
         nats = super().log_prob(likelihood, x, observed)
-        log_deviation: Tensor = self.state["deviation"].log().to(nats, non_blocking=True)
+        log_scale = self.log_scale
+        if log_scale is None:
+            return nats
         counted = torch.ones_like(x) if observed is None else observed
-        return nats - (counted * log_deviation).sum(-1)
+        return nats - (counted * log_scale.to(nats, non_blocking=True)).sum(-1)
 
     def point(self, likelihood: Distribution) -> Tensor:
         """The location: mean, median and mode."""

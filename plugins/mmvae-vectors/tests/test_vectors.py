@@ -390,3 +390,12 @@ def test_of_a_column_of_text_the_cell_that_made_it_text_is_named():
         Vector(Vector.Config()).fit(column)
     assert error.value.row == 1
     assert "'abc'" in str(error.value)
+
+
+def test_standardised_values_have_the_scale_more():
+    raw = bodies(50)
+    codec = fitted(Column(raw), scale=0.7)
+    x, likelihood = codec.prepare(Column(raw))[0], codec.likelihood(torch.randn(50, 2))
+    nats = codec.log_prob(likelihood, x, None) + codec.log_scale.sum()
+    torch.testing.assert_close(nats.float(), likelihood.log_prob(x), rtol=1e-5, atol=1e-5)
+    assert fitted(Column(raw), standardise=False).log_scale is None
