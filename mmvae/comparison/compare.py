@@ -12,6 +12,7 @@ from torch import Tensor
 from mmvae.cells import Cell, cell_name
 from mmvae.comparison.column import (
     Column,
+    different_formats,
     different_items,
     different_metrics,
     different_values,
@@ -123,7 +124,8 @@ def compare(
     measured = side_by_side(columns, metrics)
     _refuse_strangers(columns, cells | figures | shares | measured)
     for other in others:
-        remarks += [*different_values(reference, other), *different_metrics(reference, other)]
+        for differ in (different_values, different_formats, different_metrics):
+            remarks += differ(reference, other)
     remarks += [
         f"{run.folder} is unfinished: its figures are of a checkpoint. "
         f"`mmvae resume {run.folder}` goes on."

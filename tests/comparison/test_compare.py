@@ -317,3 +317,19 @@ def test_as_dict_is_all_of_it_and_json(tmp_path: Path) -> None:
     assert again["cells"][CELL]["JMVAE"]["samples"] == usual(CELL)["samples"]
     assert again["differences"] == found.differences
     assert again["published"] == {CELL: {"JMVAE": -126.0}}
+
+
+def test_evaluations_that_measure_in_different_ways_are_told_apart(tmp_path: Path) -> None:
+    """They are no seeds of one column, and a remark says that some figures do not compare."""
+    runs = [
+        evaluated_run(
+            tmp_path / f"s{i}", {CELL: nats(seed=i)}, config={"train": {"seed": i}}, format=f
+        )
+        for i, f in enumerate((3, 3, 2))
+    ]
+    found = compare(runs)
+    assert [len(column.runs) for column in found.columns] == [2, 1]
+    assert any(
+        "format 3 and 2" in remark and "do not compare" in remark for remark in found.remarks
+    )
+    assert not any("format" in remark for remark in compare(runs[:2]).remarks)
