@@ -32,9 +32,8 @@ def nearest_classes(
     """
     kinds, count = int(classes.max()) + 1, min(neighbours, len(known))
     rows = max(1, CELLS // len(known))
-    return torch.cat(
-        [_leading(torch.cdist(part, known), classes, kinds, count) for part in points.split(rows)]
-    )
+    parts = torch.split(points, rows)
+    return torch.cat([_leading(torch.cdist(x, known), classes, kinds, count) for x in parts])
 
 
 def _leading(apart: Tensor, classes: Tensor, kinds: int, count: int) -> Tensor:
