@@ -59,6 +59,17 @@ def permutation(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=generator(seed, "order", epoch))
 
 
+def sample(n: int, most: int, seed: int, purpose: str) -> Tensor:
+    """Some of ``n`` items, ascending, int64: all, or ``most`` of them drawn without replacement.
+
+    It is a pure function of its arguments, so that every model is measured on the same items.
+    """
+    if n <= most:
+        return torch.arange(n)
+    chosen = torch.randperm(n, generator=generator(seed, "sample", purpose))[:most]
+    return chosen.sort().values
+
+
 class StepDraws:
     """The random numbers of one training or evaluation step, for this process's rows.
 
@@ -145,23 +156,24 @@ class ItemDraws(StepDraws):
     Args:
         seed: The run's seed.
         purpose: What the evaluation is for: ``"validation"``, …
-        items: Which items of the split the batch holds.
+        items: Which items of the split the batch holds: a span, or their numbers, ascending.
         device: Where the numbers are wanted, as for :class:`StepDraws`.
     """
 
     BLOCK = 64
 
     def __init__(
-        self, seed: int, purpose: str, items: slice, device: torch.device | str = "cpu"
+        self, seed: int, purpose: str, items: slice | Tensor, device: torch.device | str = "cpu"
     ) -> None:
-        super().__init__(seed, purpose, 0, items, items.stop, device)
+        span = items if isinstance(items, slice) else slice(int(items[0]), int(items[-1]) + 1)
+        super().__init__(seed, purpose, 0, span, span.stop, device)
+        self.items = numbers_of(items)
 
-    def _blocks(self) -> Iterator[tuple[int, slice]]:
+    def _blocks(self) -> Iterator[tuple[int, Tensor]]:
         """Number of each block that the items touch, and which of its rows they are."""
-        for block in range(self.rows.start // self.BLOCK, -(-self.rows.stop // self.BLOCK)):
-            first = block * self.BLOCK
-            start, stop = max(self.rows.start, first), min(self.rows.stop, first + self.BLOCK)
-            yield block, slice(start - first, stop - first)
+        blocks, counts = torch.unique_consecutive(self.items // self.BLOCK, return_counts=True)
+        rows = torch.split(self.items % self.BLOCK, counts.tolist())
+        yield from zip(blocks.tolist(), rows, strict=True)
 
     def normal(self, name: str, *event: int) -> Tensor:
         """See :meth:`StepDraws.normal`."""
@@ -178,9 +190,14 @@ class ItemDraws(StepDraws):
         parts, taken = [], 0
         for block, rows in self._blocks():
             whole = x.new_zeros(self.BLOCK, *x.shape[1:])
-            count = rows.stop - rows.start
-            whole[rows] = x[taken : taken + count]
+            where, count = rows.to(x.device), len(rows)
+            whole[where] = x[taken : taken + count]
             source = generator(self.seed, self.purpose, block, "view", name, device=x.device)
-            parts.append(view(whole, source)[rows])
+            parts.append(view(whole, source)[where])
             taken += count
         return torch.cat(parts)
+
+
+def numbers_of(items: slice | Tensor) -> Tensor:
+    """The numbers of some items, int64 on the CPU: of a span, or as they are given."""
+    return items if isinstance(items, Tensor) else torch.arange(items.start, items.stop)

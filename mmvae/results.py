@@ -44,7 +44,8 @@ from mmvae.training.processes import everyone_follows, leading
 from mmvae.training.run import Run
 
 WAIT_S = 7 * 24 * 3600  # processes share out hours of work, and wait for the last to be done
-FORMAT = 2  # of ``evaluation.json``
+FORMAT = 3  # of ``evaluation.json``: what figures mean, and of which items they are
+CELLS_SINCE = 2  # the format from which on cells, and the nats of items, are what they are now
 
 Say = Callable[[str], None]
 """Told a remark."""
@@ -313,6 +314,7 @@ def open_ledger(opened: OpenedRun) -> Ledger:
     made_with = opened.made_with()
     keys = ("split", "batch_size", "bounds", "samples", "given_from", "given_samples", "seed")
     made_with["config"] = {key: made_with["config"][key] for key in keys}
+    made_with["format"] = CELLS_SINCE
     accelerator = opened.accelerator
     return Ledger(
         opened.run.evaluation_parts,
@@ -340,14 +342,12 @@ def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
     """The cells of the last evaluation if they are of these weights and items: still true."""
     try:
         earlier = json.loads(opened.run.evaluation.read_bytes())
-        same = {key: earlier.get(key) for key in ("weights", "data", "split", "format")}
+        same = {key: earlier.get(key) for key in ("weights", "data", "split")}
+        current = int(earlier.get("format", 0)) >= CELLS_SINCE
     except (OSError, ValueError, AttributeError):  # none, or damaged: it is replaced now
         return {}
-    if (
-        same != item_source(opened) | {"format": FORMAT}
-        or earlier.get("densities", {}) != opened.densities
-        or not opened.run.evaluation_items.exists()
-    ):
+    current = current and earlier.get("densities", {}) == opened.densities
+    if same != item_source(opened) or not current or not opened.run.evaluation_items.exists():
         return {}
     keys = ("cells", "variation of information")
     return {key: earlier[key] for key in keys if key in earlier}

@@ -37,6 +37,7 @@ class Found:
         ranks: Place at which each query finds itself among the candidates, from 1, float64 (r,);
             those at equal distance share the middle of their places. None where items look for
             others than themselves.
+        tied: Candidates at its own distance, itself among them, float64 (r,); likewise.
     """
 
     queries: Array
@@ -44,12 +45,18 @@ class Found:
     distances: Array
     candidates: int
     ranks: Array | None
+    tied: Array | None
 
     def figures(self) -> dict[str, float]:
-        """``recall@1``, ``recall@5``, ``recall@10`` and ``median rank``; nothing without ranks."""
-        if self.ranks is None or not len(self.ranks):
+        """``recall@1``, ``recall@5``, ``recall@10`` and ``median rank``; nothing without ranks.
+
+        Recall is what is expected where the candidates at equal distance come in random order.
+        """
+        if self.ranks is None or self.tied is None or not len(self.ranks):
             return {}
-        found = {f"recall@{k}": float((self.ranks <= k).mean()) for k in DEPTHS}
+        nearer = self.ranks - (self.tied + 1) / 2
+        shares = {k: ((k - nearer) / self.tied).clip(0, 1) for k in DEPTHS}
+        found = {f"recall@{k}": float(share.mean()) for k, share in shares.items()}
         return found | {"median rank": float(np.median(self.ranks))}
 
 
@@ -85,14 +92,14 @@ def retrieve(
     places[there if among is None else []] = np.arange(len(there)) if among is None else []
     own = torch.from_numpy(places[asking]) if among is None else None
     index, distances = nearest(queries, candidates, count, own if itself else None)
-    ranks = None
+    ranks = tied = None
     if own is not None and not itself:
         both = own >= 0
-        ranks = ranks_of(queries[both], candidates, own[both]).numpy()
+        placed = ranks_of(queries[both], candidates, own[both])
+        ranks, tied = (values.numpy() for values in placed)
     ids = np.asarray(gallery.ids)[there]
-    return Found(
-        np.asarray(items.ids)[asking], ids[index.numpy()], distances.numpy(), len(there), ranks
-    )
+    asked = np.asarray(items.ids)[asking]
+    return Found(asked, ids[index.numpy()], distances.numpy(), len(there), ranks, tied)
 
 
 def embedded(
@@ -146,22 +153,25 @@ def nearest(
     return torch.cat(indices), torch.cat(distances)
 
 
-def ranks_of(queries: Tensor, candidates: Tensor, own: Tensor) -> Tensor:
-    """The place of each query's own candidate (n,) among all, from 1, float64 (n,).
+def ranks_of(queries: Tensor, candidates: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """The place of each query's own candidate (n,) among all, from 1, and how many share it.
 
     Candidates at equal distance share the middle of their places, so that a model that puts all
-    items on one point is right by chance alone.
+    items on one point is right by chance alone. Both are float64 (n,).
     """
-    ranks = []
+    ranks, shared = [], []
     for part, theirs in blocks(queries, own):
         assert theirs is not None
         goal = between(part[:, None], candidates[theirs][:, None])[:, 0]
-        nearer = torch.zeros(len(part), dtype=torch.float64)
+        nearer, tied = torch.zeros(2, len(part), dtype=torch.float64)
         for start in range(0, len(candidates), CANDIDATES):
             block = between(part, candidates[start : start + CANDIDATES])
-            nearer += (block < goal).sum(1) + (block == goal).sum(1) / 2
-        ranks.append(nearer + 0.5)  # its own was counted by half
-    return torch.cat(ranks) if ranks else torch.zeros(0, dtype=torch.float64)
+            nearer += (block < goal).sum(1)
+            tied += (block == goal).sum(1)
+        ranks.append(nearer + (tied + 1) / 2)
+        shared.append(tied)
+    none = torch.zeros(0, dtype=torch.float64)
+    return torch.cat([none, *ranks]), torch.cat([none, *shared])
 
 
 def blocks(queries: Tensor, beside: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:

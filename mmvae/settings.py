@@ -76,7 +76,8 @@ class TrainConfig(Section):
         None,
         gt=0,
         lt=1,
-        description="Decay of the running mean of the weights that is kept beside them.",
+        description="Decay of the running mean of the weights that is kept beside them, and "
+        "validated and used in their place; it grows from 0 to this value over the first steps.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Precision of the networks; likelihoods and KL are float32."
@@ -98,7 +99,10 @@ class TrainConfig(Section):
         "prior or an adversary has begun.",
     )
     patience: int | None = Field(
-        None, ge=1, description="Stop after so many validations without a new best."
+        None,
+        ge=1,
+        description="Stop after so many validations without a new best, counted from when β is 1, "
+        "the learning rate has risen, and every phase has begun.",
     )
     checkpoint_every: int | None = Field(
         None,
@@ -171,7 +175,11 @@ class EvaluateConfig(Section):
     coherence: bool = Field(
         True, description="Judge generated values by a classifier where a modality has classes."
     )
-    coherence_samples: int = Field(1000, ge=1, description="Generated items to judge.")
+    coherence_samples: int = Field(
+        1000,
+        ge=1,
+        description="Generated items to judge; of the split, so many drawn at random by the seed.",
+    )
     judge_data: dict[str, Any] = Field(
         {},
         description="Keys of [data] that are others for the training items that the classifiers "

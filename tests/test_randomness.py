@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmvae.data.order import share
-from mmvae.randomness import StepDraws, derived_seed, generator, permutation, seeded_global
+from mmvae.randomness import (
+    ItemDraws,
+    StepDraws,
+    derived_seed,
+    generator,
+    permutation,
+    sample,
+    seeded_global,
+)
 
 keys = st.tuples(st.integers(0, 2**63), st.text(max_size=6), st.integers(0, 10**9))
 
@@ -121,6 +129,32 @@ def test_draws_differ_by_name() -> None:
     assert not torch.equal(d.normal("z", 2), d.normal("y", 2))
     assert torch.equal(d.normal("z", 2), d.normal("z", 2))
     assert not torch.equal(d.resample("m", flipped, x), d.resample("n", flipped, x))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 60), st.integers(0, 70), st.integers(0, 50))
+def test_a_sample_is_ascending_distinct_and_the_same_again(n: int, most: int, seed: int) -> None:
+    rows = sample(n, most, seed, "matrix").tolist()
+    assert rows == sorted(set(rows))
+    assert len(rows) == min(n, most)
+    assert set(rows) <= set(range(n))
+    assert rows == sample(n, most, seed, "matrix").tolist()
+
+
+def test_a_sample_reaches_every_item_equally() -> None:
+    counts = torch.zeros(40)
+    for seed in range(1000):
+        counts[sample(40, 10, seed, "matrix")] += 1
+    assert ((counts - 250).abs() < 5 * (1000 * 0.25 * 0.75) ** 0.5).all()
+    assert sample(40, 10, 0, "matrix").tolist() != sample(40, 10, 0, "judge").tolist()
+
+
+def test_chosen_items_get_what_they_get_among_all() -> None:
+    some, x = torch.tensor([0, 3, 63, 64, 130, 199]), torch.zeros(200, 2)
+    whole, few = (ItemDraws(7, "matrix", items) for items in (slice(0, 200), some))
+    assert torch.equal(few.normal("z", 2), whole.normal("z", 2)[some])
+    theirs = few.resample("m", flipped, x[some])
+    assert torch.equal(theirs, whole.resample("m", flipped, x)[some])
 
 
 def test_no_draw_touches_the_global_generator() -> None:

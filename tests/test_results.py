@@ -20,7 +20,7 @@ from mmvae.evaluation import judge as judges
 from mmvae.evaluation import likelihoods
 from mmvae.evaluation.judge import Judges
 from mmvae.evaluation.steps import Step
-from mmvae.results import evaluate, open_run, report
+from mmvae.results import FORMAT, evaluate, open_run, report
 from mmvae.training.run import Run
 
 
@@ -313,6 +313,21 @@ def test_an_evaluation_without_cells_keeps_those_of_the_same_model_and_items(run
         assert float(items[name].mean()) == pytest.approx(figure["mean"])
     other = ['evaluate.split="validation"', *BOUNDS[2:]]
     assert "cells" not in evaluate(run, overrides=other, registry=toy_registry())
+
+
+@pytest.mark.parametrize(("earlier", "kept"), [(FORMAT, True), (2, True), (1, False), (0, False)])
+def test_an_older_evaluation_is_made_anew_but_for_cells_that_mean_the_same(
+    run: Path, earlier: int, kept: bool
+) -> None:
+    """Format 2 looked at the first items of a split where the present one draws them."""
+    first = evaluate(run, overrides=BOUNDS, registry=toy_registry())
+    old = first | {"format": earlier, "units": "old"}
+    (run / "evaluation.json").write_text(json.dumps(old), encoding="utf-8")
+    report(run, registry=toy_registry())
+    found = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["format"] == FORMAT
+    assert (found["units"] == "old") is (earlier == FORMAT)
+    assert ("cells" in found) is kept
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from mmvae import retrieval
 from mmvae.codec import Column
 from mmvae.errors import DataError, UsageError
 from mmvae.model_folder import load_model
-from mmvae.retrieval import nearest, ranks_of, retrieve
+from mmvae.retrieval import Found, nearest, ranks_of, retrieve
 from mmvae.source import Split
 from mmvae.trained import TrainedModel
 
@@ -35,7 +35,8 @@ def test_blocks_find_what_a_search_of_all_finds() -> None:
     order = exact.argsort(1)[:, :6]
     assert index.equal(order)
     torch.testing.assert_close(distances.double(), exact.gather(1, order), atol=1e-5, rtol=0)
-    ranks = ranks_of(queries, candidates, torch.arange(11))
+    ranks, tied = ranks_of(queries, candidates, torch.arange(11))
+    assert tied.tolist() == [1] * 11
     assert ranks.tolist() == [(exact[i] < exact[i, i]).sum() + 1 for i in range(11)]
 
 
@@ -52,7 +53,31 @@ def test_an_excluded_candidate_is_not_found() -> None:
 @given(st.integers(1, 30))
 def test_a_model_that_puts_all_on_one_point_is_right_by_chance(n: int) -> None:
     z = torch.zeros(n, 3)
-    assert ranks_of(z, z, torch.arange(n)).tolist() == [(n + 1) / 2] * n
+    ranks, tied = ranks_of(z, z, torch.arange(n))
+    assert ranks.tolist() == [(n + 1) / 2] * n
+    assert tied.tolist() == [n] * n
+    figures = made(ranks, tied).figures()
+    assert [figures[f"recall@{k}"] for k in (1, 5, 10)] == pytest.approx(
+        [min(1, k / n) for k in (1, 5, 10)]
+    )
+
+
+def made(ranks: torch.Tensor, tied: torch.Tensor) -> Found:
+    n = len(ranks)
+    nothing = np.zeros((n, 0))
+    return Found(np.arange(n), nothing, nothing, n, ranks.numpy(), tied.numpy())
+
+
+def test_recall_under_ties_is_the_mean_over_all_orders_of_them() -> None:
+    """Four candidates at distances 1, 2, 2, 2 of an item, whose own is one of the last three."""
+    candidates = torch.tensor([[1.0], [2.0], [-2.0], [2.0], [9.0], [9.0], [-9.0]])
+    ranks, tied = ranks_of(torch.zeros(1, 1), candidates, torch.tensor([2]))
+    assert (ranks.tolist(), tied.tolist()) == ([3], [3])
+    figures = made(ranks, tied).figures()
+    assert figures["recall@1"] == 0
+    assert figures["recall@5"] == 1
+    far, both = ranks_of(torch.zeros(1, 1), candidates, torch.tensor([5]))
+    assert made(far, both).figures()["recall@5"] == pytest.approx(1 / 3)
 
 
 @pytest.fixture(scope="module")

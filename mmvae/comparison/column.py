@@ -129,7 +129,7 @@ def _all_but_seed(run: EvaluatedRun) -> str:
     evaluation = run.evaluation
     keys = {key: v for key, v in evaluation.config.items() if key not in INDIFFERENT}
     items = [evaluation.split, evaluation.items, evaluation.data, evaluation.densities]
-    return json.dumps([config, keys, items], sort_keys=True)
+    return json.dumps([config, keys, items, evaluation.format], sort_keys=True)
 
 
 def headed(groups: Sequence[tuple[EvaluatedRun, ...]]) -> list[Column]:
@@ -181,6 +181,18 @@ def different_densities(a: Column, b: Column) -> list[str]:
 
 def _density(densities: Mapping[str, str], modality: str) -> str:
     return densities.get(modality, "not told")
+
+
+def different_formats(a: Column, b: Column) -> list[str]:
+    """That versions of mmvae evaluated two columns which measure in different ways."""
+    ours, theirs = (column.first.evaluation.format for column in (a, b))
+    if ours == theirs:
+        return []
+    return [
+        f"{a.heading} and {b.heading} were evaluated by versions of mmvae that choose items and "
+        f"measure in different ways (format {ours} and {theirs}): coherence and metrics do not "
+        f"compare. `mmvae evaluate` measures both in the same way."
+    ]
 
 
 def different_metrics(a: Column, b: Column) -> list[str]:

@@ -13,6 +13,7 @@ from mmvae.cells import Cell, cell_name
 from mmvae.comparison.column import (
     Column,
     different_densities,
+    different_formats,
     different_items,
     different_metrics,
     different_values,
@@ -125,7 +126,12 @@ def compare(
     measured = side_by_side(columns, metrics)
     _refuse_strangers(columns, cells | figures | shares | measured)
     for other in others:
-        for differ in (different_values, different_densities, different_metrics):
+        for differ in (
+            different_values,
+            different_densities,
+            different_formats,
+            different_metrics,
+        ):
             remarks += differ(reference, other)
     remarks += [
         f"{run.folder} is unfinished: its figures are of a checkpoint. "

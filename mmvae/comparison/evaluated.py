@@ -75,6 +75,7 @@ class Evaluation(Kept):
     """What a comparison reads of ``evaluation.json``."""
 
     name: str
+    format: int = 0
     split: str
     items: int = Field(ge=1)
     weights: str

@@ -16,7 +16,7 @@ from mmvae.data.gaps import check_something
 from mmvae.data.mixing import check_gaps
 from mmvae.data.refusals import place, refusals, refused_row
 from mmvae.errors import ContractBroken, DataError, require
-from mmvae.randomness import ItemDraws, StepDraws
+from mmvae.randomness import ItemDraws, StepDraws, numbers_of
 from mmvae.source import Split
 
 View = Callable[[Codec], Callable[[Tensor, torch.Generator], Tensor]]
@@ -37,7 +37,7 @@ def plain_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
     return lambda x, generator: x
 
 
-def fixed_draws(items: slice, device: torch.device | str) -> ItemDraws:
+def fixed_draws(items: slice | Tensor, device: torch.device | str) -> ItemDraws:
     """Randomness of the fixed views of a split's items: the same for every figure and seed."""
     return ItemDraws(0, "view", items, device)
 
@@ -196,10 +196,13 @@ class Batches:
             x[name] = with_stand_ins(codec, x[name], present[name])
         return Batch(x, observed, present)
 
-    def fixed(self, items: slice) -> Batch:
-        """The fixed views of some items: the same in every figure, however they are cut."""
-        rows = torch.arange(items.start, items.stop)
-        return self.batch(rows, fixed_draws(items, self.device), fixed_view)
+    def fixed(self, items: slice | Tensor) -> Batch:
+        """The fixed views of some items: the same in every figure, however they are cut.
+
+        Args:
+            items: A span of them, or their numbers, ascending, int64 on the CPU.
+        """
+        return self.batch(numbers_of(items), fixed_draws(items, self.device), fixed_view)
 
 
 def with_stand_ins(codec: Codec, x: Tensor, present: Tensor | None) -> Tensor:

@@ -17,7 +17,7 @@ from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.judge import Judge, Judges
 from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
-from mmvae.randomness import ItemDraws
+from mmvae.randomness import ItemDraws, sample
 from mmvae.settings import EvaluateConfig
 
 OF_THE_JUDGE = ("classifier on real items", "most frequent class")
@@ -114,7 +114,7 @@ def shown(
     z is drawn from q(z|c), or else its best point.
     """
     kinds = class_inputs(model.codecs[label])
-    wanted = torch.arange(config.coherence_samples) % len(kinds)
+    wanted = spread_evenly(config.coherence_samples, len(kinds), config.seed)
     right = []
     for start in range(0, len(wanted), config.batch_size):
         rows = slice(start, min(start + config.batch_size, len(wanted)))
@@ -124,6 +124,16 @@ def shown(
         values = from_classes(model, label, modality, kinds[classes], noise)
         right.append(judge.verdict_on_generated(values, draws).cpu() == classes)
     return torch.cat(right).float()
+
+
+def spread_evenly(count: int, classes: int, seed: int) -> Tensor:
+    """A class for each of ``count`` values, int64: each as often, to within one.
+
+    Which classes get one more, or any where there are more classes than values, ``seed`` says.
+    """
+    whole = count - count % classes
+    rest = sample(classes, count - whole, seed, "coherence classes")
+    return torch.cat([torch.arange(whole) % classes, rest])
 
 
 @torch.no_grad()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from mmvae.data.batches import Batch, Batches
-from mmvae.randomness import ItemDraws
+from mmvae.randomness import ItemDraws, sample
 
 
 def chunks(
@@ -30,4 +32,16 @@ def spanned(
     """As :func:`chunks`, for a span of the items alone."""
     for start in range(span.start, span.stop, size):
         items = slice(start, min(start + size, span.stop))
+        yield batches.fixed(items), ItemDraws(seed, purpose, items, batches.device)
+
+
+def sampled(
+    batches: Batches, most: int, size: int, seed: int, purpose: str = "evaluate"
+) -> Iterator[tuple[Batch, ItemDraws]]:
+    """As :func:`chunks`, for at most so many of the items, chosen by ``seed`` and ``purpose``.
+
+    Splits keep the order of their table, which may be sorted, so the first are no fair sample.
+    Each item has the view and the draws that it has among all.
+    """
+    for items in torch.split(sample(len(batches), most, seed, purpose), size):
         yield batches.fixed(items), ItemDraws(seed, purpose, items, batches.device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmvae.data.batches import Batch, Batches
 from mmvae.evaluation.figures import mean_and_error
-from mmvae.evaluation.items import spanned
+from mmvae.evaluation.items import sampled
 from mmvae.evaluation.judge import Judges
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.terms import rest
@@ -46,9 +46,10 @@ def coherence_matrix(
 ) -> dict[str, Any]:
     """Share of values generated from given ones in which a judge sees the item's own class.
 
-    One pass over the first ``coherence_samples`` items. For each given-set S, z is one sample of
-    q(z|x_S), with the same noise for all S; every modality outside S is decoded there and judged,
-    a modality with classes by its own. An item counts where it has S and the class.
+    One pass over ``coherence_samples`` of the items, drawn by ``seed``, so that all models are
+    judged on the same. For each given-set S, z is one sample of q(z|x_S), with the same noise for
+    all S; every modality outside S is decoded there and judged, a modality with classes by its
+    own. An item counts where it has S and the class.
 
     Args:
         model: The model, of three modalities at least.
@@ -70,7 +71,7 @@ def coherence_matrix(
     n = min(config.coherence_samples, len(batches))
     right: dict[str, dict[tuple[Subset, str], list[Tensor]]] = {c: {} for c in labels}
     done = 0
-    for batch, draws in spanned(batches, slice(0, n), config.batch_size, config.seed, "matrix"):
+    for batch, draws in sampled(batches, n, config.batch_size, config.seed, "matrix"):
         step("coherence matrix", done, n)
         noise = draws.normal("z", model.latent_dim)
         for given in sets:

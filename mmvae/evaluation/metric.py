@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from mmvae.data.batches import Batches
-from mmvae.evaluation.items import chunks, spanned
+from mmvae.evaluation.items import chunks, sampled
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
@@ -71,10 +71,14 @@ class Specimen:
         return torch.cat([batch.x[modality].cpu() for batch, _ in self._chunks()])
 
     def learned_from(self, most: int | None = None) -> Iterator[Mapping[str, Tensor]]:
-        """The fixed views of the first training items, in chunks: modality → (b, event…)."""
+        """The fixed views of training items, in chunks: modality → (b, event…).
+
+        Args:
+            most: At most so many, drawn by the seed, in their order; all unless given.
+        """
         training = self.training()
-        items = slice(0, min(len(training), most or len(training)))
-        for batch, _ in spanned(training, items, self.batch_size, self.seed):
+        count = len(training) if most is None else most
+        for batch, _ in sampled(training, count, self.batch_size, self.seed, "learned from"):
             yield batch.x
 
     @torch.no_grad()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 NEIGHBOURS = 15
 CELLS = 2**24
@@ -19,9 +18,11 @@ CELLS = 2**24
 def nearest_classes(
     points: Tensor, known: Tensor, classes: Tensor, neighbours: int = NEIGHBOURS
 ) -> Tensor:
-    """The class that most of the nearest neighbours of each point have, int64 (n,).
+    """The class that most of the nearest neighbours of each point have, bool (n, kinds).
 
-    A tie goes to that of the classes in it whose neighbour is nearest.
+    It is one class of each point, unless there is nothing to decide between several: what is at
+    the distance of the last neighbour shares its place, and of classes with as many votes those
+    lead whose nearest neighbour is nearest. So no answer depends on the order of the items.
 
     Args:
         points: What is to be classified, (n, d).
@@ -29,17 +30,29 @@ def nearest_classes(
         classes: Their classes, int64 (m,), from 0.
         neighbours: How many neighbours vote; all m, if they are fewer.
     """
-    kinds = int(classes.max()) + 1
+    kinds, count = int(classes.max()) + 1, min(neighbours, len(known))
     rows = max(1, CELLS // len(known))
-    found = []
-    for part in torch.split(points, rows):
-        near = torch.cdist(part, known).topk(min(neighbours, len(known)), largest=False).indices
-        seen = classes[near]
-        votes = F.one_hot(seen, kinds).sum(1)
-        tied = votes == votes.amax(1, keepdim=True)
-        first = tied.gather(1, seen).int().argmax(1, keepdim=True)
-        found.append(seen.gather(1, first).squeeze(1))
-    return torch.cat(found)
+    parts = torch.split(points, rows)
+    return torch.cat([_leading(torch.cdist(x, known), classes, kinds, count) for x in parts])
+
+
+def _leading(apart: Tensor, classes: Tensor, kinds: int, count: int) -> Tensor:
+    """As :func:`nearest_classes`, of distances (b, m)."""
+    near = apart.topk(count, largest=False)
+    last, seen = near.values[:, -1:], classes[near.indices]
+    inside, edge = near.values < last, apart == last
+    votes = seen.new_zeros(len(apart), kinds).scatter_add_(1, seen, inside.long())
+    # In whole numbers: each vote within counts as often as there are items at the edge, and each
+    # of these as often as there are places for them.
+    items, places = edge.sum(1, keepdim=True), count - inside.sum(1, keepdim=True)
+    point, item = edge.nonzero(as_tuple=True)
+    votes = (votes * items).index_put_(
+        (point, classes[item]), places.flatten()[point], accumulate=True
+    )
+    most = votes == votes.amax(1, keepdim=True)
+    nearest = last.expand(-1, kinds).scatter_reduce(1, seen, near.values, "amin")
+    nearest = nearest.masked_fill(~most, torch.inf)
+    return most & (nearest == nearest.amin(1, keepdim=True))
 
 
 def probe(
@@ -51,6 +64,8 @@ def probe(
 ) -> Tensor:
     """Whether each point's nearest neighbours show its true class, float32 (n,).
 
+    Where they leave several classes, the share that a guess among them gets.
+
     Args:
         points: Latents of items, (n, d).
         truth: Their classes, int64 (n,).
@@ -58,4 +73,8 @@ def probe(
         classes: Their classes, int64 (m,).
         neighbours: See :func:`nearest_classes`.
     """
-    return (nearest_classes(points, known, classes, neighbours) == truth).float()
+    told = nearest_classes(points, known, classes, neighbours)
+    right = told.new_zeros(len(truth))
+    among = truth < told.shape[1]  # no known item may be of its class
+    right[among] = told[among].gather(1, truth[among, None]).squeeze(1)
+    return right.float() / told.sum(1)

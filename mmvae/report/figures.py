@@ -96,7 +96,7 @@ def generated_picture(
         [("mean", 1), ("temperature 1", samples)] * len(subjects),
         [(name, samples + 1) for name in names],
     )
-    caption = f"{generated_caption(label, to, samples)} {origins(subjects)}"
+    caption = f"{generated_caption(first, label, to, samples)} {origins(subjects)}"
     return Picture("generated", f"{to} from {label}", caption, drawn)
 
 

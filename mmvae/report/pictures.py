@@ -56,7 +56,7 @@ def class_samples(material: Material) -> list[Picture]:
     """For each class: values generated from it, at the mean and at temperature 1."""
     pictures = []
     for label, m in judged_pairs(material.trained.model):
-        caption = f"{generated_caption(label, m, SAMPLES)} {material.origin}"
+        caption = f"{generated_caption(material, label, m, SAMPLES)} {material.origin}"
         drawn = sheet(
             class_rows(material, label, m, SAMPLES),
             class_labels(material.trained.codecs[label], label),
@@ -85,10 +85,12 @@ def class_labels(codec: Codec, label: str) -> list[str]:
     return [f"{label} {name}" for name in codec.classes[:MOST_ROWS]]
 
 
-def generated_caption(label: str, modality: str, samples: int) -> str:
+def generated_caption(subject: Subject, label: str, modality: str, samples: int) -> str:
     """What a sheet of :func:`class_rows` shows."""
+    classes = len(subject.trained.codecs[label].classes or ())
+    which = f"each {label}" if classes <= MOST_ROWS else f"{MOST_ROWS} of {classes} {label}s"
     return (
-        f"{modality} generated from each {label}: left of the line at the mean of q(z|{label}), "
+        f"{modality} generated from {which}: left of the line at the mean of q(z|{label}), "
         f"right of it at {samples} samples (temperature 1); the decoder's best value at each."
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from mmvae.report.canvas import require_matplotlib
 from mmvae.report.given import coherence_lines, coherence_table
 from mmvae.report.tables import Table
-from mmvae.study.claims import Figure, Finding, figures, findings, number
+from mmvae.study.claims import FEW, Figure, Finding, Order, figures, findings, number, orders
 from mmvae.study.record import Record
 from mmvae.study.study import Schedule, Study, StudyTable
 from mmvae.toml import literal, parse
@@ -71,16 +71,30 @@ def pictures(study: Study, results: Mapping[str, Sequence[Record]]) -> dict[str,
 def section(study: Study, name: str, records: Sequence[Record]) -> list[str]:
     """What was run on one schedule and what came of it."""
     schedule = study.config.schedules[name]
-    parts = [f"## Schedule `{name}`: {schedule.about}", changes(schedule), *conditions(records)]
+    parts = [f"## Schedule `{name}`: {schedule.about}", trained(schedule, records)]
+    parts += [changes(schedule), *conditions(records)]
     lacking = [row for row in study.shown(name) if row not in {record.row for record in records}]
     if lacking:
         parts.append(f"Without results so far: {', '.join(lacking)}.")
     parts.append(markdown(trainings(records)))
     for table in cell_tables(study, name, records):
         parts += [f"### {table.title}", markdown(table), table.note]
-    for table in claim_tables(study, records):
+    for table in (*order_tables(study, records), *claim_tables(study, records)):
         parts += [f"### {table.title}", markdown(table), table.note]
     return parts
+
+
+def trained(schedule: Schedule, records: Sequence[Record]) -> str:
+    """Which seeds, how many training items, and what was tuned on what, in a line."""
+    seeds = sorted({record.seed for record in records})
+    items = dict.fromkeys(f"{record.data['items']['train']:,}" for record in records)
+    one = "one training of each row" if len(seeds) == 1 else "one training of each row and seed"
+    told = f"Tuned: {schedule.tuned.strip()}"
+    tuned = told if schedule.tuned else "What was tuned, and on which items, is not recorded."
+    return (
+        f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, {one}: differences do not "
+        f"say how much other seeds would change. Training items: {' or '.join(items)}. {tuned}"
+    )
 
 
 def changes(schedule: Schedule) -> str:
@@ -243,13 +257,64 @@ def claim_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     ]
     if not rows:
         return []
-    header = ("claim", "rows", "nats", "standard error", "expected", "so")
+    header = ("claim", "rows", "nats", "standard error", "effective samples", "expected", "so")
     note = (
-        "From one row to another: the mean over items of the difference on the same item, the "
-        "second row less the first. Not clear: within two standard errors of what is expected."
+        f"From one row to another: the mean over items of the difference on the same item, the "
+        f"second row less the first. Not clear: within two standard errors of what is expected. "
+        f"{UNSETTLED}"
     )
     title = f"What the figures show ({records[0].schedule} schedule)"
     return [Table(title, header, tuple(rows), note)]
+
+
+UNSETTLED = (
+    f"Unsettled: a figure has fewer than {number(FEW)} effective samples and would still rise "
+    f"with more, so that what is told is of these samples rather than of the models."
+)
+
+
+def order_tables(study: Study, records: Sequence[Record]) -> list[Table]:
+    """Whether our figures come in the order of the published ones; nothing without any."""
+    tables = [table.cells for table in study.config.tables if table.coherence is None]
+    found = [order for cells in tables for order in orders(cells, records)]
+    if not found:
+        return []
+    header = ("log p of", "published order", "published", "ours", "standard error")
+    told = [order.found.verdict for order in found]
+    count = ", ".join(f"{word} {told.count(word)}" for word in ("yes", "no", "not clear"))
+    note = (
+        f"Of {len(found)} pairs: {count}; {sum(not o.found.settled for o in found)} unsettled. "
+        f"Neighbours in the order of the published figures of a cell, and the figures of a row "
+        f"by different samples; equal ones have no order. Ours: the mean over items of the "
+        f"difference on the same item. Not clear: within two standard errors of 0. {UNSETTLED}"
+    )
+    title = f"The order of the published figures ({records[0].schedule} schedule)"
+    rows = tuple(map(order_row, found))
+    return [Table(title, (*header, "effective samples", "the same order"), rows, note)]
+
+
+def order_row(order: Order) -> tuple[str, ...]:
+    """Two published figures as a line of a table."""
+    found = order.found
+    return (
+        order.cell,
+        " < ".join(found.rows),
+        nats(order.published, "+"),
+        nats(found.value, "+"),
+        nats(found.error),
+        samples(found),
+        so(found),
+    )
+
+
+def samples(finding: Finding) -> str:
+    """The effective sample sizes of a finding's figures."""
+    return ", ".join("–" if e is None else f"{e:,.1f}" for e in finding.effective)
+
+
+def so(finding: Finding) -> str:
+    """Whether it is so, and whether more samples would change it."""
+    return finding.verdict if finding.settled else f"{finding.verdict}, unsettled"
 
 
 def claim_row(text: str, finding: Finding) -> tuple[str, ...]:
@@ -260,8 +325,9 @@ def claim_row(text: str, finding: Finding) -> tuple[str, ...]:
         " → ".join(finding.rows),
         nats(finding.value, sign),
         nats(finding.error),
+        samples(finding),
         finding.expected,
-        finding.verdict,
+        so(finding),
     )
 
 

@@ -16,7 +16,7 @@ from mmvae.data.batches import Batch, Batches, fixed_draws, fixed_view
 from mmvae.data.loading import Data
 from mmvae.errors import UsageError
 from mmvae.models.finite import LATENT, require_finite
-from mmvae.randomness import ItemDraws, permutation
+from mmvae.randomness import ItemDraws, permutation, sample
 from mmvae.source import SplitName
 from mmvae.subsets import Subset
 from mmvae.trained import TrainedModel
@@ -81,19 +81,19 @@ class Subject:
 
     @cached_property
     def mapped(self) -> Batch:
-        """The first items of the split."""
-        return self.batches.fixed(slice(0, min(len(self.batches), MAPPED_ITEMS)))
+        """Items of the split, drawn by the seed, in its order, which may be sorted."""
+        return self.batches.fixed(self.chosen(self.split, MAPPED_ITEMS))
 
     @cached_property
     def shown(self) -> Batch:
-        """A few items: the first of each class, or the first of all."""
+        """A few items: one of each class, or any."""
         return self.few(SHOWN_ITEMS)
 
     def few(self, count: int) -> Batch:
-        """So many items, as different as may be: the first of each class, then the second."""
+        """So many of them, as different as may be: one of each class, then a second of each."""
         rows = range(len(self.mapped))
         if self.label is None:
-            return self.mapped.take(rows[:count])
+            return self.mapped.take(sample(len(rows), count, self.seed, "shown").tolist())
         classes = self.classes_of(self.mapped).tolist()
         seen: dict[int, int] = {}
         turns = []

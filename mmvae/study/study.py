@@ -37,6 +37,7 @@ class Schedule(Section):
     tolerance: float = Field(
         0.0, ge=0, description="Nats that a figure may lie below the published one."
     )
+    tuned: str = Field("", description="What was tuned, and on which items, in a sentence.")
 
 
 class StudyTable(Section):

@@ -199,13 +199,18 @@ class Trainer(Stepper):
             self._say_stopped_early()
 
     def _compare(self, value: float, done: int) -> None:
-        """Keep the present weights if they are the best so far."""
+        """Keep the present weights if they are the best so far; else count, for patience."""
         position = self.state.position
         if position.best is None or value > position.best:
             position.best, position.best_step, position.waiting = value, done, 0
             self.state.keep_best()
         else:
-            position.waiting += 1
+            position.waiting = 0 if self._warming_up(done) else position.waiting + 1
+
+    def _warming_up(self, done: int) -> bool:
+        """Whether β or the learning rate still rises, so that better weights are yet to come."""
+        rising = done < self.config.schedule_warmup_steps
+        return rising or self._warmup_weight(max(done - 1, 0)) < 1
 
     def _all_begun(self, done: int) -> bool:
         """Whether every phase of this training has begun, as one of a fitted prior does late."""
@@ -245,8 +250,10 @@ class Trainer(Stepper):
         )
 
     def _out_of_patience(self) -> bool:
-        patience = self.config.patience
-        return patience is not None and self.state.position.waiting >= patience
+        patience, position = self.config.patience, self.state.position
+        if patience is None or self._warming_up(position.step):
+            return False
+        return position.waiting >= patience
 
     def _say_stopped_early(self) -> None:
         position = self.state.position

@@ -29,7 +29,7 @@ class Position:
         step: Optimizer steps done.
         best: Best value of the monitored validation figure so far, or None.
         best_step: The step it was reached at.
-        waiting: Validations since then.
+        waiting: Validations since then, but for those while β or the learning rate rose.
         metrics_offset: Bytes of ``metrics.jsonl`` that belong to the steps done.
     """
 

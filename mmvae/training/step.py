@@ -60,7 +60,7 @@ class Stepper:
         self._main = self.model.phases()[0].name
         self._settings = {p.name: config.model_copy(update=dict(p.settings)) for p in self.phases}
         bare = {p.name: build_optimizer(p.parameters, self._settings[p.name]) for p in self.phases}
-        average = WeightAverage(self.model, config.ema) if config.ema is not None else None
+        average = None if config.ema is None else self._average(config.ema)
         self.state = TrainingState(trained, bare, average)
         if config.compile:
             compile_networks(trained)
@@ -71,6 +71,15 @@ class Stepper:
         self.optimizers = {name: accelerator.prepare(o) for name, o in bare.items()}
         self._process, self._processes = accelerator.process_index, accelerator.num_processes
         self._seen: tuple[int, Tensor, Batch] | None = None
+
+    def _average(self, decay: float) -> WeightAverage:
+        """A running mean of the weights; what a late phase trains begins with that phase."""
+        begins: dict[int, int] = {}
+        for phase in self.phases:
+            step = phase.first_epoch * self.order.steps_per_epoch
+            for p in phase.parameters:
+                begins[id(p)] = min(step, begins.get(id(p), step))
+        return WeightAverage(self.model, decay, begins)
 
     @property
     def epoch(self) -> int:
@@ -115,7 +124,7 @@ class Stepper:
             optimizer.step()
         self._seen = None
         if self.state.average is not None:
-            self.state.average.update(self.model)
+            self.state.average.update(self.model, step)
 
     @torch.no_grad()
     def _begin(self, phase: Phase) -> None:
@@ -133,8 +142,6 @@ class Stepper:
         if self._processes > 1:
             for weight in (*phase.parameters, *self.trained.buffers()):
                 broadcast(weight.data, from_process=0)
-        if self.state.average is not None:
-            self.state.average.restart(self.model, phase.parameters)
 
     def gradients(self, step: int, phase: Phase, items: Tensor, weight: float) -> None:
         """Accumulate the gradient of the mean loss over the global batch.

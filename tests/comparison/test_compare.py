@@ -345,3 +345,19 @@ def test_different_densities_are_remarked_and_are_no_seeds_of_one_column(tmp_pat
     found = compare([a, b])
     assert len(found.columns) == 2
     assert any("(not told; pixels in [0, 1])" in remark for remark in found.remarks)
+
+
+def test_evaluations_that_measure_in_different_ways_are_told_apart(tmp_path: Path) -> None:
+    """They are no seeds of one column, and a remark says that some figures do not compare."""
+    runs = [
+        evaluated_run(
+            tmp_path / f"s{i}", {CELL: nats(seed=i)}, config={"train": {"seed": i}}, format=f
+        )
+        for i, f in enumerate((3, 3, 2))
+    ]
+    found = compare(runs)
+    assert [len(column.runs) for column in found.columns] == [2, 1]
+    assert any(
+        "format 3 and 2" in remark and "do not compare" in remark for remark in found.remarks
+    )
+    assert not any("format" in remark for remark in compare(runs[:2]).remarks)

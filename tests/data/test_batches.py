@@ -167,6 +167,8 @@ def test_fixed_views_are_the_same_however_items_are_cut() -> None:
     whole = source.fixed(slice(0, N)).x["v"]
     parts = [source.fixed(slice(a, min(a + 3, N))).x["v"] for a in range(0, N, 3)]
     assert torch.equal(torch.cat(parts), whole)
+    some = torch.tensor([0, 3, 4, N - 1])
+    assert torch.equal(source.fixed(some).x["v"], whole[some])
 
 
 def test_streamed_batches_take_no_columns_but_their_own() -> None:

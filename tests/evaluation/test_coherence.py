@@ -15,6 +15,7 @@ from mmvae.evaluation.coherence import (
     coherence,
     judged_pairs,
     prior_pairs,
+    spread_evenly,
 )
 from mmvae.evaluation.judge import Judge, Judges
 from mmvae.evaluation.steps import quiet
@@ -46,6 +47,18 @@ def test_a_shuffled_one_is_right_by_chance(data) -> None:
     found = measured(data, shuffled=True)["c → v"]
     for name in ("temperature 1", "mean"):
         assert abs(found[name]["mean"] - 1 / 3) < 4 * found[name]["error"]
+
+
+@pytest.mark.parametrize(("count", "classes"), [(300, 3), (10, 4), (7, 20), (20, 7)])
+def test_values_are_spread_evenly_over_all_classes(count, classes) -> None:
+    counts = sum(
+        torch.bincount(spread_evenly(count, classes, seed), minlength=classes)
+        for seed in range(200)
+    )
+    once = torch.bincount(spread_evenly(count, classes, 0), minlength=classes)
+    assert int(once.sum()) == count
+    assert int(once.max() - once.min()) <= 1
+    assert (counts / (200 * count / classes) - 1).abs().max() < 0.35  # none is always left out
 
 
 def test_from_the_prior_perfect_decoders_agree(data) -> None:

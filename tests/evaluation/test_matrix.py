@@ -16,6 +16,7 @@ from mmvae.data.loading import Data
 from mmvae.evaluation.judge import Judges
 from mmvae.evaluation.matrix import coherence_matrix, given_sets
 from mmvae.posteriors import DiagonalGaussian
+from mmvae.randomness import sample
 from mmvae.settings import EvaluateConfig
 from mmvae.source import Split
 
@@ -32,6 +33,19 @@ class Three(Generator):
         if set(observed) == {"w"}:
             return DiagonalGaussian.standard(torch.zeros(len(observed["w"]), 3))
         return super().posterior(observed)
+
+
+class Constant(Three):
+    """As Three, but always at the z of one class."""
+
+    def __init__(self, codecs: Mapping[str, Any], says: int) -> None:
+        super().__init__(codecs)
+        self.says = says
+
+    def posterior(self, observed: Mapping[str, Tensor]) -> DiagonalGaussian:
+        mean = torch.zeros(len(next(iter(observed.values()))), 3)
+        mean[:, self.says] = 100.0
+        return DiagonalGaussian(mean, torch.zeros_like(mean))
 
 
 def items(split: Split, present: np.ndarray[Any, Any] | None = None) -> Split:
@@ -97,8 +111,25 @@ def test_the_size_of_batches_changes_nothing(measured: Any) -> None:
 def test_items_count_where_they_have_what_is_given(measured: Any, data: Data) -> None:
     present = np.arange(len(data.splits["test"])) % 2 == 0
     cells, whole = measured(present)["cells"], measured()["cells"]
-    assert cells["w"]["v"]["items"] == cells["w+c"]["v"]["items"] == 75
+    asked = sample(200, 150, CONFIG.seed, "matrix")
+    assert cells["w"]["v"]["items"] == cells["w+c"]["v"]["items"] == int((asked % 2 == 0).sum())
     assert cells["v"]["w"] == whole["v"]["w"]  # w need not be there to be generated
+
+
+def test_items_sorted_by_class_are_judged_by_a_fair_sample_of_them(
+    codecs: Any, data: Data, judges: Judges
+) -> None:
+    """A model that always says the same class is right as often as that class occurs."""
+    split = data.splits["test"]
+    kinds = np.asarray(split.columns["c"].values)
+    batches = Batches(items(split.take(np.argsort(kinds, kind="stable"))), codecs, COLUMNS)
+    config, found = CONFIG.model_copy(update={"coherence_samples": 40}), []
+    for k in range(3):
+        matrix = coherence_matrix(Constant(codecs, k), batches, judges, config)["c"]
+        found.append(matrix["cells"]["w"]["c"]["mean"])
+        share = float((kinds == k).mean())
+        assert abs(found[k] - share) < 3 * (share * (1 - share) / 40) ** 0.5
+    assert sum(found) == pytest.approx(1)  # the items are the same for each model
 
 
 def test_of_two_modalities_there_is_no_matrix(data: Data) -> None:

@@ -10,11 +10,14 @@ from toys import toy_config, toy_items, toy_registry
 
 import mmvae
 from mmvae.codec import Column
+from mmvae.data.batches import Batches
 from mmvae.errors import PluginError, TrainingError
 from mmvae.evaluation.latent import LatentKL
+from mmvae.evaluation.metric import Specimen
 from mmvae.registry import Registry
 from mmvae.report.comparison import comparison_tables
 from mmvae.report.tables import metrics as metric_tables
+from mmvae.results import open_run
 
 
 class Missed(mmvae.Metric):
@@ -180,6 +183,21 @@ class Learning(Missed):
         learned = torch.cat([x["c"] for x in specimen.learned_from()])
         count = torch.full((len(specimen.items),), float(len(learned)))
         return super().measure(specimen) | {"learned": count}
+
+
+def test_metrics_learn_from_a_fair_sample_of_a_sorted_split(runs):
+    """And from the same items for each model, in their order."""
+    opened = open_run(runs[0], registry=REGISTRY)
+    training, kinds = opened.data.batches("train"), []
+    order = np.argsort(training.split.columns["c"].read().values, kind="stable")
+    batches = Batches(training.split.take(order), training.codecs, training.columns)
+    for model in (opened.trained.model, None):
+        specimen = Specimen(model, batches, lambda: batches, seed=3, batch_size=7)
+        kinds.append(torch.cat([x["c"] for x in specimen.learned_from(20)]).argmax(1))
+    assert kinds[0].tolist() == kinds[1].tolist() == sorted(kinds[0].tolist())
+    assert len(kinds[0]) == 20
+    assert set(kinds[0].tolist()) == {0, 1, 2}
+    assert sum(len(x["c"]) for x in specimen.learned_from()) == len(batches)
 
 
 PLUGINS = registry(Learning)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import toy_config, toy_registry
+from toys import toy_config, toy_items, toy_registry
 
 import mmvae
 from mmvae.errors import DataError, UsageError
@@ -52,6 +52,25 @@ def test_points_are_samples_and_classes_are_those_of_the_items(toy: Subject) -> 
     assert 0.5 < float(error.detach().std()) < 1.5, "noise of the posterior's own size"
     assert torch.equal(shown.classes, toy.trained.codecs["c"].class_index(batch.x["c"]))
     assert (shown.judged, shown.known) == (20, 60)
+
+
+def test_items_to_look_at_are_of_all_classes_though_the_split_is_sorted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmvae.report.subject.MAPPED_ITEMS", 12)
+    items = toy_items(60)
+    order = items["c"].argsort(kind="stable")
+    data = {"train": items, "test": {name: values[order] for name, values in items.items()}}
+    settings = toy_config(train={"epochs": 1})
+    del settings["data"]
+    mmvae.train(settings, data, run_dir=tmp_path / "r", registry=toy_registry())
+    o = open_run(tmp_path / "r", data, registry=toy_registry())
+    made = Subject(o.run, o.experiment, o.trained, o.data, "test", 0, o.step)
+    assert made.classes_of(made.mapped).tolist() == sorted(made.classes_of(made.mapped).tolist())
+    assert len(made.mapped) == 12
+    assert made.classes_of(made.few(3)).tolist() == [0, 1, 2]
+    rows = made.chosen("test", 12)
+    assert torch.equal(made.mapped.x["v"], made.batches.fixed(slice(0, 60)).x["v"][rows])
 
 
 def test_accuracy_is_of_held_out_items_among_training_items(toy: Subject) -> None:

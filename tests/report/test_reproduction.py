@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from studies import CONFIG, record, toy_study
+from studies import CONFIG, STUDY, record, toy_study
 
 from mmvae.report.reproduction import (
     cell_tables,
@@ -42,6 +42,8 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
     order = [
         "# Toys\n\nOf toys.",
         "## Schedule `short`: two epochs",
+        "Seed 0, one training of each row: differences do not say how much other seeds would "
+        "change. Training items: 4. What was tuned, and on which items, is not recorded.",
         "Beside what its file says, every row has `train.epochs=2`.",
         "Figures are of 2 items of the test split, in nats per item, with k = 8 samples",
         'Items: `source = "toy"`',
@@ -59,9 +61,14 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         "### log p(v | c) (short schedule)\n",
         "| model | samples | ours | standard error | effective samples | is a |",
         "What is subtracted for the given modalities: prior, 8 samples.",
+        "### The order of the published figures (short schedule)",
+        "| v | the weak one (single) < the weak one (multiple) | +1.00 | +0.50 | 0.00 | 2.5, 2.5 "
+        "| yes, unsettled |",
+        "Of 1 pairs: yes 1, no 0, not clear 0; 1 unsettled.",
         "### What the figures show (short schedule)",
-        "| Strong beats weak | the weak one → the strong one | +1.00 | 0.00 | ≥ 0.5 | yes |",
-        "| Weak is bad | the weak one | −4.00 | 0.00 | < −3 | yes |",
+        "| Strong beats weak | the weak one → the strong one | +1.00 | 0.00 | 2.5, 2.5 | ≥ 0.5 | "
+        "yes, unsettled |",
+        "| Weak is bad | the weak one | −4.00 | 0.00 | 2.5 | < −3 | yes, unsettled |",
         "\n\nThe end.\n",
     ]
     places = [text.find(part) for part in order]
@@ -133,7 +140,24 @@ def test_no_error_is_no_number(study: Study) -> None:
     cells = {"v@single": [-5.5], "v|c@single": [-4.0]}
     text = page(study, {"short": [record("weak", cells)]})
     assert "| the weak one | single | −5.50 | – | 2.5 | bound |" in text
-    assert "| Weak is bad | the weak one | −4.00 | – | < −3 | not clear |" in text
+    assert "| Weak is bad | the weak one | −4.00 | – | 2.5 | < −3 | not clear, unsettled |" in text
+
+
+def test_what_was_tuned_is_said(tmp_path: Path, weak: Record) -> None:
+    text = STUDY.replace("tolerance = 1.5", 'tolerance = 1.5\ntuned = "α, on validation items."')
+    assert "4. Tuned: α, on validation items.\n" in page(
+        toy_study(tmp_path, text), {"short": [weak]}
+    )
+
+
+def test_seeds_and_training_items_are_listed_where_they_differ(
+    study: Study, weak: Record, strong: Record
+) -> None:
+    data = strong.data | {"items": {"train": 2000}}
+    other = strong.model_copy(update={"seed": 3, "data": data})
+    text = page(study, {"short": [weak, other]})
+    assert "Seeds 0, 3, one training of each row and seed: differences" in text
+    assert "Training items: 4 or 2,000." in text
 
 
 def test_a_table_in_markdown_keeps_its_bars() -> None:

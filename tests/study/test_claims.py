@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from studies import record
 
-from mmvae.study.claims import figures, findings, verdict
+from mmvae.study.claims import figures, findings, orders, verdict
+from mmvae.study.record import Record
 from mmvae.study.study import Claim
 
 RISING = Claim(text="It rises", cell="v@single", rising=["a", "b"], at_least=1.0)
@@ -91,3 +93,67 @@ def test_a_row_of_one_modality_is_shown_once() -> None:
     alone = record("a", {"v": [-5.0, -5.0]}, config='[modalities.v]\ncodec = "toy-vector"\n')
     [figure] = figures(["v@multiple", "v@single", "v|c@single"], [alone])
     assert figure.proposal == ""
+
+
+def test_a_finding_of_few_effective_samples_is_unsettled() -> None:
+    records = {row: record(row, {"v@single": [0.0, 1.0]}) for row in ("a", "b")}
+    [found] = findings(RISING, records)
+    assert (found.effective, found.settled) == ((2.5, 2.5), False)
+    for kept in records.values():
+        kept.cells["v@single"]["effective samples"] = 900.0
+    [found] = findings(RISING, records)
+    assert (found.effective, found.settled) == ((900.0, 900.0), True)
+
+
+def published(row: str, multiple: float, single: float, ours: tuple[float, float]) -> Record:
+    """A row whose items vary by 10 nats, as do those of all others."""
+    items = np.array([-30.0, -20.0, -10.0, 0.0]), np.array([0.1, -0.1, 0.0, 0.0])
+    nats = {
+        name: list(items[0] + shift + k * items[1])
+        for k, (name, shift) in enumerate(zip(("v@multiple", "v@single"), ours, strict=True))
+    }
+    told = {"v@multiple": multiple, "v@single": single}
+    return record(row, nats, published=told)
+
+
+def test_published_orders_are_held_against_our_pairs() -> None:
+    """Neighbours of a cell, then the figures of a row; what is published as equal has no order."""
+    rows = [
+        published("a", -3.0, -2.0, (-1.0, -2.0)),
+        published("b", -1.0, -1.0, (-2.0, -2.0)),
+        published("c", -2.0, -1.0, (-1.5, -1.0)),
+    ]
+    found = {o.found.rows: o for o in orders(["v@multiple", "v@single"], rows)}
+    label = {row: f"the {row} one" for row in "abc"}
+    assert [(a, b) for a, b in found] == [
+        (f"{label['a']} (multiple)", f"{label['c']} (multiple)"),
+        (f"{label['c']} (multiple)", f"{label['b']} (multiple)"),
+        (f"{label['a']} (single)", f"{label['b']} (single)"),
+        (f"{label['a']} (single)", f"{label['c']} (single)"),
+        (f"{label['a']} (multiple)", f"{label['a']} (single)"),
+        (f"{label['c']} (multiple)", f"{label['c']} (single)"),
+    ]
+    assert [o.published for o in found.values()] == [1, 1, 1, 1, 1, 1]
+    assert {o.cell for o in found.values()} == {"v"}
+    assert [o.found.value for o in found.values()] == pytest.approx(
+        [-0.5, -0.5, 0.0, 1.0, -1.0, 0.5]
+    )
+    verdicts = [o.found.verdict for o in found.values()]
+    assert verdicts == ["no", "no", "yes", "yes", "no", "yes"]
+
+
+def test_an_order_within_two_standard_errors_is_not_clear() -> None:
+    near = record("a", {"v+c": [-1.0, -2.0, -3.0]}, published={"v+c": -2.0})
+    far = record("b", {"v+c": [-2.0, -1.0, -2.9]}, published={"v+c": -1.0})
+    [order] = orders(["v+c"], [near, far])
+    assert order.found.verdict == "not clear"
+    assert abs(order.found.value) < 2 * order.found.error
+
+
+def test_rows_of_other_items_and_unpublished_figures_have_no_order() -> None:
+    here = record("a", {"v+c": [-1.0, -2.0]}, published={"v+c": -2.0})
+    there = record("b", {"v+c": [0.0, 0.0]}, published={"v+c": -1.0}, data={"fingerprint": "g"})
+    unpublished = record("c", {"v+c": [0.0, 0.0]})
+    assert orders(["v+c"], [here, there, unpublished]) == []
+    [told] = orders(["v+c"], [here, there.model_copy(update={"data": here.data})])
+    assert told.found.verdict == "yes"

@@ -122,11 +122,11 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(parts, tmp_path):
 
 
 def test_the_running_mean_of_the_weights_by_hand(tmp_path):
-    ours = trainer(tmp_path, config(train={"ema": 0.8}))
+    ours = trainer(tmp_path, config(train={"ema": 0.3}))
     mean = weights_of(ours.model)
-    for step in range(6):
+    for step, d in enumerate([0.0, 1 / 10, 2 / 11, 3 / 12, 0.3, 0.3]):
         ours.step(step)
-        mean = {k: 0.8 * mean[k] + 0.2 * v for k, v in ours.model.state_dict().items()}
+        mean = {k: d * mean[k] + (1 - d) * v for k, v in ours.model.state_dict().items()}
     assert_close(ours.state.average.model.state_dict(), mean)
     assert_close(ours.state.weights(), mean)
 
@@ -234,6 +234,28 @@ def test_patience_stops_and_the_best_weights_are_kept(tmp_path):
     ):
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    "warmup", [{"warmup_epochs": 6}, {"warmup_steps": 26}, {"schedule_warmup_steps": 26}]
+)
+def test_patience_waits_for_the_end_of_a_warm_up(warmup, tmp_path, monkeypatch):
+    """Validations get worse from the first on; those of epochs 1 to 5 are still of a warm-up."""
+    told = iter({"objective": -float(i)} for i in range(20))
+    monkeypatch.setattr("mmvae.training.loop.validate", lambda *_, **__: next(told))
+    result = train(tmp_path / "run", config(train={"epochs": 20, "patience": 2, **warmup}))
+    assert result.steps == (5 + 2) * 5
+    position = latest(tmp_path / "run").state["position"]
+    assert (position["best_step"], position["waiting"]) == (5, 2)  # best weights may be of it
+
+
+def test_a_run_that_lost_patience_in_a_warm_up_goes_on(tmp_path):
+    """As one that began when those validations counted did."""
+    settings = config(train={"epochs": 6, "patience": 1, "warmup_epochs": 6})
+    ours = trainer(tmp_path, settings)
+    ours.state.position.waiting = 3
+    ours.fit()
+    assert ours.state.position.step == 30
 
 
 # --- beginning with another run's weights

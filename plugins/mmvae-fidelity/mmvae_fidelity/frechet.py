@@ -61,7 +61,8 @@ class Frechet(Metric):
             name: linearised(truth, judge.all_features(pictures))
             for name, pictures in generated(specimen, self.config)
         }
-        return {**found, "two halves of real pictures": halves(truth)}
+        order = torch.randperm(len(truth), generator=torch.Generator().manual_seed(specimen.seed))
+        return {**found, "two halves of real pictures": halves(truth, order)}
 
 
 def no_labels(specimen: Specimen, modality: str, labels: str | None) -> str | None:
@@ -139,11 +140,18 @@ def _influence(x: Tensor, m: Tensor, s: Tensor, m2: Tensor, s2: Tensor) -> Tenso
     return 2 * centred @ (m - m2) + ((centred @ rest) * centred).sum(1)
 
 
-def halves(real: Tensor) -> Tensor:
-    """As :func:`linearised`, of every other item and the rest; each pair of items counts twice."""
+def halves(real: Tensor, order: Tensor) -> Tensor:
+    """As :func:`linearised`, of one half of the items and the other; each pair counts twice.
+
+    Args:
+        real: Features of the items, float64 (n, d).
+        order: The items at random, (n,), every other of which is of the first half: the table
+            itself may be sorted.
+    """
     pairs = len(real) // 2
-    values = linearised(real[0 : 2 * pairs : 2], real[1 : 2 * pairs : 2])
-    spread = values.repeat_interleave(2)
+    one, two = order[0 : 2 * pairs : 2], order[1 : 2 * pairs : 2]
+    values = linearised(real[one], real[two])
     mean = values.mean()
-    doubled = mean + (spread - mean) * 2**0.5  # so that the error is that of the pairs
-    return torch.cat([doubled, mean.expand(len(real) - 2 * pairs)])
+    found = mean.repeat(len(real))  # an odd one out says nothing
+    found[one] = found[two] = mean + (values - mean) * 2**0.5  # so that the error is of the pairs
+    return found

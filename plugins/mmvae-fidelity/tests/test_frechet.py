@@ -65,9 +65,10 @@ def test_the_linearisation_is_the_derivative_by_the_weight_of_an_item() -> None:
 
 
 def test_two_halves_have_the_distance_of_the_halves_and_an_error_of_half_as_many() -> None:
-    x = features(101)
-    values, pairs = halves(x), linearised(x[0:100:2], x[1:100:2])
+    x, order = features(101), torch.arange(100, -1, -1)
+    one, two = x[order[0:100:2]], x[order[1:100:2]]
+    values, pairs = halves(x, order), linearised(one, two)
     assert len(values) == 101
-    assert float(values.mean()) == pytest.approx(distance(x[0:100:2], x[1:100:2]))
+    assert float(values.mean()) == pytest.approx(distance(one, two))
     error = float(values.std() / 101**0.5)
     assert error == pytest.approx(float(pairs.std() / 50**0.5), rel=0.03)
