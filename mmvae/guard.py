@@ -6,12 +6,16 @@ plugin's own that looks at what each method gives. The message names plugin, met
 wanted and got, and what the plugin's author can do.
 """
 
+# super() is the plugin's class, which defines what is abstract here.
+# mypy: disable-error-code="safe-super"
+
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from types import new_class
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -41,9 +45,12 @@ def guarded_codec(registry: Registry, kind: str) -> type[Codec]:
 
 @cache
 def _guarded(codec: type[Codec], plugin: PluginInfo) -> type[Codec]:
-    names = {"__module__": codec.__module__, "__qualname__": codec.__qualname__}
-    names |= {"__doc__": codec.__doc__, "_Guard__plugin": plugin}
-    return type(codec)(codec.__name__, (Guard, codec), names)
+    names = {name: getattr(codec, name) for name in ("__module__", "__qualname__", "__doc__")}
+    made: type[Codec] = new_class(
+        codec.__name__, (Guard, codec), {}, lambda own: own.update(names)
+    )
+    made._Guard__plugin = plugin  # type: ignore[attr-defined]  # Guard's own, by its mangled name
+    return made
 
 
 class Guard(Codec):
@@ -59,7 +66,7 @@ class Guard(Codec):
         method: str,
         function: Callable[..., T],
         *given: Any,
-        check: Callable[[T], T | None] | None = None,
+        check: Callable[[Any], Any] | None = None,
         passing: tuple[type[Exception], ...] = (),
     ) -> T:
         """Call a method and look at what it gives; ``check`` may give it in another form.
@@ -68,7 +75,7 @@ class Guard(Codec):
             PluginError: It raised what is no error of ours, or returned what breaks the contract.
         """
         try:
-            value = function(*given)
+            value: T = function(*given)
         except Exception as error:  # a stranger's code may raise anything
             told = isinstance(error, (MmvaeError, *passing)) or out_of_memory(error)
             if told or self.__plugin.distribution == IN_MEMORY:
@@ -79,10 +86,10 @@ class Guard(Codec):
             breach = ContractBroken(f"Wanted a value of {method}; got {said}.")
             raise broken(self.kind, self.__plugin, breach) from error
         try:
-            found = None if check is None else check(value)
+            changed: T | None = None if check is None else check(value)
         except ContractBroken as error:
             raise broken(self.kind, self.__plugin, error) from error
-        return value if found is None else found
+        return value if changed is None else changed
 
     def fit(self, column: Column) -> State:
         """See :meth:`Codec.fit`; what comes out is as it comes back from a run folder."""
@@ -110,10 +117,13 @@ class Guard(Codec):
         """See :meth:`Codec.fixed`."""
         return self.__view("fixed", super().fixed, x, generator)
 
-    def __view(self, method: str, function: Callable[..., Tensor], x: Tensor, *more: Any) -> Tensor:
-        return self.__ask(
-            method, function, x, *more, check=lambda v: returned.model_values(method, v, x)
-        )
+    def __view(
+        self, method: str, function: Callable[..., Tensor], x: Tensor, *more: Any
+    ) -> Tensor:
+        def check(view: Tensor) -> None:
+            returned.model_values(method, view, x)
+
+        return self.__ask(method, function, x, *more, check=check)
 
     def condition(self, raw: Column) -> Tensor:
         """See :meth:`Codec.condition`."""
@@ -169,10 +179,10 @@ class Guard(Codec):
     def __drawn(
         self, method: str, function: Callable[..., Tensor], likelihood: Distribution, *more: Any
     ) -> Tensor:
-        shape = (*likelihood.batch_shape, *self.event_shape)
-        check: Callable[[Tensor], None] = lambda v: returned.numbers(  # noqa: E731
-            method, v, shape, "(b, event…)"
-        )
+        def check(values: Tensor) -> None:
+            shape = (*likelihood.batch_shape, *self.event_shape)
+            returned.numbers(method, values, shape, "(b, event…)")
+
         return self.__ask(method, function, likelihood, *more, check=check)
 
     def missing(self, b: int) -> Tensor:

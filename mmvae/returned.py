@@ -23,8 +23,8 @@ SAVED = "numbers that are finite, texts, lists and dicts of those by text, or te
 """What a state may hold."""
 
 OWN_WEIGHTS = (
-    "Make the weight in encoder() or decoder(), and let the decoder put it out: what a codec holds "
-    "is neither trained nor saved. What fit learns is no weight; keep it without a gradient."
+    "Make the weight in encoder() or decoder(), and let the decoder put it out: what a codec "
+    "holds is neither trained nor saved. What fit learns is no weight; keep it without a gradient."
 )
 
 
@@ -129,7 +129,7 @@ def event(codec: Codec) -> tuple[int, ...]:
     wanted = "event_shape to be a tuple of one size > 0 at least"
     remedy = "One number per item has the event shape (1,)."
     require(whole and len(shape) > 0, wanted, short(shape), remedy)
-    return shape
+    return codec.event_shape
 
 
 def declared(codec: Codec) -> None:
@@ -206,7 +206,7 @@ def column(method: str, value: Any, n: int) -> None:
 
 
 def things(value: Any, n: int) -> None:
-    """n pictures, or n texts."""
+    """N pictures, or n texts."""
     require(isinstance(value, list), "show to give a list", kind(value))
     require(len(value) == n, f"show to give {n} things to look at", len(value))
     sorts = {Image.Image if isinstance(one, Image.Image) else type(one) for one in value}
