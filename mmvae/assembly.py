@@ -30,6 +30,7 @@ from mmvae.data.mixing import check_batches
 from mmvae.errors import ConfigError, UsageError
 from mmvae.evaluation.metric import Metric
 from mmvae.family import Shapes
+from mmvae.guard import guarded_codec
 from mmvae.models.extension import Extension
 from mmvae.models.protocol import Model, Trainable
 from mmvae.randomness import derived_seed, seeded_global
@@ -128,8 +129,8 @@ def open_source(experiment: Experiment, registry: Registry, data: Any = None) ->
 def recipes(
     experiment: Experiment, registry: Registry
 ) -> dict[str, tuple[type[Codec], CodecConfig]]:
-    """Modality → codec class and its validated config."""
-    return {m: (registry.codec(c.codec), c) for m, c in experiment.modalities.items()}
+    """Modality → codec class, under guard, and its validated config."""
+    return {m: (guarded_codec(registry, c.codec), c) for m, c in experiment.modalities.items()}
 
 
 def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]) -> Model:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -36,6 +37,8 @@ GAPS = "has gaps"
 
 READ_AS = "read as"
 """What the core adds to a codec's state: the type of its column, so that files are read alike."""
+NO_KEYS: Mapping[str, Any] = MappingProxyType({})
+"""No key is given."""
 
 Parameters = Tensor | dict[str, Tensor]
 """What a decoder returns: one tensor or several by name, batch dimension first."""
@@ -166,11 +169,16 @@ class Codec(ABC):
         return None if state is None else ColumnType(state[0], frozenset(state[1:]))
 
     @classmethod
-    def examples(cls) -> Examples | None:
+    def examples(cls, keys: Mapping[str, Any] = NO_KEYS) -> Examples | None:
         """Values to try this kind of codec with; default: None, it brings none.
 
         Called by ``mmvae plugins check`` and by :class:`mmvae.testing.CodecContract`, never in
         training.
+
+        Args:
+            keys: Keys of ``[modalities.NAME]`` that someone gave (``plugins check KIND -s
+                dim=5``), not validated yet; values, support and grid have to suit them. A codec
+                whose examples suit all keys may leave the argument out.
         """
         return None
 

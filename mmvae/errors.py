@@ -7,6 +7,7 @@ line turns these errors, and no others, into one line and the exit code.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -59,10 +60,35 @@ class ContractBroken(PluginError):
         self.codec = codec
 
 
-def require(kept: bool, wanted: object, got: object) -> None:
-    """Raise :class:`ContractBroken` unless ``kept``."""
+def require(kept: bool, wanted: object, got: object, remedy: str = "") -> None:
+    """Raise :class:`ContractBroken` unless ``kept``.
+
+    Args:
+        kept: Whether the contract is kept.
+        wanted: What it wants.
+        got: What was got instead.
+        remedy: What the plugin's author can do, as a sentence.
+    """
     if not kept:
-        raise ContractBroken(f"Wanted {wanted}; got {got}.")
+        said = f"Wanted {shortened(str(wanted), LONG)}; got {shortened(str(got), LONG)}."
+        raise ContractBroken(f"{said} {remedy}".rstrip())
+
+
+LONG = 300
+"""Characters of a text within a message at most; values of users are shorter still."""
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text as one line of so many characters at most, cut at its end."""
+    line = re.sub(r"\s*\n\s*", " ", text.strip())
+    return line if len(line) <= most else f"{line[:most]}…"
+
+
+def short(value: object, most: int = 80) -> str:
+    """A value as one line for messages."""
+    if isinstance(value, (str, bytes, bytearray)) and len(value) > most:
+        value = value[: most + 1]  # a file's content need not be written out to be cut
+    return shortened(repr(value), most)
 
 
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
@@ -92,8 +118,8 @@ def naming(culprit: str, doing: str) -> Iterator[None]:
         if isinstance(error, MmvaeError) or out_of_memory(error):
             raise
         raise PluginError(
-            f"{culprit} failed in {doing}: {type(error).__name__}: {error}. Take its table out "
-            f"of the config, or tell its authors."
+            f"{culprit} failed in {doing}: {type(error).__name__}: {shortened(str(error), LONG)}. "
+            f"Take its table out of the config, or tell its authors."
         ) from error
 
 
@@ -155,7 +181,13 @@ class UnsupportedValue(ValueError):
     def __init__(self, row: int | None, value: object, expected: str, fix: str = "") -> None:
         self.row, self.value, self.expected, self.fix = row, value, expected, fix
         where = "" if row is None else f"row {row}: "
-        super().__init__(f"{where}got {value}, expected {expected}. {fix}".rstrip())
+        super().__init__(f"{where}{self.said}")
+
+    @property
+    def said(self) -> str:
+        """What was got and expected, and what to do, with long values cut."""
+        got, expected = shortened(str(self.value)), shortened(str(self.expected), LONG)
+        return f"got {got}, expected {expected}. {shortened(str(self.fix), 2 * LONG)}".rstrip()
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

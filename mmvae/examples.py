@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from mmvae.codec import Column
+from mmvae.codec import Codec, Column
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Examples:
             few; their probabilities must add up to 1.
         grid: Model values, float32 (k, event…), that cover a real x of few dimensions at equal
             distances, and the volume of a cell; the density must integrate to 1.
+        texts: Texts that ``parse`` takes, each one value: ``("350", "-10.5")``.
     """
 
     column: Callable[[int, int], Column]
@@ -33,3 +35,16 @@ class Examples:
     invalid: Mapping[str, Column] = field(default_factory=dict)
     support: Tensor | None = None
     grid: tuple[Tensor, float] | None = None
+    texts: Sequence[str] = ()
+
+
+def examples_of(codec: type[Codec], keys: Mapping[str, Any] | None = None) -> Examples | None:
+    """The examples that a codec's class brings.
+
+    Args:
+        codec: The class. Its ``examples`` may leave the argument out.
+        keys: Keys of ``[modalities.NAME]`` that the examples have to suit.
+    """
+    if inspect.signature(codec.examples).parameters:
+        return codec.examples(dict(keys or {}))
+    return codec.examples()

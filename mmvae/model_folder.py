@@ -17,6 +17,7 @@ from mmvae import storage
 from mmvae.codec import Codec, State
 from mmvae.errors import CheckpointError, RunError
 from mmvae.family import Shapes
+from mmvae.guard import guarded_codec
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
 from mmvae.provenance import of_a_model, require_plugins
@@ -172,5 +173,5 @@ def weights_step(saved: Checkpoint) -> int:
 def build_codec(registry: Registry, table: Mapping[str, Any], state: State) -> Codec:
     """A fitted codec from its table, whose ``codec`` names a registered kind."""
     values = dict(table)
-    codec_class = registry.codec(values.pop("codec"))
+    codec_class = guarded_codec(registry, values.pop("codec"))
     return codec_class(codec_class.Config.model_validate(values), state)

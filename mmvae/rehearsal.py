@@ -6,32 +6,33 @@ what was wanted and got, rather than by a failure somewhere in the core.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
-from mmvae.codec import Codec
+from mmvae import returned
+from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import training_view
 from mmvae.data.loading import Data
-from mmvae.errors import ContractBroken, MmvaeError, PluginError, require
+from mmvae.errors import LONG, ContractBroken, MmvaeError, PluginError, require, shortened
+from mmvae.guard import broken, culprit, failed
 from mmvae.models.protocol import in_float32
 from mmvae.randomness import StepDraws, seeded_global
-from mmvae.registry import IN_MEMORY, PluginInfo, Registry
+from mmvae.registry import Registry
 
 T = TypeVar("T")
 
 ITEMS, INPUT = 4, 5
 """Items of a rehearsal, and the width of its decoders' input."""
 
+EVENT, ITEM = "(b, event…)", "(b,)"
+
 
 def rehearse(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None:
-    """Pass model input through all that a training calls, and see that the contract is kept.
+    """Pass model input through all that a training and its uses call.
 
     Args:
         codec: A fitted codec.
@@ -41,23 +42,102 @@ def rehearse(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None:
     Raises:
         ContractBroken: The message names the method, what was wanted and what was got.
     """
+    for method, value in distributions(codec, x, observed).items():
+        returned.float32(method, value)
+    own_weights(codec, x, observed)
+    values(codec, x)
+
+
+def distributions(codec: Codec, x: Tensor, observed: Tensor | None = None) -> dict[str, Tensor]:
+    """The networks' part: method → what it gave, of the right shape.
+
+    Raises:
+        ContractBroken: Something is of another kind or shape, or not finite.
+    """
     b, shape = len(x), codec.event_shape
     with seeded_global(0), torch.no_grad():
         encoder = _network("encoder()", codec.encoder, b)
         features = _call(f"encoder()(x) of x {tuple(x.shape)}", lambda: encoder(x))
-        _tensor("encoder()(x)", features, (b, codec.feature_dim), "(b, feature_dim)")
+        returned.tensor("encoder()(x)", features, (b, codec.feature_dim), "(b, feature_dim)")
         decoder = _network("decoder(input_dim)", lambda: codec.decoder(INPUT), b)
-        z = torch.randn(b, INPUT, generator=torch.Generator().manual_seed(0))
+        z = torch.randn(b, INPUT, generator=_generator())
         parameters = _call(f"decoder({INPUT})(z) of z {tuple(z.shape)}", lambda: decoder(z))
         _parameters(parameters, b)
         likelihood = _call("likelihood", lambda: codec.likelihood(in_float32(parameters)))
-        _likelihood(likelihood, b, shape)
+        returned.distribution(likelihood, b, shape)
         nats = _call("log_prob", lambda: codec.log_prob(likelihood, x, observed))
-        _tensor("log_prob", nats, (b,), "(b,)")
+        returned.tensor("log_prob", nats, (b,), ITEM)
         point = _call("point", lambda: codec.point(likelihood))
-        _tensor("point", point, (b, *shape), "(b, event…)")
-        drawn = _call("sample", lambda: codec.sample(likelihood, torch.Generator().manual_seed(0)))
-        _tensor("sample", drawn, (b, *shape), "(b, event…)")
+        returned.tensor("point", point, (b, *shape), EVENT)
+        drawn = _call("sample", lambda: codec.sample(likelihood, _generator()))
+        returned.tensor("sample", drawn, (b, *shape), EVENT)
+    return {"log_prob": nats, "point": point, "sample": drawn}
+
+
+def own_weights(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None:
+    """See that log p(x|z) depends on no weights but those of the networks.
+
+    Raises:
+        ContractBroken: It depends on a weight that the codec holds, or that no network registers.
+    """
+    with seeded_global(0), torch.enable_grad():
+        encoder = _network("encoder()", codec.encoder, len(x))
+        decoder = _network("decoder(input_dim)", lambda: codec.decoder(codec.feature_dim), len(x))
+
+        def log_prob() -> Tensor:
+            parameters: Parameters = in_float32(decoder(encoder(x)))
+            return codec.log_prob(codec.likelihood(parameters), x, observed)
+
+        nats = _call("log_prob", log_prob)
+    registered = {id(p) for net in (encoder, decoder) for p in net.parameters()}
+    wanted = "log_prob to follow weights that encoder() and decoder() register, and no others"
+    for leaf in leaves(nats):
+        got = f"one of shape {tuple(leaf.shape)}{_held(codec, leaf)}"
+        require(id(leaf) in registered, wanted, got, returned.OWN_WEIGHTS)
+
+
+def leaves(value: Tensor) -> Iterator[Tensor]:
+    """The tensors that a result's gradient ends in."""
+    waiting, seen = [value.grad_fn], set()
+    while waiting:
+        node: Any = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            yield node.variable
+        waiting.extend(following for following, _ in node.next_functions)
+
+
+def _held(codec: Codec, leaf: Tensor) -> str:
+    """The attribute of the codec, or of its class, that holds a weight, if one does."""
+    own = {**{k: v for c in reversed(type(codec).__mro__) for k, v in vars(c).items()}}
+    for name, value in (own | vars(codec)).items():
+        inside = list(value.parameters()) if isinstance(value, nn.Module) else [value]
+        if any(one is leaf for one in inside):
+            return f", in the codec's attribute {name!r}"
+    return ""
+
+
+def values(codec: Codec, x: Tensor) -> None:
+    """The values' part: what is written, shown and compared.
+
+    Raises:
+        ContractBroken: Something is of another kind or length.
+    """
+    b = len(x)
+    with seeded_global(0), torch.no_grad():
+        blank = _call("missing", lambda: codec.missing(b))
+        returned.tensor("missing", blank, tuple(x.shape), EVENT)
+        returned.float32("missing", blank)
+        fixed = _call("fixed", lambda: codec.fixed(x.clone(), _generator()))
+        returned.model_values("fixed", fixed, x)
+        returned.column("restore", _call("restore", lambda: codec.restore(x)), b)
+        returned.things(_call("show", lambda: codec.show(x)), b)
+        returned.figures(_call("compare", lambda: codec.compare(x.clone(), x.clone())), b)
+        if codec.classes is not None:
+            index = _call("class_index", lambda: codec.class_index(x))
+            returned.indices(index, b, len(codec.classes))
 
 
 def rehearse_all(materials: Data) -> None:
@@ -75,8 +155,9 @@ def rehearse_all(materials: Data) -> None:
         x, observed = batch.x[modality], batch.observed[modality]
         few = torch.isin(items, having[modality])
         try:
+            returned.declared(codec)
             wanted = (len(items), *codec.event_shape)
-            _tensor("to_input and resample", x, wanted, "(b, event…)", observed)
+            returned.tensor("to_input and resample", x, wanted, EVENT, observed)
             rehearse(codec, x.cpu()[few], None if observed is None else observed.cpu()[few])
         except ContractBroken as error:
             raise ContractBroken(str(error), codec.kind) from error
@@ -95,72 +176,42 @@ def blaming(registry: Registry) -> Iterator[None]:
     except ContractBroken as error:
         if error.codec is None:
             raise
-        raise PluginError(
-            f"codec {error.codec!r} of plugin {registry.provider('codec', error.codec)} breaks "
-            f"the contract. {error} `mmvae plugins check {error.codec}` tries the rest of it."
-        ) from error
+        raise broken(error.codec, registry.provider("codec", error.codec), error) from error
     except MmvaeError:
         raise
     except Exception as error:
-        plugin = _culprit(error, registry)
+        plugin = culprit(error, registry.plugins)
         if plugin is None:
             raise
-        raise PluginError(
-            f"plugin {plugin} failed: {type(error).__name__}: {error}{raised_at(error, plugin)}. "
-            f"`mmvae plugins check {plugin.name}` may say what the contract wants."
-        ) from error
+        raise failed(plugin, error) from error
 
 
-def raised_at(error: BaseException, plugin: PluginInfo) -> str:
-    """`` (in Angle.decoder, mmvae_angles.py:57)``: the innermost place in a plugin's code."""
-    roots = {_root(offer.offered.__module__) for offer in plugin.offers}
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if _root(frame.f_globals.get("__name__", "")) in roots:
-            code = frame.f_code
-            return f" (in {code.co_qualname}, {Path(code.co_filename).name}:{line})"
-    return ""
-
-
-def _culprit(error: BaseException, registry: Registry) -> PluginInfo | None:
-    """The plugin whose code raised; None if no plugin's did."""
-    strangers = [p for p in registry.plugins if p.distribution not in ("mmvae", IN_MEMORY)]
-    return next((plugin for plugin in strangers if raised_at(error, plugin)), None)
-
-
-def _root(module: str) -> str:
-    return module.split(".")[0]
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 def _call(method: str, function: Callable[[], T]) -> T:
     try:
         return function()
+    except PluginError:
+        raise
     except Exception as error:  # a stranger's code; whatever it raises breaks the contract
-        said = f"{type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {shortened(str(error), LONG)}"
         raise ContractBroken(f"Wanted a value of {method}; got {said}.") from error
 
 
 def _network(method: str, build: Callable[[], Any], b: int) -> nn.Module:
     network = _call(method, build)
-    if not isinstance(network, nn.Module):
-        raise ContractBroken(f"Wanted {method} to give a torch.nn.Module; got {kind(network)}.")
-    return network.train(b > 1)  # a single item tells batch norm nothing
-
-
-def _tensor(
-    method: str, value: Any, shape: tuple[int, ...], words: str, observed: Tensor | None = None
-) -> None:
-    wanted = f"{method} to give a tensor {words} = {shape}"
-    require(isinstance(value, Tensor), wanted, kind(value))
-    require(tuple(value.shape) == shape, wanted, f"shape {tuple(value.shape)}")
-    finite = value.isfinite() if observed is None else value.isfinite() | ~observed
-    require(bool(finite.all()), f"{method} to give finite numbers", "NaN or infinity")
+    returned.network(method, network)
+    module: nn.Module = network.train(b > 1)  # a single item tells batch norm nothing
+    return module
 
 
 def _parameters(parameters: Any, b: int) -> None:
     parts = parameters if isinstance(parameters, dict) else {"": parameters}
     for name, value in parts.items():
         wanted = "decoder(input_dim)(z) to give a tensor (b, …), or a dict of those"
-        require(isinstance(value, Tensor), wanted, f"{kind(value)} {name}".rstrip())
+        require(isinstance(value, Tensor), wanted, f"{returned.kind(value)} {name}".rstrip())
         kept = value.ndim > 0 and len(value) == b
         require(kept, f"{wanted}, with b = {b}", f"{name} shape {tuple(value.shape)}".lstrip())
         require(
@@ -168,19 +219,3 @@ def _parameters(parameters: Any, b: int) -> None:
             "decoder(input_dim)(z) to give finite numbers",
             "NaN or infinity",
         )
-
-
-def _likelihood(likelihood: Any, b: int, shape: tuple[int, ...]) -> None:
-    wanted = f"likelihood to give a Distribution with batch shape ({b},) and event shape {shape}"
-    require(isinstance(likelihood, Distribution), wanted, kind(likelihood))
-    require(
-        (likelihood.batch_shape, likelihood.event_shape) == ((b,), shape),
-        wanted,
-        f"{tuple(likelihood.batch_shape)} and {tuple(likelihood.event_shape)}: reinterpret its "
-        f"dimensions with Independent",
-    )
-
-
-def kind(value: Any) -> str:
-    """What a value is, in words."""
-    return "None" if value is None else f"a {type(value).__name__}"

@@ -23,8 +23,8 @@ from mmvae.data.batches import (
     plain_view,
 )
 from mmvae.data.memory import as_column, as_split
-from mmvae.data.refusals import refusals, short
-from mmvae.errors import DataError, UsageError, nearest
+from mmvae.data.refusals import refusals
+from mmvae.errors import LONG, DataError, UsageError, nearest, short, shortened
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.models.finite import LATENT, finite_values, require_finite
 from mmvae.models.patterns import answers_jointly, by_pattern, completed, posterior_of
@@ -452,7 +452,8 @@ def given_column(codec: Codec, modality: str, value: Any) -> Column:
             return replace(codec.parse(value), origin="given")
         single = not hasattr(value, "__len__") or not (has_gaps(value) or np.ndim(value) > 0)
     except ValueError as error:
-        raise DataError(f"given {modality} = {short(value)}: {error}") from error
+        said = shortened(str(error), LONG)
+        raise DataError(f"given {modality} = {short(value)}: {said}") from error
     return replace(as_column([value] if single else value, "given"), origin="given")
 
 

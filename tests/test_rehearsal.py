@@ -64,7 +64,7 @@ BROKEN = {
     ),
     "a view of another shape": (
         "def resample(self, x, generator): return x[:, :2]",
-        "Wanted to_input and resample to give a tensor (b, event…) = (4, 3); got shape (4, 2).",
+        "Wanted resample to give a tensor (b, event…) = (4, 3); got shape (4, 2).",
     ),
     "a view with NaN": (
         "def resample(self, x, generator): return x / 0 * 0",

@@ -74,8 +74,8 @@ def cli(ctx: click.Context, quiet: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its documented code.
 
-    Our own errors become one message; any other exception is a bug of ours and keeps its
-    traceback.
+    Our own errors become one message, and so does what a plugin's code raises; any other exception
+    is a bug of ours and keeps its traceback.
     """
     open_streams()
     with terminable():
@@ -112,7 +112,20 @@ def run(argv: Sequence[str] | None = None) -> int:
             raise error.__cause__ from None
         where = str(error.__cause__ if isinstance(error, click.Abort) else error)
         return _fail(f"interrupted{f' {where}' if where else ''}.", 130)
+    except Exception as error:
+        if (told_of := _plugins_failure(error)) is None:
+            raise
+        return _fail(str(told_of), told_of.exit_code)
     return code if isinstance(code, int) else 0
+
+
+def _plugins_failure(error: Exception) -> MmvaeError | None:
+    """What to say of an exception that a plugin's code raised; None if it is a bug of ours."""
+    from mmvae.guard import culprit, failed  # they load torch, which most commands do without
+    from mmvae.plugins import load_registry
+
+    plugin = culprit(error, load_registry(warn=False).plugins)
+    return None if plugin is None else failed(plugin, error)
 
 
 def _fail(message: str, code: int) -> int:

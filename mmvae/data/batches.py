@@ -15,8 +15,9 @@ from mmvae.codec import Codec, Column, model_input
 from mmvae.data.gaps import check_something
 from mmvae.data.mixing import check_gaps
 from mmvae.data.refusals import place, refusals, refused_row
-from mmvae.errors import ContractBroken, DataError, require
+from mmvae.errors import DataError
 from mmvae.randomness import ItemDraws, StepDraws, numbers_of
+from mmvae.returned import pair
 from mmvae.source import Split
 
 View = Callable[[Codec], Callable[[Tensor, torch.Generator], Tensor]]
@@ -237,7 +238,7 @@ def prepare(
     column = column.read()
     with refusals(modality, codec.kind, column, ids, refused_row(codec)):
         prepared = codec.prepare(column)
-    x, observed = _pair(codec, prepared)
+    x, observed = pair(codec, prepared, len(column))
     if tuple(x.shape) != (len(column), *codec.event_shape):
         raise DataError(
             f"{place(modality, column)}: codec {codec.kind!r} prepared {len(column)} values to "
@@ -247,30 +248,6 @@ def prepare(
     check_gaps(modality, codec, column, observed)
     if x.is_floating_point():
         _check_finite(modality, codec, column, x, observed, ids)
-    return x, observed
-
-
-def _pair(codec: Codec, prepared: Any) -> tuple[Tensor, Tensor | None]:
-    """Values and which cells are observed, as ``prepare`` gave them.
-
-    Raises:
-        ContractBroken: They are something else.
-    """
-    pair = isinstance(prepared, tuple) and len(prepared) == 2
-    try:
-        wanted = "prepare to give a pair: a tensor, and None or which cells are observed"
-        require(pair, wanted, type(prepared).__name__)
-        x, observed = prepared
-        require(isinstance(x, Tensor), wanted, f"{type(x).__name__} for the values")
-        if observed is not None:
-            kept = isinstance(observed, Tensor) and observed.dtype == torch.bool
-            kind = observed.dtype if isinstance(observed, Tensor) else type(observed).__name__
-            require(kept, "observed cells as a bool tensor", kind)
-            require(observed.shape == x.shape, f"observed {tuple(x.shape)}", tuple(observed.shape))
-        shape = codec.event_shape
-        require(isinstance(shape, tuple), "event_shape to be a tuple", repr(shape))
-    except ContractBroken as error:
-        raise ContractBroken(str(error), codec.kind) from error
     return x, observed
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mmvae.codec import Codec, Column
-from mmvae.errors import DataError, UnsupportedValue
+from mmvae.errors import LONG, DataError, UnsupportedValue, short, shortened
 
 REFUSALS = (TypeError, ValueError)
 """What libraries raise on values that they cannot take, ``torch.as_tensor`` among them."""
@@ -42,15 +42,14 @@ def unsupported(
     modality: str, column: Column, error: UnsupportedValue, ids: Any = None
 ) -> DataError:
     """An UnsupportedValue as a DataError that says whose value it is."""
-    got = f"got {error.value}, expected {error.expected}. {error.fix}".rstrip()
-    return DataError(f"{place(modality, column, error.row, ids)}: {got}")
+    return DataError(f"{place(modality, column, error.row, ids)}: {error.said}")
 
 
 def refused(
     modality: str, kind: str, column: Column, error: Exception, row: int | None, ids: Any = None
 ) -> DataError:
     """Another error as a DataError, with the value if it is known which one it was."""
-    said = f"{type(error).__name__}: {error}".rstrip(".")
+    said = f"{type(error).__name__}: {shortened(str(error), LONG)}".rstrip(".")
     where = place(modality, column, row, ids)
     if row is None:
         return DataError(
@@ -100,9 +99,3 @@ def raises(codec: Codec, column: Column) -> bool:
     except REFUSALS:
         return True
     return False
-
-
-def short(value: Any, most: int = 80) -> str:
-    """A value as one line for messages."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= most else f"{text[:most]}…"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from mmvae.codec import State
-from mmvae.testing.contract import ContractBroken, require, require_config
+from mmvae import returned
+from mmvae.errors import short
+from mmvae.rehearsal import rehearse
+from mmvae.testing.contract import needs, require, require_config
 from mmvae.testing.densities import DensityChecks
 from mmvae.testing.networks import NetworkChecks
 from mmvae.testing.subject import (
@@ -32,6 +33,16 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
     Set :attr:`codec` if the class brings :meth:`mmvae.Codec.examples`; otherwise define
     :meth:`make_codec` and :meth:`make_column`, and the other hooks for more checks.
     """
+
+    foundations: ClassVar[tuple[str, ...]] = (
+        "test_state_survives_saving",
+        "test_declarations",
+        "test_prepared_values_have_the_event_shape",
+        "test_prepare_is_a_function_of_each_row",
+        "test_networks_and_likelihood_have_the_event_shape",
+        "test_weights_belong_to_the_networks",
+        "test_numbers_are_float32_under_autocast_too",
+    )
 
     def test_randomness_comes_from_the_generator(self) -> None:
         """Draws follow the generator; the global random states have no part in them."""
@@ -60,9 +71,21 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
         require(torch.equal(*states), wants, "generators that have moved unequally far")
 
     def test_state_survives_saving(self) -> None:
-        """What was learned goes through JSON and safetensors and gives the same numbers."""
+        """What fit learned goes through JSON and safetensors and is the same."""
+        column, recipe = self.make_column(N, 0), self.make_codec()
+        learned = recipe.fit(column)
+        restored = returned.state(learned)
+        for key, value in restored.items():
+            alike = isinstance(value, Tensor) is isinstance(learned[key], Tensor)
+            wants = f"{key!r}: {short(learned[key])} after saving"
+            require(alike and same(listed(learned[key]), value), wants, short(value))
+
+    @needs("test_codecs_share_no_state", "test_restore_undoes_prepare")
+    def test_a_loaded_codec_gives_the_same(self) -> None:
+        """What was learned says all: a codec made of it gives the same numbers."""
         codec, column = self.fitted()
-        loaded = type(codec)(codec.config, saved(codec.state))
+        with global_seed(1):
+            loaded = type(codec)(codec.config, returned.state(codec.state))
         wants = f"event shape {codec.event_shape} after loading"
         require(loaded.event_shape == codec.event_shape, wants, loaded.event_shape)
         require(loaded.classes == codec.classes, f"classes {codec.classes}", loaded.classes)
@@ -77,19 +100,33 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
         alike = same(codec.show(x), loaded.show(x))
         require(alike, "the same things to look at after loading", "others")
 
+    @needs(
+        "test_codecs_share_no_state",
+        "test_restore_undoes_prepare",
+        "test_show_gives_one_thing_per_item",
+        "test_compare_gives_numbers_per_item",
+        "test_classes_have_their_numbers",
+    )
+    def test_state_stays_as_it_was_fitted(self) -> None:
+        """No method changes what was learned: a run saves it once."""
+        codec, column = self.fitted()
+        before = copy.deepcopy(dict(codec.state))
+        rehearse(codec, input_of(codec, column))
+        codec.restore(input_of(codec, self.make_column(N, 3)))
+        changed = sorted(
+            key
+            for key in before.keys() | codec.state.keys()
+            if key not in before or not same(codec.state.get(key), before[key])
+        )
+        require(not changed, "a state that stays as fit gave it", f"another {', '.join(changed)}")
+
     def test_config_survives_toml_and_has_a_schema(self) -> None:
         """Keys go through TOML unchanged, are described, and unknown ones are refused."""
         require_config(self.make_codec().config)
 
 
-def saved(state: State) -> State:
-    """A state as it comes back from a run folder."""
-    tensors = {key: v.contiguous() for key, v in state.items() if isinstance(v, Tensor)}
-    plain = {key: v for key, v in state.items() if not isinstance(v, Tensor)}
-    try:
-        text = json.dumps(plain, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        wanted = "a state of numbers, strings, lists of those, or tensors"
-        raise ContractBroken(f"Wanted {wanted}; got {plain} ({error}).") from error
-    restored: dict[str, Any] = json.loads(text)
-    return restored | safetensors.torch.load(safetensors.torch.save(tensors))
+def listed(value: Any) -> Any:
+    """A value with lists in place of tuples, as JSON has them."""
+    if isinstance(value, (list, tuple)):
+        return [listed(one) for one in value]
+    return {k: listed(v) for k, v in value.items()} if isinstance(value, dict) else value

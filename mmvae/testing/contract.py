@@ -4,21 +4,106 @@ from __future__ import annotations
 
 import json
 import tomllib
+import traceback
 import unittest
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from functools import wraps
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NoReturn
 
 import tomli_w
 from pydantic import BaseModel
 
+from mmvae.errors import LONG, shortened
 from mmvae.errors import ContractBroken as ContractBroken
 from mmvae.errors import require as require
+from mmvae.registry import Role, add_offer
 
 State = Literal["kept", "broken", "not tried"]
 
 
 class Contract:
-    """Base of the conformance suites; a check is a method whose name begins with ``test_``."""
+    """Base of the conformance suites; a check is a method whose name begins with ``test_``.
+
+    One cause is told once. A check that fails counts as not tried if one that it needs fails as
+    well: any of :attr:`foundations` before it, and those that :func:`needs` names.
+    """
+
+    foundations: ClassVar[tuple[str, ...]] = ()
+    """The checks without which others say little, in their order."""
+
+    def __init_subclass__(cls, **keys: Any) -> None:
+        super().__init_subclass__(**keys)
+        for name, check in list(vars(cls).items()):
+            if name.startswith("test_") and cls.__module__.startswith(__package__):
+                setattr(cls, name, _told_once(name, check))
+
+    def _needed(self, name: str) -> list[str]:
+        """The checks that one needs, in their order."""
+        base = self.foundations
+        before = base[: base.index(name)] if name in base else base
+        return [*before, *getattr(getattr(self, name), "needs", ())]
+
+    def _cause(self, name: str) -> str:
+        """The check that fails and explains why this one does; empty if there is none."""
+        for needed in self._needed(name):
+            try:
+                getattr(self, needed)()
+            except Explained as explained:
+                return explained.cause
+            except unittest.SkipTest:
+                continue
+            except (Exception, SystemExit):
+                return needed
+        return ""
+
+
+class Explained(unittest.SkipTest):
+    """A check fails because another one does.
+
+    Args:
+        cause: The other check, ``test_…``.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"it needs what fails above: {title(cause)}")
+        self.cause = cause
+
+
+Check = Callable[..., None]
+
+
+def needs(*checks: str) -> Callable[[Check], Check]:
+    """Mark a check that says little where one of these fails."""
+
+    def marked(check: Check) -> Check:
+        check.needs = checks  # type: ignore[attr-defined]  # read by Contract alone
+        return check
+
+    return marked
+
+
+def _told_once(name: str, check: Check) -> Check:
+    """The check, which counts as not tried where another one tells its cause."""
+
+    @wraps(check)
+    def tried(self: Contract, *given: Any, **named: Any) -> None:
+        try:
+            check(self, *given, **named)
+        except unittest.SkipTest:
+            raise
+        except (Exception, SystemExit) as error:
+            if cause := self._cause(name):
+                raise Explained(cause) from error
+            raise
+
+    return tried
+
+
+def title(check: str) -> str:
+    """A check's name in words."""
+    return check.removeprefix("test_").replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -38,12 +123,14 @@ class Verdict:
     @property
     def title(self) -> str:
         """The check's name in words."""
-        return self.check.removeprefix("test_").replace("_", " ")
+        return title(self.check)
 
 
 def verdicts(contract: Contract) -> list[Verdict]:
-    """Run every check without pytest, in the order of their names."""
-    return [_verdict(contract, n) for n in sorted(dir(contract)) if n.startswith("test_")]
+    """Run every check without pytest: the foundations, then the others in order of their names."""
+    named = [name for name in sorted(dir(contract)) if name.startswith("test_")]
+    first = [name for name in contract.foundations if name in named]
+    return [_verdict(contract, name) for name in [*first, *(n for n in named if n not in first)]]
 
 
 def violations(contract: Contract) -> dict[str, str]:
@@ -60,13 +147,34 @@ def _verdict(contract: Contract, name: str) -> Verdict:
     except ContractBroken as error:
         return Verdict(name, "broken", str(error))
     except (Exception, SystemExit) as error:  # whatever a stranger's code raises is a finding
-        return Verdict(name, "broken", f"Wanted no error; got {type(error).__name__}: {error}")
+        said = f"{type(error).__name__}: {shortened(str(error), LONG)}{_place(error)}"
+        return Verdict(name, "broken", f"Wanted no error; got {said}")
     return Verdict(name, "kept")
+
+
+_NOT_THE_AUTHORS = ("mmvae", "torch", "numpy", "PIL", "pydantic")
+
+
+def _place(error: BaseException) -> str:
+    """`` (in Angle.decoder, mmvae_angles.py:57)``: the innermost place in the author's code."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if frame.f_globals.get("__name__", "mmvae").split(".")[0] not in _NOT_THE_AUTHORS:
+            code = frame.f_code
+            return f" (in {code.co_qualname}, {Path(code.co_filename).name}:{line})"
+    return ""
 
 
 def not_tried(reason: str) -> NoReturn:
     """End a check that has nothing to try; pytest shows it as skipped."""
     raise unittest.SkipTest(reason)
+
+
+def require_offer(role: Role, offered: type[Any]) -> None:
+    """A class that a plugin can register in this role: base, kind, Config, nothing left out."""
+    try:
+        add_offer([], role, offered)
+    except TypeError as error:
+        raise ContractBroken(f"Wanted a {role} that can be registered; got {error}.") from error
 
 
 def require_config(config: BaseModel) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+import math
+from collections.abc import Iterator
 
-from mmvae.testing.contract import not_tried, require
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from mmvae.codec import Codec
+from mmvae.testing.contract import needs, not_tried, require
+from mmvae.testing.goodness import Density, ends
 from mmvae.testing.subject import (
     CodecSubject,
     N,
@@ -21,6 +28,11 @@ from mmvae.testing.subject import (
 TOLERANCE = 1e-3
 """How far a total probability may be from 1."""
 
+TOTAL = "test_total_probability_is_one"
+
+SAMPLES, MIN_SAMPLES, CELLS = 4000, 400, 4_000_000
+"""Draws against which a density is held: fewer of large events, so many numbers in all."""
+
 
 class DensityChecks(CodecSubject):
     """p(x_m | z) as a density."""
@@ -33,6 +45,7 @@ class DensityChecks(CodecSubject):
             log_prob = codec.log_prob(likelihood_of(codec, len(x)), x, None)
             require(bool(log_prob.isfinite().all()), f"{name}: a finite log_prob", log_prob)
 
+    @needs("test_log_prob_is_finite_on_the_support")
     def test_total_probability_is_one(self) -> None:
         """Summed over a small support, or integrated over a grid."""
         codec, _ = self.fitted()
@@ -52,6 +65,52 @@ class DensityChecks(CodecSubject):
             wants = f"a total probability of 1 ({name}, within {TOLERANCE})"
             require(abs(total - 1) < TOLERANCE, wants, f"{total:.6g}")
 
+    @needs(TOTAL)
+    def test_samples_follow_the_density(self) -> None:
+        """How often values are drawn is what log_prob says: over the support, a grid, or cells."""
+        codec, _ = self.fitted()
+        support, grid = self.enumerate_support(codec), self.integration_grid(codec)
+        n = max(MIN_SAMPLES, min(SAMPLES, CELLS // math.prod(codec.event_shape)))
+        decoder = built(codec, "decoder").eval()
+        density = Density(codec, in_float32(decoder(latents(1).expand(2, -1))))
+        drawn = density.sample(n)
+        if support is not None:
+            density.fits_support(drawn, support)
+        if grid is not None:
+            density.fits_grid(drawn, *grid)
+        if support is None and grid is None:
+            try:
+                density.fits_cells(drawn)
+            except TypeError as refusal:
+                not_tried(f"neither support nor grid, and no cells alone: {refusal}")
+
+    @needs(TOTAL)
+    def test_points_lie_within_the_support(self) -> None:
+        """The best value lies where there is density, between the ends of the support."""
+        codec, _ = self.fitted()
+        likelihood = likelihood_of(codec, N)
+        point = codec.point(likelihood)
+        nats = codec.log_prob(likelihood, point, None)
+        dense = bool((nats > -math.inf).all())  # NaN is not
+        require(dense, f"point {point} where the density is not 0", f"log_prob {nats}")
+        for low, high in self._ends(codec, likelihood):
+            within = bool(((point >= low) & (point <= high)).all())
+            require(within, f"point between {low} and {high}, the ends of the support", point)
+
+    def _ends(self, codec: Codec, likelihood: Distribution) -> Iterator[tuple[Tensor, Tensor]]:
+        """Ends of the support, by the examples and by the distribution itself."""
+        support, grid = self.enumerate_support(codec), self.integration_grid(codec)
+        for values in (support, None if grid is None else grid[0]):
+            if values is not None:
+                low, high = values.amin(0), values.amax(0)
+                room = 0.01 * (high - low)
+                yield low - room, high + room
+        try:
+            yield from ends(likelihood.support)
+        except NotImplementedError:  # it says nothing of its support
+            return
+
+    @needs(TOTAL)
     def test_unobserved_cells_have_no_effect(self) -> None:
         """Neither value nor NaN counts; no cell observed gives 0, all observed the whole."""
         codec, column = self.fitted()
@@ -75,6 +134,7 @@ class DensityChecks(CodecSubject):
         whole, full = (codec.log_prob(likelihood, x, o) for o in (None, torch.ones_like(observed)))
         require(torch.allclose(whole, full), f"log_prob {whole} if all are observed", full)
 
+    @needs("test_log_prob_is_finite_on_the_support")
     def test_log_prob_takes_the_stand_in(self) -> None:
         """Of an item that lacks the modality; what it answers is dropped, so it may be anything.
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import re
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import nn
 
 from mmvae.codec import Codec
 from mmvae.randomness import seeded_global
-from mmvae.rehearsal import rehearse
-from mmvae.testing.contract import ContractBroken, not_tried, require
+from mmvae.rehearsal import distributions, own_weights
+from mmvae.testing.contract import ContractBroken, needs, not_tried, require
 from mmvae.testing.subject import (
     INPUT,
     CodecSubject,
@@ -48,13 +49,70 @@ def _idle(codec: Codec, x: torch.Tensor) -> set[str]:
     }
 
 
+def _some_cells(many: int, most: int = 48) -> list[int]:
+    """All cells of an event, or some of a large one."""
+    chosen = torch.randperm(many, generator=torch.Generator().manual_seed(0))[:most]
+    return sorted(int(c) for c in chosen)
+
+
+def _unseen(
+    encoder: nn.Module, x: torch.Tensor, others: torch.Tensor, cells: set[int]
+) -> set[int]:
+    """The cells of which features have no gradient, and that change none when they change."""
+    leaf = x.clone().requires_grad_()
+    features = encoder(leaf)
+    weights = torch.rand(features.shape, generator=torch.Generator().manual_seed(0))
+    grads: tuple[torch.Tensor | None, ...] = (None,)
+    if features.requires_grad:
+        grads = torch.autograd.grad((features * weights).sum(), [leaf], allow_unused=True)
+    sloped = torch.zeros(x[0].numel()) if grads[0] is None else grads[0].abs().flatten(1).sum(0)
+
+    def changes(cell: int) -> bool:
+        for source in (others, x.roll(1, 0)):
+            changed = x.clone()
+            changed.flatten(1)[:, cell] = source.flatten(1)[:, cell]
+            if not torch.equal(encoder(changed), features):
+                return True
+        return False
+
+    with torch.no_grad():
+        return {cell for cell in cells if not sloped[cell] and not changes(cell)}
+
+
 class NetworkChecks(CodecSubject):
     """The encoder and the decoder that a codec builds."""
 
     def test_networks_and_likelihood_have_the_event_shape(self) -> None:
         """Features, parameters, log-likelihood, point and sample."""
         codec, column = self.fitted()
-        rehearse(codec, input_of(codec, column))
+        distributions(codec, input_of(codec, column))
+
+    def test_weights_belong_to_the_networks(self) -> None:
+        """What is learned by gradients is in encoder() and decoder(), and nowhere else."""
+        codec, column = self.fitted()
+        own_weights(codec, input_of(codec, column))
+
+    @needs(
+        "test_items_do_not_mix",
+        "test_gradients_reach_every_parameter",
+        "test_model_values_are_not_edited",
+    )
+    def test_the_encoder_sees_every_cell(self) -> None:
+        """Features change with each cell of x, in one of some networks, for one of some items."""
+        codec, column = self.fitted()
+        x, others = input_of(codec, column), input_of(codec, self.make_column(N, 1))
+        cells = _some_cells(x[0].numel())
+        varied = {c for c in cells if not torch.equal(x.flatten(1)[:, c], others.flatten(1)[:, c])}
+        blind = varied
+        for seed in range(DRAWS):
+            if blind:
+                blind = _unseen(built(codec, "encoder", seed).eval(), x, others, blind)
+        where = sorted(
+            tuple(int(i) for i in np.unravel_index(c, codec.event_shape)) for c in blind
+        )
+        wants = f"an encoder whose features follow each cell of x {codec.event_shape}"
+        got = f"{len(blind)} of {len(varied)} cells that change nothing, the first at {where[:1]}"
+        require(not blind, wants, got)
 
     def test_gradients_reach_every_parameter(self) -> None:
         """Encoder and decoder are trained as a whole."""
@@ -113,18 +171,22 @@ class NetworkChecks(CodecSubject):
         """Each call makes networks of its own, and fitting one codec leaves others alone."""
         codec, column = self.fitted()
         other = type(codec)(codec.config, codec.fit(column))
+        kept: list[nn.Module] = []
+        seen: set[int] = set()
         for part in ("encoder", "decoder"):
-            networks = [built(c, part) for c in (codec, codec, other)]
-            seen = [id(p) for network in networks for p in network.parameters()]
-            require(len(seen) == len(set(seen)), f"fresh parameters from each {part}()", "shared")
+            for network in [built(c, part) for c in (codec, codec, other)]:
+                kept.append(network)  # ids are of objects that live
+                own = {id(p) for p in network.parameters()}
+                require(not own & seen, f"fresh parameters from each {part}()", "shared ones")
+                seen |= own
         state, x = copy.deepcopy(dict(codec.state)), input_of(codec, column)
         stranger = self.make_column(N, 7)
         recipe = type(codec)(codec.config)
         type(codec)(codec.config, recipe.fit(stranger)).prepare(stranger)
-        kept = state.keys() == codec.state.keys() and all(
+        stays = state.keys() == codec.state.keys() and all(
             same(codec.state[key], value) for key, value in state.items()
         )
-        require(kept, f"a state that stays {state}", codec.state)
+        require(stays, f"a state that stays {state}", codec.state)
         again = input_of(codec, column)
         wants = f"{x} also after another codec was fitted to other values"
         require(torch.equal(x, again), wants, again)

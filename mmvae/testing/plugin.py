@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from mmvae.commands import OfferedCommand
 from mmvae.contract import STATEMENT, VERSION, stated_version
-from mmvae.errors import PluginError, UsageError, nearest
+from mmvae.errors import PluginError, UsageError, nearest, require, short
+from mmvae.examples import Examples, examples_of
 from mmvae.registry import Offer, PluginInfo, Registry, Role
 from mmvae.testing.codec import CodecContract
 from mmvae.testing.command import CommandContract
@@ -172,10 +173,12 @@ def _checked_command(offered: OfferedCommand) -> Checked:
 
 def _contract(offer: Offer, keys: Mapping[str, Any]) -> Contract | str:
     """The contract of an offer, or the reason why there is nothing to try."""
+    examples = examples_of(offer.offered, keys) if offer.role == "codec" else None
     if offer.role == "codec":
-        examples = offer.offered.examples()
         if examples is None:
             return NO_EXAMPLES
+        wanted = "examples to give mmvae.Examples, or None"
+        require(isinstance(examples, Examples), wanted, short(examples))
         keys = {**examples.keys, **keys}
     if offer.role == "maker":
         keys = {"items": MakerContract.items, **keys}
@@ -188,6 +191,8 @@ def _contract(offer: Offer, keys: Mapping[str, Any]) -> Contract | str:
             hint = f"; the modalities are {' and '.join(MODALITIES)}" if known else ""
             return f"give its keys without default: {' '.join(f'-s {m}=…' for m in missing)}{hint}"
         raise UsageError(f"{offer}: {'; '.join(_problem(e) for e in error.errors())}") from error
+    if offer.role == "codec":
+        return _codec(offer.offered, config, examples)
     return CONTRACTS[offer.role](offer.offered, config)
 
 
@@ -195,12 +200,15 @@ def _problem(error: Any) -> str:
     return f"{'.'.join(map(str, error['loc'])) or 'its keys'}: {error['msg']}"
 
 
-def _codec(kind: type[Any], config: Any) -> Contract:
+def _codec(kind: type[Any], config: Any, given: Examples | None = None) -> Contract:
     class Codec(CodecContract):
         codec = kind
 
         def make_codec(self) -> Any:
             return kind(config)
+
+        def examples(self) -> Examples | None:
+            return given
 
     return Codec()
 

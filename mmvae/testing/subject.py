@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from mmvae.codec import Codec, Column, Parameters
-from mmvae.examples import Examples
+from mmvae import returned
+from mmvae.codec import Codec, Column, Parameters, model_input
+from mmvae.examples import Examples, examples_of
 from mmvae.testing.contract import Contract
 
 N = 6  # items per check
@@ -31,7 +32,7 @@ class CodecSubject(Contract):
 
     def examples(self) -> Examples | None:
         """The examples that the class brings."""
-        return None if self.codec is None else self.codec.examples()
+        return None if self.codec is None else examples_of(self.codec)
 
     def make_codec(self) -> Codec:
         """A fresh, unfitted codec with small networks."""
@@ -69,16 +70,28 @@ class CodecSubject(Contract):
         examples = self.examples()
         return examples.grid if examples else None
 
+    def texts(self) -> Sequence[str]:
+        """Texts that ``parse`` takes, each one value."""
+        examples = self.examples()
+        return examples.texts if examples else ()
+
     def fitted(self) -> tuple[Codec, Column]:
         """A codec fitted as the core does it, and the column that it was fitted to."""
         column = self.make_column(N, 0)
         recipe = self.make_codec()
-        return type(recipe)(recipe.config, recipe.fit(column)), column
+        return type(recipe)(recipe.config, returned.state(recipe.fit(column))), column
 
 
 def generator() -> torch.Generator:
     """A fresh generator, the same at every call."""
     return torch.Generator().manual_seed(0)
+
+
+def repeated(parameters: Parameters, n: int) -> Parameters:
+    """The parameters of the first item, n times."""
+    if isinstance(parameters, Tensor):
+        return parameters[:1].detach().repeat_interleave(n, 0)
+    return {name: value[:1].detach().repeat_interleave(n, 0) for name, value in parameters.items()}
 
 
 def latents(n: int) -> Tensor:
@@ -88,7 +101,7 @@ def latents(n: int) -> Tensor:
 
 def input_of(codec: Codec, column: Column) -> Tensor:
     """Raw values → float32 model input."""
-    return codec.to_input(codec.prepare(column)[0])
+    return model_input(codec, *codec.prepare(column))
 
 
 def built(codec: Codec, part: str, seed: int = 0) -> nn.Module:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from mmvae.codec import Codec, CodecConfig, Column, LazyValues
-from mmvae.errors import UnsupportedValue
-from mmvae.testing.contract import ContractBroken, not_tried, require
+from mmvae import returned
+from mmvae.codec import Codec, Column, LazyValues, model_input
+from mmvae.errors import LONG, UnsupportedValue, short
+from mmvae.testing.contract import ContractBroken, needs, not_tried, require, require_offer
 from mmvae.testing.subject import (
     CodecSubject,
     N,
@@ -24,6 +25,8 @@ from mmvae.testing.subject import (
     same,
 )
 
+EVENT = "(b, event…)"
+
 
 class ValueChecks(CodecSubject):
     """What goes into a codec and comes out of it."""
@@ -32,39 +35,52 @@ class ValueChecks(CodecSubject):
         """Kind, config class and the dimensions known once fitted."""
         codec, _ = self.fitted()
         require(isinstance(codec, Codec), "a subclass of mmvae.Codec", type(codec).__mro__)
-        require(bool(getattr(codec, "kind", "")), "a kind, the word used in TOML", "none")
-        require(issubclass(codec.Config, CodecConfig), "a Config of CodecConfig", codec.Config)
+        require_offer("codec", type(codec))
         require(isinstance(codec.config, codec.Config), "a config of Config", type(codec.config))
-        shape, width = codec.event_shape, codec.feature_dim
-        sizes = isinstance(shape, tuple) and all(isinstance(n, int) and n > 0 for n in shape)
-        require(sizes and len(shape) > 0, "event_shape, a tuple of sizes > 0", repr(shape))
-        require(isinstance(width, int) and width > 0, "feature_dim > 0", repr(width))
+        returned.declared(codec)
 
     def test_prepared_values_have_the_event_shape(self) -> None:
         """Prepared values, model input, conditions, stand-ins and observed cells."""
         codec, column = self.fitted()
-        prepared = codec.prepare(column)
-        pair = isinstance(prepared, tuple) and len(prepared) == 2
-        require(pair, "prepare to give (values, observed or None)", type(prepared))
-        x, observed = prepared
+        x, observed = returned.pair(codec, codec.prepare(column), N)
         shape = (N, *codec.event_shape)
+        returned.shaped("prepare", x, shape, EVENT)
+        require(not x.requires_grad, "prepare without weights", "a gradient", returned.OWN_WEIGHTS)
+        self._says_what_is_missing(column, observed)
         given = codec.to_input(x)
-        for name, value in {
-            "prepare": x,
-            "to_input": given,
+        returned.model_values("to_input", given, x)
+        finite = given.isfinite() if observed is None else given.isfinite() | ~observed
+        require(bool(finite.all()), "to_input to be finite where cells are observed", "NaN")
+        blank = codec.missing(N)
+        returned.tensor("missing", blank, shape, EVENT)
+        returned.float32("missing", blank)
+        given = model_input(codec, x, observed)
+        views: dict[str, Tensor] = {
             "condition": codec.condition(column),
             "resample": codec.resample(given.clone(), generator()),
             "fixed": codec.fixed(given.clone(), generator()),
-            "missing": codec.missing(N),
-        }.items():
-            require(isinstance(value, Tensor), f"{name} to give a tensor", type(value))
-            require(value.shape == shape, f"{name} to give {shape}", tuple(value.shape))
-            if name != "prepare":
-                require(value.dtype == torch.float32, f"{name} to give float32", value.dtype)
-                require(bool(value.isfinite().all()), f"{name} to be finite", "NaN or infinity")
-        if observed is not None:
-            require(observed.dtype == torch.bool, "observed cells as bool", observed.dtype)
-            require(observed.shape == shape, f"observed cells {shape}", tuple(observed.shape))
+        }
+        for name, value in views.items():
+            returned.tensor(name, value, shape, EVENT)
+            returned.model_values(name, value, given)
+
+    def _says_what_is_missing(self, column: Column, observed: Tensor | None) -> None:
+        """A cell of raw numbers that is NaN is not observed."""
+        raw = column.values
+        if not isinstance(raw, np.ndarray) or raw.dtype.kind != "f" or not np.isnan(raw).any():
+            return
+        there = torch.from_numpy(~np.isnan(raw))
+        wanted = "observed cells, False where raw values are NaN"
+        require(observed is not None, wanted, "None: all are observed")
+        fits = observed is not None and observed.shape == there.shape
+        require(not fits or torch.equal(there, observed.cpu()), wanted, observed)  # type: ignore[union-attr]
+
+    def test_conditions_are_prepared_alike(self) -> None:
+        """What a user gives is read as data are: the same values, the same encoder input."""
+        codec, column = self.fitted()
+        x, given = input_of(codec, column), codec.condition(column)
+        close = torch.allclose(x, given, atol=1e-5)
+        require(close, f"condition to give prepared values {x}", given)
 
     def test_values_outside_the_support_are_refused(self) -> None:
         """UnsupportedValue names the row, the value and what was expected."""
@@ -129,32 +145,94 @@ class ValueChecks(CodecSubject):
             "compare": lambda: codec.compare(x, x),
         }
         for name, call in calls.items():
-            call()
+            with suppress(Exception):  # what fails is told by the check meant for it
+                call()
             kept = torch.equal(x, before)
             require(kept, f"{name} to leave its input alone", "an edit in place")
 
+    @needs("test_model_values_are_not_edited")
     def test_restore_undoes_prepare(self) -> None:
         """Restored values, prepared again, are the same model input."""
         codec, column = self.fitted()
         x = input_of(codec, column)
         restored = codec.restore(x)
-        require(isinstance(restored, Column), "restore to give a Column", type(restored))
-        require(len(restored) == N, f"restore to give {N} values", len(restored))
+        returned.column("restore", restored, N)
+        for some in (codec.point(likelihood_of(codec, N)), x[:1]):
+            returned.column("restore", codec.restore(some), len(some))
         if self.restores:
             again = input_of(codec, restored)
             require(torch.allclose(again, x, atol=1e-5), f"the values {x} back", again)
 
+    @needs("test_restore_undoes_prepare")
     def test_show_gives_one_thing_per_item(self) -> None:
         """A PIL image or a string for each item, of one sort."""
         codec, column = self.fitted()
         for values in (input_of(codec, column), codec.point(likelihood_of(codec, N))):
-            things = codec.show(values)
-            require(isinstance(things, list), "show to give a list", type(things))
-            require(len(things) == N, f"show to give {N} things to look at", len(things))
-            sorts = {Image.Image if isinstance(t, Image.Image) else type(t) for t in things}
-            one = sorts in ({Image.Image}, {str})
-            wants = "show to give PIL images, or strings"
-            require(one, wants, ", ".join(sorted(s.__name__ for s in sorts)))
+            for some in (values, values[:1]):
+                returned.things(codec.show(some), len(some))
+
+    def test_compare_gives_numbers_per_item(self) -> None:
+        """Names of figures to float tensors, of which an item's depend on that item alone."""
+        codec, column = self.fitted()
+        x, guess = input_of(codec, column), codec.point(likelihood_of(codec, N)).detach()
+        found = codec.compare(guess, x)
+        returned.figures(found, N)
+        few = codec.compare(guess[:2], x[:2])
+        returned.figures(few, 2)
+        require(few.keys() == found.keys(), f"the figures {list(found)} of any items", list(few))
+        for name, values in found.items():
+            finite = bool(values.isfinite().all())
+            require(finite, f"compare to give finite {name!r} of valid values", values)
+            alike = torch.allclose(values[:2], few[name], rtol=1e-4, atol=1e-5)
+            require(
+                alike, f"{name!r} of an item, whatever the others are: {values[:2]}", few[name]
+            )
+
+    @needs("test_restore_undoes_prepare")
+    def test_parse_gives_one_row_or_refuses(self) -> None:
+        """A typed value is one row that condition takes; another text is a ValueError."""
+        codec, column = self.fitted()
+        for text in self.texts():
+            self._parsed(codec, text)
+        for text in typed(codec.restore(input_of(codec, column)).values[:2]):
+            try:
+                self._parsed(codec, text)
+            except ValueError:  # a way to refuse; only texts from the examples must be taken
+                continue
+
+    @staticmethod
+    def _parsed(codec: Codec, text: str) -> None:
+        parsed = codec.parse(text)
+        returned.column("parse", parsed, 1)
+        given = codec.condition(parsed)
+        wants = f"condition(parse({short(text)}))"
+        returned.tensor(wants, given, (1, *codec.event_shape), EVENT)
+        returned.float32(wants, given)
+
+    @needs("test_parse_gives_one_row_or_refuses")
+    def test_classes_have_their_numbers(self) -> None:
+        """class_index gives the place of a name in classes, of values and of typed names."""
+        codec, column = self.fitted()
+        if codec.classes is None:
+            return
+        for values in (input_of(codec, column), codec.point(likelihood_of(codec, N))):
+            returned.indices(codec.class_index(values), len(values), len(codec.classes))
+        for number, name in enumerate(codec.classes):
+            try:
+                x = codec.condition(codec.parse(name))
+            except ValueError as error:
+                wants = f"parse to take each of classes, as {name!r}"
+                raise ContractBroken(f"Wanted {wants}; got {error!r}.") from error
+            got = codec.class_index(x).tolist()
+            require(got == [number], f"class_index {[number]} of parse({name!r})", got)
+
+
+def typed(values: Any) -> list[str]:
+    """Values as someone may type them, and a text that is hardly one."""
+    written = [str(value) for value in values]
+    lists = [value for value in values if isinstance(value, (list, np.ndarray)) and len(value)]
+    joined = [",".join(map(str, np.ravel(value)[:LONG])) for value in lists]
+    return [*written, *joined, "no such value \u2603"]
 
 
 class Unread(LazyValues):

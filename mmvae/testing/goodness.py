@@ -1,0 +1,181 @@
+"""Goodness of fit: whether draws of a likelihood follow its density.
+
+The frequency of each value of a small support, or the distribution function over a grid, or that
+of single cells where a likelihood factorises. Bounds are those of one case in a million, and draws
+are the same at every call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from mmvae.codec import Codec, Parameters
+from mmvae.testing.contract import require
+from mmvae.testing.subject import generator, repeated
+
+DEVIATIONS = 5.0
+"""Standard errors that a frequency may be off."""
+
+KOLMOGOROV = 2.7
+"""√n times the largest distance of two distribution functions, in one case of a million."""
+
+POINTS = 2001
+"""Values between quantiles at which the density of a cell is taken."""
+
+
+@dataclass(frozen=True)
+class Density:
+    """p(x|z) at one z.
+
+    Attributes:
+        codec: The codec.
+        parameters: Of one item.
+    """
+
+    codec: Codec
+    parameters: Parameters
+
+    def likelihood(self, n: int) -> Distribution:
+        """The same likelihood n times."""
+        return self.codec.likelihood(repeated(self.parameters, n))
+
+    def sample(self, n: int) -> Tensor:
+        """N draws, (n, event…)."""
+        return self.codec.sample(self.likelihood(n), generator()).detach()
+
+    def mass(self, values: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Exp log p of each of some values, float64 (k,)."""
+        values = values.to(torch.float32)
+        nats = self.codec.log_prob(self.likelihood(len(values)), values, observed)
+        return nats.detach().double().exp()
+
+    def fits_support(self, drawn: Tensor, support: Tensor) -> None:
+        """Each draw is a value of the support, and each value as frequent as its probability.
+
+        Raises:
+            ContractBroken: It is not so.
+        """
+        values = support.to(drawn).flatten(1)
+        away, which = _nearest(drawn.flatten(1), values)
+        far = int(away.argmax())
+        require(bool(away[far] < 1e-3), "sample to give values of the support", f"{drawn[far]}")
+        counts = which.bincount(minlength=len(values)).double()
+        self._frequencies(support, counts, len(drawn), self.mass(support))
+
+    def fits_grid(self, drawn: Tensor, grid: Tensor, volume: float) -> None:
+        """Each dimension's distribution function is that of the density over the grid.
+
+        Raises:
+            ContractBroken: It is not so.
+        """
+        mass = self.mass(grid) * volume
+        cells, draws = grid.flatten(1), drawn.flatten(1).double()
+        for dimension in range(cells.shape[1]):
+            centres, place = torch.unique(cells[:, dimension].double(), return_inverse=True)
+            by_density = torch.zeros_like(centres).index_add_(0, place, mass).cumsum(0)
+            ends = centres + (centres[1] - centres[0]) / 2 if len(centres) > 1 else centres
+            at_ends = torch.searchsorted(draws[:, dimension].sort().values, ends, right=True)
+            where = f"dimension {dimension}"
+            _close(at_ends.double() / len(draws), by_density, len(draws), ends, where)
+
+    def fits_cells(self, drawn: Tensor) -> None:
+        """The first, a middle and the last cell, each by itself.
+
+        Raises:
+            ContractBroken: The draws of a cell do not follow its density.
+            TypeError: The likelihood does not factorise over cells.
+        """
+        cells = drawn[0].numel()
+        self._factorises(drawn[:8], cells // 2)
+        for cell in sorted({0, cells // 2, cells - 1}):
+            self._fits_cell(drawn, cell)
+
+    def _factorises(self, x: Tensor, cell: int) -> None:
+        alone = torch.zeros(x.shape, dtype=torch.bool)
+        alone.flatten(1)[:, cell] = True
+        likelihood = self.likelihood(len(x))
+        whole, one, rest = (
+            self.codec.log_prob(likelihood, x, cells) for cells in (None, alone, ~alone)
+        )
+        if not torch.allclose(whole, one + rest, rtol=1e-4, atol=1e-3):
+            raise TypeError("log_prob is no sum over cells")
+
+    def _fits_cell(self, drawn: Tensor, cell: int) -> None:
+        draws = drawn.flatten(1)[:, cell].double()
+        values, counts = torch.unique(draws, return_counts=True)
+        if len(values) <= len(draws) / 5:
+            self._frequencies(
+                values, counts.double(), len(draws), self._cell(drawn[:1], cell, values), cell
+            )
+        elif len(values) > 0.99 * len(draws):  # else there are atoms between densities
+            low, high = (float(draws.quantile(q)) for q in (0.005, 0.995))
+            step = (high - low) / POINTS
+            centres = torch.linspace(low + step / 2, high - step / 2, POINTS, dtype=torch.float64)
+            by_density = self._cell(drawn[:1], cell, centres).cumsum(0)
+            within = draws[(draws >= low) & (draws <= high)].sort().values
+            ends = centres + step / 2
+            at_ends = torch.searchsorted(within, ends, right=True) / len(within)
+            # In another unit than the user's a density has another scale, but the same shape.
+            _close(at_ends, by_density / by_density[-1], len(within), ends, f"cell {cell}")
+
+    def _cell(self, like: Tensor, cell: int, values: Tensor) -> Tensor:
+        """The density of one cell at some values."""
+        x = like.repeat_interleave(len(values), 0).clone()
+        x.flatten(1)[:, cell] = values.to(x)
+        observed = torch.zeros(x.shape, dtype=torch.bool)
+        observed.flatten(1)[:, cell] = True
+        return self.mass(x, observed)
+
+    def _frequencies(
+        self, values: Tensor, counts: Tensor, n: int, mass: Tensor, cell: int | None = None
+    ) -> None:
+        where = "" if cell is None else f" in cell {cell}"
+        found = counts / n
+        room = DEVIATIONS * (mass * (1 - mass).clamp(min=0) / n).sqrt() + 3 / n
+        off = (found - mass).abs() - room
+        worst = int(off.argmax())
+        wants = f"samples{where} of the value {values[worst].tolist()} in {float(mass[worst]):.4g}"
+        wants += " of all, as log_prob says"
+        require(bool(off[worst] <= 0), wants, f"{float(found[worst]):.4g}")
+        rest = 1 - float(mass.sum())  # of values that were never drawn
+        room_ = DEVIATIONS * math.sqrt(max(rest, 0.0) / n) + DEVIATIONS / math.sqrt(n)
+        require(rest <= room_, f"samples{where} of all values that have density", "of some alone")
+
+
+def ends(support: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """Lower and upper end of a constraint of torch, as far as it says."""
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    name = type(support).__name__.strip("_").lower()
+    if name in ("boolean", "simplex", "onehot", "unitinterval"):
+        yield torch.tensor(0.0), torch.tensor(1.0)
+        return
+    low, high = (
+        getattr(support, "lower_bound", -math.inf),
+        getattr(support, "upper_bound", math.inf),
+    )
+    yield torch.as_tensor(low) - 1e-5, torch.as_tensor(high) + 1e-5
+
+
+def _nearest(drawn: Tensor, values: Tensor, at_once: int = 500) -> tuple[Tensor, Tensor]:
+    """How far the nearest of some values is from each draw, and which it is."""
+    parts = [torch.cdist(part, values).min(1) for part in torch.split(drawn, at_once)]
+    return torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts])
+
+
+def _close(found: Tensor, by_density: Tensor, n: int, at: Tensor, where: str) -> None:
+    off = (found - by_density).abs()
+    worst = int(off.argmax())
+    wants = (
+        f"samples that follow log_prob: {float(by_density[worst]):.3f} of them up to "
+        f"{float(at[worst]):.4g} in {where}"
+    )
+    close = bool(off[worst] <= KOLMOGOROV / math.sqrt(n) + 0.005)
+    require(close, wants, f"{float(found[worst]):.3f}")

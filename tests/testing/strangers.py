@@ -1,0 +1,506 @@
+"""Codecs of strangers, each with one fault: the check that tells it, and what the check says."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from pydantic import Field
+from testing.gallery import DIM, HalfNormal, Sound
+from torch import nn
+from torch.distributions import Independent, Normal, OneHotCategorical
+from torch.nn import functional as F
+
+from mmvae import Codec, CodecConfig, Column, Examples, mlp
+
+STATE = "test_state_survives_saving"
+DECLARED = "test_declarations"
+PREPARED = "test_prepared_values_have_the_event_shape"
+ROWS = "test_prepare_is_a_function_of_each_row"
+NETWORKS = "test_networks_and_likelihood_have_the_event_shape"
+WEIGHTS = "test_weights_belong_to_the_networks"
+FLOAT32 = "test_numbers_are_float32_under_autocast_too"
+
+
+class Letter(Codec):
+    """One of three letters, as a one-hot vector: a sound codec with classes."""
+
+    kind, event_shape, feature_dim = "letter", (3,), 4
+    classes = ("a", "b", "c")
+
+    def prepare(self, column):
+        codes = [self.classes.index(value) for value in column.values]
+        return F.one_hot(torch.tensor(codes), 3).to(torch.uint8), None
+
+    def encoder(self):
+        return mlp(3, [8, 4], "tanh")
+
+    def decoder(self, input_dim):
+        return nn.Linear(input_dim, 3)
+
+    def likelihood(self, parameters):
+        return OneHotCategorical(logits=parameters, validate_args=False)
+
+    def point(self, likelihood):
+        return F.one_hot(likelihood.logits.argmax(-1), 3).float()
+
+    def restore(self, x):
+        return Column([self.classes[k] for k in x.argmax(-1).tolist()])
+
+    def parse(self, text):
+        if text not in self.classes:
+            raise ValueError(f"{text!r} is no letter; expected one of a, b, c")
+        return Column([text])
+
+    def class_index(self, x):
+        return x.argmax(-1)
+
+    @classmethod
+    def examples(cls):
+        def column(n, seed):
+            return Column(np.random.default_rng(seed).choice(["a", "b", "c"], n).tolist())
+
+        return Examples(column, support=torch.eye(3), texts=("a",))
+
+
+class Wave(Codec):
+    """Sixteen reals with neither grid nor support: what it draws is judged by single cells."""
+
+    kind, event_shape, feature_dim = "wave", (16,), 8
+
+    def prepare(self, column):
+        return torch.as_tensor(np.asarray(column.values), dtype=torch.float32), None
+
+    def encoder(self):
+        return mlp(16, [8], "tanh")
+
+    def decoder(self, input_dim):
+        return nn.Linear(input_dim, 16)
+
+    def likelihood(self, parameters):
+        return Independent(Normal(parameters, 1.0, validate_args=False), 1)
+
+    def point(self, likelihood):
+        return likelihood.mean
+
+    def restore(self, x):
+        return Column(x.detach().cpu().numpy())
+
+    def parse(self, text):
+        raise ValueError(f"{text!r} is no wave; waves cannot be typed")
+
+    @classmethod
+    def examples(cls):
+        return Examples(lambda n, s: Column(np.random.default_rng(s).normal(size=(n, 16))))
+
+
+class HoldsAWeight(Sound):
+    """A spread that it learns, it thinks."""
+
+    def __init__(self, config, state=None):
+        super().__init__(config, state)
+        self.spread = nn.Parameter(torch.zeros(DIM))
+
+    def likelihood(self, parameters):
+        return Independent(Normal(parameters, self.spread.exp(), validate_args=False), 1)
+
+
+class ScalesByAWeight(Sound):
+    scale = nn.Parameter(torch.ones(DIM))
+
+    def to_input(self, x):
+        return super().to_input(x) * self.scale
+
+
+class Unlisted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(DIM, 4)]
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+class HidesLayers(Sound):
+    """Layers in a Python list, which torch does not register."""
+
+    def encoder(self):
+        return Unlisted()
+
+
+class TiesItsNetworks(Sound):
+    """Encoder and decoder are one layer."""
+
+    feature_dim = DIM
+
+    def __init__(self, config, state=None):
+        super().__init__(config, state)
+        self.layer = nn.Linear(DIM, DIM)
+
+    def encoder(self):
+        return self.layer
+
+    def decoder(self, input_dim):
+        return nn.Sequential(nn.Linear(input_dim, DIM), self.layer)
+
+
+class LearnsArrays(Sound):
+    def fit(self, column):
+        return {**super().fit(column), "low": np.zeros(DIM)}
+
+
+class LearnsNaN(Sound):
+    def fit(self, column):
+        return {**super().fit(column), "least": float("nan")}
+
+
+class LearnsByNumber(Sound):
+    def fit(self, column):
+        return {**super().fit(column), "names": {1: "one"}}
+
+
+class LearnsAWeight(Sound):
+    def fit(self, column):
+        return {**super().fit(column), "scale": nn.Parameter(torch.ones(DIM))}
+
+
+class LearnsAList(Sound):
+    def fit(self, column):
+        return [super().fit(column)]
+
+
+class FailsToLearn(Sound):
+    def fit(self, column):
+        raise KeyError("mean")
+
+
+class Scalar(Sound):
+    event_shape = ()
+
+
+class SizeOfFloats(Sound):
+    event_shape = (2.0,)
+
+
+class WideByText(Sound):
+    feature_dim = "4"
+
+
+class OddKind(Sound):
+    kind = "Mein Codec!"
+
+
+class ListOfClasses(Letter):
+    classes = ["a", "b", "c"]
+
+
+class Untyped(CodecConfig):
+    sizes: int = Field("many", description="Sizes.")
+
+
+class WrongDefault(Sound):
+    Config = Untyped
+
+
+class IntegerInput(Letter):
+    def to_input(self, x):
+        return x.to(torch.int64)
+
+
+class NaNForMissing(Sound):
+    def missing(self, b):
+        return torch.full((b, DIM), torch.nan)
+
+
+class DoubleForMissing(Sound):
+    def missing(self, b):
+        return torch.zeros(b, DIM, dtype=torch.float64)
+
+
+class OneRowForMissing(Sound):
+    def missing(self, b):
+        return torch.zeros(1, DIM)
+
+
+class MaskTheWrongWay(Sound):
+    """True where a cell is missing."""
+
+    def prepare(self, column):
+        x = torch.tensor(column.values, dtype=torch.float32) - self.state["mean"]
+        return x.nan_to_num(), x.isnan()
+
+    def fit(self, column):
+        return {"mean": torch.zeros(DIM)}
+
+    @classmethod
+    def examples(cls):
+        def column(n, seed):
+            values = np.random.default_rng(seed).normal(size=(n, DIM))
+            values[0, 1] = np.nan
+            return Column(values)
+
+        return Examples(column)
+
+
+class MaskOfRows(Sound):
+    def prepare(self, column):
+        x, _ = super().prepare(column)
+        return x, torch.ones(len(x), dtype=torch.bool)
+
+
+class ViewOfOneItem(Sound):
+    def resample(self, x, generator):
+        return x[:1]
+
+
+class ViewInHalf(Sound):
+    def fixed(self, x, generator):
+        return x.half()
+
+
+class PreparesWithNoise(Sound):
+    def prepare(self, column):
+        x, observed = super().prepare(column)
+        return x + 0.1 * torch.randn(x.shape), observed
+
+
+class SortsItsColumn(Sound):
+    def prepare(self, column):
+        column.values.sort(0)
+        return super().prepare(column)
+
+
+class ConditionForgetsTheMean(Sound):
+    def condition(self, raw):
+        return torch.tensor(raw.values, dtype=torch.float32)
+
+
+class ColumnOfNats(Sound):
+    def log_prob(self, likelihood, x, observed):
+        return super().log_prob(likelihood, x, observed)[:, None]
+
+
+class WholeNumberedPoint(Letter):
+    def point(self, likelihood):
+        return super().point(likelihood).long()
+
+
+class NaNPoint(Sound):
+    def point(self, likelihood):
+        return likelihood.mean / 0 * 0
+
+
+class HalfPrecision(Sound):
+    def likelihood(self, parameters):
+        return super().likelihood(parameters.half())
+
+
+class InfiniteInside(Sound):
+    """It takes no value beyond 5, which are valid."""
+
+    def log_prob(self, likelihood, x, observed):
+        beyond = (x.abs() > 5).any(-1)
+        return super().log_prob(likelihood, x, observed).masked_fill(beyond, -torch.inf)
+
+
+class DrawsTheMean(Wave):
+    def sample(self, likelihood, generator):
+        return likelihood.mean
+
+
+class DrawsTooWide(Sound):
+    def sample(self, likelihood, generator):
+        return likelihood.mean + 2 * torch.randn(likelihood.mean.shape, generator=generator)
+
+
+class DrawsCellsTooWide(Wave):
+    def sample(self, likelihood, generator):
+        return likelihood.mean + 1.5 * torch.randn(likelihood.mean.shape, generator=generator)
+
+
+class DrawsUniformly(Letter):
+    def sample(self, likelihood, generator):
+        codes = torch.randint(3, likelihood.batch_shape, generator=generator)
+        return F.one_hot(codes, 3).float()
+
+
+class DrawsBetweenLetters(Letter):
+    def sample(self, likelihood, generator):
+        return likelihood.probs
+
+
+class PointBeyond(Letter):
+    def point(self, likelihood):
+        return 2 * super().point(likelihood)
+
+
+class Deaf(nn.Module):
+    def forward(self, x):
+        return torch.cat([x[:, :1], torch.zeros_like(x[:, 1:])], 1)
+
+
+class SeesOneCell(Sound):
+    def encoder(self):
+        return nn.Sequential(Deaf(), super().encoder())
+
+
+class RestoresAnArray(Sound):
+    def restore(self, x):
+        return super().restore(x).values
+
+
+class RestoresTensors(Sound):
+    def restore(self, x):
+        return Column(x + self.state["mean"])
+
+
+class RestoresDistinct(Letter):
+    """It drops values that repeat."""
+
+    def restore(self, x):
+        return Column(sorted(set(super().restore(x).values)))
+
+
+class ComparesOnce(Sound):
+    def compare(self, guess, x):
+        return {"distance": (guess - x).norm()}
+
+
+class ComparesWithNumbers(Sound):
+    def compare(self, guess, x):
+        return {"distance": float((guess - x).norm())}
+
+
+class ComparesCodes(Letter):
+    def compare(self, guess, x):
+        return {"right": guess.argmax(-1) == x.argmax(-1)}
+
+
+class ComparesWithTheRest(Sound):
+    def compare(self, guess, x):
+        return {"rank": (guess - x).norm(dim=1) / (guess - x).norm(dim=1).max()}
+
+
+class ParsesAList(Sound):
+    def parse(self, text):
+        return [float(part) for part in text.split(",")]
+
+
+class ParsesTwoRows(Letter):
+    def parse(self, text):
+        return Column([super().parse(text).values[0]] * 2)
+
+
+class ParsesByKey(Letter):
+    def parse(self, text):
+        return Column([{"a": "a", "b": "b", "c": "c"}[text]])
+
+
+class OtherNumbers(Letter):
+    def class_index(self, x):
+        return 2 - x.argmax(-1)
+
+
+class CountsItsCalls(Sound):
+    def restore(self, x):
+        self.state["calls"] = self.state.get("calls", 0) + 1
+        return super().restore(x)
+
+
+class ForgetsWhatItLearned(Sound):
+    """What it learned is in an attribute, which no run keeps."""
+
+    def fit(self, column):
+        type(self).centre = torch.tensor(column.read().values).mean(0).float()
+        return {"mean": torch.zeros(DIM)}
+
+    def prepare(self, column):
+        x, observed = super().prepare(column)
+        return x - self.centre, observed
+
+    def restore(self, x):
+        return super().restore(x + self.centre)
+
+
+class ShiftsByChance(Sound):
+    """A shift that is drawn when it is made, and no part of what it learned."""
+
+    def __init__(self, config, state=None):
+        super().__init__(config, state)
+        self.shift = torch.randn(DIM)
+
+    def prepare(self, column):
+        x, observed = super().prepare(column)
+        return x + self.shift, observed
+
+    def restore(self, x):
+        return super().restore(x - self.shift)
+
+
+class AddsANat(Sound):
+    def log_prob(self, likelihood, x, observed):
+        return super().log_prob(likelihood, x, observed) + 1
+
+
+class AddsACellsNats(Sound):
+    def likelihood(self, parameters):
+        return Independent(HalfNormal(parameters, 1.0, validate_args=False), 1)
+
+
+STRANGERS = {
+    HoldsAWeight: (WEIGHTS, r"in the codec's attribute 'spread'\. Make the weight in encoder"),
+    ScalesByAWeight: (PREPARED, "to_input without weights; got a result with a gradient"),
+    HidesLayers: (WEIGHTS, r"register, and no others; got one of shape"),
+    TiesItsNetworks: ("test_codecs_share_no_state", "fresh parameters from each encoder"),
+    LearnsArrays: (STATE, r"'low': array\(\[0\., 0\.\]\).*torch\.as_tensor"),
+    LearnsNaN: (STATE, "'least': nan"),
+    LearnsByNumber: (STATE, r"'names': \{1: 'one'\}, which comes back as \{'1': 'one'\}"),
+    LearnsAWeight: (STATE, "'scale' without a gradient; got a weight"),
+    LearnsAList: (STATE, r"fit to give a mapping of what it learned; got \[\{"),
+    FailsToLearn: (STATE, r"KeyError: 'mean' \(in FailsToLearn.fit, strangers.py:\d+\)"),
+    Scalar: (DECLARED, r"a tuple of one size > 0 at least; got \(\)\. One number per item"),
+    SizeOfFloats: (DECLARED, r"event_shape .*; got \(2\.0,\)"),
+    WideByText: (DECLARED, "feature_dim to be a whole number > 0; got '4'"),
+    OddKind: (DECLARED, "kind 'Mein Codec!': expected a word such as"),
+    ListOfClasses: (DECLARED, "classes to be None or a tuple of names; got"),
+    WrongDefault: ("test_config_survives_toml_and_has_a_schema", "many"),
+    IntegerInput: (PREPARED, r"to_input to give float32; got torch.int64\. Cast it"),
+    NaNForMissing: (PREPARED, "missing to give finite numbers; got NaN"),
+    DoubleForMissing: (PREPARED, "missing to give float32; got torch.float64"),
+    OneRowForMissing: (PREPARED, r"missing to give a tensor .* = \(6, 2\); got shape \(1, 2\)"),
+    MaskTheWrongWay: (PREPARED, "False where raw values are NaN"),
+    MaskOfRows: (PREPARED, r"observed \(6, 2\); got \(6,\)"),
+    ViewOfOneItem: (PREPARED, r"resample to give a tensor .* got shape \(1, 2\)"),
+    ViewInHalf: (PREPARED, "fixed to give float32; got torch.float16"),
+    PreparesWithNoise: (ROWS, "prepare to be deterministic"),
+    SortsItsColumn: (ROWS, "raw values left as they are"),
+    ConditionForgetsTheMean: ("test_conditions_are_prepared_alike", "condition to give prepared"),
+    ColumnOfNats: (NETWORKS, r"log_prob to give a tensor \(b,\) = \(6,\); got shape \(6, 1\)"),
+    WholeNumberedPoint: (FLOAT32, "point in float32; got torch.int64"),
+    NaNPoint: (NETWORKS, "point to give finite numbers; got NaN"),
+    HalfPrecision: (FLOAT32, "in float32; got torch.float16"),
+    InfiniteInside: ("test_log_prob_is_finite_on_the_support", "a finite log_prob"),
+    DrawsTheMean: ("test_samples_follow_the_density", "samples in cell 0 of the value"),
+    DrawsTooWide: ("test_samples_follow_the_density", "follow log_prob: .* in dimension 0; got"),
+    DrawsCellsTooWide: ("test_samples_follow_the_density", "follow log_prob: .* in cell 0; got"),
+    DrawsUniformly: ("test_samples_follow_the_density", r"of the value \[.*of all, as log_prob"),
+    DrawsBetweenLetters: ("test_samples_follow_the_density", "sample to give values of the supp"),
+    PointBeyond: ("test_points_lie_within_the_support", "the ends of the support"),
+    SeesOneCell: ("test_the_encoder_sees_every_cell", r"1 of 2 cells that .* at \[\(1,\)\]"),
+    RestoresAnArray: ("test_restore_undoes_prepare", r"Column of 6; got a ndarray\. Return mmvae"),
+    RestoresTensors: ("test_restore_undoes_prepare", "one of a Tensor. Its values are an array"),
+    RestoresDistinct: ("test_restore_undoes_prepare", "Column of 6; got one of 3"),
+    ComparesOnce: ("test_compare_gives_numbers_per_item", r"'distance': shape \(\)\. Reduce all"),
+    ComparesWithNumbers: ("test_compare_gives_numbers_per_item", "'distance': a float"),
+    ComparesCodes: ("test_compare_gives_numbers_per_item", r"'right': torch.bool\. Cast it"),
+    ComparesWithTheRest: ("test_compare_gives_numbers_per_item", "'rank' of an item, whatever"),
+    ParsesAList: ("test_parse_gives_one_row_or_refuses", "parse to give a Column of 1; got"),
+    ParsesTwoRows: ("test_parse_gives_one_row_or_refuses", "parse to give a Column of 1; got one"),
+    ParsesByKey: ("test_parse_gives_one_row_or_refuses", r"KeyError: .*\(in ParsesByKey.parse"),
+    OtherNumbers: ("test_classes_have_their_numbers", r"class_index \[0\] of parse\('a'\); got"),
+    CountsItsCalls: ("test_state_stays_as_it_was_fitted", "another calls"),
+    ForgetsWhatItLearned: ("test_codecs_share_no_state", "another codec was fitted"),
+    ShiftsByChance: ("test_a_loaded_codec_gives_the_same", "the same input .* after loading"),
+    AddsANat: ("test_total_probability_is_one", "a total probability of 1"),
+    AddsACellsNats: ("test_total_probability_is_one", "a total probability of 1"),
+}
+"""Codec → the one check that fails, and what it says."""

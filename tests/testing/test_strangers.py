@@ -1,0 +1,29 @@
+"""A stranger's codec with one fault fails one check, which names the cause; sound ones pass."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from testing.strangers import STRANGERS, Letter, Wave
+
+from mmvae.testing import CodecContract, verdicts
+
+
+class TestLetter(CodecContract):
+    codec = Letter
+
+
+class TestWave(CodecContract):
+    codec = Wave
+
+
+@pytest.mark.parametrize("kind", STRANGERS, ids=lambda kind: kind.__name__)
+def test_one_fault_fails_one_check_with_its_cause(kind):
+    class Contract(CodecContract):
+        codec = kind
+
+    check, said = STRANGERS[kind]
+    found = {v.check: v.reason for v in verdicts(Contract()) if v.state == "broken"}
+    assert list(found) == [check], found
+    assert re.search(said, found[check], re.DOTALL), found[check]
