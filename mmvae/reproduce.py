@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from mmvae.api import resume, train
 from mmvae.comparison.evaluated import read_evaluation, read_items
 from mmvae.errors import DataError, Interrupted, RunError, UsageError
 from mmvae.evaluation.steps import Step, quiet
+from mmvae.launch import launch
 from mmvae.model_folder import kept, saved_model
 from mmvae.plugins import load_registry
 from mmvae.registry import Registry
@@ -112,7 +112,7 @@ def refuse_several_processes() -> None:
     Raises:
         UsageError: A launcher such as torchrun started several.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = launch().size
     if processes > 1:
         raise UsageError(
             f"WORLD_SIZE = {processes}: reproduce needs a process alone; start it without "

@@ -29,6 +29,7 @@ from mmvae.posteriors import Posterior
 from mmvae.randomness import ItemDraws, generator
 from mmvae.source import Split
 from mmvae.subsets import canonical
+from mmvae.surroundings import undisturbed
 
 PriorName = Literal["fitted", "standard"]
 
@@ -76,6 +77,8 @@ class TrainedModel:
 
     # -- uses ----------------------------------------------------------------------------------
 
+    @undisturbed()
+    @torch.no_grad()
     def embed(self, data: Any, given: str | Sequence[str] | None = None) -> Tensor:
         """Posterior means of z.
 
@@ -95,11 +98,11 @@ class TrainedModel:
             UsageError: There is no posterior for these modalities.
             DataError: A column is missing or a value outside its codec's support.
         """
-        with torch.no_grad():
-            return torch.cat(
-                [self.points(batch, given).cpu() for batch, _ in self.batches(data, given)]
-            )
+        return torch.cat(
+            [self.points(batch, given).cpu() for batch, _ in self.batches(data, given)]
+        )
 
+    @undisturbed()
     def points(self, batch: Batch, given: str | Sequence[str] | None = None) -> Tensor:
         """The best point of each item's posterior, (b, d)."""
         z = torch.empty(len(batch), self.model.latent_dim, device=self.device)
@@ -108,6 +111,7 @@ class TrainedModel:
             z[group.rows.to(z.device)] = point.to(z)
         return z
 
+    @undisturbed()
     def generate(
         self,
         given: Mapping[str, Any] | None = None,
@@ -141,6 +145,7 @@ class TrainedModel:
         drawn = self.draw(given, to, count, temperature, sample, seed, prior)
         return {m: self.codecs[m].restore(x).values for m, x in drawn.items()}
 
+    @undisturbed()
     @torch.no_grad()
     def draw(
         self,
@@ -200,6 +205,7 @@ class TrainedModel:
             )
         return self.model.sampling_prior(n)
 
+    @undisturbed()
     def sample_latents(self, batch: Batch, count: int, temperature: float, seed: int) -> Tensor:
         """Samples of z of the items' subset posteriors, flat, as :meth:`sample_latent`."""
         n, d = len(batch), self.model.latent_dim
@@ -215,6 +221,7 @@ class TrainedModel:
             z[group.rows.to(z.device)] = drawn.view(-1, count, d).to(z)
         return z.flatten(0, 1)
 
+    @undisturbed()
     def sample_latent(
         self, q: Posterior, rows: Tensor, n: int, count: int, temperature: float, seed: int
     ) -> Tensor:
@@ -227,6 +234,7 @@ class TrainedModel:
         z = q.rsample(temperature * noise.to(self.device).transpose(0, 1))
         return z.transpose(0, 1).flatten(0, 1)
 
+    @undisturbed()
     @torch.no_grad()
     def decode(
         self,
@@ -250,6 +258,7 @@ class TrainedModel:
             values.append(drawn.cpu())
         return torch.cat(values)
 
+    @undisturbed()
     @torch.no_grad()
     def reconstruct(
         self,
@@ -275,6 +284,7 @@ class TrainedModel:
                 parts[m].append(self.decode(m, z, given=known))
         return {m: self.codecs[m].restore(torch.cat(parts[m])).values for m in targets}
 
+    @undisturbed()
     @torch.no_grad()
     def elbo(self, data: Any, seed: int = 0) -> dict[str, Tensor]:
         """The bound and its named terms, one sample of z each, of items with all modalities.
@@ -294,6 +304,7 @@ class TrainedModel:
             parts.append(self.model.objective(phase, batch, draws, 1.0).named)
         return {name: torch.cat([p[name] for p in parts]).cpu() for name in parts[0]}
 
+    @undisturbed()
     def score(
         self,
         data: Any,
@@ -378,6 +389,7 @@ class TrainedModel:
             )
         return found
 
+    @undisturbed()
     def condition(self, modality: str, value: Any) -> Tensor:
         """One value or n values that a user gives → model input (n, event…).
 
@@ -386,6 +398,7 @@ class TrainedModel:
         """
         return self.conditions(modality, given_column(self.codecs[modality], modality, value))
 
+    @undisturbed()
     def conditions(self, modality: str, column: Column) -> Tensor:
         """As :meth:`condition`, of a column; the codec's stand-in where it has gaps."""
         codec, value = self.codecs[modality], column.values

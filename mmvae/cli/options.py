@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+
+from mmvae.launch import joined
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,7 +33,7 @@ def manners() -> Manners:
 
 def leading() -> bool:
     """Whether this process, of those that torchrun started, is the one that speaks."""
-    return os.environ.get("RANK", "0") == "0"
+    return joined().rank == 0
 
 
 def say(message: str) -> None:
