@@ -36,6 +36,7 @@ from mmvae.provenance import require_plugins
 from mmvae.registry import Registry
 from mmvae.rehearsal import blaming, rehearse_all
 from mmvae.session import Result, held, run_training
+from mmvae.surroundings import exclusive
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import CheckpointStore
 from mmvae.training.loop import Limits
@@ -56,6 +57,7 @@ def load(path: str | Path) -> TrainedModel:
     return load_model(path)
 
 
+@exclusive()
 def train(
     config: str | Path | Mapping[str, Any] | LoadedConfig,
     data: Any = None,
@@ -131,6 +133,7 @@ def train(
     )
 
 
+@exclusive()
 def resume(
     run: str | Path,
     data: Any = None,
@@ -214,6 +217,7 @@ def resume(
         )
 
 
+@exclusive()
 def dry_run(
     config: str | Path | Mapping[str, Any],
     data: Any = None,

@@ -22,6 +22,7 @@ from mmvae.posteriors import Posterior
 from mmvae.randomness import ItemDraws, generator
 from mmvae.source import Split
 from mmvae.subsets import Subset, subset_name
+from mmvae.surroundings import undisturbed
 from mmvae.trained import TrainedModel
 
 By = Literal["mean", "mode", "sample"]
@@ -49,6 +50,7 @@ class Filling:
     shown: list[Any]
 
 
+@undisturbed()
 @torch.no_grad()
 def fillings(
     trained: TrainedModel,

@@ -22,6 +22,7 @@ from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
 from mmvae.provenance import of_a_model, require_plugins
 from mmvae.registry import Registry
+from mmvae.surroundings import undisturbed
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import (
     LATEST,
@@ -70,6 +71,7 @@ def save_model(
         write_folder(staged, step, tensors, state)
 
 
+@undisturbed()
 def load_model(path: str | Path, registry: Registry | None = None) -> TrainedModel:
     """Load a run's final model, a model folder, or the newest checkpoint of an unfinished run.
 
@@ -136,6 +138,7 @@ def _saved_model(folder: Path) -> Checkpoint:
     return store.load(LATEST)
 
 
+@undisturbed()
 def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
     """Build a model from what was saved of it: the best weights, or the mean, or the last ones."""
     state = saved.state

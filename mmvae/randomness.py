@@ -7,6 +7,7 @@ a run was stopped: a process draws for the whole batch and takes its rows.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,11 +27,16 @@ def generator(seed: int, *key: str | int, device: torch.device | str = "cpu") ->
     return torch.Generator(device=device).manual_seed(derived_seed(seed, *key))
 
 
+GLOBAL = threading.RLock()
+"""Held by the thread that uses torch's global generators: a process has one of each."""
+
+
 def seed_global(seed: int, device: torch.device | str = "cpu") -> None:
     """Seed torch's global generators of the CPU and of ``device``, for layers such as dropout.
 
-    Unlike ``torch.manual_seed`` it leaves devices alone that are not in use: those queue a call
-    and a stack trace each time, which at every step of a training is a leak.
+    Call it, and draw from them, within :data:`GLOBAL` only. Unlike ``torch.manual_seed`` it leaves
+    devices alone that are not in use: those queue a call and a stack trace each time, which at
+    every step of a training is a leak.
     """
     torch.default_generator.manual_seed(seed)
     if torch.device(device).type != "cpu":
@@ -42,16 +48,36 @@ def seeded_global(seed: int) -> Iterator[None]:
     """Seed torch's global generators within the block; after it they are as they were.
 
     The CPU's and those of all accelerators, unless no accelerator is in use: see
-    :func:`seed_global`.
+    :func:`seed_global`. Other threads that want to seed them wait.
     """
     accelerator = torch.accelerator.current_accelerator()
     module: Any = None if accelerator is None else torch.get_device_module(accelerator)
     used = module is not None and getattr(module, "is_initialized", lambda: True)()
-    with torch.random.fork_rng(range(torch.accelerator.device_count()) if used else ()):
+    with GLOBAL, torch.random.fork_rng(range(torch.accelerator.device_count()) if used else ()):
         torch.default_generator.manual_seed(seed)
         if used:
             getattr(module, "manual_seed_all", module.manual_seed)(seed)
         yield
+
+
+@contextmanager
+def kept_global(device: torch.device | str = "cpu") -> Iterator[None]:
+    """Put torch's global generators of the CPU and of ``device`` back when the block ends.
+
+    Other threads may use them meanwhile, each within :data:`GLOBAL`.
+    """
+    kind = torch.device(device).type
+    module: Any = None if kind == "cpu" else torch.get_device_module(device)
+    with GLOBAL:
+        before = torch.default_generator.get_state()
+        theirs = None if module is None else module.get_rng_state(device)
+    try:
+        yield
+    finally:
+        with GLOBAL:
+            torch.default_generator.set_state(before)
+            if module is not None:
+                module.set_rng_state(theirs, device)
 
 
 def permutation(n: int, seed: int, epoch: int) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from mmvae.comparison.evaluated import read_evaluation, read_items
 from mmvae.errors import DataError, Interrupted, RunError, Terminated, UsageError
 from mmvae.evaluation.standardised import SUFFIX
 from mmvae.evaluation.steps import Step, quiet
+from mmvae.launch import launch
 from mmvae.model_folder import kept, saved_model
 from mmvae.plugins import load_registry
 from mmvae.registry import Registry
@@ -111,7 +111,7 @@ def refuse_several_processes() -> None:
     Raises:
         UsageError: A launcher such as torchrun started several.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = launch().size
     if processes > 1:
         raise UsageError(
             f"WORLD_SIZE = {processes}: reproduce needs a process alone; start it without "

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from safetensors.torch import load, save
 from torch import Tensor
@@ -32,11 +31,13 @@ from mmvae.evaluation.steps import Step, quiet
 from mmvae.model_folder import built, kept, saved_model, weights_step
 from mmvae.plugins import load_registry
 from mmvae.provenance import require_plugins
+from mmvae.randomness import kept_global
 from mmvae.registry import Registry
 from mmvae.report.canvas import require_matplotlib
 from mmvae.report.material import Material
 from mmvae.report.report import write_report
 from mmvae.settings import TrainConfig
+from mmvae.surroundings import exclusive
 from mmvae.toml import dotted, literal
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
@@ -110,6 +111,7 @@ class OpenedRun:
         }
 
 
+@exclusive()
 def open_run(
     run: str | Path,
     data: Any = None,
@@ -212,6 +214,7 @@ def _steps(run: Run, saved: Checkpoint) -> int:
     return saved.step
 
 
+@exclusive()
 def evaluate(
     run: str | Path,
     data: Any = None,
@@ -250,11 +253,12 @@ def evaluate(
         return evaluate_opened(opened, step)
 
 
+@exclusive()
 def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     """As :func:`evaluate`, for a run that is open already and whose results are locked."""
     config, data, model = opened.experiment.evaluate, opened.data, opened.trained.model
     batches, ledger = data.batches(config.split), open_ledger(opened)
-    with torch.random.fork_rng(devices=[]):
+    with kept_global():
         if opened.accelerator.num_processes > 1:
             with everyone_follows(opened.accelerator):
                 cells, _ = parse_cells(config.bounds, model, config.given_from)
@@ -353,6 +357,7 @@ def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
     return {key: earlier[key] for key in keys if key in earlier}
 
 
+@exclusive()
 def report(
     run: str | Path,
     data: Any = None,

@@ -14,6 +14,7 @@ from mmvae.data.gaps import presence
 from mmvae.errors import DataError
 from mmvae.source import Split
 from mmvae.subsets import Subset, canonical, subset_name
+from mmvae.surroundings import undisturbed
 from mmvae.trained import TrainedModel
 
 QUERIES, CANDIDATES = 512, 8192
@@ -60,6 +61,7 @@ class Found:
         return found | {"median rank": float(np.median(self.ranks))}
 
 
+@undisturbed()
 def retrieve(
     trained: TrainedModel,
     items: Split,

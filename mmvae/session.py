@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 
 from mmvae import storage
@@ -17,6 +16,7 @@ from mmvae.data.loading import Data
 from mmvae.errors import Interrupted, MmvaeError, RunError, Terminated, TrainingError
 from mmvae.model_folder import save_model
 from mmvae.models.protocol import Model, Trainable
+from mmvae.randomness import kept_global
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.loop import Limits, Trainer
@@ -73,7 +73,7 @@ def run_training(
     # Only the process that has the run shows anything.
     progress = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
     model = trained.bare
-    with held(run, accelerator), own_random_numbers(accelerator.device), progress:
+    with held(run, accelerator), kept_global(accelerator.device), progress:
         trainer = None
         try:
             trained.to(accelerator.device)
@@ -175,10 +175,3 @@ def held(run: Run | None, accelerator: Accelerator) -> Iterator[None]:
             if run is not None:
                 stack.enter_context(run.locked())
         yield
-
-
-def own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
-    """Leave the caller's global random state as it was when the block ends."""
-    if device.type == "cpu":
-        return torch.random.fork_rng(devices=[])
-    return torch.random.fork_rng(devices=[device], device_type=device.type)

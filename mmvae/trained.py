@@ -33,6 +33,7 @@ from mmvae.posteriors import Posterior
 from mmvae.randomness import ItemDraws, generator
 from mmvae.source import Split
 from mmvae.subsets import canonical
+from mmvae.surroundings import undisturbed
 
 PriorName = Literal["fitted", "standard"]
 
@@ -87,6 +88,8 @@ class TrainedModel:
 
     # -- uses ----------------------------------------------------------------------------------
 
+    @undisturbed()
+    @torch.no_grad()
     def embed(self, data: Any, given: str | Sequence[str] | None = None) -> Tensor:
         """Posterior means of z.
 
@@ -106,13 +109,13 @@ class TrainedModel:
             UsageError: There is no posterior for these modalities.
             DataError: A column is missing or a value outside its codec's support.
         """
-        with torch.no_grad():
-            parts = [
-                self.points(batch, given, rows.start).cpu()
-                for batch, rows in self.batches(data, given)
-            ]
-            return torch.cat(parts)
+        parts = [
+            self.points(batch, given, rows.start).cpu()
+            for batch, rows in self.batches(data, given)
+        ]
+        return torch.cat(parts)
 
+    @undisturbed()
     def points(
         self, batch: Batch, given: str | Sequence[str] | None = None, first: int = 0
     ) -> Tensor:
@@ -128,6 +131,7 @@ class TrainedModel:
         require_finite(self.model, "+".join(batch.x), LATENT, z, first)
         return z
 
+    @undisturbed()
     def generate(
         self,
         given: Mapping[str, Any] | None = None,
@@ -161,6 +165,7 @@ class TrainedModel:
         drawn = self.draw(given, to, count, temperature, sample, seed, prior)
         return {m: self.codecs[m].restore(x).values for m, x in drawn.items()}
 
+    @undisturbed()
     @torch.no_grad()
     def draw(
         self,
@@ -220,6 +225,7 @@ class TrainedModel:
             )
         return self.model.sampling_prior(n)
 
+    @undisturbed()
     def sample_latents(self, batch: Batch, count: int, temperature: float, seed: int) -> Tensor:
         """Samples of z of the items' subset posteriors, flat, as :meth:`sample_latent`."""
         n, d = len(batch), self.model.latent_dim
@@ -235,6 +241,7 @@ class TrainedModel:
             z[group.rows.to(z.device)] = drawn.view(-1, count, d).to(z)
         return z.flatten(0, 1)
 
+    @undisturbed()
     def sample_latent(
         self, q: Posterior, rows: Tensor, n: int, count: int, temperature: float, seed: int
     ) -> Tensor:
@@ -247,6 +254,7 @@ class TrainedModel:
         z = q.rsample(temperature * noise.to(self.device).transpose(0, 1))
         return z.transpose(0, 1).flatten(0, 1)
 
+    @undisturbed()
     @torch.no_grad()
     def decode(
         self,
@@ -274,6 +282,7 @@ class TrainedModel:
             values.append(drawn.cpu())
         return torch.cat(values)
 
+    @undisturbed()
     @torch.no_grad()
     def reconstruct(
         self,
@@ -299,6 +308,7 @@ class TrainedModel:
                 parts[m].append(self.decode(m, z, given=known))
         return {m: self.codecs[m].restore(torch.cat(parts[m])).values for m in targets}
 
+    @undisturbed()
     @torch.no_grad()
     def elbo(self, data: Any, seed: int = 0) -> dict[str, Tensor]:
         """The bound and its named terms, one sample of z each, of items with all modalities.
@@ -318,6 +328,7 @@ class TrainedModel:
             parts.append(self.model.objective(phase, batch, draws, 1.0).named)
         return {name: torch.cat([p[name] for p in parts]).cpu() for name in parts[0]}
 
+    @undisturbed()
     def score(
         self,
         data: Any,
@@ -404,6 +415,7 @@ class TrainedModel:
             )
         return found
 
+    @undisturbed()
     def condition(self, modality: str, value: Any) -> Tensor:
         """One value or n values that a user gives → model input (n, event…).
 
@@ -412,6 +424,7 @@ class TrainedModel:
         """
         return self.conditions(modality, given_column(self.codecs[modality], modality, value))
 
+    @undisturbed()
     def conditions(self, modality: str, column: Column) -> Tensor:
         """As :meth:`condition`, of a column; the codec's stand-in where it has gaps."""
         codec, value = self.codecs[modality], column.values

@@ -210,7 +210,8 @@ def test_items_of_another_evaluation_are_refused(stage: Stage) -> None:
 def test_one_of_several_processes_is_refused_before_anything_is_touched(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("MASTER_ADDR", "localhost")):
+        monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match=r"^WORLD_SIZE = 2: .*--launcher torchrun"):
         stage.reproduce()
     assert not stage.runs.exists()

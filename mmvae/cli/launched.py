@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from mmvae.launch import joined
+
 
 def end_launched(code: int) -> None:
     """End this process with ``code`` at once if it is one of several; else do nothing.
@@ -13,7 +15,7 @@ def end_launched(code: int) -> None:
     ends in the usual way ("terminate called without an active exception"), and torchrun would
     report a training that succeeded as failed.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if joined().size > 1:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+
+from mmvae.launch import joined
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +34,7 @@ def manners() -> Manners:
 
 def leading() -> bool:
     """Whether this process, of those that torchrun started, is the one that speaks."""
-    return os.environ.get("RANK", "0") == "0"
+    return joined().rank == 0
 
 
 def say(message: str) -> None:

@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 from mmvae.data.batches import Batch, Batches, training_view
 from mmvae.data.order import Order, never_empty, share
 from mmvae.models.protocol import Phase, Terms, Trainable
-from mmvae.randomness import StepDraws, derived_seed, permutation, seed_global
+from mmvae.randomness import GLOBAL, StepDraws, derived_seed, permutation, seed_global
 from mmvae.settings import TrainConfig
 from mmvae.training.average import WeightAverage
 from mmvae.training.optimizer import build_optimizer
@@ -99,7 +99,11 @@ class Stepper:
         gradients are taken before the first update.
         """
         seed = derived_seed(self.config.seed, "global", step, self._process)
-        seed_global(seed, self.train.device)
+        with GLOBAL:  # dropout draws from them until the step is done
+            seed_global(seed, self.train.device)
+            self._update(step)
+
+    def _update(self, step: int) -> None:
         items, epoch = self.order.items(step), self.order.epoch(step)
         weight = self._warmup_weight(step)
         self.trained.begin_step(epoch)

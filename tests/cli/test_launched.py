@@ -22,7 +22,7 @@ sys.exit(3)
     ("world", "code", "said"), [("2", 75, ["said"]), ("1", 3, ["said", "later"])]
 )
 def test_only_a_process_of_several_ends_at_once(world, code, said) -> None:
-    environment = os.environ | {"WORLD_SIZE": world}
+    environment = os.environ | {"WORLD_SIZE": world, "RANK": "0", "MASTER_ADDR": "localhost"}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env=environment,
