@@ -30,7 +30,7 @@ from pydantic_core import core_schema
 from mmvae import toml
 from mmvae.cells import check_cells
 from mmvae.document import Document, read
-from mmvae.errors import ConfigError, UsageError, nearest
+from mmvae.errors import ConfigError, UsageError, listed, nearest
 from mmvae.mistakes import CHOICES, explain, table_schema
 from mmvae.plugins import load_registry
 from mmvae.registry import TOP_LEVEL, Registry, Role
@@ -236,14 +236,16 @@ def check_families(experiment: Experiment, document: Document, registry: Registr
         )
     wanted = getattr(experiment.posterior, "subsets", None) or ()
     subsets = family(experiment.model.subsets, tuple(experiment.modalities)) if wanted else []
-    names = [subset_name(s) for s in subsets]
-    for i, name in enumerate(wanted):
-        if name not in names or name in wanted[:i]:
+    names = {subset_name(s): s for s in subsets}
+    seen: set[str] = set()
+    for name in wanted:
+        if name not in names or name in seen:
             raise ConfigError(
                 f"{document.place(('posterior', 'subsets'))}: posterior.subsets entry {name!r}: "
-                f"expected subsets that the model trains, each once: {', '.join(names) or 'none'}."
+                f"expected subsets that the model trains, each once: {listed(names) or 'none'}."
                 f"{nearest(name, names)}"
             )
+        seen.add(name)
 
 
 def resolved(experiment: Experiment) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class ConfigError(UsageError):
     """A configuration is wrong: unknown key, wrong type, value out of range. Exit code 2."""
 
 
+class SearchLimit(UsageError):
+    """A search was given up before it could say yes or no. Exit code 2."""
+
+
 class DataError(UsageError):
     """An input file or a column is missing, malformed or outside its support. Exit code 2."""
 
@@ -194,3 +198,10 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest of ``words``, or an empty string."""
     close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Return names for a message, ``a, b, c``; of very many the first, and how many more."""
+    words = list(names)
+    more = f", … and {len(words) - most:,} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

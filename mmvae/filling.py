@@ -14,7 +14,7 @@ from torch import Tensor
 from mmvae.codec import Column
 from mmvae.data.batches import Batch, Batches, fixed_draws, plain_view
 from mmvae.data.gaps import presence
-from mmvae.errors import UsageError
+from mmvae.errors import SearchLimit, UsageError
 from mmvae.models.finite import finite_values, require_finite
 from mmvae.models.patterns import Group, by_pattern, posterior_of
 from mmvae.models.protocol import Model
@@ -173,10 +173,12 @@ def told_by(model: Model, group: Group) -> Posterior:
     sample of it shows something else; it serves where no encoder knows O nor parts of it.
 
     Raises:
-        UsageError: The model has neither.
+        UsageError: The model has neither, or a search was given up that would say.
     """
     try:
         return posterior_of(model, group, named=True)
+    except SearchLimit:
+        raise
     except UsageError:
         return posterior_of(model, group)
 

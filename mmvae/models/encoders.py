@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -243,10 +243,10 @@ class SharedEncoders(nn.Module):
             if subsets
             else {}
         )
-        self.of_family = [k for k, own in enumerate(shaped) if own]
-        self.plain = [k for k, own in enumerate(shaped) if not own]
+        self.of_family = places(k for k, own in enumerate(shaped) if own)
+        self.plain = places(k for k, own in enumerate(shaped) if not own)
 
-        def built(members: Sequence[int], own: bool) -> SubsetHeads | MaskedHead | None:
+        def built(members: Mapping[int, int], own: bool) -> SubsetHeads | MaskedHead | None:
             theirs = [self.subsets[k] for k in members]
             return heads(theirs, self.modalities, feature_dim, own) if theirs else None
 
@@ -267,7 +267,7 @@ class SharedEncoders(nn.Module):
         features = torch.cat([known.get(m, blank) for m in self.modalities], -1)
         for members, head in self._heads():
             if index in members:
-                return head.one(features, members.index(index))
+                return head.one(features, members[index])
         raise AssertionError(f"subset {index} has no head")
 
     def forward(
@@ -281,20 +281,25 @@ class SharedEncoders(nn.Module):
         narrow = torch.cat([self.narrow[m](features[m]) for m in self.modalities], -1)
         groups: list[tuple[int | Sequence[int], Posterior]] = []
         for members, head in self._heads():
-            places = [place for place, k in enumerate(drawn) if k in members]
-            if places:
-                groups.append((places, head(narrow, [members.index(drawn[p]) for p in places])))
+            here = [place for place, k in enumerate(drawn) if k in members]
+            if here:
+                groups.append((here, head(narrow, [members[drawn[p]] for p in here])))
         return joint, DrawnPosteriors(groups)
 
     def _features(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the shared trunks make of every modality, (b, feature_dim) each."""
         return {m: self.trunks[m](x[m]) for m in self.modalities}
 
-    def _heads(self) -> list[tuple[list[int], SubsetHeads | MaskedHead]]:
-        """The heads that there are, with the subsets that each serves."""
+    def _heads(self) -> list[tuple[Mapping[int, int], SubsetHeads | MaskedHead]]:
+        """The heads that there are; the subsets that each serves, with their places in it."""
         pairs = ((self.plain, self.subset_heads), (self.of_family, self.family_head))
         return [(members, head) for members, head in pairs if head is not None]
 
     def weights_of_family(self) -> list[str]:
         """What the names of the weights of posteriors of the family begin with."""
         return ["family_head.", "subset_heads."] if self.of_family else []
+
+
+def places(members: Iterable[int]) -> dict[int, int]:
+    """Members, and the place of each among them."""
+    return {k: place for place, k in enumerate(members)}

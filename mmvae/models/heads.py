@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -165,7 +166,11 @@ class MaskedHead(nn.Module):
 
 def membership(subsets: Sequence[Subset], modalities: Subset) -> Tensor:
     """Whether each of K subsets has each of N modalities, as 0 and 1, float32 (K, N)."""
-    return torch.tensor([[float(m in s) for m in modalities] for s in subsets])
+    column = {m: k for k, m in enumerate(modalities)}
+    inside = np.zeros((len(subsets), len(modalities)), np.float32)
+    rows = np.repeat(np.arange(len(subsets)), [len(subset) for subset in subsets])
+    inside[rows, [column[m] for subset in subsets for m in subset]] = 1.0
+    return torch.from_numpy(inside)
 
 
 def rows_of(values: Tensor, drawn: Sequence[int]) -> Tensor:

@@ -11,6 +11,9 @@ from mmvae.models.heads import membership, rows_of
 from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset
 
+PATTERNS = 64
+"""How many patterns of gaps are held against the family at once."""
+
 
 class Informed(nn.Module):
     r"""The members of a family 𝒮 that items with gaps inform, and their weights (T13).
@@ -49,8 +52,10 @@ class Informed(nn.Module):
             patterns: Which modalities training items have → how many items.
         """
         found = torch.zeros(len(self.family), dtype=torch.bool, device=self.mask.device)
-        for has in membership(list(patterns), self.modalities).to(self.mask):
-            found |= self._inside(self.mask, has.unsqueeze(0)).squeeze(1)
+        largest_first = sorted(patterns, key=len, reverse=True)
+        for has in membership(largest_first, self.modalities).to(self.mask).split(PATTERNS):
+            left = (~found).nonzero().flatten()  # the largest patterns leave few to look for
+            found[left] = self._inside(self.mask[left], has).any(1)
         self.ever.copy_(found)
         self.known = found.nonzero().flatten().tolist()
         return [bool(known) for known in found]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import Batch
-from mmvae.errors import ConfigError, UsageError, nearest
+from mmvae.errors import ConfigError, SearchLimit, UsageError, listed, nearest
 from mmvae.family import Shapes, Table
 from mmvae.hookspecs import hookimpl
 from mmvae.models.encoders import PosteriorNetwork, SeparateEncoders, SharedEncoders
@@ -58,6 +58,7 @@ class JMVAE(Model):
     ) -> None:
         super().__init__(config, codecs, shapes)
         self.subsets = self._trained_subsets()
+        self._place = {s: k for k, s in enumerate(self.subsets)}
         self.of_family = self._subsets_of_family()
         self.gaps: Subset = tuple(m for m, codec in self.codecs.items() if codec.gaps)
         self.sees_gaps = bool(self.gaps) and config.missing != "zero"
@@ -68,9 +69,9 @@ class JMVAE(Model):
         self.informed = Informed(self.subsets, self.modalities, self._teachers())
         if self.gaps and self.subsets:  # data without gaps: the model of the paper, no more
             self.informed.remember()
-        self._share_alphas()
+        self._note_informed()
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
-            lambda model, _: model._share_alphas()
+            lambda model, _: model._note_informed()
         )
         self.decoders = ByModality(
             {m: codec.decoder(config.latent_dim) for m, codec in self.codecs.items()}
@@ -111,14 +112,20 @@ class JMVAE(Model):
                 "[posterior] has no effect: this model trains no subset posteriors. Leave it out, "
                 "or train with model.alpha > 0 and model.missing = 'encoders'."
             )
-        names = [subset_name(s) for s in self.subsets]
+        names = {subset_name(s): s for s in self.subsets}
         for name in wanted or ():
             if name not in names:
                 raise ConfigError(
                     f"posterior.subsets entry {name!r}: expected one of the subsets that the "
-                    f"model trains: {', '.join(names)}.{nearest(name, names)}"
+                    f"model trains: {listed(names)}.{nearest(name, names)}"
                 )
-        return [wanted is None or name in wanted for name in names]
+        own = set(names if wanted is None else wanted)
+        return [name in own for name in names]
+
+    def _note_informed(self) -> None:
+        """Go by which subsets some item informs, as it is known now."""
+        self._made_of: dict[Subset, list[Subset]] = {}
+        self._share_alphas()
 
     def _share_alphas(self) -> None:
         """Share 2α out among the subsets that some item informs, or their sizes (T6).
@@ -126,7 +133,7 @@ class JMVAE(Model):
         Raises:
             ConfigError: A weight of ``subset_alpha`` is of no subset, or not above 0.
         """
-        c, trained = self.config, self.trained_subsets
+        c, trained = self.config, set(self.trained_subsets)
         try:
             check_alphas(c.subset_alpha, self.subsets)
         except ValueError as error:
@@ -213,7 +220,7 @@ class JMVAE(Model):
         if not self.subsets:
             return
         known = self.informed.learn(patterns)
-        self._share_alphas()
+        self._note_informed()
         listed = isinstance(self.config.subsets, list)
         lacking = [s for s, has in zip(self.subsets, known, strict=True) if not has]
         if lacking and (listed or not any(known)):
@@ -229,7 +236,8 @@ class JMVAE(Model):
 
     def remarks(self) -> list[str]:
         """Which subsets no item informs, so that their posteriors stay untrained."""
-        lacking = [subset_name(s) for s in self.subsets if s not in self.trained_subsets]
+        trained = set(self.trained_subsets)
+        lacking = [subset_name(s) for s in self.subsets if s not in trained]
         if not lacking:
             return []
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
@@ -281,10 +289,7 @@ class JMVAE(Model):
                 f"{subset_name(subset)!r} alone, only for all of {', '.join(self.modalities)}. "
                 f"Train with alpha > 0, or with model.missing = 'zero'."
             )
-        parts = [
-            self.encoders.subset(observed, self.subsets.index(part))
-            for part in self._parts(subset)
-        ]
+        parts = [self.encoders.subset(observed, self._place[part]) for part in self._parts(subset)]
         return parts[0] if len(parts) == 1 else product_of_experts(parts)
 
     def _parts(self, subset: Subset) -> list[Subset]:
@@ -293,16 +298,21 @@ class JMVAE(Model):
         Raises:
             UsageError: There are none.
         """
+        if subset not in self._made_of:
+            self._made_of[subset] = self._partition(subset)
+        return self._made_of[subset]
+
+    def _partition(self, subset: Subset) -> list[Subset]:
         trained = self.trained_subsets
-        if subset in trained:
-            return [subset]
-        whole = {s for s, own in zip(self.subsets, self.of_family, strict=True) if own}
-        if not whole:
+        if not any(self.of_family) or subset in trained:
             return partition(subset, trained)
+        whole = {s for s, own in zip(self.subsets, self.of_family, strict=True) if own}
         try:
             return partition(subset, [s for s in trained if s not in whole])
+        except SearchLimit:
+            raise
         except UsageError as error:
-            theirs = ", ".join(subset_name(s) for s in trained if s in whole)
+            theirs = listed(subset_name(s) for s in trained if s in whole)
             raise UsageError(
                 f"{error} Posteriors of a family of their own ({theirs}) cannot be multiplied."
             ) from None

@@ -8,12 +8,15 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from mmvae.errors import ConfigError, nearest
+from mmvae.errors import ConfigError, listed, nearest
 from mmvae.models.encoders import Fusion
 from mmvae.models.heads import Variance
 from mmvae.models.protocol import ModelConfig
 from mmvae.networks import Activation
 from mmvae.subsets import Subset, family, subset_name
+
+MOST_NETWORKS = 4096
+"""Subsets that may have networks of their own: all of twelve modalities."""
 
 
 class JMVAEConfig(ModelConfig):
@@ -122,6 +125,20 @@ class JMVAEConfig(ModelConfig):
                 raise ValueError(str(error).removeprefix("model.subsets ")) from None
         return subsets
 
+    @field_validator("trunks", "heads")
+    @classmethod
+    def _of_few(cls, value: str, info: ValidationInfo) -> str:
+        modalities, subsets = _modalities(info), info.data.get("subsets")
+        if modalities and subsets and value in ("separate", "own"):
+            count = len(family(subsets, modalities))
+            if count > MOST_NETWORKS:
+                raise ValueError(
+                    f"{value!r}: each of {count:,} subsets would have networks of its own; "
+                    f"expected at most {MOST_NETWORKS:,}. Leave it out for one head that serves "
+                    f"all, or train fewer subsets."
+                )
+        return value
+
     @field_validator("subset_alpha")
     @classmethod
     def _of_the_subsets(cls, alphas: dict[str, float], info: ValidationInfo) -> dict[str, float]:
@@ -164,10 +181,10 @@ def check_alphas(alphas: Mapping[str, float], subsets: Sequence[Subset]) -> None
     Raises:
         ValueError: One is of no such subset, or no finite number above 0.
     """
-    names = [subset_name(s) for s in subsets]
+    names = {subset_name(s): s for s in subsets} if alphas else {}
     for name, alpha in alphas.items():
         if name not in names or not 0 < alpha < math.inf:
             raise ValueError(
                 f"{name} = {alpha}: expected a finite weight > 0 for one of "
-                f"{', '.join(names) or 'no subset at all'}.{nearest(name, names)}"
+                f"{listed(names) or 'no subset at all'}.{nearest(name, names)}"
             )
