@@ -39,11 +39,11 @@ from mmvae.session import Result, held, run_training
 from mmvae.surroundings import exclusive
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import CheckpointStore
+from mmvae.training.description import Description
 from mmvae.training.loop import Limits
 from mmvae.training.processes import everyone_follows, leading
 from mmvae.training.progress import Progress, shown_terms
 from mmvae.training.run import Run, default_folder, read_metrics
-from mmvae.training.state import codec_states
 
 
 def load(path: str | Path) -> TrainedModel:
@@ -177,7 +177,9 @@ def resume(
         saved = None if store.empty else store.load(checkpoint)
         states = None
         if saved is not None:
-            states = codec_states(saved.state["codecs"], saved.tensors.get("codecs", {}))
+            built(saved, saved.path, registry)  # refuses what does not fit before it is used
+            said = Description.of(saved.state, saved.path)
+            states = said.states(saved.tensors.get("codecs", {}), saved.path)
         materials = open_materials(experiment, registry, data, accelerator, states)
         refuse_unequal_data(materials, accelerator)
         refuse_idle_keys(experiment, materials)

@@ -50,8 +50,13 @@ def make_data(
     """
     check_empty(out)
     out = out.absolute()
-    stage = out.parent / f".{out.name}.making"
-    storage.make_folder(stage)
+    storage.make_folder(out.parent)
+    stage = storage.inner_folder(out.parent, f".{out.name}.making")
+    if stage.stat().st_uid != os.geteuid():
+        raise UsageError(
+            f"{stage}, where --out {out} would grow, is another user's folder. Choose another "
+            f"--out."
+        )
     with FolderLock(stage).held():
         growing = stage / "data"
         done = _begin(maker, stage)
@@ -84,13 +89,13 @@ def _begin(maker: Maker, stage: Path) -> storage.Journal:
     wanted = storage.json_bytes(
         {"kind": maker.kind, "part": PART, "config": maker.config.model_dump(mode="json")}
     )
-    if not (recipe.is_file() and recipe.read_bytes() == wanted):
+    if not (recipe.is_file() and storage.read(recipe) == wanted):
         recipe.unlink(missing_ok=True)
         parts.unlink(missing_ok=True)
         if (stage / "data").exists():
             storage.remove_folder(stage / "data")
         storage.write_bytes(recipe, wanted)
-    storage.make_folder(stage / "data")
+    storage.inner_folder(stage, "data")
     return storage.Journal(parts)
 
 
@@ -103,7 +108,7 @@ def _grow(
 ) -> None:
     """Make the parts that the journal lacks, and add them to it."""
     total = maker.config.items
-    finished = {int(line) for line in journal.path.read_text().split()}
+    finished = {int(line) for line in storage.read(journal.path).split()}
     missing = [
         range(start, min(start + PART, total))
         for start in range(0, total, PART)
@@ -184,4 +189,5 @@ def _write(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
         path = folder / place
         storage.make_folder(path.parent)
         with storage.reported(path):
+            path.unlink(missing_ok=True)  # left by a process that was killed
             storage.put(path, content)

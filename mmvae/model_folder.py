@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from torch import Tensor
 
 from mmvae import storage
@@ -31,13 +30,14 @@ from mmvae.training.checkpoint import (
     read_folder,
     write_folder,
 )
-from mmvae.training.run import LOCK_OF_PLUGINS, Run
+from mmvae.training.description import Description, fitting, no_larger_than, try_out
+from mmvae.training.run import LOCK_OF_PLUGINS, Run, is_folder
 from mmvae.training.state import (
     codec_numbers,
-    codec_states,
     codec_tensors,
     describe_model,
     load_weights,
+    position_of,
 )
 
 
@@ -119,8 +119,14 @@ def stamps(folder: Path) -> list[tuple[int, int] | None]:
 
 
 def _saved_model(folder: Path) -> Checkpoint:
+    if not is_folder(folder):
+        raise RunError(f"There is no run folder {folder}. `mmvae train CONFIG` makes one.")
     if (folder / "MANIFEST.json").is_file():
         return read_folder(folder)
+    if (folder / "model").is_symlink():
+        raise CheckpointError(
+            f"{folder / 'model'} is a symbolic link; name the folder that it points to."
+        )
     if (folder / "model").is_dir():
         return read_folder(folder / "model")
     run = Run.open(folder)
@@ -141,36 +147,39 @@ def _saved_model(folder: Path) -> Checkpoint:
 @undisturbed()
 def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
     """Build a model from what was saved of it: the best weights, or the mean, or the last ones."""
-    state = saved.state
-    states = codec_states(state["codecs"], saved.tensors.get("codecs", {}))
-    try:
-        codecs = {
-            m: build_codec(registry, state["modalities"][m], states[m]) for m in state["order"]
-        }
-        table = dict(state["model"])
+    said = Description.of(saved.state, origin)
+    states = said.states(saved.tensors.get("codecs", {}), origin)
+    weights = saved.tensors[kept(saved)]
+    with fitting(origin):
+        codecs = {m: build_codec(registry, said.modalities[m], states[m]) for m in said.order}
+        table = dict(said.model)
         kind = registry.model(table.pop("kind"))
         config = kind.recalled(kind.Config.model_validate(table), tuple(codecs))
-        shapes = Shapes.of(state, registry.family)
-        model: Model = kind(config, codecs, shapes) if shapes.any else kind(config, codecs)
-    except (KeyError, ValidationError) as error:
-        raise CheckpointError(
-            f"{origin}: its description does not fit the installed plugins ({error}). "
-            f"`mmvae plugins list` shows their versions."
-        ) from error
-    load_weights(model, saved.tensors[kept(saved)], str(origin))
-    columns = {m: codec.config.column or m for m, codec in codecs.items()}
+        with no_larger_than(weights):
+            shapes = Shapes.of(said.families, registry.family)
+            model: Model = kind(config, codecs, shapes) if shapes.any else kind(config, codecs)
+        load_weights(model, weights, str(origin))
+        try_out(model.eval())
+        columns = {m: codec.config.column or m for m, codec in codecs.items()}
     return TrainedModel(model, columns, origin)
 
 
 def kept(saved: Checkpoint) -> str:
-    """The file of what was saved that holds the weights to use."""
-    return next(stem for stem in ("best", "average", "model") if stem in saved.tensors)
+    """The file of what was saved that holds the weights to use.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    for stem in ("best", "average", "model"):
+        if stem in saved.tensors:
+            return stem
+    raise CheckpointError(f"{saved.path} holds no weights: it has no model.safetensors.")
 
 
 def weights_step(saved: Checkpoint) -> int:
     """The step at which the weights to use were reached."""
     best = kept(saved) == "best"
-    return int(saved.state["position"]["best_step"]) if best else saved.step
+    return position_of(saved.state, saved.path).best_step if best else saved.step
 
 
 def build_codec(registry: Registry, table: Mapping[str, Any], state: State) -> Codec:

@@ -4,6 +4,10 @@ A file or folder is written under a hidden name beside its place, made durable (
 and the folder that holds it made durable too. Every primitive operation first calls ``fault``, the
 one point where a test can watch, fail or end the process; what the operating system refuses
 becomes a `TrainingError` that says what to do. The module imports no torch.
+
+Other people's folders are not trusted: hidden names are random and made exclusively, what is read
+is a regular file of bounded size (`read`), what grows is one that is nowhere else (`open_own`),
+and no link is followed below a folder that the user named (`inner_folder`, `within`).
 """
 
 from __future__ import annotations
@@ -12,15 +16,21 @@ import contextlib
 import errno
 import json
 import os
+import secrets
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmvae.errors import TrainingError
+from mmvae.errors import TrainingError, UsageError
 
 PARTIAL, PREVIOUS = ".partial", ".previous"
 REMEDY = "then repeat the command; what was there before is intact."
+MOST = 1 << 26
+"""Bytes of the largest text file that is read whole unless told otherwise."""
+
 _CHUNK = 1 << 22
+_LONGEST = 255  # bytes of a file's name
 
 _ADVICE = {
     errno.ENOSPC: "Free space on that disk",
@@ -29,6 +39,8 @@ _ADVICE = {
     errno.EACCES: "Allow writing there",
     errno.EPERM: "Allow writing there",
     errno.EIO: "Check that disk",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.ELOOP: "Remove that link",
 }
 
 
@@ -120,7 +132,6 @@ def staged_folder(final: Path, *, replace: bool = False, remedy: str = REMEDY) -
         if final.exists() and not replace:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         try:
-            _delete(hidden)
             _mkdir(hidden)
             yield hidden
             _fsync_tree(hidden)
@@ -144,7 +155,7 @@ def staged_file(final: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
     hidden = _hidden(final, PARTIAL)
     with reported(final, remedy):
         try:
-            fault("open", hidden)
+            os.close(_create(hidden))
             yield hidden
             _fsync(hidden)
             _rename(hidden, final)
@@ -156,12 +167,79 @@ def staged_file(final: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
 
 
 def put(path: Path, data: bytes) -> None:
-    """Write a file inside a `staged_folder`, which makes it durable; raises plain OSError."""
-    descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    """Write a new file inside a `staged_folder`, which makes it durable; raises plain OSError."""
+    descriptor = _create(path)
     try:
         _write(descriptor, path, data)
     finally:
         os.close(descriptor)
+
+
+def within(folder: Path, name: str) -> Path:
+    """Return the place of ``name`` directly in ``folder``.
+
+    Raises:
+        UsageError: The name is no plain file name, so that it would lie elsewhere.
+    """
+    plain = name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
+    if not plain or not name.isprintable():
+        raise UsageError(
+            f"{name!r} cannot name a file in {folder}: expected printable characters without "
+            f"slashes."
+        )
+    return folder / name
+
+
+def read(path: Path, most: int = MOST, *, follow: bool = False) -> bytes:
+    """Return the content of a regular file of at most ``most`` bytes.
+
+    Pipes and devices are refused without waiting for them, and links unless ``follow``.
+
+    Raises:
+        OSError: It is no such file; ``strerror`` says why.
+    """
+    descriptor = open_regular(path, follow=follow)
+    with open(descriptor, "rb") as file:
+        size = os.fstat(descriptor).st_size
+        data = file.read(most + 1) if size <= most else b""
+        if max(size, len(data)) > most:
+            raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
+    return data
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY, *, follow: bool = False) -> int:
+    """Return a descriptor of a regular file, which is not waited for.
+
+    Raises:
+        OSError: It cannot be opened, or is a link (unless ``follow``), a pipe or a device.
+    """
+    link = 0 if follow else os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags | link | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow:
+            raise OSError(errno.ELOOP, "it is a symbolic link", str(path)) from error
+        if error.errno == errno.ENXIO:  # a pipe without a reader, or a socket
+            raise OSError(errno.EINVAL, "it is no regular file", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return descriptor
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Return a descriptor of a file that is changed where it is: a regular one with one name.
+
+    Raises:
+        OSError: It is something else, or has another name elsewhere, whose content would change.
+    """
+    descriptor = open_regular(path, flags)
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        reason = "it has a second name (a hard link); copy the folder to break the tie"
+        raise OSError(errno.EMLINK, reason, str(path))
+    return descriptor
 
 
 def make_folder(path: Path, *, remedy: str = REMEDY) -> None:
@@ -178,11 +256,20 @@ def make_folder(path: Path, *, remedy: str = REMEDY) -> None:
         _fsync(path.parent)
 
 
+def inner_folder(folder: Path, name: str, *, remedy: str = REMEDY) -> Path:
+    """Make the folder ``name`` directly in ``folder``, and return it; a link is refused."""
+    path = within(folder, name)
+    with reported(path, remedy):
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "it is a symbolic link")
+    make_folder(path, remedy=remedy)
+    return path
+
+
 def remove_folder(path: Path, *, remedy: str = REMEDY) -> None:
     """Remove a folder so that no instant shows half of it under its name."""
     hidden = _hidden(path, PARTIAL)
     with reported(path, remedy):
-        _delete(hidden)
         _rename(path, hidden)
         _fsync(path.parent)
         _delete(hidden)
@@ -235,8 +322,9 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         with reported(path):
-            new = not path.exists()
-            self._descriptor = _open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            new = not os.path.lexists(path)
+            fault("open", path)
+            self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             if new:
                 _fsync(path.parent)
             size, self.offset = os.fstat(self._descriptor).st_size, self._whole_lines()
@@ -267,6 +355,11 @@ class Journal:
             raise ValueError(f"no line of {self.path} ends at byte {offset}")
         with reported(self.path):
             self._cut(offset)
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """The first ``size`` bytes, in parts."""
+        for start in range(0, size, _CHUNK):
+            yield os.pread(self._descriptor, min(_CHUNK, size - start), start)
 
     def close(self) -> None:
         """Close the file."""
@@ -300,7 +393,10 @@ def reported(path: Path, remedy: str = REMEDY) -> Iterator[None]:
 
 
 def _hidden(path: Path, suffix: str) -> Path:
-    return path.parent / f".{path.name}.{os.getpid()}{suffix}"
+    """A place beside ``path`` that nobody can guess, with the process that made it in its name."""
+    tail = f".{os.getpid()}.{secrets.token_hex(8)}{suffix}"
+    name = os.fsencode(path.name)[: _LONGEST - 1 - len(tail)]
+    return path.parent / f".{os.fsdecode(name)}{tail}"
 
 
 def _put_in_place(hidden: Path, final: Path) -> None:
@@ -336,9 +432,11 @@ def _delete(path: Path) -> None:
         _remove(path)
 
 
-def _open(path: Path, flags: int) -> int:
+def _create(path: Path) -> int:
+    """Open a file that does not exist; no link and no file of another's is written to."""
     fault("open", path)
-    return os.open(path, flags | os.O_CLOEXEC, 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, 0o666)
 
 
 def _write(descriptor: int, path: Path, data: bytes) -> None:

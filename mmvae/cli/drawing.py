@@ -100,8 +100,7 @@ def opened(
 def write(picture: Picture, runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
     """Write the file, and say what it shows and where it is."""
     if out is None:
-        folder = runs[0] / "figures" if len(runs) == 1 else Path()
-        storage.make_folder(folder)
+        folder = storage.inner_folder(runs[0], "figures") if len(runs) == 1 else Path()
         out = unused(folder, picture.name)
     older = out.exists()
     storage.write_bytes(out, picture.png)
@@ -115,4 +114,5 @@ def write(picture: Picture, runs: Sequence[Path], out: Path | None, as_json: boo
 def unused(folder: Path, name: str) -> Path:
     """``NAME.png``, or the first of ``NAME-2.png``, … that does not exist."""
     names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
-    return next(path for n in names if not (path := folder / f"{n}{PNG}").exists())
+    places = (storage.within(folder, f"{n}{PNG}") for n in names)
+    return next(path for path in places if not os.path.lexists(path))

@@ -169,6 +169,7 @@ def write(
     if out is not None and not out.is_dir() and out.suffix == SHEET:
         return out, write_sheet(out, pictures)
     if pictures:
+        refuse_one_name_for_two(pictures)
         folder = out or unused_folder()
         return folder, write_folder(folder, pictures)
     if out is not None:
@@ -191,6 +192,21 @@ def write_sheet(out: Path, pictures: Mapping[str, Sequence[Image.Image]]) -> Fil
     return {m: [out] * len(things)}
 
 
+def refuse_one_name_for_two(pictures: Mapping[str, Sequence[Image.Image]]) -> None:
+    """Refuse modalities of which one's sheet has the name of another's picture: a and a-000.
+
+    Raises:
+        UsageError: There are such.
+    """
+    for m in pictures:
+        stem, dash, number = m.rpartition("-")
+        if dash and number.isdecimal() and stem in pictures:
+            raise UsageError(
+                f"{m}{SHEET} would be the sheet of {m!r} and a picture of {stem!r}. Generate one "
+                f"of them at a time: --to {m}"
+            )
+
+
 def write_folder(folder: Path, pictures: Mapping[str, Sequence[Image.Image]]) -> Files:
     """A PNG file for each picture, ``m-000.png``, and a sheet of each modality's, ``m.png``."""
     files: dict[str, list[Path]] = {}
@@ -200,8 +216,8 @@ def write_folder(folder: Path, pictures: Mapping[str, Sequence[Image.Image]]) ->
             width = max(3, len(str(len(things) - 1)))
             names = [f"{m}-{i:0{width}d}{SHEET}" for i in range(len(things))]
             for name, picture in zip(names, things, strict=True):
-                storage.put(staged / name, png(picture))
-            storage.put(staged / f"{m}{SHEET}", png(contact_sheet(things)))
+                storage.put(storage.within(staged, name), png(picture))
+            storage.put(storage.within(staged, f"{m}{SHEET}"), png(contact_sheet(things)))
             files[m] = [folder / name for name in names]
     return files
 

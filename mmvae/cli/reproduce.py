@@ -161,7 +161,7 @@ def write_page(study: Study, results: Path, target: Path) -> None:
     if not target.parent.is_dir():
         raise UsageError(f"{target}: there is no folder {target.parent}.")
     for name, picture in pictures(study, records).items():
-        storage.make_folder(target.parent / "figures")
-        storage.write_bytes(target.parent / "figures" / name, picture)
+        figures = storage.inner_folder(target.parent, "figures")
+        storage.write_bytes(storage.within(figures, name), picture)
     storage.write_text(target, page(study, records))
     click.echo(target)

@@ -35,6 +35,10 @@ FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
 """What a report shows, in its order."""
 
 
+MOST_OF_A_FIGURE = 1 << 28
+"""Bytes of the largest file in a folder of figures."""
+
+
 def write_report(material: Material, step: Step = quiet) -> Path:
     """Draw the figures into ``RUN/figures`` and write ``RUN/report.html``.
 
@@ -57,10 +61,11 @@ def write_report(material: Material, step: Step = quiet) -> Path:
     step("drawing", len(FIGURES), len(FIGURES))
     own = {f"{name}.png" for name in own_names(material.trained.model)}
     kept = {name: data for name, data in files_in(run.figures).items() if name not in own}
-    files = kept | {f"{picture.name}.png": picture.png for picture in pictures}
     with storage.staged_folder(run.figures, replace=True) as folder:
-        for name, content in files.items():
+        for name, content in kept.items():
             storage.put(folder / name, content)
+        for picture in pictures:
+            storage.put(storage.within(folder, f"{picture.name}.png"), picture.png)
     result = material.evaluation
     text = page(
         title=f"{material.experiment.name}: report of a run",
@@ -93,7 +98,11 @@ def files_in(figures: Path) -> dict[str, bytes]:
     if not figures.is_dir():
         return {}
     with storage.reported(figures):
-        return {path.name: path.read_bytes() for path in figures.iterdir() if path.is_file()}
+        return {
+            path.name: storage.read(path, MOST_OF_A_FIGURE)
+            for path in figures.iterdir()
+            if not path.is_dir()
+        }
 
 
 def summary(material: Material) -> list[tuple[str, str]]:

@@ -130,7 +130,8 @@ class Record(BaseModel):
 
 def record_path(results: Path, study: str, schedule: str, row: str) -> Path:
     """Where a row's results are kept."""
-    return results / study / schedule / f"{row}.json"
+    folder = storage.within(storage.within(results, study), schedule)
+    return storage.within(folder, f"{row}.json")
 
 
 def write_record(results: Path, record: Record) -> Path:
@@ -152,7 +153,7 @@ def read_record(path: Path) -> Record:
         DataError: The file cannot be read, is damaged or of another version.
     """
     try:
-        record = Record.model_validate_json(path.read_bytes())
+        record = Record.model_validate_json(storage.read(path, follow=True))
         if record.format != FORMAT:
             raise ValueError(f"format {record.format}, expected {FORMAT}")
         if wrong := [c for c in record.nats if len(record.per_item(c)) != record.items]:

@@ -10,7 +10,6 @@ gets a folder of its own (``step-00001200-2``). Nothing is pickled.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +24,17 @@ from torch import Tensor
 
 from mmvae import storage
 from mmvae.errors import CheckpointError
-from mmvae.training.seal import FOLDER, FORMAT, STEM, Manifest, Pointer, content, seal, unseal
+from mmvae.training.seal import (
+    FOLDER,
+    FORMAT,
+    STEM,
+    Manifest,
+    Pointer,
+    content,
+    seal,
+    strict_json,
+    unseal,
+)
 
 MANIFEST, STATE, TENSORS, LATEST = "MANIFEST.json", "state.json", ".safetensors", "latest"
 
@@ -232,7 +241,7 @@ def read_folder(path: Path) -> Checkpoint:
     """Verify and read what `write_folder` wrote; CheckpointError if it is not intact."""
     manifest, contents = _verified(path)
     try:
-        state = json.loads(contents.pop(STATE))
+        state = strict_json(contents.pop(STATE))
         tensors = {
             name.removesuffix(TENSORS): tensors_from_bytes(contents.pop(name))
             for name in sorted(contents)
@@ -241,6 +250,11 @@ def read_folder(path: Path) -> Checkpoint:
         raise CheckpointError(f"Checkpoint {path} cannot be read: {error!r}.") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"Checkpoint {path} has a {STATE} that is no JSON object.")
+    if (bad := first_non_finite(tensors)) is not None:
+        raise CheckpointError(
+            f"{path}: {bad} holds NaN or infinity, which mmvae never saves: it was changed since "
+            f"or made by something else."
+        )
     digests = {name: manifest.files[name + TENSORS].sha256 for name in tensors}
     return Checkpoint(manifest.step, tensors, state, path, digests)
 
@@ -252,12 +266,19 @@ def _verified(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     if named and int(named[1]) != manifest.step:
         raise CheckpointError(f"{path} holds step {manifest.step}, which its name denies.")
     contents = {}
+    if (needed := sum(file.size for file in manifest.files.values())) > _memory():
+        raise CheckpointError(f"{path} holds {needed:,} bytes, more than this machine's memory.")
     for name, file in manifest.files.items():
         data = content(path / name, file.size)
         if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
             raise CheckpointError(f"{path / name} is damaged: it is not what was saved.")
         contents[name] = data
     return manifest, contents
+
+
+def _memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _verifies(path: Path) -> bool:

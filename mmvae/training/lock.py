@@ -55,8 +55,8 @@ class FolderLock:
     def is_held(self) -> bool:
         """Return whether any process, this one included, holds the lock."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            descriptor = storage.open_regular(self.path)
+        except OSError:  # there is none, or something that `held` refuses
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -102,7 +102,7 @@ os.register_at_fork(after_in_child=_forget_all)
 
 def _acquire(path: Path) -> int:
     with storage.reported(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = storage.open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             _flock(descriptor, path)
             os.ftruncate(descriptor, 0)

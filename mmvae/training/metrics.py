@@ -53,8 +53,10 @@ class TermMeans:
         return torch.stack([torch.cat([row[p] for p in self.names]) for row in self.rows])
 
     def restore(self, names: dict[str, list[str]], steps: list[int], stacked: Tensor) -> None:
-        """Go back to what :meth:`stacked` returned."""
+        """Go back to what :meth:`stacked` returned; ValueError if it is of another shape."""
         widths = [len(terms) + 1 for terms in names.values()]
+        if stacked.shape != (len(steps), sum(widths)):
+            raise ValueError(f"terms {names} of steps {steps} in {tuple(stacked.shape)} numbers")
         self.names, self.steps = names, steps
         self.rows = [dict(zip(names, row.split(widths), strict=True)) for row in stacked]
 

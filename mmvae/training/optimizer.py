@@ -55,7 +55,12 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        index, what = name.split(".", 1)
+        index, _, what = name.partition(".")
+        if not (index.isdecimal() and what):
+            raise CheckpointError(
+                f"The checkpoint's optimizer state has {name!r}, expected NUMBER.WHAT: mmvae did "
+                f"not write it."
+            )
         state.setdefault(int(index), {})[what] = value
     for number, values in state.items():
         if number >= len(parameters) or any(

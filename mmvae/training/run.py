@@ -107,9 +107,14 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """Return the run in ``folder``; RunError if there is none."""
-        if not folder.is_dir():
+        """Return the run in ``folder``.
+
+        Raises:
+            RunError: There is none, or something in it is neither a file nor a folder of its own.
+        """
+        if not is_folder(folder):
             raise RunError(f"There is no run folder {folder}. `mmvae train CONFIG` makes one.")
+        _refuse_links(folder)
         missing = [name for name in _CREATED if not (folder / name).is_file()]
         if missing:
             raise RunError(
@@ -215,8 +220,8 @@ class Run:
     def _record(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         try:
-            return dict(json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+            return dict(json.loads(storage.read(path)))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
 
     def plugins(self) -> dict[str, Any]:
@@ -240,7 +245,7 @@ class Run:
         """
         path = self.folder / "status.json"
         try:
-            status = Status.model_validate_json(path.read_bytes())
+            status = Status.model_validate_json(storage.read(path))
         except (OSError, pydantic.ValidationError) as error:
             raise RunError(
                 f"{path} cannot be read: {error}. `mmvae resume {self.folder}` writes it anew."
@@ -280,6 +285,27 @@ class Run:
             if exit_code is None or not path.is_file():
                 raise
             storage.overwrite(path, storage.json_bytes(said))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of this name; a name that no file can have is none's."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse links, pipes and devices: a run folder from elsewhere must lead nowhere else."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            own = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+            if not own:
+                what = "a symbolic link" if entry.is_symlink() else "no regular file"
+                raise RunError(
+                    f"{folder / entry.name} is {what}; a run folder holds files and folders of "
+                    f"its own. Put what it points to in its place, or remove it."
+                )
 
 
 def default_folder(name: str) -> Path:

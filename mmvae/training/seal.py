@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -69,7 +69,7 @@ def unseal(file: Path, model: type[_Model]) -> _Model:
     """
     data = content(file, _MAX_SEALED)
     try:
-        document = json.loads(data)
+        document = strict_json(data)
         whole = isinstance(document, dict) and bool(document.pop("sha256", ""))
         if not whole or seal(document) != data:
             raise ValueError("its checksum differs")
@@ -85,14 +85,22 @@ def unseal(file: Path, model: type[_Model]) -> _Model:
         raise CheckpointError(f"{file} is not what mmvae writes: {error}.") from error
 
 
+def strict_json(data: bytes) -> Any:
+    """Parse JSON as the standard has it; ValueError at NaN, infinity and numbers beyond it."""
+
+    def finite(text: str) -> float:
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError(f"{text} is no finite number")
+        return number
+
+    return json.loads(data, parse_constant=finite, parse_float=finite)
+
+
 def content(file: Path, expected: int) -> bytes:
     """Return at most ``expected`` + 1 bytes of a regular file; links and pipes are refused."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise CheckpointError(f"{file} is not a regular file.")
-            return stream.read(min(status.st_size, expected + 1))
+        with open(storage.open_regular(file), "rb") as stream:
+            return stream.read(min(os.fstat(stream.fileno()).st_size, expected + 1))
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {error.strerror}.") from error

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 from torch.optim import Optimizer
 
 from mmvae.codec import Codec, State
-from mmvae.errors import CheckpointError, ConfigError
+from mmvae.errors import CheckpointError, ConfigError, MmvaeError
 from mmvae.models.protocol import Model, Trainable
 from mmvae.training.average import WeightAverage
 from mmvae.training.checkpoint import Checkpoint
@@ -19,6 +20,8 @@ from mmvae.training.metrics import TermMeans
 from mmvae.training.optimizer import optimizer_tensors, restore_optimizer
 
 Tensors = dict[str, dict[str, Tensor]]
+
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass
@@ -31,13 +34,32 @@ class Position:
         best_step: The step it was reached at.
         waiting: Validations since then, but for those while β or the learning rate rose.
         metrics_offset: Bytes of ``metrics.jsonl`` that belong to the steps done.
+        metrics_sha256: Their SHA-256; None in checkpoints of versions that did not note it.
     """
 
-    step: int = 0
+    step: Count = 0
     best: float | None = None
-    best_step: int = 0
-    waiting: int = 0
-    metrics_offset: int = 0
+    best_step: Count = 0
+    waiting: Count = 0
+    metrics_offset: Count = 0
+    metrics_sha256: str | None = None
+
+
+_POSITION = TypeAdapter(Position)
+
+
+def position_of(state: Mapping[str, Any], origin: object) -> Position:
+    """Read where a training stands from the state of its checkpoint.
+
+    Raises:
+        CheckpointError: It does not say, or says what cannot be.
+    """
+    try:
+        return _POSITION.validate_python(state["position"])
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{origin}: its position in the training is not what mmvae writes: {error}"
+        ) from error
 
 
 class TrainingState:
@@ -101,6 +123,17 @@ class TrainingState:
         Raises:
             CheckpointError: It belongs to another model or another configuration.
         """
+        try:
+            self._restore(checkpoint)
+        except MmvaeError:
+            raise
+        except Exception as error:  # of any kind: its checksums hold, but not what it says
+            raise CheckpointError(
+                f"{checkpoint.path} does not fit this run ({type(error).__name__}: {error}). "
+                f"Train a new run."
+            ) from error
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
         files = checkpoint.tensors
         inside = {model_prefix(self.trained) + k: v for k, v in files["model"].items()}
         weights = inside | files.get("extensions", {})
@@ -116,7 +149,7 @@ class TrainingState:
             load_weights(self.average.model, files["average"], str(checkpoint.path))
         device = next(self.model.parameters()).device
         self.best_weights = {k: v.to(device) for k, v in files.get("best", {}).items()}
-        self.position = Position(**checkpoint.state["position"])
+        self.position = position_of(checkpoint.state, checkpoint.path)
         self.terms = TermMeans()
         if "terms" in files:
             terms = checkpoint.state["terms"]
@@ -144,7 +177,7 @@ def load_weights(
     origin: str,
     new: Sequence[str] = (),
 ) -> None:
-    """Load weights whose names and shapes must all fit.
+    """Load weights whose names, shapes and types must all fit.
 
     Args:
         module: What gets them.
@@ -159,6 +192,23 @@ def load_weights(
     if new:
         fresh = {name: value for name, value in own.items() if name.startswith(tuple(new))}
         weights = {n: v for n, v in weights.items() if not n.startswith(tuple(new))} | fresh
+    refuse_other_weights(own, weights, origin)
+    module.load_state_dict(dict(weights))
+
+
+def refuse_other_weights(
+    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], origin: str
+) -> None:
+    """Refuse weights that are not those of a model by name, shape and type.
+
+    Args:
+        own: The model's, perhaps without memory.
+        weights: The weights that it shall take.
+        origin: Where they are from, for messages.
+
+    Raises:
+        CheckpointError: They are another model's; the first difference is named.
+    """
     for name in sorted(own.keys() ^ weights.keys()):
         what = "is missing" if name in own else "is not part of this model"
         raise CheckpointError(f"{origin}: weight {name!r} {what}: another model's checkpoint.")
@@ -168,7 +218,11 @@ def load_weights(
                 f"{origin}: weight {name!r} has shape {tuple(value.shape)}, this model expects "
                 f"{tuple(own[name].shape)}: another configuration's checkpoint."
             )
-    module.load_state_dict(dict(weights))
+        if value.dtype != own[name].dtype:
+            raise CheckpointError(
+                f"{origin}: weight {name!r} holds {value.dtype}, this model expects "
+                f"{own[name].dtype}: mmvae did not write it so."
+            )
 
 
 def describe_model(model: Model) -> dict[str, Any]:

@@ -53,11 +53,11 @@ class Samples(Observer):
     def look(self, watched: Watched) -> Mapping[str, tuple[float, float | None]]:
         """Write the sheet of this epoch."""
         if watched.folder is not None:
-            storage.make_folder(watched.folder / self.name)
+            folder = storage.inner_folder(watched.folder, self.name)
             file = io.BytesIO()
             sheet(self._pictures(watched)).save(file, "PNG")
             name = f"epoch-{watched.epoch:04}.png"
-            storage.write_bytes(watched.folder / self.name / name, file.getvalue())
+            storage.write_bytes(folder / name, file.getvalue())
         return {}
 
     @torch.no_grad()

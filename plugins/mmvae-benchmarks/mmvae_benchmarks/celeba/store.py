@@ -177,22 +177,14 @@ def reserve(path: Path, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": shape}
     )
-    hidden = path.with_name(f".{path.name}.{os.getpid()}{storage.PARTIAL}")
-    with storage.reported(path, REMEDY):
-        try:
-            with hidden.open("wb") as file:
-                file.write(header.getvalue())
-                file.flush()
-                size = len(header.getvalue()) + int(np.prod(shape, dtype=np.int64))
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), 0, size)
-                else:  # macOS: the room is found while writing
-                    file.truncate(size)
-                os.fsync(file.fileno())
-            hidden.replace(path)
-        except BaseException:  # also an interrupt must leave nothing half-written
-            hidden.unlink(missing_ok=True)
-            raise
+    with storage.staged_file(path, remedy=REMEDY) as hidden, hidden.open("r+b") as file:
+        file.write(header.getvalue())
+        file.flush()
+        size = len(header.getvalue()) + int(np.prod(shape, dtype=np.int64))
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:  # macOS: the room is found while writing
+            file.truncate(size)
 
 
 def read_report(folder: Path) -> dict[str, Any]:
