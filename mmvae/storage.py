@@ -87,7 +87,8 @@ def overwrite(path: Path, data: bytes) -> None:
         TrainingError: The system refused.
     """
     with reported(path):
-        descriptor = _open(path, os.O_WRONLY | os.O_NOFOLLOW)
+        fault("open", path)
+        descriptor = open_own(path, os.O_WRONLY)
         try:
             _write(descriptor, path, data)
             os.ftruncate(descriptor, len(data))

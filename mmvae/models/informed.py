@@ -53,7 +53,8 @@ class Informed(nn.Module):
         """
         found = torch.zeros(len(self.family), dtype=torch.bool, device=self.mask.device)
         largest_first = sorted(patterns, key=len, reverse=True)
-        for has in membership(largest_first, self.modalities).to(self.mask).split(PATTERNS):
+        having = membership(largest_first, self.modalities).to(self.mask)
+        for has in torch.split(having, PATTERNS):
             left = (~found).nonzero().flatten()  # the largest patterns leave few to look for
             found[left] = self._inside(self.mask[left], has).any(1)
         self.ever.copy_(found)
