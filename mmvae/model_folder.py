@@ -20,6 +20,7 @@ from mmvae.family import Shapes
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
 from mmvae.provenance import of_a_model, require_plugins
+from mmvae.randomness import seeded_global
 from mmvae.registry import Registry
 from mmvae.surroundings import undisturbed
 from mmvae.trained import TrainedModel
@@ -117,7 +118,8 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
         kind = registry.model(table.pop("kind"))
         config = kind.recalled(kind.Config.model_validate(table), tuple(codecs))
         shapes = Shapes.of(state, registry.family)
-        model: Model = kind(config, codecs, shapes) if shapes.any else kind(config, codecs)
+        with seeded_global(0):  # first weights are drawn, though they do not stay
+            model: Model = kind(config, codecs, shapes) if shapes.any else kind(config, codecs)
     except (KeyError, ValidationError) as error:
         raise CheckpointError(
             f"{origin}: its description does not fit the installed plugins ({error}). "

@@ -99,6 +99,8 @@ def run_training(
                 if run.model.is_dir():  # until there is a new one, the latest checkpoint counts
                     storage.remove_folder(run.model)
                 run.write_status("running", step=trainer.state.position.step, message="training")
+            if experiment.evaluate.split not in materials.splits:
+                progress.say(without_evaluation(experiment.evaluate.split, materials))
             outcome = trainer.fit(limits)
             finish(trainer, model, run, outcome, accelerator)
         except BaseException as error:  # of any kind: the status must say how the run ended
@@ -118,6 +120,15 @@ def run_training(
     folder = None if run is None else run.folder
     return Result(
         outcome, folder, TrainedModel(model, columns, folder), trainer.state.position.step
+    )
+
+
+def without_evaluation(split: str, materials: Data) -> str:
+    """What to say of data that lack the split that evaluations are of."""
+    others = ", ".join(name for name in materials.splits if name != "train") or "train"
+    return (
+        f"the data have no {split} split, which evaluate.split = {split!r} names: `mmvae "
+        f"evaluate` and figures of items will want --split {others}"
     )
 
 

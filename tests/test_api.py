@@ -248,12 +248,35 @@ def test_mistakes_make_no_run(tmp_path, change, options, error, message: str) ->
 
 def test_refused_values_make_no_run(tmp_path) -> None:
     config = toy_config(data={"source": "memory"})
-    for split in ("train", "validation"):
-        data = {"train": toy_items(20), "validation": toy_items(10)}
-        data[split]["v"][3, 1] = np.nan
-        with pytest.raises(DataError, match=r"item 3, modality 'v': got nan in cell 1"):
-            mmvae.train(config, data, run_dir=tmp_path / "r", registry=REGISTRY)
-        assert not (tmp_path / "r").exists()
+    for resident in ("true", "false"):  # a training split read as needed is told in epoch 1
+        for split in ("train", "validation", "test")[resident == "false" :]:
+            data = {"train": toy_items(20), "validation": toy_items(10), "test": toy_items(10)}
+            data[split]["v"][3, 1] = np.nan
+            overrides = [f"data.resident={resident}"]
+            for start in (mmvae.train, dry_run):
+                place = {"run_dir": tmp_path / "r"} if start is mmvae.train else {}
+                with pytest.raises(DataError, match=r"item 3, modality 'v': got nan in cell 1"):
+                    start(config, data, overrides=overrides, registry=REGISTRY, **place)
+                assert not (tmp_path / "r").exists()
+
+
+def test_a_training_without_the_split_to_evaluate_on_says_so(tmp_path) -> None:
+    heard: list[str] = []
+
+    class Ear(Progress):
+        def say(self, message: str) -> None:
+            heard.append(message)
+
+    data = {"train": toy_items(20), "validation": toy_items(10)}
+    config = toy_config(data={"source": "memory"})
+    keys = {"max_steps": 1, "registry": REGISTRY, "progress": Ear()}
+    mmvae.train(config, data, run_dir=tmp_path / "r", **keys)
+    (told,) = [line for line in heard if "evaluate" in line]
+    assert "no test split" in told
+    assert "--split validation" in told
+    heard.clear()
+    mmvae.train(config, data | {"test": toy_items(9)}, run_dir=tmp_path / "s", **keys)
+    assert not any("evaluate" in line for line in heard)
 
 
 def test_a_run_that_needs_a_missing_plugin(tmp_path) -> None:

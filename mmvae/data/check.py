@@ -12,9 +12,9 @@ from torch import Tensor
 
 from mmvae.codec import Codec, CodecConfig, Column
 from mmvae.data.batches import prepare
-from mmvae.data.describe import ModalitySummary, add, chunks
+from mmvae.data.describe import ModalitySummary, add
 from mmvae.data.gaps import check_training, presence
-from mmvae.data.loading import check_columns, fitted, usable, without_discarded
+from mmvae.data.loading import check_columns, chunks, fitted, usable, without_discarded
 from mmvae.data.memory import as_bytes
 from mmvae.errors import DataError
 from mmvae.source import SPLITS, Source, Split
