@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from mmvae import storage
 from mmvae.config import Experiment
+from mmvae.data.extremes import extreme_items, naming_items
 from mmvae.data.loading import Data
 from mmvae.errors import Interrupted, MmvaeError, RunError, TrainingError
 from mmvae.model_folder import save_model
@@ -101,7 +102,11 @@ def run_training(
                 run.write_status("running", step=trainer.state.position.step, message="training")
             if experiment.evaluate.split not in materials.splits:
                 progress.say(without_evaluation(experiment.evaluate.split, materials))
-            outcome = trainer.fit(limits)
+            if saved is None and run is not None:
+                for remark in extreme_items(materials):
+                    progress.say(remark)
+            with naming_items(materials):
+                outcome = trainer.fit(limits)
             finish(trainer, model, run, outcome, accelerator)
         except BaseException as error:  # of any kind: the status must say how the run ended
             if run is not None:

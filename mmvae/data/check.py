@@ -13,11 +13,12 @@ from torch import Tensor
 from mmvae.codec import Codec, CodecConfig, Column
 from mmvae.data.batches import prepare
 from mmvae.data.describe import ModalitySummary, add
+from mmvae.data.extremes import extremes
 from mmvae.data.gaps import check_training, presence
 from mmvae.data.loading import check_columns, chunks, fitted, usable, without_discarded
 from mmvae.data.memory import as_bytes
 from mmvae.errors import DataError
-from mmvae.source import SPLITS, Source, Split
+from mmvae.source import SPLITS, Source, Split, SplitName
 
 TINY = 10
 """A split of fewer items is too small to say anything."""
@@ -26,7 +27,7 @@ LISTED = 20
 """Values outside the support that are listed one by one, per split and modality."""
 
 
-REMARKS = frozenset({"duplicate", "constant", "tiny"})
+REMARKS = frozenset({"duplicate", "constant", "extreme", "tiny"})
 """Kinds of findings that are worth a look but that a training can live with."""
 
 
@@ -36,7 +37,7 @@ class Finding:
 
     Attributes:
         kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
-            ``class`` or ``tiny``.
+            ``extreme``, ``class`` or ``tiny``.
         split: Where.
         modality: Of which modality, or None if of whole items.
         item: Id of the item, or None if of all.
@@ -101,6 +102,7 @@ def check(
         findings += _gaps(name, splits[name], columns, codecs)
         for m, codec in codecs.items():
             findings += _modality(name, m, codec, splits[name], columns[m])
+            findings += _extreme(name, m, codec, splits, columns[m])
     told = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
     findings += _repeated({name: splits[name] for name in names}, columns, told)
     return sizes, findings
@@ -147,6 +149,15 @@ def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Ite
             f" and {len(absent) - LISTED} more" if len(absent) > LISTED else ""
         )
         yield Finding("class", name, m, None, message + _largest(codec, split, column))
+
+
+def _extreme(
+    name: SplitName, m: str, codec: Codec, splits: Mapping[SplitName, Split], column: str
+) -> Iterator[Finding]:
+    """Numbers that one training item, or none, is near to."""
+    found = extremes(splits[name], splits["train"], column, codec)
+    if found is not None:
+        yield Finding("extreme", name, m, found.item, found.told())
 
 
 def _largest(codec: Codec, split: Split, column: str) -> str:
