@@ -187,9 +187,12 @@ def numeric(column: Column) -> bool:
 
 
 def numbers(column: Column) -> Array | None:
-    """The values of a column as float64 (n, cells); None if they are of different shapes."""
+    """The values of a column as float64 (n, cells); None if they are something else."""
+    read = column.read().values
+    if isinstance(read, np.ndarray) and read.dtype.kind not in "iuf":
+        return None
     try:
-        values = np.asarray(column.read().values, dtype=np.float64)
+        values = np.asarray(read, dtype=np.float64)
     except (TypeError, ValueError):
         return None
     return values.reshape(len(values), -1)
