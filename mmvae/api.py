@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
+
 from mmvae import storage
 from mmvae.agreement import (
     begin_with,
@@ -28,6 +30,7 @@ from mmvae.assembly import (
     recalled,
 )
 from mmvae.config import LoadedConfig, load_experiment
+from mmvae.data.loading import Data
 from mmvae.data.order import Order
 from mmvae.errors import DataError, UsageError
 from mmvae.model_folder import built, load_model
@@ -98,9 +101,7 @@ def train(
         materials = open_materials(experiment, registry, data, accelerator)
         refuse_unequal_data(materials, accelerator)
         refuse_idle_keys(experiment, materials)
-        for split in materials.splits:
-            if split != "test":
-                materials.batches(split)
+        prepare_all(materials, accelerator)
         rehearse_all(materials)
     model = build_model(experiment, registry, materials.codecs)
     env = environment(materials)
@@ -191,6 +192,7 @@ def resume(
                     f"before. With other items, train a new run: mmvae train CONFIG "
                     f"--init-from {folder.folder}"
                 )
+            prepare_all(materials, accelerator)
             with everyone_follows(accelerator):
                 if own is not None:
                     env["data"] = described(materials)
@@ -261,6 +263,24 @@ def dry_run(
         "steps": config_.epochs * order.steps_per_epoch,
         "terms": {name: terms[name] for name in shown_terms(terms)},
     }
+
+
+def prepare_all(materials: Data, accelerator: Accelerator) -> None:
+    """Prepare every split before the first step, so that no later command refuses a value.
+
+    The test split is prepared once, on the leading process, and not kept. So is what is read as
+    it is needed, but for the training split: the first epoch reads that anyway.
+
+    Raises:
+        DataError: A value is outside its codec's support.
+    """
+    for split in materials.splits:
+        if split != "test":
+            materials.batches(split)
+    with everyone_follows(accelerator):
+        for split in materials.splits if leading(accelerator) else ():
+            if split != "train":
+                materials.verify(split)
 
 
 def with_data(

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import (
     InitProcessGroupKwargs,
     is_tensorboard_available,
@@ -67,9 +67,11 @@ def make_accelerator(
             "train.trackers = ['tensorboard']: TensorBoard is not installed. "
             "pip install 'mmvae[tensorboard]', or leave train.trackers out."
         )
-    # So that device and precision may change between runs. Processes that act together stay so.
+    # So that device and precision may change between runs, and no accumulation that the caller's
+    # own training left unfinished holds back ours. Processes that act together stay so.
     alone = not PartialState._shared_state or PartialState().num_processes == 1
     AcceleratorState._reset_state(reset_partial_state=alone)
+    GradientState._reset_state()
     accelerator = Accelerator(
         cpu=cpu,
         mixed_precision={"float32": "no", "bfloat16": "bf16"}[config.precision],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -21,6 +21,23 @@ class MmvaeError(Exception):
 
 class TrainingError(MmvaeError):
     """Training or evaluation failed: NaN, out of memory, full disk. Exit code 1."""
+
+
+class NonFinite(TrainingError):
+    """A term, a weight or a figure is NaN or infinite. Exit code 1.
+
+    Args:
+        message: What became what, and when.
+        split: The split of the items that it may be due to, where that is known.
+        rows: Which of its items have a term that is not finite; none if it is no item's fault.
+        remedy: What to do if the data are sound.
+    """
+
+    def __init__(
+        self, message: str, split: str = "", rows: Sequence[int] = (), remedy: str = ""
+    ) -> None:
+        super().__init__(f"{message} {remedy}".rstrip())
+        self.message, self.split, self.rows, self.remedy = message, split, tuple(rows), remedy
 
 
 class UsageError(MmvaeError):

@@ -20,6 +20,7 @@ from mmvae.guard import guarded_codec
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
 from mmvae.provenance import of_a_model, require_plugins
+from mmvae.randomness import seeded_global
 from mmvae.registry import Registry
 from mmvae.surroundings import undisturbed
 from mmvae.trained import TrainedModel
@@ -155,7 +156,7 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
         table = dict(said.model)
         kind = registry.model(table.pop("kind"))
         config = kind.recalled(kind.Config.model_validate(table), tuple(codecs))
-        with no_larger_than(weights):
+        with no_larger_than(weights), seeded_global(0):  # first weights are drawn, and go
             shapes = Shapes.of(said.families, registry.family)
             model: Model = kind(config, codecs, shapes) if shapes.any else kind(config, codecs)
         load_weights(model, weights, str(origin))

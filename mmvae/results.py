@@ -19,6 +19,7 @@ from mmvae.agreement import changed_data
 from mmvae.assembly import make_accelerator, metrics, open_materials
 from mmvae.config import Experiment, load_experiment
 from mmvae.data.batches import Batches
+from mmvae.data.extremes import naming_items
 from mmvae.data.loading import Data
 from mmvae.errors import ConfigError, RunError, UsageError
 from mmvae.evaluation.cells import parse_cells
@@ -258,7 +259,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     """As :func:`evaluate`, for a run that is open already and whose results are locked."""
     config, data, model = opened.experiment.evaluate, opened.data, opened.trained.model
     batches, ledger = data.batches(config.split), open_ledger(opened)
-    with kept_global():
+    with kept_global(), naming_items(data):
         if opened.accelerator.num_processes > 1:
             with everyone_follows(opened.accelerator):
                 cells, _ = parse_cells(config.bounds, model, config.given_from)

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from mmvae import storage
 from mmvae.config import Experiment
+from mmvae.data.extremes import extreme_items, naming_items
 from mmvae.data.loading import Data
 from mmvae.errors import Interrupted, MmvaeError, RunError, Terminated, TrainingError
 from mmvae.model_folder import save_model
@@ -99,7 +100,13 @@ def run_training(
                 if run.model.is_dir():  # until there is a new one, the latest checkpoint counts
                     storage.remove_folder(run.model)
                 run.write_status("running", step=trainer.state.position.step, message="training")
-            outcome = trainer.fit(limits)
+            if experiment.evaluate.split not in materials.splits:
+                progress.say(without_evaluation(experiment.evaluate.split, materials))
+            if saved is None and run is not None:
+                for remark in extreme_items(materials):
+                    progress.say(remark)
+            with naming_items(materials):
+                outcome = trainer.fit(limits)
             finish(trainer, model, run, outcome, accelerator)
         except BaseException as error:  # of any kind: the status must say how the run ended
             if run is not None:
@@ -118,6 +125,15 @@ def run_training(
     folder = None if run is None else run.folder
     return Result(
         outcome, folder, TrainedModel(model, columns, folder), trainer.state.position.step
+    )
+
+
+def without_evaluation(split: str, materials: Data) -> str:
+    """What to say of data that lack the split that evaluations are of."""
+    others = ", ".join(name for name in materials.splits if name != "train") or "train"
+    return (
+        f"the data have no {split} split, which evaluate.split = {split!r} names: `mmvae "
+        f"evaluate` and figures of items will want --split {others}"
     )
 
 

@@ -22,6 +22,7 @@ from mmvae.errors import (
     MmvaeError,
     PluginError,
     RunError,
+    TrainingError,
     UsageError,
 )
 from mmvae.model_folder import load_model
@@ -248,12 +249,35 @@ def test_mistakes_make_no_run(tmp_path, change, options, error, message: str) ->
 
 def test_refused_values_make_no_run(tmp_path) -> None:
     config = toy_config(data={"source": "memory"})
-    for split in ("train", "validation"):
-        data = {"train": toy_items(20), "validation": toy_items(10)}
-        data[split]["v"][3, 1] = np.nan
-        with pytest.raises(DataError, match=r"item 3, modality 'v': got nan in cell 1"):
-            mmvae.train(config, data, run_dir=tmp_path / "r", registry=REGISTRY)
-        assert not (tmp_path / "r").exists()
+    for resident in ("true", "false"):  # a training split read as needed is told in epoch 1
+        for split in ("train", "validation", "test")[resident == "false" :]:
+            data = {"train": toy_items(20), "validation": toy_items(10), "test": toy_items(10)}
+            data[split]["v"][3, 1] = np.nan
+            overrides = [f"data.resident={resident}"]
+            for start in (mmvae.train, dry_run):
+                place = {"run_dir": tmp_path / "r"} if start is mmvae.train else {}
+                with pytest.raises(DataError, match=r"item 3, modality 'v': got nan in cell 1"):
+                    start(config, data, overrides=overrides, registry=REGISTRY, **place)
+                assert not (tmp_path / "r").exists()
+
+
+def test_a_training_without_the_split_to_evaluate_on_says_so(tmp_path) -> None:
+    heard: list[str] = []
+
+    class Ear(Progress):
+        def say(self, message: str) -> None:
+            heard.append(message)
+
+    data = {"train": toy_items(20), "validation": toy_items(10)}
+    config = toy_config(data={"source": "memory"})
+    keys = {"max_steps": 1, "registry": REGISTRY, "progress": Ear()}
+    mmvae.train(config, data, run_dir=tmp_path / "r", **keys)
+    (told,) = [line for line in heard if "evaluate" in line]
+    assert "no test split" in told
+    assert "--split validation" in told
+    heard.clear()
+    mmvae.train(config, data | {"test": toy_items(9)}, run_dir=tmp_path / "s", **keys)
+    assert not any("evaluate" in line for line in heard)
 
 
 def test_a_run_that_needs_a_missing_plugin(tmp_path) -> None:
@@ -406,3 +430,31 @@ def test_a_codec_that_mixes_items_is_refused_where_that_would_change_results(
 def test_a_config_without_data_says_how_to_pass_them() -> None:
     with pytest.raises(UsageError, match="pass items in memory as data="):
         mmvae.train({"modalities": {"v": {"codec": "toy-vector"}}}, registry=REGISTRY)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_training_that_overflows_names_the_item(tmp_path, split: str) -> None:
+    data = {"train": toy_items(40), "validation": toy_items(20), "test": toy_items(20)}
+    data[split]["v"][13, 1] = 1e25
+    config = toy_config(data={"source": "memory"}, train={"batch_size": 20})
+    with pytest.raises(TrainingError) as caught:
+        mmvae.train(config, data, run_dir=tmp_path / "r", registry=REGISTRY)
+    told = str(caught.value)
+    assert f"It is that of item 13 of the {split} split" in told
+    assert f"Item 13 of the {split} split, modality 'v': 1e+25 lies" in told
+    assert "learning_rate" not in told
+    assert Run(tmp_path / "r").status().message == told
+
+
+def test_an_evaluation_that_overflows_names_the_item(tmp_path) -> None:
+    data = {"train": toy_items(40), "validation": toy_items(20), "test": toy_items(20)}
+    data["test"]["v"][13, 1] = 1e25
+    config = toy_config(data={"source": "memory"})
+    mmvae.train(config, data, run_dir=tmp_path / "r", registry=REGISTRY, max_steps=1)
+    log = (tmp_path / "r" / "log.txt").read_text(encoding="utf-8")
+    assert "Item 13 of the test split, modality 'v': 1e+25 lies" in log
+    for bounds in ([], ["evaluate.bounds=['standard']", "evaluate.samples=2"]):
+        with pytest.raises(
+            TrainingError, match=r"Item 13 of the test split, modality 'v': 1e\+25"
+        ):
+            mmvae.evaluate(tmp_path / "r", data, overrides=bounds, registry=REGISTRY)

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from mmvae.codec import Codec, CodecConfig, Column
 from mmvae.data.batches import prepare
-from mmvae.data.describe import ModalitySummary, add, chunks
+from mmvae.data.describe import ModalitySummary, add
+from mmvae.data.extremes import extremes
 from mmvae.data.gaps import check_training, presence
-from mmvae.data.loading import check_columns, fitted, usable, without_discarded
+from mmvae.data.loading import check_columns, chunks, fitted, usable, without_discarded
 from mmvae.data.memory import as_bytes
 from mmvae.errors import DataError, UnsupportedValue
-from mmvae.source import SPLITS, Source, Split
+from mmvae.source import SPLITS, Source, Split, SplitName
 
 TINY = 10
 """A split of fewer items is too small to say anything."""
@@ -27,7 +28,7 @@ LISTED = 20
 """Values outside the support that are listed one by one, per split and modality."""
 
 
-REMARKS = frozenset({"duplicate", "constant", "tiny", "doubt", "source"})
+REMARKS = frozenset({"duplicate", "constant", "extreme", "tiny", "doubt", "source"})
 """Kinds of findings that are worth a look but that a training can live with."""
 
 
@@ -37,7 +38,7 @@ class Finding:
 
     Attributes:
         kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
-            ``class``, ``tiny``, ``doubt`` or ``source``.
+            ``extreme``, ``class``, ``tiny``, ``doubt`` or ``source``.
         split: Where, or ``"all"``.
         modality: Of which modality, or None if of whole items.
         item: Id of the item, or None if of all.
@@ -104,6 +105,7 @@ def check(
         for m, codec in codecs.items():
             findings += _modality(name, m, codec, splits[name], columns[m])
             findings += _doubts(name, m, codec, splits[name], columns[m])
+            findings += _extreme(name, m, codec, splits, columns[m])
     told = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
     findings += _repeated({name: splits[name] for name in names}, columns, told)
     return sizes, findings
@@ -163,6 +165,15 @@ def _doubts(name: str, m: str, codec: Codec, split: Split, column: str) -> Itera
     for doubt, found in items.items():
         more = f"; so in {len(found)} of {len(split)} items" if len(found) > 1 else ""
         yield Finding("doubt", name, m, found[0], doubt + more)
+
+
+def _extreme(
+    name: SplitName, m: str, codec: Codec, splits: Mapping[SplitName, Split], column: str
+) -> Iterator[Finding]:
+    """Numbers that one training item, or none, is near to."""
+    found = extremes(splits[name], splits["train"], column, codec)
+    if found is not None:
+        yield Finding("extreme", name, m, found.item, found.told())
 
 
 def _largest(codec: Codec, split: Split, column: str) -> str:

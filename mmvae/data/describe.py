@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,9 @@ from torch import Tensor
 
 from mmvae.codec import Codec
 from mmvae.data.batches import prepare
-from mmvae.data.loading import Data
+from mmvae.data.loading import Data, chunks
 from mmvae.source import SPLITS, Split
 from mmvae.subsets import subset_name
-
-CHUNK = 500
-"""Items that are prepared at once."""
 
 
 @dataclass
@@ -113,12 +110,6 @@ def add(summary: ModalitySummary, codec: Codec, x: Tensor, observed: Tensor | No
 def merged(a: Mapping[str, int], b: Mapping[str, int]) -> Counter[str]:
     """The sum of two counts, zeros kept."""
     return Counter({name: a[name] + b[name] for name in a})
-
-
-def chunks(split: Split) -> Iterator[Split]:
-    """A split in parts that fit in memory."""
-    for start in range(0, len(split), CHUNK):
-        yield split.take(np.arange(start, min(start + CHUNK, len(split))))
 
 
 def as_json(summary: SplitSummary) -> dict[str, Any]:

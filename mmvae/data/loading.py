@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,6 +23,9 @@ from mmvae.data.gaps import (
 from mmvae.data.refusals import refusals
 from mmvae.errors import DataError, nearest
 from mmvae.source import Source, Split, SplitName
+
+CHUNK = 500
+"""Items that are prepared at once."""
 
 
 @dataclass
@@ -50,18 +53,43 @@ class Data:
         Raises:
             DataError: The source has no such split, or a value is outside its codec's support.
         """
-        if split not in self.splits:
-            raise DataError(
-                f"Source {self.source.kind!r} has no split {split!r}; it has "
-                f"{', '.join(self.splits)}. Name one of those (evaluate: -s evaluate.split="
-                f"{next(iter(self.splits))}), or say in [data] where {split!r} comes from."
-            )
         if split not in self._batches:
-            items = self.splits[split]
+            items = self.items(split)
             self._batches[split] = Batches(
                 items, self.codecs, self.columns, self.device, self.fits(items)
             )
         return self._batches[split]
+
+    def items(self, split: SplitName) -> Split:
+        """The items of one split, not yet prepared.
+
+        Raises:
+            DataError: The source has no such split.
+        """
+        if split not in self.splits:
+            raise DataError(
+                f"Source {self.source.kind!r} has no split {split!r}; it has "
+                f"{', '.join(self.splits)}. Name one of those (--split, or -s evaluate.split="
+                f"{next(iter(self.splits))}), or say in [data] where {split!r} comes from."
+            )
+        return self.splits[split]
+
+    def verify(self, split: SplitName) -> None:
+        """Prepare all items of one split, a chunk at a time, and keep none of them.
+
+        Items that :meth:`batches` has prepared already are left out.
+
+        Raises:
+            DataError: There is no such split, or a value is outside its codec's support.
+        """
+        if split in self._batches and self._batches[split].resident:
+            return
+        for part in chunks(self.items(split)):
+            for modality, codec in self.codecs.items():
+                try:
+                    prepare(modality, codec, part.columns[self.columns[modality]], part.ids)
+                except DataError as error:
+                    raise DataError(f"Split {split!r}: {error}") from error
 
     @property
     def patterns(self) -> Patterns:
@@ -102,6 +130,12 @@ class Data:
             x, mask = prepare(modality, codec, few, ids)
             total += x.nbytes + (0 if mask is None else mask.nbytes)
         return total / len(rows)
+
+
+def chunks(split: Split) -> Iterator[Split]:
+    """A split in parts that fit in memory."""
+    for start in range(0, len(split), CHUNK):
+        yield split.take(np.arange(start, min(start + CHUNK, len(split))))
 
 
 def open_data(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmvae.errors import TrainingError
+from mmvae.errors import NonFinite
 
 Path = tuple[str, ...]
 """Where a figure stands in the result: ``("given", "image", "label", "accuracy")``."""
@@ -45,14 +45,14 @@ class ItemFigures:
         """Nested by path, each figure as :func:`mean_and_error`; without those of no item.
 
         Raises:
-            TrainingError: A value is not finite; figure and item are named.
+            NonFinite: A value is not finite; figure and item are named.
         """
         nested: dict[str, Any] = {}
         for path, parts in self._parts.items():
             values = torch.cat(parts)
             if not len(values):
                 continue
-            require_finite(path, values)
+            require_finite(path, values, whole=self._total in (None, len(values)))
             put(nested, path, mean_and_error(values) | self._count(values))
         return nested
 
@@ -60,18 +60,25 @@ class ItemFigures:
         return {} if self._total in (None, len(values)) else {"items": len(values)}
 
 
-def require_finite(path: Path, values: Tensor, first: int = 0) -> None:
+def require_finite(path: Path, values: Tensor, first: int = 0, whole: bool = True) -> None:
     """Check the values (n,) of the items from ``first`` on.
 
+    Args:
+        path: The figure.
+        values: Its values.
+        first: The item of the first value.
+        whole: Whether each item has a value, so that the number of one tells its item.
+
     Raises:
-        TrainingError: One is not finite; figure and item are named.
+        NonFinite: One is not finite; figure and item are named.
     """
     bad = (~torch.isfinite(values)).nonzero().flatten()
     if len(bad):
-        raise TrainingError(
+        raise NonFinite(
             f"Evaluation: {' / '.join(path)} is {float(values[bad[0]])} for item "
-            f"{first + int(bad[0])} of the split. Look at the data with `mmvae data check`, or "
-            f"train again with a lower train.learning_rate."
+            f"{first + int(bad[0])} of {'the split' if whole else 'those that have it'}.",
+            remedy="Look at the data with `mmvae data check`, or train again with a lower "
+            "train.learning_rate.",
         )
 
 

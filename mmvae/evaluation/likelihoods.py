@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmvae.cells import Cell, cell_name, posterior_name
 from mmvae.data.batches import Batches
-from mmvae.errors import TrainingError
+from mmvae.errors import NonFinite
 from mmvae.evaluation.bounds import ROWS, Estimate, Evidence, estimates
 from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.footprint import bytes_per_row, rows_within
@@ -168,7 +168,7 @@ def summary(
         batches: The split, for which items have what a cell needs.
 
     Raises:
-        TrainingError: A figure is not finite; cell and item are named.
+        NonFinite: A figure is not finite; cell and item are named.
     """
     found: dict[str, Any] = {}
     for cell in cells:
@@ -177,9 +177,10 @@ def summary(
         nats = items[name][counted]
         bad = (~torch.isfinite(nats)).nonzero().flatten()
         if len(bad):
-            raise TrainingError(
+            raise NonFinite(
                 f"Evaluation: {name} is {float(nats[bad[0]])} for item {int(counted[bad[0]])} of "
-                f"the split. Look at the data with `mmvae data check`, or at the model's training."
+                f"the split.",
+                remedy="Look at the data with `mmvae data check`, or at the model's training.",
             )
         found[name] = mean_and_error(nats) | {
             "of": cell.of,

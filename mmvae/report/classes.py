@@ -43,9 +43,9 @@ def classes_of(subject: Subject, word: str) -> Classes:
 
     Raises:
         UsageError: There is no such modality and no such column.
-        DataError: The column does not hold classes, or too many.
+        DataError: The column does not hold classes, or too many; or there is no such split.
     """
-    splits = {name: subject.data.splits[name] for name in dict.fromkeys(("train", subject.split))}
+    splits = {name: subject.data.items(name) for name in dict.fromkeys(("train", subject.split))}
     codec = subject.trained.codecs.get(word)
     if codec is not None and codec.classes is not None:
         column = subject.data.columns[word]

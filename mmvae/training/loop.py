@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from accelerate import Accelerator
 
 from mmvae.data.batches import Batches
-from mmvae.errors import Interrupted, TrainingError
+from mmvae.errors import Interrupted, NonFinite
 from mmvae.models.protocol import Trainable
 from mmvae.settings import TrainConfig
 from mmvae.training.audience import Audience
@@ -357,9 +357,10 @@ class Trainer(Stepper):
             tensors["terms"] = {"rows": rows}
         bad = first_non_finite(tensors)
         if bad is not None:
-            raise TrainingError(
+            raise NonFinite(
                 f"{bad} is not finite after step {step}; training stopped and the last good "
-                f"checkpoint is kept. Lower train.learning_rate or set train.clip_norm."
+                f"checkpoint is kept.",
+                remedy="Lower train.learning_rate or set train.clip_norm.",
             )
         return tensors
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from mmvae.errors import TrainingError
+from mmvae.errors import NonFinite
 from mmvae.models.protocol import Terms
 
 
@@ -20,14 +20,18 @@ class TermMeans:
         names: Phase → its terms; the phase's name is empty where there is only one.
         steps: The steps since the last flush, counted from 0.
         rows: For each of them, phase → sums over items of its terms, then the number of items.
+        seen: For each part of a step, the step, its items and whether all their terms are finite.
     """
 
     def __init__(self) -> None:
         self.names: dict[str, list[str]] = {}
         self.steps: list[int] = []
         self.rows: list[dict[str, Tensor]] = []
+        self.seen: list[tuple[int, Tensor, Tensor]] = []
 
-    def add(self, step: int, phase: str, terms: Terms, items: int) -> None:
+    def add(
+        self, step: int, phase: str, terms: Terms, items: int, which: Tensor | None = None
+    ) -> None:
         """Add one step's (or accumulation part's) terms; a further part of a step is added up.
 
         Args:
@@ -35,11 +39,14 @@ class TermMeans:
             phase: The phase, or an empty name if there is only one.
             terms: Its terms.
             items: How many of the rows count; the others only kept the batch from being empty.
+            which: Their numbers in the training split, to name one whose terms are not finite.
         """
         names = ["loss", *terms.named]
         if self.names.setdefault(phase, names) != names:
             raise ValueError(f"Terms changed from {self.names[phase]} to {names} within a run.")
         rows = torch.stack([terms.loss, *terms.named.values()]).detach()[:, :items]
+        if which is not None:
+            self.seen.append((step, which[:items], rows.isfinite().all(0)))
         sums = rows.to(wide(rows.device)).sum(1)
         part = torch.cat([sums, sums.new_full((1,), items)])
         if not self.steps or self.steps[-1] != step:
@@ -71,9 +78,19 @@ class TermMeans:
             stacked: :meth:`stacked`, summed over processes.
 
         Raises:
-            TrainingError: Names term, value and step.
+            NonFinite: Names term, value and step.
         """
-        check_finite(stacked, self._columns(), [f"at step {step + 1}" for step in self.steps])
+        when = [f"at step {step + 1}" for step in self.steps]
+        check_finite(stacked, self._columns(), when, "train", self._bad_items)
+
+    def _bad_items(self, row: int) -> list[int]:
+        """The items of a step with a term that is not finite, unless all of them have one."""
+        parts = [(items, sound) for step, items, sound in self.seen if step == self.steps[row]]
+        if not parts:
+            return []
+        sound = torch.cat([finite for _, finite in parts]).cpu()
+        items = torch.cat([which for which, _ in parts])
+        return sorted(set(items[~sound].tolist())) if sound.any() else []
 
     def means(self, stacked: Tensor) -> dict[str, float]:
         """Mean over items of each term; then start anew.
@@ -82,7 +99,7 @@ class TermMeans:
             stacked: :meth:`stacked`, summed over processes.
 
         Raises:
-            TrainingError: As :meth:`check`.
+            NonFinite: As :meth:`check`.
         """
         self.check(stacked)
         totals = iter(stacked.sum(0).tolist())
@@ -92,6 +109,7 @@ class TermMeans:
             items = next(totals)
             means |= {column: total / items for column, total in sums.items()}
         self.names, self.steps, self.rows = {}, [], []  # a later epoch may have other phases
+        self.seen = []
         return means
 
     def _columns(self) -> list[str]:
@@ -107,16 +125,29 @@ def _column(phase: str, name: str) -> str:
     return f"{phase}/{name}" if phase else name
 
 
-def check_finite(stacked: Tensor, names: Sequence[str], when: Sequence[str]) -> None:
+REMEDY = (
+    "Lower train.learning_rate, set train.clip_norm, or look at the data with `mmvae data check`."
+)
+
+
+def check_finite(
+    stacked: Tensor,
+    names: Sequence[str],
+    when: Sequence[str],
+    split: str = "",
+    bad_items: Callable[[int], Sequence[int]] = lambda row: (),
+) -> None:
     """Stop at the first row with a value that is not finite.
 
     Args:
         stacked: Shape (rows, columns).
         names: Of the columns.
         when: Of the rows: ``"at step 3"``.
+        split: Of the items.
+        bad_items: Row → its items with a term that is not finite.
 
     Raises:
-        TrainingError: Names term, value and step. The loss is named only if no term is to blame.
+        NonFinite: Names term, value and step. The loss is named only if no term is to blame.
     """
     bad = ~torch.isfinite(stacked)
     if not bool(bad.any()):
@@ -126,8 +157,10 @@ def check_finite(stacked: Tensor, names: Sequence[str], when: Sequence[str]) -> 
     sums = ("loss", "elbo")
     blamed = next((c for c in columns if names[c].rpartition("/")[2] not in sums), columns[0])
     value = float(stacked[row, blamed])
-    raise TrainingError(
+    raise NonFinite(
         f"{names[blamed]} became {value} {when[row]}; training stopped and the last good "
-        f"checkpoint is kept. Lower train.learning_rate, set train.clip_norm, or look at the "
-        f"data with `mmvae data check`."
+        f"checkpoint is kept.",
+        split,
+        bad_items(row),
+        REMEDY,
     )

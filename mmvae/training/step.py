@@ -163,7 +163,7 @@ class Stepper:
                 terms = self.objective(phase.name, batch, draws, weight)
                 self.accelerator.backward(terms.loss[:count].sum() * (self._processes / total))
             label = "" if phase.name == self._main else phase.name
-            self.state.terms.add(step, label, terms, count)
+            self.state.terms.add(step, label, terms, count, items[seen])
 
     def _batch(self, step: int, items: Tensor, draws: StepDraws) -> Batch:
         """The items' batch; the phases of a step share it, unless it is cut into parts."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -40,13 +42,14 @@ def validate(
         nats per item; and ``objective``, the negative sum of the phases' losses.
 
     Raises:
-        TrainingError: A term is not finite.
+        NonFinite: A term is not finite.
     """
     training = model.training
     model.eval()
     main, *further = (phase.name for phase in model.phases())
     names, n = list[str](), len(batches)
     totals: Tensor | None = None
+    sound: list[tuple[int, Tensor]] = []
     for start in range(0, n, batch_size):
         size = min(batch_size, n - start)
         rows = share(size, accelerator.process_index, accelerator.num_processes)
@@ -61,15 +64,27 @@ def validate(
             loss = loss + terms.loss
             named |= {f"{phase}/{name}": value for name, value in terms.named.items()}
         names = ["loss", *named]
-        sums = torch.stack([loss, *named.values()])[:, :count]
-        sums = sums.to(wide(sums.device)).sum(1)
+        rows_of = torch.stack([loss, *named.values()])[:, :count]
+        sound.append((start + seen.start, rows_of.isfinite().all(0)))
+        sums = rows_of.to(wide(rows_of.device)).sum(1)
         totals = sums if totals is None else totals + sums
     assert totals is not None
     totals = reduced(totals, accelerator)
     model.train(training)
-    check_finite(totals[None], names, [when])
+    check_finite(totals[None], names, [when], "validation", lambda _: bad_items(sound))
     means = dict(zip(names, (totals / n).tolist(), strict=True))
     return {"objective": -means.pop("loss"), **means}
+
+
+def bad_items(sound: Sequence[tuple[int, Tensor]]) -> list[int]:
+    """The items with a term that is not finite, unless all have one.
+
+    Args:
+        sound: Of each chunk its first item, and whether all terms of an item are finite, (b,).
+    """
+    rows = [first + torch.arange(len(finite)) for first, finite in sound]
+    finite = torch.cat([finite.cpu() for _, finite in sound])
+    return list(torch.cat(rows)[~finite].tolist()) if finite.any() else []
 
 
 def reduced(values: Tensor, accelerator: Accelerator) -> Tensor:

@@ -266,3 +266,49 @@ def test_a_misspelt_figure_gets_a_hint(mmvae) -> None:
     result = mmvae("figures", "latnet")
     assert result.code == 2
     assert "No such command 'latnet'. Did you mean 'latent'?" in result.err
+
+
+@pytest.fixture(scope="session")
+def run_without_splits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on training items alone."""
+    folder = tmp_path_factory.mktemp("bare") / "bare"
+    settings = toy_config(data={"source": "toy", "validation": 0, "test": 0}, train={"epochs": 1})
+    package.train(settings, run_dir=folder, registry=toy_registry())
+    return folder
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("figures", "latent", "RUN"),
+        ("figures", "latent", "RUN", "--label", "c"),
+        ("figures", "latent", "RUN", "--split", "validation", "--label", "c"),
+        ("figures", "reconstructions", "RUN", "--of", "v"),
+        ("figures", "reconstructions", "RUN", "--of", "v", "--split", "validation"),
+        ("report", "RUN"),
+        ("evaluate", "RUN"),
+        ("evaluate", "RUN", "--split", "validation", "--bounds", "standard"),
+        ("embed", "RUN", "test", "--out", "z.parquet"),
+        ("score", "RUN", "validation", "--out", "z.parquet"),
+        ("retrieve", "RUN", "test", "--query", "v", "--from", "c"),
+        ("retrieve", "RUN", "train", "--query", "v", "--from", "c", "--among", "test"),
+    ],
+)
+def test_a_split_that_there_is_not_is_told(
+    mmvae, run_without_splits: Path, toy_plugin: None, tmp_path, monkeypatch, arguments
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = mmvae(*(run_without_splits if a == "RUN" else a for a in arguments))
+    assert (result.code, result.out) == (2, "")
+    assert "no split" in result.err
+    assert "train" in result.err, "what there is"
+
+
+def test_what_needs_no_split_does_without(
+    mmvae, run_without_splits: Path, toy_plugin: None, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn = ["figures", "latent", run_without_splits, "--split", "train", "--out", "f.png"]
+    assert mmvae(*drawn).code == 0
+    made = ["generate", run_without_splits, "--given", "c=red", "--to", "v", "--out", "v.npz"]
+    assert mmvae(*made).code == 0

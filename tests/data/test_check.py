@@ -9,7 +9,7 @@ from toys import ClassCodec, ClassConfig, VectorCodec, VectorConfig, toy_items
 
 from mmvae.codec import Column
 from mmvae.data.check import LISTED, Finding, check
-from mmvae.data.describe import CHUNK
+from mmvae.data.loading import CHUNK
 from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.errors import DataError
 from mmvae.source import Source, Split

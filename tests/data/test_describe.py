@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from toys import ClassCodec, ClassConfig, VectorCodec, VectorConfig, toy_items
 
-from mmvae.data.describe import CHUNK, as_json, describe
-from mmvae.data.loading import open_data
+from mmvae.data.describe import as_json, describe
+from mmvae.data.loading import CHUNK, open_data
 from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.errors import DataError
 

@@ -21,7 +21,7 @@ from toys import (
 
 from mmvae.codec import CodecConfig, Column, LazyValues
 from mmvae.data.batches import fixed_view
-from mmvae.data.loading import Data, open_data
+from mmvae.data.loading import CHUNK, Data, open_data
 from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.errors import DataError, UnsupportedValue
 from mmvae.randomness import StepDraws
@@ -225,3 +225,17 @@ def test_a_streamed_split_gives_what_a_resident_one_gives() -> None:
     items, draws = torch.arange(7), StepDraws(0, "test", 0, slice(0, 7), 7)
     for name, x in one.batch(items, draws, fixed_view).x.items():
         assert torch.equal(x, two.batch(items, draws, fixed_view).x[name])
+
+
+def test_a_split_is_verified_a_chunk_at_a_time_and_not_kept() -> None:
+    items = toy_items(CHUNK + 5)
+    items["v"][CHUNK + 2, 0] = np.nan
+    splits = {"train": toy_items(30), "test": items}
+    data = open_data(MemorySource(MemoryConfig(), splits), RECIPES)
+    data.verify("train")
+    where = rf"^Split 'test': .*item {CHUNK + 2}, modality 'v': .*nan"
+    with pytest.raises(DataError, match=where):
+        data.verify("test")
+    assert not data._batches
+    with pytest.raises(DataError, match=r"no split 'validation'; it has train, test\. .*--split"):
+        data.items("validation")
