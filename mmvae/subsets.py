@@ -17,7 +17,7 @@ Subset = tuple[str, ...]
 MOST_OF_ALL = 16
 """Modalities of which ``"all"`` subsets may be trained: 2^16 − 2 are 65,534."""
 
-MOST_STEPS = 200_000
+MOST_STEPS = 1_000_000
 """Trained subsets that the search for one partition looks at before it is given up."""
 
 MOST_SEARCHED = 500
@@ -205,7 +205,11 @@ class Cover:
         count = min(count, rest.bit_count())
         if rest == 0 or self._enough.get(rest, count + 1) <= count:
             return True
-        if count < 2 or self._least[rest.bit_count()] > count or self._too_few.get(rest, -1) >= count:
+        if (
+            count < 2
+            or self._least[rest.bit_count()] > count
+            or self._too_few.get(rest, -1) >= count
+        ):
             return False
         for part in next(parts for element, parts in self._having if rest >> element & 1):
             self.steps += 1

@@ -11,7 +11,6 @@ from mmvae.models.heads import membership, rows_of
 from mmvae.randomness import StepDraws
 from mmvae.subsets import Subset
 
-
 PATTERNS = 64
 """How many patterns of gaps are held against the family at once."""
 

@@ -289,9 +289,7 @@ class JMVAE(Model):
                 f"{subset_name(subset)!r} alone, only for all of {', '.join(self.modalities)}. "
                 f"Train with alpha > 0, or with model.missing = 'zero'."
             )
-        parts = [
-            self.encoders.subset(observed, self._place[part]) for part in self._parts(subset)
-        ]
+        parts = [self.encoders.subset(observed, self._place[part]) for part in self._parts(subset)]
         return parts[0] if len(parts) == 1 else product_of_experts(parts)
 
     def _parts(self, subset: Subset) -> list[Subset]:
