@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mmvae import bounded
+
 
 def full(value: Tensor) -> Tensor:
     """In float32 at least."""
@@ -36,10 +38,5 @@ class Numbers(nn.Module):
 
 
 def log_deviation(raw: Tensor) -> Tensor:
-    """Log σ: ``raw`` itself, to the bit, and beyond ±12.5 bent smoothly to at most ±15.
-
-    At −15, σ is 3 · 10⁻⁷, which float32 can hardly add to a mean of 1; so σ and 1/σ² stay finite.
-    """
-    within = raw.clamp(-12.5, 12.5)
-    rest = raw - within
-    return within + rest / (1.0 + rest.abs() / 2.5)
+    """Log σ: ``raw`` itself within ±12.5, and at most ±15, so that σ and 1/σ² stay finite."""
+    return bounded(raw, 12.5, 2.5)

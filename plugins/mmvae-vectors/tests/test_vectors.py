@@ -390,3 +390,16 @@ def test_of_a_column_of_text_the_cell_that_made_it_text_is_named():
         Vector(Vector.Config()).fit(column)
     assert error.value.row == 1
     assert "'abc'" in str(error.value)
+
+
+@pytest.mark.parametrize("density", ["gaussian", "laplace", "student-t"])
+@pytest.mark.parametrize("raw", [-3e38, -1e3, 90.0, 1e30, 3e38])
+def test_extreme_scales_keep_densities_samples_and_gradients_finite(density, raw):
+    codec = fitted(likelihood=density)
+    given = torch.full((4, 2), raw, requires_grad=True)
+    likelihood = codec.likelihood({"location": torch.zeros(4, 2), "raw_scale": given})
+    nats = codec.log_prob(likelihood, torch.ones(4, 2), None)
+    (slope,) = torch.autograd.grad(nats.sum(), given)
+    assert nats.isfinite().all()
+    assert slope.isfinite().all()
+    assert codec.sample(likelihood, torch.Generator().manual_seed(0)).isfinite().all()
