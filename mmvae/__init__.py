@@ -34,6 +34,7 @@ _HOME = {
     "hookimpl": "mmvae.hookspecs",
     "mlp": "mmvae.networks",
     "activation": "mmvae.networks",
+    "bounded": "mmvae.networks",
     "Activation": "mmvae.networks",
     "Family": "mmvae.family",
     "FamilyConfig": "mmvae.family",
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
     from mmvae.models.protocol import Trainable as Trainable
     from mmvae.networks import Activation as Activation
     from mmvae.networks import activation as activation
+    from mmvae.networks import bounded as bounded
     from mmvae.networks import mlp as mlp
     from mmvae.posteriors import DiagonalGaussian as DiagonalGaussian
     from mmvae.posteriors import Posterior as Posterior

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 Activation = Literal["relu", "leaky-relu", "silu", "gelu", "tanh"]
 
@@ -39,6 +39,18 @@ def mlp(input_dim: int, hidden: Sequence[int], act: Activation = "relu") -> nn.S
         layers += [nn.Linear(input_dim, width), activation(act, inplace=True)]
         input_dim = width
     return nn.Sequential(*layers)
+
+
+def bounded(raw: Tensor, most: float, beyond: float) -> Tensor:
+    """What a network puts out, held within ±(most + beyond), the same shape.
+
+    Within ±``most`` it is ``raw`` itself, to the bit, and so is its gradient; outside it bends,
+    smoothly, towards the bound. For numbers that an exponential or a square is taken of, such as
+    log σ², so that densities and their gradients stay finite.
+    """
+    within = raw.clamp(-most, most)
+    rest = raw - within
+    return within + rest / (1.0 + rest.abs() / beyond)
 
 
 @contextmanager

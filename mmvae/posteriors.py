@@ -15,6 +15,9 @@ from torch import Tensor
 
 LOG_2PI = math.log(2.0 * math.pi)
 
+FARTHEST = 40.0
+"""|log σ²| is held within this, so that divergences of float32 stay finite: e^80 is 5 · 10³⁴."""
+
 
 class Posterior(ABC):
     """A distribution over z with batch shape ``(b,)`` and event shape ``(d,)``.
@@ -77,12 +80,12 @@ class DiagonalGaussian(Posterior):
 
     Args:
         mean: μ, shape (b, d).
-        log_variance: log σ², shape (b, d).
+        log_variance: log σ², shape (b, d); what lies beyond ±40 is taken for ±40.
     """
 
     def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
         self.mean = mean.float() if mean.dtype in (torch.bfloat16, torch.float16) else mean
-        self.log_variance = log_variance.to(self.mean.dtype)
+        self.log_variance = log_variance.to(self.mean.dtype).clamp(-FARTHEST, FARTHEST)
 
     @classmethod
     def standard(cls, like: Tensor) -> DiagonalGaussian:
@@ -163,9 +166,10 @@ def _kl_diagonal_gaussians(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:
 def product_of_experts(experts: Sequence[Any]) -> DiagonalGaussian:
     r"""Multiply posteriors of disjoint subsets with the prior N(0, I) divided out (T8).
 
-    q ∝ p(z)^{1−K} Π_k q_k. Per dimension, with precisions Λ_k,
-    Λ = max(Σ_k Λ_k − (K − 1), min_k Λ_k) and Λ μ = Σ_k Λ_k μ_k. Exact where each expert is an
-    exact diagonal Gaussian posterior of a linear-Gaussian model, otherwise an approximation.
+    q ∝ p(z)^{1−K} Π_k q_k. Per dimension, with precisions Λ_k, Λ = 1 + Σ_k (max(Λ_k, 1) − 1) and
+    Λ μ = Σ_k Λ_k μ_k. Exact where each expert is an exact diagonal Gaussian posterior of a
+    linear-Gaussian model, none of which is broader than the prior; otherwise an approximation,
+    with Λ ≥ 1.
 
     Args:
         experts: K ≥ 1 diagonal Gaussians of the same shapes.
@@ -183,5 +187,5 @@ def product_of_experts(experts: Sequence[Any]) -> DiagonalGaussian:
         return DiagonalGaussian(experts[0].mean, experts[0].log_variance)
     precisions = torch.stack([(-e.log_variance).exp() for e in experts])
     means = torch.stack([e.mean for e in experts])
-    total = torch.maximum(precisions.sum(0) - (len(experts) - 1), precisions.amin(0))
+    total = 1.0 + (precisions.clamp(min=1.0) - 1.0).sum(0)
     return DiagonalGaussian((precisions * means).sum(0) / total, -total.log())

@@ -17,7 +17,7 @@ Subset = tuple[str, ...]
 MOST_OF_ALL = 16
 """Modalities of which ``"all"`` subsets may be trained: 2^16 − 2 are 65,534."""
 
-MOST_STEPS = 200_000
+MOST_STEPS = 1_000_000
 """Trained subsets that the search for one partition looks at before it is given up."""
 
 MOST_SEARCHED = 500

@@ -174,6 +174,22 @@ def test_half_precision_is_raised_before_the_mathematics(dtype: torch.dtype) -> 
     assert q.log_prob(torch.randn(3, 4)).dtype == torch.float32
 
 
+@pytest.mark.parametrize("spread", [-20.0, 20.0, -80.0, 90.0, -200.0, 1e4, -3e38, 3e38])
+@pytest.mark.parametrize("other", [0.0, -200.0, 200.0])
+def test_divergences_and_their_gradients_stay_finite_in_float32(spread, other) -> None:
+    raw = torch.full((3, 2), spread, requires_grad=True)
+    q, p = DiagonalGaussian(torch.ones(3, 2), raw), DiagonalGaussian(torch.ones(3, 2), raw + other)
+    z = q.rsample(torch.randn(5, 3, 2))
+    for nats in (kl_divergence(q, p), kl_divergence(p, q), q.log_prob(torch.zeros(3, 2))):
+        assert torch.isfinite(nats).all()
+        (slope,) = torch.autograd.grad(nats.sum(), raw, retain_graph=True)
+        assert torch.isfinite(slope).all()
+    assert torch.isfinite(z).all()
+    made = product_of_experts([q, p])
+    assert torch.isfinite(made.mean).all()
+    assert torch.isfinite(made.log_variance).all()
+
+
 @pytest.mark.parametrize("spread", [-20.0, 20.0])
 def test_far_variances_stay_finite_in_float32(spread: float) -> None:
     q = DiagonalGaussian(torch.zeros(1, 2), torch.full((1, 2), spread))
@@ -224,19 +240,49 @@ def test_order_of_experts_changes_nothing(seed: int, order: list[int]) -> None:
     assert_close(one.log_variance, other.log_variance)
 
 
+experts = st.lists(st.tuples(st.floats(0.01, 5.0), st.floats(-3, 3)), min_size=2, max_size=9)
+
+
+def product(experts: list[tuple[float, float]]) -> tuple[float, float]:
+    """Precision and mean of the product of one-dimensional experts, given as such pairs."""
+    wide = torch.tensor(experts, dtype=torch.float64)
+    parts = [DiagonalGaussian(m.view(1, 1), -p.log().view(1, 1)) for p, m in wide]
+    made = product_of_experts(parts)
+    return made.log_variance.neg().exp().item(), made.mean.item()
+
+
 @settings(deadline=None)
-@given(st.lists(st.floats(0.01, 3.0), min_size=2, max_size=5))
-def test_precision_has_a_floor(precisions: list[float]) -> None:
-    """Λ = max(ΣΛ − (K − 1), min Λ): experts wider than the prior never give a negative one."""
-    experts = [
-        DiagonalGaussian(torch.full((1, 1), 1.0 + i), -torch.tensor([[p]]).log())
-        for i, p in enumerate(precisions)
-    ]
-    product = product_of_experts([_double(e) for e in experts])
-    total = max(sum(precisions) - (len(precisions) - 1), min(precisions))
-    weighted = sum(p * (1.0 + i) for i, p in enumerate(precisions))
-    assert product.log_variance.neg().exp().item() == pytest.approx(total, rel=1e-5)
-    assert product.mean.item() == pytest.approx(weighted / total, rel=1e-5)
+@given(experts)
+def test_no_product_is_broader_than_the_prior_and_its_mean_is_bounded(experts) -> None:
+    """|μ| ≤ Σ_k Λ_k |μ_k|, whatever the precisions are."""
+    precision, mean = product(experts)
+    assert precision >= 1 - 1e-12
+    assert abs(mean) <= sum(p * abs(m) for p, m in experts) * (1 + 1e-9) + 1e-12
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(1.0, 50.0), st.floats(-3, 3)), min_size=2, max_size=9))
+def test_a_product_is_exact_where_no_expert_is_broader_than_the_prior(experts) -> None:
+    precision, mean = product(experts)
+    exact = sum(p for p, _ in experts) - (len(experts) - 1)
+    assert precision == pytest.approx(exact, rel=1e-9)
+    assert mean == pytest.approx(sum(p * m for p, m in experts) / exact, rel=1e-9, abs=1e-9)
+
+
+def test_a_mean_lies_outside_its_experts_where_that_is_right() -> None:
+    """Experts that know little and agree: the prior drew each to 0, and counts but once."""
+    assert product([(1.01, 1.0)] * 8) == pytest.approx((1.08, 8.08 / 1.08))
+    assert product([(0.6, 1.0)] * 8) == pytest.approx((1.0, 4.8))
+
+
+@settings(deadline=None)
+@given(experts, st.integers(0, 8), st.floats(-1e-6, 1e-6))
+def test_a_product_is_continuous_in_every_precision(experts, place: int, step: float) -> None:
+    for at in (experts[place % len(experts)][0], 1.0):  # 1 is where the formula bends
+        near = [list(experts), list(experts)]
+        for nudged, p in zip(near, (at, at + step), strict=True):
+            nudged[place % len(experts)] = (p, experts[place % len(experts)][1])
+        assert product(near[0]) == pytest.approx(product(near[1]), abs=1e-3)
 
 
 def test_an_expert_that_is_no_gaussian_is_refused() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmvae.networks import Activation, activation
+from mmvae.networks import Activation, activation, bounded
 from mmvae.posteriors import DiagonalGaussian, Posterior
 from mmvae.subsets import Subset
 
@@ -21,10 +21,12 @@ def gaussian(raw: Tensor, variance: Variance) -> DiagonalGaussian:
     """Split a head's output (…, 2d) into mean and log σ², in float32.
 
     ``variance`` says what the second half is: log σ² (``"exp"``) or the argument of
-    σ² = softplus(·) (``"softplus"``, the paper's code).
+    σ² = softplus(·) (``"softplus"``, the paper's code). Log σ² is bounded: itself
+    within ±25, and at most ±30, where σ is 3 · 10⁻⁷, which float32 can hardly add to a mean.
     """
     mean, spread = (raw.float() if raw.dtype.itemsize < 4 else raw).chunk(2, dim=-1)
-    return DiagonalGaussian(mean, spread if variance == "exp" else log_softplus(spread))
+    log_variance = spread if variance == "exp" else log_softplus(spread)
+    return DiagonalGaussian(mean, bounded(log_variance, 25.0, 5.0))
 
 
 def log_softplus(a: Tensor) -> Tensor:

@@ -122,7 +122,8 @@ class JMVAEConfig(ModelConfig):
             try:
                 family(subsets, modalities)
             except ConfigError as error:
-                raise ValueError(str(error).removeprefix("model.subsets ")) from None
+                told = str(error).removeprefix(f"model.subsets = {subsets!r}: ")
+                raise ValueError(told.removeprefix("model.subsets ")) from None
         return subsets
 
     @field_validator("trunks", "heads")
@@ -133,7 +134,7 @@ class JMVAEConfig(ModelConfig):
             count = len(family(subsets, modalities))
             if count > MOST_NETWORKS:
                 raise ValueError(
-                    f"{value!r}: each of {count:,} subsets would have networks of its own; "
+                    f"each of {count:,} subsets would have networks of its own; "
                     f"expected at most {MOST_NETWORKS:,}. Leave it out for one head that serves "
                     f"all, or train fewer subsets."
                 )

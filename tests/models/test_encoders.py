@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from mmvae.models.encoders import DrawnPosteriors, PosteriorNetwork
 from mmvae.models.heads import MaskedHead, SubsetHeads, gaussian
 from mmvae.networks import mlp
-from mmvae.posteriors import DiagonalGaussian
+from mmvae.posteriors import DiagonalGaussian, kl_divergence
 from mmvae.subsets import family
 
 NAMES = ("a", "b", "c", "d")
@@ -196,6 +196,21 @@ def test_the_variance_is_exp_or_softplus_of_the_heads_output() -> None:
     assert_close(gaussian(raw, "exp").log_variance.exp(), raw[:, 2:].exp())
     assert_close(gaussian(raw, "softplus").log_variance.exp(), F.softplus(raw[:, 2:]))
     assert torch.equal(gaussian(raw, "softplus").mean, raw[:, :2])
+
+
+@pytest.mark.parametrize("variance", ["exp", "softplus"])
+@pytest.mark.parametrize("spread", [-26.0, -80.0, -500.0, 40.0, 90.0, 1e5, -3e38, 3e38])
+def test_variances_are_bounded_with_a_gradient_towards_the_middle(variance, spread) -> None:
+    raw = torch.tensor([[0.5, spread]], requires_grad=True)
+    q = gaussian(raw, variance)
+    assert q.log_variance.abs() <= 30
+    p = DiagonalGaussian.standard(q.mean)
+    nats = kl_divergence(q, p) + kl_divergence(p, q)
+    (slope,) = torch.autograd.grad(nats.sum(), raw)
+    assert torch.isfinite(nats).all()
+    assert torch.isfinite(slope).all()
+    if abs(spread) < 1e3:
+        assert slope[0, 1].sign() == torch.tensor(spread).sign()
 
 
 def test_a_softplus_variance_stays_finite_where_it_underflows() -> None:

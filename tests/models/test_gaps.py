@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, compress
 
 import pytest
 import torch
@@ -225,6 +225,21 @@ def test_what_no_item_informs_has_no_share_of_alpha(by: str) -> None:
     again = model(subsets="all", alpha=0.7, alpha_by=by)
     again.load_state_dict(made.state_dict())
     assert again.alphas == made.alphas
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**31), st.integers(1, 200), st.sampled_from([(), ("a",), ("a", "g")]))
+def test_a_subset_is_informed_by_items_that_have_it_and_more(seed: int, count: int, teachers):
+    names = tuple("abcdefg")
+    subsets = family("all", names)
+    has = torch.rand(count, 7, generator=torch.Generator().manual_seed(seed)) < 0.5
+    patterns = {tuple(compress(names, row)): 1 for row in has.tolist()}
+    informed = Informed(subsets, names, teachers)
+    informed.remember()
+    taught = [set(p) for p in patterns if set(teachers) <= set(p)]
+    expected = [any(set(s) < p for p in taught) for s in subsets]
+    assert informed.learn(patterns) == expected
+    assert informed.subsets == list(compress(subsets, expected))
 
 
 def test_drawn_subsets_leave_the_penalty_of_every_item_unbiased() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -22,7 +24,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 from toys import ClassCodec, ClassConfig, VectorCodec, VectorConfig, toy_registry
 
-from mmvae.codec import Codec, Column
+from mmvae.codec import GAPS, Codec, Column
 from mmvae.config import load_experiment
 from mmvae.data.batches import Batch, Batches
 from mmvae.errors import ConfigError, UsageError
@@ -622,3 +624,74 @@ def test_nan_in_unobserved_cells_changes_no_loss_and_no_gradient(seed: int, trun
     assert torch.isfinite(loss).all()
     assert torch.equal(loss, other_loss)
     assert all(torch.equal(a, b) for a, b in zip(gradients, other_gradients, strict=True))
+
+
+# -- the cost of many modalities ------------------------------------------------------------------
+
+
+class Counted(str):
+    """A name that counts how often names are hashed or compared: the work of every look-up."""
+
+    work, most = 0, 0
+
+    def __hash__(self) -> int:
+        Counted.work += 1
+        return super().__hash__()
+
+    def __eq__(self, other: object) -> bool:
+        Counted.work += 1
+        assert Counted.work < Counted.most, "more look-ups than expected"
+        return super().__eq__(other)
+
+
+def work_of_a_training(n: int, most: int, gaps: bool = False, **keys: Any) -> int:
+    """Look-ups of names, up to ``most``, while n modalities are trained, resumed and asked for."""
+    codecs = linear_codecs(**{f"m{i}": {"dim": 1} for i in range(n)})
+    for codec in codecs.values():
+        codec.state = {GAPS: True} if gaps else {}
+    named: dict[str, Codec] = {Counted(m): codec for m, codec in codecs.items()}
+    Counted.work, Counted.most = 0, most
+    made, again = jmvae(named, **keys), jmvae(named, seed=1, **keys)
+    if gaps:
+        has = (np.random.default_rng(0).random((50, n)) < 0.5).tolist()
+        names = made.modalities
+        made.learn_patterns(Counter(tuple(itertools.compress(names, row)) for row in has))
+        assert made.remarks()
+    x = inputs(made.codecs, 2)
+    for step in range(2):
+        objective(made, x, step).loss.mean().backward()
+    again.load_state_dict(made.state_dict())
+    for left in (1, 2, n // 2):
+        for start in range(0, n, 7):
+            given = {m: x[m] for k, m in enumerate(x) if (k - start) % n >= left}
+            assert torch.equal(made.posterior(given).mean, again.posterior(given).mean)
+    return Counted.work
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_all_subsets_take_work_in_proportion_to_their_number(gaps: bool) -> None:
+    """Not to its square: eleven modalities have 2,046 subsets, eight have 254."""
+    few = work_of_a_training(8, 300_000, gaps, subsets="all")
+    work_of_a_training(11, 3 * 2046 // 254 * few, gaps, subsets="all")
+
+
+@pytest.mark.parametrize("n", [16, 24, 40])
+@pytest.mark.parametrize("subsets", ["singletons", "pairs and singletons"])
+def test_families_of_few_take_little_work_with_many_modalities(n: int, subsets: str) -> None:
+    if subsets != "singletons":
+        subsets = [f"m{i}" for i in range(n)] + [f"m{i}+m{i + 1}" for i in range(n - 1)]
+    work_of_a_training(n, 100 * n**3, subsets=subsets)
+
+
+def test_all_subsets_of_very_many_are_refused_by_the_config() -> None:
+    names = {"modalities": [f"m{i}" for i in range(24)]}
+    with pytest.raises(ValidationError, match=r"24 modalities have 2\^24 − 2 = 16,777,214"):
+        JMVAEConfig.model_validate({"subsets": "all"}, context=names)
+
+
+@pytest.mark.parametrize("keys", [{"trunks": "separate"}, {"heads": "own"}])
+def test_very_many_networks_are_refused_by_the_config(keys: dict[str, str]) -> None:
+    names = {"modalities": [f"m{i}" for i in range(13)]}
+    with pytest.raises(ValidationError, match="each of 8,190 subsets .* at most 4,096"):
+        JMVAEConfig.model_validate({"subsets": "all"} | keys, context=names)
+    JMVAEConfig.model_validate({"subsets": "singletons"} | keys, context=names)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mmvae import bounded
+
 
 def full(value: Tensor) -> Tensor:
     """In float32 at least."""
@@ -33,3 +35,8 @@ class Numbers(nn.Module):
         if self.linear is None:
             return self.start.expand(*context.shape[:-1], -1)
         return full(self.linear(context)) + self.start
+
+
+def log_deviation(raw: Tensor) -> Tensor:
+    """Log σ: ``raw`` itself within ±12.5, and at most ±15, so that σ and 1/σ² stay finite."""
+    return bounded(raw, 12.5, 2.5)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from zuko.flows import MAF, NSF
 
 from mmvae import Family, FamilyConfig, Posterior
-from mmvae_flows.affine import Numbers, full
+from mmvae_flows.affine import Numbers, full, log_deviation
 from mmvae_flows.mixture import MixtureHead
 
 
@@ -144,7 +144,7 @@ class FlowHead(nn.Module):
 
     def forward(self, context: Tensor) -> FlowPosterior:
         """Context (…, c) → batch shape (…)."""
-        location, log_scale = self.location(context), self.log_scale(context)
+        location, log_scale = self.location(context), log_deviation(self.log_scale(context))
         seen = None if self.narrow is None else full(self.narrow(context))
         base = None if self.base is None else self.base(context[..., :0])
         return FlowPosterior(self.flow(seen).transform, base, location, log_scale)

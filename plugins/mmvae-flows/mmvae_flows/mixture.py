@@ -7,18 +7,19 @@ r"""Mixtures of diagonal Gaussians as posteriors and priors: the family ``mixtur
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from mmvae import Family, FamilyConfig, Posterior
-from mmvae_flows.affine import Numbers, full
+from mmvae_flows.affine import Numbers, full, log_deviation
 
 LOG_2PI = math.log(2.0 * math.pi)
 
 EDGE = 1e-12
-"""How near to 0 and 1 a uniform number may come: some seven standard deviations."""
+"""How near to 0 and 1 a uniform number may come: as Φ, some seven standard deviations."""
 
 
 SPREAD = 0.3
@@ -63,19 +64,30 @@ class MixturePosterior(Posterior):
     def rsample(self, noise: Tensor) -> Tensor:
         """See :meth:`mmvae.Posterior.rsample`.
 
-        The first dimension of the noise also chooses the component: u = Φ(ε_1) lies in an interval
-        of length π_k that belongs to one of them. Where in it u lies is uniform again, and Φ⁻¹ of
-        that takes the place of ε_1. Weights get no gradient through a sample.
+        The noise also chooses the component. A number u, uniform in (0, 1), lies in an interval of
+        length π_k that belongs to one of them; where in it u lies is uniform again, and takes the
+        place of u in the noise. In two dimensions and more u is the direction of (ε_1, ε_2), which
+        has nothing to do with their length. So noise times a temperature chooses components by
+        their weights, at any temperature, and draws near their means. In one dimension there is
+        no direction: u = Φ(ε), and a low temperature prefers the components in the middle, where
+        the heaviest lie. Noise 0 takes the heaviest. Weights get no gradient through a sample.
         """
         exact = torch.float32 if noise.device.type == "mps" else torch.float64
-        weights = self.log_weights.detach().to(exact).exp()
+        edge = max(EDGE, torch.finfo(exact).eps)
+        arranged = heaviest_in_the_middle(self.log_weights)
+        weights = self.log_weights.detach().gather(-1, arranged).to(exact).exp()
         edges = weights.cumsum(-1)
-        edges = (edges / edges[..., -1:]).expand(*noise.shape[:-1], -1)
-        u = torch.special.ndtr(noise[..., :1].to(exact)).clamp(EDGE, 1 - EDGE)
-        chosen = (u > edges[..., :-1]).sum(-1, keepdim=True)  # (…, b, 1)
-        upper, length = (values.expand_as(edges).gather(-1, chosen) for values in (edges, weights))
-        within = (1 - (upper - u) / length).clamp(EDGE, 1 - EDGE)
-        noise = torch.cat([torch.special.ndtri(within).to(noise), noise[..., 1:]], -1)
+        weights, edges = (values / edges[..., -1:] for values in (weights, edges))
+        middle = weights.shape[-1] // 2
+        centre = (edges - 0.5 * weights)[..., middle : middle + 1]  # of the heaviest
+        u, rest = uniform(noise.to(exact))
+        u = torch.remainder(u + (centre - 0.5), 1.0).clamp(max=1 - edge)
+        edges = edges.expand(*noise.shape[:-1], -1)
+        place = (u >= edges[..., :-1]).sum(-1, keepdim=True)  # (…, b, 1)
+        upper, length = (values.expand_as(edges).gather(-1, place) for values in (edges, weights))
+        within = (1 - (upper - u) / length).clamp(edge, 1 - edge)
+        noise = rest(within).to(noise)
+        chosen = arranged.expand(*noise.shape[:-1], -1).gather(-1, place)
         return self._of(self.means, chosen) + self._of(self.log_scales, chosen).exp() * noise
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -91,7 +103,9 @@ class MixturePosterior(Posterior):
             square = torch.einsum("...d,...kd->...k", z.square(), precision)
             cross = torch.einsum("...d,...kd->...k", z, self.means * precision)
             rest = (self.means.square() * precision + 2.0 * self.log_scales + LOG_2PI).sum(-1)
-            return (self.log_weights - 0.5 * (square - 2.0 * cross + rest)).logsumexp(-1)
+            least = (2.0 * self.log_scales + LOG_2PI).sum(-1)  # rounding makes no square < 0
+            twice = torch.maximum(square - 2.0 * cross + rest, least)
+            return (self.log_weights - 0.5 * twice).logsumexp(-1)
 
     def point(self) -> Tensor:
         """The mean of the heaviest component, shape (…, d)."""
@@ -104,6 +118,38 @@ class MixturePosterior(Posterior):
         d = values.shape[-1]
         every = values.expand(*chosen.shape[:-1], -1, -1)
         return every.gather(-2, chosen.unsqueeze(-1).expand(*chosen.shape, d)).squeeze(-2)
+
+
+def heaviest_in_the_middle(log_weights: Tensor) -> Tensor:
+    """Components (…, K) so ordered that weights fall from the middle to both ends.
+
+    Then the middle of the weights' sum lies in the heaviest.
+    """
+    falling = log_weights.argsort(dim=-1, descending=True, stable=True)
+    return torch.cat([falling[..., 1::2].flip(-1), falling[..., 0::2]], -1)
+
+
+def uniform(noise: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """A uniform number of standard normal noise, and the noise with another in its place.
+
+    Args:
+        noise: (…, d).
+
+    Returns:
+        u in [0, 1], shape (…, 1), ½ where the noise is 0, and the function that puts another such
+        number in the place of u. It is the direction of the first two dimensions as part of a
+        full turn, or Φ(ε) where there is but one.
+    """
+    if noise.shape[-1] == 1:
+        return torch.special.ndtr(noise), torch.special.ndtri
+    first, second = noise[..., :1], noise[..., 1:2]
+    length = torch.hypot(first, second)
+
+    def turned(u: Tensor) -> Tensor:
+        angle = 2.0 * math.pi * (u - 0.5)
+        return torch.cat([length * angle.cos(), length * angle.sin(), noise[..., 2:]], -1)
+
+    return 0.5 + torch.atan2(second, first) / (2.0 * math.pi), turned
 
 
 class MixtureHead(nn.Module):
@@ -151,7 +197,7 @@ class MixtureHead(nn.Module):
                 numbers(seen).unflatten(-1, self.shape)
                 for numbers in (self.means, self.log_scales)
             )
-            return MixturePosterior(self.logits(seen), means, log_scales, batch)
+            return MixturePosterior(self.logits(seen), means, log_deviation(log_scales), batch)
 
 
 class Mixture(Family):

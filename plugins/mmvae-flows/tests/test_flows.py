@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from mmvae_flows import Flow, Mixture, MixturePosterior
+from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 from torch.testing import assert_close
 
@@ -50,28 +51,107 @@ def test_a_mixture_is_torch_s():
     assert_close(q.log_prob(z[0]), theirs.log_prob(z[0]))
 
 
-def test_a_mixture_chooses_its_components_by_their_weights():
-    q = MixturePosterior(
-        torch.tensor([[0.1, 0.6, 0.3]]).log(),
-        torch.tensor([[[-10.0, 0.0], [0.0, 0.0], [10.0, 0.0]]]),
-        torch.zeros(1, 3, 2),
-    )
+def shares_and_rests(q: MixturePosterior, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Of a mixture whose means are 0, 10, …: how often which is drawn, and what is beside it."""
+    z = q.rsample(noise).squeeze(-2)
+    count = q.means.shape[-2]
+    nearest = (z[..., 0] / 10).round().clamp(0, count - 1)
+    shares = torch.stack([(nearest == k).float().mean() for k in range(count)])
+    return shares, z - q._of(q.means[0], nearest.long().unsqueeze(-1))
+
+
+def row_of(weights: list[float], dimensions: int) -> MixturePosterior:
+    means = torch.zeros(1, len(weights), dimensions)
+    means[0, :, 0] = 10 * torch.arange(len(weights))
+    return MixturePosterior(torch.tensor([weights]).log(), means, torch.zeros_like(means))
+
+
+WEIGHTS = [0.3, 0.2, 0.1, 0.05, 0.35]
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_a_mixture_chooses_its_components_by_their_weights(dimensions: int):
     n = 50_000
-    z = q.rsample(torch.randn(n, 1, 2)).squeeze(1)
-    nearest = (z[:, 0] / 10).round().clamp(-1, 1)
-    shares = torch.stack([(nearest == place).float().mean() for place in (-1, 0, 1)])
-    assert_close(shares, torch.tensor([0.1, 0.6, 0.3]), atol=4 * 0.5 / n**0.5, rtol=0)
-    within = z[:, 0] - 10 * nearest  # what is left of the noise is standard normal again
-    assert_close(within.mean(), torch.tensor(0.0), atol=4 / n**0.5, rtol=0)
-    assert_close(within.var(), torch.tensor(1.0), atol=4 * math.sqrt(2 / n), rtol=0)
-    assert_close((within**4).mean(), torch.tensor(3.0), atol=0.2, rtol=0)
+    shares, rest = shares_and_rests(row_of(WEIGHTS, dimensions), torch.randn(n, 1, dimensions))
+    assert_close(shares, torch.tensor(WEIGHTS), atol=4 * 0.5 / n**0.5, rtol=0)
+    # what is left of the noise is standard normal again
+    assert_close(rest.mean(0), torch.zeros(dimensions), atol=4 / n**0.5, rtol=0)
+    assert_close(rest.T.cov(), torch.eye(dimensions).squeeze(), atol=6 / n**0.5, rtol=0)
+    assert_close((rest**4).mean(0), torch.full((dimensions,), 3.0), atol=0.2, rtol=0)
+
+
+@pytest.mark.parametrize("dimensions", [2, 5])
+@pytest.mark.parametrize("temperature", [0.7, 0.3, 1e-3])
+def test_a_temperature_leaves_the_shares_of_components_as_they_are(dimensions, temperature):
+    n = 50_000
+    noise = temperature * torch.randn(n, 1, dimensions)
+    shares, rest = shares_and_rests(row_of(WEIGHTS, dimensions), noise)
+    assert_close(shares, torch.tensor(WEIGHTS), atol=4 * 0.5 / n**0.5, rtol=0)
+    spread = torch.full((dimensions,), temperature)
+    assert_close(rest.std(0), spread, atol=0, rtol=4 / n**0.5)
+
+
+def test_in_one_dimension_a_low_temperature_prefers_the_heaviest():
+    """Whatever the order of the components is."""
+    noise = torch.randn(20_000, 1, 1)
+    for order in ([0, 1, 2, 3, 4], [4, 1, 0, 3, 2], [3, 2, 4, 0, 1]):
+        weights = [WEIGHTS[k] for k in order]
+        heaviest = weights.index(0.35)
+        before = 0.35
+        for temperature in (0.7, 0.5, 0.3, 0.1):
+            shares, _ = shares_and_rests(row_of(weights, 1), temperature * noise)
+            assert shares.argmax() == heaviest
+            assert shares[heaviest] > before
+            before = float(shares[heaviest])
+        assert before > 0.9
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_a_mixture_without_noise_is_at_its_best_point(dimensions: int):
+    source = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        weights = torch.rand(7, generator=source).tolist()
+        q = row_of(weights, dimensions)
+        at = q.rsample(torch.zeros(4, 1, dimensions))
+        assert_close(at, q.point().expand(4, 1, -1))
+
+
+@pytest.mark.parametrize("family", [Mixture, Flow])
+@pytest.mark.parametrize("raw", [-1e3, -60.0, 60.0, 1e3])
+def test_extreme_scales_stay_finite_with_their_gradients(family, raw):
+    keys = {"hidden": [8], "transforms": 2} if family is Flow else {"components": 3}
+    head = family(family.Config(**keys)).head(0, D)
+    for name, numbers in head.named_parameters():
+        if "log_scale" in name:
+            numbers.data.fill_(raw)
+    q = head(torch.zeros(B, 0))
+    noise = torch.randn(B, D)
+    for value in (q.rsample(noise), q.point(), q.log_prob(noise)):
+        assert value.isfinite().all()
+        value.sum().backward(retain_graph=True)
+    assert all(p.grad.isfinite().all() for p in head.parameters() if p.grad is not None)
+
+
+def test_rounding_lifts_no_density_above_its_peak():
+    """Where σ is far below |μ| float32 cancels badly."""
+    q = MixturePosterior(
+        torch.zeros(1, 1), torch.full((1, 1, 64), 3.0), torch.full((1, 1, 64), -12.0)
+    )
+    peak = 64 * (12.0 - 0.5 * math.log(2 * math.pi))
+    near = 3.0 + 1e-6 * torch.randn(100, 1, 64)
+    assert (q.log_prob(near) <= peak * (1 + 1e-6)).all()
 
 
 def test_samples_of_a_mixture_stay_finite_at_the_ends_of_the_noise():
     q = mixture()
-    noise = torch.full((B, D), 40.0)
-    assert q.rsample(noise).isfinite().all()
-    assert q.rsample(-noise).isfinite().all()
+    for size in (1e-30, 40.0, 1e10):
+        noise = size * torch.tensor([[1.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        assert q.rsample(noise).isfinite().all()
+        assert q.rsample(-noise).isfinite().all()
+    for weights in ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.0, 0.5]):
+        for dimensions in (1, 2):
+            noise = torch.randn(1000, 1, dimensions)
+            assert row_of(weights, dimensions).rsample(noise).isfinite().all()
 
 
 def test_a_flow_samples_where_its_density_says():

@@ -24,6 +24,7 @@ from mmvae import (
     State,
     UnsupportedValue,
     activation,
+    bounded,
     mlp,
 )
 from mmvae_images.examples import pictures
@@ -34,6 +35,7 @@ _ROWS = 1024  # pictures read at once while the scale is learned
 VarianceKey = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["scalar", "pixel"]
 _RAW_ONE = math.log(math.expm1(1.0))  # softplus of it is 1, where a learned number starts
 _FAINT = 0.3  # of the decoder's last weights, where pictures start grey
+_LARGE = 1e12  # variances that are learned stay as they are up to here, and below twice as much
 _LEVEL = 1 / 255  # a pixel that varies less than one grey level is scaled by one grey level
 
 
@@ -232,7 +234,7 @@ class GaussianConvImage(ImageCodec):
             deviation = torch.full_like(parameters, math.sqrt(self.config.variance))
             return Independent(Normal(parameters, deviation, validate_args=False), 3)
         mean, raw = parameters["mean"], parameters["raw_variance"]
-        variance = F.softplus(raw) + self.config.variance_floor
+        variance = F.softplus(bounded(raw, _LARGE, _LARGE)) + self.config.variance_floor
         return Independent(Normal(mean, variance.sqrt().expand_as(mean), validate_args=False), 3)
 
     def point(self, likelihood: Distribution) -> Tensor:

@@ -329,3 +329,15 @@ def test_pixels_in_0_to_1_have_no_scale():
     codec, _ = GaussianContract().fitted()
     assert codec.log_scale is None
     assert codec.density is None
+
+
+@pytest.mark.parametrize("raw", [-3e38, -1e3, 90.0, 1e30, 3e38])
+def test_extreme_variances_keep_densities_samples_and_gradients_finite(raw):
+    codec = GaussianConvImage(GaussianConvImage.Config(variance="pixel"), {"shape": (8, 8, 1)})
+    given = torch.full((2, 1, 8, 8), raw, requires_grad=True)
+    likelihood = codec.likelihood({"mean": torch.zeros(2, 1, 8, 8), "raw_variance": given})
+    nats = codec.log_prob(likelihood, torch.ones(2, 1, 8, 8), None)
+    (slope,) = torch.autograd.grad(nats.sum(), given)
+    assert nats.isfinite().all()
+    assert slope.isfinite().all()
+    assert codec.sample(likelihood, torch.Generator().manual_seed(0)).isfinite().all()

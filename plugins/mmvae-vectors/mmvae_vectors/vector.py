@@ -16,12 +16,24 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Laplace, Normal, StudentT
 from torch.nn import functional as F
 
-from mmvae import Codec, Column, Examples, Parameters, State, UnsupportedValue, nearest
+from mmvae import (
+    Codec,
+    Column,
+    Examples,
+    Parameters,
+    State,
+    UnsupportedValue,
+    bounded,
+    nearest,
+)
 from mmvae_vectors.cells import LARGEST, doubts, listed, read, refuse
 from mmvae_vectors.config import VectorConfig
 from mmvae_vectors.examples import examples
 from mmvae_vectors.moments import moments
 from mmvae_vectors.networks import Head, dense
+
+LARGE = 1e12
+"""Scales that are learned stay as they are up to here, and below twice as much."""
 
 NAMED = 32
 """Vectors of more cells have no figure of comparison for each cell."""
@@ -109,7 +121,8 @@ class Vector(Codec):
             location, scale = parameters, torch.full_like(parameters, self.config.scale)
         else:
             location = parameters["location"]
-            scale = F.softplus(parameters["raw_scale"]) + self.config.scale_floor
+            raw = bounded(parameters["raw_scale"], LARGE, LARGE)  # its square stays finite
+            scale = F.softplus(raw) + self.config.scale_floor
         cells: Distribution
         if self.config.likelihood == "gaussian":
             cells = Normal(location, scale, validate_args=False)

@@ -399,3 +399,16 @@ def test_standardised_values_have_the_scale_more():
     nats = codec.log_prob(likelihood, x, None) + codec.log_scale.sum()
     torch.testing.assert_close(nats.float(), likelihood.log_prob(x), rtol=1e-5, atol=1e-5)
     assert fitted(Column(raw), standardise=False).log_scale is None
+
+
+@pytest.mark.parametrize("density", ["gaussian", "laplace", "student-t"])
+@pytest.mark.parametrize("raw", [-3e38, -1e3, 90.0, 1e30, 3e38])
+def test_extreme_scales_keep_densities_samples_and_gradients_finite(density, raw):
+    codec = fitted(likelihood=density)
+    given = torch.full((4, 2), raw, requires_grad=True)
+    likelihood = codec.likelihood({"location": torch.zeros(4, 2), "raw_scale": given})
+    nats = codec.log_prob(likelihood, torch.ones(4, 2), None)
+    (slope,) = torch.autograd.grad(nats.sum(), given)
+    assert nats.isfinite().all()
+    assert slope.isfinite().all()
+    assert codec.sample(likelihood, torch.Generator().manual_seed(0)).isfinite().all()
