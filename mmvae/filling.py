@@ -15,7 +15,7 @@ from mmvae.codec import Column
 from mmvae.data.batches import Batch, Batches, fixed_draws, plain_view
 from mmvae.data.gaps import presence
 from mmvae.errors import SearchLimit, UsageError
-from mmvae.models.finite import finite_values, require_finite
+from mmvae.models.finite import finite_likelihood, finite_values, require_finite
 from mmvae.models.patterns import Group, by_pattern, posterior_of
 from mmvae.models.protocol import Model
 from mmvae.posteriors import Posterior
@@ -215,7 +215,7 @@ def decoded(
     if by == "mode":
         return finite_values(model, modality, z[0], first=first)
     try:
-        means = (model.likelihood(modality, latent).mean for latent in z)
+        means = (finite_likelihood(model, modality, latent, first=first).mean for latent in z)
         mean = sum(means, z[0].new_zeros(())) / len(z)
     except NotImplementedError:  # of a text, say
         return best(trained, modality, z, first)

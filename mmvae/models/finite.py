@@ -41,17 +41,28 @@ def finite_values(
         TrainingError: A latent, an output of the decoder or a value is not finite; the modality,
             the item, how many there are and the cause are named.
     """
+    likelihood = finite_likelihood(model, modality, z, given, first)
+    values = (how or model.codecs[modality].point)(likelihood)
+    require_finite(model, modality, "the value", values, first)
+    return values
+
+
+def finite_likelihood(
+    model: Model,
+    modality: str,
+    z: Tensor,
+    given: Mapping[str, Tensor] | None = None,
+    first: int = 0,
+) -> Distribution:
+    """p(x_m|z) at finite latents, of which no parameter is NaN; see :func:`finite_values`."""
     require_finite(model, modality, LATENT, z, first)
-    codec = model.codecs[modality]
     parameters = in_float32(model.parameters_of(modality, z, given or {}))
     named = {"": parameters} if isinstance(parameters, Tensor) else parameters
     for name, values in named.items():
         what = f"the decoder's {name or 'output'}"
         # An infinite parameter may be meant: a logit of what is impossible.
         require_finite(model, modality, what, values.nan_to_num(torch.nan, 0, 0), first)
-    values = (how or codec.point)(codec.likelihood(parameters))
-    require_finite(model, modality, "the value", values, first)
-    return values
+    return model.codecs[modality].likelihood(parameters)
 
 
 def require_finite(model: Model, name: str, what: str, values: Tensor, first: int = 0) -> None:
