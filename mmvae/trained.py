@@ -19,6 +19,7 @@ from mmvae.data.batches import (
     fixed_view,
     plain_view,
 )
+from mmvae.data.gaps import presence
 from mmvae.data.memory import as_column, as_split
 from mmvae.data.refusals import refusals
 from mmvae.errors import LONG, DataError, UsageError, nearest, short, shortened
@@ -81,7 +82,8 @@ class TrainedModel:
 
         Items may lack modalities that ``data`` has. A model that was trained on such items answers
         with q(z|x_O, O), O being what an item has; otherwise, or if ``given`` names modalities, it
-        is the posterior q_O of that subset (T13).
+        is the posterior q_O of that subset (T13). An item that has nothing gets the mean of the
+        prior, as in imputation; :meth:`blank` says which items these are.
 
         Args:
             data: Columns by modality (a dict of arrays, a ``datasets.Dataset``, a DataFrame, a
@@ -95,10 +97,27 @@ class TrainedModel:
             UsageError: There is no posterior for these modalities.
             DataError: A column is missing or a value outside its codec's support.
         """
+        split = data if isinstance(data, Split) else as_split(data, "data")
+        blank = self.blank(split, given)
+        if not blank.any() or self.model.conditional:  # which refuses them, and says so
+            return self._embedded(split, given)
+        z = torch.empty(len(split), self.model.latent_dim)
         with torch.no_grad():
-            return torch.cat(
-                [self.points(batch, given).cpu() for batch, _ in self.batches(data, given)]
-            )
+            z[blank] = self.model.sampling_prior(int(blank.sum())).point().cpu()
+        if not blank.all():
+            z[~blank] = self._embedded(split.take(np.flatnonzero(~blank)), given).to(z)
+        return z
+
+    def blank(
+        self, items: Split, given: str | Sequence[str] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Which items have none of the given modalities, or none at all, bool (n,)."""
+        return ~presence(items, self.names(items, given)).any(1)
+
+    @torch.no_grad()
+    def _embedded(self, items: Split, given: str | Sequence[str] | None) -> Tensor:
+        parts = (self.points(batch, given).cpu() for batch, _ in self.batches(items, given))
+        return torch.cat(list(parts))
 
     def points(self, batch: Batch, given: str | Sequence[str] | None = None) -> Tensor:
         """The best point of each item's posterior, (b, d)."""
