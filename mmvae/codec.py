@@ -14,7 +14,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -33,9 +32,6 @@ State = Mapping[str, Any]
 
 GAPS = "has gaps"
 """What the core adds to a codec's state where items of the training split lack the modality."""
-
-NO_KEYS: Mapping[str, Any] = MappingProxyType({})
-"""No key is given."""
 
 Parameters = Tensor | dict[str, Tensor]
 """What a decoder returns: one tensor or several by name, batch dimension first."""
@@ -158,7 +154,7 @@ class Codec(ABC):
         return bool(self.state.get(GAPS, False))
 
     @classmethod
-    def examples(cls, keys: Mapping[str, Any] = NO_KEYS) -> Examples | None:
+    def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples | None:
         """Values to try this kind of codec with; default: None, it brings none.
 
         Called by ``mmvae plugins check`` and by :class:`mmvae.testing.CodecContract`, never in

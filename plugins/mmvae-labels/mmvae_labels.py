@@ -6,7 +6,7 @@ The label codec of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) on MNIST
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -209,7 +209,7 @@ class Categorical(Codec):
         return {"accuracy": (self.class_index(guess) == self.class_index(x)).float()}
 
     @classmethod
-    def examples(cls) -> Examples:
+    def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
         """Three pets by their codes."""
         names = ("cat", "dog", "newt")
 
@@ -228,6 +228,7 @@ class Categorical(Codec):
                 "gap": Column(["cat", None]),
             },
             support=torch.eye(3),
+            texts=("newt",),
         )
 
 
