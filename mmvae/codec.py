@@ -14,7 +14,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -37,8 +36,6 @@ GAPS = "has gaps"
 
 READ_AS = "read as"
 """What the core adds to a codec's state: the type of its column, so that files are read alike."""
-NO_KEYS: Mapping[str, Any] = MappingProxyType({})
-"""No key is given."""
 
 Parameters = Tensor | dict[str, Tensor]
 """What a decoder returns: one tensor or several by name, batch dimension first."""
@@ -169,7 +166,7 @@ class Codec(ABC):
         return None if state is None else ColumnType(state[0], frozenset(state[1:]))
 
     @classmethod
-    def examples(cls, keys: Mapping[str, Any] = NO_KEYS) -> Examples | None:
+    def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples | None:
         """Values to try this kind of codec with; default: None, it brings none.
 
         Called by ``mmvae plugins check`` and by :class:`mmvae.testing.CodecContract`, never in

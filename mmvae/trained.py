@@ -22,6 +22,7 @@ from mmvae.data.batches import (
     fixed_view,
     plain_view,
 )
+from mmvae.data.gaps import presence
 from mmvae.data.memory import as_column, as_split
 from mmvae.data.refusals import refusals
 from mmvae.errors import LONG, DataError, UsageError, nearest, short, shortened
@@ -95,7 +96,8 @@ class TrainedModel:
 
         Items may lack modalities that ``data`` has. A model that was trained on such items answers
         with q(z|x_O, O), O being what an item has; otherwise, or if ``given`` names modalities, it
-        is the posterior q_O of that subset (T13).
+        is the posterior q_O of that subset (T13). An item that has nothing gets the mean of the
+        prior, as in imputation; :meth:`blank` says which items these are.
 
         Args:
             data: Columns by modality (a dict of arrays, a ``datasets.Dataset``, a DataFrame, a
@@ -109,11 +111,25 @@ class TrainedModel:
             UsageError: There is no posterior for these modalities.
             DataError: A column is missing or a value outside its codec's support.
         """
-        parts = [
-            self.points(batch, given, rows.start).cpu()
-            for batch, rows in self.batches(data, given)
-        ]
-        return torch.cat(parts)
+        split = data if isinstance(data, Split) else as_split(data, "data")
+        blank = self.blank(split, given)
+        if self.model.conditional:  # which refuses items with nothing, and says so
+            blank[:] = False
+        z = torch.empty(len(split), self.model.latent_dim)
+        if blank.any():
+            z[blank] = self.model.sampling_prior(int(blank.sum())).point().cpu()
+        if not blank.all():
+            known = split.take(np.flatnonzero(~blank)) if blank.any() else split
+            parts = [self._points(batch, given).cpu() for batch, _ in self.batches(known, given)]
+            z[~blank] = torch.cat(parts).to(z)
+        require_finite(self.model, "+".join(self.names(split, given)), LATENT, z)
+        return z
+
+    def blank(
+        self, items: Split, given: str | Sequence[str] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Which items have none of the given modalities, or none at all, bool (n,)."""
+        return ~presence(items, self.names(items, given)).any(1)
 
     @undisturbed()
     def points(
@@ -124,11 +140,15 @@ class TrainedModel:
         Raises:
             TrainingError: One is not finite.
         """
+        z = self._points(batch, given)
+        require_finite(self.model, "+".join(batch.x), LATENT, z, first)
+        return z
+
+    def _points(self, batch: Batch, given: str | Sequence[str] | None) -> Tensor:
         z = torch.empty(len(batch), self.model.latent_dim, device=self.device)
         for group in by_pattern(batch):
             point = posterior_of(self.model, group, given is not None).point()
             z[group.rows.to(z.device)] = point.to(z)
-        require_finite(self.model, "+".join(batch.x), LATENT, z, first)
         return z
 
     @undisturbed()

@@ -113,6 +113,58 @@ BROKEN = {
         "def log_prob(self, *given): return super().log_prob(*given).mean()",
         "Wanted log_prob to give a tensor (b,) = (4,); got shape ().",
     ),
+    "arrays in a state": (
+        "def fit(self, column): return {'low': __import__('numpy').zeros(1)}",
+        "Wanted fit to give a state of numbers that are finite, texts, lists and dicts of those "
+        "by text, or tensors; got 'low': array([0.]) (Object of type ndarray is not JSON "
+        "serializable). Arrays can be kept by torch.as_tensor.",
+    ),
+    "an event shape of nothing": (
+        "event_shape = ()",
+        "Wanted event_shape to be a tuple of one size > 0 at least; got (). One number per item "
+        "has the event shape (1,).",
+    ),
+    "input of whole numbers": (
+        "def to_input(self, x): return x.long()",
+        "Wanted to_input to give float32; got torch.int64. Cast it: .to(torch.float32).",
+    ),
+    "input of half the items": (
+        "def to_input(self, x): return x[::2]",
+        "Wanted to_input to give a tensor (b, event…) = (16, 3); got shape (8, 3).",
+    ),
+    "log p in double precision": (
+        "def log_prob(self, *given): return super().log_prob(*given).double()",
+        "Wanted log_prob to give float32; got torch.float64. Cast it: .to(torch.float32).",
+    ),
+    "a point of whole numbers": (
+        "def point(self, likelihood): return likelihood.mean.long()",
+        "Wanted point to give float32; got torch.int64. Cast it: .to(torch.float32).",
+    ),
+    "a stand-in that is NaN": (
+        "def missing(self, b): return torch.full((b, 3), torch.nan)",
+        "Wanted missing to give finite numbers; got NaN or infinity.",
+    ),
+    "a weight of the codec's own": (
+        "scale = torch.nn.Parameter(torch.ones(3))\n\n"
+        "    def likelihood(self, parameters): return super().likelihood(parameters * self.scale)",
+        "Wanted log_prob to follow weights that encoder() and decoder() register, and no others; "
+        "got one of shape (3,), in the codec's attribute 'scale'. Make the weight in encoder() or "
+        "decoder(), and let the decoder put it out: what a codec holds is neither trained nor "
+        "saved. What fit learns is no weight; keep it without a gradient.",
+    ),
+    "one figure for all items": (
+        "def compare(self, guess, x): return {'error': (guess - x).norm()}",
+        "Wanted compare to give a dict of names to float tensors (b,) = (4,); got 'error': shape "
+        "(). Reduce all but dimension 0.",
+    ),
+    "values that are no column": (
+        "def restore(self, x): return x.numpy()",
+        "Wanted restore to give a Column of 4; got a ndarray. Return mmvae.Column(values).",
+    ),
+    "tensors to look at": (
+        "def show(self, x): return list(x)",
+        "Wanted show to give PIL images, or strings; got Tensor.",
+    ),
     "None for a point": (
         "def point(self, likelihood): pass",
         "Wanted point to give a tensor (b, event…) = (4, 3); got None.",

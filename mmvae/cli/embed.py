@@ -26,16 +26,20 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_j
 
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
     JSON-lines file with columns named as the modalities; those that it lacks count as not given,
-    and so does what single items lack.
+    and so does what single items lack. An item with nothing gets the mean of the prior.
     The table has the columns id, z_000, z_001, …; an .npz has the arrays id and z.
     """
     model = load(run)
     items = load_items(run, data)
-    z = model.embed(items, given)
+    z, blank = model.embed(items, given), int(model.blank(items, given).sum())
     write_table(out, {"id": items.ids, "z": z})
     if as_json:
         looked_at = list(model.names(items, given))
         figures = {"items": len(z), "dimensions": z.shape[1]}
+        if blank:
+            figures["from the prior"] = blank
         print_json({"modalities": looked_at, **figures, "out": str(out)})
         return
     say(f"Wrote {out}: {len(z)} items, {z.shape[1]} dimensions")
+    if blank:
+        say(f"{blank} items have nothing: they stand at the mean of the prior.")

@@ -77,7 +77,7 @@ class DensityChecks(CodecSubject):
         if support is not None:
             density.fits_support(drawn, support)
         if grid is not None:
-            density.fits_grid(drawn, *grid)
+            density.fits_grid(drawn, grid[0])
         if support is None and grid is None:
             try:
                 density.fits_cells(drawn)

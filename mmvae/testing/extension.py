@@ -15,7 +15,7 @@ from mmvae.models.extension import Extension, ExtensionConfig
 from mmvae.models.protocol import Trainable
 from mmvae.randomness import StepDraws, seeded_global
 from mmvae.testing import stage
-from mmvae.testing.contract import require, require_config
+from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.phases import N, PhaseChecks
 
 
@@ -26,6 +26,12 @@ class ExtensionContract(PhaseChecks):
     small JMVAE of the modalities ``a``, grey pictures, and ``b``, attributes of ±1; override
     :meth:`make_inner` and :meth:`make_batch` for others.
     """
+
+    foundations: ClassVar[tuple[str, ...]] = (
+        "test_declarations",
+        "test_the_model_stays_what_it_was",
+        "test_phases_are_complete_and_apart",
+    )
 
     extension: ClassVar[type[Extension] | None] = None
     """The class under test."""
@@ -65,7 +71,7 @@ class ExtensionContract(PhaseChecks):
         extension = self._around(inner, 0)
         kinds = type(extension).__mro__
         require(isinstance(extension, Extension), "a subclass of mmvae.Extension", kinds)
-        require(bool(getattr(extension, "kind", "")), "a kind, the table's name", "none")
+        require_offer("extension", type(extension))
         config = extension.Config
         require(issubclass(config, ExtensionConfig), "a Config of ExtensionConfig", config)
         require(extension.bare is inner.bare, "bare, the model in the middle", extension.bare)

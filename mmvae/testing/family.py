@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmvae.family import Family, FamilyConfig
 from mmvae.posteriors import Posterior
 from mmvae.randomness import seeded_global
-from mmvae.testing.contract import Contract, require, require_config
+from mmvae.testing.contract import Contract, require, require_config, require_offer
 
 SEEN, LATENT = 3, 2
 """Width of what the head under test sees, and dimensions of z: few, so that a grid covers them."""
@@ -28,6 +28,11 @@ class FamilyContract(Contract):
 
     Set :attr:`family`, and :attr:`keys` where its keys have no defaults or ask for large networks.
     """
+
+    foundations: ClassVar[tuple[str, ...]] = (
+        "test_declarations",
+        "test_distributions_have_their_shapes",
+    )
 
     family: ClassVar[type[Family] | None] = None
     """The class under test."""
@@ -50,7 +55,7 @@ class FamilyContract(Contract):
         """Kind and config class."""
         family = self.make_family()
         require(isinstance(family, Family), "a subclass of mmvae.Family", type(family).__mro__)
-        require(bool(getattr(family, "kind", "")), "a kind, the word used in TOML", "none")
+        require_offer("family", type(family))
         kept = issubclass(family.Config, FamilyConfig)
         require(kept, "a Config of FamilyConfig", family.Config)
 

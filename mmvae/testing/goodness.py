@@ -67,15 +67,17 @@ class Density:
         far = int(away.argmax())
         require(bool(away[far] < 1e-3), "sample to give values of the support", f"{drawn[far]}")
         counts = which.bincount(minlength=len(values)).double()
-        self._frequencies(support, counts, len(drawn), self.mass(support))
+        mass = self.mass(support)
+        self._frequencies(support, counts, len(drawn), mass / mass.sum())
 
-    def fits_grid(self, drawn: Tensor, grid: Tensor, volume: float) -> None:
+    def fits_grid(self, drawn: Tensor, grid: Tensor) -> None:
         """Each dimension's distribution function is that of the density over the grid.
 
         Raises:
             ContractBroken: It is not so.
         """
-        mass = self.mass(grid) * volume
+        mass = self.mass(grid)
+        mass = mass / mass.sum()  # another check is about the total
         cells, draws = grid.flatten(1), drawn.flatten(1).double()
         for dimension in range(cells.shape[1]):
             centres, place = torch.unique(cells[:, dimension].double(), return_inverse=True)

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from mmvae.maker import Maker, MakerConfig
-from mmvae.testing.contract import Contract, require, require_config
+from mmvae.testing.contract import Contract, require, require_config, require_offer
 from mmvae.testing.subject import global_seed
 
 
@@ -18,6 +18,11 @@ class MakerContract(Contract):
 
     Set :attr:`maker`, and :attr:`keys` where it has more keys without defaults than ``items``.
     """
+
+    foundations: ClassVar[tuple[str, ...]] = (
+        "test_declarations",
+        "test_files_have_paths_of_their_own",
+    )
 
     maker: ClassVar[type[Maker] | None] = None
     """The class under test; unless :meth:`make_maker` makes one."""
@@ -39,7 +44,7 @@ class MakerContract(Contract):
         maker = self.make_maker(self.items)
         kind = type(maker)
         require(isinstance(maker, Maker), "a subclass of mmvae.Maker", kind.__mro__)
-        require(bool(getattr(maker, "kind", "")), "a kind, the word of the command line", "none")
+        require_offer("maker", type(maker))
         require(issubclass(maker.Config, MakerConfig), "a Config of MakerConfig", maker.Config)
         module = sys.modules.get(kind.__module__)
         try:

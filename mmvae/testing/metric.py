@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmvae.evaluation.metric import Metric, MetricConfig, Specimen
 from mmvae.testing import stage
-from mmvae.testing.contract import Contract, not_tried, require, require_config
+from mmvae.testing.contract import Contract, not_tried, require, require_config, require_offer
 from mmvae.testing.subject import global_seed
 
 _N, _CHUNK = 48, 20  # items, and how many at once where that is to change nothing
@@ -25,6 +25,11 @@ class MetricContract(Contract):
     of the modalities ``a``, grey pictures, and ``b``, attributes of ±1; override
     :meth:`make_specimen` for others.
     """
+
+    foundations: ClassVar[tuple[str, ...]] = (
+        "test_declarations",
+        "test_each_item_has_a_finite_value",
+    )
 
     metric: ClassVar[type[Metric] | None] = None
     """The class under test; unless :meth:`make_metric` makes one."""
@@ -51,7 +56,7 @@ class MetricContract(Contract):
         """Kind, config class, and what its figures say."""
         metric = self.make_metric()
         require(isinstance(metric, Metric), "a subclass of mmvae.Metric", type(metric).__mro__)
-        require(bool(getattr(metric, "kind", "")), "a kind, the word used in TOML", "none")
+        require_offer("metric", type(metric))
         require(issubclass(metric.Config, MetricConfig), "a Config of MetricConfig", metric.Config)
         about = metric.about
         said = isinstance(about, str) and bool(about.strip())

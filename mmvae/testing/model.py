@@ -16,7 +16,7 @@ from mmvae.posteriors import Posterior
 from mmvae.randomness import StepDraws, seeded_global
 from mmvae.subsets import Subset, subset_name
 from mmvae.testing import standin
-from mmvae.testing.contract import require, require_config
+from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.phases import N, PhaseChecks
 from mmvae.testing.stage import MODALITIES
 
@@ -28,6 +28,12 @@ class ModelContract(PhaseChecks):
 
     Set :attr:`model`, and :attr:`keys` where its keys have no defaults or ask for wide layers.
     """
+
+    foundations: ClassVar[tuple[str, ...]] = (
+        "test_declarations",
+        "test_distributions_have_their_shapes",
+        "test_phases_are_complete_and_apart",
+    )
 
     model: ClassVar[type[Model] | None] = None
     """The class under test; unless :meth:`make_model` makes one."""
@@ -62,7 +68,7 @@ class ModelContract(PhaseChecks):
         """Kind, config class, latent dimensions and decoded modalities."""
         model = self.make_model()
         require(isinstance(model, Model), "a subclass of mmvae.Model", type(model).__mro__)
-        require(bool(getattr(model, "kind", "")), "a kind, the word used in TOML", "none")
+        require_offer("model", type(model))
         require(issubclass(model.Config, ModelConfig), "a Config of ModelConfig", model.Config)
         require(model.latent_dim > 0, "latent_dim > 0", model.latent_dim)
         known = bool(model.decoded) and set(model.decoded) <= set(MODALITIES)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from mmvae.errors import ConfigError
 from mmvae.randomness import derived_seed, seeded_global
 from mmvae.testing import stage
-from mmvae.testing.contract import Contract, not_tried, require, require_config
+from mmvae.testing.contract import Contract, not_tried, require, require_config, require_offer
 from mmvae.training.observer import Observer, ObserverConfig, Watched
 
 NAME = "observed"
@@ -27,6 +27,11 @@ class ObserverContract(Contract):
     JMVAE of the modalities ``a``, grey pictures, and ``b``, attributes of ±1; override
     :meth:`make_watched` for others.
     """
+
+    foundations: ClassVar[tuple[str, ...]] = (
+        "test_declarations",
+        "test_looks_give_figures_with_errors",
+    )
 
     observer: ClassVar[type[Observer] | None] = None
     """The class under test; unless :meth:`make_observer` makes one."""
@@ -50,7 +55,7 @@ class ObserverContract(Contract):
         observer = self.make_observer()
         kinds = type(observer).__mro__
         require(isinstance(observer, Observer), "a subclass of mmvae.Observer", kinds)
-        require(bool(getattr(observer, "kind", "")), "a kind, the word used in TOML", "none")
+        require_offer("observer", type(observer))
         config = observer.Config
         require(issubclass(config, ObserverConfig), "a Config of ObserverConfig", config)
         require(observer.name == NAME, f"its table's name, {NAME!r}, as name", observer.name)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmvae.codec import Column
 from mmvae.source import SPLITS, Source, SourceConfig, Split
-from mmvae.testing.contract import Contract, require, require_config
+from mmvae.testing.contract import Contract, require, require_config, require_offer
 from mmvae.testing.subject import global_seed, same
 
 _ROWS = 3  # rows that are read apart from the others
@@ -19,6 +19,13 @@ class SourceContract(Contract):
 
     Set :attr:`source` if its keys all have defaults; otherwise define :meth:`make_source`.
     """
+
+    foundations: ClassVar[tuple[str, ...]] = (
+        "test_declarations",
+        "test_splits_have_names_and_training_items",
+        "test_columns_are_alike_in_every_split",
+        "test_ids_are_unique",
+    )
 
     source: ClassVar[type[Source] | None] = None
     """The class under test; unless :meth:`make_source` makes one."""
@@ -33,7 +40,7 @@ class SourceContract(Contract):
         """Kind and config class."""
         source = self.make_source()
         require(isinstance(source, Source), "a subclass of mmvae.Source", type(source).__mro__)
-        require(bool(getattr(source, "kind", "")), "a kind, the word used in TOML", "none")
+        require_offer("source", type(source))
         require(issubclass(source.Config, SourceConfig), "a Config of SourceConfig", source.Config)
         require(isinstance(source.config, source.Config), "its Config", type(source.config))
 

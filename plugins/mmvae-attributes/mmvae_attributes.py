@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -207,14 +207,16 @@ class SignedAttributes(Codec):
         return {"accuracy": ((guess >= 0) == (x >= 0)).float().mean(1)}
 
     @classmethod
-    def examples(cls) -> Examples:
-        """Two attributes under the Gaussian likelihood."""
+    def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
+        """Two attributes, under the likelihood that the keys choose."""
         names = ("Smiling", "Male")
+        signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
+        bernoulli = (keys or {}).get("likelihood") == "bernoulli"
         axis = torch.linspace(-7.0, 7.0, 141)
 
         def column(n: int, seed: int) -> Column:
-            signs = np.random.default_rng(seed).choice(np.array([-1, 1]), (n, 2))
-            return Column(signs, names=names)
+            drawn = np.random.default_rng(seed).choice(np.array([-1, 1]), (n, 2))
+            return Column(drawn, names=names)
 
         return Examples(
             column,
@@ -225,7 +227,9 @@ class SignedAttributes(Codec):
                 "fraction": Column(np.array([[1, -1], [1, 0.5]])),
                 "NaN": Column(np.array([[1, -1], [1, np.nan]])),
             },
-            grid=(torch.cartesian_prod(axis, axis), 0.1**2),
+            support=signs if bernoulli else None,
+            grid=None if bernoulli else (torch.cartesian_prod(axis, axis), 0.1**2),
+            texts=("Smiling=1,Male=-1",),
         )
 
 

@@ -249,7 +249,7 @@ class Categorical(Codec):
         return {"accuracy": (self.class_index(guess) == self.class_index(x)).float()}
 
     @classmethod
-    def examples(cls) -> Examples:
+    def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
         """Three pets by their codes."""
         names = ("cat", "dog", "newt")
 
@@ -268,6 +268,7 @@ class Categorical(Codec):
                 "gap": Column(["cat", None]),
             },
             support=torch.eye(3),
+            texts=("newt",),
         )
 
 

@@ -144,3 +144,20 @@ def test_data_that_changed_since_the_training_are_remarked(mmvae, run, tmp_path)
     result = mmvae("embed", copy, "test", "--out", "z.npz")
     assert result.code == 0
     assert f"The data have changed since {copy} was trained" in result.err
+
+
+def test_items_with_nothing_stand_at_the_mean_of_the_prior(mmvae, run, table) -> None:
+    rows = [{"v": v, "c": c} for v, c in zip(table["v"], table["c"], strict=True)]
+    rows[1] = {"v": None, "c": None}
+    Path("gaps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = mmvae("embed", run, "gaps.jsonl", "--out", "z.npz")
+    assert result.code == 0
+    assert result.err.splitlines() == [
+        "Wrote z.npz: 5 items, 2 dimensions",
+        "1 items have nothing: they stand at the mean of the prior.",
+    ]
+    z = np.load("z.npz")["z"]
+    assert z[1].tolist() == [0, 0]
+    assert z[[0, 2, 3, 4]].all()
+    result = mmvae("embed", run, "gaps.jsonl", "--out", "again.npz", "--json")
+    assert result.json()["from the prior"] == 1

@@ -11,6 +11,7 @@ a pixel that is always exactly 0 has an unbounded density.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -186,11 +187,12 @@ class BernoulliImage(ImageCodec):
         return _bernoulli(likelihood.mean, generator)
 
     @classmethod
-    def examples(cls) -> Examples:
+    def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
         """Pictures of four grey pixels, of which there are sixteen in black and white."""
+        binary = (keys or {}).get("likelihood", "bernoulli") == "bernoulli"
         values = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
-        keys = {"encoder": (8,), "decoder": (8,)}
-        return pictures((2, 2), keys, values.reshape(-1, 1, 2, 2))
+        small = {"encoder": (8,), "decoder": (8,)}
+        return pictures((2, 2), small, values.reshape(-1, 1, 2, 2) if binary else None)
 
 
 def _bernoulli(probability: Tensor, generator: torch.Generator) -> Tensor:

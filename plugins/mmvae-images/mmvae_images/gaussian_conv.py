@@ -7,7 +7,8 @@ their published code has them: stride-2 4×4 convolutions, a dense layer, and th
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -248,7 +249,7 @@ class GaussianConvImage(ImageCodec):
         return torch.addcmul(mean, likelihood.stddev, noise.to(mean))
 
     @classmethod
-    def examples(cls) -> Examples:
+    def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
         """Small pictures in colour, by small layers."""
         return pictures((8, 8, 3), {"channels_hidden": (8, 16), "dense": 12})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -87,7 +87,7 @@ class Text(Codec):
     Config = TextConfig
 
     @classmethod
-    def examples(cls) -> Examples:
+    def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
         """See :meth:`mmvae.Codec.examples`."""
         return examples()
 

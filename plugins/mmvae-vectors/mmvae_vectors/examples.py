@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -15,9 +18,14 @@ def column(n: int, seed: int) -> Column:
     return Column(np.random.default_rng(seed).normal(size=(n, 2)), names=NAMES)
 
 
-def examples() -> Examples:
-    """Vectors of two cells, in units of their own so that a grid covers them."""
+def examples(keys: Mapping[str, Any] | None = None) -> Examples:
+    """Vectors of two cells, in units of their own so that a grid covers them.
+
+    A standardised density is one of other units, and heavy tails reach beyond any grid.
+    """
     axis = torch.arange(-10, 10, 0.1)
+    given = keys or {}
+    covered = not given.get("standardise") and given.get("likelihood") != "student-t"
     return Examples(
         column=column,
         keys={"encoder": (16,), "decoder": (16,), "standardise": False},
@@ -28,5 +36,6 @@ def examples() -> Examples:
             "text": Column([[1.0, 2.0], [1.0, "2"]]),
             "short": Column([[1.0, 2.0], [1.0]]),
         },
-        grid=(torch.cartesian_prod(axis, axis), 0.1**2),
+        grid=(torch.cartesian_prod(axis, axis), 0.1**2) if covered else None,
+        texts=("1.8,70",),
     )

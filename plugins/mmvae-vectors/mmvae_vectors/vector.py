@@ -7,7 +7,7 @@ split; log-likelihoods are densities of the data in the user's own units.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,9 @@ class Vector(Codec):
     Config = VectorConfig
 
     @classmethod
-    def examples(cls) -> Examples:
+    def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
         """See :meth:`mmvae.Codec.examples`."""
-        return examples()
+        return examples(keys)
 
     def fit(self, column: Column) -> State:
         """Learn the cells' names, and their mean and deviation over observed values."""
