@@ -22,6 +22,10 @@ class TrainingError(MmvaeError):
     """Training or evaluation failed: NaN, out of memory, full disk. Exit code 1."""
 
 
+class NotFinite(TrainingError):
+    """A term or a weight became NaN or infinite. Exit code 1."""
+
+
 class UsageError(MmvaeError):
     """The request itself cannot be carried out as it was made. Exit code 2."""
 
@@ -65,7 +69,12 @@ def require(kept: bool, wanted: object, got: object) -> None:
         raise ContractBroken(f"Wanted {wanted}; got {got}.")
 
 
-_SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "storage size calculation overflowed",
+)
 
 
 def out_of_memory(error: Exception) -> bool:

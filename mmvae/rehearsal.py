@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 from mmvae.codec import Codec
 from mmvae.data.batches import training_view
 from mmvae.data.loading import Data
-from mmvae.errors import ContractBroken, MmvaeError, PluginError, require
+from mmvae.errors import ContractBroken, MmvaeError, PluginError, out_of_memory, require
 from mmvae.models.protocol import in_float32
 from mmvae.randomness import StepDraws, seeded_global
 from mmvae.registry import IN_MEMORY, PluginInfo, Registry
@@ -102,6 +102,8 @@ def blaming(registry: Registry) -> Iterator[None]:
     except MmvaeError:
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         plugin = _culprit(error, registry)
         if plugin is None:
             raise
@@ -135,6 +137,8 @@ def _call(method: str, function: Callable[[], T]) -> T:
     try:
         return function()
     except Exception as error:  # a stranger's code; whatever it raises breaks the contract
+        if out_of_memory(error):  # but for this, which the widths of the config decide
+            raise
         said = f"{type(error).__name__}: {error}"
         raise ContractBroken(f"Wanted a value of {method}; got {said}.") from error
 

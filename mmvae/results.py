@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -12,10 +11,9 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load, save
 from torch import Tensor
 
-from mmvae import __version__, storage
+from mmvae import __version__
 from mmvae.agreement import changed_data
 from mmvae.assembly import make_accelerator, metrics, open_materials
 from mmvae.config import Experiment, load_experiment
@@ -41,6 +39,7 @@ from mmvae.toml import dotted, literal
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.processes import everyone_follows, leading
+from mmvae.training.results_file import read_items, read_results, write_items, write_results
 from mmvae.training.run import Run
 
 WAIT_S = 7 * 24 * 3600  # processes share out hours of work, and wait for the last to be done
@@ -269,7 +268,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     if "cells" in result:
         items |= ledger.whole(len(batches), config.batch_size)
     if earlier:
-        items = cells_of(load(opened.run.evaluation_items.read_bytes())) | items
+        items = cells_of(read_items(opened.run)[0]) | items
     if items:
         keep_items(opened, items)
     for key, figures in earlier.items():
@@ -277,7 +276,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     items = cells_of(items)
     if earlier and (informed := variation_of_information(items, model.modalities)):
         result["variation of information"] = informed
-    storage.write_json(opened.run.evaluation, result)
+    write_results(opened.run, result)
     ledger.remove()
     return result
 
@@ -314,7 +313,7 @@ def open_ledger(opened: OpenedRun) -> Ledger:
 
 def keep_items(opened: OpenedRun, items: dict[str, Tensor]) -> None:
     """Write the nats of each item, and what they were made with, beside the figures."""
-    storage.write_bytes(opened.run.evaluation_items, save(items, item_source(opened)))
+    write_items(opened.run, items, item_source(opened))
 
 
 def item_source(opened: OpenedRun) -> dict[str, str]:
@@ -329,14 +328,12 @@ def item_source(opened: OpenedRun) -> dict[str, str]:
 def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
     """The cells of the last evaluation if they are of these weights and items: still true."""
     try:
-        earlier = json.loads(opened.run.evaluation.read_bytes())
-        same = {key: earlier.get(key) for key in ("weights", "data", "split", "format")}
-    except (OSError, ValueError, AttributeError):  # none, or damaged: it is replaced now
+        earlier, (_, made_with) = read_results(opened.run), read_items(opened.run)
+    except RunError:  # none, or damaged: it is replaced now
         return {}
-    if (
-        same != item_source(opened) | {"format": FORMAT}
-        or not opened.run.evaluation_items.exists()
-    ):
+    source = item_source(opened)
+    same = {key: earlier.get(key) for key in (*source, "format")}
+    if same != source | {"format": FORMAT} or made_with != source:
         return {}
     keys = ("cells", "variation of information")
     return {key: earlier[key] for key in keys if key in earlier}
@@ -392,20 +389,12 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
 
     Its keys count only where some are asked for.
     """
-    path = opened.run.evaluation
-    if not path.exists():
+    if not opened.run.evaluation.exists():
         return None
-    try:
-        result = json.loads(path.read_bytes())
-        wanted = opened.made_with()
-        if not overrides:
-            del wanted["config"]
-        made_with = {key: result.get(key) for key in wanted}
-    except (OSError, ValueError, AttributeError) as error:
-        raise RunError(
-            f"{path} cannot be read: {error}. `mmvae evaluate {opened.run.folder}` writes it anew."
-        ) from error
-    return result if made_with == wanted else None
+    result, wanted = read_results(opened.run), opened.made_with()
+    if not overrides:
+        del wanted["config"]
+    return result if {key: result.get(key) for key in wanted} == wanted else None
 
 
 def _refuse_other_keys(overrides: Sequence[str]) -> None:

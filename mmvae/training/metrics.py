@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmvae.errors import TrainingError
+from mmvae.errors import NotFinite
 from mmvae.models.protocol import Terms
 
 
@@ -71,7 +71,7 @@ class TermMeans:
             stacked: :meth:`stacked`, summed over processes.
 
         Raises:
-            TrainingError: Names term, value and step.
+            NotFinite: Names term, value and step.
         """
         check_finite(stacked, self._columns(), [f"at step {step + 1}" for step in self.steps])
 
@@ -82,7 +82,7 @@ class TermMeans:
             stacked: :meth:`stacked`, summed over processes.
 
         Raises:
-            TrainingError: As :meth:`check`.
+            NotFinite: As :meth:`check`.
         """
         self.check(stacked)
         totals = iter(stacked.sum(0).tolist())
@@ -116,7 +116,7 @@ def check_finite(stacked: Tensor, names: Sequence[str], when: Sequence[str]) -> 
         when: Of the rows: ``"at step 3"``.
 
     Raises:
-        TrainingError: Names term, value and step. The loss is named only if no term is to blame.
+        NotFinite: Names term, value and step. The loss is named only if no term is to blame.
     """
     bad = ~torch.isfinite(stacked)
     if not bool(bad.any()):
@@ -126,8 +126,7 @@ def check_finite(stacked: Tensor, names: Sequence[str], when: Sequence[str]) -> 
     sums = ("loss", "elbo")
     blamed = next((c for c in columns if names[c].rpartition("/")[2] not in sums), columns[0])
     value = float(stacked[row, blamed])
-    raise TrainingError(
-        f"{names[blamed]} became {value} {when[row]}; training stopped and the last good "
-        f"checkpoint is kept. Lower train.learning_rate, set train.clip_norm, or look at the "
-        f"data with `mmvae data check`."
+    raise NotFinite(
+        f"{names[blamed]} became {value} {when[row]}; training stopped. Lower "
+        f"train.learning_rate, set train.clip_norm, or look at the data with `mmvae data check`."
     )
