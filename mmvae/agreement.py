@@ -23,15 +23,12 @@ from mmvae.data.memory import as_bytes
 from mmvae.errors import CheckpointError, ConfigError, DataError
 from mmvae.family import TABLES
 from mmvae.models.protocol import Model
-from mmvae.settings import TrainConfig
+from mmvae.settings import FIXED_KEYS, TrainConfig
 from mmvae.source import SPLITS
 from mmvae.trained import TrainedModel
 from mmvae.training.processes import agreed
 from mmvae.training.run import Run
 from mmvae.training.state import load_weights
-
-ORDER_KEYS = ("batch_size", "drop_last", "seed")
-"""Keys of ``[train]`` on which the order of items and the meaning of a step depend."""
 
 GLANCE = 16
 """Items of a split that processes compare."""
@@ -177,7 +174,7 @@ def refuse_another_experiment(before: LoadedConfig, after: LoadedConfig) -> None
                 f"{change}: a run goes on with the same weights held and moved. Train a new one "
                 f"that begins with its weights: mmvae train CONFIG --init-from RUN"
             )
-        if path[1] in ORDER_KEYS:
+        if path[1] in FIXED_KEYS:
             raise ConfigError(
                 f"{change}: a run goes on with its own order of items, and {key} would "
                 f"change it. Leave it out; for less memory use -s train.accumulation=…, for "

@@ -44,6 +44,7 @@ from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import CheckpointStore
 from mmvae.training.description import Description
 from mmvae.training.loop import Limits
+from mmvae.training.memory import memory_for_networks
 from mmvae.training.processes import everyone_follows, leading
 from mmvae.training.progress import Progress, shown_terms
 from mmvae.training.run import Run, default_folder, read_metrics
@@ -102,7 +103,8 @@ def train(
         refuse_unequal_data(materials, accelerator)
         refuse_idle_keys(experiment, materials)
         prepare_all(materials, accelerator)
-        rehearse_all(materials)
+        with memory_for_networks():
+            rehearse_all(materials)
     model = build_model(experiment, registry, materials.codecs)
     env = environment(materials)
     if init_from is not None:

@@ -38,6 +38,7 @@ from mmvae.registry import Registry
 from mmvae.settings import TrainConfig
 from mmvae.source import Source
 from mmvae.training.measuring import Measuring
+from mmvae.training.memory import memory_for_networks
 from mmvae.training.observer import Observer
 from mmvae.training.processes import leave_at_exit
 
@@ -140,10 +141,11 @@ def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str,
 
     Raises:
         ConfigError: Training items lack modalities, and it is no model for that.
+        TrainingError: Memory ran out.
     """
     kind: type[Model] = registry.model(experiment.model.kind)
     refuse_gaps(f"A {experiment.model.kind!r} model", kind, codecs)
-    with seeded_global(derived_seed(experiment.train.seed, "weights")):
+    with memory_for_networks(), seeded_global(derived_seed(experiment.train.seed, "weights")):
         found = shapes(experiment, registry)
         return (
             kind(experiment.model, codecs, found) if found.any else kind(experiment.model, codecs)
@@ -178,7 +180,8 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
     for kind, config in experiment.extensions.items():
         extension: type[Extension] = registry.extension(kind)
         refuse_gaps(f"The extension [{kind}]", extension, model.codecs)
-        with seeded_global(derived_seed(experiment.train.seed, "weights", kind)):
+        seed = derived_seed(experiment.train.seed, "weights", kind)
+        with memory_for_networks(), seeded_global(seed):
             trained = extension(config, trained)
     later = [p for p in trained.phases() if p.parameters]  # of those without, all is frozen
     if all(phase.first_epoch > 0 for phase in later):

@@ -33,6 +33,7 @@ from mmvae.document import Document, read
 from mmvae.errors import ConfigError, UsageError, listed, nearest
 from mmvae.mistakes import CHOICES, explain, table_schema
 from mmvae.plugins import load_registry
+from mmvae.printable import is_plain
 from mmvae.registry import TOP_LEVEL, Registry, Role
 from mmvae.settings import EvaluateConfig, ReferenceConfig, Section, TrainConfig
 from mmvae.subsets import family, subset_name
@@ -49,7 +50,10 @@ __all__ = [
     "resolved",
 ]
 
-TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+LONGEST_NAME = 100
+"""Characters of a name, so that files are named after two of them."""
+
+TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=LONGEST_NAME)]
 
 
 class Experiment(Section):
@@ -110,6 +114,11 @@ class Experiment(Section):
     def _no_path(cls, name: str) -> str:
         if not set(name).isdisjoint("/\\\0") or name in (".", ".."):
             raise ValueError("expected a name, not a path; leave out / and \\.")
+        if not is_plain(name) or len(name.encode()) > LONGEST_NAME:
+            raise ValueError(
+                f"expected at most {LONGEST_NAME} bytes of printable text without blanks around "
+                f"it; set name = …"
+            )
         return name
 
 

@@ -112,7 +112,12 @@ def short(value: object, most: int = 80) -> str:
     return shortened(repr(value), most)
 
 
-_SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "storage size calculation overflowed",
+)
 
 
 def out_of_memory(error: Exception) -> bool:

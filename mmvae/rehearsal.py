@@ -17,7 +17,15 @@ from mmvae import returned
 from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import training_view
 from mmvae.data.loading import Data
-from mmvae.errors import LONG, ContractBroken, MmvaeError, PluginError, require, shortened
+from mmvae.errors import (
+    LONG,
+    ContractBroken,
+    MmvaeError,
+    PluginError,
+    out_of_memory,
+    require,
+    shortened,
+)
 from mmvae.guard import broken, culprit, failed
 from mmvae.models.protocol import in_float32
 from mmvae.randomness import StepDraws, seeded_global
@@ -180,6 +188,8 @@ def blaming(registry: Registry) -> Iterator[None]:
     except MmvaeError:
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         plugin = culprit(error, registry.plugins)
         if plugin is None:
             raise
@@ -196,6 +206,8 @@ def _call(method: str, function: Callable[[], T]) -> T:
     except PluginError:
         raise
     except Exception as error:  # a stranger's code; whatever it raises breaks the contract
+        if out_of_memory(error):  # but for this, which the widths of the config decide
+            raise
         said = f"{type(error).__name__}: {shortened(str(error), LONG)}"
         raise ContractBroken(f"Wanted a value of {method}; got {said}.") from error
 

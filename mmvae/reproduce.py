@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from mmvae.study.record import Record, make_record, write_record
 from mmvae.study.row import PLACE, Row, load_rows
 from mmvae.study.study import Study
 from mmvae.training.progress import Progress
+from mmvae.training.results_file import read_results
 from mmvae.training.run import Run
 from mmvae.training.signals import terminable
 
@@ -180,7 +180,7 @@ def evaluated(
     result = current(row, run)
     if result is not None:
         return result, nats(run)
-    if fingerprint(run) != read(run)["data"]:
+    if fingerprint(run) != results(run)["data"]:
         raise DataError(
             f"{run.folder} was evaluated on other data than it was trained on: the results are "
             f"not the study's. Name the right data with -s data.root=…"
@@ -195,7 +195,7 @@ def current(row: Row, run: Run) -> dict[str, Any] | None:
     """What ``evaluation.json`` says, if it is of these weights and data with the row's keys."""
     if not run.evaluation.is_file():
         return None
-    result, saved = read(run), saved_model(run.folder)
+    result, saved = results(run), saved_model(run.folder)
     wanted = {
         "format": FORMAT,
         "weights": saved.digests[kept(saved)],
@@ -209,15 +209,12 @@ def current(row: Row, run: Run) -> dict[str, Any] | None:
     return result if made_with == wanted and not lacks_cells else None
 
 
-def read(run: Run) -> dict[str, Any]:
+def results(run: Run) -> dict[str, Any]:
     """What ``evaluation.json`` says; RunError if it is damaged."""
     try:
-        return dict(json.loads(run.evaluation.read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(
-            f"{run.evaluation} cannot be read: {error}. Remove it; the same command writes it "
-            f"anew."
-        ) from error
+        return read_results(run)
+    except RunError as error:
+        raise RunError(f"{error} Or remove that file; the same command writes it anew.") from None
 
 
 def nats(run: Run) -> dict[str, Array]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from safetensors.torch import load, save
 from torch import Tensor
 
-from mmvae import __version__, storage
+from mmvae import __version__
 from mmvae.agreement import changed_data
 from mmvae.assembly import make_accelerator, metrics, open_materials
 from mmvae.config import Experiment, load_experiment
@@ -43,6 +41,7 @@ from mmvae.toml import dotted, literal
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.processes import everyone_follows, leading
+from mmvae.training.results_file import read_items, read_results, write_items, write_results
 from mmvae.training.run import Run
 
 WAIT_S = 7 * 24 * 3600  # processes share out hours of work, and wait for the last to be done
@@ -285,7 +284,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     if "cells" in result:
         items |= ledger.whole(len(batches), config.batch_size)
     if earlier:
-        items = cells_of(load(opened.run.evaluation_items.read_bytes())) | items
+        items = cells_of(read_items(opened.run)[0]) | items
     if items:
         keep_items(opened, items)
     for key, figures in earlier.items():
@@ -293,7 +292,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     items = cells_of(items)
     if earlier and (informed := variation_of_information(items, model.modalities)):
         result["variation of information"] = informed
-    storage.write_json(opened.run.evaluation, result)
+    write_results(opened.run, result)
     ledger.remove()
     return result
 
@@ -331,7 +330,7 @@ def open_ledger(opened: OpenedRun) -> Ledger:
 
 def keep_items(opened: OpenedRun, items: dict[str, Tensor]) -> None:
     """Write the nats of each item, and what they were made with, beside the figures."""
-    storage.write_bytes(opened.run.evaluation_items, save(items, item_source(opened)))
+    write_items(opened.run, items, item_source(opened))
 
 
 def item_source(opened: OpenedRun) -> dict[str, str]:
@@ -346,13 +345,14 @@ def item_source(opened: OpenedRun) -> dict[str, str]:
 def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
     """The cells of the last evaluation if they are of these weights and items: still true."""
     try:
-        earlier = json.loads(opened.run.evaluation.read_bytes())
-        same = {key: earlier.get(key) for key in ("weights", "data", "split")}
-        current = int(earlier.get("format", 0)) >= CELLS_SINCE
-    except (OSError, ValueError, AttributeError):  # none, or damaged: it is replaced now
+        earlier, (_, made_with) = read_results(opened.run), read_items(opened.run)
+    except RunError:  # none, or damaged: it is replaced now
         return {}
-    current = current and earlier.get("densities", {}) == opened.densities
-    if same != item_source(opened) or not current or not opened.run.evaluation_items.exists():
+    source = item_source(opened)
+    same = {key: earlier.get(key) for key in source}
+    current = int(earlier.get("format", 0)) >= CELLS_SINCE
+    alike = current and earlier.get("densities", {}) == opened.densities
+    if not alike or same != source or made_with != source:
         return {}
     keys = ("cells", "variation of information")
     return {key: earlier[key] for key in keys if key in earlier}
@@ -409,20 +409,12 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
 
     Its keys count only where some are asked for.
     """
-    path = opened.run.evaluation
-    if not path.exists():
+    if not opened.run.evaluation.exists():
         return None
-    try:
-        result = json.loads(path.read_bytes())
-        wanted = opened.made_with()
-        if not overrides:
-            del wanted["config"]
-        made_with = {key: result.get(key) for key in wanted}
-    except (OSError, ValueError, AttributeError) as error:
-        raise RunError(
-            f"{path} cannot be read: {error}. `mmvae evaluate {opened.run.folder}` writes it anew."
-        ) from error
-    return result if made_with == wanted else None
+    result, wanted = read_results(opened.run), opened.made_with()
+    if not overrides:
+        del wanted["config"]
+    return result if {key: result.get(key) for key in wanted} == wanted else None
 
 
 def _refuse_other_keys(overrides: Sequence[str]) -> None:

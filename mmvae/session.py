@@ -21,6 +21,7 @@ from mmvae.randomness import kept_global
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.loop import Limits, Trainer
+from mmvae.training.memory import memory_for_networks
 from mmvae.training.observer import Observer
 from mmvae.training.processes import everyone_follows
 from mmvae.training.progress import LoggedProgress, Progress
@@ -77,7 +78,8 @@ def run_training(
     with held(run, accelerator), kept_global(accelerator.device), progress:
         trainer = None
         try:
-            trained.to(accelerator.device)
+            with memory_for_networks():
+                trained.to(accelerator.device)
             validation = "validation" in materials.splits
             built = Trainer(
                 trained,

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mmvae.source import SplitName
 from mmvae.toml import literal
 
+FIXED_KEYS = ("batch_size", "drop_last", "seed", "freeze")
+"""Keys of ``[train]`` that a run keeps: its order of items depends on them, or what is trained."""
+
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 

@@ -129,7 +129,7 @@ class TrainedModel:
         self, items: Split, given: str | Sequence[str] | None = None
     ) -> np.ndarray[Any, Any]:
         """Which items have none of the given modalities, or none at all, bool (n,)."""
-        return ~presence(items, self.names(items, given)).any(1)
+        return np.asarray(~presence(items, self.names(items, given)).any(1))
 
     @undisturbed()
     def points(

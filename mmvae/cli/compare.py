@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mmvae.cli.evaluate import print_table
-from mmvae.cli.options import example, json_option, print_json
+from mmvae.cli.options import echo, example, json_option, print_json
 from mmvae.comparison.compare import compare
 from mmvae.report.comparison import comparison_tables, heading
 
@@ -48,9 +48,9 @@ def command(
     if as_json:
         print_json(comparison.as_dict())
         return
-    click.echo(heading(comparison))
+    echo(heading(comparison))
     for table in comparison_tables(comparison):
         print_table(replace(table, note=""))
-        click.echo(table.note)
+        echo(table.note)
     for remark in comparison.remarks:
-        click.echo(f"\nRemark: {remark}")
+        echo(f"\nRemark: {remark}")

@@ -10,6 +10,7 @@ import click
 from mmvae.cli.options import (
     columns,
     config_argument,
+    echo,
     example,
     json_option,
     print_json,
@@ -43,7 +44,7 @@ def show(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
         (key, "(unset)" if value is None else literal(value), loaded.origins[key])
         for key, value in values.items()
     ]
-    click.echo(columns(rows))
+    echo(columns(rows))
 
 
 @command.command(epilog=example("mmvae config check examples/digits.toml"))
@@ -58,7 +59,7 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
         print_json({"config": loaded.source, "ok": True, "hash": loaded.hash})
         return
     modalities = ", ".join(f"{name} ({m.codec})" for name, m in experiment.modalities.items())
-    click.echo(
+    echo(
         f"OK {loaded.source}: model {experiment.model.kind} of {modalities}; "
         f"data from {experiment.data.source}"
     )
@@ -74,7 +75,7 @@ def schema(out: Path | None) -> None:
     """
     text = json.dumps(json_schema(load_registry()), indent=2, ensure_ascii=False)
     if out is None:
-        click.echo(text)
+        echo(text)
         return
     try:
         out.write_text(text + "\n", encoding="utf-8")

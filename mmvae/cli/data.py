@@ -14,6 +14,7 @@ from mmvae.cli.info import cores
 from mmvae.cli.options import (
     columns,
     config_argument,
+    echo,
     example,
     json_option,
     print_json,
@@ -56,13 +57,13 @@ def describe(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(_json(data, summaries))
         return
-    click.echo(f"source {source.kind}, fingerprint {source.fingerprint()}")
+    echo(f"source {source.kind}, fingerprint {source.fingerprint()}")
     for remark in (*source.remarks(), *source.doubts()):
-        click.echo(remark)
+        echo(remark)
     for name, summary in summaries.items():
-        click.echo(f"\n{name}: {summary.items} items, {_memory(summary)}")
-        click.echo(columns(_rows(data, summary)))
-        click.echo(_gaps(summary))
+        echo(f"\n{name}: {summary.items} items, {_memory(summary)}")
+        echo(columns(_rows(data, summary)))
+        echo(_gaps(summary))
 
 
 @command.command(epilog=example("mmvae data check examples/digits.toml"))
@@ -85,10 +86,10 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
         print_json({"config": config, "ok": not wrong, "items": sizes, "findings": found})
     elif findings:
         heading = ("", "split", "modality", "item", "finding")
-        click.echo(columns([heading, *map(_row, findings)]))
+        echo(columns([heading, *map(_row, findings)]))
     if not wrong and not as_json:
         items = ", ".join(f"{n} {split}" for split, n in sizes.items())
-        click.echo(f"OK {config}: {items} items, nothing wrong found")
+        echo(f"OK {config}: {items} items, nothing wrong found")
     if wrong:
         things = "thing is" if wrong == 1 else "things are"
         raise DataCheckError(f"{config}: {wrong} {things} wrong with the data, see above.")

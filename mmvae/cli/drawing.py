@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from mmvae import storage
-from mmvae.cli.options import json_option, print_json, say, set_option
+from mmvae.cli.options import echo, json_option, print_json, say, set_option
 from mmvae.errors import UsageError
 from mmvae.report.canvas import Picture, require_matplotlib
 from mmvae.report.subject import Subject
@@ -107,7 +107,7 @@ def write(picture: Picture, runs: Sequence[Path], out: Path | None, as_json: boo
     if as_json:
         print_json({"out": str(out), "caption": picture.caption, **picture.numbers})
         return
-    click.echo(picture.caption)
+    echo(picture.caption)
     say(f"{'Replaced' if older else 'Wrote'} {out}")
 
 

@@ -10,10 +10,12 @@ import click
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from mmvae.cells import STANDARD
 from mmvae.cli.options import (
     columns,
+    echo,
     example,
     json_option,
     leading,
@@ -24,6 +26,7 @@ from mmvae.cli.options import (
 from mmvae.cli.steps import shown_steps
 from mmvae.config import load_experiment
 from mmvae.errors import Interrupted, Terminated
+from mmvae.printable import printable
 from mmvae.report.tables import Table, densities, heading, hints, left_out, tables
 from mmvae.results import evaluate
 from mmvae.source import SPLITS
@@ -101,12 +104,12 @@ def command(
         print_json(result)
         return
     for line in (heading(result), *densities(result)):
-        click.echo(line)
+        echo(line)
     for table in tables(result):
         print_table(table)
     for line in (*left_out(result), *hints(result)):
-        click.echo(line)
-    click.echo(f"\nKept in {Run(run).evaluation}")
+        echo(line)
+    echo(f"\nKept in {Run(run).evaluation}")
 
 
 def has_bounds(run: Path, overrides: tuple[str, ...]) -> bool:
@@ -117,10 +120,18 @@ def has_bounds(run: Path, overrides: tuple[str, ...]) -> bool:
 def print_table(table: Table) -> None:
     """Print a table: ruled on a terminal, plain otherwise."""
     if not sys.stdout.isatty():
-        click.echo(f"\n{table.title}")
-        click.echo(columns([table.header, *table.rows]))
+        echo(f"\n{table.title}")
+        echo(columns([table.header, *table.rows]))
         return
-    ruled = RichTable(*table.header, title=table.title, caption=table.note, box=box.SIMPLE)
+    title, note = Text(printable(table.title)), Text(printable(table.note))
+    ruled = RichTable(title=title, caption=note, box=box.SIMPLE)
+    for name in table.header:
+        ruled.add_column(_cell(name))
     for row in table.rows:
-        ruled.add_row(*row)
+        ruled.add_row(*map(_cell, row))
     Console().print(ruled)
+
+
+def _cell(text: str) -> Text:
+    """A cell as it is: brackets are no markup, and nothing steers the terminal."""
+    return Text(printable(text, one_line=True))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmvae import storage
 from mmvae.api import load
-from mmvae.cli.options import columns, example, json_option, print_json, say
+from mmvae.cli.options import columns, echo, example, json_option, print_json, say
 from mmvae.cli.pictures import contact_sheet, png
 from mmvae.data.outputs import WRITERS, check_output, write_table
 from mmvae.errors import UsageError
@@ -99,7 +99,7 @@ def command(
         print_json({"items": items, "out": None if place is None else str(place)})
         return
     rows = [tuple(str(things[i]) for things in shown.values()) for i in range(count)]
-    click.echo(columns([tuple(shown), *rows]))
+    echo(columns([tuple(shown), *rows]))
     if place is not None:
         say(f"Wrote {place}")
 

@@ -12,7 +12,7 @@ import click
 import torch
 
 from mmvae import __version__
-from mmvae.cli.options import columns, example, json_option, print_json
+from mmvae.cli.options import columns, echo, example, json_option, print_json
 from mmvae.plugins import load_registry
 
 PACKAGES = ("torch", "accelerate", "datasets", "pydantic", "pluggy", "safetensors", "numpy")
@@ -35,7 +35,7 @@ def command(as_json: bool) -> None:
         ("devices", ", ".join(found["devices"])),
         ("plugins", ", ".join(f"{n} {state}" for state, n in found["plugins"].items()) or "none"),
     ]
-    click.echo(columns(rows))
+    echo(columns(rows))
 
 
 def information() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -13,7 +14,7 @@ import click
 from mmvae import __version__
 from mmvae.cli.launched import end_launched
 from mmvae.cli.offered import OpenGroup
-from mmvae.cli.options import HELP, Manners, example
+from mmvae.cli.options import HELP, Manners, echo, example
 from mmvae.cli.streams import open_streams
 from mmvae.cli.warned import plugin_warnings, untold
 from mmvae.entry import COMMAND_ENTRIES
@@ -39,6 +40,10 @@ COMMANDS = {
     "info": "Show versions, devices and threads.",
 }
 """Each core command with its short help; here, so that listing them imports none of them."""
+
+
+UNUSABLE_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
+"""What the system says of a name that a user gave and no file can have."""
 
 
 class LazyGroup(OpenGroup):
@@ -103,8 +108,12 @@ def run(argv: Sequence[str] | None = None) -> int:
         hint = f" Try '{context.command_path} --help'." if context else ""
         return _fail(f"{error.format_message()}{hint}", error.exit_code)
     except (Interrupted, Terminated) as stop:  # a clean stop that was asked for is no error
-        click.echo(str(stop), err=True)
+        echo(str(stop), err=True)
         return stop.exit_code
+    except OSError as error:
+        if error.errno not in UNUSABLE_NAME or error.filename is None:
+            raise
+        return _fail(f"{error.filename}: {error.strerror}. Choose another name.", 2)
     except MmvaeError as error:
         return _fail(untold(str(error), told), error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
@@ -131,5 +140,5 @@ def _plugins_failure(error: Exception) -> MmvaeError | None:
 def _fail(message: str, code: int) -> int:
     color = False if os.environ.get("NO_COLOR") else None
     click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=color)
-    click.echo(message, err=True)
+    echo(message, err=True)
     return code

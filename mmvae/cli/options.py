@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from mmvae.launch import joined
+from mmvae.printable import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,13 +41,18 @@ def leading() -> bool:
 def say(message: str) -> None:
     """Print a remark, no result, on standard error, unless ``--quiet`` was given."""
     if not manners().quiet:
-        click.echo(message, err=True)
+        echo(message, err=True)
+
+
+def echo(message: object, err: bool = False) -> None:
+    """Print a line, characters that would steer the terminal escaped."""
+    click.echo(printable(str(message)), err=err)
 
 
 def print_json(value: Any) -> None:
     """Print a result as JSON on standard output; escaped where its encoding is not UTF-8."""
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") == "utf8"
-    click.echo(json.dumps(value, indent=2, ensure_ascii=not plain))
+    echo(json.dumps(value, indent=2, ensure_ascii=not plain))
 
 
 def example(*lines: str) -> str:
@@ -82,6 +88,7 @@ def columns(rows: Sequence[tuple[str, ...]], gap: str = "  ") -> str:
     """Lay out rows as aligned columns."""
     if not rows:
         return ""
+    rows = [tuple(printable(cell, one_line=True) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -10,7 +10,7 @@ import click
 
 from mmvae.cli.figures import command as figures
 from mmvae.cli.main import cli
-from mmvae.cli.options import columns, example, json_option, print_json, say, set_option
+from mmvae.cli.options import columns, echo, example, json_option, print_json, say, set_option
 from mmvae.commands import Fared, OfferedCommand, complaint
 from mmvae.contract import VERSION
 from mmvae.errors import PluginError, UsageError
@@ -52,21 +52,21 @@ def list_(traceback: bool, as_json: bool) -> None:
         )
         return
     head = ("plugin", "version", "distribution", "state", "offers")
-    click.echo(columns([head, *_rows(registry), *_command_rows(commands)]))
+    echo(columns([head, *_rows(registry), *_command_rows(commands)]))
     for plugin in registry.plugins:
         if plugin.state == "disabled":
-            click.echo(f"\nplugin {plugin.complaint}")
+            echo(f"\nplugin {plugin.complaint}")
         elif plugin.warning:
-            click.echo(f"\n{plugin.warning}")
+            echo(f"\n{plugin.warning}")
         if plugin.traceback and traceback:
-            click.echo(plugin.traceback.rstrip())
+            echo(plugin.traceback.rstrip())
     for told in _complaints(commands, traceback):
-        click.echo(f"\n{told}")
+        echo(f"\n{told}")
     for conflict in registry.conflicts:
-        click.echo(f"\nconflict: {conflict}.")
+        echo(f"\nconflict: {conflict}.")
     for group in (cli, figures):
         for name, reason in group.clashes().items():
-            click.echo(f"\nconflict: {group.word} {name!r}: {reason}.")
+            echo(f"\nconflict: {group.word} {name!r}: {reason}.")
 
 
 def _rows(registry: Registry) -> list[tuple[str, ...]]:
@@ -153,7 +153,7 @@ def check(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "checked": [_checked_json(one) for one in checked]})
     else:
-        click.echo("\n\n".join(map(_lines, checked)) or f"{name} offers nothing to check.")
+        echo("\n\n".join(map(_lines, checked)) or f"{name} offers nothing to check.")
     broken = sum(len(one.broken) for one in checked)
     if broken:
         total = sum(len(one.verdicts) for one in checked)
@@ -186,7 +186,7 @@ def new(name: str, kind: str, out: Path) -> None:
     from mmvae.scaffold import write_distribution  # not needed to list plugins
 
     folder = write_distribution(out, name, kind, load_registry(warn=False))
-    click.echo(str(folder))
+    echo(str(folder))
     say(f"Next: cd {folder} && pip install -e '.[dev]' && pytest && mmvae train example.toml")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mmvae.cli.options import example, say, set_option
+from mmvae.cli.options import echo, example, say, set_option
 from mmvae.cli.steps import shown_steps
 from mmvae.results import report
 
@@ -24,4 +24,4 @@ def command(run: Path, overrides: tuple[str, ...]) -> None:
     """
     with shown_steps() as step:
         path = report(run, overrides=overrides, step=step, say=say)
-    click.echo(f"Report: {path}")
+    echo(f"Report: {path}")

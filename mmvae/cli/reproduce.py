@@ -9,7 +9,7 @@ import click
 from mmvae import storage
 from mmvae.cli.evaluate import print_table
 from mmvae.cli.jobs import Jobs
-from mmvae.cli.options import example, say, set_option
+from mmvae.cli.options import echo, example, say, set_option
 from mmvae.cli.steps import shown_steps
 from mmvae.cli.training import progress
 from mmvae.errors import UsageError
@@ -142,12 +142,12 @@ def print_tables(study: Study, schedule: str, results: Path) -> None:
     for table in (*cell_tables(study, schedule, records), *claim_tables(study, records)):
         print_table(table)
         if table.note:
-            click.echo(table.note)
+            echo(table.note)
     lacking = [
         row for row in study.shown(schedule) if row not in {record.row for record in records}
     ]
     if lacking:
-        click.echo(f"Without results so far: {', '.join(lacking)}.")
+        echo(f"Without results so far: {', '.join(lacking)}.")
 
 
 def write_page(study: Study, results: Path, target: Path) -> None:
@@ -164,4 +164,4 @@ def write_page(study: Study, results: Path, target: Path) -> None:
         figures = storage.inner_folder(target.parent, "figures")
         storage.write_bytes(storage.within(figures, name), picture)
     storage.write_text(target, page(study, records))
-    click.echo(target)
+    echo(target)

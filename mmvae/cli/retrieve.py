@@ -8,7 +8,7 @@ import click
 
 from mmvae.api import load
 from mmvae.cli.items import Names, TableFile, load_items
-from mmvae.cli.options import example, json_option, print_json, say
+from mmvae.cli.options import echo, example, json_option, print_json, say
 from mmvae.data.outputs import write_table
 from mmvae.retrieval import Found, retrieve
 
@@ -77,7 +77,7 @@ def command(
         counts = {"queries": len(found.queries), "candidates": found.candidates}
         print_json({**counts, **figures, "out": None if out is None else str(out)})
     elif figures:
-        click.echo(told(found, figures))
+        echo(told(found, figures))
 
 
 def table(found: Found) -> dict[str, object]:

@@ -9,7 +9,7 @@ import click
 
 from mmvae.api import load
 from mmvae.cli.items import items_arguments, load_items
-from mmvae.cli.options import example, json_option, print_json
+from mmvae.cli.options import echo, example, json_option, print_json
 from mmvae.data.outputs import write_table
 
 
@@ -62,7 +62,7 @@ def command(
     gaps = any(items.columns[column].gaps for column in scored.values())
     targets = ("what each item has of " if gaps else "") + ", ".join(scored)
     margin = "" if error is None else f" ± {error:.4f} (standard error)"
-    click.echo(
+    echo(
         f"log p({targets}) ≥ {mean:.4f}{margin} nats per item; k = {samples}, "
         f"{n} items, written to {out}\nA single item's value is an estimate of its bound and may "
         "exceed its log p(x); it is their mean that bounds."

@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from mmvae.cli.options import manners
+from mmvae.cli.options import echo, manners
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.training.progress import duration
 
@@ -66,4 +65,4 @@ class Lines:
         if done > before:
             seconds = (now - started) / (done - before) * (total - done)
             left = f"  left {duration(seconds)}"
-        click.echo(f"{what}  {done:,}/{total:,}{left}", err=True)
+        echo(f"{what}  {done:,}/{total:,}{left}", err=True)

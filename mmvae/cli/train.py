@@ -10,14 +10,7 @@ import click
 from mmvae.api import dry_run as try_out
 from mmvae.api import train
 from mmvae.cli.launcher import torchrun
-from mmvae.cli.options import (
-    columns,
-    config_argument,
-    example,
-    leading,
-    manners,
-    set_option,
-)
+from mmvae.cli.options import columns, config_argument, echo, example, leading, manners, set_option
 from mmvae.cli.training import conclude, limit_options, progress, stopped_together
 from mmvae.config import load_experiment
 from mmvae.errors import UsageError
@@ -136,5 +129,5 @@ def describe(built: dict[str, Any]) -> None:
         ("steps in all", f"{built['steps']:,}"),
         ("first step", f"{terms} (nats per item)"),
     ]
-    click.echo(columns(rows))
-    click.echo("OK: one step and a checkpoint there and back worked; nothing was kept.")
+    echo(columns(rows))
+    echo("OK: one step and a checkpoint there and back worked; nothing was kept.")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from mmvae.cli.duration import Duration
-from mmvae.cli.options import leading, manners
+from mmvae.cli.options import echo, leading, manners
 from mmvae.errors import Interrupted, OutputError
 from mmvae.session import Result
 from mmvae.training.progress import Progress, progress_for
@@ -65,4 +65,4 @@ def conclude(result: Result) -> None:
     else:
         line = f"stopped after step {result.steps}. Go on with: mmvae resume {folder}"
     with suppress(OutputError):  # the training is done, and its log says so
-        click.echo(f"{result.run}: {line}")
+        echo(f"{result.run}: {line}")

@@ -13,15 +13,16 @@ from typing import Any, NoReturn, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from mmvae import toml
+from mmvae import storage, toml
 from mmvae.cells import Cell, parse_cell
 from mmvae.errors import ConfigError, RunError, UsageError
 from mmvae.evaluation.measuring import metric_item
 from mmvae.settings import ReferenceConfig
 from mmvae.subsets import canonical
+from mmvae.training import results_file
+from mmvae.training.results_file import evaluate_anew, read_results
 from mmvae.training.run import Run
 from mmvae.training.seal import Manifest, Pointer, unseal
 
@@ -211,10 +212,11 @@ def read_evaluation(run: Run) -> Evaluation:
             f"{run.folder} was not evaluated: it has no {path.name}. "
             f"`mmvae evaluate {run.folder} --bounds standard` writes it."
         )
+    result = read_results(run)
     try:
-        return Evaluation.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        _refuse(run, path, f"cannot be read: {_reason(error)}")
+        return Evaluation.model_validate(result)
+    except ValidationError as error:
+        evaluate_anew(run, path.name, _reason(error), error)
 
 
 def _refuse_outdated(run: Run, evaluation: Evaluation) -> None:
@@ -233,7 +235,7 @@ def _refuse_outdated(run: Run, evaluation: Evaluation) -> None:
 def _config(run: Run) -> Configuration:
     path = run.resolved
     try:
-        values = toml.parse(path.read_text(encoding="utf-8"), str(path))
+        values = toml.parse(storage.read(path).decode(), str(path))
         return Configuration.model_validate(values)
     except (OSError, UnicodeDecodeError, ConfigError, ValidationError) as error:
         raise RunError(f"{path} cannot be read: {_reason(error)}. Restore that file.") from error
@@ -255,12 +257,7 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
         return {}
     if not path.exists():
         _refuse(run, path, "is missing: expected the nats of each item")
-    try:
-        with safe_open(path, framework="pt") as file:
-            made_with = file.metadata() or {}
-            items = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError) as error:
-        _refuse(run, path, f"cannot be read: {error}")
+    items, made_with = results_file.read_items(run)
     for key in ("weights", "data", "split"):
         if made_with.get(key) != getattr(evaluation, key):
             problem = f"{key} = {made_with.get(key)!r}, expected {getattr(evaluation, key)!r}"

@@ -134,8 +134,9 @@ def naming_items(data: Data) -> Iterator[None]:
     except NonFinite as error:
         first = [_first_item(error, data)] if error.rows else []
         found = extreme_items(data)
-        remedy = [*found, "`mmvae data check` lists them all."] if found else [error.remedy]
-        raise NonFinite(" ".join([error.message, *first, *remedy])) from error
+        more = [*found, "`mmvae data check` lists them all."] if found else []
+        message = " ".join([error.message, *first, *more])
+        raise NonFinite(message, error.split, error.rows, error.remedy) from error
 
 
 def _first_item(error: NonFinite, data: Data) -> str:

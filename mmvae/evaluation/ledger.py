@@ -15,11 +15,11 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
 from mmvae import storage
 from mmvae.errors import RunError
+from mmvae.training.seal import seal_tensors, unseal_tensors
 
 Shard = dict[str, Tensor]
 """Name → values of some items, (b,)."""
@@ -51,8 +51,8 @@ class Ledger:
         self.folder = None if folder is None else folder / digest
         self.rank, self.processes = rank, processes
         self._memory: dict[str, Shard] = {}
-        if self.folder is not None:
-            storage.make_folder(self.folder)
+        if folder is not None:
+            storage.inner_folder(storage.inner_folder(folder.parent, folder.name), digest)
 
     def missing(self, items: int, size: int) -> Iterator[slice]:
         """The spans of ``size`` of ``items`` that this process has still to compute."""
@@ -66,7 +66,7 @@ class Ledger:
         if self.folder is None:
             self._memory[name] = values
         else:
-            storage.write_bytes(self.folder / name, save(values))
+            storage.write_bytes(self.folder / name, seal_tensors(values, {}))
 
     def whole(self, items: int, size: int) -> Shard:
         """The figures of all items, in their order.
@@ -94,13 +94,13 @@ class Ledger:
                 self.folder.parent.rmdir()
 
     def _read(self, span: slice) -> Shard | None:
-        """The figures of a span, or None where they are not there or no file of theirs."""
+        """The figures of a span, or None where they are not there or damaged."""
         name = _name(span)
         if self.folder is None:
             return self._memory.get(name)
         try:
-            return load((self.folder / name).read_bytes())
-        except (FileNotFoundError, safetensors.SafetensorError):
+            return unseal_tensors(storage.read(self.folder / name))[0]
+        except (OSError, ValueError, safetensors.SafetensorError):
             return None
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from mmvae.errors import UsageError
+from mmvae.printable import printable, short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,6 +50,7 @@ TOL_MUTED = (
 MARKERS = "osDXP*v<>^"
 CELL = 0.62  # inches
 TEXT_ROW = 0.5  # height of a row without pictures, in cells
+MOST_OF_A_LABEL = 60  # characters of a name beside a row or above a column
 LABEL = 9  # size of the names of rows and columns, in points
 TITLE = 11  # size of the titles of blocks, in points
 EDGE = 0.08  # around a sheet, in inches
@@ -98,12 +100,17 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file."""
+    """The figure as a PNG file, all its texts as they are: a ``$`` begins no formula."""
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
 
     buffer = io.BytesIO()
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.print_png(buffer, metadata={"Software": None})  # without the version of matplotlib
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with rc_context({"text.parse_math": False}):  # texts that are made while it is drawn
+        canvas.print_png(buffer, metadata={"Software": None})  # without matplotlib's version
     return buffer.getvalue()
 
 
@@ -139,6 +146,9 @@ def sheet(
         A PNG file.
     """
     width = len(rows[0])
+    row_labels = [short_name(name, MOST_OF_A_LABEL) for name in row_labels]
+    column_groups = [(short_name(name, MOST_OF_A_LABEL), count) for name, count in column_groups]
+    blocks = [(short_name(name, MOST_OF_A_LABEL), count) for name, count in blocks]
     heights = [
         1.0 if any(isinstance(value, Image.Image) for value in row) else TEXT_ROW for row in rows
     ]
@@ -204,7 +214,8 @@ def short_numbers(text: str) -> str:
 def draw_cell(axes: Axes, value: Any, x: float, y: float) -> None:
     """Draw one value into the unit square around (x, y)."""
     if not isinstance(value, Image.Image):
-        text = textwrap.shorten(short_numbers(str(value)), 40, placeholder="…")
+        shown = printable(short_numbers(str(value)), one_line=True)
+        text = textwrap.shorten(shown, 40, placeholder="…")
         lines = textwrap.wrap(text, 10)[:4]
         size = 13 if len(text) <= 3 else 6.5
         axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=size)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmvae.printable import short_name
 from mmvae.report.canvas import OKABE_ITO, class_styles, new_figure, png
 from mmvae.report.classes import Classes
 from mmvae.report.tables import percent
@@ -61,8 +62,8 @@ def draw_clouds(clouds: Sequence[Cloud], classes: Classes | None) -> bytes:
     for i, (panel, cloud) in enumerate(zip(panels, clouds, strict=False)):
         scatter(panel, cloud, classes)
         panel.set(xlim=x_limits, ylim=y_limits, aspect="equal")
-        panel.set_title(cloud.title, fontsize=11)
-        axes = ("$z_1$", "$z_2$") if cloud.own else ("first direction", "second direction")
+        panel.set_title(short_name(cloud.title, 60), fontsize=11)
+        axes = ("z₁", "z₂") if cloud.own else ("first direction", "second direction")
         below = (
             "" if cloud.accuracy is None else f"\nnearest neighbours: {percent(cloud.accuracy)}"
         )
@@ -74,7 +75,10 @@ def draw_clouds(clouds: Sequence[Cloud], classes: Classes | None) -> bytes:
         panel.set_axis_off()
     if classes is not None:
         figure.legend(
-            handles=keys(classes), title=classes.word, loc="outside right center", fontsize=9
+            handles=keys(classes),
+            title=short_name(classes.word),
+            loc="outside right center",
+            fontsize=9,
         )
     return png(figure)
 
@@ -112,7 +116,8 @@ def keys(classes: Classes) -> list[Any]:
     """What the legend shows of each class."""
     from matplotlib.lines import Line2D
 
-    styles = zip(classes.names, class_styles(len(classes.names)), strict=True)
+    names = [short_name(name) for name in classes.names]
+    styles = zip(names, class_styles(len(classes.names)), strict=True)
     return [
         Line2D([], [], linestyle="", marker=marker, color=colour, markersize=6, label=name)
         for name, (colour, marker) in styles

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from mmvae.errors import CheckpointError
 from mmvae.report.canvas import OKABE_ITO, Picture, new_figure, png
 from mmvae.report.material import Material
 from mmvae.report.tables import term
-from mmvae.training.run import read_metrics
+from mmvae.training.checkpoint import CheckpointStore, read_state
+from mmvae.training.metrics_log import check_prefix, read_training
+from mmvae.training.run import Run
+from mmvae.training.state import position_of
 
 Record = Mapping[str, Any]
 
@@ -25,7 +30,7 @@ BEYOND = "#7F7F7F"
 
 def training_curves(material: Material) -> list[Picture]:
     """One panel for each term and one for β; none if nothing was logged."""
-    records = read_metrics(material.run.metrics)
+    records = records_of(material.run)
     train = [r for r in records if r["split"] == "train"]
     if not train:
         return []
@@ -48,9 +53,22 @@ def training_curves(material: Material) -> list[Picture]:
     return [Picture("training", "Training", caption, drawn)]
 
 
+def records_of(run: Run) -> list[dict[str, Any]]:
+    """What a run measured as it trained, held to what its latest checkpoint knew, if it has one.
+
+    Raises:
+        RunError: ``metrics.jsonl`` is damaged.
+    """
+    with suppress(CheckpointError):  # of a run that is trained meanwhile, or keeps its model alone
+        path = CheckpointStore(run.checkpoints).find("latest")
+        position = position_of(read_state(path), path)
+        check_prefix(run.metrics, position.metrics_offset, position.metrics_sha256)
+    return read_training(run.metrics)
+
+
 def observed_curves(material: Material) -> list[Picture]:
     """One panel for each figure that observers wrote down; none if there are no such figures."""
-    records = [r for r in read_metrics(material.run.metrics) if r["split"] == "observed"]
+    records = [r for r in records_of(material.run) if r["split"] == "observed"]
     named = dict.fromkeys(name for record in records for name in record)
     figures = [name for name in named if name not in (*_NOT_TERMS, "errors")]
     if not figures:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from mmvae.printable import short_name
 from mmvae.report.canvas import class_styles, new_figure, png
 from mmvae.report.tables import Figure, Table
 from mmvae.study.record import Record
@@ -77,7 +78,7 @@ def coherence_lines(label: str, results: Mapping[str, Sequence[Record]]) -> byte
                 markersize=5,
                 capsize=2,
             )
-        panel.set_title(name, fontsize=10)
+        panel.set_title(short_name(name), fontsize=10)
         panel.set_xlabel("given modalities", fontsize=9)
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.set_ylim(0, 100)
@@ -85,6 +86,10 @@ def coherence_lines(label: str, results: Mapping[str, Sequence[Record]]) -> byte
         panel.tick_params(labelsize=8)
     axes[0].set_ylabel(f"coherence by {label}, percent", fontsize=9)
     figure.legend(
-        [drawn[name] for name in labels], labels, loc="outside lower center", ncols=2, fontsize=8
+        [drawn[name] for name in labels],
+        [short_name(name) for name in labels],
+        loc="outside lower center",
+        ncols=2,
+        fontsize=8,
     )
     return png(figure)

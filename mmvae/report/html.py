@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Iterable, Sequence
-from html import escape
 
+from mmvae.printable import printable
 from mmvae.report.canvas import Picture
 from mmvae.report.tables import Table
 
@@ -64,6 +65,11 @@ def page(
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
+
+
+def escape(text: str) -> str:
+    """A text for a page: nothing in it is markup, or steers the reader's eye."""
+    return html.escape(printable(text))
 
 
 def table_html(table: Table) -> str:

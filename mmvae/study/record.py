@@ -27,7 +27,8 @@ from mmvae.study.packing import Array, pack, unpack
 from mmvae.study.row import Row
 from mmvae.study.study import Study
 from mmvae.toml import parse
-from mmvae.training.run import Run, read_metrics
+from mmvae.training.metrics_log import read_training
+from mmvae.training.run import Run
 
 FORMAT = 1
 
@@ -206,7 +207,7 @@ def make_record(
         RunError: A file of the run cannot be read.
     """
     experiment, env = row.recorded.experiment, run.environment()
-    readings = [r for r in read_metrics(run.metrics) if r["split"] == "train"]
+    readings = [r for r in read_training(run.metrics) if r["split"] == "train"]
     reference = experiment.reference
     published = reference.bounds if reference else {}
     modalities = list(experiment.modalities)

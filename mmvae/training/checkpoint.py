@@ -10,6 +10,7 @@ gets a folder of its own (``step-00001200-2``). Nothing is pickled.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from mmvae.training.seal import (
     FOLDER,
     FORMAT,
     STEM,
+    File,
     Manifest,
     Pointer,
     content,
@@ -259,6 +261,25 @@ def read_folder(path: Path) -> Checkpoint:
     return Checkpoint(manifest.step, tensors, state, path, digests)
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """Verify and read the JSON state of a checkpoint alone; CheckpointError if it is damaged."""
+    file = unseal(path / MANIFEST, Manifest).files.get(STATE)
+    if file is None:
+        raise CheckpointError(f"Checkpoint {path} has no {STATE}.")
+    state = json.loads(_verified_file(path / STATE, file))
+    if not isinstance(state, dict):
+        raise CheckpointError(f"Checkpoint {path} has a {STATE} that is no JSON object.")
+    return state
+
+
+def _verified_file(path: Path, file: File) -> bytes:
+    """Return the content of one file, equal to what was saved."""
+    data = content(path, file.size)
+    if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
+        raise CheckpointError(f"{path} is damaged: it is not what was saved.")
+    return data
+
+
 def _verified(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest and every file's content, all equal to what was saved."""
     manifest = unseal(path / MANIFEST, Manifest)
@@ -269,10 +290,7 @@ def _verified(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     if (needed := sum(file.size for file in manifest.files.values())) > _memory():
         raise CheckpointError(f"{path} holds {needed:,} bytes, more than this machine's memory.")
     for name, file in manifest.files.items():
-        data = content(path / name, file.size)
-        if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
-            raise CheckpointError(f"{path / name} is damaged: it is not what was saved.")
-        contents[name] = data
+        contents[name] = _verified_file(path / name, file)
     return manifest, contents
 
 
@@ -291,6 +309,11 @@ def _verifies(path: Path) -> bool:
 
 def _is_checkpoint(path: Path) -> bool:
     return bool(FOLDER.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
+
+
+def step_of(path: Path) -> int:
+    """Return the step that the name of a checkpoint's folder tells."""
+    return _order(path)[0]
 
 
 def _order(path: Path) -> tuple[int, int]:

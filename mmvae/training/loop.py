@@ -14,10 +14,11 @@ from accelerate import Accelerator
 from mmvae.data.batches import Batches
 from mmvae.errors import Interrupted, NonFinite
 from mmvae.models.protocol import Trainable
-from mmvae.settings import TrainConfig
+from mmvae.settings import FIXED_KEYS, TrainConfig
 from mmvae.training.audience import Audience
-from mmvae.training.checkpoint import Checkpoint, CheckpointStore, first_non_finite
+from mmvae.training.checkpoint import Checkpoint, CheckpointStore, first_non_finite, step_of
 from mmvae.training.memory import out_of_memory_advice
+from mmvae.training.metrics_log import check_prefix
 from mmvae.training.observer import Observer, Watched
 from mmvae.training.processes import agreed, everyone_follows, leading
 from mmvae.training.progress import Progress
@@ -116,6 +117,7 @@ class Trainer(Stepper):
             StopRequests() as requests,
             self._metrics_log(),
             out_of_memory_advice(self.config),
+            self._way_on(),
             unchecked_distributions(),
         ):
             self._let(self.audience.begin)
@@ -339,6 +341,7 @@ class Trainer(Stepper):
         if self.metrics is not None:
             self.metrics.flush()
             position.metrics_offset = self.metrics.offset
+            position.metrics_sha256 = self.metrics.sha256
         tensors = self._finite_tensors()
         with everyone_follows(self.accelerator):
             if self.store is not None and self.run is not None:
@@ -347,6 +350,30 @@ class Trainer(Stepper):
                 self._write_status()
         self._saved, self._saved_step = time.monotonic(), position.step
         self.progress.say(f"saved step {position.step}")
+
+    @contextmanager
+    def _way_on(self) -> Iterator[None]:
+        """Say after a NaN what a resume can do: from where it goes on, and with which keys.
+
+        Raises:
+            NonFinite: The block did.
+        """
+        try:
+            yield
+        except NonFinite as error:
+            if self.run is None or self.store is None:
+                raise
+            where = "begins again from the first step"
+            if not self.store.empty:
+                step = step_of(self.store.find("latest"))
+                where = f"goes on from the last good checkpoint, of step {step}"
+            lower = f"train.learning_rate={self.config.learning_rate / 2:g}"
+            told = (
+                f"`mmvae resume {self.run.folder} -s {lower}` {where}; it takes any key of "
+                f"[train] but {', '.join(FIXED_KEYS)}, and without a change it comes to the same."
+            )
+            remedy = f"{error.remedy} {told}".lstrip()
+            raise NonFinite(error.message, error.split, error.rows, remedy) from error
 
     def _finite_tensors(self) -> Tensors:
         terms, step = self.state.terms, self.state.position.step
@@ -358,15 +385,23 @@ class Trainer(Stepper):
         bad = first_non_finite(tensors)
         if bad is not None:
             raise NonFinite(
-                f"{bad} is not finite after step {step}; training stopped and the last good "
-                f"checkpoint is kept.",
+                f"{bad} is not finite after step {step}; training stopped.",
                 remedy="Lower train.learning_rate or set train.clip_norm.",
             )
         return tensors
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint; see :meth:`TrainingState.restore`."""
+        """Go on from a checkpoint; see :meth:`TrainingState.restore`.
+
+        Raises:
+            RunError: ``metrics.jsonl`` does not begin with the lines that the checkpoint knew.
+        """
         self.state.restore(checkpoint)
+        position = self.state.position
+        with everyone_follows(self.accelerator):
+            if self.run is not None:
+                metrics = self.run.metrics
+                check_prefix(metrics, position.metrics_offset, position.metrics_sha256)
         self._restored = checkpoint.path
         self._saved_step = self.state.position.step
         if not leading(self.accelerator):  # the leading process holds what all have summed

@@ -1,4 +1,4 @@
-"""Out of memory: which batch size to try instead."""
+"""Out of memory: which batch size, or which widths, to try instead."""
 
 from __future__ import annotations
 
@@ -24,6 +24,25 @@ def out_of_memory_advice(config: TrainConfig) -> Iterator[None]:
         raise TrainingError(
             f"Out of memory at train.batch_size = {config.batch_size}, train.accumulation = "
             f"{config.accumulation}. {advice(config)}"
+        ) from error
+
+
+@contextmanager
+def memory_for_networks() -> Iterator[None]:
+    """Turn a failed allocation in a block that builds networks into an error that says so.
+
+    Raises:
+        TrainingError: The block ran out of memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"Out of memory while the networks are built ({' '.join(str(error).split())[:200]}). "
+            f"Make them narrower or fewer: the widths in [modalities] and [model], such as "
+            f"encoder, decoder and model.latent_dim."
         ) from error
 
 

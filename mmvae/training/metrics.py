@@ -158,8 +158,7 @@ def check_finite(
     blamed = next((c for c in columns if names[c].rpartition("/")[2] not in sums), columns[0])
     value = float(stacked[row, blamed])
     raise NonFinite(
-        f"{names[blamed]} became {value} {when[row]}; training stopped and the last good "
-        f"checkpoint is kept.",
+        f"{names[blamed]} became {value} {when[row]}; training stopped.",
         split,
         bad_items(row),
         REMEDY,

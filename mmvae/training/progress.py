@@ -16,6 +16,7 @@ from rich.text import Text
 
 from mmvae import storage
 from mmvae.errors import TrainingError
+from mmvae.printable import printable
 
 _REDRAW_S = 0.1  # drawing a table takes longer than a small step
 
@@ -69,7 +70,7 @@ class PlainProgress(Progress):
 
     def say(self, line: str) -> None:
         """See :meth:`Progress.say`."""
-        print(line, file=self.stream, flush=True)
+        print(printable(line), file=self.stream, flush=True)
 
 
 class LiveProgress(Progress):
@@ -106,7 +107,7 @@ class LiveProgress(Progress):
         if line.startswith("saved"):
             self.saved = time.monotonic()
         else:
-            self.console.print(line, highlight=False, markup=False)
+            self.console.print(printable(line), highlight=False, markup=False)
 
     def _draw(self) -> None:
         self.drawn = time.monotonic()
@@ -199,7 +200,7 @@ class PlainLines(PlainProgress):
     def say(self, line: str) -> None:
         """See :meth:`Progress.say`."""
         if self.journal is not None:
-            self.journal.append(line.encode() + b"\n")
+            self.journal.append(printable(line).encode() + b"\n")
 
 
 def shown_terms(record: Mapping[str, Any]) -> dict[str, float]:

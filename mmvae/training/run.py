@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mmvae import storage
 from mmvae.errors import RunError, TrainingError
+from mmvae.printable import is_plain
 from mmvae.training.lock import LOCK, FolderLock
 from mmvae.training.metrics_log import MetricsLog as MetricsLog
 from mmvae.training.metrics_log import read_metrics as read_metrics
@@ -325,8 +326,14 @@ def _entered(lock: FolderLock, names: Sequence[str]) -> Iterator[None]:
 
 def _check_free(folder: Path) -> None:
     """Refuse a folder with a run or with anything that a killed ``create`` did not leave."""
-    if not folder.exists():
-        return
+    if not is_plain(folder.name or "."):
+        raise RunError(
+            f"{str(folder)!r} cannot name a run folder: expected printable characters without "
+            f"blanks around them. Choose another --run-dir."
+        )
+    with storage.reported(folder):
+        if not folder.exists():
+            return
     if not folder.is_dir():
         raise RunError(f"{folder} is a file. Choose another --run-dir.")
     names = {entry.name for entry in folder.iterdir()}

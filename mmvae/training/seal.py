@@ -1,4 +1,4 @@
-"""Sealed JSON files: a checkpoint's manifest and ``latest``, every byte of them checked."""
+"""Sealed files, JSON and tensors: each bears a checksum of all that it says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import pydantic
+import torch
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from safetensors.torch import load, save
+from torch import Tensor
 
 from mmvae import storage
 from mmvae.errors import CheckpointError
@@ -34,7 +37,9 @@ class Sealed(BaseModel):
     step: int = Field(ge=0)
 
 
-class _File(BaseModel):
+class File(BaseModel):
+    """What a manifest says of a file."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
     size: int = Field(ge=0)
     sha256: _Sha256
@@ -43,7 +48,7 @@ class _File(BaseModel):
 class Manifest(Sealed):
     """``MANIFEST.json``: the size in bytes and the SHA-256 of every other file beside it."""
 
-    files: dict[_FileName, _File]
+    files: dict[_FileName, File]
 
 
 class Pointer(Sealed):
@@ -83,6 +88,39 @@ def unseal(file: Path, model: type[_Model]) -> _Model:
         return model.model_validate(document)
     except pydantic.ValidationError as error:
         raise CheckpointError(f"{file} is not what mmvae writes: {error}.") from error
+
+
+def seal_tensors(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> bytes:
+    """Return tensors, and texts beside them, as a safetensors file with a checksum of both."""
+    checksum = _checksum(tensors, made_with)
+    return save(dict(tensors), {**made_with, "sealed": "true", "sha256": checksum})
+
+
+def unseal_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Undo `seal_tensors`; what older versions wrote bears no checksum and is taken as it is.
+
+    Raises:
+        SafetensorError: It is no safetensors file.
+        ValueError: A tensor or a text changed.
+    """
+    tensors = load(data)
+    header = strict_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    made_with: dict[str, str] = header.get("__metadata__") or {}
+    if made_with.keys() & {"sealed", "sha256"}:
+        claimed, marked = made_with.pop("sha256", ""), made_with.pop("sealed", "")
+        if marked != "true" or claimed != _checksum(tensors, made_with):
+            raise ValueError("its checksum differs")
+    return tensors, made_with
+
+
+def _checksum(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> str:
+    """The SHA-256 of tensors and texts by their names, whatever their order in a file."""
+    digest = hashlib.sha256(json.dumps(sorted(made_with.items())).encode())
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def strict_json(data: bytes) -> Any:

@@ -73,5 +73,6 @@ def test_a_term_that_begins_later_has_a_panel(tmp_path: Path, monkeypatch: pytes
     path.write_text("".join(json.dumps(r) + "\n" for r in records))
     shown: list[str] = []
     monkeypatch.setattr(curves, "draw", lambda splits, terms, bands: shown.extend(terms))
-    curves.training_curves(SimpleNamespace(run=SimpleNamespace(metrics=path), **ORIGIN))
+    run = SimpleNamespace(metrics=path, checkpoints=tmp_path / "checkpoints")
+    curves.training_curves(SimpleNamespace(run=run, **ORIGIN))
     assert shown == ["elbo", "critic/accuracy", "beta"]

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from toys import toy_registry
 
+from mmvae.errors import RunError
 from mmvae.evaluation import judge as judges
 from mmvae.report.report import commands, own_names
 from mmvae.results import open_run, report
@@ -59,6 +60,9 @@ def test_other_files_stay_and_older_pictures_of_its_own_do_not(run: Path, tmp_pa
     for name in kept:
         (folder / "figures" / name).write_bytes(name.encode())
     (folder / "metrics.jsonl").write_bytes(b"")  # nothing was logged: no curves to draw
+    with pytest.raises(RunError, match=r"metrics\.jsonl, which has 0, or other lines"):
+        report(folder, registry=toy_registry())
+    shutil.rmtree(folder / "checkpoints")  # nothing knows better
     report(folder, registry=toy_registry())
     files = {path.name: path.read_bytes() for path in (folder / "figures").iterdir()}
     assert set(files) == kept | {f"{name}.png" for name in FIGURES - {"training"}}

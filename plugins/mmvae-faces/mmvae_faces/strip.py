@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from mmvae.printable import printable, short_name
 from mmvae.report.canvas import LABEL, new_figure, png
 from mmvae_faces.edit import signed
 
@@ -29,7 +30,7 @@ def strip(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
         rows: Cells, all rows alike.
     """
     widths = [SIDE if isinstance(cell, Image.Image) else LIST for cell in rows[0]]
-    lines = [textwrap.fill(title, 17) for title in titles]
+    lines = [textwrap.fill(printable(title, one_line=True), 17) for title in titles]
     height = SIDE * len(rows) + 0.17 * (1 + max(line.count("\n") + 1 for line in lines))
     figure = new_figure(sum(widths) + 0.1 * len(widths), height + 0.05 * len(rows))
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
@@ -56,4 +57,6 @@ def draw(panel: Any, cell: Any) -> None:
 def listed(values: Mapping[str, float], first: Sequence[str] = ()) -> str:
     """Attributes with their values, a line for each: these first, then the highest others."""
     names = list(dict.fromkeys([*first, *sorted(values, key=lambda name: -values[name])]))[:LISTED]
-    return "\n".join(f"{signed(values[n], '.2f')}  {n.replace('_', ' ')}" for n in names)
+    return "\n".join(
+        f"{signed(values[n], '.2f')}  {short_name(n.replace('_', ' '))}" for n in names
+    )
