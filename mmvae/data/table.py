@@ -110,13 +110,14 @@ class TableSource(Source):
                 f"{config.train!r}: name the training split with data.train."
             )
         wanted: dict[SplitName, str] = {"train": config.train}
+        given_names = (config.train, config.validation, config.test)
         shares: dict[str, float] = {"validation": 0.0, "test": 0.0}
         names: tuple[tuple[SplitName, str | float | None], ...] = (
             ("validation", config.validation),
             ("test", config.test),
         )
         for name, given in names:
-            own = name if name in there and name not in wanted.values() else SHARE
+            own = name if name in there and name not in given_names else SHARE
             chosen = given if given is not None else own
             if not isinstance(chosen, str):
                 shares[name] = chosen

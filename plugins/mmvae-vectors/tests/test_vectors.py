@@ -390,3 +390,12 @@ def test_of_a_column_of_text_the_cell_that_made_it_text_is_named():
         Vector(Vector.Config()).fit(column)
     assert error.value.row == 1
     assert "'abc'" in str(error.value)
+
+
+def test_whole_numbers_too_large_for_floats_are_doubted_or_refused():
+    small, large = 2**53, 2**53 + 1
+    for values in (np.array([[small], [large]]), [[small], [large]], [small, large]):
+        assert [row for row, _ in fitted(Column([1.0, 2.0])).doubts(Column(values))] == [1]
+    assert list(fitted(Column([1.0, 2.0])).doubts(Column(np.array([1e300])))) == []
+    with pytest.raises(UnsupportedValue, match="row 1: got a whole number of more than 300"):
+        fitted(Column([[1, 2], [10**400, 2]]))
