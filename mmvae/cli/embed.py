@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mmvae.api import load
-from mmvae.cli.items import items_arguments, load_items
+from mmvae.cli.items import items_arguments, load_items, tell_unused
 from mmvae.cli.options import example, json_option, print_json, say
 from mmvae.data.outputs import write_table
 
@@ -30,9 +30,10 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_j
     The table has the columns id, z_000, z_001, …; an .npz has the arrays id and z.
     """
     model = load(run)
-    items = load_items(run, data)
+    items = load_items(model, run, data)
+    tell_unused(model, items, data, given)
     z, blank = model.embed(items, given), int(model.blank(items, given).sum())
-    write_table(out, {"id": items.ids, "z": z})
+    write_table(out, {"id": items.ids, "z": z}, spread=True)
     if as_json:
         looked_at = list(model.names(items, given))
         figures = {"items": len(z), "dimensions": z.shape[1]}

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-import numpy as np
 from PIL import Image
 
 from mmvae import storage
 from mmvae.api import load
 from mmvae.cli.options import columns, echo, example, json_option, print_json, say
 from mmvae.cli.pictures import contact_sheet, png
-from mmvae.data.outputs import WRITERS, check_output, write_table
+from mmvae.data.outputs import WRITERS, check_output, plain, write_table
 from mmvae.errors import UsageError
 
 SHEET = ".png"
@@ -86,14 +85,14 @@ def command(
         check_place(out)
     model = load(run)
     drawn = model.draw(pairs(given), to or None, count, temperature, sample, seed, prior)
-    values = {m: np.asarray(model.codecs[m].restore(x).values) for m, x in drawn.items()}
+    values = {m: plain(model.codecs[m].restore(x).values) for m, x in drawn.items()}
     shown = {m: model.codecs[m].show(x) for m, x in drawn.items()}
     pictures = {m: things for m, things in shown.items() if is_pictures(things)}
     place, files = write(out, values, pictures)
     shown |= {m: [str(path) for path in paths] for m, paths in files.items()}
     if as_json:
         items = [
-            {m: shown[m][i] if m in pictures else values[m][i].tolist() for m in shown}
+            {m: shown[m][i] if m in pictures else python(values[m][i]) for m in shown}
             for i in range(count)
         ]
         print_json({"items": items, "out": None if place is None else str(place)})
@@ -102,6 +101,11 @@ def command(
     echo(columns([tuple(shown), *rows]))
     if place is not None:
         say(f"Wrote {place}")
+
+
+def python(value: Any) -> Any:
+    """A value of an array as plain Python; any other as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def pairs(given: Sequence[str]) -> dict[str, str]:

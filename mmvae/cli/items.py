@@ -18,6 +18,7 @@ from mmvae.errors import DataError, UsageError
 from mmvae.plugins import load_registry
 from mmvae.provenance import require_plugins
 from mmvae.source import SPLITS, Split
+from mmvae.trained import TrainedModel
 from mmvae.training.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,10 +68,11 @@ class Names(click.ParamType[Any]):
         return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
-def load_items(run: Path, data: str) -> Split:
+def load_items(model: TrainedModel, run: Path, data: str) -> Split:
     """The items that ``DATA`` names.
 
     Args:
+        model: The run's model, which says how columns of a file are read.
         run: The run's folder.
         data: ``train``, ``validation`` or ``test``, a split of the run's own data; or a file.
 
@@ -85,7 +87,20 @@ def load_items(run: Path, data: str) -> Split:
             f"DATA = {data!r} is neither a split ({', '.join(SPLITS)}) nor a file. Expected a "
             f"Parquet, Arrow, CSV or JSON-lines file with columns named as the modalities."
         )
-    return load_tables(data)["train"]
+    return load_tables(data, types=model.types)["train"]
+
+
+def tell_unused(
+    model: TrainedModel, items: Split, data: str, given: tuple[str, ...] | None
+) -> None:
+    """Say of which modalities ``DATA`` has no column, and which of its columns are not used."""
+    used = model.names(items, given)
+    lacking = [m for m in model.modalities if m not in used]
+    if given is not None or not lacking:
+        return
+    idle = [name for name in items.columns if name not in used.values()]
+    others = f"; not used: {', '.join(idle)}" if idle else ""
+    say(f"{data}: no column for {', '.join(lacking)}, so this is of {', '.join(used)}{others}")
 
 
 def run_split(run: Run, name: str) -> Split:

@@ -67,8 +67,11 @@ def command(
     among the k nearest, by other modalities.
     """
     model = load(run)
-    gallery = None if among is None else load_items(run, among)
-    found = retrieve(model, load_items(run, data), query, source, count, gallery)
+    gallery = None if among is None else load_items(model, run, among)
+    items = load_items(model, run, data)
+    found = retrieve(model, items, query, source, count, gallery)
+    if len(found.queries) < len(items):
+        say(f"{len(items) - len(found.queries)} of {len(items)} items lack {', '.join(query)}")
     if out is not None:
         write_table(out, table(found))
         say(f"Wrote {out}: {found.ids.shape[1]} for each of {len(found.queries)} items")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mmvae.api import load
-from mmvae.cli.items import items_arguments, load_items
+from mmvae.cli.items import items_arguments, load_items, tell_unused
 from mmvae.cli.options import echo, example, json_option, print_json
 from mmvae.data.outputs import write_table
 
@@ -49,7 +49,8 @@ def command(
     its log p(x) by chance; the mean over items bounds from below, the tighter the larger k.
     """
     model = load(run)
-    items = load_items(run, data)
+    items = load_items(model, run, data)
+    tell_unused(model, items, data, given)
     scored = model.names(items, given)
     scores = model.score(items, samples, given, seed).double()
     write_table(out, {"id": items.ids, "log_likelihood": scores})

@@ -14,8 +14,9 @@ from pydantic import Field
 
 from mmvae.codec import Column, LazyValues, row_index
 from mmvae.column_type import NULL_WORDS, ColumnType
-from mmvae.data.columns import as_array
+from mmvae.data.columns import as_array, table_split
 from mmvae.data.contents import contents
+from mmvae.data.declared import TypedConfig
 from mmvae.data.names import name_of, natural, refuse_near_misses, row_name, some
 from mmvae.data.places import (
     found_folder,
@@ -24,15 +25,15 @@ from mmvae.data.places import (
     refuse_unreadable,
     split_called,
 )
-from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
-from mmvae.data.table import load_tables
+from mmvae.data.reader import read_table
+from mmvae.data.splits import cut, refuse_shared_groups
 from mmvae.errors import DataError, nearest
 from mmvae.source import SPLITS, Source, Split, SplitName
 
 Array = np.ndarray[Any, Any]
 
 
-class FolderConfig(CutConfig):
+class FolderConfig(TypedConfig):
     """``[data]`` of a folder of files."""
 
     path: str = Field(
@@ -123,6 +124,7 @@ class FolderSource(Source):
     def _splits(self) -> dict[SplitName, Split]:
         config: FolderConfig = self.config
         found = {name: folder.split() for name, folder in self._folders.items()}
+        config.refuse_unknown(found["train"].columns)
         if len(found) == 1 and self._folders["train"].place == self._root:
             return cut(found["train"], config.validation, config.test, config)
         splits: dict[SplitName, Split] = dict(found)
@@ -149,10 +151,10 @@ class FolderSource(Source):
     @cached_property
     def _folders(self) -> dict[SplitName, ItemFolder]:
         """The folder of each split that has one; all items as ``train`` if none has."""
-        root, key = self._root, self.config.id
+        root, key, types = self._root, self.config.id, self.config.column_types()
         named = {name: root / name for name in SPLITS if (root / name).is_dir()}
         if "train" not in named:
-            return {"train": ItemFolder(root, key)}
+            return {"train": ItemFolder(root, key, types)}
         for place in visible(root):
             if place.name not in named and (place.is_dir() or is_table(place)):
                 called = split_called(place.name) if place.is_dir() else None
@@ -161,7 +163,7 @@ class FolderSource(Source):
                     f"{place} stands beside {named['train']}: expected the folders "
                     f"{', '.join(SPLITS)} alone, with everything in them.{meant}"
                 )
-        return {name: ItemFolder(folder, key) for name, folder in named.items()}
+        return {name: ItemFolder(folder, key, types) for name, folder in named.items()}
 
     def remarks(self) -> Sequence[str]:
         """How many files and rows there are, and what was left out."""
@@ -188,14 +190,17 @@ class ItemFolder:
     Args:
         place: The folder.
         key: Column of the table that holds the names of items.
+        types: How its other columns are read, as far as it is declared.
 
     Raises:
         DataError: Two files or rows of one name, several tables, folders in sub-folders, files
             that cannot be read.
     """
 
-    def __init__(self, place: Path, key: str = "id") -> None:
-        self.place, self.key = place, key
+    def __init__(
+        self, place: Path, key: str = "id", types: Mapping[str, ColumnType] | None = None
+    ) -> None:
+        self.place, self.key, self.types = place, key, types or {}
         self.left_out = [p for p in entries(place) if is_litter(p)]
         self.files: dict[str, dict[str, Path]] = {}
         tables = []
@@ -218,7 +223,9 @@ class ItemFolder:
     @cached_property
     def _rows(self) -> Rows | None:
         """The table with the name of each row's item; None without one."""
-        return None if self.table is None else named_rows(self.table, self.key, self.files)
+        if self.table is None:
+            return None
+        return named_rows(self.table, self.key, self.files, self.types)
 
     @cached_property
     def _sides(self) -> dict[str, set[str]]:
@@ -290,10 +297,12 @@ class ItemFolder:
         return found
 
     def doubts(self) -> list[str]:
-        """Rows without files, files without a row."""
-        if self._rows is None or not self.files:
+        """Rows without files, files without a row, and how the table was read."""
+        if self._rows is None:
             return []
-        rows, found = set(self._rows.index), []
+        rows, found = set(self._rows.index), list(self._rows.remarks)
+        if not self.files:
+            return found
         if alone := rows - self._with_files:
             found.append(f"{self.table}: {len(alone)} of {len(rows)} rows match no file: ")
             found[-1] += some(alone)
@@ -312,10 +321,12 @@ class Rows:
     Attributes:
         table: The other columns.
         index: Name of an item → its row.
+        remarks: What a person should know of how it was read.
     """
 
     table: Split
     index: Mapping[str, int]
+    remarks: tuple[str, ...] = ()
 
     def columns(self, names: Sequence[str]) -> dict[str, Column]:
         """The table's columns for these items, with gaps where an item has no row."""
@@ -386,19 +397,26 @@ def files_of(folder: Path) -> dict[str, Path]:
     return found
 
 
-def named_rows(path: Path, key: str, files: Mapping[str, Mapping[str, Path]]) -> Rows:
+def named_rows(
+    path: Path,
+    key: str,
+    files: Mapping[str, Mapping[str, Path]],
+    types: Mapping[str, ColumnType],
+) -> Rows:
     """The rows of a table, by the names of their items.
 
     Args:
         path: The table.
         key: Column that holds the names.
         files: Sub-folder → name of an item → its file.
+        types: How other columns are read, as far as it is declared.
 
     Raises:
         DataError: There is no such column, or an item without a name or with two rows.
     """
     as_written = ColumnType("text", NULL_WORDS)
-    table = load_tables(str(path), types={key: as_written})["train"]
+    read = read_table([path], {**types, key: as_written})
+    table = table_split(read.table, str(path), read.types)
     if key not in table.columns:
         raise DataError(
             f"{path}: no column {key!r} that says which files each row belongs to; there are "
@@ -419,4 +437,5 @@ def named_rows(path: Path, key: str, files: Mapping[str, Mapping[str, Path]]) ->
                 f"once."
             )
         rows[name] = row
-    return Rows(Split({n: c for n, c in table.columns.items() if n != key}, table.ids), rows)
+    others = {name: column for name, column in table.columns.items() if name != key}
+    return Rows(Split(others, table.ids), rows, read.remarks)

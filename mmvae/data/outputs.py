@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmvae import storage
-from mmvae.errors import TrainingError, UsageError
+from mmvae.data.streams.csv_cells import cell_of
+from mmvae.data.streams.text import json_text, written
+from mmvae.errors import DataError, TrainingError, UsageError
 
 Array = np.ndarray[Any, Any]
 
@@ -34,31 +34,35 @@ def check_output(path: Path, option: str = "--out") -> None:
         raise UsageError(f"{option} {path} is a folder; expected the name of a file.")
 
 
-def write_table(path: Path, columns: Mapping[str, Any]) -> None:
+def write_table(path: Path, columns: Mapping[str, Any], spread: bool = False) -> None:
     """Write columns of equal length; the file's ending chooses the format.
 
     Args:
         path: ``.parquet``, ``.csv``, ``.jsonl`` or ``.npz``; an older file is replaced at once.
-        columns: Name → n numbers or strings, or an array (n, …), which becomes the columns
-            ``name_000``, ``name_001``, … of a table, and stays whole in ``.npz``.
+        columns: Name → n numbers, booleans or strings, or an array (n, …), which is a column of
+            lists: in CSV of JSON arrays, and in ``.npz`` an array.
+        spread: Write an array (n, …) as the columns ``name_000``, ``name_001``, … of a table.
 
     Raises:
         UsageError: As :func:`check_output`.
+        DataError: The format cannot tell a value from another.
         TrainingError: A number is not finite, or the system refused to write; an older file is as
             it was.
     """
     check_output(path)
-    arrays = {name: _array(values) for name, values in columns.items()}
-    for name, array in arrays.items():
-        _require_finite(path, name, array)
-    storage.write_bytes(path, WRITERS[path.suffix](arrays))
+    found = {name: plain(values) for name, values in columns.items()}
+    for name, values in found.items():
+        _require_finite(path, name, np.asarray(values))
+    if spread and path.suffix != ".npz":
+        found = flat(found)
+    storage.write_bytes(path, WRITERS[path.suffix](found, str(path)))
 
 
-def flat(columns: Mapping[str, Array]) -> dict[str, Array]:
+def flat(columns: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of one value per row: arrays (n, …) become ``name_000``, ``name_001`` and so on."""
-    found: dict[str, Array] = {}
+    found: dict[str, Any] = {}
     for name, values in columns.items():
-        if values.ndim == 1:
+        if not isinstance(values, np.ndarray) or values.ndim == 1:
             found[name] = values
             continue
         cells = values.reshape(len(values), -1)
@@ -67,12 +71,17 @@ def flat(columns: Mapping[str, Array]) -> dict[str, Array]:
     return found
 
 
-def _array(values: Any) -> Array:
-    """An array of numbers or of strings; never of objects, which only pickle could write."""
+def plain(values: Any) -> Array | list[Any]:
+    """An array of numbers or booleans, or a list of one type; mixed ids become texts."""
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
-    array = np.asarray(values)
-    return array.astype(str) if array.dtype == object else array
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        return values
+    found = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    if all(isinstance(value, str) for value in found):
+        return found
+    array = np.asarray(found, object if mixed(found) else None)
+    return [str(value) for value in found] if array.dtype == object else array
 
 
 def _require_finite(path: Path, name: str, array: Array) -> None:
@@ -90,46 +99,65 @@ def _require_finite(path: Path, name: str, array: Array) -> None:
         )
 
 
-def _parquet(columns: Mapping[str, Array]) -> bytes:
+def mixed(values: Sequence[Any]) -> bool:
+    """Whether there are texts or booleans among others."""
+    kinds = {type(value) for value in values}
+    return len(kinds) > 1 and bool(kinds & {str, bool, type(None)})
+
+
+def _parquet(columns: Mapping[str, Any], where: str) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
+    table = pyarrow.table({name: _arrow(values, where) for name, values in columns.items()})
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(dict(flat(columns))), buffer)
+    pyarrow.parquet.write_table(table, buffer)
     return buffer.getvalue()
 
 
-def _csv(columns: Mapping[str, Array]) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    names, rows = _rows(columns)
-    writer.writerow(names)
-    writer.writerows(rows)
-    return buffer.getvalue().encode()
+def _arrow(values: Array | list[Any], where: str) -> Any:
+    import pyarrow
+
+    if isinstance(values, list):
+        try:
+            return pyarrow.array(values, pyarrow.string())
+        except UnicodeEncodeError as error:
+            raise DataError(f"{where}: a text is no valid Unicode ({error}).") from error
+    kind = pyarrow.from_numpy_dtype(values.dtype)
+    for _ in range(values.ndim - 1):
+        kind = pyarrow.list_(kind)
+    return pyarrow.array(values if values.ndim == 1 else values.tolist(), kind)
 
 
-def _jsonl(columns: Mapping[str, Array]) -> bytes:
-    names, rows = _rows(columns)
-    lines = (
-        json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, allow_nan=False)
-        for row in rows
-    )
-    return "".join(line + "\n" for line in lines).encode()
+def _csv(columns: Mapping[str, Any], where: str) -> bytes:
+    lines = [[cell_of(name, ",") if name else '""' for name in columns]]
+    lines += [
+        [written(value, ",", f"{where}, column {name!r}") for name, value in row.items()]
+        for row in _rows(columns)
+    ]
+    try:
+        return "".join(",".join(line) + "\n" for line in lines).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: a text is no valid Unicode ({error}).") from error
 
 
-def _npz(columns: Mapping[str, Array]) -> bytes:
+def _jsonl(columns: Mapping[str, Any], where: str) -> bytes:
+    return "".join(json_text(row) + "\n" for row in _rows(columns)).encode()
+
+
+def _npz(columns: Mapping[str, Any], where: str) -> bytes:
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = dict(columns)
+    arrays: dict[str, Any] = {name: np.asarray(values) for name, values in columns.items()}
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
-def _rows(columns: Mapping[str, Array]) -> tuple[list[str], list[Sequence[Any]]]:
-    spread = flat(columns)
-    return list(spread), list(zip(*(values.tolist() for values in spread.values()), strict=True))
+def _rows(columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    lists = [v.tolist() if isinstance(v, np.ndarray) else v for v in columns.values()]
+    return (dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True))
 
 
-WRITERS: dict[str, Callable[[Mapping[str, Array]], bytes]] = {
+WRITERS: dict[str, Callable[[Mapping[str, Any], str], bytes]] = {
     ".parquet": _parquet,
     ".csv": _csv,
     ".jsonl": _jsonl,

@@ -109,7 +109,7 @@ def refuse_unreadable(path: Path) -> None:
         DataError: It is not.
     """
     if not path.is_file():
-        what = "a link to nothing" if path.is_symlink() else "no regular file"
+        what = "no regular file" if path.exists() else "a link to nothing"
         raise DataError(f"{path}: {what}; expected a file. Remove or replace it.")
     if path.suffix.lower() in CLOSED:
         raise DataError(

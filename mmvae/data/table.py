@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from mmvae.column_type import ColumnType
 from mmvae.data.columns import table_split
 from mmvae.data.contents import contents
+from mmvae.data.declared import TypedConfig
 from mmvae.data.memory import MemorySource
 from mmvae.data.names import some
 from mmvae.data.places import (
@@ -28,7 +29,7 @@ from mmvae.data.places import (
     tried,
 )
 from mmvae.data.reader import Reading, read_tables
-from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
+from mmvae.data.splits import cut, refuse_shared_groups
 from mmvae.data.spool import spooled
 from mmvae.errors import DataError, TrainingError
 from mmvae.hookspecs import hookimpl
@@ -43,7 +44,7 @@ SHARE = 0.1
 """Share for a split that is neither there nor asked for."""
 
 
-class TableConfig(CutConfig):
+class TableConfig(TypedConfig):
     """``[data]`` of a table."""
 
     path: str = Field(
@@ -109,13 +110,14 @@ class TableSource(Source):
                 f"{config.train!r}: name the training split with data.train."
             )
         wanted: dict[SplitName, str] = {"train": config.train}
+        given_names = (config.train, config.validation, config.test)
         shares: dict[str, float] = {"validation": 0.0, "test": 0.0}
         names: tuple[tuple[SplitName, str | float | None], ...] = (
             ("validation", config.validation),
             ("test", config.test),
         )
         for name, given in names:
-            own = name if name in there and name not in wanted.values() else SHARE
+            own = name if name in there and name not in given_names else SHARE
             chosen = given if given is not None else own
             if not isinstance(chosen, str):
                 shares[name] = chosen
@@ -134,6 +136,12 @@ class TableSource(Source):
             else:
                 wanted[name] = chosen
         found = self._read(list(wanted.values()))
+        config.refuse_unknown(found[config.train].columns)
+        if config.types and self._files is None:
+            raise DataError(
+                f"data.types: {config.path!r} is a data set of the Hub, whose columns have types; "
+                f"the key is for files. Leave it out."
+            )
         rest = cut(found[config.train], shares["validation"], shares["test"], config)
         splits: dict[SplitName, Split] = {
             name: found[chosen] for name, chosen in wanted.items() if name != "train"
@@ -175,7 +183,8 @@ class TableSource(Source):
             return self._hub
         files = {name: self._files.splits[name] for name in names}
         refuse_copies(files)
-        self._readings.update(read_tables(files, None, config.columns, self._limits))
+        types = config.column_types()
+        self._readings.update(read_tables(files, types, config.columns, self._limits))
         return {n: table_split(r.table, config.path, r.types) for n, r in self._readings.items()}
 
     def remarks(self) -> Sequence[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -192,3 +194,27 @@ def test_a_source_without_training_items() -> None:
 
     with pytest.raises(DataError, match="no training split"):
         check(Testless(MemoryConfig()), RECIPES)
+
+
+class Wary(VectorCodec):
+    """Doubts negative first cells."""
+
+    kind = "wary"
+
+    def doubts(self, column: Column) -> Iterator[tuple[int, str]]:
+        yield from ((row, "below zero") for row, v in enumerate(column.values) if v[0] < 0)
+
+
+def test_doubts_of_codecs_and_sources_are_remarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Source, "doubts", lambda self: ("a file has no row",))
+    splits = sound()
+    for name in splits:
+        splits[name]["v"] = np.abs(splits[name]["v"])
+    splits["test"]["v"][[2, 5, 7], 0] = -1
+    splits["test"]["v"][2] = np.nan  # a gap, which nobody doubts
+    findings = found(splits, {**RECIPES, "v": (Wary, VectorConfig(gaps=True))})
+    told = [(f.kind, f.split, f.modality, f.item, f.message) for f in findings if not f.wrong]
+    assert told == [
+        ("source", "all", None, None, "a file has no row"),
+        ("doubt", "test", "v", 5, "below zero; so in 2 of 12 items"),
+    ]

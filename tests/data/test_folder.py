@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 
-from mmvae.data.folder import FolderConfig, FolderSource, natural, read_folder
+from mmvae.data.folder import FolderConfig, FolderSource, content, read_folder
 from mmvae.errors import DataError
 from mmvae.testing import SourceContract
 
@@ -107,8 +110,20 @@ def test_the_fingerprint_follows_files_and_splits(tmp_path: Path) -> None:
     assert source(folder).fingerprint() != first
 
 
-def test_numbers_sort_as_numbers() -> None:
-    assert sorted(["b2", "10", "b10", "2"], key=natural) == ["2", "10", "b2", "b10"]
+def test_the_fingerprint_follows_contents_alone(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "a")
+    write_table(folder / "t.csv", [{"id": i, "who": 1} for i in range(12)])
+    first = source(folder).fingerprint()
+    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    (tmp_path / "copy" / "photo" / ".DS_Store").write_bytes(b"x")
+    assert source(tmp_path / "copy").fingerprint() == first
+    file = folder / "photo" / "3.jpg"
+    stat = file.stat()
+    file.write_bytes(bytes([4, 255]))  # of the same size
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert source(folder).fingerprint() != first
+    (tmp_path / "copy" / "t.csv").write_bytes((folder / "t.csv").read_bytes()[:-3] + b"2\r\n")
+    assert source(tmp_path / "copy").fingerprint() != first
 
 
 @pytest.mark.parametrize(
@@ -126,6 +141,22 @@ def test_numbers_sort_as_numbers() -> None:
         (lambda f: write_table(f / "t.csv", [{"id": 1}, {"id": 1}]), r"row 1 has '1', as row 0"),
         (lambda f: write_table(f / "t.csv", [{"id": 1, "photo": 2}]), r"'photo' is both a sub-"),
         (lambda f: [write_table(f / n, [{"id": 1}]) for n in ("a.csv", "b.csv")], "two tables"),
+        (lambda f: [write_table(f / n, [{"id": 1}]) for n in ("a.csv", "b.CSV")], "two tables"),
+        (lambda f: (f / "t.csv.gz").write_bytes(b""), "t.csv.gz: .gz files are not read; unpack"),
+        (lambda f: (f / "t.xlsx").write_bytes(b""), "t.xlsx: .xlsx files are not read; save it"),
+        (lambda f: (f / "text" / "1.txt.gz").write_bytes(b""), "1.txt.gz: .gz files are not read"),
+        (lambda f: os.mkfifo(f / "photo" / "9.jpg"), "9.jpg: no regular file"),
+        (lambda f: (f / "photo" / "9.jpg").symlink_to("gone"), "9.jpg: a link to nothing"),
+        (lambda f: write_table(f / "t.csv", [{"id": "x1"}]), r"none of its 1 rows names a file"),
+        (lambda f: write_table(f / "t.csv", [{"id": ""}]), r"row 0 has no name|no rows"),
+        (
+            lambda f: write_table(f / "t.csv", [{"id": "1"}, {"id": "1.jpg"}]),
+            r"row 1 has '1', as row 0",
+        ),
+        (
+            lambda f: [(f / "photo" / f"{n}.jpg").write_bytes(b"") for n in ("é", "e\u0301")],
+            r"belong to one item, 'é'",
+        ),
     ],
 )
 def test_a_folder_that_is_ambiguous_is_refused(tmp_path: Path, make: Any, message: str) -> None:
@@ -153,3 +184,66 @@ def test_what_is_not_there_or_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "b" / "test" / "extra").mkdir()
     with pytest.raises(DataError, match=r"expected the same sub-folders"):
         source(tmp_path / "b").splits()
+
+
+def test_a_table_says_how_files_are_called_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "pic").mkdir()
+    names = ["0001", "a.b", "10²", "NA", "1e3", "٣"]
+    for name in names:
+        (tmp_path / "pic" / f"{name}.PNG").write_bytes(name.encode())
+    write_table(tmp_path / "t.CSV", [{"id": name, "n": i} for i, name in enumerate(names)])
+    split = read_folder(tmp_path)
+    assert set(split.ids) == set(names)
+    for name, picture in zip(split.ids, split.columns["pic"].read().values, strict=True):
+        assert picture.decode() == name
+    order = [names.index(name) for name in split.ids]
+    assert split.columns["n"].read().values.tolist() == order
+
+
+def test_numbers_of_a_table_that_lost_their_zeros_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "pic").mkdir()
+    for i in range(12):
+        (tmp_path / "pic" / f"{i:02}.png").write_bytes(b"")
+    datasets.Dataset.from_dict({"id": range(12), "n": range(12)}).to_parquet(
+        str(tmp_path / "t.parquet")
+    )  # 10 and 11 pair, the others would not
+    with pytest.raises(DataError, match=r"'00'.*'0', and 9 such pairs more.*leading zeros"):
+        read_folder(tmp_path)
+
+
+def test_rows_and_files_that_stand_alone_are_counted(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "a", 3)
+    write_table(folder / "t.csv", [{"id": "1", "n": 1}, {"id": "x", "n": 2}])
+    for name in (".DS_Store", "photo/Thumbs.db", "notes.md"):
+        (folder / name).write_bytes(b"")
+    found = source(folder, validation=0, test=0)
+    assert list(found.remarks()) == [
+        f"{folder}: 3 files in photo, 3 files in signal, 2 files in text, 2 rows in t.csv",
+        f"{folder}: left out '.DS_Store', 'Thumbs.db', 'notes.md'",
+    ]
+    assert list(found.doubts()) == [
+        f"{folder}/t.csv: 1 of 2 rows match no file: 'x'",
+        f"{folder}/t.csv has no row for 2 of 3 items that have files: '0', '2'",
+    ]
+
+
+def test_what_stands_beside_the_splits_is_not_passed_over(tmp_path: Path) -> None:
+    fill(tmp_path / "train", 3)
+    fill(tmp_path / "val", 3)
+    with pytest.raises(DataError, match=r"val stands beside .*train.*meant as validation"):
+        source(tmp_path).splits()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("a.txt", b"one\ntwo\n", "one\ntwo"),
+        ("a.TXT", b"one\r\n", "one"),
+        ("a.txt", b"\xef\xbb\xbfone\n\n", "one\n"),
+        ("a.txt", b"one\r\ntwo", "one\r\ntwo"),
+        ("a.txt", b"", ""),
+    ],
+)
+def test_a_text_is_what_its_lines_hold(tmp_path: Path, name: str, data: bytes, text: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert content(tmp_path / name) == text

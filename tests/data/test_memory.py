@@ -182,3 +182,94 @@ def test_an_arrow_table_is_refused_by_name() -> None:
 
     with pytest.raises(DataError, match=r"^data: got Table, expected a dict of arrays"):
         as_split(pyarrow.table({"v": [1, 2]}), "data")
+
+
+# -- values are never changed ---------------------------------------------------------------------
+
+MASK = [[0, 1], [0, 0], [1, 1]]
+GAPS = [True, True, False]
+
+
+@pytest.mark.parametrize("kind", [float, "float32", int, "uint8", bool])
+def test_masked_cells_are_nan_and_masked_rows_gaps(kind: Any) -> None:
+    values = np.ma.array(np.array([[1, 0], [1, 0], [1, 1]]).astype(kind), mask=MASK)
+    for given in (values, list(values), Column(values)):
+        column = as_column(given, "v")
+        assert not isinstance(column.values, np.ma.MaskedArray)
+        np.testing.assert_array_equal(
+            np.asarray(column.without_gaps().values, float), [[1, np.nan], [1, 0]]
+        )
+        assert column.present is not None
+        assert column.present.tolist() == GAPS
+
+
+def test_a_mask_of_whole_rows_leaves_the_type() -> None:
+    column = as_column(np.ma.array([1, 2, 3], mask=[0, 0, 1], dtype="int16"), "v")
+    assert (column.values.dtype, column.without_gaps().values.tolist()) == ("int16", [1, 2])
+    texts = as_column(np.ma.array(["a", "b", "c"], mask=[0, 0, 1]), "t")
+    assert texts.without_gaps().values.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        pd.Series([1, 2, None], dtype="Int64"),
+        pd.Series([1, 2, None], dtype="UInt8"),
+        pd.Series([1, 2, None], dtype="int64[pyarrow]"),
+        pd.Series([1, 2, None], dtype="category"),
+        pd.Series([1, 2, None]),  # floats, for the gap alone
+        pd.Series([1, 2, None], dtype=object),
+    ],
+    ids=["Int64", "UInt8", "pyarrow", "category", "float64", "object"],
+)
+def test_whole_numbers_of_a_series_stay_whole_beside_gaps(series: Any) -> None:
+    column = as_column(series, "s")
+    assert column.present is not None
+    assert column.present.tolist() == GAPS
+    known = np.asarray(column.without_gaps().values)
+    assert known.dtype.kind in "iu"
+    assert known.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [2**63, -1],
+        [2**70, 1],
+        pd.Series([2**60 + 1, None, 5], dtype="Int64"),
+        [True, None],
+        pd.Series([True, None], dtype="boolean"),
+        pd.Series(["1", None], dtype="string"),
+        pd.Series(["1", "x"], dtype="category"),
+    ],
+)
+def test_what_an_array_of_floats_would_change_is_kept(values: Any) -> None:
+    plain = values.tolist() if isinstance(values, pd.Series) else values
+    wanted = [v for v in plain if v is not None and v is not pd.NA]
+    known = as_column(values, "v").without_gaps().values
+    known = known.tolist() if isinstance(known, np.ndarray) else known
+    assert known == wanted
+    assert [type(v) for v in known] == [type(v) for v in wanted]
+
+
+def test_tensors_of_16_bits_are_read() -> None:
+    values = torch.tensor([[1.5, 2.0]], dtype=torch.bfloat16)
+    for given in (values, list(values)):
+        np.testing.assert_array_equal(as_column(given, "v").values, [[1.5, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), r"2 columns are called 'a' \('a' and 'a'\)"),
+        ({1: [1], "1": [2]}, r"2 columns are called '1' \(1 and '1'\)"),
+    ],
+)
+def test_two_columns_of_one_name_are_refused(data: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        as_split(data, "data")
+
+
+def test_columns_may_be_called_by_numbers() -> None:
+    split = as_split(pd.DataFrame({0: [1], 1: ["x"]}), "data")
+    assert split.columns["1"].values == ["x"]

@@ -19,7 +19,7 @@ COLUMNS = {"id": ["a", "b"], "n": np.array([1, 2]), "z": torch.tensor([[0.1, 2.0
 
 def test_every_format_keeps_names_values_and_order(tmp_path) -> None:
     for ending in WRITERS:
-        write_table(tmp_path / f"t{ending}", COLUMNS)
+        write_table(tmp_path / f"t{ending}", COLUMNS, spread=True)
     rows = {"id": ["a", "b"], "n": [1, 2]}
     z = {"z_000": COLUMNS["z"][:, 0].tolist(), "z_001": [2.0, -4.5]}
     assert pyarrow.parquet.read_table(tmp_path / "t.parquet").to_pydict() == rows | z

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mmvae.codec import Column
+from mmvae.data.memory import as_column
 from mmvae.data.splits import CutConfig, codes, refuse_shared_groups, split_items
 from mmvae.errors import ConfigError, DataError
 from mmvae.source import Split, SplitName
@@ -160,3 +164,41 @@ def test_splits_that_come_with_the_data_may_not_share_a_group() -> None:
     splits["test"] = table(who=["c", "b"])
     with pytest.raises(DataError, match="'b' is in the splits train and test"):
         refuse_shared_groups(splits, "who")
+
+
+# -- keys of every kind ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ma.array([7, 7, 8, 0, 0], mask=[0, 0, 0, 1, 1]),
+        [np.int64(7), 7.0, np.float32(8), None, np.float32("nan")],
+        pd.Series([7, 7, 8, None, None], dtype="Int64"),
+        pd.Series([7, 7, 8, None, np.nan]),
+        ["7", np.str_("7"), "8", None, pd.NA],
+    ],
+    ids=["masked", "scalars", "Int64", "Series", "texts"],
+)
+def test_what_is_missing_is_no_key_however_it_is_written(values: Any) -> None:
+    split = Split({"g": as_column(values, "g")}, np.arange(5))
+    assert codes(split, "group", "g").tolist() == [0, 0, 1, 2, 3]
+    assert codes(split, "stratum", "g").tolist() == [0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("values", [[1, "1"], ["x", 2, True, "True"], ["1.5", 1.5]])
+def test_a_number_and_a_text_that_reads_the_same_are_refused(values: list[Any]) -> None:
+    split = Split({"g": Column(values)}, np.arange(len(values)))
+    with pytest.raises(DataError, match=r"items \d and \d have .* expected values of one type"):
+        codes(split, "group", "g")
+
+
+def test_truth_is_not_the_number_one() -> None:
+    split = Split({"g": Column([True, 1, False, 0])}, np.arange(4))
+    assert codes(split, "group", "g").tolist() == [0, 1, 2, 3]
+
+
+def test_splits_whose_groups_are_texts_and_numbers_are_refused() -> None:
+    splits = {"train": Split({"g": Column(["007"])}, [0]), "test": Split({"g": Column([7])}, [0])}
+    with pytest.raises(DataError, match="texts in the split train, numbers in test"):
+        refuse_shared_groups(splits, "g")

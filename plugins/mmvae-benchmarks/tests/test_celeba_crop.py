@@ -134,3 +134,10 @@ def test_faces_come_largest_first(monkeypatch):
     cascade = types.SimpleNamespace(detectMultiScale=lambda *a, **k: found)
     monkeypatch.setattr(detector, "_cascade", cascade)
     assert detector(Image.new("RGB", (60, 60))) == [Face(5, 5, 50, 50), Face(0, 0, 20, 20)]
+
+
+def test_what_is_transparent_is_white():
+    hidden = np.zeros((2, 2, 4), np.uint8)
+    hidden[0, :, 3] = 255
+    found = np.asarray(crop.opened(encoded(Image.fromarray(hidden))))
+    assert found[:, 0].tolist() == [[0, 0, 0], [255, 255, 255]]

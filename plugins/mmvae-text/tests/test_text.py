@@ -196,6 +196,18 @@ def test_unknown_characters_are_refused_or_replaced():
     assert codec.restore(x).values == ["�ab", "a�b"]
 
 
+def test_marks_that_nobody_sees_are_kept_and_doubted():
+    texts = ["ab", "a\rb", None, "\ufeffab", "a\0", "\ufffd", "a\nb"]
+    codec = fitted(texts)
+    x, _ = codec.prepare(Column(texts))
+    assert list(codec.restore(codec.to_input(x)).values) == texts
+    found = dict(codec.doubts(Column(texts)))
+    assert sorted(found) == [1, 3, 4, 5]
+    assert (
+        found[1] == r"the text has a carriage return in it ('\r'), which is modelled as any other"
+    )
+
+
 def test_long_texts_are_refused():
     with pytest.raises(UnsupportedValue, match="row 0: got 'abcab' of 5 characters, .* at most 4"):
         fitted().prepare(Column(["abcab"]))

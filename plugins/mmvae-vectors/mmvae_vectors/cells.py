@@ -7,6 +7,7 @@ lacks the whole vector is a row of NaN.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ Array = np.ndarray[Any, Any]
 
 LARGEST = float(np.finfo(np.float32).max)
 """Models compute in float32, so a larger number would become infinite."""
+
+_WRITTEN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 
 NUMBER = "a finite number (in float32), or NaN where there is none"
 
@@ -110,33 +113,25 @@ def is_single(values: Any) -> bool:
     return not any(isinstance(row, (list, tuple, np.ndarray)) for row in values)
 
 
-def _refuse_text(rows: list[Any]) -> None:
-    """Refuse a column of texts, naming the first that is no number and so made all others text.
+def _from_texts(rows: list[Any]) -> list[Any]:
+    """Rows with texts as the numbers that they write, such as ``+7`` and ``007``.
 
     Raises:
-        UnsupportedValue: There is a text.
+        UnsupportedValue: A text writes no number; it is named.
     """
-    texts = [i for i, row in enumerate(rows) if isinstance(row, str)]
-    if texts:
-        i = next((i for i in texts if not _is_written_number(rows[i])), texts[0])
-        raise UnsupportedValue(
-            i,
-            repr(rows[i]),
-            NUMBER,
-            "One such cell makes a table's whole column text. Correct it, or leave it empty.",
-        )
-
-
-def _is_written_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    for i, row in enumerate(rows):
+        if isinstance(row, str) and not _WRITTEN.fullmatch(row):
+            raise UnsupportedValue(
+                i,
+                repr(row),
+                NUMBER,
+                "One such cell makes a table's whole column text. Correct it, or leave it empty.",
+            )
+    return [float(row) if isinstance(row, str) else row for row in rows]
 
 
 def _stacked(rows: list[Any], width: int | None) -> Array:
-    _refuse_text(rows)
+    rows = _from_texts(rows)
     vectors = [None if _is_gap(row) else _floats(row, i) for i, row in enumerate(rows)]
     if width is None:
         width = next((len(v) for v in vectors if v is not None), 0)

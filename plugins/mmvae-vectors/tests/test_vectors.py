@@ -412,3 +412,12 @@ def test_extreme_scales_keep_densities_samples_and_gradients_finite(density, raw
     assert nats.isfinite().all()
     assert slope.isfinite().all()
     assert codec.sample(likelihood, torch.Generator().manual_seed(0)).isfinite().all()
+
+
+def test_whole_numbers_too_large_for_floats_are_doubted_or_refused():
+    small, large = 2**53, 2**53 + 1
+    for values in (np.array([[small], [large]]), [[small], [large]], [small, large]):
+        assert [row for row, _ in fitted(Column([1.0, 2.0])).doubts(Column(values))] == [1]
+    assert list(fitted(Column([1.0, 2.0])).doubts(Column(np.array([1e300])))) == []
+    with pytest.raises(UnsupportedValue, match="row 1: got a whole number of more than 300"):
+        fitted(Column([[1, 2], [10**400, 2]]))

@@ -1,0 +1,199 @@
+"""Labels keep their identity: any labels, in files of any kind, come back in their own kind."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from mmvae_labels import Categorical
+
+import mmvae
+from mmvae import Column, UnsupportedValue
+from mmvae.cli import main
+from mmvae.column_type import NULL_WORDS, ColumnType
+from mmvae.data.columns import column_type
+from mmvae.data.streams import open_stream
+from mmvae.data.streams.stream import Types
+from mmvae.imputation import impute_table
+from odd.conftest import LABEL, VECTOR, Train
+from odd.tables import read, write
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".arrow")
+
+ODD = (
+    *("0", "1", "2", "00", "007", "7", "-1", "+1", "1.0", "1.10", "1e5", "1E5", "0_1", "18_24"),
+    *("None", "NA", "nan", "null", "n/a", "True", "False", "TRUE", "true", "inf", "9" * 20),
+    *(
+        "a b",
+        " a",
+        "a ",
+        "a,b",
+        'a"b',
+        '"',
+        "a\nb",
+        "a\r\nb",
+        "a\tb",
+        "é",
+        "e\u0301",
+        "日本",
+        "１",
+    ),
+    *("[1]", "{}", "2020-01-02", "=1+1", "#", ";", "\\", "'", "a|b", "-", "?", "."),
+)
+"""Labels that one reader or another has taken for something else."""
+
+texts = st.sampled_from(ODD) | st.text("0123456789+-._eE\"',;[] \t\r\nTruFalsNné", min_size=1)
+labels = (
+    st.lists(texts, min_size=1, max_size=5, unique=True)
+    | st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=5, unique=True)
+    | st.lists(st.booleans(), min_size=2, max_size=2, unique=True)
+)
+quick = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def learned(path: Path, types: Types | None = None) -> tuple[Categorical, ColumnType]:
+    """The codec that the labels of a file give, and how its column was read."""
+    stream = open_stream(path, types)
+    column = Column([v for rows in stream.chunks(5) for v in rows.values("label")])
+    column = Column([v for v in column.values if v is not None], type=stream.types["label"])
+    config = Categorical.Config()
+    return Categorical(config, Categorical(config).fit(column)), column_type(column)
+
+
+def refilled(path: Path, codec: Categorical, kind: ColumnType) -> list[Any]:
+    """What is read of a file after each class in its turn filled a row that lacks its label."""
+    import torch
+
+    stream, out = open_stream(path, {"label": kind}), path.with_name(f"out{path.suffix}")
+    values = codec.restore(torch.eye(len(codec.classes))).values.tolist()
+    with stream.writer(out, {"label": pa.string()}, {}) as writer:
+        places = itertools.count()
+        for rows in stream.chunks(5):
+            gaps = [i for i, v in enumerate(rows.values("label")) if v is None]
+            writer.write(rows, {"label": {i: values[next(places)] for i in gaps}}, {})
+    return read(out)["label"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@quick
+@given(labels)
+@example(["1", "2", "3"])
+@example(["None", "NA", "é"])
+@example(["0_1", "18_24"])
+@example([1, 2, 3])
+@example([False, True])
+def test_what_is_filled_is_a_label_as_it_was_written(
+    folder: Path, ending: str, found: list[Any]
+) -> None:
+    """Of n labels a table has each once, then n rows without; these get each of them again."""
+    path = write(folder / f"t{ending}", {"label": [*found, *[None] * len(found)]})
+    types: Types = {}
+    try:
+        codec, kind = learned(path)
+    except UnsupportedValue:  # fractions, and lists of numbers, unless they are declared texts
+        assume(isinstance(found[0], str) and ending in (".csv", ".tsv"))
+        types = {"label": ColumnType("text", NULL_WORDS)}
+        codec, kind = learned(path, types)
+    after = refilled(path, codec, kind)
+    assert sorted(after[: len(found)], key=repr) == sorted(after[len(found) :], key=repr)
+    if ending not in (".csv", ".tsv"):
+        assert after[: len(found)] == found
+
+
+@quick
+@given(st.lists(texts, min_size=2, max_size=5, unique=True), st.sampled_from(ENDINGS))
+def test_a_file_with_some_of_the_labels_is_read_as_the_file_of_the_training(
+    folder: Path, found: Sequence[str], ending: str
+) -> None:
+    """The rest may look like numbers, truth values or nothing at all."""
+    codec, kind = learned(write(folder / "all.parquet", {"label": found}))
+    for few in (found[:1], found[1:]):
+        path = write(folder / f"few{ending}", {"label": few})
+        stream = open_stream(path, {"label": kind})
+        values = [v for rows in stream.chunks(9) for v in rows.values("label")]
+        assert values == list(few)
+        codec.prepare(Column(values))
+
+
+def table(found: Sequence[Any], n: int = 60) -> dict[str, list[Any]]:
+    """A number that tells the label, and the label, of which each fifth is missing."""
+    codes = [i % len(found) for i in range(n)]
+    named = [None if i % 5 == 0 else found[code] for i, code in enumerate(codes)]
+    return {"x": [2.0 * code + i / 100 for i, code in enumerate(codes)], "label": named}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
+@pytest.mark.parametrize(
+    "found", [["1", "2", "3", "?"], ["007", "7"], ["None", "NA"], [True, False], [1, 2, 3]]
+)
+def test_train_then_impute_gives_the_labels(
+    train: Train, folder: Path, ending: str, found: list[Any]
+) -> None:
+    given = table(found)
+    run = train(write(folder / f"t{ending}", given), x=VECTOR, label=LABEL)
+    trained = mmvae.load(run)
+    assert sorted(trained.codecs["label"].classes or ()) == sorted(map(str, found))
+    few = {name: values[:20] for name, values in given.items()}
+    few["label"] = [v if v == found[0] else None for v in few["label"]]  # and none of the others
+    for other in {".csv", ending}:
+        done = impute_table(trained, write(folder / f"few{other}", few), folder / f"out{other}")
+        assert done.rows == 20
+        kept = [str(v) if other == ".csv" and v is not None else v for v in few["label"]]
+        wanted = {str(v) if other == ".csv" else v for v in found}
+        filled = read(folder / f"out{other}")["label"]
+        assert [v for v, was in zip(filled, kept, strict=True) if was is not None] == [
+            v for v in kept if v is not None
+        ]
+        assert set(filled) <= wanted
+        assert {type(v) for v in filled} == {type(v) for v in wanted}
+        (folder / f"out{other}").unlink()
+
+
+def test_a_label_of_truth_values_is_given_as_one(train: Train, folder: Path, capsys: Any) -> None:
+    run = train(write(folder / "t.csv", table([True, False])), x=VECTOR, label=LABEL)
+    for word in ("True", "false"):
+        assert main.run(["generate", str(run), "--given", f"label={word}", "--to", "x"]) == 0
+    model = mmvae.load(run)
+    both = model.generate(given={"label": [True, False]}, to="x", temperature=0)["x"]
+    one = model.generate(given={"label": True}, to="x", temperature=0)["x"]
+    assert one[0] == both[0] != both[1]
+
+
+def test_a_category_called_none_is_told_or_kept(folder: Path, train: Train) -> None:
+    path = folder / "t.csv"
+    path.write_text("x,veneer\n" + "1,None\n2,Brick\n3,Stone\n" * 10)
+    source = mmvae.data.table.TableSource(mmvae.data.table.TableConfig(path=str(path)))
+    (doubt,) = source.doubts()
+    assert "column 'veneer': 10 cells read 'None', taken as missing" in doubt
+    assert 'data.types.veneer = "text"' in doubt
+    run = train(path, {"types": {"veneer": "text"}}, x=VECTOR, veneer=LABEL)
+    assert mmvae.load(run).codecs["veneer"].classes == ("Brick", "None", "Stone")
+
+
+def test_codes_of_named_classes_go_by_the_names_of_each_file(train: Train, folder: Path) -> None:
+    import datasets
+    import pyarrow.parquet as pq
+
+    def labelled(path: Path, names: list[str], codes: list[Any]) -> Path:
+        features = datasets.Features(
+            {"x": datasets.Value("float64"), "label": datasets.ClassLabel(names=names)}
+        )
+        x = [float("ab".index(names[c])) if c is not None else 1.0 for c in codes]
+        datasets.Dataset.from_dict({"x": x, "label": codes}, features).to_parquet(str(path))
+        return path
+
+    run = train(labelled(folder / "t.parquet", ["a", "b"], [0, 1] * 30), x=VECTOR, label=LABEL)
+    trained = mmvae.load(run)
+    other = labelled(folder / "o.parquet", ["b", "a"], [0, 1, 1, 0, None])
+    impute_table(trained, other, folder / "f.parquet")
+    assert pq.read_table(folder / "f.parquet")["label"].to_pylist()[:4] == [0, 1, 1, 0]
+    rows = open_stream(other, trained.types)
+    assert rows.labels("label") == ("b", "a")
