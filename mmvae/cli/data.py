@@ -32,6 +32,9 @@ from mmvae.maker import Maker
 from mmvae.making import check_empty, make_data
 from mmvae.plugins import load_registry
 
+MOST_PATTERNS = 40
+"""Sets of modalities that items have, of which a table has a row each; the rest are summed up."""
+
 
 @click.group(epilog=example("mmvae data describe examples/digits.toml"))
 def command() -> None:
@@ -191,8 +194,11 @@ def _gaps(summary: SplitSummary) -> str:
     if len(summary.patterns) == 1 and not partial:
         return f"items have: {next(iter(summary.patterns))}, all of them"
     rows = [("items have", "items", "share")]
+    shown = dict(summary.patterns.most_common(MOST_PATTERNS))
+    if rest := len(summary.patterns) - len(shown):
+        shown[f"… and {rest:,} other sets"] = summary.patterns.total() - sum(shown.values())
     counts = {
-        **dict(summary.patterns.most_common()),
+        **shown,
         **{f"{m} in part": n for m, n in partial.items()},
     }
     return columns(

@@ -53,8 +53,9 @@ class Informed(nn.Module):
         """
         found = torch.zeros(len(self.family), dtype=torch.bool, device=self.mask.device)
         largest_first = sorted(patterns, key=len, reverse=True)
-        having = membership(largest_first, self.modalities).to(self.mask)
-        for has in torch.split(having, PATTERNS):
+        every = membership(largest_first, self.modalities).to(self.mask)
+        for start in range(0, len(every), PATTERNS):
+            has = every[start : start + PATTERNS]
             left = (~found).nonzero().flatten()  # the largest patterns leave few to look for
             found[left] = self._inside(self.mask[left], has).any(1)
         self.ever.copy_(found)

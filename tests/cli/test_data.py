@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from toys import toy_items
+
+from mmvae.cli.data import _gaps
+from mmvae.data.describe import SplitSummary
 
 
 @pytest.fixture
@@ -133,3 +137,12 @@ def test_repeated_items_are_a_remark_and_no_failure(mmvae, training) -> None:
     assert result.code == 0
     assert any(line.startswith("remark") and "item" in line for line in result.out.splitlines())
     assert "nothing wrong found" in result.out
+
+
+def test_of_very_many_patterns_of_gaps_the_most_frequent_are_shown() -> None:
+    patterns = Counter({f"a+m{i}": 100 - i for i in range(60)})
+    summary = SplitSummary(patterns.total(), patterns=patterns)
+    lines = _gaps(summary).splitlines()
+    assert len(lines) == 1 + 40 + 1
+    assert lines[1].split()[:2] == ["a+m0", "100"]
+    assert lines[-1].split() == ["…", "and", "20", "other", "sets", "1010", "23.9%"]
