@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from mmvae.api import load
 from mmvae.cli.items import items_arguments, load_items, tell_unused
 from mmvae.cli.options import echo, example, json_option, print_json
 from mmvae.data.outputs import write_table
+from mmvae.report.tables import density
 
 
 @click.command(
@@ -56,8 +58,16 @@ def command(
     write_table(out, {"id": items.ids, "log_likelihood": scores})
     n, mean = len(scores), float(scores.mean())
     error = float(scores.std()) / math.sqrt(n) if n > 1 else None
+    told = {m: of for m in scored if (of := model.codecs[m].density) is not None}
     if as_json:
-        figures = {"mean": mean, "standard_error": error, "items": n, "samples": samples}
+        figures: dict[str, Any] = {
+            "mean": mean,
+            "standard_error": error,
+            "items": n,
+            "samples": samples,
+        }
+        if told:
+            figures["densities"] = told
         print_json({"modalities": list(scored), **figures, "out": str(out)})
         return
     gaps = any(items.columns[column].gaps for column in scored.values())
@@ -68,3 +78,5 @@ def command(
         f"{n} items, written to {out}\nA single item's value is an estimate of its bound and may "
         "exceed its log p(x); it is their mean that bounds."
     )
+    for pair in told.items():
+        click.echo(density(pair))

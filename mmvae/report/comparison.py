@@ -7,7 +7,7 @@ from typing import Any
 
 from mmvae.cells import cell_title, parse_cell
 from mmvae.comparison.compare import Comparison
-from mmvae.report.tables import STANDARDISED, Table, percent, spread
+from mmvae.report.tables import STANDARDISED, Table, density, percent, spread
 
 NONE = "–"
 PUBLISHED = "published"
@@ -123,6 +123,8 @@ def _marks(comparison: Comparison) -> Iterator[str]:
         yield "≥: a lower bound of the log-likelihood."
     if False in bounds:
         yield "≈: an estimate, which may also be too high."
+    told = (run.evaluation.densities for c in comparison.columns for run in c.runs)
+    yield from dict.fromkeys(density(pair) for each in told for pair in each.items())
     if any(
         "standardised" in figure for row in comparison.cells.values() for figure in row.values()
     ):

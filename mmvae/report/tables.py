@@ -251,9 +251,15 @@ def heading(result: Mapping[str, Any]) -> str:
 
 
 def densities(result: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each modality whose codec says what its likelihood is a density of."""
-    for m, of in result.get("densities", {}).items():
-        yield f"log-likelihoods of {m}: density of {of}"
+    """Sentences that say what log-likelihoods are densities of, where codecs tell it."""
+    yield from map(density, result.get("densities", {}).items())
+    if any("standardised" in figure for figure in result.get("terms", {}).values()):
+        yield STANDARDISED
+
+
+def density(told: tuple[str, str]) -> str:
+    """One modality with what its likelihood is a density of, as a sentence."""
+    return "Log-likelihoods of {}: density of {}.".format(*told)
 
 
 def weights(result: Mapping[str, Any]) -> str:

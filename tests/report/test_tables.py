@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from mmvae.report.tables import Table, heading, hints, in_order, left_out, percent, spread, tables
+from mmvae.report.tables import (
+    Table,
+    densities,
+    heading,
+    hints,
+    in_order,
+    left_out,
+    percent,
+    spread,
+    tables,
+)
 
 
 def figure(mean: float, error: float | None) -> dict:
@@ -227,3 +237,15 @@ def test_a_hint_where_a_decoder_makes_the_same_whatever_is_given() -> None:
     assert "model.start_variance" in hint
     assert "unless label tells nothing of it" in hint
     assert list(hints(made(0.15))) == []
+
+
+def test_densities_are_told_and_what_stands_in_parentheses() -> None:
+    told = RESULT | {"densities": {"v": "pixels in [0, 1]"}}
+    assert list(densities(told)) == ["Log-likelihoods of v: density of pixels in [0, 1]."]
+    assert list(densities(RESULT)) == []
+    beside = figure(-5.0, 0.1) | {"standardised": figure(-9.0, 0.1)}
+    both = told | {"terms": {**RESULT["terms"], "log_likelihood/v": beside}}
+    assert list(densities(both))[1].startswith("In parentheses: of the standardised values")
+    made = {table.title: table for table in tables(both)}
+    rows = dict(made["Evidence lower bound of the log-likelihood"].rows)
+    assert rows["log-likelihood of v"] == "-5.00 ± 0.10 (-9.00 ± 0.10)"
