@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -21,6 +22,7 @@ from mmvae.data.columns import table_split
 from mmvae.data.memory import as_column
 from mmvae.data.reader import read_table, read_tables
 from mmvae.data.streams import open_stream
+from mmvae.data.streams.csv_cells import records, text_of
 from mmvae.data.table import TableConfig, TableSource
 from mmvae.errors import DataError
 from mmvae.imputation import impute_table
@@ -306,3 +308,18 @@ def test_columns_of_parquet_keep_their_types(train: Train, folder: Path) -> None
             ]
             if name in labels:
                 assert set(new) == set(old) - {None}
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(st.lists(st.text("ab\"',\n\r é[]0", max_size=5), min_size=2, max_size=2), max_size=5),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+)
+def test_csv_is_cut_as_others_write_it(folder: Path, rows: list[list[str]], quoting: int) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=quoting).writerows(rows)
+    lines = io.StringIO(text.getvalue(), newline="")
+    found = [[text_of(cell) or "" for cell in cells] for _, cells in records(lines, ",", "t")]
+    assert found == rows
