@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from mmvae.data.columns import table_split
 from mmvae.data.memory import as_column
 from mmvae.data.reader import read_table, read_tables
 from mmvae.data.streams import open_stream
+from mmvae.data.streams.csv_cells import records, text_of
 from mmvae.data.table import TableConfig, TableSource
 from mmvae.errors import DataError
 from mmvae.imputation import impute_table
@@ -136,7 +139,7 @@ def test_what_cannot_be_read_is_named_with_its_line(
 ) -> None:
     (folder / name).write_text(content)
     with pytest.raises(DataError, match=message):
-        open_stream(folder / name)
+        values(folder / name)
 
 
 def test_a_cell_of_another_type_than_in_the_training_is_named(folder: Path) -> None:
@@ -189,6 +192,14 @@ def test_what_is_not_filled_is_written_as_it_was(train: Train, folder: Path) -> 
     lines = odd.replace('c",\n', 'c",GAP\n').replace("x\n", "x,x_filled\n", 1).splitlines()
     for line in (lines[0], lines[1] + ",False", lines[-1] + ",False", lines[2]):
         assert line in written
+
+
+def test_columns_that_are_no_modalities_may_hold_anything(train: Train, folder: Path) -> None:
+    run = train(write(folder / "t.csv", {"x": [1.5, 2.5, 4.0] * 10}), x=VECTOR)
+    rows = [{"x": None, "any": 1}, {"x": 2.5, "any": "é\ud800"}, {"any": [{"deep": None}, 2]}]
+    (folder / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    impute_table(mmvae.load(run), folder / "t.jsonl", folder / "out.jsonl")
+    assert read(folder / "out.jsonl")["any"] == [row["any"] for row in rows]
 
 
 def picture(shade: int) -> bytes:
@@ -297,3 +308,18 @@ def test_columns_of_parquet_keep_their_types(train: Train, folder: Path) -> None
             ]
             if name in labels:
                 assert set(new) == set(old) - {None}
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(st.lists(st.text("ab\"',\n\r é[]0", max_size=5), min_size=2, max_size=2), max_size=5),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+)
+def test_csv_is_cut_as_others_write_it(folder: Path, rows: list[list[str]], quoting: int) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=quoting).writerows(rows)
+    lines = io.StringIO(text.getvalue(), newline="")
+    found = [[text_of(cell) or "" for cell in cells] for _, cells in records(lines, ",", "t")]
+    assert found == rows
