@@ -92,6 +92,8 @@ def run_training(
             if saved is not None:
                 built.restore(saved)
             trainer = built
+            for doubt in materials.source.doubts() if run is not None and saved is None else ():
+                progress.say(doubt)
             accelerator.init_trackers("tensorboard")
             if run is not None:
                 if changed is not None:

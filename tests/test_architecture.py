@@ -89,6 +89,7 @@ def test_the_tests_of_the_core_import_no_plugin() -> None:
     guests = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in (ROOT / "tests").rglob("*.py")
+        if path.parent.name != "odd"  # the whole path with the real codecs
         for name in imports(ast.parse(path.read_text(encoding="utf-8")))
         if name.startswith("mmvae_")
     }

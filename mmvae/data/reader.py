@@ -200,9 +200,9 @@ def tables(
     first = streams[part[0]]
     check_columns(first.names, columns or (), origin)
     names = list(first.names if columns is None else columns)
-    every = [first.schema(), *(stream.schema() for stream in streams.values())]
+    every = [first.schema(names), *(stream.schema(names) for stream in streams.values())]
     schema = pa.unify_schemas(every, promote_options="permissive")
-    schema = pa.schema([schema.field(name) for name in names], described(schema, part, streams))
+    schema = schema.with_metadata(described(schema, part, streams))
     left = items
     for file in part:
         for rows in streams[file].chunks(CHUNK):

@@ -312,7 +312,7 @@ def _array(values: list[Any]) -> list[str] | Array:
         if not isinstance(value, wanted):
             raise UnsupportedValue(row, f"label {value!r}", expected, "Label every item.")
     if found == [0]:
-        return values
+        return [str(value) for value in values]
     return np.array(values) if values else np.zeros(0, np.int64)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def test_what_cannot_be_read_is_named_with_its_line(
 ) -> None:
     (folder / name).write_text(content)
     with pytest.raises(DataError, match=message):
-        open_stream(folder / name)
+        values(folder / name)
 
 
 def test_a_cell_of_another_type_than_in_the_training_is_named(folder: Path) -> None:
@@ -189,6 +190,14 @@ def test_what_is_not_filled_is_written_as_it_was(train: Train, folder: Path) -> 
     lines = odd.replace('c",\n', 'c",GAP\n').replace("x\n", "x,x_filled\n", 1).splitlines()
     for line in (lines[0], lines[1] + ",False", lines[-1] + ",False", lines[2]):
         assert line in written
+
+
+def test_columns_that_are_no_modalities_may_hold_anything(train: Train, folder: Path) -> None:
+    run = train(write(folder / "t.csv", {"x": [1.5, 2.5, 4.0] * 10}), x=VECTOR)
+    rows = [{"x": None, "any": 1}, {"x": 2.5, "any": "é\ud800"}, {"any": [{"deep": None}, 2]}]
+    (folder / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    impute_table(mmvae.load(run), folder / "t.jsonl", folder / "out.jsonl")
+    assert read(folder / "out.jsonl")["any"] == [row["any"] for row in rows]
 
 
 def picture(shade: int) -> bytes:

@@ -52,7 +52,8 @@ class ArrowRows(Rows):
             cast(value, kind, f"{where}{row}")
             for row, value in enumerate(found.to_pylist(), self.first)
         ]
-        return pa.array(values, self.stream.schema().field(name).type)
+        (field,) = self.stream.schema([name])
+        return pa.array(values, field.type)
 
 
 class ArrowStream(TableStream):
@@ -118,17 +119,21 @@ class ArrowStream(TableStream):
         names = getattr(datasets.Features.from_arrow_schema(self.own)[name], "names", None)
         return tuple(names) if names else None
 
-    def schema(self) -> Any:
+    def schema(self, names: Sequence[str]) -> Any:
         """See :meth:`TableStream.schema`."""
         import pyarrow as pa
 
-        texts = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+        types = {
+            "text": pa.string(),
+            "integer": pa.int64(),
+            "number": pa.float64(),
+            "boolean": pa.bool_(),
+        }
         fields = []
-        for field in self.own:
-            kind = self.types[field.name].kind
-            same = kind in (self.kind(field.name), "code") or field.name not in self.types
-            read = plain_type(field.type) if same else texts.get(kind, pa.bool_())
-            fields.append(pa.field(field.name, read))
+        for name in names:
+            kind, own = self.types[name].kind, self.own.field(name).type
+            changed = kind in types and kind != self.kind(name)
+            fields.append(pa.field(name, types[kind] if changed else plain_type(own)))
         return described(self.own, pa.schema(fields))
 
     def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:

@@ -82,8 +82,12 @@ class TableStream(ABC):
         return None
 
     @abstractmethod
-    def schema(self) -> Any:
-        """The Arrow schema of the columns as they are read."""
+    def schema(self, names: Sequence[str]) -> Any:
+        """The Arrow schema of some columns as they are read.
+
+        Raises:
+            DataError: A column has values of several types.
+        """
 
     @abstractmethod
     def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:

@@ -218,13 +218,12 @@ class CsvStream(TableStream):
         """The Arrow type of a column of lists."""
         return self._evidence[name].lists
 
-    def schema(self) -> Any:
+    def schema(self, names: Sequence[str]) -> Any:
         """See :meth:`TableStream.schema`."""
         import pyarrow as pa
 
         return pa.schema(
-            (name, arrow_type(kind) or self.list_type(name))
-            for name, kind in ((name, self.types[name].kind) for name in self.names)
+            (name, arrow_type(self.types[name].kind) or self.list_type(name)) for name in names
         )
 
     def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:
@@ -327,6 +326,7 @@ class JsonLinesRows(Rows):
         """See :meth:`Rows.arrow`."""
         import pyarrow as pa
 
+        (field,) = self.stream.schema([name])
         kind, values = self.stream.types[name].kind, [row.get(name) for row in self.objects]
         if self.stream.kind(name) == "number":
             values = [NOT_FINITE[v] if isinstance(v, str) else v for v in values]
@@ -334,7 +334,7 @@ class JsonLinesRows(Rows):
             places = zip(values, self.lines, strict=True)
             values = [cast(v, kind, self.place(line, name)) for v, line in places]
         try:
-            return pa.array(values, self.stream.schema().field(name).type)
+            return pa.array(values, field.type)
         except (pa.ArrowException, OverflowError, UnicodeError, TypeError) as error:
             raise DataError(
                 f"{self.stream.path}, column {name!r}, lines {self.lines[0]} to "
@@ -359,7 +359,6 @@ class JsonLinesStream(TableStream):
             self._scan(rows)
         self.names = list(self._found)
         for name in self.names:
-            self._refuse_mixed(name)
             self.types[name] = read_as(self.kind(name), self.wanted.get(name))
 
     def _scan(self, rows: JsonLinesRows) -> None:
@@ -455,13 +454,14 @@ class JsonLinesStream(TableStream):
         kinds: list[Kind] = [kind for kind in found if kind != "word"]
         return merged(kinds)
 
-    def schema(self) -> Any:
+    def schema(self, names: Sequence[str]) -> Any:
         """See :meth:`TableStream.schema`."""
         import pyarrow as pa
 
+        for name in names:
+            self._refuse_mixed(name)
         return pa.schema(
-            (name, arrow_type(kind) or self._arrow[name])
-            for name, kind in ((name, self.types[name].kind) for name in self.names)
+            (name, arrow_type(self.types[name].kind) or self._arrow[name]) for name in names
         )
 
     def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:

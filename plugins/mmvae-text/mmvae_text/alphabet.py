@@ -36,7 +36,12 @@ def texts(column: Column) -> list[str | None]:
         if isinstance(value, float) and math.isnan(value):
             value = None  # how a DataFrame writes null among texts
         if value is not None and not isinstance(value, str):
-            raise UnsupportedValue(row, repr(value), "a text, or null where there is none")
+            raise UnsupportedValue(
+                row,
+                repr(value),
+                "a text, or null where there is none",
+                'Of a file, declare the column in [data.types]: column = "text".',
+            )
         if value is not None and not value.isascii():
             _check_unicode(value, row)
         found.append(value)
