@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from mmvae.assembly import open_source
 from mmvae.cli.options import say
 from mmvae.config import load_experiment
 from mmvae.data.outputs import check_output
+from mmvae.data.places import place, tried
 from mmvae.data.table import load_tables
 from mmvae.errors import DataError, UsageError
 from mmvae.plugins import load_registry
@@ -82,10 +84,11 @@ def load_items(model: TrainedModel, run: Path, data: str) -> Split:
     """
     if data in SPLITS:
         return run_split(Run.open(run), data)
-    if not Path(data).is_file():
+    if not os.path.isfile(place(data)):
         raise DataError(
-            f"DATA = {data!r} is neither a split ({', '.join(SPLITS)}) nor a file. Expected a "
-            f"Parquet, Arrow, CSV or JSON-lines file with columns named as the modalities."
+            f"DATA = {data!r} is neither a split ({', '.join(SPLITS)}) nor a file{tried(data)}. "
+            f"Expected a Parquet, Arrow, CSV or JSON-lines file with columns named as the "
+            f"modalities."
         )
     return load_tables(data, types=model.types)["train"]
 

@@ -89,11 +89,18 @@ def presence(dataset: Any, name: str) -> np.ndarray[Any, Any] | None:
 
 
 def hollow(column: Any) -> np.ndarray[Any, Any]:
-    """Which rows of an Arrow column are lists, of any depth, of nothing but null and NaN."""
+    """Which rows of an Arrow column hold nothing but null and NaN in lists or a structure.
+
+    Lists may be of any depth; structures are what ``datasets`` makes of files: bytes and a path.
+    """
     import pyarrow.compute
 
     found = [np.zeros(0, bool)]
     for part in column.chunks:
+        if pyarrow.types.is_struct(part.type) and part.type.num_fields:
+            lacking = [field.is_null().to_numpy(zero_copy_only=False) for field in part.flatten()]
+            found.append(np.logical_and.reduce(lacking))
+            continue
         owner, cells = np.arange(len(part)), part
         while is_list(cells.type):  # of each cell the row that it belongs to, level by level
             owner = owner[pyarrow.compute.list_parent_indices(cells).to_numpy()]

@@ -86,8 +86,8 @@ def found_folder(path: str, key: str = "data.path", advice: str = "") -> Path:
     Raises:
         DataError: There is none.
     """
-    if not place(path).is_dir():
-        what = "is no folder" if place(path).exists() else "no such folder"
+    if not os.path.isdir(place(path)):  # unlike the method it takes any text
+        what = "is no folder" if os.path.exists(place(path)) else "no such folder"
         raise DataError(f"{key} = {path!r}: {what}{tried(path)}. {advice}".rstrip())
     return place(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -207,13 +208,18 @@ class TableSource(Source):
         return list(dict.fromkeys(told))
 
     def fingerprint(self) -> str:
-        """A hash of each split's files by their contents, or of its table, and of its rows."""
+        """A hash of each split's files by their contents, or of its table, and of its rows.
+
+        Files whose paths stand in the cells of a column count as well.
+        """
         digest = hashlib.sha256()
         for name, split in self.splits().items():
             values = next(iter(split.columns.values())).values
             digest.update(
                 f"{name}/{values.dataset._fingerprint}/".encode() + values.rows.tobytes()
             )
+            if files := files_in_cells(split):
+                digest.update("\n".join(contents(files)).encode())
         return digest.hexdigest()[:16]
 
 
@@ -293,16 +299,17 @@ def local_tables(path: str, configuration: str | None = None) -> Tables | None:
         DataError: It was meant as a file, and there is none; or it is none that can be read.
     """
     found = place(path)
-    if found.is_dir() and has_card(found):
+    folder = os.path.isdir(found)  # unlike the method it takes any text
+    if folder and has_card(found):
         return carded(path, configuration)
-    if configuration is not None and found.exists():
+    if configuration is not None and os.path.exists(found):
         raise DataError(
             f"data.configuration = {configuration!r} is for data sets of the Hub or with a card "
             f"(README.md) that lists configurations; {path} is none. Leave it out."
         )
-    if found.is_dir():
+    if folder:
         return table_files(found)
-    if found.exists():
+    if os.path.lexists(found):
         refuse_unreadable(found)
         if not is_table(found):
             raise DataError(f"{path}: unknown ending, expected one of {', '.join(READERS)}.")
@@ -375,6 +382,24 @@ def load_hub(path: str, configuration: str | None) -> dict[str, Split]:
     return {str(name): table_split(dataset, path) for name, dataset in loaded.items()}
 
 
+def files_in_cells(split: Split) -> list[Path]:
+    """The files that columns name, all of whose cells are paths of files."""
+    found = []
+    for column in split.columns.values():
+        known = column.without_gaps()
+        if not len(known) or not is_path(known.take([0]).read().values[0]):
+            continue
+        cells = known.read().values
+        if all(is_path(cell) for cell in cells):
+            found += [place(cell) for cell in cells]
+    return found
+
+
+def is_path(cell: Any) -> bool:
+    """Whether a cell is a text that is the path of a file."""
+    return isinstance(cell, str) and os.path.isfile(place(cell))
+
+
 def kept_files(splits: Iterable[Split]) -> list[str]:
     """Where what was streamed is kept."""
     columns = [next(iter(split.columns.values())).values for split in splits]
@@ -408,7 +433,7 @@ def reading(path: str) -> Iterator[None]:
                 f"{path} cannot be read: the disk of the cache is full ({cause(error)}). Free "
                 f"space there, or choose another disk with HF_HOME or HF_DATASETS_CACHE."
             ) from error
-        if not place(path).exists():
+        if not os.path.exists(place(path)):
             raise DataError(
                 f"{path}: no such file or folder here, and the Hub does not give a data set of "
                 f"that id: {cause(error)}. Correct data.path{tried(path)}, or see to the network."

@@ -89,10 +89,10 @@ def test_a_path_that_is_not_there_is_told_in_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert place("~/t.csv") == tmp_path / "home" / "t.csv"
+    monkeypatch.setenv("HOME", str(tmp_path / "house"))
+    assert place("~/t.csv") == tmp_path / "house" / "t.csv"
     assert tried(str(tmp_path / "t.csv")) == ""
-    assert tried("~/t.csv") == f" (that is {tmp_path}/home/t.csv)"
+    assert tried("~/t.csv") == f" (that is {tmp_path}/house/t.csv)"
     with pytest.raises(DataError, match=rf"no such folder \(that is {tmp_path}/a: relative paths"):
         found_folder("a")
     (tmp_path / "a").write_text("")

@@ -322,6 +322,18 @@ def test_nulls_are_gaps_and_what_is_there_reads_as_if_they_were_not(tmp_path: Pa
     assert b.without_gaps().read().values == ["x", "y"]
 
 
+def test_a_picture_without_bytes_and_path_is_a_gap(tmp_path: Path) -> None:
+    pictures = [{"bytes": png(i) if i else None, "path": None} for i in range(3)]
+    features = datasets.Features(
+        image={"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    )
+    table = datasets.Dataset.from_dict({"image": pictures}, features)
+    table.to_parquet(str(tmp_path / "t.parquet"))
+    image = whole(tmp_path / "t.parquet").columns["image"]
+    assert image.present.tolist() == [False, True, True]
+    assert image.without_gaps().read().values == pictures[1:]
+
+
 # -- fingerprints ---------------------------------------------------------------------------------
 
 

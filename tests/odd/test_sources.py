@@ -143,6 +143,29 @@ def test_data_are_known_by_what_is_in_them(tmp_path: Path) -> None:
     assert again.splits()["train"].columns["y"].read().values.tolist()[7] == 2
 
 
+def test_pictures_that_a_table_names_are_part_of_the_data(tmp_path: Path) -> None:
+    for i in range(12):
+        (tmp_path / f"{i}.png").write_bytes(bytes([i]))
+    (tmp_path / "t.csv").write_text(
+        "pic,x\n" + "".join(f"{tmp_path}/{i}.png,{i}\n" for i in range(12))
+    )
+    first = table(tmp_path / "t.csv").fingerprint()
+    os.utime(tmp_path / "3.png", (1, 1))
+    assert table(tmp_path / "t.csv").fingerprint() == first
+    (tmp_path / "3.png").write_bytes(b"x")
+    assert table(tmp_path / "t.csv").fingerprint() != first
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a\0b.csv", "~", "~nobody/x.csv", "", " "])
+def test_any_text_as_a_path_is_an_error_that_speaks(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no such file|no table"):
+        table(path).splits()
+
+
 def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")

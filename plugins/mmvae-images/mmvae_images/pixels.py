@@ -127,13 +127,13 @@ def _file(path: str | Path, row: int | None) -> Path:
         UnsupportedValue: There is none.
     """
     file = Path(os.path.expanduser(path))
-    if file.is_file():
+    if os.path.isfile(file):  # unlike the method it takes any text
         return file
-    what = "a folder or no regular file" if file.exists() else "there is no such file"
+    what = "a folder or no regular file" if os.path.exists(file) else "there is no such file"
     looked = f", looked for as {file.absolute()}" if str(file.absolute()) != str(path) else ""
     raise UnsupportedValue(
         row,
-        f"file {path} ({what}{looked})",
+        f"file {str(path)[:200]} ({what}{looked[:300]})",
         "the path of a picture",
         "Relative paths count from the working folder.",
     )

@@ -20,6 +20,7 @@ from mmvae import Column, UnsupportedValue
 from mmvae.data.folder import read_folder
 from mmvae.data.memory import as_split
 from mmvae.data.table import load_tables
+from mmvae.trained import given_column
 
 UPRIGHT = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 
@@ -74,6 +75,7 @@ def test_a_picture_is_upright_by_every_way_in(tmp_path: Path, orientation: int) 
     codec = BernoulliImage(config, BernoulliImage(config).fit(Column(UPRIGHT[None])))
     columns = {way: split.columns["pic"].read() for way, split in ways.items()}
     columns["--given"] = codec.parse(str(file))
+    columns["given"] = given_column(codec, "pic", Image.open(file))
     for way, column in columns.items():
         pixels, _ = codec.prepare(column)
         np.testing.assert_array_equal(pixels[0, 0], UPRIGHT, err_msg=way)
