@@ -18,6 +18,9 @@ Otherwise say how to make one, and values for it:
         def make_column(self, n, seed):
             return Column(np.random.default_rng(seed).normal(size=(n, 3)))
 
+Codecs of pictures, numbers or texts mix in :class:`PictureReading`, :class:`NumberReading` or
+:class:`TextReading`, which try the same value by every way in.
+
 Each check states what the contract wants and what it got. :func:`verdicts` runs the same checks
 without pytest.
 """
@@ -31,6 +34,7 @@ from mmvae.testing.maker import MakerContract
 from mmvae.testing.metric import MetricContract
 from mmvae.testing.model import ModelContract
 from mmvae.testing.observer import ObserverContract
+from mmvae.testing.reading import NumberReading, PictureReading, TextReading
 from mmvae.testing.source import SourceContract
 
 __all__ = [
@@ -43,8 +47,11 @@ __all__ = [
     "MakerContract",
     "MetricContract",
     "ModelContract",
+    "NumberReading",
     "ObserverContract",
+    "PictureReading",
     "SourceContract",
+    "TextReading",
     "Verdict",
     "verdicts",
     "violations",

@@ -1,0 +1,198 @@
+"""Checks of how raw values are read: one value is the same by every way in, or refused.
+
+The same picture comes as an array, as an image of PIL or as a file; the same number as int16, as
+float64 or in a masked array. A codec need not take each form, but it must not read one as
+something else. These checks are for codecs of pictures, numbers and texts, which mix them in:
+
+.. code-block:: python
+
+    class TestMyPictures(PictureReading, CodecContract):
+        codec = MyPictures
+        picture = (28, 28)
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mmvae.codec import Codec, Column
+from mmvae.errors import short
+from mmvae.testing.contract import not_tried, require
+from mmvae.testing.subject import CodecSubject, input_of, same
+
+REFUSALS = (TypeError, ValueError)
+"""How a codec says that it does not take a form; UnsupportedValue is one of them."""
+
+TURNED = 6
+"""EXIF's word for a picture that is to be turned by 90° to be upright."""
+
+
+def same_by_every_way(codec: Codec, ways: Mapping[str, Column], tolerance: float = 1e-6) -> None:
+    """Each form of the same values is read alike, or refused.
+
+    Args:
+        codec: A fitted codec.
+        ways: What a form is called → the values in that form; the first is the plain one.
+        tolerance: How far model inputs may be apart.
+
+    Raises:
+        ContractBroken: Two forms give different model input.
+        SkipTest: The codec refuses the plain form.
+    """
+    (plain, column), *others = ways.items()
+    try:
+        first = input_of(codec, column)
+    except REFUSALS as error:
+        not_tried(f"it refuses {plain}: {error}")
+    for name, form in others:
+        try:
+            again = input_of(codec, form)
+        except REFUSALS:
+            continue
+        alike = first.shape == again.shape and torch.allclose(first, again, atol=tolerance)
+        wants = f"{name} to be read as {plain}, or refused: {short(first)}"
+        require(alike, wants, short(again))
+
+
+class PictureReading(CodecSubject):
+    """Pictures as arrays, images of PIL and files; turned, transparent, of 8 or 16 bits."""
+
+    picture: ClassVar[tuple[int, ...]] = (8, 8)
+    """Height and width, and 3 for colour, of pictures that the codec takes."""
+
+    def _pixels(self) -> np.ndarray[Any, Any]:
+        levels = np.random.default_rng(0).integers(0, 256, self.picture)
+        return levels.astype(np.uint8)
+
+    def test_pictures_are_read_alike_in_every_form(self) -> None:
+        """Arrays of any type, images, and 16 bits: the same picture, or refused."""
+        pixels = self._pixels()
+        forms = {
+            "an array of uint8": pixels[None],
+            "an image of PIL": [Image.fromarray(pixels)],
+            "a list of arrays": [pixels],
+            "nested lists": [pixels.tolist()],
+            "floats from 0 to 1": pixels[None].astype(np.float32) / 255,
+            "a masked array without gaps": np.ma.array(pixels[None]),  # type: ignore[no-untyped-call]
+            "integers of 64 bits": pixels[None].astype(np.int64),
+            "16 bits": pixels[None].astype(np.uint16) * 257,
+        }
+        columns = {name: Column(values) for name, values in forms.items()}
+        same_by_every_way(self.fitted()[0], columns, tolerance=1 / 255)
+
+    def test_turned_pictures_are_upright(self) -> None:
+        """A file whose EXIF data say that it is to be turned is read as a viewer shows it."""
+        pixels = self._pixels()
+        lying = Image.fromarray(np.rot90(pixels).copy())
+        tags = Image.Exif()
+        tags[0x0112] = TURNED
+        buffer = io.BytesIO()
+        lying.save(buffer, "PNG", exif=tags)
+        opened = Image.open(io.BytesIO(buffer.getvalue()))
+        ways = {"the upright picture": Column([Image.fromarray(pixels)])}
+        ways |= {"a file that EXIF turns": Column([opened])}
+        same_by_every_way(self.fitted()[0], ways)
+
+    def test_colour_that_is_not_seen_does_not_count(self) -> None:
+        """Two pictures that differ where they are transparent are one, or both are refused."""
+        side = self.picture[:2]
+        pixels = np.random.default_rng(1).integers(0, 256, (*side, 4)).astype(np.uint8)
+        pixels[..., 3] = 255
+        pixels[0, :, 3] = 0
+        other = pixels.copy()
+        other[0, :, :3] = 255 - other[0, :, :3]
+        ways = {
+            name: Column([Image.fromarray(values, "RGBA")])
+            for name, values in {"a transparent picture": pixels, "another colour": other}.items()
+        }
+        same_by_every_way(self.fitted()[0], ways)
+
+    def test_masked_pixels_are_no_values(self) -> None:
+        """A masked array with gaps is refused, or its gaps are cells that are not observed."""
+        pixels = self._pixels()[None]
+        mask = np.zeros(pixels.shape, bool)
+        mask[:, 0, 0] = True
+        masked_are_gaps(self.fitted()[0], pixels, mask)
+
+
+class NumberReading(CodecSubject):
+    """Numbers of any type, large ones, and masked arrays."""
+
+    numbers: ClassVar[Sequence[Any]] = (0, 1, 2)
+    """Whole numbers that the codec takes, one for each item, or one list for each."""
+
+    large: ClassVar[Sequence[Any]] = ()
+    """Whole numbers beyond 2³¹ that it takes, in the same form."""
+
+    def test_numbers_are_read_alike_in_every_form(self) -> None:
+        """Whatever their type, bits and container."""
+        codec, _ = self.fitted()
+        for numbers in filter(len, (self.numbers, self.large)):
+            whole = np.asarray(numbers, np.int64)
+            forms: dict[str, Any] = {"integers of 64 bits": whole, "a list": whole.tolist()}
+            for kind in ("int16", "uint16", "int32", "uint64", "float32", "float64", "object"):
+                cast = whole.astype(kind)
+                if np.array_equal(cast.astype(np.float64), whole.astype(np.float64)):
+                    forms[kind] = cast
+            forms["big-endian integers"] = whole.astype(">i8")
+            forms["a masked array without gaps"] = np.ma.array(whole)  # type: ignore[no-untyped-call]
+            if whole.ndim == 1:
+                forms["decimals"] = [Decimal(int(number)) for number in whole]
+            same_by_every_way(codec, {name: Column(form) for name, form in forms.items()})
+
+    def test_masked_numbers_are_no_values(self) -> None:
+        """A masked array with gaps is refused, or its gaps are cells that are not observed."""
+        values = np.asarray(self.numbers, np.float64)
+        mask = np.zeros(values.shape, bool)
+        mask[(0,) * values.ndim] = True
+        masked_are_gaps(self.fitted()[0], values, mask)
+
+
+class TextReading(CodecSubject):
+    """Texts with a byte-order mark, carriage returns, spaces at the ends, composed letters."""
+
+    awkward: ClassVar[Sequence[str]] = ("\ufeffab", "a\rb", "a\r\nb", " ab ", "e\u0301", "a\x00b")
+    """Texts that files and editors like to change."""
+
+    def test_texts_come_back_as_they_are(self) -> None:
+        """A text that is taken is restored to the letter; otherwise it is refused."""
+        for text in self.awkward:
+            column = Column([text, *self.make_column(4, 0).values])
+            recipe = self.make_codec()
+            try:
+                codec = type(recipe)(recipe.config, recipe.fit(column))
+                x = input_of(codec, column.take([0]))
+            except REFUSALS:
+                continue
+            got = codec.restore(x).values[0]
+            require(same(got, text), f"the text {text!r} back, or refused", repr(got))
+
+
+def masked_are_gaps(
+    codec: Codec, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]
+) -> None:
+    """Values under a mask are not observed, or refused: what they hide is nobody's data.
+
+    Raises:
+        ContractBroken: They are read as values.
+    """
+    hidden = values.copy()
+    hidden[mask] = values.max()
+    prepared: list[tuple[Tensor, Tensor | None]] = []
+    for under in (values, hidden):
+        try:
+            column = Column(np.ma.array(under, mask=mask))  # type: ignore[no-untyped-call]
+            prepared.append(codec.prepare(column))
+        except REFUSALS:
+            return
+    for _, observed in prepared:
+        got = "all cells observed"
+        require(observed is not None and not observed.all(), "masked values as gaps", got)
