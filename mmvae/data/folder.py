@@ -163,7 +163,11 @@ class FolderSource(Source):
                     f"{place} stands beside {named['train']}: expected the folders "
                     f"{', '.join(SPLITS)} alone, with everything in them.{meant}"
                 )
-        return {name: ItemFolder(folder, key, types) for name, folder in named.items()}
+        found: dict[SplitName, ItemFolder] = {}
+        for name, folder in named.items():  # the training first, as which the others are read
+            found[name] = ItemFolder(folder, key, types)
+            types = {**found["train"].types_read(), **types}
+        return found
 
     def remarks(self) -> Sequence[str]:
         """How many files and rows there are, and what was left out."""
@@ -226,6 +230,10 @@ class ItemFolder:
         if self.table is None:
             return None
         return named_rows(self.table, self.key, self.files, self.types)
+
+    def types_read(self) -> Mapping[str, ColumnType]:
+        """How the columns of its table were read."""
+        return {} if self._rows is None else self._rows.types
 
     @cached_property
     def _sides(self) -> dict[str, set[str]]:
@@ -321,12 +329,14 @@ class Rows:
     Attributes:
         table: The other columns.
         index: Name of an item → its row.
-        remarks: What a person should know of how it was read.
+        types: How its columns were read.
+        remarks: What a person should know of that.
     """
 
     table: Split
     index: Mapping[str, int]
-    remarks: tuple[str, ...] = ()
+    types: Mapping[str, ColumnType]
+    remarks: tuple[str, ...]
 
     def columns(self, names: Sequence[str]) -> dict[str, Column]:
         """The table's columns for these items, with gaps where an item has no row."""
@@ -438,4 +448,4 @@ def named_rows(
             )
         rows[name] = row
     others = {name: column for name, column in table.columns.items() if name != key}
-    return Rows(Split(others, table.ids), rows, read.remarks)
+    return Rows(Split(others, table.ids), rows, read.types, read.remarks)

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from mmvae_labels import Categorical
 
 import mmvae
+import mmvae.data.folder
+import mmvae.data.table
 from mmvae import Column, UnsupportedValue
 from mmvae.cli import main
 from mmvae.column_type import NULL_WORDS, ColumnType
@@ -197,3 +199,14 @@ def test_codes_of_named_classes_go_by_the_names_of_each_file(train: Train, folde
     assert pq.read_table(folder / "f.parquet")["label"].to_pylist()[:4] == [0, 1, 1, 0]
     rows = open_stream(other, trained.types)
     assert rows.labels("label") == ("b", "a")
+
+
+def test_a_folder_reads_the_table_of_each_split_as_that_of_the_training(folder: Path) -> None:
+    for split, found in (("train", ["1.0", "2.0", "?"]), ("test", ["1.0", "2.0", None])):
+        (folder / "d" / split).mkdir(parents=True)
+        items = [str(i) for i in range(30)]
+        write(folder / "d" / split / "t.csv", {"id": items, "label": found * 10})
+    config = mmvae.data.folder.FolderConfig(path=str(folder / "d"), validation=0)
+    splits = mmvae.data.folder.FolderSource(config).splits()
+    codec = Categorical(Categorical.Config(), {"classes": ["1.0", "2.0", "?"], "named": True})
+    codec.prepare(splits["test"].columns["label"].without_gaps().read())

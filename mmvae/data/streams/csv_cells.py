@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 
 from mmvae.column_type import NULL_WORDS
@@ -19,12 +20,18 @@ def records(lines: Iterator[str], separator: str, where: str) -> Iterator[tuple[
     Raises:
         DataError: A quote is not closed, or something follows one that is.
     """
+    closed = re.compile(rf'("[^"]*(?:""[^"]*)*"|[^"{separator}][^{separator}]*|){separator}')
     number = 0
     for line in lines:
         number += 1
         first = number
         if '"' not in line:
             yield first, line.rstrip("\r\n").split(separator)
+            continue
+        body = line.rstrip("\r\n") + separator
+        quick: list[str] = closed.findall(body)
+        if sum(map(len, quick)) + len(quick) == len(body):  # nothing between them: all is told
+            yield first, quick
             continue
         cells: list[str] = []
         at = 0
