@@ -128,7 +128,7 @@ def whole(dataset: Any, name: str) -> bool:
     column = dataset.with_format("arrow").data.column(name)
     if not pyarrow.types.is_floating(column.type):
         return False
-    compute = pyarrow.compute
+    compute, column = pyarrow.compute, column.cast("float64")  # nothing rounds those of 16 bits
     equal = compute.equal(column, compute.trunc(column))
     integral = compute.and_(equal, compute.is_finite(column))
     return bool(compute.all(compute.or_(integral, compute.is_nan(column))).as_py())

@@ -19,6 +19,9 @@ from mmvae.column_type import Kind
 STYLES = (("False", "True"), ("FALSE", "TRUE"), ("false", "true"))
 """How booleans are written; a column keeps to one of them."""
 
+DIGITS = (("0", "1"), ("0.0", "1.0"))
+"""How other programs write them, where it is known that they are booleans."""
+
 INTEGER = r"^(0|-?[1-9][0-9]*)$"
 WHOLE = r"^-?(0|[1-9][0-9]*)\.0$"
 NUMBER = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -209,7 +212,7 @@ def as_boolean(value: Any) -> Any:
     Raises:
         ValueError: It is none of them.
     """
-    found = {word: bool(k) for style in STYLES for k, word in enumerate(style)}
+    found = {word: bool(k) for style in (*STYLES, *DIGITS) for k, word in enumerate(style)}
     if isinstance(value, str) and value in found:
         return found[value]
     if not isinstance(value, str) and value in (0, 1):

@@ -161,6 +161,18 @@ def test_columns_of_several_files_have_one_type(folder: Path) -> None:
     assert both.table["a"][:] == ["1", "2", "?", "1", "2", None]
 
 
+@pytest.mark.parametrize("cells", ["1 0 ", "1.0 0.0 ", "TRUE FALSE ", "true false "])
+def test_truth_values_are_known_however_they_are_written(folder: Path, cells: str) -> None:
+    (folder / "t.csv").write_text("a,b\n" + "".join(f"{cell},\n" for cell in cells.split(" ")))
+    wanted = {"a": ColumnType("boolean")}
+    assert values(folder / "t.csv", types=wanted) == [True, False, None]
+    stream = open_stream(folder / "t.csv", wanted)
+    with stream.writer(folder / "out.csv", {"a": pa.bool_()}, {}) as writer:
+        for rows in stream.chunks(9):
+            writer.write(rows, {"a": {2: True}}, {})
+    assert read(folder / "out.csv")["a"][2] == cells.split(" ")[0]
+
+
 def test_declared_types(folder: Path) -> None:
     path = write(folder / "t.csv", {"zip": ["2134", "3456"] * 10, "x": [1, 2] * 10})
     config = TableConfig(path=str(path), types={"zip": "text", "x": "number"})
@@ -282,6 +294,7 @@ def test_columns_of_parquet_keep_their_types(train: Train, folder: Path) -> None
             [None if g else [float(i), 1.0] for i, g in enumerate(gap)], pa.list_(pa.float32())
         ),
         "x": pa.array([float(i % 2) for i in range(n)], pa.float32()),
+        "small": pa.array([None if g else np.float16(i) for i, g in enumerate(gap)], pa.float16()),
     }
     table = pa.table(columns)
     labels = {name: LABEL for name in ("day", "time", "kind", "sick", "code")}
@@ -292,7 +305,7 @@ def test_columns_of_parquet_keep_their_types(train: Train, folder: Path) -> None
         else:
             with pa.ipc.new_file(str(path), table.schema) as writer:
                 writer.write_table(table, max_chunksize=7)
-        run = train(path, x=VECTOR, price=VECTOR, v=VECTOR, **labels)
+        run = train(path, x=VECTOR, price=VECTOR, small=VECTOR, v=VECTOR, **labels)
         impute_table(mmvae.load(run), path, out)
         if ending == ".parquet":
             found = pq.read_table(out)
