@@ -19,6 +19,7 @@ from mmvae.family import Shapes
 from mmvae.models.protocol import Model
 from mmvae.plugins import load_registry
 from mmvae.provenance import of_a_model, require_plugins
+from mmvae.randomness import seeded_global
 from mmvae.registry import Registry
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint, CheckpointStore, read_folder, write_folder
@@ -113,7 +114,7 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
     said = Description.of(saved.state, origin)
     states = said.states(saved.tensors.get("codecs", {}), origin)
     weights = saved.tensors[kept(saved)]
-    with fitting(origin):
+    with fitting(origin), seeded_global(0):  # the first weights are replaced anyway
         codecs = {m: build_codec(registry, said.modalities[m], states[m]) for m in said.order}
         table = dict(said.model)
         kind = registry.model(table.pop("kind"))
