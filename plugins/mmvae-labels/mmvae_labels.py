@@ -195,7 +195,7 @@ class Categorical(Codec):
 
     def parse(self, text: str) -> Column:
         """A class's name or its code."""
-        word = text.strip()
+        word = text if text in self.classes else text.strip()
         if word in self.classes:
             return Column([self.classes.index(word)])
         if word.isdecimal() and int(word) < len(self.classes):
