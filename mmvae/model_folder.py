@@ -151,7 +151,7 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
     said = Description.of(saved.state, origin)
     states = said.states(saved.tensors.get("codecs", {}), origin)
     weights = saved.tensors[kept(saved)]
-    with fitting(origin):
+    with fitting(origin), seeded_global(0):  # the first weights are replaced anyway
         codecs = {m: build_codec(registry, said.modalities[m], states[m]) for m in said.order}
         table = dict(said.model)
         kind = registry.model(table.pop("kind"))

@@ -35,13 +35,20 @@ from mmvae.registry import Registry
 from mmvae.report.canvas import require_matplotlib
 from mmvae.report.material import Material
 from mmvae.report.report import write_report
+from mmvae.report.tables import heading, hints, left_out, tables
 from mmvae.settings import TrainConfig
 from mmvae.surroundings import exclusive
 from mmvae.toml import dotted, literal
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
 from mmvae.training.processes import everyone_follows, leading
-from mmvae.training.results_file import read_items, read_results, write_items, write_results
+from mmvae.training.results_file import (
+    evaluate_anew,
+    read_items,
+    read_results,
+    write_items,
+    write_results,
+)
 from mmvae.training.run import Run
 
 WAIT_S = 7 * 24 * 3600  # processes share out hours of work, and wait for the last to be done
@@ -414,7 +421,14 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
     result, wanted = read_results(opened.run), opened.made_with()
     if not overrides:
         del wanted["config"]
-    return result if {key: result.get(key) for key in wanted} == wanted else None
+    if {key: result.get(key) for key in wanted} != wanted:
+        return None
+    try:
+        shown = [*tables(result), *left_out(result), *hints(result), heading(result)]
+    except Exception as error:  # of any kind: its weights and data are right, but what it says?
+        problem = f"it lacks what tables show ({type(error).__name__}: {error})"
+        evaluate_anew(opened.run, opened.run.evaluation.name, problem, error)
+    return result if shown else None
 
 
 def _refuse_other_keys(overrides: Sequence[str]) -> None:

@@ -401,15 +401,17 @@ def _hidden(path: Path, suffix: str) -> Path:
 
 
 def _put_in_place(hidden: Path, final: Path) -> None:
+    if not final.exists():
+        _rename(hidden, final)
+        _fsync(final.parent)
+        return
     previous = final.parent / f".{final.name}{PREVIOUS}"
-    if final.exists():
-        _delete(previous)
-        _rename(final, previous)
+    _delete(previous)
+    _rename(final, previous)
     try:
         _rename(hidden, final)
     except OSError:
-        if previous.exists():
-            _rename(previous, final)
+        _rename(previous, final)
         raise
     _fsync(final.parent)
     _delete(previous)

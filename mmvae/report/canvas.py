@@ -201,9 +201,13 @@ def spanned(
 
 def text_width(text: str) -> float:
     """Width of a row's label, in inches."""
+    from matplotlib import rc_context
     from matplotlib.textpath import TextPath
 
-    return float(TextPath((0, 0), text, size=LABEL).get_extents().width) / 72 if text else 0.0
+    if not text.strip():
+        return 0.0
+    with rc_context({"text.parse_math": False}):
+        return float(TextPath((0, 0), text, size=LABEL).get_extents().width) / 72
 
 
 def short_numbers(text: str) -> str:

@@ -97,7 +97,7 @@ class CheckpointStore:
         """
         kept = "none was saved before" if self.empty else "the previous checkpoint is intact"
         remedy = f"then `mmvae resume {self.run}`; {kept}."
-        storage.make_folder(self.folder, remedy=remedy)
+        storage.inner_folder(self.run, self.folder.name, remedy=remedy)
         self._clean(remedy)
         final = self._unused(step)
         with storage.staged_folder(final, remedy=remedy) as staged:
@@ -153,7 +153,7 @@ class CheckpointStore:
 
     def paths(self) -> list[Path]:
         """Return the checkpoints' folders, oldest first, not verified."""
-        if not self.folder.is_dir():
+        if self.folder.is_symlink() or not self.folder.is_dir():
             return []
         return sorted(filter(_is_checkpoint, self.folder.iterdir()), key=_order)
 

@@ -29,8 +29,9 @@ from mmvae.models.protocol import Model
 from mmvae.randomness import seeded_global
 from mmvae.training.state import codec_states
 
-_LARGER, _SMALL = 4, 1 << 22
-"""How many times larger than its weights a network may be while it is built, and what is small."""
+_LARGER, _SMALL, _LEAST = 4, 1 << 22, 1 << 10
+"""How many times larger than its weights a network may be while it is built, how many numbers are
+few, and how many a tensor counts at least."""
 
 
 class Description(BaseModel):
@@ -152,13 +153,13 @@ def no_larger_than(weights: Mapping[str, Tensor]) -> Iterator[None]:
             weight has, or all weights and buffers together would have many more than these.
     """
     largest = max((value.numel() for value in weights.values()), default=0)
-    left = _LARGER * sum(value.numel() for value in weights.values()) + _SMALL
+    left = _LARGER * sum(max(_LEAST, value.numel()) for value in weights.values()) + _SMALL
     thread = threading.get_ident()
 
     def count(module: nn.Module, name: str, value: Tensor | None) -> None:
         nonlocal left
         if threading.get_ident() == thread and value is not None:
-            left -= max(1, value.numel())
+            left -= max(_LEAST, value.numel())
             if left < 0:
                 raise _outgrown()
 

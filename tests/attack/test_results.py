@@ -1,0 +1,186 @@
+"""Results and metrics that changed are told, never used."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from attack.mutations import damaged_bytes
+from safetensors.torch import load, save
+from toys import toy_registry
+from trainings import assert_same_run, config, latest, metrics, resume, train
+
+from mmvae.comparison.evaluated import open_evaluated
+from mmvae.errors import RunError, TrainingError
+from mmvae.evaluation import judge as judges
+from mmvae.evaluation.ledger import Ledger
+from mmvae.results import evaluate, report
+from mmvae.training.checkpoint import CheckpointStore
+from mmvae.training.metrics_log import MetricsLog, check_prefix, read_training
+from mmvae.training.results_file import read_items, read_results
+from mmvae.training.run import Run
+from mmvae.training.state import TrainingState
+
+ANEW = r"cannot be read: .*`mmvae evaluate .*` writes it anew"
+
+
+@pytest.fixture(scope="module")
+def evaluated(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(toy_run, tmp_path_factory.mktemp("attack") / "run"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judges, "LEAST_STEPS", 50)
+        keys = ['evaluate.bounds=["v"]', "evaluate.samples=3", "evaluate.coherence=false"]
+        evaluate(folder, overrides=keys, registry=toy_registry())
+    return folder
+
+
+@pytest.fixture
+def copy(evaluated: Path, tmp_path: Path) -> Run:
+    return Run.open(Path(shutil.copytree(evaluated, tmp_path / "run")))
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "evaluation.items.safetensors"])
+def test_any_damage_to_results_is_told_or_harmless(copy: Run, name: str) -> None:
+    whole, items = read_results(copy), read_items(copy)
+    draws, data = random.Random(name), (copy.folder / name).read_bytes()
+    refused = 0
+    for _ in range(150):
+        (copy.folder / name).write_bytes(data)
+        damaged_bytes(copy.folder / name, draws, copy.folder)
+        try:
+            found, (values, made_with) = read_results(copy), read_items(copy)
+        except RunError:
+            refused += 1
+            continue
+        assert found == whole
+        assert made_with == items[1]  # blanks in a header of safetensors say nothing
+        assert all(torch.equal(values[name], items[0][name]) for name in {*values, *items[0]})
+    assert refused > 140
+
+
+def test_another_figure_is_refused_wherever_it_is_read(copy: Run) -> None:
+    text = copy.evaluation.read_text("utf-8")
+    digits = next(iter(json.loads(text)["cells"].values()))["mean"]
+    copy.evaluation.write_text(text.replace(str(digits), str(digits + 1)), "utf-8")
+    with pytest.raises(RunError, match=ANEW):
+        open_evaluated(copy.folder)
+    with pytest.raises(RunError, match=ANEW):
+        report(copy.folder, registry=toy_registry())
+    evaluate(copy.folder, overrides=["evaluate.coherence=false"], registry=toy_registry())
+    assert read_results(copy)["items"] == 20
+
+
+def test_results_of_older_versions_are_read(copy: Run) -> None:
+    document = json.loads(copy.evaluation.read_bytes())
+    del document["sealed"], document["sha256"]
+    copy.evaluation.write_text(json.dumps(document), "utf-8")
+    tensors, made_with = read_items(copy)
+    copy.evaluation_items.write_bytes(save(tensors, made_with))
+    assert read_results(copy) == document
+    assert open_evaluated(copy.folder).evaluation.items == 20
+
+
+def test_a_seal_cannot_be_lost_by_halves(copy: Run) -> None:
+    document = json.loads(copy.evaluation.read_bytes())
+    for key in ("sealed", "sha256"):
+        copy.evaluation.write_text(json.dumps({k: v for k, v in document.items() if k != key}))
+        with pytest.raises(RunError, match=ANEW):
+            read_results(copy)
+
+
+def test_a_damaged_shard_of_an_evaluation_is_computed_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "parts", {"a": 1})
+    ledger.keep(slice(0, 3), {"x": torch.ones(3)})
+    assert list(ledger.missing(3, 3)) == []
+    (file,) = ledger.folder.iterdir()
+    values = load(file.read_bytes())
+    file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
+    assert values["x"].tolist() == [1, 1, 1]
+    assert list(ledger.missing(3, 3)) == [slice(0, 3)]
+    with pytest.raises(RunError, match="missing or damaged"):
+        ledger.whole(3, 3)
+
+
+# --- metrics.jsonl
+
+
+def test_a_resume_refuses_other_lines_and_leaves_the_run_as_it_is(tmp_path: Path) -> None:
+    train(tmp_path / "run", config(), max_steps=6)
+    file = tmp_path / "run" / "metrics.jsonl"
+    lines, status = file.read_bytes(), (tmp_path / "run" / "model").is_dir()
+    assert status
+    for changed in (lines.replace(b'"step": 2', b'"step": 3'), lines[:40], b""):
+        file.write_bytes(changed)
+        with pytest.raises(RunError, match="or other lines. Restore that file"):
+            resume(tmp_path / "run")
+        assert file.read_bytes() == changed
+        assert (tmp_path / "run" / "model").is_dir()
+    file.unlink()
+    with pytest.raises(RunError, match=r"metrics\.jsonl cannot be read"):
+        resume(tmp_path / "run")
+    file.write_bytes(lines)
+    resume(tmp_path / "run")
+    train(tmp_path / "whole", config())
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_what_follows_the_lines_that_a_checkpoint_knew_is_cut(tmp_path: Path) -> None:
+    train(tmp_path / "run", config(), max_steps=6)
+    known = metrics(tmp_path / "run")
+    with (tmp_path / "run" / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"step": 7, "epoch": 2, "split": "train", "loss": 0}\ntorn')
+    resume(tmp_path / "run", max_steps=6)
+    assert metrics(tmp_path / "run") == known
+
+
+def test_checkpoints_that_noted_no_hash_are_gone_on_from(tmp_path: Path, monkeypatch) -> None:
+    numbers = TrainingState.numbers
+
+    def older(self: TrainingState):
+        found = numbers(self)
+        del found["position"]["metrics_sha256"]
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingState, "numbers", older)
+        train(tmp_path / "run", config(), max_steps=6)
+    assert "metrics_sha256" not in latest(tmp_path / "run").state["position"]
+    resume(tmp_path / "run")
+    assert len(latest(tmp_path / "run").state["position"]["metrics_sha256"]) == 64
+
+
+def test_the_hash_is_that_of_the_lines_so_far(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with MetricsLog(path) as log:
+        for step in range(3):
+            log.append({"step": step})
+        offset, digest = log.offset, log.sha256
+        log.append({"step": 3})
+        check_prefix(path, offset, digest)
+        log.truncate(offset)
+        assert log.sha256 == digest
+    with MetricsLog(path) as log:
+        assert log.sha256 == digest
+    with pytest.raises(RunError, match="or other lines"):
+        check_prefix(path, offset - 1, digest)
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", '{"step": 1}', '{"step": -1, "epoch": 1, "split": "train"}', '{"step": 1e999}']
+)
+def test_lines_that_are_no_records_are_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    good = '{"step": 1, "epoch": 1, "split": "train", "loss": "NaN"}'
+    path.write_text(f"{good}\n{line}\n")
+    with pytest.raises(RunError, match="line 2 is damaged"):
+        read_training(path)
+
+
+def test_a_checkpoint_is_saved_into_no_link(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "checkpoints").symlink_to(victim)
+    with pytest.raises(TrainingError, match="it is a symbolic link"):
+        CheckpointStore(tmp_path / "checkpoints").save(1, {}, {})
