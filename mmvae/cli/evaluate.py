@@ -116,7 +116,9 @@ def print_table(table: Table) -> None:
         click.echo(f"\n{table.title}")
         click.echo(columns([table.header, *table.rows]))
         return
-    ruled = RichTable(*table.header, title=table.title, caption=table.note, box=box.SIMPLE)
+    ruled = RichTable(title=table.title, caption=table.note, box=box.SIMPLE)
+    for name in table.header:
+        ruled.add_column(name, overflow="fold")  # a narrow terminal cuts no digits off
     for row in table.rows:
         ruled.add_row(*row)
     Console().print(ruled)
