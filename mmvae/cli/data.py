@@ -77,7 +77,8 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check all data of CONFIG; exit code 4 if anything is wrong.
 
     Wrong are values outside a codec's support, items that stand in two splits, classes that the
-    training split lacks. Worth a look are repeated items, constant columns, tiny splits.
+    training split lacks. Worth a look are repeated items, constant columns, extreme numbers such
+    as fill values, tiny splits.
     """
     registry = load_registry()
     experiment = load_experiment(config, overrides, registry).experiment

@@ -126,7 +126,7 @@ def print_table(table: Table) -> None:
     title, note = Text(printable(table.title)), Text(printable(table.note))
     ruled = RichTable(title=title, caption=note, box=box.SIMPLE)
     for name in table.header:
-        ruled.add_column(_cell(name))
+        ruled.add_column(_cell(name), overflow="fold")  # a narrow terminal cuts no digits off
     for row in table.rows:
         ruled.add_row(*map(_cell, row))
     Console().print(ruled)
