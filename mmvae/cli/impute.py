@@ -43,7 +43,8 @@ def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool)
     DATA is a Parquet, Arrow, CSV, TSV or JSON-lines file with columns named as the modalities,
     read and written in chunks. Rows keep their order and other columns are as they were. For each
     modality that has a column a new one, COLUMN_filled, says which values were filled, of lists
-    which of their cells. A row with nothing is filled from the prior.
+    which of their cells. A row with nothing is filled from the prior. Pictures in a column of
+    paths go to files in the folder NAME_pictures beside FILE, NAME being FILE without its ending.
     """
     with shown_steps() as step:
         done = impute_table(load(run), data, out, by, seed, step)

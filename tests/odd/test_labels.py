@@ -81,6 +81,8 @@ def refilled(path: Path, codec: Categorical, kind: ColumnType) -> list[Any]:
         for rows in stream.chunks(5):
             gaps = [i for i, v in enumerate(rows.values("label")) if v is None]
             writer.write(rows, {"label": {i: values[next(places)] for i in gaps}}, {})
+    again = open_stream(out, {"label": ColumnType(kind.kind, frozenset())})
+    assert None not in [v for rows in again.chunks(9) for v in rows.values("label")]
     return read(out)["label"]
 
 
@@ -90,6 +92,10 @@ def refilled(path: Path, codec: Categorical, kind: ColumnType) -> list[Any]:
 @example(["1", "2", "3"])
 @example(["None", "NA", "é"])
 @example(["0_1", "18_24"])
+@example(["1e3", "2e3"])
+@example(["1e5", "1E5"])
+@example(["1.0", "2.0"])
+@example(["+1", "-0"])
 @example([1, 2, 3])
 @example([False, True])
 def test_what_is_filled_is_a_label_as_it_was_written(
@@ -178,6 +184,15 @@ def test_a_category_called_none_is_told_or_kept(folder: Path, train: Train) -> N
     assert 'data.types.veneer = "text"' in doubt
     run = train(path, {"types": {"veneer": "text"}}, x=VECTOR, veneer=LABEL)
     assert mmvae.load(run).codecs["veneer"].classes == ("Brick", "None", "Stone")
+
+
+def test_a_run_remembers_that_none_is_a_label(train: Train, folder: Path) -> None:
+    """It was trained on a file that says so; a CSV file cannot, unless it quotes the word."""
+    run = train(write(folder / "t.parquet", table(["None", "Brick"])), x=VECTOR, label=LABEL)
+    (folder / "few.csv").write_text("x,label\n1,None\n1,\n1,NA\n")
+    done = impute_table(mmvae.load(run), folder / "few.csv", folder / "out.csv")
+    assert done.values == {"x": 0, "label": 2}
+    assert read(folder / "out.csv")["label"][0] == "None"
 
 
 def test_codes_of_named_classes_go_by_the_names_of_each_file(train: Train, folder: Path) -> None:
