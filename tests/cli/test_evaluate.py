@@ -6,9 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 
+from mmvae.cli.evaluate import print_table
 from mmvae.evaluation import judge as judges
+from mmvae.report.tables import Table
 
 
 @pytest.fixture
@@ -80,3 +83,12 @@ def test_no_run_is_code_2(mmvae, tmp_path: Path) -> None:
     result = mmvae("evaluate", tmp_path / "none")
     assert result.code == 2
     assert "There is no run folder" in result.err
+
+
+def test_a_narrow_terminal_cuts_no_digits_off(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    print_table(Table("Bounds", ("figure", "nats"), (("elbo", "-1234.5678 ± 0.12345678"),)))
+    shown = "".join(click.unstyle(capsys.readouterr().out).split())
+    assert "…" not in shown
+    assert sum(c.isdigit() for c in shown) == 17
