@@ -112,7 +112,7 @@ class TrainedModel:
         self, items: Split, given: str | Sequence[str] | None = None
     ) -> np.ndarray[Any, Any]:
         """Which items have none of the given modalities, or none at all, bool (n,)."""
-        return ~presence(items, self.names(items, given)).any(1)
+        return np.logical_not(presence(items, self.names(items, given)).any(1))
 
     @torch.no_grad()
     def _embedded(self, items: Split, given: str | Sequence[str] | None) -> Tensor:

@@ -81,7 +81,7 @@ class PictureReading(CodecSubject):
             "a list of arrays": [pixels],
             "nested lists": [pixels.tolist()],
             "floats from 0 to 1": pixels[None].astype(np.float32) / 255,
-            "a masked array without gaps": np.ma.array(pixels[None]),  # type: ignore[no-untyped-call]
+            "a masked array without gaps": np.ma.array(pixels[None]),
             "integers of 64 bits": pixels[None].astype(np.int64),
             "16 bits": pixels[None].astype(np.uint16) * 257,
         }
@@ -143,7 +143,7 @@ class NumberReading(CodecSubject):
                 if np.array_equal(cast.astype(np.float64), whole.astype(np.float64)):
                     forms[kind] = cast
             forms["big-endian integers"] = whole.astype(">i8")
-            forms["a masked array without gaps"] = np.ma.array(whole)  # type: ignore[no-untyped-call]
+            forms["a masked array without gaps"] = np.ma.array(whole)
             if whole.ndim == 1:
                 forms["decimals"] = [Decimal(int(number)) for number in whole]
             same_by_every_way(codec, {name: Column(form) for name, form in forms.items()})
@@ -189,7 +189,7 @@ def masked_are_gaps(
     prepared: list[tuple[Tensor, Tensor | None]] = []
     for under in (values, hidden):
         try:
-            column = Column(np.ma.array(under, mask=mask))  # type: ignore[no-untyped-call]
+            column = Column(np.ma.array(under, mask=mask))
             prepared.append(codec.prepare(column))
         except REFUSALS:
             return
