@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvae.errors import ConfigError
+from mmvae.storage import MOST
 from mmvae.toml import KeyPath, dotted, dumps, literal, parse, parse_override, places_of, plain
 
 
@@ -89,7 +90,8 @@ def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Document:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:  # perhaps a pipe that a shell made
+            data = file.read(MOST + 1)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file.{_neighbour(path)}") from None
     except IsADirectoryError:
@@ -99,6 +101,9 @@ def _read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path}: cannot be read: {reason}.") from None
+    if len(data) > MOST:
+        raise ConfigError(f"{path}: it has more than {MOST} bytes; expected a TOML file.")
+    return data
 
 
 def _neighbour(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from mmvae import storage
 from mmvae.assembly import open_source
 from mmvae.cli.options import say
 from mmvae.config import load_experiment
@@ -126,8 +127,8 @@ def run_split(run: Run, name: str) -> Split:
 def _remark_changes(run: Run, fingerprint: str) -> None:
     path = run.folder / "env.json"
     try:
-        trained_on = json.loads(path.read_bytes())["data"]["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        trained_on = json.loads(storage.read(path))["data"]["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Restore that file.") from error
     if trained_on != fingerprint:
         say(

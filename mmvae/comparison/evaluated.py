@@ -39,7 +39,7 @@ class Figure(Kept):
     """A mean over items and its standard error, None for a single item."""
 
     mean: float
-    error: float | None = None
+    error: float | None = Field(None, ge=0)
 
 
 class CellFigure(Figure):

@@ -87,6 +87,8 @@ def main() -> None:
             if not re.fullmatch(r"code [01235]", end):
                 faults.append(f"{number}: {target}: {what}: {end}")
                 print(faults[-1], flush=True)
+            if (number + 1) % 100 == 0:
+                print(f"{number + 1} tried, {len(faults)} faults", file=sys.stderr, flush=True)
     for end, count in sorted(ends.items()):
         print(f"{count:6}  {end}")
     print(f"slowest {slowest:.1f} s, largest {largest / 2**20:.0f} MiB, {len(faults)} faults")

@@ -14,8 +14,9 @@ from toys import toy_registry
 import mmvae
 from mmvae import storage
 from mmvae.cli.generate import refuse_one_name_for_two, write_folder
+from mmvae.config import load_experiment
 from mmvae.data.outputs import write_table
-from mmvae.errors import CheckpointError, RunError, TrainingError, UsageError
+from mmvae.errors import CheckpointError, ConfigError, RunError, TrainingError, UsageError
 from mmvae.making import make_data
 from mmvae.model_folder import load_model, saved_model
 from mmvae.report.canvas import sheet
@@ -120,6 +121,11 @@ def test_only_regular_files_of_bounded_size_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="it is no regular file"):
         storage.read(tmp_path / "pipe")
+
+
+def test_a_config_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(ConfigError, match="zero: it has more than 67108864 bytes"):
+        load_experiment("/dev/zero")
 
 
 def test_hidden_names_cannot_be_guessed(tmp_path: Path, victim: Path, monkeypatch) -> None:
