@@ -18,6 +18,9 @@ from mmvae_flows.affine import Numbers, full, log_deviation
 
 LOG_2PI = math.log(2.0 * math.pi)
 
+GRAINS = 4096.0
+"""Parts of one standard deviation; a float of 32 bits up to 4 has a thousand places in each."""
+
 EDGE = 1e-12
 """How near to 0 and 1 a uniform number may come: as Φ, some seven standard deviations."""
 
@@ -68,9 +71,9 @@ class MixturePosterior(Posterior):
         length π_k that belongs to one of them; where in it u lies is uniform again, and takes the
         place of u in the noise. In two dimensions and more u is the direction of (ε_1, ε_2), which
         has nothing to do with their length. So noise times a temperature chooses components by
-        their weights, at any temperature, and draws near their means. In one dimension there is
-        no direction: u = Φ(ε), and a low temperature prefers the components in the middle, where
-        the heaviest lie. Noise 0 takes the heaviest. Weights get no gradient through a sample.
+        their weights, at any temperature, and draws near their means. In one dimension u is the
+        fine part of ε, its place between two multiples of a small number. Noise 0 takes the
+        heaviest. Weights get no gradient through a sample.
         """
         exact = torch.float32 if noise.device.type == "mps" else torch.float64
         edge = max(EDGE, torch.finfo(exact).eps)
@@ -138,10 +141,13 @@ def uniform(noise: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     Returns:
         u in [0, 1], shape (…, 1), ½ where the noise is 0, and the function that puts another such
         number in the place of u. It is the direction of the first two dimensions as part of a
-        full turn, or Φ(ε) where there is but one.
+        full turn. Where there is but one dimension, it is the place of the noise between two
+        multiples of 1/:data:`GRAINS`, of which the size of the noise tells nothing.
     """
     if noise.shape[-1] == 1:
-        return torch.special.ndtr(noise), torch.special.ndtri
+        scaled = GRAINS * noise + 0.5
+        whole = scaled.floor()
+        return scaled - whole, lambda u: (whole + u - 0.5) / GRAINS
     first, second = noise[..., :1], noise[..., 1:2]
     length = torch.hypot(first, second)
 
