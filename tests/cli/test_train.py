@@ -154,6 +154,9 @@ def test_only_the_leading_process_speaks(mmvae, training, monkeypatch) -> None:
     from mmvae.training.progress import Progress
 
     monkeypatch.setenv("RANK", "1")
+    assert type(progress()) is not Progress, "it was left behind: nobody else speaks"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
     assert type(progress()) is Progress
     conclude(None)
     monkeypatch.setenv("RANK", "0")
