@@ -118,7 +118,7 @@ class TrainedModel:
         z = torch.empty(len(split), self.model.latent_dim)
         if blank.any():
             z[blank] = self.model.sampling_prior(int(blank.sum())).point().cpu()
-        if not blank.all():
+        if not blank.all() or not len(split):  # which is refused
             known = split.take(np.flatnonzero(~blank)) if blank.any() else split
             parts = [self._points(batch, given).cpu() for batch, _ in self.batches(known, given)]
             z[~blank] = torch.cat(parts).to(z)

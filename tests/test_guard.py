@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib
 import sys
 
-import numpy as np
 import pytest
 import torch
-from toys import VectorCodec, toy_config, toy_items
+from toys import VectorCodec, toy_config
 
 import mmvae
 from mmvae import Column, UnsupportedValue
@@ -136,7 +135,11 @@ def test_what_a_network_raises_in_use_is_told_too(used, capsys) -> None:
         "        network = super().decoder(input_dim)\n"
         "        network.register_forward_hook(fail)\n"
         "        return network\n\n\n"
-        "def fail(*given): raise ArithmeticError('no luck')"
+        "calls = []\n\n\n"
+        "def fail(*given):\n"
+        "    calls.append(given)\n"
+        "    if len(calls) > 2:  # of which two try the model out as it is loaded\n"
+        "        raise ArithmeticError('no luck')"
     )
     assert used(code, *GENERATE) == 3
     told = capsys.readouterr().err
@@ -228,7 +231,5 @@ def test_long_values_are_cut_in_messages(tmp_path) -> None:
 
 def test_a_loaded_model_is_guarded_in_python_too(used, tmp_path) -> None:
     assert used("def show(self, x): return None", "info") == 0
-    model = load(tmp_path / "run")
     with pytest.raises(PluginError, match="Wanted show to give a list; got None"):
-        model.codecs["v"].show(torch.zeros(1, 3))
-    assert np.asarray(model.embed({"v": toy_items(4)["v"]})).shape == (4, 2)
+        load(tmp_path / "run")

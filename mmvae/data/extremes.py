@@ -88,8 +88,8 @@ def extremes(split: Split, train: Split, column: str, codec: Codec) -> Extremes 
         there = part.columns[column].rows
         cells = numbers(part.columns[column].take(there)) if len(there) else None
         if cells is not None and cells.shape[1] == len(median):
-            with np.errstate(over="ignore"):
-                away = np.nan_to_num(np.abs(cells - median) / usual, nan=0.0)
+            with np.errstate(over="ignore", invalid="ignore"):
+                away = np.where(np.isfinite(cells), np.abs(cells - median) / usual, 0.0)
             rows += (done + there[away.max(1, initial=0.0) > FAR]).tolist()
             row, cell = np.unravel_index(int(away.argmax()), away.shape)
             if away[row, cell] > farthest:
@@ -134,9 +134,8 @@ def naming_items(data: Data) -> Iterator[None]:
     except NonFinite as error:
         first = [_first_item(error, data)] if error.rows else []
         found = extreme_items(data)
-        more = [*found, "`mmvae data check` lists them all."] if found else []
-        message = " ".join([error.message, *first, *more])
-        raise NonFinite(message, error.split, error.rows, error.remedy) from error
+        remedy = [*found, "`mmvae data check` lists them all."] if found else [error.remedy]
+        raise NonFinite(" ".join([error.message, *first, *remedy])) from error
 
 
 def _first_item(error: NonFinite, data: Data) -> str:

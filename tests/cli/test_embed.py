@@ -157,6 +157,7 @@ def test_items_with_nothing_stand_at_the_mean_of_the_prior(mmvae, run, table) ->
     result = mmvae("embed", run, "gaps.jsonl", "--out", "z.npz")
     assert result.code == 0
     assert result.err.splitlines() == [
+        "gaps.jsonl: no column for p, so this is of v, c",
         "Wrote z.npz: 5 items, 2 dimensions",
         "1 items have nothing: they stand at the mean of the prior.",
     ]

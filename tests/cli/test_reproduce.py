@@ -86,7 +86,8 @@ def test_wrong_options(mmvae: Mmvae, study: Path, args: tuple[str, ...], message
 def test_one_of_several_processes_is_refused(
     mmvae: Mmvae, study: Path, args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("MASTER_ADDR", "localhost")):
+        monkeypatch.setenv(name, value)
     done = mmvae("reproduce", study, *args)
     assert done.code == 2
     assert "WORLD_SIZE = 2: reproduce needs a process alone" in done.err

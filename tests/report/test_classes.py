@@ -22,7 +22,7 @@ def subject(train: Any, test: Any, names: tuple[str, ...] | None = None) -> Any:
     return SimpleNamespace(
         run=SimpleNamespace(folder="run"),
         trained=SimpleNamespace(codecs={}),
-        data=SimpleNamespace(splits=splits),
+        data=SimpleNamespace(splits=splits, items=splits.__getitem__),
         split="test",
     )
 

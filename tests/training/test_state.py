@@ -21,7 +21,7 @@ from trainings import (
 
 from mmvae.errors import CheckpointError
 from mmvae.model_folder import load_model
-from mmvae.training.average import WeightAverage
+from mmvae.training.average import WeightAverage, decay_of
 from mmvae.training.state import codec_numbers, codec_states, codec_tensors, load_weights
 
 
@@ -113,11 +113,13 @@ def test_a_mean_moves_shared_weights_once_and_copies_whole_numbers():
     model = Shared()
     first = model.one.weight.detach().clone()
     average = WeightAverage(model, 0.75)
+    average.update(model, 0)
     with torch.no_grad():
         model.one.weight += 1.0
         model.count += 1
-    average.update(model)
-    torch.testing.assert_close(average.model.one.weight, first + 0.25)
+    average.update(model, 1)
+    moved = 1.0 - decay_of(2, 0.75)
+    torch.testing.assert_close(average.model.one.weight, first + moved)
     assert int(average.model.count) == 2
     assert not average.model.one.weight.requires_grad
 

@@ -129,14 +129,12 @@ def _file(path: str | Path, row: int | None) -> Path:
     file = Path(os.path.expanduser(path))
     if os.path.isfile(file):  # unlike the method it takes any text
         return file
-    what = "a folder or no regular file" if os.path.exists(file) else "there is no such file"
-    looked = f", looked for as {file.absolute()}" if str(file.absolute()) != str(path) else ""
-    raise UnsupportedValue(
-        row,
-        f"file {str(path)[:200]} ({what}{looked[:300]})",
-        "the path of a picture",
-        "Relative paths count from the working folder.",
-    )
+    exists = os.path.exists(file)
+    what = "That is a folder or no regular file" if exists else "There is no such file"
+    place = str(file.absolute())
+    told = f": {place[:500]}. Relative paths count from the working folder"
+    fix = f"{what}{'' if place == str(path) else told}."
+    raise UnsupportedValue(row, f"file {str(path)[:200]}", "the path of a picture", fix)
 
 
 def converted(picture: Image.Image, channels: int | None, row: int | None = None) -> Image.Image:
