@@ -116,7 +116,7 @@ def test_a_mean_moves_shared_weights_once_and_copies_whole_numbers():
     with torch.no_grad():
         model.one.weight += 1.0
         model.count += 1
-    average.update(model)
+    average.update(model, 10**6)  # so late that the decay is the one asked for
     torch.testing.assert_close(average.model.one.weight, first + 0.25)
     assert int(average.model.count) == 2
     assert not average.model.one.weight.requires_grad
