@@ -235,7 +235,7 @@ def nats(run: Run) -> dict[str, Array]:
 
 def fingerprint(run: Run) -> Any:
     """That of the data that a run was trained on."""
-    return run.environment()["data"]["fingerprint"]
+    return run.environment().get("data", {}).get("fingerprint")
 
 
 def evaluation_keys(row: Row, run: Run, registry: Registry) -> list[str]:

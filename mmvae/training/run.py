@@ -64,6 +64,21 @@ class Status(BaseModel):
     message: str
 
 
+class _Data(BaseModel):
+    """What ``env.json`` says of the data."""
+
+    fingerprint: str | None = None
+    items: dict[str, int] = {}
+
+
+class _Environment(BaseModel):
+    """What is read of ``env.json``."""
+
+    data: _Data = _Data()
+    packages: dict[str, str] = {}
+    init_from: str | None = None
+
+
 class Run:
     """A run folder that exists; made by `Run.create` or `Run.open`."""
 
@@ -216,12 +231,24 @@ class Run:
         Raises:
             RunError: It cannot be read.
         """
-        return self._record("env.json")
+        record = self._record("env.json")
+        try:
+            _Environment.model_validate(record)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise RunError(
+                f"{self.folder / 'env.json'} cannot be read: {'.'.join(map(str, first['loc']))}: "
+                f"{first['msg']}. Restore that file."
+            ) from error
+        return record
 
     def _record(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         try:
-            return dict(json.loads(storage.read(path)))
+            record = json.loads(storage.read(path))
+            if not isinstance(record, dict):
+                raise TypeError("expected an object")
+            return record
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
 

@@ -124,7 +124,7 @@ def _checksum(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> st
 
 
 def strict_json(data: bytes) -> Any:
-    """Parse JSON as the standard has it; ValueError at NaN, infinity and numbers beyond it."""
+    """Parse JSON as the standard has it; ValueError at NaN, infinity and half characters."""
 
     def finite(text: str) -> float:
         number = float(text)
@@ -132,7 +132,10 @@ def strict_json(data: bytes) -> Any:
             raise ValueError(f"{text} is no finite number")
         return number
 
-    return json.loads(data, parse_constant=finite, parse_float=finite)
+    document = json.loads(data, parse_constant=finite, parse_float=finite)
+    if b"\\u" in data:  # an escape may stand for half a surrogate pair, which no file can hold
+        json.dumps(document, ensure_ascii=False).encode()
+    return document
 
 
 def content(file: Path, expected: int) -> bytes:

@@ -156,6 +156,7 @@ def changed_checkpoint(folder: Path, change) -> None:
         (lambda s: s["terms"].update(steps=[]), "does not fit this run"),
         (lambda s: s.update(order=["../x"]), "its description is not what mmvae writes"),
         (lambda s: s["codecs"]["c"].update(classes=7), "its description does not fit"),
+        (lambda s: s["codecs"]["c"]["classes"].append("\ud800"), "surrogates not allowed"),
     ],
 )
 def test_a_checkpoint_is_checked_before_a_resume(tmp_path: Path, change, said: str) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 from toys import toy_registry
 from trainings import assert_same_run, config, latest, metrics, resume, train
 
+import mmvae
 from mmvae.comparison.evaluated import open_evaluated
 from mmvae.errors import RunError, TrainingError
 from mmvae.evaluation import judge as judges
@@ -184,3 +185,13 @@ def test_a_checkpoint_is_saved_into_no_link(tmp_path: Path, victim: Path) -> Non
     (tmp_path / "checkpoints").symlink_to(victim)
     with pytest.raises(TrainingError, match="it is a symbolic link"):
         CheckpointStore(tmp_path / "checkpoints").save(1, {}, {})
+
+
+@pytest.mark.parametrize(
+    "said", [{"data": "a/b"}, {"data": {"items": {"train": "x"}}}, {"packages": [1]}, []]
+)
+def test_an_environment_that_is_none_is_told(copy: Run, said: object) -> None:
+    (copy.folder / "env.json").write_text(json.dumps(said))
+    for use in (mmvae.resume, evaluate):
+        with pytest.raises(RunError, match=r"env\.json cannot be read|trained on data"):
+            use(copy.folder, registry=toy_registry())
