@@ -13,7 +13,7 @@ import pytest
 from mmvae.cli import jobs
 from mmvae.cli.jobs import Jobs
 from mmvae.errors import Interrupted, TrainingError, UsageError
-from mmvae.training.signals import terminable
+from mmvae.training.signals import handling, terminable
 
 WORK = """
 import os, signal, sys, time
@@ -72,7 +72,8 @@ def test_a_signal_stops_every_row_and_begins_no_other(number, code):
         os.kill(os.getpid(), number)
 
     def work():
-        with terminable():
+        # A shell may have started us with SIGINT ignored, as in the background.
+        with handling({signal.SIGINT: signal.default_int_handler}), terminable():
             Jobs(2, lambda row: [row], said.append).run(["long-a", "long-b", "c"])
 
     sender = threading.Thread(target=send)
