@@ -53,7 +53,7 @@ from mmvae.training.run import Run
 
 WAIT_S = 7 * 24 * 3600  # processes share out hours of work, and wait for the last to be done
 FORMAT = 3  # of ``evaluation.json``: what figures mean, and of which items they are
-CELLS_SINCE = 2  # the format from which on cells, and the nats of items, are what they are now
+CELLS_SINCE = 3  # the format from which on cells, and the nats of items, are what they are now
 
 Say = Callable[[str], None]
 """Told a remark."""

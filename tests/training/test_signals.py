@@ -104,6 +104,7 @@ def test_training_works_outside_the_main_thread(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_other_work_and_leaves_no_partial_file(number, tmp_path):
+    signal.signal(number, signal.SIG_DFL)  # a shell may have started us with it ignored
     before = signal.getsignal(number)
 
     def work():
