@@ -33,7 +33,7 @@ from mmvae.provenance import require_plugins
 from mmvae.randomness import kept_global
 from mmvae.registry import Registry
 from mmvae.report.canvas import require_matplotlib
-from mmvae.report.material import Material
+from mmvae.report.material import Drawn, Material
 from mmvae.report.report import write_report
 from mmvae.report.tables import heading, hints, left_out, tables
 from mmvae.settings import TrainConfig
@@ -424,9 +424,11 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
     if {key: result.get(key) for key in wanted} != wanted:
         return None
     try:
+        Drawn.model_validate(result)
         shown = [*tables(result), *left_out(result), *hints(result), heading(result)]
     except Exception as error:  # of any kind: its weights and data are right, but what it says?
-        problem = f"it lacks what tables show ({type(error).__name__}: {error})"
+        said = " ".join(str(error).split())[:300]
+        problem = f"it lacks what a report shows ({type(error).__name__}: {said})"
         evaluate_anew(opened.run, opened.run.evaluation.name, problem, error)
     return result if shown else None
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, Field, model_validator
+
+from mmvae.config import TableName
 from mmvae.report.subject import Subject
 
 
@@ -18,3 +21,38 @@ class Material(Subject):
     """
 
     evaluation: Mapping[str, Any]
+
+
+class _Share(BaseModel):
+    mean: float
+
+
+class _Latent(BaseModel):
+    """What pictures read of the diagnostics of z."""
+
+    active: int = Field(alias="active units")
+    dimensions: int
+    kl: list[float] = Field([], alias="kl per dimension")
+    variance: list[float] = Field(alias="variance per dimension")
+
+    @model_validator(mode="after")
+    def _of_each_dimension(self) -> _Latent:
+        if self.kl and len(self.kl) != len(self.variance):
+            raise ValueError("expected as many variances as divergences")
+        return self
+
+
+class _Matrix(BaseModel):
+    """What pictures read of a coherence matrix."""
+
+    cells: dict[str, dict[str, _Share]]
+    judges: dict[str, _Share] = Field(alias="classifier on real items")
+
+
+class Drawn(BaseModel):
+    """What pictures read of an evaluation, to see that it is there before they are drawn."""
+
+    items: int
+    modalities: list[str]
+    latent: _Latent | None = None
+    matrices: dict[TableName, _Matrix] = Field({}, alias="coherence matrix")

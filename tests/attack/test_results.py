@@ -22,7 +22,7 @@ from mmvae.evaluation.ledger import Ledger
 from mmvae.results import evaluate, report
 from mmvae.training.checkpoint import CheckpointStore
 from mmvae.training.metrics_log import MetricsLog, check_prefix, read_training
-from mmvae.training.results_file import read_items, read_results
+from mmvae.training.results_file import read_items, read_results, write_results
 from mmvae.training.run import Run
 from mmvae.training.state import TrainingState
 
@@ -73,6 +73,28 @@ def test_another_figure_is_refused_wherever_it_is_read(copy: Run) -> None:
         report(copy.folder, registry=toy_registry())
     evaluate(copy.folder, overrides=["evaluate.coherence=false"], registry=toy_registry())
     assert read_results(copy)["items"] == 20
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("items",),
+        ("latent", "variance per dimension"),
+        ("latent", "variance per dimension", 0),
+        ("latent", "kl per dimension", 0),
+        ("bounds", "elbo", "mean"),
+        ("given", "v"),
+    ],
+)
+def test_results_that_lack_what_a_report_shows_are_refused(copy: Run, path) -> None:
+    document = read_results(copy)
+    holder = document
+    for part in path[:-1]:
+        holder = holder[part] if part in holder else next(iter(holder.values()))
+    holder[path[-1]] = {"a": "b"}
+    write_results(copy, document)
+    with pytest.raises(RunError, match="lacks what a report shows.* writes it anew"):
+        report(copy.folder, registry=toy_registry())
 
 
 def test_results_of_older_versions_are_read(copy: Run) -> None:
