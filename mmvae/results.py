@@ -32,6 +32,7 @@ from mmvae.plugins import load_registry
 from mmvae.provenance import require_plugins
 from mmvae.registry import Registry
 from mmvae.report.canvas import require_matplotlib
+from mmvae.report.html import table_html
 from mmvae.report.material import Drawn, Material
 from mmvae.report.report import write_report
 from mmvae.report.tables import heading, hints, left_out, tables
@@ -405,7 +406,12 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
         return None
     try:
         Drawn.model_validate(result)
-        shown = [*tables(result), *left_out(result), *hints(result), heading(result)]
+        shown = [
+            *map(table_html, tables(result)),
+            *left_out(result),
+            *hints(result),
+            heading(result),
+        ]
     except Exception as error:  # of any kind: its weights and data are right, but what it says?
         said = " ".join(str(error).split())[:300]
         problem = f"it lacks what a report shows ({type(error).__name__}: {said})"
