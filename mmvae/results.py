@@ -33,6 +33,7 @@ from mmvae.provenance import require_plugins
 from mmvae.randomness import kept_global
 from mmvae.registry import Registry
 from mmvae.report.canvas import require_matplotlib
+from mmvae.report.html import table_html
 from mmvae.report.material import Drawn, Material
 from mmvae.report.report import write_report
 from mmvae.report.tables import heading, hints, left_out, tables
@@ -425,7 +426,12 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
         return None
     try:
         Drawn.model_validate(result)
-        shown = [*tables(result), *left_out(result), *hints(result), heading(result)]
+        shown = [
+            *map(table_html, tables(result)),
+            *left_out(result),
+            *hints(result),
+            heading(result),
+        ]
     except Exception as error:  # of any kind: its weights and data are right, but what it says?
         said = " ".join(str(error).split())[:300]
         problem = f"it lacks what a report shows ({type(error).__name__}: {said})"

@@ -83,6 +83,7 @@ def test_another_figure_is_refused_wherever_it_is_read(copy: Run) -> None:
         ("latent", "variance per dimension", 0),
         ("latent", "kl per dimension", 0),
         ("bounds", "elbo", "mean"),
+        ("cells", "v", "proposal"),
         ("given", "v"),
     ],
 )
