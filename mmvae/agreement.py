@@ -23,9 +23,9 @@ from mmvae.data.memory import as_bytes
 from mmvae.errors import CheckpointError, ConfigError, DataError
 from mmvae.family import TABLES
 from mmvae.models.protocol import Model
-from mmvae.settings import FIXED_KEYS, TrainConfig
 from mmvae.source import SPLITS
 from mmvae.trained import TrainedModel
+from mmvae.training.config import FIXED_KEYS, TrainConfig
 from mmvae.training.processes import agreed
 from mmvae.training.run import Run
 from mmvae.training.state import load_weights

@@ -35,8 +35,8 @@ from mmvae.models.extension import Extension
 from mmvae.models.protocol import Model, Trainable
 from mmvae.randomness import derived_seed, seeded_global
 from mmvae.registry import Registry
-from mmvae.settings import TrainConfig
 from mmvae.source import Source
+from mmvae.training.config import TrainConfig
 from mmvae.training.measuring import Measuring
 from mmvae.training.memory import memory_for_networks
 from mmvae.training.observer import Observer

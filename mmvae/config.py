@@ -20,7 +20,6 @@ from pydantic import (
     BaseModel,
     Field,
     GetCoreSchemaHandler,
-    StringConstraints,
     ValidationError,
     create_model,
     field_validator,
@@ -31,12 +30,15 @@ from mmvae import toml
 from mmvae.cells import check_cells
 from mmvae.document import Document, read
 from mmvae.errors import ConfigError, UsageError, listed, nearest
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.mistakes import CHOICES, explain, table_schema
 from mmvae.plugins import load_registry
 from mmvae.printable import is_plain
+from mmvae.reference import ReferenceConfig
 from mmvae.registry import TOP_LEVEL, Registry, Role
-from mmvae.settings import EvaluateConfig, ReferenceConfig, Section, TrainConfig
+from mmvae.section import LONGEST_NAME, Section, TableName
 from mmvae.subsets import family, subset_name
+from mmvae.training.config import TrainConfig
 
 __all__ = [
     "EvaluateConfig",
@@ -49,11 +51,6 @@ __all__ = [
     "load_experiment",
     "resolved",
 ]
-
-LONGEST_NAME = 100
-"""Characters of a name, so that files are named after two of them."""
-
-TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=LONGEST_NAME)]
 
 
 class Experiment(Section):

@@ -1,4 +1,4 @@
-"""What a finished training is worth: a run opened again, evaluated and reported on."""
+"""What a finished training is worth: a run opened again and evaluated."""
 
 from __future__ import annotations
 
@@ -32,19 +32,13 @@ from mmvae.plugins import load_registry
 from mmvae.provenance import require_plugins
 from mmvae.randomness import kept_global
 from mmvae.registry import Registry
-from mmvae.report.canvas import require_matplotlib
-from mmvae.report.html import table_html
-from mmvae.report.material import Drawn, Material
-from mmvae.report.report import write_report
-from mmvae.report.tables import heading, hints, left_out, tables
-from mmvae.settings import TrainConfig
 from mmvae.surroundings import exclusive
 from mmvae.toml import dotted, literal
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import Checkpoint
+from mmvae.training.config import TrainConfig
 from mmvae.training.processes import everyone_follows, leading
 from mmvae.training.results_file import (
-    evaluate_anew,
     read_items,
     read_results,
     write_items,
@@ -364,79 +358,6 @@ def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
         return {}
     keys = ("cells", "variation of information")
     return {key: earlier[key] for key in keys if key in earlier}
-
-
-@exclusive()
-def report(
-    run: str | Path,
-    data: Any = None,
-    *,
-    overrides: Sequence[str] = (),
-    step: Step = quiet,
-    registry: Registry | None = None,
-    say: Say = on_standard_error,
-) -> Path:
-    """Write a run's figures and its ``report.html``; evaluate it first if that is still to do.
-
-    Args:
-        run: The run's folder.
-        data: The items again, if the run was trained on data in memory.
-        overrides: ``"key=value"`` texts for ``evaluate`` and ``data``; without any for
-            ``evaluate``, an evaluation of these weights and data is shown whatever its keys were.
-        step: Told of progress.
-        registry: The plugins to choose from; the installed ones unless given.
-        say: Told if the data are not those that the run was trained on.
-
-    Returns:
-        The path of the report.
-
-    Raises:
-        MmvaeError: As :func:`evaluate`; UsageError if matplotlib is not installed.
-    """
-    require_matplotlib()
-    with Run.open(Path(run)).results_locked():
-        opened = open_run(run, data, overrides, registry, say)
-        asked = [text for text in overrides if text.startswith(("evaluate.", "metrics"))]
-        result = _evaluation(opened, asked) or evaluate_opened(opened, step)
-        split, seed = result["split"], result["seed"]
-        material = Material(
-            opened.run,
-            opened.experiment,
-            opened.trained,
-            opened.data,
-            split,
-            seed,
-            opened.step,
-            result,
-        )
-        return write_report(material, step)
-
-
-def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] | None:
-    """What ``evaluation.json`` says if it was made with these weights and data.
-
-    Its keys count only where some are asked for.
-    """
-    if not opened.run.evaluation.exists():
-        return None
-    result, wanted = read_results(opened.run), opened.made_with()
-    if not overrides:
-        del wanted["config"]
-    if {key: result.get(key) for key in wanted} != wanted:
-        return None
-    try:
-        Drawn.model_validate(result)
-        shown = [
-            *map(table_html, tables(result)),
-            *left_out(result),
-            *hints(result),
-            heading(result),
-        ]
-    except Exception as error:  # of any kind: its weights and data are right, but what it says?
-        said = " ".join(str(error).split())[:300]
-        problem = f"it lacks what a report shows ({type(error).__name__}: {said})"
-        evaluate_anew(opened.run, opened.run.evaluation.name, problem, error)
-    return result if shown else None
 
 
 def _refuse_other_keys(overrides: Sequence[str]) -> None:

@@ -16,11 +16,11 @@ import mmvae
 from mmvae.codec import Column
 from mmvae.data.batches import Batches
 from mmvae.errors import ConfigError, DataError, UsageError
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.evaluate import evaluate
 from mmvae.evaluation.likelihoods import needs
 from mmvae.models.protocol import Model
 from mmvae.registry import Registry
-from mmvae.settings import EvaluateConfig
 from mmvae.source import Split
 
 N = 60

@@ -20,7 +20,8 @@ from mmvae.evaluation import judge as judges
 from mmvae.evaluation import likelihoods
 from mmvae.evaluation.judge import Judges
 from mmvae.evaluation.steps import Step
-from mmvae.results import FORMAT, evaluate, open_run, report
+from mmvae.report.report import report
+from mmvae.results import FORMAT, evaluate, open_run
 from mmvae.training.results_file import read_results
 from mmvae.training.run import Run
 

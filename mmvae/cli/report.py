@@ -8,7 +8,7 @@ import click
 
 from mmvae.cli.options import echo, example, say, set_option
 from mmvae.cli.steps import shown_steps
-from mmvae.results import report
+from mmvae.report.report import report
 
 
 @click.command(

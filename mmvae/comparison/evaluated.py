@@ -19,7 +19,7 @@ from mmvae import storage, toml
 from mmvae.cells import Cell, parse_cell
 from mmvae.errors import ConfigError, RunError, UsageError
 from mmvae.evaluation.measuring import metric_item
-from mmvae.settings import ReferenceConfig
+from mmvae.reference import ReferenceConfig
 from mmvae.subsets import canonical
 from mmvae.training import results_file
 from mmvae.training.results_file import evaluate_anew, read_results

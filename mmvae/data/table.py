@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,6 @@ from mmvae.column_type import ColumnType
 from mmvae.data.columns import table_split
 from mmvae.data.contents import contents
 from mmvae.data.declared import TypedConfig
-from mmvae.data.memory import MemorySource
 from mmvae.data.names import some
 from mmvae.data.places import (
     CLOSED,
@@ -33,7 +32,6 @@ from mmvae.data.reader import Reading, read_tables
 from mmvae.data.splits import cut, refuse_shared_groups
 from mmvae.data.spool import spooled
 from mmvae.errors import DataError, TrainingError
-from mmvae.hookspecs import hookimpl
 from mmvae.source import Source, Split, SplitName
 
 EMPTY = ("corresponds to no data", "No columns to parse from file")
@@ -485,13 +483,3 @@ def looks_like_file(path: str) -> bool:
         or path.count("/") > 1
         or path.startswith(".")
     )
-
-
-@hookimpl
-def register_sources(register: Callable[[type[Any]], None]) -> None:
-    """Offer tables, folders of files and data in memory."""
-    from mmvae.data.folder import FolderSource  # which reads tables, too
-
-    register(TableSource)
-    register(FolderSource)
-    register(MemorySource)

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from mmvae.codec import Codec
 from mmvae.data.batches import Batches
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.crossing import arrow
 from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.judge import Judge, Judges
 from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
 from mmvae.randomness import ItemDraws, sample
-from mmvae.settings import EvaluateConfig
 
 OF_THE_JUDGE = ("classifier on real items", "most frequent class")
 """Figures that say what a judge is worth, and nothing of a model."""

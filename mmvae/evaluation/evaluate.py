@@ -9,6 +9,7 @@ from mmvae.cells import cell_name
 from mmvae.data.batches import Batches
 from mmvae.evaluation.cells import parse_cells
 from mmvae.evaluation.coherence import all_pairs, coherence
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.crossing import crossing
 from mmvae.evaluation.diagnostics import diagnostics
 from mmvae.evaluation.figures import ItemFigures
@@ -25,7 +26,6 @@ from mmvae.evaluation.matrix import coherence_matrix
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.terms import bound_and_terms, rest, subset_divergences
 from mmvae.models.protocol import Model
-from mmvae.settings import EvaluateConfig
 
 
 def evaluate(

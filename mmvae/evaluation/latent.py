@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -11,7 +10,6 @@ from torch import Tensor
 from mmvae.evaluation.diagnostics import dimension_kl, posterior_and_prior
 from mmvae.evaluation.items import chunks
 from mmvae.evaluation.metric import Metric, Specimen
-from mmvae.hookspecs import hookimpl
 from mmvae.posteriors import DiagonalGaussian
 
 
@@ -46,9 +44,3 @@ class LatentKL(Metric):
         order = kl.mean(0).argsort(descending=True)
         places = {"largest": order[0], "median": order[len(order) // 2], "smallest": order[-1]}
         return {f"{name} KL of a dimension": kl[:, d] for name, d in places.items()}
-
-
-@hookimpl
-def register_metrics(register: Callable[[type[Any]], None]) -> None:
-    """Offer the core's own metric."""
-    register(LatentKL)

@@ -20,6 +20,7 @@ from mmvae.cells import Cell, cell_name, posterior_name
 from mmvae.data.batches import Batches
 from mmvae.errors import NonFinite
 from mmvae.evaluation.bounds import ROWS, Estimate, Evidence, estimates
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.footprint import bytes_per_row, rows_within
 from mmvae.evaluation.items import spanned
@@ -27,7 +28,6 @@ from mmvae.evaluation.ledger import Ledger
 from mmvae.evaluation.standardised import KEY, SUFFIX, added_nats
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.protocol import Model
-from mmvae.settings import EvaluateConfig
 from mmvae.subsets import Subset
 
 EFFECTIVE = " effective samples"

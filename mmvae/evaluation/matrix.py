@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batch, Batches
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.figures import mean_and_error
 from mmvae.evaluation.items import sampled
 from mmvae.evaluation.judge import Judges
@@ -16,7 +17,6 @@ from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.terms import rest
 from mmvae.models.finite import finite_values
 from mmvae.models.protocol import Model
-from mmvae.settings import EvaluateConfig
 from mmvae.subsets import Subset, subset_name
 
 MOST_SETS = 62

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,6 @@ from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import Batch
 from mmvae.errors import ConfigError, SearchLimit, UsageError, listed, nearest
 from mmvae.family import Shapes, Table
-from mmvae.hookspecs import hookimpl
 from mmvae.models.encoders import PosteriorNetwork, SeparateEncoders, SharedEncoders
 from mmvae.models.heads import MaskedHead, SubsetHeads
 from mmvae.models.informed import Informed
@@ -461,9 +459,3 @@ class JMVAE(Model):
         family = len(self.subsets)
         count = self._per_step if self.training else min(family, MOST_EVALUATED)
         return list(range(family)) if count == family else self.informed.draw(draws, count)
-
-
-@hookimpl
-def register_models(register: Callable[[type[Any]], None]) -> None:
-    """Offer JMVAE."""
-    register(JMVAE)

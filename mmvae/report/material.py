@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from mmvae.config import TableName
 from mmvae.report.subject import Subject
+from mmvae.section import TableName
 
 
 @dataclass

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmvae import __version__, storage
 from mmvae.evaluation.coherence import judged_pairs
 from mmvae.evaluation.matrix import labels_of
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.models.protocol import Model
+from mmvae.registry import Registry
 from mmvae.report.canvas import Picture, require_matplotlib
 from mmvae.report.curves import observed_curves, training_curves
 from mmvae.report.diagnostics import dimension_kl
-from mmvae.report.html import page
+from mmvae.report.html import page, table_html
 from mmvae.report.latent import latent_map
-from mmvae.report.material import Material
+from mmvae.report.material import Drawn, Material
 from mmvae.report.matrix import coherence_maps
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
 from mmvae.report.tables import densities, heading, hints, left_out, tables, weights
+from mmvae.results import OpenedRun, Say, evaluate_opened, on_standard_error, open_run
 from mmvae.source import SPLITS
+from mmvae.surroundings import exclusive
+from mmvae.training.results_file import evaluate_anew, read_results
+from mmvae.training.run import Run
 
 FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
     class_samples,
@@ -37,6 +43,79 @@ FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
 
 MOST_OF_A_FIGURE = 1 << 28
 """Bytes of the largest file in a folder of figures."""
+
+
+@exclusive()
+def report(
+    run: str | Path,
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    step: Step = quiet,
+    registry: Registry | None = None,
+    say: Say = on_standard_error,
+) -> Path:
+    """Write a run's figures and its ``report.html``; evaluate it first if that is still to do.
+
+    Args:
+        run: The run's folder.
+        data: The items again, if the run was trained on data in memory.
+        overrides: ``"key=value"`` texts for ``evaluate`` and ``data``; without any for
+            ``evaluate``, an evaluation of these weights and data is shown whatever its keys were.
+        step: Told of progress.
+        registry: The plugins to choose from; the installed ones unless given.
+        say: Told if the data are not those that the run was trained on.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        MmvaeError: As :func:`evaluate`; UsageError if matplotlib is not installed.
+    """
+    require_matplotlib()
+    with Run.open(Path(run)).results_locked():
+        opened = open_run(run, data, overrides, registry, say)
+        asked = [text for text in overrides if text.startswith(("evaluate.", "metrics"))]
+        result = _evaluation(opened, asked) or evaluate_opened(opened, step)
+        split, seed = result["split"], result["seed"]
+        material = Material(
+            opened.run,
+            opened.experiment,
+            opened.trained,
+            opened.data,
+            split,
+            seed,
+            opened.step,
+            result,
+        )
+        return write_report(material, step)
+
+
+def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] | None:
+    """What ``evaluation.json`` says if it was made with these weights and data.
+
+    Its keys count only where some are asked for.
+    """
+    if not opened.run.evaluation.exists():
+        return None
+    result, wanted = read_results(opened.run), opened.made_with()
+    if not overrides:
+        del wanted["config"]
+    if {key: result.get(key) for key in wanted} != wanted:
+        return None
+    try:
+        Drawn.model_validate(result)
+        shown = [
+            *map(table_html, tables(result)),
+            *left_out(result),
+            *hints(result),
+            heading(result),
+        ]
+    except Exception as error:  # of any kind: its weights and data are right, but what it says?
+        said = " ".join(str(error).split())[:300]
+        problem = f"it lacks what a report shows ({type(error).__name__}: {said})"
+        evaluate_anew(opened.run, opened.run.evaluation.name, problem, error)
+    return result if shown else None
 
 
 def write_report(material: Material, step: Step = quiet) -> Path:
@@ -134,11 +213,12 @@ def commands(material: Material) -> str:
     config, again = str(folder / "config.resolved.toml"), str(folder.with_name(f"{folder.name}-2"))
     if material.experiment.data.source == "memory":
         return (
-            f"import mmvae.results\n"
+            f"import mmvae\n"
+            f"from mmvae.report.report import report\n"
             f"# data: the items, which the run does not keep\n"
             f"mmvae.train({config!r}, data=data, run_dir={again!r})\n"
             f"mmvae.evaluate({again!r}, data=data)\n"
-            f"mmvae.results.report({again!r}, data=data)\n"
+            f"report({again!r}, data=data)\n"
         )
     config, again = shlex.quote(config), shlex.quote(again)
     return (

@@ -17,9 +17,10 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from mmvae.document import Document, read
 from mmvae.errors import ConfigError, UsageError, nearest
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.mistakes import explain
 from mmvae.registry import Registry
-from mmvae.settings import EvaluateConfig, Section
+from mmvae.section import Section
 from mmvae.study.cells import check_cell
 from mmvae.toml import KeyPath, dotted, literal
 

@@ -23,10 +23,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from mmvae.codec import State
-from mmvae.config import TableName
 from mmvae.errors import CheckpointError, MmvaeError, PluginError, TrainingError, out_of_memory
 from mmvae.models.protocol import Model
 from mmvae.randomness import seeded_global
+from mmvae.section import TableName
 from mmvae.training.state import codec_states
 
 _LARGER, _SMALL, _LEAST = 4, 1 << 22, 1 << 10

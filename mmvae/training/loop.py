@@ -14,9 +14,9 @@ from accelerate import Accelerator
 from mmvae.data.batches import Batches
 from mmvae.errors import Interrupted, NonFinite
 from mmvae.models.protocol import Trainable
-from mmvae.settings import FIXED_KEYS, TrainConfig
 from mmvae.training.audience import Audience
 from mmvae.training.checkpoint import Checkpoint, CheckpointStore, first_non_finite, step_of
+from mmvae.training.config import FIXED_KEYS, TrainConfig
 from mmvae.training.memory import out_of_memory_advice
 from mmvae.training.metrics_log import check_prefix
 from mmvae.training.observer import Observer, Watched

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmvae.errors import TrainingError, out_of_memory
-from mmvae.settings import TrainConfig
+from mmvae.training.config import TrainConfig
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from mmvae.errors import CheckpointError, ConfigError
-from mmvae.settings import TrainConfig
+from mmvae.training.config import TrainConfig
 
 
 def build_optimizer(parameters: Sequence[nn.Parameter], config: TrainConfig) -> Optimizer:

@@ -16,8 +16,8 @@ from mmvae.data.batches import Batch, Batches, training_view
 from mmvae.data.order import Order, never_empty, share
 from mmvae.models.protocol import Phase, Terms, Trainable
 from mmvae.randomness import GLOBAL, StepDraws, derived_seed, permutation, seed_global
-from mmvae.settings import TrainConfig
 from mmvae.training.average import WeightAverage
+from mmvae.training.config import TrainConfig
 from mmvae.training.optimizer import build_optimizer
 from mmvae.training.schedule import learning_rate, warmup_weight, warmup_weight_of_step
 from mmvae.training.state import TrainingState

@@ -20,8 +20,8 @@ from mmvae.errors import CheckpointError, ConfigError, RunError, TrainingError, 
 from mmvae.making import make_data
 from mmvae.model_folder import load_model, saved_model
 from mmvae.report.canvas import sheet
-from mmvae.report.report import files_in
-from mmvae.results import evaluate, report
+from mmvae.report.report import files_in, report
+from mmvae.results import evaluate
 from mmvae.study.record import record_path
 from mmvae.training.checkpoint import CheckpointStore
 from mmvae.training.lock import FolderLock

@@ -22,7 +22,7 @@ from mmvae.evaluation import judge as judges
 from mmvae.printable import is_plain, printable, short_name
 from mmvae.report import canvas
 from mmvae.report.html import escape
-from mmvae.results import report
+from mmvae.report.report import report
 from mmvae.training.progress import PlainProgress
 
 ODD = (

@@ -19,7 +19,8 @@ from mmvae.comparison.evaluated import open_evaluated
 from mmvae.errors import RunError, TrainingError
 from mmvae.evaluation import judge as judges
 from mmvae.evaluation.ledger import Ledger
-from mmvae.results import evaluate, report
+from mmvae.report.report import report
+from mmvae.results import evaluate
 from mmvae.training.checkpoint import CheckpointStore
 from mmvae.training.metrics_log import MetricsLog, check_prefix, read_training
 from mmvae.training.results_file import read_items, read_results, write_results

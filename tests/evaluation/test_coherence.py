@@ -17,9 +17,9 @@ from mmvae.evaluation.coherence import (
     prior_pairs,
     spread_evenly,
 )
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.judge import Judge, Judges
 from mmvae.evaluation.steps import quiet
-from mmvae.settings import EvaluateConfig
 
 from .generators import Generator
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from mmvae import Column, Split
 from mmvae.data.batches import Batch, Batches
 from mmvae.errors import TrainingError
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.diagnostics import (
     LatentFigures,
     diagnostics,
@@ -28,7 +29,6 @@ from mmvae.evaluation.terms import bound_and_terms
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.protocol import Model
 from mmvae.posteriors import DiagonalGaussian
-from mmvae.settings import EvaluateConfig
 
 from .generators import Generator
 

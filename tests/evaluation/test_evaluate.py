@@ -13,8 +13,8 @@ from torch import Tensor
 from toys import VectorCodec, VectorConfig
 
 from mmvae.data.batches import Batches
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.evaluate import evaluate
-from mmvae.settings import EvaluateConfig
 
 from .generators import Generator
 

@@ -15,6 +15,7 @@ from mmvae.codec import Column
 from mmvae.data.batches import Batches
 from mmvae.errors import TrainingError, UsageError
 from mmvae.evaluation.cells import parse_cells
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.ledger import Ledger
 from mmvae.evaluation.likelihoods import (
     EFFECTIVE,
@@ -23,7 +24,6 @@ from mmvae.evaluation.likelihoods import (
     variation_of_information,
 )
 from mmvae.models.jmvae import JMVAE
-from mmvae.settings import EvaluateConfig
 from mmvae.source import Split
 
 N = 150

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from mmvae.data.batches import Batches
 from mmvae.data.loading import Data
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.judge import Judges
 from mmvae.evaluation.matrix import coherence_matrix, given_sets
 from mmvae.posteriors import DiagonalGaussian
 from mmvae.randomness import sample
-from mmvae.settings import EvaluateConfig
 from mmvae.source import Split
 
 from .generators import Generator

@@ -15,6 +15,7 @@ from toys import ClassCodec, ToySource, VectorCodec, toy_items
 
 from mmvae.codec import Column, scale_nats
 from mmvae.data.batches import Batches
+from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.evaluate import evaluate
 from mmvae.evaluation.standardised import added_nats
 from mmvae.models.jmvae import JMVAE
@@ -22,7 +23,6 @@ from mmvae.models.jmvae_config import JMVAEConfig
 from mmvae.registry import Registry
 from mmvae.report.tables import tables
 from mmvae.reproduce import reproduce
-from mmvae.settings import EvaluateConfig
 from mmvae.source import Split
 
 SCALES = torch.tensor([0.5, 2.0, 10.0])

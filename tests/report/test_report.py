@@ -15,8 +15,8 @@ from toys import toy_registry
 
 from mmvae.errors import RunError
 from mmvae.evaluation import judge as judges
-from mmvae.report.report import commands, own_names
-from mmvae.results import open_run, report
+from mmvae.report.report import commands, own_names, report
+from mmvae.results import open_run
 
 FIGURES = {
     "c-to-v",

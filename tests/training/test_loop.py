@@ -31,8 +31,8 @@ from mmvae.data.batches import training_view
 from mmvae.data.order import Order
 from mmvae.errors import CheckpointError, ConfigError, RunError, TrainingError
 from mmvae.randomness import StepDraws
-from mmvae.settings import TrainConfig
 from mmvae.training.checkpoint import CheckpointStore
+from mmvae.training.config import TrainConfig
 from mmvae.training.loop import Limits, Trainer, unchecked_distributions
 from mmvae.training.progress import Progress
 from mmvae.training.run import Run, read_metrics

@@ -9,7 +9,7 @@ import torch
 from trainings import Moment, latest, moments, resume, train
 
 from mmvae.errors import TrainingError
-from mmvae.settings import TrainConfig
+from mmvae.training.config import TrainConfig
 from mmvae.training.memory import out_of_memory_advice
 from mmvae.training.run import Run
 

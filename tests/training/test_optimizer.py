@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mmvae.errors import CheckpointError, ConfigError
-from mmvae.settings import TrainConfig
+from mmvae.training.config import TrainConfig
 from mmvae.training.optimizer import build_optimizer, optimizer_tensors, restore_optimizer
 
 SETTINGS = [

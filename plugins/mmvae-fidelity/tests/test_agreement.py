@@ -16,7 +16,7 @@ import mmvae
 from mmvae.data.memory import MemorySource
 from mmvae.models.jmvae import JMVAE
 from mmvae.registry import Registry
-from mmvae.results import report
+from mmvae.report.report import report
 
 NAMES = ("Left", "Rare", "Never")
 

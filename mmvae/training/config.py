@@ -1,24 +1,18 @@
-"""The tables of a configuration that are the core's own."""
+"""``[train]``: how a model is fitted."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from mmvae.source import SplitName
+from mmvae.section import Section
 from mmvae.toml import literal
 
 FIXED_KEYS = ("batch_size", "drop_last", "seed", "freeze")
 """Keys of ``[train]`` that a run keeps: its order of items depends on them, or what is trained."""
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A table of the configuration: its keys are known, checked and never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TrainConfig(Section):
@@ -150,51 +144,3 @@ class TrainConfig(Section):
                     f"{self.optimizer!r} and schedule = {self.schedule!r}; leave it out."
                 )
         return self
-
-
-class EvaluateConfig(Section):
-    """``[evaluate]``: which figures are computed, and how."""
-
-    split: SplitName = Field("test", description="Items to evaluate on.")
-    batch_size: int = Field(500, ge=1, description="Items evaluated at once.")
-    bounds: list[str] = Field(
-        [],
-        description="Cells of importance-weighted figures: 'standard', or a list such as "
-        "['image', 'image|label@single']; the ELBO alone unless given.",
-    )
-    samples: int = Field(1000, ge=1, description="k, samples of z per item and cell.")
-    given_from: Literal["posterior", "prior"] = Field(
-        "posterior",
-        description="Where log p(x_G) of a conditional gets its samples: from q(z|x_G), or from "
-        "the prior (the paper).",
-    )
-    given_samples: int | None = Field(
-        None, ge=1, description="Samples that log p(x_G) gets; as many as samples unless given."
-    )
-    memory: int = Field(
-        512, ge=1, description="MiB that the samples of a cell may take at once, whatever k is."
-    )
-    seed: int = Field(0, ge=0, lt=2**63, description="Governs every draw of an evaluation.")
-    coherence: bool = Field(
-        True, description="Judge generated values by a classifier where a modality has classes."
-    )
-    coherence_samples: int = Field(
-        1000,
-        ge=1,
-        description="Generated items to judge; of the split, so many drawn at random by the seed.",
-    )
-    judge_data: dict[str, Any] = Field(
-        {},
-        description="Keys of [data] that are others for the training items that the classifiers "
-        "learn from, such as { gaps = 0.0 }: so models of different data have the same judges.",
-    )
-
-
-class ReferenceConfig(Section):
-    """``[reference]``: the published row that an experiment reproduces, shown beside its own."""
-
-    row: str = Field(min_length=1, description="The row, as its table names it.")
-    source: str = Field(min_length=1, description="Where it was published.")
-    bounds: dict[str, float] = Field(
-        {}, description="Published nats per item by cell, such as 'image|label@single' = -126.0."
-    )
