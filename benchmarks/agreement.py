@@ -24,10 +24,10 @@ from torch import Tensor
 
 import mmvae
 from mmvae.data.batches import Batches
-from mmvae.models.protocol import Model
-from mmvae.posteriors import kl_divergence
-from mmvae.randomness import generator
-from mmvae.source import Split
+from mmvae.data.source import Split
+from mmvae.foundations.randomness import generator
+from mmvae.models.base import Model
+from mmvae.models.posteriors import kl_divergence
 
 ROWS = [f"row{k}" for k in range(8)]
 MODELS: dict[str, dict[str, Any]] = {

@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmvae.assembly import build_model, make_accelerator, open_materials
-from mmvae.config import load_experiment
 from mmvae.data.batches import Batches
-from mmvae.evaluation.cells import parse_cells
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.ledger import Ledger
 from mmvae.evaluation.likelihoods import likelihoods
-from mmvae.models.protocol import Model
-from mmvae.plugins import load_registry
+from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.queries import parse_cells
+from mmvae.experiments.build import build_model, make_accelerator, open_materials
+from mmvae.experiments.config import load_experiment
+from mmvae.models.base import Model
+from mmvae.plugins.loader import load_registry
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "paper" / "jmvae-kl-0.1.toml"
 

@@ -27,7 +27,7 @@ from handwritten_faces import (
 from torch import Tensor
 from turns import make_trainer, measure, parser, seen
 
-from mmvae.training.loop import Trainer
+from mmvae.training.trainer import Trainer
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "faces.toml"
 PLAIN = ["train.schedule_warmup_steps=0"]

@@ -17,7 +17,7 @@ from handwritten import CLASSES, LATENT, PIXELS, HandWritten, HandWrittenLoop
 from torch import Tensor
 from turns import make_trainer, measure, parser, seen
 
-from mmvae.training.loop import Trainer
+from mmvae.training.trainer import Trainer
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "mnist.toml"
 

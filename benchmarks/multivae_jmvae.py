@@ -33,22 +33,22 @@ from multivae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor
 
-from mmvae.assembly import environment, make_accelerator, open_materials
-from mmvae.codec import Codec
-from mmvae.config import Experiment, load_experiment
 from mmvae.data.batches import Batches
-from mmvae.evaluation.judge import Judges
-from mmvae.evaluation.matrix import coherence_matrix
+from mmvae.evaluation.classifiers import Judges
+from mmvae.evaluation.coherence_matrix import coherence_matrix
+from mmvae.experiments.build import environment, make_accelerator, open_materials
+from mmvae.experiments.config import Experiment, load_experiment
+from mmvae.experiments.evaluate import with_judge_data
+from mmvae.experiments.study.record import Record, hardware, write_record
+from mmvae.experiments.study.row import Row, load_rows
+from mmvae.experiments.study.study import load_study
+from mmvae.foundations.toml import parse
+from mmvae.modalities.codec import Codec
+from mmvae.models.base import Model, Phase, Terms
 from mmvae.models.encoders import PosteriorNetwork
-from mmvae.models.protocol import Model, Phase, Terms
-from mmvae.plugins import load_registry
-from mmvae.posteriors import DiagonalGaussian
-from mmvae.registry import Registry
-from mmvae.results import with_judge_data
-from mmvae.study.record import Record, hardware, write_record
-from mmvae.study.row import Row, load_rows
-from mmvae.study.study import load_study
-from mmvae.toml import parse
+from mmvae.models.posteriors import DiagonalGaussian
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.registry import Registry
 
 NAME, LABEL = "multivae-jmvae", "(d) MultiVae's JMVAE"
 VALIDATION = 1000

@@ -20,10 +20,10 @@ from torch import Tensor
 
 import mmvae
 from mmvae import DiagonalGaussian
-from mmvae.codec import Column
 from mmvae.data.batches import Batches
-from mmvae.posteriors import kl_divergence
-from mmvae.source import Split
+from mmvae.data.source import Split
+from mmvae.modalities.codec import Column
+from mmvae.models.posteriors import kl_divergence
 
 ROWS = [f"row{k}" for k in range(8)]
 TRAINED, DRAWN = 1500, 12

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmvae.assembly import build_model, make_accelerator, open_materials
-from mmvae.codec import Column
-from mmvae.config import load_experiment
 from mmvae.data.batches import Batch, training_view
-from mmvae.models.protocol import Model
-from mmvae.plugins import load_registry
-from mmvae.randomness import StepDraws
+from mmvae.experiments.build import build_model, make_accelerator, open_materials
+from mmvae.experiments.config import load_experiment
+from mmvae.foundations.randomness import StepDraws
+from mmvae.modalities.codec import Column
+from mmvae.models.base import Model
+from mmvae.plugins.loader import load_registry
 
 
 def pictures(n: int, modalities: int, share: float = 1.0) -> dict[str, Column]:

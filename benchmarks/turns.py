@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmvae.assembly import build_model, extended, make_accelerator, open_materials
-from mmvae.config import load_experiment
 from mmvae.data.batches import Batch, training_view
-from mmvae.plugins import load_registry
-from mmvae.randomness import StepDraws
-from mmvae.training.loop import Trainer
+from mmvae.experiments.build import build_model, extended, make_accelerator, open_materials
+from mmvae.experiments.config import load_experiment
+from mmvae.foundations.randomness import StepDraws
+from mmvae.plugins.loader import load_registry
 from mmvae.training.progress import Progress
 from mmvae.training.schedule import warmup_weight
 from mmvae.training.step import unchecked_distributions
+from mmvae.training.trainer import Trainer
 
 COMPARED = 5
 """The first steps, whose losses are compared."""

@@ -12,42 +12,42 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "Codec": "mmvae.codec",
-    "CodecConfig": "mmvae.codec",
-    "Column": "mmvae.codec",
-    "Examples": "mmvae.examples",
-    "LazyValues": "mmvae.codec",
-    "Parameters": "mmvae.codec",
-    "State": "mmvae.codec",
-    "Maker": "mmvae.maker",
-    "MakerConfig": "mmvae.maker",
-    "Source": "mmvae.source",
-    "SourceConfig": "mmvae.source",
-    "Split": "mmvae.source",
-    "SplitName": "mmvae.source",
-    "UnsupportedValue": "mmvae.errors",
-    "MmvaeError": "mmvae.errors",
-    "ConfigError": "mmvae.errors",
-    "DataError": "mmvae.errors",
-    "UsageError": "mmvae.errors",
-    "nearest": "mmvae.errors",
-    "hookimpl": "mmvae.hookspecs",
-    "mlp": "mmvae.networks",
-    "activation": "mmvae.networks",
-    "bounded": "mmvae.networks",
-    "Activation": "mmvae.networks",
-    "Family": "mmvae.family",
-    "FamilyConfig": "mmvae.family",
-    "Posterior": "mmvae.posteriors",
-    "DiagonalGaussian": "mmvae.posteriors",
-    "register_kl": "mmvae.posteriors",
-    "kl_divergence": "mmvae.posteriors",
-    "Model": "mmvae.models.protocol",
-    "ModelConfig": "mmvae.models.protocol",
-    "Phase": "mmvae.models.protocol",
-    "Terms": "mmvae.models.protocol",
-    "Trainable": "mmvae.models.protocol",
-    "ByModality": "mmvae.models.protocol",
+    "Codec": "mmvae.modalities.codec",
+    "CodecConfig": "mmvae.modalities.codec",
+    "Column": "mmvae.modalities.codec",
+    "Examples": "mmvae.modalities.codec_examples",
+    "LazyValues": "mmvae.modalities.codec",
+    "Parameters": "mmvae.modalities.codec",
+    "State": "mmvae.modalities.codec",
+    "Maker": "mmvae.data.generator",
+    "MakerConfig": "mmvae.data.generator",
+    "Source": "mmvae.data.source",
+    "SourceConfig": "mmvae.data.source",
+    "Split": "mmvae.data.source",
+    "SplitName": "mmvae.data.source",
+    "UnsupportedValue": "mmvae.foundations.errors",
+    "MmvaeError": "mmvae.foundations.errors",
+    "ConfigError": "mmvae.foundations.errors",
+    "DataError": "mmvae.foundations.errors",
+    "UsageError": "mmvae.foundations.errors",
+    "nearest": "mmvae.foundations.errors",
+    "hookimpl": "mmvae.plugins.hookspecs",
+    "mlp": "mmvae.foundations.networks",
+    "activation": "mmvae.foundations.networks",
+    "bounded": "mmvae.foundations.networks",
+    "Activation": "mmvae.foundations.networks",
+    "Family": "mmvae.models.families",
+    "FamilyConfig": "mmvae.models.families",
+    "Posterior": "mmvae.models.posteriors",
+    "DiagonalGaussian": "mmvae.models.posteriors",
+    "register_kl": "mmvae.models.posteriors",
+    "kl_divergence": "mmvae.models.posteriors",
+    "Model": "mmvae.models.base",
+    "ModelConfig": "mmvae.models.base",
+    "Phase": "mmvae.models.base",
+    "Terms": "mmvae.models.base",
+    "Trainable": "mmvae.models.base",
+    "ByModality": "mmvae.models.base",
     "Extension": "mmvae.models.extension",
     "ExtensionConfig": "mmvae.models.extension",
     "Metric": "mmvae.evaluation.metric",
@@ -60,74 +60,74 @@ _HOME = {
     "Fusion": "mmvae.models.encoders",
     "Variance": "mmvae.models.heads",
     "Batch": "mmvae.data.batches",
-    "StepDraws": "mmvae.randomness",
+    "StepDraws": "mmvae.foundations.randomness",
     "Picture": "mmvae.report.canvas",
     "Subject": "mmvae.report.subject",
-    "train": "mmvae.api",
-    "resume": "mmvae.api",
-    "load": "mmvae.api",
-    "evaluate": "mmvae.results",
-    "compare": "mmvae.comparison.compare",
-    "TrainedModel": "mmvae.trained",
+    "train": "mmvae.experiments.train",
+    "resume": "mmvae.experiments.train",
+    "load": "mmvae.experiments.train",
+    "evaluate": "mmvae.experiments.evaluate",
+    "compare": "mmvae.experiments.comparison.compare",
+    "TrainedModel": "mmvae.inference.trained_model",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
-    from mmvae.api import load as load
-    from mmvae.api import resume as resume
-    from mmvae.api import train as train
-    from mmvae.codec import Codec as Codec
-    from mmvae.codec import CodecConfig as CodecConfig
-    from mmvae.codec import Column as Column
-    from mmvae.codec import LazyValues as LazyValues
-    from mmvae.codec import Parameters as Parameters
-    from mmvae.codec import State as State
-    from mmvae.comparison.compare import compare as compare
     from mmvae.data.batches import Batch as Batch
-    from mmvae.errors import ConfigError as ConfigError
-    from mmvae.errors import DataError as DataError
-    from mmvae.errors import MmvaeError as MmvaeError
-    from mmvae.errors import UnsupportedValue as UnsupportedValue
-    from mmvae.errors import UsageError as UsageError
-    from mmvae.errors import nearest as nearest
+    from mmvae.data.generator import Maker as Maker
+    from mmvae.data.generator import MakerConfig as MakerConfig
+    from mmvae.data.source import Source as Source
+    from mmvae.data.source import SourceConfig as SourceConfig
+    from mmvae.data.source import Split as Split
+    from mmvae.data.source import SplitName as SplitName
     from mmvae.evaluation.metric import Metric as Metric
     from mmvae.evaluation.metric import MetricConfig as MetricConfig
     from mmvae.evaluation.metric import Specimen as Specimen
-    from mmvae.examples import Examples as Examples
-    from mmvae.family import Family as Family
-    from mmvae.family import FamilyConfig as FamilyConfig
-    from mmvae.hookspecs import hookimpl as hookimpl
-    from mmvae.maker import Maker as Maker
-    from mmvae.maker import MakerConfig as MakerConfig
+    from mmvae.experiments.comparison.compare import compare as compare
+    from mmvae.experiments.evaluate import evaluate as evaluate
+    from mmvae.experiments.train import load as load
+    from mmvae.experiments.train import resume as resume
+    from mmvae.experiments.train import train as train
+    from mmvae.foundations.errors import ConfigError as ConfigError
+    from mmvae.foundations.errors import DataError as DataError
+    from mmvae.foundations.errors import MmvaeError as MmvaeError
+    from mmvae.foundations.errors import UnsupportedValue as UnsupportedValue
+    from mmvae.foundations.errors import UsageError as UsageError
+    from mmvae.foundations.errors import nearest as nearest
+    from mmvae.foundations.networks import Activation as Activation
+    from mmvae.foundations.networks import activation as activation
+    from mmvae.foundations.networks import bounded as bounded
+    from mmvae.foundations.networks import mlp as mlp
+    from mmvae.foundations.randomness import StepDraws as StepDraws
+    from mmvae.inference.trained_model import TrainedModel as TrainedModel
+    from mmvae.modalities.codec import Codec as Codec
+    from mmvae.modalities.codec import CodecConfig as CodecConfig
+    from mmvae.modalities.codec import Column as Column
+    from mmvae.modalities.codec import LazyValues as LazyValues
+    from mmvae.modalities.codec import Parameters as Parameters
+    from mmvae.modalities.codec import State as State
+    from mmvae.modalities.codec_examples import Examples as Examples
+    from mmvae.models.base import ByModality as ByModality
+    from mmvae.models.base import Model as Model
+    from mmvae.models.base import ModelConfig as ModelConfig
+    from mmvae.models.base import Phase as Phase
+    from mmvae.models.base import Terms as Terms
+    from mmvae.models.base import Trainable as Trainable
     from mmvae.models.encoders import Fusion as Fusion
     from mmvae.models.encoders import PosteriorNetwork as PosteriorNetwork
     from mmvae.models.extension import Extension as Extension
     from mmvae.models.extension import ExtensionConfig as ExtensionConfig
+    from mmvae.models.families import Family as Family
+    from mmvae.models.families import FamilyConfig as FamilyConfig
     from mmvae.models.heads import Variance as Variance
-    from mmvae.models.protocol import ByModality as ByModality
-    from mmvae.models.protocol import Model as Model
-    from mmvae.models.protocol import ModelConfig as ModelConfig
-    from mmvae.models.protocol import Phase as Phase
-    from mmvae.models.protocol import Terms as Terms
-    from mmvae.models.protocol import Trainable as Trainable
-    from mmvae.networks import Activation as Activation
-    from mmvae.networks import activation as activation
-    from mmvae.networks import bounded as bounded
-    from mmvae.networks import mlp as mlp
-    from mmvae.posteriors import DiagonalGaussian as DiagonalGaussian
-    from mmvae.posteriors import Posterior as Posterior
-    from mmvae.posteriors import kl_divergence as kl_divergence
-    from mmvae.posteriors import register_kl as register_kl
-    from mmvae.randomness import StepDraws as StepDraws
+    from mmvae.models.posteriors import DiagonalGaussian as DiagonalGaussian
+    from mmvae.models.posteriors import Posterior as Posterior
+    from mmvae.models.posteriors import kl_divergence as kl_divergence
+    from mmvae.models.posteriors import register_kl as register_kl
+    from mmvae.plugins.hookspecs import hookimpl as hookimpl
     from mmvae.report.canvas import Picture as Picture
     from mmvae.report.subject import Subject as Subject
-    from mmvae.results import evaluate as evaluate
-    from mmvae.source import Source as Source
-    from mmvae.source import SourceConfig as SourceConfig
-    from mmvae.source import Split as Split
-    from mmvae.source import SplitName as SplitName
-    from mmvae.trained import TrainedModel as TrainedModel
     from mmvae.training.observer import Observer as Observer
     from mmvae.training.observer import ObserverConfig as ObserverConfig
     from mmvae.training.observer import Watched as Watched

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from mmvae.registry import Registry
+from mmvae.plugins.registry import Registry
 
 TOY = """
 import mmvae

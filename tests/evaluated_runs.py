@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from mmvae import toml
-from mmvae.training.checkpoint import write_folder
+from mmvae.foundations import toml
+from mmvae.runs.checkpoint import write_folder
 
 Items = Mapping[str, np.ndarray]
 

@@ -15,11 +15,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from mmvae.codec import Codec, CodecConfig, Column
 from mmvae.data.batches import Batch
+from mmvae.foundations.randomness import StepDraws
+from mmvae.modalities.codec import Codec, CodecConfig, Column
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.jmvae_config import JMVAEConfig
-from mmvae.randomness import StepDraws
 
 
 class LinearConfig(CodecConfig):

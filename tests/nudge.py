@@ -10,7 +10,7 @@ from torch import nn
 from toys import toy_registry
 
 from mmvae import Batch, Extension, ExtensionConfig, Phase, StepDraws, Terms, Trainable
-from mmvae.registry import Registry
+from mmvae.plugins.registry import Registry
 
 
 class NudgeConfig(ExtensionConfig):

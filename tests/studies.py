@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mmvae.study.packing import pack
-from mmvae.study.record import Reading, Record
-from mmvae.study.study import Study, load_study
+from mmvae.experiments.study.packing import pack
+from mmvae.experiments.study.record import Reading, Record
+from mmvae.experiments.study.study import Study, load_study
 
 ROW = """\
 [data]

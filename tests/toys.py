@@ -33,7 +33,7 @@ from mmvae import (
     Split,
     UnsupportedValue,
 )
-from mmvae.registry import Registry
+from mmvae.plugins.registry import Registry
 
 mmvae_contract = 1
 

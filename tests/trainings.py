@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from toys import ClassCodec, VectorCodec, VectorConfig, toy_config, toy_registry
 
 import mmvae
-from mmvae.registry import Registry
-from mmvae.session import Result
-from mmvae.training.checkpoint import Checkpoint, CheckpointStore, read_folder
-from mmvae.training.run import read_metrics
+from mmvae.experiments.session import Result
+from mmvae.plugins.registry import Registry
+from mmvae.runs.checkpoint import Checkpoint, CheckpointStore, read_folder
+from mmvae.runs.run import read_metrics
 
 STEPS_PER_EPOCH, TOTAL_STEPS = 5, 15
 TIMES = {"seconds", "items_per_second"}

@@ -10,13 +10,13 @@ from generated import Generated
 from pydantic import BaseModel
 from sphinx.application import Sphinx
 
-from mmvae.codec import CodecConfig
-from mmvae.config import EvaluateConfig, Experiment, TrainConfig
+from mmvae.data.source import SourceConfig
 from mmvae.evaluation.metric import MetricConfig
-from mmvae.family import PosteriorKeys, PriorKeys
-from mmvae.plugins import load_registry
-from mmvae.registry import Registry
-from mmvae.source import SourceConfig
+from mmvae.experiments.config import EvaluateConfig, Experiment, TrainConfig
+from mmvae.modalities.codec import CodecConfig
+from mmvae.models.families import PosteriorKeys, PriorKeys
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.registry import Registry
 from mmvae.training.observer import ObserverConfig
 
 Schema = Mapping[str, Any]

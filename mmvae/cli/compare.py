@@ -9,7 +9,7 @@ import click
 
 from mmvae.cli.evaluate import print_table
 from mmvae.cli.options import echo, example, json_option, print_json
-from mmvae.comparison.compare import compare
+from mmvae.experiments.comparison.compare import compare
 from mmvae.report.comparison import comparison_tables, heading
 
 

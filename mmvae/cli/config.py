@@ -17,10 +17,10 @@ from mmvae.cli.options import (
     say,
     set_option,
 )
-from mmvae.config import json_schema, load_experiment
-from mmvae.errors import UsageError
-from mmvae.plugins import load_registry
-from mmvae.toml import dotted, flatten, literal
+from mmvae.experiments.config import json_schema, load_experiment
+from mmvae.foundations.errors import UsageError
+from mmvae.foundations.toml import dotted, flatten, literal
+from mmvae.plugins.loader import load_registry
 
 
 @click.group(epilog=example("mmvae config check examples/digits.toml"))

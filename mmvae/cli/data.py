@@ -8,7 +8,6 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from mmvae.assembly import open_source, recipes
 from mmvae.cli.counts import shown_counts
 from mmvae.cli.info import cores
 from mmvae.cli.options import (
@@ -21,16 +20,17 @@ from mmvae.cli.options import (
     say,
     set_option,
 )
-from mmvae.config import load_experiment
-from mmvae.data.check import Finding
-from mmvae.data.check import check as check_data
-from mmvae.data.describe import ModalitySummary, SplitSummary, as_json
-from mmvae.data.describe import describe as describe_data
-from mmvae.data.loading import Data, open_data
-from mmvae.errors import DataCheckError, UsageError
-from mmvae.maker import Maker
-from mmvae.making import check_empty, make_data
-from mmvae.plugins import load_registry
+from mmvae.data.checks import Finding
+from mmvae.data.checks import check as check_data
+from mmvae.data.dataset import Data, open_data
+from mmvae.data.description import ModalitySummary, SplitSummary, as_json
+from mmvae.data.description import describe as describe_data
+from mmvae.data.generator import Maker
+from mmvae.experiments.build import open_source, recipes
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.generate import check_empty, make_data
+from mmvae.foundations.errors import DataCheckError, UsageError
+from mmvae.plugins.loader import load_registry
 
 MOST_PATTERNS = 40
 """Sets of modalities that items have, of which a table has a row each; the rest are summed up."""

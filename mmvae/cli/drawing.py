@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 import click
 
-from mmvae import storage
 from mmvae.cli.options import echo, json_option, print_json, say, set_option
-from mmvae.errors import UsageError
+from mmvae.data.source import SPLITS
+from mmvae.experiments.evaluate import open_run
+from mmvae.foundations import storage
+from mmvae.foundations.errors import UsageError
 from mmvae.report.canvas import Picture, require_matplotlib
 from mmvae.report.subject import Subject
-from mmvae.results import open_run
-from mmvae.source import SPLITS
 
 F = TypeVar("F", bound=Callable[..., Any])
 

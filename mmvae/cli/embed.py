@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from mmvae.api import load
 from mmvae.cli.items import items_arguments, load_items, tell_unused
 from mmvae.cli.options import example, json_option, print_json, say
-from mmvae.data.outputs import write_table
+from mmvae.data.output_tables import write_table
+from mmvae.experiments.train import load
 
 
 @click.command(

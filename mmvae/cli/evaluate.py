@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mmvae.cells import STANDARD
 from mmvae.cli.options import (
     columns,
     echo,
@@ -24,13 +23,14 @@ from mmvae.cli.options import (
     set_option,
 )
 from mmvae.cli.steps import shown_steps
-from mmvae.config import load_experiment
-from mmvae.errors import Interrupted, Terminated
-from mmvae.printable import printable
+from mmvae.data.source import SPLITS
+from mmvae.evaluation.query import STANDARD
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.evaluate import evaluate
+from mmvae.foundations.errors import Interrupted, Terminated
+from mmvae.foundations.printable import printable
 from mmvae.report.tables import Table, densities, heading, hints, left_out, tables
-from mmvae.results import evaluate
-from mmvae.source import SPLITS
-from mmvae.training.run import Run
+from mmvae.runs.run import Run
 
 
 @click.command(

@@ -17,7 +17,7 @@ from mmvae.cli.drawing import (
 from mmvae.cli.items import Names
 from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import example, say
-from mmvae.entry import FIGURE_ENTRIES
+from mmvae.plugins.entry_points import FIGURE_ENTRIES
 from mmvae.report.figures import generated_picture, reconstruction_picture
 from mmvae.report.latent import latent_picture
 from mmvae.report.subject import MAPPED_ITEMS, SHOWN_ITEMS

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import click
 from PIL import Image
 
-from mmvae import storage
-from mmvae.api import load
 from mmvae.cli.options import columns, echo, example, json_option, print_json, say
 from mmvae.cli.pictures import contact_sheet, png
-from mmvae.data.outputs import WRITERS, check_output, plain, write_table
-from mmvae.errors import UsageError
+from mmvae.data.output_tables import WRITERS, check_output, plain, write_table
+from mmvae.experiments.train import load
+from mmvae.foundations import storage
+from mmvae.foundations.errors import UsageError
 
 SHEET = ".png"
 

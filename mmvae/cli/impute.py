@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from mmvae.api import load
 from mmvae.cli.options import example, json_option, print_json, say
 from mmvae.cli.steps import shown_steps
-from mmvae.imputation import Filled, impute_table
+from mmvae.experiments.train import load
+from mmvae.inference.table_imputation import Filled, impute_table
 
 
 @click.command(

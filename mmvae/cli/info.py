@@ -13,7 +13,7 @@ import torch
 
 from mmvae import __version__
 from mmvae.cli.options import columns, echo, example, json_option, print_json
-from mmvae.plugins import load_registry
+from mmvae.plugins.loader import load_registry
 
 PACKAGES = ("torch", "accelerate", "datasets", "pydantic", "pluggy", "safetensors", "numpy")
 

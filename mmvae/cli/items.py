@@ -10,19 +10,19 @@ from typing import Any, TypeVar
 
 import click
 
-from mmvae import storage
-from mmvae.assembly import open_source
 from mmvae.cli.options import say
-from mmvae.config import load_experiment
-from mmvae.data.outputs import check_output
-from mmvae.data.places import place, tried
+from mmvae.data.output_tables import check_output
+from mmvae.data.paths import place, tried
+from mmvae.data.source import SPLITS, Split
 from mmvae.data.table import load_tables
-from mmvae.errors import DataError, UsageError
-from mmvae.plugins import load_registry
-from mmvae.provenance import require_plugins
-from mmvae.source import SPLITS, Split
-from mmvae.trained import TrainedModel
-from mmvae.training.run import Run
+from mmvae.experiments.build import open_source
+from mmvae.experiments.config import load_experiment
+from mmvae.foundations import storage
+from mmvae.foundations.errors import DataError, UsageError
+from mmvae.inference.trained_model import TrainedModel
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.provenance import require_plugins
+from mmvae.runs.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
 

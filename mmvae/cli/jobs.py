@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from mmvae.errors import Interrupted, MmvaeError, Terminated, TrainingError, UsageError
+from mmvae.foundations.errors import Interrupted, MmvaeError, Terminated, TrainingError, UsageError
 
 Say = Callable[[str], None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mmvae.launch import joined
+from mmvae.foundations.launch import joined
 
 
 def end_launched(code: int) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from mmvae.errors import RunError
-from mmvae.training.run import Run
+from mmvae.foundations.errors import RunError
+from mmvae.runs.run import Run
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM)
 

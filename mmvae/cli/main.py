@@ -17,9 +17,9 @@ from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import HELP, Manners, echo, example
 from mmvae.cli.streams import open_streams
 from mmvae.cli.warned import plugin_warnings, untold
-from mmvae.entry import COMMAND_ENTRIES
-from mmvae.errors import Interrupted, MmvaeError, OutputError, Terminated
-from mmvae.training.signals import terminable
+from mmvae.foundations.errors import Interrupted, MmvaeError, OutputError, Terminated
+from mmvae.foundations.signals import terminable
+from mmvae.plugins.entry_points import COMMAND_ENTRIES
 
 COMMANDS = {
     "train": "Train a model as a TOML file describes it.",
@@ -130,8 +130,11 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _plugins_failure(error: Exception) -> MmvaeError | None:
     """What to say of an exception that a plugin's code raised; None if it is a bug of ours."""
-    from mmvae.guard import culprit, failed  # they load torch, which most commands do without
-    from mmvae.plugins import load_registry
+    from mmvae.plugins.guard import (  # they load torch, which most commands do without
+        culprit,
+        failed,
+    )
+    from mmvae.plugins.loader import load_registry
 
     plugin = culprit(error, load_registry(warn=False).plugins)
     return None if plugin is None else failed(plugin, error)

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from mmvae.commands import OfferedCommand, offered_commands
-from mmvae.errors import PluginError, nearest
+from mmvae.foundations.errors import PluginError, nearest
+from mmvae.plugins.commands import OfferedCommand, offered_commands
 
 
 class OpenGroup(click.Group):

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from mmvae.launch import joined
-from mmvae.printable import printable
+from mmvae.foundations.launch import joined
+from mmvae.foundations.printable import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 

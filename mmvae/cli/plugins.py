@@ -11,12 +11,12 @@ import click
 from mmvae.cli.figures import command as figures
 from mmvae.cli.main import cli
 from mmvae.cli.options import columns, echo, example, json_option, print_json, say, set_option
-from mmvae.commands import Fared, OfferedCommand, complaint
-from mmvae.contract import VERSION
-from mmvae.errors import PluginError, UsageError
-from mmvae.plugins import load_registry
-from mmvae.registry import PluginInfo, Registry
-from mmvae.toml import parse_override
+from mmvae.foundations.errors import PluginError, UsageError
+from mmvae.foundations.toml import parse_override
+from mmvae.plugins.commands import Fared, OfferedCommand, complaint
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.registry import PluginInfo, Registry
+from mmvae.plugins.version import VERSION
 
 if TYPE_CHECKING:
     from mmvae.testing.plugin import Checked
@@ -183,7 +183,7 @@ def new(name: str, kind: str, out: Path) -> None:
     It has a module, a README, a test that inherits the conformance suite, and an example with
     its data. Edit the likelihood from there.
     """
-    from mmvae.scaffold import write_distribution  # not needed to list plugins
+    from mmvae.plugins.scaffold import write_distribution  # not needed to list plugins
 
     folder = write_distribution(out, name, kind, load_registry(warn=False))
     echo(str(folder))

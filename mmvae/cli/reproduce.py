@@ -6,24 +6,24 @@ from pathlib import Path
 
 import click
 
-from mmvae import storage
 from mmvae.cli.evaluate import print_table
 from mmvae.cli.jobs import Jobs
 from mmvae.cli.options import echo, example, say, set_option
 from mmvae.cli.steps import shown_steps
 from mmvae.cli.training import progress
-from mmvae.errors import UsageError
-from mmvae.plugins import load_registry
-from mmvae.report.reproduction import cell_tables, claim_tables, page, pictures
-from mmvae.reproduce import (
+from mmvae.experiments.reproduce import (
     Shown,
     interrupted_by_signals,
     refuse_several_processes,
     reproduce,
 )
-from mmvae.study.record import read_records
-from mmvae.study.row import load_rows
-from mmvae.study.study import Study, load_study
+from mmvae.experiments.study.record import read_records
+from mmvae.experiments.study.row import load_rows
+from mmvae.experiments.study.study import Study, load_study
+from mmvae.foundations import storage
+from mmvae.foundations.errors import UsageError
+from mmvae.plugins.loader import load_registry
+from mmvae.report.reproduction import cell_tables, claim_tables, page, pictures
 
 RESULTS = Path("runs", "results")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from mmvae.api import resume
 from mmvae.cli.options import example, set_option
 from mmvae.cli.training import conclude, limit_options, progress, stopped_together
+from mmvae.experiments.train import resume
 
 
 @click.command(

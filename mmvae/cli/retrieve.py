@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from mmvae.api import load
 from mmvae.cli.items import Names, TableFile, load_items
 from mmvae.cli.options import echo, example, json_option, print_json, say
-from mmvae.data.outputs import write_table
-from mmvae.retrieval import Found, retrieve
+from mmvae.data.output_tables import write_table
+from mmvae.experiments.train import load
+from mmvae.inference.retrieval import Found, retrieve
 
 
 @click.command(

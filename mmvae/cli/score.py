@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from mmvae.api import load
 from mmvae.cli.items import items_arguments, load_items, tell_unused
 from mmvae.cli.options import echo, example, json_option, print_json
-from mmvae.data.outputs import write_table
+from mmvae.data.output_tables import write_table
+from mmvae.experiments.train import load
 from mmvae.report.tables import density
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from mmvae.errors import OutputError
+from mmvae.foundations.errors import OutputError
 
 
 class Results(io.TextIOWrapper):

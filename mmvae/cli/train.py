@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from mmvae.api import dry_run as try_out
-from mmvae.api import train
 from mmvae.cli.launcher import torchrun
 from mmvae.cli.options import columns, config_argument, echo, example, leading, manners, set_option
 from mmvae.cli.training import conclude, limit_options, progress, stopped_together
-from mmvae.config import load_experiment
-from mmvae.errors import UsageError
-from mmvae.source import SPLITS
-from mmvae.training.run import default_folder
+from mmvae.data.source import SPLITS
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.train import dry_run as try_out
+from mmvae.experiments.train import train
+from mmvae.foundations.errors import UsageError
+from mmvae.runs.run import default_folder
 
 
 @click.command(

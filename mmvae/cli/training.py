@@ -12,10 +12,10 @@ import click
 
 from mmvae.cli.duration import Duration
 from mmvae.cli.options import echo, leading, manners
-from mmvae.errors import Interrupted, OutputError
-from mmvae.session import Result
+from mmvae.experiments.session import Result
+from mmvae.foundations.errors import Interrupted, OutputError
+from mmvae.foundations.signals import outliving_hangups
 from mmvae.training.progress import Progress, progress_for
-from mmvae.training.signals import outliving_hangups
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mmvae.cli.options import leading, manners, say
-from mmvae.errors import PluginWarning
+from mmvae.foundations.errors import PluginWarning
 
 
 @contextmanager

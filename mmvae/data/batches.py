@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmvae.codec import Codec, Column, model_input
-from mmvae.data.gaps import check_something
+from mmvae.data.missing import check_something
 from mmvae.data.mixing import check_gaps
-from mmvae.data.refusals import place, refusals, refused_row
-from mmvae.errors import DataError
-from mmvae.randomness import ItemDraws, StepDraws, numbers_of
-from mmvae.returned import pair
-from mmvae.source import Split
+from mmvae.data.source import Split
+from mmvae.data.value_errors import place, refusals, refused_row
+from mmvae.foundations.errors import DataError
+from mmvae.foundations.randomness import ItemDraws, StepDraws, numbers_of
+from mmvae.modalities.codec import Codec, Column, model_input
+from mmvae.modalities.returned import pair
 
 View = Callable[[Codec], Callable[[Tensor, torch.Generator], Tensor]]
 

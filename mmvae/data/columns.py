@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mmvae.codec import Column, LazyValues, row_index
-from mmvae.column_type import NULL_WORDS, ColumnType, Kind
-from mmvae.source import Split
+from mmvae.data.source import Split
+from mmvae.modalities.codec import Column, LazyValues, row_index
+from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind
 
 READ = 4096
 """Values that are read at once."""
@@ -39,11 +39,11 @@ class TableColumn(LazyValues):
         return len(self.rows)
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> TableColumn:
-        """See :meth:`mmvae.codec.LazyValues.take`."""
+        """See :meth:`mmvae.modalities.codec.LazyValues.take`."""
         return TableColumn(self.dataset, self.name, self.rows[row_index(rows)], self.whole)
 
     def read(self) -> Any:
-        """See :meth:`mmvae.codec.LazyValues.read`."""
+        """See :meth:`mmvae.modalities.codec.LazyValues.read`."""
         values = as_array(self.dataset.select_columns([self.name])[self.rows.tolist()][self.name])
         whole = self.whole and isinstance(values, np.ndarray) and np.isfinite(values).all()
         return values.astype(np.int64) if whole else values

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from mmvae.codec import Column, LazyValues, row_index
-from mmvae.column_type import NULL_WORDS, ColumnType
 from mmvae.data.columns import as_array, table_split
-from mmvae.data.contents import contents
-from mmvae.data.declared import TypedConfig
-from mmvae.data.names import name_of, natural, refuse_near_misses, row_name, some
-from mmvae.data.places import (
+from mmvae.data.declared_types import TypedConfig
+from mmvae.data.fingerprints import contents
+from mmvae.data.item_names import name_of, natural, refuse_near_misses, row_name, some
+from mmvae.data.paths import (
     found_folder,
     is_litter,
     is_table,
@@ -26,9 +24,11 @@ from mmvae.data.places import (
     split_called,
 )
 from mmvae.data.reader import read_table
+from mmvae.data.source import SPLITS, Source, Split, SplitName
 from mmvae.data.splits import cut, refuse_shared_groups
-from mmvae.errors import DataError, nearest
-from mmvae.source import SPLITS, Source, Split, SplitName
+from mmvae.foundations.errors import DataError, nearest
+from mmvae.modalities.codec import Column, LazyValues, row_index
+from mmvae.modalities.column_type import NULL_WORDS, ColumnType
 
 Array = np.ndarray[Any, Any]
 
@@ -71,11 +71,11 @@ class FileColumn(LazyValues):
         return len(self.files)
 
     def take(self, rows: Sequence[int] | Array) -> FileColumn:
-        """See :meth:`mmvae.codec.LazyValues.take`."""
+        """See :meth:`mmvae.modalities.codec.LazyValues.take`."""
         return FileColumn([self.files[int(i)] for i in row_index(rows)])
 
     def read(self) -> Any:
-        """See :meth:`mmvae.codec.LazyValues.read`.
+        """See :meth:`mmvae.modalities.codec.LazyValues.read`.
 
         Raises:
             DataError: A file cannot be read.

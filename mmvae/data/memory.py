@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from mmvae.codec import Column, LazyValues
 from mmvae.data.columns import as_array, from_tensor, table_split
+from mmvae.data.source import SPLITS, Source, Split, SplitName
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
-from mmvae.data.spool import CHUNK, passing
-from mmvae.errors import DataError
-from mmvae.source import SPLITS, Source, Split, SplitName
+from mmvae.data.stream_cache import CHUNK, passing
+from mmvae.foundations.errors import DataError
+from mmvae.modalities.codec import Column, LazyValues
 
 
 class MemoryConfig(CutConfig):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmvae.codec import Codec, Column
-from mmvae.errors import ConfigError
+from mmvae.foundations.errors import ConfigError
+from mmvae.modalities.codec import Codec, Column
 
 
 def check_gaps(modality: str, codec: Codec, column: Column, observed: Tensor | None) -> None:

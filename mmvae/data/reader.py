@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmvae.column_type import ColumnType
-from mmvae.data.contents import contents
-from mmvae.data.spool import CHUNK, check_columns, fitted, kept, mapped
+from mmvae.data.fingerprints import contents
+from mmvae.data.stream_cache import CHUNK, check_columns, fitted, kept, mapped
 from mmvae.data.streams import TableStream, Types, open_stream
-from mmvae.data.written import merged
-from mmvae.errors import DataError
+from mmvae.data.written_cells import merged
+from mmvae.foundations.errors import DataError
+from mmvae.modalities.column_type import ColumnType
 
 VERSION = 1
 """Of the reading rules; what an earlier version read is read again."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from mmvae.errors import ConfigError, DataError, nearest
-from mmvae.randomness import generator
-from mmvae.source import SourceConfig, Split, SplitName
+from mmvae.data.source import SourceConfig, Split, SplitName
+from mmvae.foundations.errors import ConfigError, DataError, nearest
+from mmvae.foundations.randomness import generator
 
 Array = np.ndarray[Any, Any]
 

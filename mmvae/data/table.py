@@ -13,12 +13,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from mmvae.column_type import ColumnType
 from mmvae.data.columns import table_split
-from mmvae.data.contents import contents
-from mmvae.data.declared import TypedConfig
-from mmvae.data.names import some
-from mmvae.data.places import (
+from mmvae.data.declared_types import TypedConfig
+from mmvae.data.fingerprints import contents
+from mmvae.data.item_names import some
+from mmvae.data.paths import (
     CLOSED,
     READERS,
     Tables,
@@ -29,10 +28,11 @@ from mmvae.data.places import (
     tried,
 )
 from mmvae.data.reader import Reading, read_tables
+from mmvae.data.source import Source, Split, SplitName
 from mmvae.data.splits import cut, refuse_shared_groups
-from mmvae.data.spool import spooled
-from mmvae.errors import DataError, TrainingError
-from mmvae.source import Source, Split, SplitName
+from mmvae.data.stream_cache import spooled
+from mmvae.foundations.errors import DataError, TrainingError
+from mmvae.modalities.column_type import ColumnType
 
 EMPTY = ("corresponds to no data", "No columns to parse from file")
 """What ``datasets`` says of a table without rows, and of one without even a header."""

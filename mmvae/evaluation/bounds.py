@@ -19,14 +19,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmvae.codec import Parameters
 from mmvae.data.batches import Batch
-from mmvae.errors import UsageError
-from mmvae.evaluation.dense import OneDnnDense
-from mmvae.models.protocol import Model, fold, in_float32, unfold
-from mmvae.posteriors import Posterior
-from mmvae.randomness import StepDraws
-from mmvae.subsets import Subset, canonical, subset_name
+from mmvae.evaluation.onednn import OneDnnDense
+from mmvae.foundations.errors import UsageError
+from mmvae.foundations.randomness import StepDraws
+from mmvae.modalities.codec import Parameters
+from mmvae.modalities.subsets import Subset, canonical, subset_name
+from mmvae.models.base import Model, fold, in_float32, unfold
+from mmvae.models.posteriors import Posterior
 
 NOISE_BLOCK = 32
 """Samples that are drawn at once, whatever the chunks: so chunks change no sample."""
@@ -94,7 +94,7 @@ def iw_bound(
         proposal: P; T itself for the single bound, all modalities for the multiple one.
         samples: k ≥ 1.
         draws: Randomness; the same draws give the same bound.
-        given: G, for models with :attr:`~mmvae.models.protocol.Model.conditional`.
+        given: G, for models with :attr:`~mmvae.models.base.Model.conditional`.
 
     Returns:
         Nats per item, float64 (b,).

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmvae.codec import Codec
 from mmvae.data.batches import Batches
+from mmvae.evaluation.classifiers import Judge, Judges
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.crossing import arrow
-from mmvae.evaluation.figures import mean_and_error
-from mmvae.evaluation.judge import Judge, Judges
+from mmvae.evaluation.cross_generation import arrow
+from mmvae.evaluation.statistics import mean_and_error
+from mmvae.foundations.randomness import ItemDraws, sample
+from mmvae.modalities.codec import Codec
+from mmvae.models.base import Model
 from mmvae.models.finite import finite_values
-from mmvae.models.protocol import Model
-from mmvae.randomness import ItemDraws, sample
 
 OF_THE_JUDGE = ("classifier on real items", "most frequent class")
 """Figures that say what a judge is worth, and nothing of a model."""

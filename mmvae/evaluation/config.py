@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mmvae.section import Section
-from mmvae.source import SplitName
+from mmvae.data.source import SplitName
+from mmvae.foundations.section import Section
 
 
 class EvaluateConfig(Section):

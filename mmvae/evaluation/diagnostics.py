@@ -10,12 +10,12 @@ from torch import Tensor
 
 from mmvae.data.batches import Batch, Batches
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.figures import mean_and_error, require_finite
+from mmvae.evaluation.elbo import rest
 from mmvae.evaluation.items import chunks
+from mmvae.evaluation.statistics import mean_and_error, require_finite
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.evaluation.terms import rest
-from mmvae.models.protocol import Model
-from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence
+from mmvae.models.base import Model
+from mmvae.models.posteriors import DiagonalGaussian, Posterior, kl_divergence
 
 ACTIVE = 0.01
 """A unit is active if its posterior mean varies more than this over items (Burda et al. 2016)."""

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mmvae.cells import cell_name
 from mmvae.data.batches import Batches
-from mmvae.evaluation.cells import parse_cells
+from mmvae.evaluation.classifiers import Judges
 from mmvae.evaluation.coherence import all_pairs, coherence
+from mmvae.evaluation.coherence_matrix import coherence_matrix
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.crossing import crossing
+from mmvae.evaluation.cross_generation import crossing
 from mmvae.evaluation.diagnostics import diagnostics
-from mmvae.evaluation.figures import ItemFigures
+from mmvae.evaluation.elbo import bound_and_terms, rest, subset_divergences
 from mmvae.evaluation.items import chunks
-from mmvae.evaluation.judge import Judges
-from mmvae.evaluation.ledger import Ledger
 from mmvae.evaluation.likelihoods import (
     likelihoods,
     summary,
     variation_of_information,
     without_items,
 )
-from mmvae.evaluation.matrix import coherence_matrix
+from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.queries import parse_cells
+from mmvae.evaluation.query import cell_name
+from mmvae.evaluation.statistics import ItemFigures
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.evaluation.terms import bound_and_terms, rest, subset_divergences
-from mmvae.models.protocol import Model
+from mmvae.models.base import Model
 
 
 def evaluate(
@@ -57,7 +57,7 @@ def evaluate(
         :func:`mmvae.evaluation.likelihoods.summary`), ``variation of information``, ``subset
         posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the
         codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``),
-        ``coherence matrix`` (:func:`mmvae.evaluation.matrix.coherence_matrix`, of three and more),
+        ``coherence matrix`` (:mod:`mmvae.evaluation.coherence_matrix`, of three and more),
         ``latent`` and ``gradient shares`` (:func:`mmvae.evaluation.diagnostics.diagnostics`), and
         ``modalities``, ``split``, ``items``, ``samples``, ``seed``, ``units``; of a conditional
         model ``bounds of``, which names what they bound. What a model cannot

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from mmvae.data.batches import Batch, Batches
-from mmvae.randomness import ItemDraws, sample
+from mmvae.foundations.randomness import ItemDraws, sample
 
 
 def chunks(

@@ -10,7 +10,7 @@ from torch import Tensor
 from mmvae.evaluation.diagnostics import dimension_kl, posterior_and_prior
 from mmvae.evaluation.items import chunks
 from mmvae.evaluation.metric import Metric, Specimen
-from mmvae.posteriors import DiagonalGaussian
+from mmvae.models.posteriors import DiagonalGaussian
 
 
 class LatentKL(Metric):

@@ -16,19 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmvae.cells import Cell, cell_name, posterior_name
 from mmvae.data.batches import Batches
-from mmvae.errors import NonFinite
 from mmvae.evaluation.bounds import ROWS, Estimate, Evidence, estimates
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.figures import mean_and_error
-from mmvae.evaluation.footprint import bytes_per_row, rows_within
 from mmvae.evaluation.items import spanned
-from mmvae.evaluation.ledger import Ledger
+from mmvae.evaluation.memory import bytes_per_row, rows_within
+from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.query import Cell, cell_name, posterior_name
 from mmvae.evaluation.standardised import KEY, SUFFIX, added_nats
+from mmvae.evaluation.statistics import mean_and_error
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.models.protocol import Model
-from mmvae.subsets import Subset
+from mmvae.foundations.errors import NonFinite
+from mmvae.modalities.subsets import Subset
+from mmvae.models.base import Model
 
 EFFECTIVE = " effective samples"
 GIVEN = " of what is given"

@@ -14,9 +14,9 @@ from torch import Tensor
 from mmvae.data.batches import Batches
 from mmvae.evaluation.items import chunks, sampled
 from mmvae.evaluation.steps import Step, quiet
+from mmvae.modalities.subsets import Subset
+from mmvae.models.base import Model
 from mmvae.models.finite import finite_values
-from mmvae.models.protocol import Model
-from mmvae.subsets import Subset
 
 
 class MetricConfig(BaseModel):

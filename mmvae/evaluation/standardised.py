@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmvae.codec import Codec, scale_nats
 from mmvae.data.batches import Batch
-from mmvae.subsets import Subset
+from mmvae.modalities.codec import Codec, scale_nats
+from mmvae.modalities.subsets import Subset
 
 KEY = "standardised"
 """Name, in results, of the figure of standardised values within that of the user's."""

@@ -9,7 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mmvae.codec import Codec
+from mmvae.foundations.networks import Activation, mlp
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.subsets import Subset
+from mmvae.models.base import ByModality
 from mmvae.models.heads import (
     HeadBuilder,
     MaskedHead,
@@ -18,10 +21,7 @@ from mmvae.models.heads import (
     last_layer,
     posterior,
 )
-from mmvae.models.protocol import ByModality
-from mmvae.networks import Activation, mlp
-from mmvae.posteriors import DiagonalGaussian, Posterior, closed_form, kl_divergence
-from mmvae.subsets import Subset
+from mmvae.models.posteriors import DiagonalGaussian, Posterior, closed_form, kl_divergence
 
 Fusion = Literal["dense", "linear"]
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from mmvae.data.batches import Batch
-from mmvae.models.protocol import Model, Phase, Terms, Trainable
-from mmvae.randomness import StepDraws
+from mmvae.foundations.randomness import StepDraws
+from mmvae.models.base import Model, Phase, Terms, Trainable
 
 
 class ExtensionConfig(BaseModel):

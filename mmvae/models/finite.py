@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from mmvae.errors import TrainingError
-from mmvae.models.protocol import Model, in_float32
+from mmvae.foundations.errors import TrainingError
+from mmvae.models.base import Model, in_float32
 
 LATENT = "the latent z"
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmvae.networks import Activation, activation, bounded
-from mmvae.posteriors import DiagonalGaussian, Posterior
-from mmvae.subsets import Subset
+from mmvae.foundations.networks import Activation, activation, bounded
+from mmvae.modalities.subsets import Subset
+from mmvae.models.posteriors import DiagonalGaussian, Posterior
 
 Variance = Literal["exp", "softplus"]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mmvae.foundations.randomness import StepDraws
+from mmvae.modalities.subsets import Subset
 from mmvae.models.heads import membership, rows_of
-from mmvae.randomness import StepDraws
-from mmvae.subsets import Subset
 
 PATTERNS = 64
 """How many patterns of gaps are held against the family at once."""

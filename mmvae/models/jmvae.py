@@ -8,21 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmvae.codec import Codec, Parameters
 from mmvae.data.batches import Batch
-from mmvae.errors import ConfigError, SearchLimit, UsageError, listed, nearest
-from mmvae.family import Shapes, Table
+from mmvae.foundations.errors import ConfigError, SearchLimit, UsageError, listed, nearest
+from mmvae.foundations.networks import evaluating
+from mmvae.foundations.randomness import StepDraws
+from mmvae.modalities.codec import Codec, Parameters
+from mmvae.modalities.subsets import Subset, canonical, family, partition, subset_name
+from mmvae.models.base import ByModality, Model, Phase, Terms
 from mmvae.models.encoders import PosteriorNetwork, SeparateEncoders, SharedEncoders
+from mmvae.models.families import Shapes, Table
 from mmvae.models.heads import MaskedHead, SubsetHeads
 from mmvae.models.informed import Informed
 from mmvae.models.jmvae_config import JMVAEConfig, check_alphas
-from mmvae.models.learned_prior import PRIOR, LearnedPrior
 from mmvae.models.objective import jmvae_objective
-from mmvae.models.protocol import ByModality, Model, Phase, Terms
-from mmvae.networks import evaluating
-from mmvae.posteriors import DiagonalGaussian, Posterior, kl_divergence, product_of_experts
-from mmvae.randomness import StepDraws
-from mmvae.subsets import Subset, canonical, family, partition, subset_name
+from mmvae.models.posteriors import DiagonalGaussian, Posterior, kl_divergence, product_of_experts
+from mmvae.models.prior import PRIOR, LearnedPrior
 
 MOST_PER_STEP = 16
 """Subsets that a training step takes unless told otherwise."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mmvae.models.protocol import Terms
-from mmvae.subsets import Subset, subset_name
+from mmvae.modalities.subsets import Subset, subset_name
+from mmvae.models.base import Terms
 
 
 def jmvae_objective(

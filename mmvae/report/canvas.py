@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from mmvae.errors import UsageError
-from mmvae.printable import printable, short_name
+from mmvae.foundations.errors import UsageError
+from mmvae.foundations.printable import printable, short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

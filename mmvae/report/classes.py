@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmvae.codec import Codec, Column
 from mmvae.data.batches import prepare
-from mmvae.errors import DataError, UsageError, nearest
+from mmvae.data.source import Split, SplitName
+from mmvae.foundations.errors import DataError, UsageError, nearest
+from mmvae.modalities.codec import Codec, Column
 from mmvae.report.subject import Subject
-from mmvae.source import Split, SplitName
 
 Array = np.ndarray[Any, Any]
 

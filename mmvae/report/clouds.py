@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmvae.printable import short_name
+from mmvae.foundations.printable import short_name
 from mmvae.report.canvas import OKABE_ITO, class_styles, new_figure, png
 from mmvae.report.classes import Classes
 from mmvae.report.tables import percent

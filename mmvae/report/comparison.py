@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmvae.cells import cell_title, parse_cell
-from mmvae.comparison.compare import Comparison
+from mmvae.evaluation.query import cell_title, parse_cell
+from mmvae.experiments.comparison.compare import Comparison
 from mmvae.report.tables import STANDARDISED, Table, density, percent, spread
 
 NONE = "–"

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from mmvae.errors import CheckpointError
+from mmvae.foundations.errors import CheckpointError
 from mmvae.report.canvas import OKABE_ITO, Picture, new_figure, png
 from mmvae.report.material import Material
 from mmvae.report.tables import term
-from mmvae.training.checkpoint import CheckpointStore, read_state
-from mmvae.training.metrics_log import check_prefix, read_training
-from mmvae.training.run import Run
+from mmvae.runs.checkpoint import CheckpointStore, read_state
+from mmvae.runs.metrics_log import check_prefix, read_training
+from mmvae.runs.run import Run
 from mmvae.training.state import position_of
 
 Record = Mapping[str, Any]

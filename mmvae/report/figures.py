@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from mmvae.errors import UsageError
-from mmvae.evaluation.terms import rest
+from mmvae.evaluation.elbo import rest
+from mmvae.foundations.errors import UsageError
+from mmvae.modalities.subsets import canonical
 from mmvae.report.canvas import Picture, sheet
 from mmvae.report.pictures import class_labels, class_rows, generated_caption, guess_rows
 from mmvae.report.subject import SHOWN_ITEMS, Subject, origins, titles
-from mmvae.subsets import canonical
 
 
 def reconstruction_picture(

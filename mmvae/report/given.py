@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from mmvae.printable import short_name
+from mmvae.experiments.study.record import Record
+from mmvae.foundations.printable import short_name
 from mmvae.report.canvas import class_styles, new_figure, png
 from mmvae.report.tables import Figure, Table
-from mmvae.study.record import Record
 
 NOTE = (
     "Percent of the generated values in which a classifier, trained on real items, sees the "

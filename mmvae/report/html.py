@@ -6,7 +6,7 @@ import base64
 import html
 from collections.abc import Iterable, Sequence
 
-from mmvae.printable import printable
+from mmvae.foundations.printable import printable
 from mmvae.report.canvas import Picture
 from mmvae.report.tables import Table
 

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmvae.errors import UsageError
-from mmvae.evaluation.figures import mean_and_error
-from mmvae.evaluation.probe import NEIGHBOURS, probe
-from mmvae.evaluation.terms import shown_subsets
+from mmvae.evaluation.elbo import shown_subsets
+from mmvae.evaluation.nearest_neighbours import NEIGHBOURS, probe
+from mmvae.evaluation.statistics import mean_and_error
+from mmvae.foundations.errors import UsageError
+from mmvae.modalities.subsets import Subset, canonical
 from mmvae.report.canvas import Picture
 from mmvae.report.classes import MOST_CLASSES, Classes, classes_of
 from mmvae.report.clouds import Cloud, draw_clouds
@@ -20,7 +21,6 @@ from mmvae.report.material import Material
 from mmvae.report.projection import Projection
 from mmvae.report.subject import MAPPED_ITEMS, Subject, given_name, origins, titles
 from mmvae.report.tables import percent
-from mmvae.subsets import Subset, canonical
 
 PROBED_ITEMS = 10_000
 """Most items that the probe knows, and most that it is judged on."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
+from mmvae.foundations.section import TableName
 from mmvae.report.subject import Subject
-from mmvae.section import TableName
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Material(Subject):
     """A run as a report shows it.
 
     Attributes:
-        evaluation: What :func:`mmvae.results.evaluate` returned.
+        evaluation: What :func:`mmvae.experiments.evaluate.evaluate` returned.
     """
 
     evaluation: Mapping[str, Any]

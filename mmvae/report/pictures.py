@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from mmvae.codec import Codec
 from mmvae.data.batches import Batch
 from mmvae.evaluation.coherence import class_inputs, from_classes, judged_pairs
-from mmvae.evaluation.crossing import guesses
-from mmvae.evaluation.terms import shown_subsets
-from mmvae.randomness import generator
+from mmvae.evaluation.cross_generation import guesses
+from mmvae.evaluation.elbo import shown_subsets
+from mmvae.foundations.randomness import generator
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.subsets import Subset
 from mmvae.report.canvas import Picture, sheet
 from mmvae.report.material import Material
 from mmvae.report.subject import Subject, given_name
-from mmvae.subsets import Subset
 
 SAMPLES = 12
 MOST_ROWS = 20

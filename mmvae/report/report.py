@@ -7,12 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmvae import __version__, storage
+from mmvae import __version__
+from mmvae.data.source import SPLITS
 from mmvae.evaluation.coherence import judged_pairs
-from mmvae.evaluation.matrix import labels_of
+from mmvae.evaluation.coherence_matrix import labels_of
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.models.protocol import Model
-from mmvae.registry import Registry
+from mmvae.experiments.evaluate import OpenedRun, Say, evaluate_opened, on_standard_error, open_run
+from mmvae.foundations import storage
+from mmvae.foundations.surroundings import exclusive
+from mmvae.models.base import Model
+from mmvae.plugins.registry import Registry
 from mmvae.report.canvas import Picture, require_matplotlib
 from mmvae.report.curves import observed_curves, training_curves
 from mmvae.report.diagnostics import dimension_kl
@@ -22,11 +26,8 @@ from mmvae.report.material import Drawn, Material
 from mmvae.report.matrix import coherence_maps
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
 from mmvae.report.tables import densities, heading, hints, left_out, tables, weights
-from mmvae.results import OpenedRun, Say, evaluate_opened, on_standard_error, open_run
-from mmvae.source import SPLITS
-from mmvae.surroundings import exclusive
-from mmvae.training.results_file import evaluate_anew, read_results
-from mmvae.training.run import Run
+from mmvae.runs.results_file import evaluate_anew, read_results
+from mmvae.runs.run import Run
 
 FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
     class_samples,

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from mmvae.experiments.study.claims import (
+    FEW,
+    Figure,
+    Finding,
+    Order,
+    figures,
+    findings,
+    number,
+    orders,
+)
+from mmvae.experiments.study.record import Record
+from mmvae.experiments.study.study import Schedule, Study, StudyTable
+from mmvae.foundations.toml import literal, parse
 from mmvae.report.canvas import require_matplotlib
 from mmvae.report.given import coherence_lines, coherence_table
 from mmvae.report.tables import Table
-from mmvae.study.claims import FEW, Figure, Finding, Order, figures, findings, number, orders
-from mmvae.study.record import Record
-from mmvae.study.study import Schedule, Study, StudyTable
-from mmvae.toml import literal, parse
 from mmvae.training.progress import duration
 
 GENERATED = (

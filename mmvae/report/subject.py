@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmvae.config import Experiment
 from mmvae.data.batches import Batch, Batches, fixed_draws, fixed_view
-from mmvae.data.loading import Data
-from mmvae.errors import UsageError
+from mmvae.data.dataset import Data
+from mmvae.data.source import SplitName
+from mmvae.experiments.config import Experiment
+from mmvae.foundations.errors import UsageError
+from mmvae.foundations.randomness import ItemDraws, permutation, sample
+from mmvae.inference.trained_model import TrainedModel
+from mmvae.modalities.subsets import Subset
 from mmvae.models.finite import LATENT, require_finite
-from mmvae.randomness import ItemDraws, permutation, sample
-from mmvae.source import SplitName
-from mmvae.subsets import Subset
-from mmvae.trained import TrainedModel
-from mmvae.training.run import Run
+from mmvae.runs.run import Run
 
 SHOWN_ITEMS = 10
 MAPPED_ITEMS = 2000

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mmvae import returned
-from mmvae.errors import short
-from mmvae.rehearsal import rehearse
+from mmvae.foundations.errors import short
+from mmvae.modalities import returned
+from mmvae.plugins.smoke_test import rehearse
 from mmvae.testing.contract import needs, require, require_config
 from mmvae.testing.densities import DensityChecks
 from mmvae.testing.networks import NetworkChecks

@@ -15,10 +15,10 @@ from typing import Any, ClassVar, Literal, NoReturn
 import tomli_w
 from pydantic import BaseModel
 
-from mmvae.errors import LONG, shortened
-from mmvae.errors import ContractBroken as ContractBroken
-from mmvae.errors import require as require
-from mmvae.registry import Role, add_offer
+from mmvae.foundations.errors import LONG, shortened
+from mmvae.foundations.errors import ContractBroken as ContractBroken
+from mmvae.foundations.errors import require as require
+from mmvae.plugins.registry import Role, add_offer
 
 State = Literal["kept", "broken", "not tried"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from mmvae.codec import Codec
+from mmvae.modalities.codec import Codec
 from mmvae.testing.contract import needs, not_tried, require
 from mmvae.testing.goodness import Density, ends
 from mmvae.testing.subject import (

@@ -9,9 +9,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from mmvae.family import Family, FamilyConfig
-from mmvae.posteriors import Posterior
-from mmvae.randomness import seeded_global
+from mmvae.foundations.randomness import seeded_global
+from mmvae.models.families import Family, FamilyConfig
+from mmvae.models.posteriors import Posterior
 from mmvae.testing.contract import Contract, require, require_config, require_offer
 
 SEEN, LATENT = 3, 2

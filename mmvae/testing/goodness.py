@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from mmvae.codec import Codec, Parameters
+from mmvae.modalities.codec import Codec, Parameters
 from mmvae.testing.contract import require
 from mmvae.testing.subject import generator, repeated
 

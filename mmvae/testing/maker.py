@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
-from mmvae.maker import Maker, MakerConfig
+from mmvae.data.generator import Maker, MakerConfig
 from mmvae.testing.contract import Contract, require, require_config, require_offer
 from mmvae.testing.subject import global_seed
 

@@ -11,10 +11,10 @@ from torch.distributions import Distribution
 
 from mmvae.data.batches import Batch
 from mmvae.evaluation.bounds import iw_bound
-from mmvae.models.protocol import Model, ModelConfig
-from mmvae.posteriors import Posterior
-from mmvae.randomness import StepDraws, seeded_global
-from mmvae.subsets import Subset, subset_name
+from mmvae.foundations.randomness import StepDraws, seeded_global
+from mmvae.modalities.subsets import Subset, subset_name
+from mmvae.models.base import Model, ModelConfig
+from mmvae.models.posteriors import Posterior
 from mmvae.testing import standin
 from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.phases import N, PhaseChecks

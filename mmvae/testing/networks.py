@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from mmvae.codec import Codec
-from mmvae.randomness import seeded_global
-from mmvae.rehearsal import distributions, own_weights
+from mmvae.foundations.randomness import seeded_global
+from mmvae.modalities.codec import Codec
+from mmvae.plugins.smoke_test import distributions, own_weights
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require
 from mmvae.testing.subject import (
     INPUT,

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mmvae.errors import ConfigError
-from mmvae.randomness import derived_seed, seeded_global
+from mmvae.foundations.errors import ConfigError
+from mmvae.foundations.randomness import derived_seed, seeded_global
 from mmvae.testing import stage
 from mmvae.testing.contract import Contract, not_tried, require, require_config, require_offer
 from mmvae.training.observer import Observer, ObserverConfig, Watched

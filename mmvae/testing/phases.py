@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batch
-from mmvae.models.protocol import Phase, Terms, Trainable
-from mmvae.randomness import StepDraws, seeded_global
+from mmvae.foundations.randomness import StepDraws, seeded_global
+from mmvae.models.base import Phase, Terms, Trainable
 from mmvae.testing.contract import Contract, not_tried, require
 from mmvae.testing.stage import MODALITIES
 from mmvae.training.step import alone

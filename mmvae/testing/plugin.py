@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mmvae.commands import OfferedCommand
-from mmvae.contract import STATEMENT, VERSION, stated_version
-from mmvae.errors import PluginError, UsageError, nearest, require, short
-from mmvae.examples import Examples, examples_of
-from mmvae.registry import Offer, PluginInfo, Registry, Role
+from mmvae.foundations.errors import PluginError, UsageError, nearest, require, short
+from mmvae.modalities.codec_examples import Examples, examples_of
+from mmvae.plugins.commands import OfferedCommand
+from mmvae.plugins.registry import Offer, PluginInfo, Registry, Role
+from mmvae.plugins.version import STATEMENT, VERSION, stated_version
 from mmvae.testing.codec import CodecContract
 from mmvae.testing.command import CommandContract
 from mmvae.testing.contract import Contract, Verdict, verdicts

@@ -23,8 +23,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mmvae.codec import Codec, Column
-from mmvae.errors import short
+from mmvae.foundations.errors import short
+from mmvae.modalities.codec import Codec, Column
 from mmvae.testing.contract import not_tried, require
 from mmvae.testing.subject import CodecSubject, input_of, same
 

@@ -17,13 +17,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from mmvae.codec import GAPS, Codec, CodecConfig, Column, Parameters
 from mmvae.data.batches import Batch, Batches
+from mmvae.data.source import Split
+from mmvae.foundations.networks import mlp
+from mmvae.foundations.randomness import seeded_global
+from mmvae.modalities.codec import GAPS, Codec, CodecConfig, Column, Parameters
+from mmvae.models.base import Model
 from mmvae.models.jmvae import JMVAE
-from mmvae.models.protocol import Model
-from mmvae.networks import mlp
-from mmvae.randomness import seeded_global
-from mmvae.source import Split
 
 PICTURE, SIGNS = MODALITIES = ("a", "b")
 """What the suites call the two modalities; keys may name them."""

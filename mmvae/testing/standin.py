@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from mmvae.codec import GAPS, Codec, CodecConfig, Column, Parameters
 from mmvae.data.batches import Batch
-from mmvae.networks import mlp
+from mmvae.foundations.networks import mlp
+from mmvae.modalities.codec import GAPS, Codec, CodecConfig, Column, Parameters
 
 _DIM = 3
 

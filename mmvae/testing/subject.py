@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from mmvae import returned
-from mmvae.codec import Codec, Column, Parameters, model_input
-from mmvae.examples import Examples, examples_of
+from mmvae.modalities import returned
+from mmvae.modalities.codec import Codec, Column, Parameters, model_input
+from mmvae.modalities.codec_examples import Examples, examples_of
 from mmvae.testing.contract import Contract
 
 N = 6  # items per check

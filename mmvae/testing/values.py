@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmvae import returned
-from mmvae.codec import Codec, Column, LazyValues, model_input
-from mmvae.errors import LONG, UnsupportedValue, short
+from mmvae.foundations.errors import LONG, UnsupportedValue, short
+from mmvae.modalities import returned
+from mmvae.modalities.codec import Codec, Column, LazyValues, model_input
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require, require_offer
 from mmvae.testing.subject import (
     CodecSubject,
@@ -245,9 +245,9 @@ class Unread(LazyValues):
         return len(self._column)
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Unread:
-        """See :meth:`mmvae.codec.LazyValues.take`."""
+        """See :meth:`mmvae.modalities.codec.LazyValues.take`."""
         return Unread(self._column.take(rows))
 
     def read(self) -> Any:
-        """See :meth:`mmvae.codec.LazyValues.read`."""
+        """See :meth:`mmvae.modalities.codec.LazyValues.read`."""
         return self._column.values

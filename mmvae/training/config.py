@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mmvae.section import Section
-from mmvae.toml import literal
+from mmvae.foundations.section import Section
+from mmvae.foundations.toml import literal
 
 FIXED_KEYS = ("batch_size", "drop_last", "seed", "freeze")
 """Keys of ``[train]`` that a run keeps: its order of items depends on them, or what is trained."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmvae.data.batches import Batches
-from mmvae.models.protocol import Model
+from mmvae.models.base import Model
 
 
 class ObserverConfig(BaseModel):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from mmvae.errors import CheckpointError, ConfigError
+from mmvae.foundations.errors import CheckpointError, ConfigError
 from mmvae.training.config import TrainConfig
 
 

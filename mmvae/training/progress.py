@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mmvae import storage
-from mmvae.errors import TrainingError
-from mmvae.printable import printable
+from mmvae.foundations import storage
+from mmvae.foundations.errors import TrainingError
+from mmvae.foundations.printable import printable
 
 _REDRAW_S = 0.1  # drawing a table takes longer than a small step
 

@@ -11,13 +11,13 @@ from pydantic import Field, TypeAdapter
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mmvae.codec import Codec, State
-from mmvae.errors import CheckpointError, ConfigError, MmvaeError
-from mmvae.models.protocol import Model, Trainable
-from mmvae.training.average import WeightAverage
-from mmvae.training.checkpoint import Checkpoint
-from mmvae.training.metrics import TermMeans
+from mmvae.foundations.errors import CheckpointError, ConfigError, MmvaeError
+from mmvae.modalities.codec import Codec, State
+from mmvae.models.base import Model, Trainable
+from mmvae.runs.checkpoint import Checkpoint
+from mmvae.training.ema import WeightAverage
 from mmvae.training.optimizer import optimizer_tensors, restore_optimizer
+from mmvae.training.term_means import TermMeans
 
 Tensors = dict[str, dict[str, Tensor]]
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mmvae.data.batches import Batch, Batches, training_view
-from mmvae.data.order import Order, never_empty, share
-from mmvae.models.protocol import Phase, Terms, Trainable
-from mmvae.randomness import GLOBAL, StepDraws, derived_seed, permutation, seed_global
-from mmvae.training.average import WeightAverage
+from mmvae.data.sampler import Order, never_empty, share
+from mmvae.foundations.randomness import GLOBAL, StepDraws, derived_seed, permutation, seed_global
+from mmvae.models.base import Phase, Terms, Trainable
 from mmvae.training.config import TrainConfig
+from mmvae.training.ema import WeightAverage
 from mmvae.training.optimizer import build_optimizer
 from mmvae.training.schedule import learning_rate, warmup_weight, warmup_weight_of_step
 from mmvae.training.state import TrainingState
@@ -35,7 +35,7 @@ class Objective(nn.Module):
         self.model = model
 
     def forward(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
-        """See :meth:`mmvae.models.protocol.Trainable.objective`."""
+        """See :meth:`mmvae.models.base.Trainable.objective`."""
         return self.model.objective(phase, batch, draws, weight)
 
 

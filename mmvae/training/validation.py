@@ -9,10 +9,10 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mmvae.data.batches import Batches
-from mmvae.data.order import never_empty, share
-from mmvae.models.protocol import Model
-from mmvae.randomness import ItemDraws
-from mmvae.training.metrics import check_finite, wide
+from mmvae.data.sampler import never_empty, share
+from mmvae.foundations.randomness import ItemDraws
+from mmvae.models.base import Model
+from mmvae.training.term_means import check_finite, wide
 
 
 @torch.no_grad()

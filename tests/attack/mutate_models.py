@@ -33,7 +33,7 @@ import torch
 from attack import mutations
 
 from mmvae.cli.main import run as mmvae
-from mmvae.plugins import load_registry
+from mmvae.plugins.loader import load_registry
 
 SECONDS, BYTES = 10, 1536 << 20
 MODEL, RESULTS = ("generate", "embed", "score"), ("compare", "report")

@@ -17,7 +17,7 @@ from typing import Any
 
 import tomli_w
 
-from mmvae.training.seal import seal
+from mmvae.runs.manifest import seal
 
 ELSEWHERE = "/elsewhere"
 """Stands for a folder that must stay as it is; `values` puts the real one in its place."""

@@ -12,20 +12,26 @@ from attack.mutations import loose_json, reseal
 from toys import toy_registry
 
 import mmvae
-from mmvae import storage
 from mmvae.cli.generate import refuse_one_name_for_two, write_folder
-from mmvae.config import load_experiment
-from mmvae.data.outputs import write_table
-from mmvae.errors import CheckpointError, ConfigError, RunError, TrainingError, UsageError
-from mmvae.making import make_data
-from mmvae.model_folder import load_model, saved_model
+from mmvae.data.output_tables import write_table
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.evaluate import evaluate
+from mmvae.experiments.generate import make_data
+from mmvae.experiments.study.record import record_path
+from mmvae.foundations import storage
+from mmvae.foundations.errors import (
+    CheckpointError,
+    ConfigError,
+    RunError,
+    TrainingError,
+    UsageError,
+)
+from mmvae.foundations.lock import FolderLock
+from mmvae.inference.model_folder import load_model, saved_model
 from mmvae.report.canvas import sheet
 from mmvae.report.report import files_in, report
-from mmvae.results import evaluate
-from mmvae.study.record import record_path
-from mmvae.training.checkpoint import CheckpointStore
-from mmvae.training.lock import FolderLock
-from mmvae.training.run import Run
+from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.run import Run
 
 NAMES = ("/elsewhere/x", "a/b", "..", "a\nb", "\x1b[2J", "a\u202eb", " ", "", "x" * 101)
 

@@ -16,9 +16,9 @@ from torch import nn
 from toys import toy_registry
 from trainings import config, latest, resume, train
 
-from mmvae.errors import CheckpointError, MmvaeError, TrainingError
-from mmvae.model_folder import load_model
-from mmvae.training.description import Description, fitting, no_larger_than
+from mmvae.foundations.errors import CheckpointError, MmvaeError, TrainingError
+from mmvae.inference.model_folder import load_model
+from mmvae.training.model_description import Description, fitting, no_larger_than
 from mmvae.training.state import position_of
 
 BAD = {
@@ -66,7 +66,7 @@ def test_a_model_without_weights_is_told(run: Path) -> None:
     manifest = run / "model" / "MANIFEST.json"
     reseal(run / "model", "other.safetensors", save({"w": torch.ones(1)}))
     document = json.loads(manifest.read_bytes())
-    from mmvae.training.seal import seal
+    from mmvae.runs.manifest import seal
 
     document.pop("sha256")
     del document["files"]["model.safetensors"]

@@ -16,10 +16,10 @@ from trainings import Moment, config, moments, train
 import mmvae
 from mmvae.cli.main import run as command_line
 from mmvae.cli.options import columns
-from mmvae.config import load_experiment
-from mmvae.errors import ConfigError, RunError, TrainingError
-from mmvae.evaluation import judge as judges
-from mmvae.printable import is_plain, printable, short_name
+from mmvae.evaluation import classifiers as judges
+from mmvae.experiments.config import load_experiment
+from mmvae.foundations.errors import ConfigError, RunError, TrainingError
+from mmvae.foundations.printable import is_plain, printable, short_name
 from mmvae.report import canvas
 from mmvae.report.html import escape
 from mmvae.report.report import report

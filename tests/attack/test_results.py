@@ -15,16 +15,16 @@ from toys import toy_registry
 from trainings import assert_same_run, config, latest, metrics, resume, train
 
 import mmvae
-from mmvae.comparison.evaluated import open_evaluated
-from mmvae.errors import RunError, TrainingError
-from mmvae.evaluation import judge as judges
-from mmvae.evaluation.ledger import Ledger
+from mmvae.evaluation import classifiers as judges
+from mmvae.evaluation.partial_results import Ledger
+from mmvae.experiments.comparison.evaluated import open_evaluated
+from mmvae.experiments.evaluate import evaluate
+from mmvae.foundations.errors import RunError, TrainingError
 from mmvae.report.report import report
-from mmvae.results import evaluate
-from mmvae.training.checkpoint import CheckpointStore
-from mmvae.training.metrics_log import MetricsLog, check_prefix, read_training
-from mmvae.training.results_file import read_items, read_results, write_results
-from mmvae.training.run import Run
+from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.metrics_log import MetricsLog, check_prefix, read_training
+from mmvae.runs.results_file import read_items, read_results, write_results
+from mmvae.runs.run import Run
 from mmvae.training.state import TrainingState
 
 ANEW = r"cannot be read: .*`mmvae evaluate .*` writes it anew"

@@ -6,7 +6,7 @@ import io
 import json
 from types import SimpleNamespace
 
-from mmvae.config import load_experiment
+from mmvae.experiments.config import load_experiment
 
 
 def test_show_lists_every_value_with_its_origin(mmvae, config) -> None:

@@ -11,7 +11,7 @@ import pytest
 from toys import toy_items
 
 from mmvae.cli.data import _gaps
-from mmvae.data.describe import SplitSummary
+from mmvae.data.description import SplitSummary
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_describe_as_json(mmvae, training) -> None:
 
 
 def test_describe_shows_what_the_source_remarks(mmvae, training, monkeypatch) -> None:
-    monkeypatch.setattr("mmvae.source.Source.remarks", lambda self: ("three were left out",))
+    monkeypatch.setattr("mmvae.data.source.Source.remarks", lambda self: ("three were left out",))
     assert mmvae("data", "describe", training).out.splitlines()[1] == "three were left out"
     remarks = mmvae("data", "describe", training, "--json").json()["remarks"]
     assert remarks == ["three were left out"]

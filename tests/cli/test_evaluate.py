@@ -10,7 +10,7 @@ import click
 import pytest
 
 from mmvae.cli.evaluate import print_table
-from mmvae.evaluation import judge as judges
+from mmvae.evaluation import classifiers as judges
 from mmvae.report.tables import Table
 
 

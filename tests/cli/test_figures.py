@@ -100,7 +100,7 @@ def test_reconstructions_of_any_modality(mmvae, run: Path) -> None:
 
 
 def test_a_report_leaves_figures_alone(mmvae, run: Path, monkeypatch) -> None:
-    from mmvae.evaluation import judge as judges
+    from mmvae.evaluation import classifiers as judges
 
     monkeypatch.setattr(judges, "LEAST_STEPS", 5)
     assert mmvae("figures", "latent", run).code == 0

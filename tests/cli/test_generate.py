@@ -10,7 +10,7 @@ from PIL import Image
 from toys import CENTRES, NAMES
 
 from mmvae.cli.pictures import GAP, contact_sheet
-from mmvae.errors import UsageError
+from mmvae.foundations.errors import UsageError
 
 
 @pytest.fixture

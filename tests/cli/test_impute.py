@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from toys import NAMES, toy_items
 
-import mmvae.imputation as imputation
+import mmvae.inference.table_imputation as imputation
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 
 from mmvae.cli import jobs
 from mmvae.cli.jobs import Jobs
-from mmvae.errors import Interrupted, TrainingError, UsageError
-from mmvae.training.signals import handling, terminable
+from mmvae.foundations.errors import Interrupted, TrainingError, UsageError
+from mmvae.foundations.signals import handling, terminable
 
 WORK = """
 import os, signal, sys, time

@@ -11,7 +11,7 @@ import torch
 from toys import toy_items
 
 from mmvae.models.jmvae import JMVAE
-from mmvae.posteriors import DiagonalGaussian
+from mmvae.models.posteriors import DiagonalGaussian
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmvae.evaluation import judge as judges
+from mmvae.evaluation import classifiers as judges
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mmvae.model_folder import load_model
-from mmvae.training.run import Run, read_metrics
+from mmvae.inference.model_folder import load_model
+from mmvae.runs.run import Run, read_metrics
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 from toys import ToySource, toy_registry
 
-from mmvae.model_folder import load_model
+from mmvae.inference.model_folder import load_model
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_dry_run_tells_what_it_built_and_leaves_nothing(mmvae, training) -> None
 
 
 def test_init_from_begins_with_the_weights_of_another_run(mmvae, training) -> None:
-    from mmvae.model_folder import load_model
+    from mmvae.inference.model_folder import load_model
 
     mmvae("train", training, "--run-dir", "a")
     options = ("-s", "train.learning_rate=1e-30", "-s", "train.seed=5")
@@ -181,7 +181,7 @@ def test_the_launcher_brings_our_own_exit_code_back(
     tmp_path, state: str, stored: int | None, expected: int
 ) -> None:
     from mmvae.cli.launcher import stored_exit_code
-    from mmvae.training.run import Run
+    from mmvae.runs.run import Run
 
     assert stored_exit_code(tmp_path / "r", 9) == 9, "no run yet"
     run = Run.create(tmp_path / "r", "", "", {}, {})

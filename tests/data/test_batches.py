@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from toys import NAMES, ClassCodec, ClassConfig, VectorCodec, VectorConfig, toy_items
 
-from mmvae.codec import Codec, Column, LazyValues
 from mmvae.data.batches import Batches, fixed_view, prepare, training_view
-from mmvae.data.order import share
-from mmvae.errors import DataError
-from mmvae.randomness import StepDraws
-from mmvae.source import Split
+from mmvae.data.sampler import share
+from mmvae.data.source import Split
+from mmvae.foundations.errors import DataError
+from mmvae.foundations.randomness import StepDraws
+from mmvae.modalities.codec import Codec, Column, LazyValues
 
 N = 20
 

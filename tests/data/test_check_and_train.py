@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from toys import toy_config, toy_items, toy_registry
 
-from mmvae.api import dry_run
-from mmvae.assembly import open_source, recipes
-from mmvae.config import load_experiment
-from mmvae.data.check import check
-from mmvae.errors import DataError
+from mmvae.data.checks import check
+from mmvae.experiments.build import open_source, recipes
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.train import dry_run
+from mmvae.foundations.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 REGISTRY = toy_registry()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mmvae.data.folder import FolderConfig, FolderSource, content, read_folder
-from mmvae.errors import DataError
+from mmvae.foundations.errors import DataError
 from mmvae.testing import SourceContract
 
 pytestmark = pytest.mark.usefixtures("cache")

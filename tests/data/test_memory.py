@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from toys import NAMES, toy_items
 
-from mmvae.codec import Column
 from mmvae.data.memory import MemoryConfig, MemorySource, as_column, as_split
-from mmvae.errors import DataError
+from mmvae.foundations.errors import DataError
+from mmvae.modalities.codec import Column
 
 N = 12
 ITEMS = toy_items(N)

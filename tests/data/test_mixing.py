@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from toys import VectorCodec, VectorConfig
 
-from mmvae.codec import Column
 from mmvae.data.batches import Batches
 from mmvae.data.mixing import check_batches
-from mmvae.errors import ConfigError
-from mmvae.source import Split
+from mmvae.data.source import Split
+from mmvae.foundations.errors import ConfigError
+from mmvae.modalities.codec import Column
 
 
 def codec(mixes: bool) -> VectorCodec:

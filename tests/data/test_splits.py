@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mmvae.codec import Column
 from mmvae.data.memory import as_column
+from mmvae.data.source import Split, SplitName
 from mmvae.data.splits import CutConfig, codes, refuse_shared_groups, split_items
-from mmvae.errors import ConfigError, DataError
-from mmvae.source import Split, SplitName
+from mmvae.foundations.errors import ConfigError, DataError
+from mmvae.modalities.codec import Column
 
 
 def items(n: int) -> Split:

@@ -18,7 +18,7 @@ from toys import NAMES, toy_items
 
 from mmvae.data.columns import TableColumn
 from mmvae.data.table import TableConfig, TableSource
-from mmvae.errors import DataError
+from mmvae.foundations.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -193,7 +193,7 @@ def test_a_hub_id_without_network_is_a_quick_and_clear_error(tmp_path: Path) -> 
     code = (
         "import time\n"
         "from mmvae.data.table import load_tables\n"
-        "from mmvae.errors import DataError\n"
+        "from mmvae.foundations.errors import DataError\n"
         "import datasets\n"
         "began = time.monotonic()\n"
         "try:\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mmvae.study.record import read_records
-from mmvae.study.study import load_study
+from mmvae.experiments.study.record import read_records
+from mmvae.experiments.study.study import load_study
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -190,7 +190,7 @@ def check_other_program(words: list[str]) -> None:
 
 def check_toml(block: Block) -> None:
     """Check a TOML block."""
-    from mmvae.config import load_experiment
+    from mmvae.experiments.config import load_experiment
 
     table = tomllib.loads(block.text)
     if {"data", "modalities"} <= set(table):
@@ -257,15 +257,15 @@ def folder(tmp_path: Path, made_data: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ``mmvae.train`` in Python blocks stop early, as the command does."""
-    import mmvae.api
+    import mmvae.experiments.train
 
-    full: Callable[..., Any] = mmvae.api.train
+    full: Callable[..., Any] = mmvae.experiments.train.train
 
     @functools.wraps(full)
     def train(*args: Any, **kwargs: Any) -> Any:
         return full(*args, **{"max_steps": STEPS, **kwargs})
 
-    monkeypatch.setattr(mmvae.api, "train", train)
+    monkeypatch.setattr(mmvae.experiments.train, "train", train)
 
 
 @pytest.mark.usefixtures("short_training")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mmvae import hookspecs, testing
-from mmvae.registry import plural
+from mmvae import testing
+from mmvae.plugins import hookspecs
+from mmvae.plugins.registry import plural
 from mmvae.testing.plugin import CONTRACTS
 
 ROOT = Path(__file__).parents[2]

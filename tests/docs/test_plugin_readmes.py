@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from mmvae.codec import CodecConfig
+from mmvae.data.generator import MakerConfig
+from mmvae.data.source import SourceConfig
 from mmvae.evaluation.metric import MetricConfig
-from mmvae.maker import MakerConfig
+from mmvae.modalities.codec import CodecConfig
+from mmvae.models.base import ModelConfig
 from mmvae.models.extension import ExtensionConfig
-from mmvae.models.protocol import ModelConfig
-from mmvae.plugins import load_registry
-from mmvae.registry import Offer
-from mmvae.source import SourceConfig
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.registry import Offer
 from mmvae.training.observer import ObserverConfig
 
 ROOT = Path(__file__).parents[2]

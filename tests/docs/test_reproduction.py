@@ -9,13 +9,19 @@ from pathlib import Path
 import pytest
 
 import mmvae
-from mmvae.config import load_experiment
-from mmvae.plugins import load_registry
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.study.record import (
+    FIRST_STEPS,
+    Record,
+    first_steps,
+    read_record,
+    read_records,
+)
+from mmvae.experiments.study.row import load_rows
+from mmvae.experiments.study.study import load_study
+from mmvae.plugins.loader import load_registry
 from mmvae.report.reproduction import page
-from mmvae.study.record import FIRST_STEPS, Record, first_steps, read_record, read_records
-from mmvae.study.row import load_rows
-from mmvae.study.study import load_study
-from mmvae.training.run import read_metrics
+from mmvae.runs.run import read_metrics
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"

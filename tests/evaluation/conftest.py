@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from toys import toy_config, toy_registry
 
-from mmvae.config import load_experiment
-from mmvae.data.loading import Data, open_data
-from mmvae.evaluation import judge
+from mmvae.data.dataset import Data, open_data
+from mmvae.evaluation import classifiers
+from mmvae.experiments.config import load_experiment
 
 
 @pytest.fixture(scope="package")
@@ -23,5 +23,5 @@ def data() -> Data:
 @pytest.fixture(autouse=True)
 def quick_judges(monkeypatch: pytest.MonkeyPatch) -> None:
     """Judges that learn the toys in 60 steps."""
-    monkeypatch.setattr(judge, "LEAST_STEPS", 60)
-    monkeypatch.setattr(judge, "RATE", 3e-2)
+    monkeypatch.setattr(classifiers, "LEAST_STEPS", 60)
+    monkeypatch.setattr(classifiers, "RATE", 3e-2)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from toys import CENTRES
 
-from mmvae.models.protocol import Model, Phase
-from mmvae.posteriors import DiagonalGaussian
+from mmvae.models.base import Model, Phase
+from mmvae.models.posteriors import DiagonalGaussian
 
 CENTRE = torch.tensor(CENTRES["v"], dtype=torch.float32)
 

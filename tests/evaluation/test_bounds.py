@@ -9,8 +9,8 @@ from linear_gaussian import batch, exact, jmvae, linear_codecs, log_evidence, st
 from torch import Tensor
 
 from mmvae.data.batches import Batch
-from mmvae.errors import UsageError
 from mmvae.evaluation.bounds import Evidence, WeightSum, chunked, estimates, iw_bound
+from mmvae.foundations.errors import UsageError
 
 DIMS = {"a": {"dim": 3, "sd": 0.8}, "b": {"dim": 2, "sd": 1.3}}
 

@@ -7,6 +7,7 @@ import torch
 from conditional import Conditional
 from linear_gaussian import jmvae
 
+from mmvae.evaluation.classifiers import Judge, Judges
 from mmvae.evaluation.coherence import (
     OF_THE_JUDGE,
     agreement,
@@ -18,7 +19,6 @@ from mmvae.evaluation.coherence import (
     spread_evenly,
 )
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.judge import Judge, Judges
 from mmvae.evaluation.steps import quiet
 
 from .generators import Generator

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from mmvae import Column, Split
 from mmvae.data.batches import Batch, Batches
-from mmvae.errors import TrainingError
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.diagnostics import (
     LatentFigures,
@@ -24,11 +23,12 @@ from mmvae.evaluation.diagnostics import (
     gradient_norms,
     shares,
 )
+from mmvae.evaluation.elbo import bound_and_terms
 from mmvae.evaluation.items import chunks
-from mmvae.evaluation.terms import bound_and_terms
+from mmvae.foundations.errors import TrainingError
+from mmvae.models.base import Model
 from mmvae.models.jmvae import JMVAE
-from mmvae.models.protocol import Model
-from mmvae.posteriors import DiagonalGaussian
+from mmvae.models.posteriors import DiagonalGaussian
 
 from .generators import Generator
 

@@ -11,20 +11,20 @@ import torch
 from linear_gaussian import exact, jmvae, linear_codecs, log_evidence
 from torch import Tensor
 
-from mmvae.codec import Column
 from mmvae.data.batches import Batches
-from mmvae.errors import TrainingError, UsageError
-from mmvae.evaluation.cells import parse_cells
+from mmvae.data.source import Split
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.ledger import Ledger
 from mmvae.evaluation.likelihoods import (
     EFFECTIVE,
     likelihoods,
     summary,
     variation_of_information,
 )
+from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.queries import parse_cells
+from mmvae.foundations.errors import TrainingError, UsageError
+from mmvae.modalities.codec import Column
 from mmvae.models.jmvae import JMVAE
-from mmvae.source import Split
 
 N = 150
 

@@ -13,17 +13,17 @@ from studies import toy_study
 from torch import Tensor
 from toys import ClassCodec, ToySource, VectorCodec, toy_items
 
-from mmvae.codec import Column, scale_nats
 from mmvae.data.batches import Batches
+from mmvae.data.source import Split
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.evaluate import evaluate
 from mmvae.evaluation.standardised import added_nats
+from mmvae.experiments.reproduce import reproduce
+from mmvae.modalities.codec import Column, scale_nats
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.jmvae_config import JMVAEConfig
-from mmvae.registry import Registry
+from mmvae.plugins.registry import Registry
 from mmvae.report.tables import tables
-from mmvae.reproduce import reproduce
-from mmvae.source import Split
 
 SCALES = torch.tensor([0.5, 2.0, 10.0])
 WHOLE = float(SCALES.log().sum())

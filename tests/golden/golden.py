@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import mmvae
-from mmvae.errors import UsageError
+from mmvae.foundations.errors import UsageError
 
 HERE = Path(__file__).parent
 RUNS = HERE / "format-1"

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
+from mmvae.foundations.networks import mlp
+from mmvae.modalities.subsets import family
 from mmvae.models.encoders import DrawnPosteriors, PosteriorNetwork
 from mmvae.models.heads import MaskedHead, SubsetHeads, gaussian
-from mmvae.networks import mlp
-from mmvae.posteriors import DiagonalGaussian, kl_divergence
-from mmvae.subsets import family
+from mmvae.models.posteriors import DiagonalGaussian, kl_divergence
 
 NAMES = ("a", "b", "c", "d")
 CODECS = linear_codecs(a={"dim": 3}, b={"dim": 2}, c={"dim": 4}, d={"dim": 1})

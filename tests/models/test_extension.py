@@ -11,12 +11,12 @@ from toys import toy_config, toy_items, toy_registry
 from trainings import assert_same_run, latest, metrics
 
 import mmvae
-from mmvae.assembly import build_model, extended, make_accelerator, open_materials
-from mmvae.config import load_experiment
-from mmvae.model_folder import load_model
+from mmvae.experiments.build import build_model, extended, make_accelerator, open_materials
+from mmvae.experiments.config import load_experiment
+from mmvae.inference.model_folder import load_model
 from mmvae.models.extension import Extension
-from mmvae.training.loop import Trainer
 from mmvae.training.progress import Progress
+from mmvae.training.trainer import Trainer
 
 REGISTRY = nudge_registry()
 

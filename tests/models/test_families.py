@@ -13,13 +13,13 @@ from toys import Plain, PlainFamily, PlainHead, toy_config, toy_items, toy_regis
 from trainings import assert_same_tensors, latest
 
 import mmvae
-from mmvae.config import load_experiment
-from mmvae.errors import CheckpointError, ConfigError, UsageError
-from mmvae.family import PosteriorKeys, PriorKeys, Shapes
+from mmvae.experiments.config import load_experiment
+from mmvae.foundations.errors import CheckpointError, ConfigError, UsageError
+from mmvae.modalities.subsets import family, subset_name
+from mmvae.models.families import PosteriorKeys, PriorKeys, Shapes
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.jmvae_config import JMVAEConfig
-from mmvae.posteriors import DiagonalGaussian
-from mmvae.subsets import family, subset_name
+from mmvae.models.posteriors import DiagonalGaussian
 from mmvae.testing import FamilyContract, ModelContract
 
 NAMES = ("a", "b", "c")
@@ -173,7 +173,7 @@ def test_a_stopped_training_goes_on_exactly_and_the_model_loads_with_its_familie
     trained(tmp_path / "run", config, max_steps=4)
     mmvae.resume(tmp_path / "run", registry=toy_registry())
     assert_same_tensors(latest(tmp_path / "run"), latest(tmp_path / "whole"))
-    from mmvae.model_folder import load_model
+    from mmvae.inference.model_folder import load_model
 
     loaded = load_model(tmp_path / "run", toy_registry())
     state = json.loads((tmp_path / "run" / "model" / "state.json").read_text())
@@ -237,7 +237,7 @@ def test_families_are_fitted_after_the_training_with_all_else_frozen(tmp_path):
     assert any(name.startswith("learned_prior.") for name in second)
     items = toy_items(30)
     before, after = (
-        mmvae.model_folder.load_model(tmp_path / name, toy_registry()).score(items, 5)
+        mmvae.inference.model_folder.load_model(tmp_path / name, toy_registry()).score(items, 5)
         for name in ("first", "second")
     )
     assert torch.equal(before, after)  # the joint bound did not change
@@ -258,7 +258,7 @@ def test_a_prior_that_would_never_be_fitted_is_refused(tmp_path):
 def test_the_best_weights_are_of_after_the_prior_began(tmp_path, monkeypatch):
     falling = iter((3.0, 2.0, 1.0))
     monkeypatch.setattr(
-        "mmvae.training.loop.validate", lambda *_, **__: {"objective": next(falling)}
+        "mmvae.training.trainer.validate", lambda *_, **__: {"objective": next(falling)}
     )
     train = {"epochs": 3, "monitor": "objective", "patience": 1}
     stopped = trained(tmp_path / "run", toy_config(**TABLES, train=train))  # first_epoch 1
@@ -369,7 +369,7 @@ def test_a_model_that_takes_no_family_refuses_the_table(tmp_path):
         takes_shapes = False
 
     registry = toy_registry()
-    more = mmvae.registry.Registry.of(
+    more = mmvae.plugins.registry.Registry.of(
         codecs=registry.codecs.values(),
         sources=registry.sources.values(),
         models=[Plainer],

@@ -24,17 +24,17 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 from toys import ClassCodec, ClassConfig, VectorCodec, VectorConfig, toy_registry
 
-from mmvae.codec import GAPS, Codec, Column
-from mmvae.config import load_experiment
 from mmvae.data.batches import Batch, Batches
-from mmvae.errors import ConfigError, UsageError
+from mmvae.data.source import Split
 from mmvae.evaluation.bounds import iw_bound
+from mmvae.experiments.config import load_experiment
+from mmvae.foundations.errors import ConfigError, UsageError
+from mmvae.modalities.codec import GAPS, Codec, Column
+from mmvae.modalities.subsets import subset_name
+from mmvae.models.base import Terms
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.jmvae_config import JMVAEConfig
-from mmvae.models.protocol import Terms
-from mmvae.posteriors import DiagonalGaussian, kl_divergence, product_of_experts
-from mmvae.source import Split
-from mmvae.subsets import subset_name
+from mmvae.models.posteriors import DiagonalGaussian, kl_divergence, product_of_experts
 
 B = 6
 THREE = {"a": {"dim": 3}, "b": {"dim": 2, "sd": 0.5}, "c": {"dim": 4, "sd": 2.0}}

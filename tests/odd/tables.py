@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmvae.column_type import NULL_WORDS
+from mmvae.modalities.column_type import NULL_WORDS
 
 Columns = Mapping[str, Sequence[Any]]
 

@@ -18,11 +18,11 @@ import mmvae.data.folder
 import mmvae.data.table
 from mmvae import Column, UnsupportedValue
 from mmvae.cli import main
-from mmvae.column_type import NULL_WORDS, ColumnType
 from mmvae.data.columns import column_type
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.stream import Types
-from mmvae.imputation import impute_table
+from mmvae.inference.table_imputation import impute_table
+from mmvae.modalities.column_type import NULL_WORDS, ColumnType
 from odd.conftest import LABEL, VECTOR, Train
 from odd.tables import read, write
 

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import mmvae
-from mmvae.column_type import ColumnType
 from mmvae.data.columns import table_split
 from mmvae.data.memory import as_column
 from mmvae.data.reader import read_table, read_tables
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.csv_cells import records, text_of
 from mmvae.data.table import TableConfig, TableSource
-from mmvae.errors import DataError
-from mmvae.imputation import impute_table
+from mmvae.foundations.errors import DataError
+from mmvae.inference.table_imputation import impute_table
+from mmvae.modalities.column_type import ColumnType
 from odd.conftest import LABEL, VECTOR, Train
 from odd.tables import read, write
 

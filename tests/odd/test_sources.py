@@ -12,7 +12,7 @@ import pytest
 
 from mmvae.data.folder import FolderConfig, FolderSource
 from mmvae.data.table import TableConfig, TableSource
-from mmvae.errors import DataError, TrainingError
+from mmvae.foundations.errors import DataError, TrainingError
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +173,6 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(datasets, "load_dataset", full)
     with pytest.raises(TrainingError, match="disk of the cache is full .*HF_DATASETS_CACHE"):
         table("some/data").splits()
-    monkeypatch.setattr("mmvae.data.spool.write", full)
+    monkeypatch.setattr("mmvae.data.stream_cache.write", full)
     with pytest.raises(TrainingError, match="HF_DATASETS_CACHE"):
         table(rows(tmp_path / "t.csv", 0, 5)).splits()

@@ -20,10 +20,10 @@ import mmvae
 from mmvae import Codec, Column
 from mmvae.cli import main
 from mmvae.data.columns import table_split
-from mmvae.data.outputs import plain, write_table
+from mmvae.data.output_tables import plain, write_table
 from mmvae.data.reader import read_table
 from mmvae.data.streams import open_stream
-from mmvae.errors import DataError
+from mmvae.foundations.errors import DataError
 from odd.conftest import LABEL, VECTOR, Train
 from odd.tables import write
 

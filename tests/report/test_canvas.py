@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmvae.errors import UsageError
+from mmvae.foundations.errors import UsageError
 from mmvae.report.canvas import DPI, class_styles, require_matplotlib, sheet, short_numbers
 
 

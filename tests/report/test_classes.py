@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmvae.codec import Column
-from mmvae.errors import DataError
+from mmvae.data.source import Split
+from mmvae.foundations.errors import DataError
+from mmvae.modalities.codec import Column
 from mmvae.report.classes import classes_of
-from mmvae.source import Split
 
 
 def subject(train: Any, test: Any, names: tuple[str, ...] | None = None) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from evaluated_runs import evaluated_run
 
-from mmvae.comparison.compare import compare
+from mmvae.experiments.comparison.compare import compare
 from mmvae.report.comparison import cells, comparison_tables, differences, heading, others
 
 REFERENCE = {

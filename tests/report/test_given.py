@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image
 from studies import record
 
+from mmvae.experiments.study.record import Record
 from mmvae.report.given import coherence_lines, coherence_table
-from mmvae.study.record import Record
 
 
 def judged(row: str, shares: dict[str, float], real: float = 0.98) -> Record:

@@ -10,14 +10,14 @@ import torch
 from toys import toy_config, toy_items, toy_registry
 
 import mmvae
-from mmvae.errors import DataError, UsageError
-from mmvae.evaluation.probe import probe
+from mmvae.data.source import SplitName
+from mmvae.evaluation.nearest_neighbours import probe
+from mmvae.experiments.evaluate import open_run
+from mmvae.foundations.errors import DataError, UsageError
 from mmvae.report.classes import classes_of
 from mmvae.report.clouds import limits
 from mmvae.report.latent import cloud, latent_picture
 from mmvae.report.subject import Subject
-from mmvae.results import open_run
-from mmvae.source import SplitName
 
 
 def subject(run: Path, seed: int = 0, split: SplitName = "test") -> Subject:

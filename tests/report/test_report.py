@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from toys import toy_registry
 
-from mmvae.errors import RunError
-from mmvae.evaluation import judge as judges
+from mmvae.evaluation import classifiers as judges
+from mmvae.experiments.evaluate import open_run
+from mmvae.foundations.errors import RunError
 from mmvae.report.report import commands, own_names, report
-from mmvae.results import open_run
 
 FIGURES = {
     "c-to-v",

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from studies import CONFIG, STUDY, record, toy_study
 
+from mmvae.experiments.study.record import Record
+from mmvae.experiments.study.study import Study
 from mmvae.report.reproduction import (
     cell_tables,
     claim_tables,
@@ -16,8 +18,6 @@ from mmvae.report.reproduction import (
     pictures,
 )
 from mmvae.report.tables import Table
-from mmvae.study.record import Record
-from mmvae.study.study import Study
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from toys import Plain, PlainConfig, PlainFamily, PlainHead
 
 from mmvae import FamilyConfig
-from mmvae.posteriors import DiagonalGaussian
+from mmvae.models.posteriors import DiagonalGaussian
 from mmvae.testing import FamilyContract, violations
 
 

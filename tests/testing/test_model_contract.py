@@ -9,7 +9,7 @@ import torch
 
 from mmvae import Phase, Terms
 from mmvae.models.jmvae import JMVAE
-from mmvae.posteriors import DiagonalGaussian
+from mmvae.models.posteriors import DiagonalGaussian
 from mmvae.testing import ModelContract, violations
 
 SMALL = {"latent_dim": 2, "fusion_dim": 8}

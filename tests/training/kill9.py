@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from trainings import assert_same_run, config, exit_code, forked, resume, train
 
-from mmvae import storage
-from mmvae.training.checkpoint import CheckpointStore
-from mmvae.training.loop import Trainer
-from mmvae.training.run import Run
+from mmvae.foundations import storage
+from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.run import Run
+from mmvae.training.trainer import Trainer
 
 SETTINGS = {"epochs": 3, "ema": 0.9, "warmup_epochs": 3, "patience": 100}
 SECONDS, OPERATIONS = 0.3, 250

@@ -20,14 +20,14 @@ import torch
 from toys import PlainFamily, PlainHead, toy_items
 from trainings import Moment, config, moments, registry, resume, train
 
-from mmvae.assembly import build_model, make_accelerator, open_materials
 from mmvae.cli.launched import end_launched
-from mmvae.codec import Column
-from mmvae.config import load_experiment
-from mmvae.errors import MmvaeError
-from mmvae.results import evaluate
-from mmvae.training.loop import Trainer
+from mmvae.experiments.build import build_model, make_accelerator, open_materials
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.evaluate import evaluate
+from mmvae.foundations.errors import MmvaeError
+from mmvae.modalities.codec import Column
 from mmvae.training.progress import Progress
+from mmvae.training.trainer import Trainer
 from mmvae.training.validation import validate
 
 RANK = int(os.environ.get("RANK", "0"))

@@ -8,9 +8,9 @@ from toys import toy_config, toy_registry
 from trainings import metrics
 
 import mmvae
-from mmvae.errors import ConfigError, PluginError, TrainingError
 from mmvae.evaluation.latent import LatentKL
-from mmvae.registry import Registry
+from mmvae.foundations.errors import ConfigError, PluginError, TrainingError
+from mmvae.plugins.registry import Registry
 
 CALLS: list[tuple[str, int, int]] = []
 

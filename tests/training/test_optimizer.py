@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmvae.errors import CheckpointError, ConfigError
+from mmvae.foundations.errors import CheckpointError, ConfigError
 from mmvae.training.config import TrainConfig
 from mmvae.training.optimizer import build_optimizer, optimizer_tensors, restore_optimizer
 

@@ -20,9 +20,9 @@ from trainings import (
     train,
 )
 
-from mmvae.errors import ConfigError
+from mmvae.foundations.errors import ConfigError
+from mmvae.runs.run import Run
 from mmvae.training.progress import Progress
-from mmvae.training.run import Run
 
 
 class Heard(Progress):

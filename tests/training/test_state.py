@@ -19,9 +19,9 @@ from trainings import (
     train,
 )
 
-from mmvae.errors import CheckpointError
-from mmvae.model_folder import load_model
-from mmvae.training.average import WeightAverage
+from mmvae.foundations.errors import CheckpointError
+from mmvae.inference.model_folder import load_model
+from mmvae.training.ema import WeightAverage
 from mmvae.training.state import codec_numbers, codec_states, codec_tensors, load_weights
 
 

@@ -9,9 +9,9 @@ import torch
 from toys import VectorCodec
 from trainings import config, metrics, registry, train
 
-from mmvae.assembly import build_model, make_accelerator, open_materials
-from mmvae.config import load_experiment
-from mmvae.randomness import ItemDraws
+from mmvae.experiments.build import build_model, make_accelerator, open_materials
+from mmvae.experiments.config import load_experiment
+from mmvae.foundations.randomness import ItemDraws
 from mmvae.training.validation import validate
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmvae.data.streams.arrow import ArrowStream
 from mmvae.data.streams.stream import Filled, Rows, TableStream, Types, Writer
 from mmvae.data.streams.text import CsvStream, JsonLinesStream
-from mmvae.errors import DataError, UsageError
+from mmvae.foundations.errors import DataError, UsageError
 
 __all__ = ["STREAMS", "Filled", "Rows", "TableStream", "Types", "Writer", "open_stream"]
 

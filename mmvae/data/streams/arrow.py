@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from mmvae.column_type import ColumnType, Kind
 from mmvae.data.streams.stream import (
     SIMPLE,
     Filled,
@@ -21,7 +20,8 @@ from mmvae.data.streams.stream import (
     fitting,
     read_as,
 )
-from mmvae.errors import DataError
+from mmvae.foundations.errors import DataError
+from mmvae.modalities.column_type import ColumnType, Kind
 
 
 class ArrowRows(Rows):

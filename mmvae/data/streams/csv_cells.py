@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from mmvae.column_type import NULL_WORDS
-from mmvae.errors import DataError
+from mmvae.foundations.errors import DataError
+from mmvae.modalities.column_type import NULL_WORDS
 
 
 def records(lines: Iterator[str], separator: str, where: str) -> Iterator[tuple[int, list[str]]]:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mmvae.column_type import ColumnType, Kind
-from mmvae.data.written import converted
-from mmvae.errors import DataError
+from mmvae.data.written_cells import converted
+from mmvae.foundations.errors import DataError
+from mmvae.modalities.column_type import ColumnType, Kind
 
 Types = Mapping[str, ColumnType]
 """Column → its type."""

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from mmvae.column_type import NULL_WORDS, ColumnType, Kind
 from mmvae.data.streams.csv_cells import cell_of, records, text_of
 from mmvae.data.streams.stream import (
     SIMPLE,
@@ -22,8 +21,9 @@ from mmvae.data.streams.stream import (
     fitting,
     read_as,
 )
-from mmvae.data.written import STYLES, Evidence, is_number, merged, of_numbers, unified
-from mmvae.errors import DataError
+from mmvae.data.written_cells import STYLES, Evidence, is_number, merged, of_numbers, unified
+from mmvae.foundations.errors import DataError
+from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind
 
 ENCODING = "utf-8-sig"
 """UTF-8, with a mark at its beginning or without, as spreadsheets write it."""

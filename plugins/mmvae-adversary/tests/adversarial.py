@@ -9,7 +9,7 @@ from toys import ClassCodec, PictureCodec, ToySource, VectorCodec, toy_config
 
 from mmvae.data.memory import MemorySource
 from mmvae.models.jmvae import JMVAE
-from mmvae.registry import Registry
+from mmvae.plugins.registry import Registry
 
 REGISTRY = Registry.of(
     codecs=[VectorCodec, PictureCodec, ClassCodec],

@@ -19,12 +19,12 @@ from toys import toy_items
 from trainings import assert_same_run, latest, metrics
 
 import mmvae
-from mmvae.assembly import build_model, extended, make_accelerator, open_materials
-from mmvae.config import json_schema, load_experiment
-from mmvae.errors import ConfigError
-from mmvae.model_folder import load_model
-from mmvae.training.loop import Trainer
+from mmvae.experiments.build import build_model, extended, make_accelerator, open_materials
+from mmvae.experiments.config import json_schema, load_experiment
+from mmvae.foundations.errors import ConfigError
+from mmvae.inference.model_folder import load_model
 from mmvae.training.progress import Progress
+from mmvae.training.trainer import Trainer
 
 
 def trainer(settings):

@@ -10,11 +10,11 @@ from trainings import assert_same_run
 
 import mmvae
 from mmvae import ConfigError, UsageError
-from mmvae.config import load_experiment
 from mmvae.data.memory import MemorySource
-from mmvae.imputation import impute_table
-from mmvae.model_folder import load_model, save_model
-from mmvae.registry import Registry
+from mmvae.experiments.config import load_experiment
+from mmvae.inference.model_folder import load_model, save_model
+from mmvae.inference.table_imputation import impute_table
+from mmvae.plugins.registry import Registry
 from mmvae.report.tables import tables
 
 KINDS = ("cvae", "cmma")

@@ -12,8 +12,8 @@ from torch.distributions import MultivariateNormal, Normal
 
 from mmvae import ConfigError, DiagonalGaussian, UsageError, kl_divergence
 from mmvae.evaluation.bounds import iw_bound
-from mmvae.evaluation.crossing import guesses
-from mmvae.evaluation.terms import bound_and_terms, shown_subsets
+from mmvae.evaluation.cross_generation import guesses
+from mmvae.evaluation.elbo import bound_and_terms, shown_subsets
 
 KINDS = {"cvae": CVAE, "cmma": CMMA}
 CODECS = {"w": {"dim": 3}, "x": {"dim": 4, "sd": 0.8}, "v": {"dim": 2}}

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from mmvae import Column, ConfigError, DataError, Source, SourceConfig, Split, SplitName
-from mmvae.data.places import found_folder
+from mmvae.data.paths import found_folder
 from mmvae_benchmarks.idx import read_idx
 
 Array = np.ndarray[Any, Any]

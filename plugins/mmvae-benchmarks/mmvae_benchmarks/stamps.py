@@ -14,11 +14,11 @@ from PIL import Image
 from pydantic import Field
 
 from mmvae import Column, DataError, LazyValues, Source, SourceConfig, Split, SplitName
-from mmvae.codec import row_index
-from mmvae.data.contents import contents
-from mmvae.data.places import found_folder
+from mmvae.data.fingerprints import contents
+from mmvae.data.paths import found_folder
 from mmvae.data.splits import split_items
-from mmvae.errors import nearest
+from mmvae.foundations.errors import nearest
+from mmvae.modalities.codec import row_index
 
 Array = np.ndarray[Any, Any]
 

@@ -21,8 +21,9 @@ from mmvae_benchmarks.celeba.pictures import FolderPictures, ZipPictures
 from mmvae_benchmarks.celeba.recipe import Recipe
 from PIL import Image
 
-from mmvae import DataError, MmvaeError, storage
-from mmvae.training.lock import FolderLock
+from mmvae import DataError, MmvaeError
+from mmvae.foundations import storage
+from mmvae.foundations.lock import FolderLock
 
 CENTRE = Recipe("centre", 8, FaceSettings())
 FACE = Recipe("face", 8, FaceSettings())

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from mmvae import Codec, TrainedModel, UsageError, nearest
-from mmvae.randomness import generator
+from mmvae.foundations.randomness import generator
 
 
 @dataclass(frozen=True)

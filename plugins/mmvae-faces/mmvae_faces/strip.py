@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from mmvae.printable import printable, short_name
+from mmvae.foundations.printable import printable, short_name
 from mmvae.report.canvas import LABEL, new_figure, png
 from mmvae_faces.edit import signed
 

@@ -15,7 +15,7 @@ from mmvae_images import GaussianConvImage
 import mmvae
 from mmvae.data.memory import MemorySource
 from mmvae.models.jmvae import JMVAE
-from mmvae.registry import Registry
+from mmvae.plugins.registry import Registry
 from mmvae.report.report import report
 
 NAMES = ("Left", "Rare", "Never")

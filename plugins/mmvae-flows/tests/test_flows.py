@@ -12,7 +12,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from torch.testing import assert_close
 
 from mmvae import ConfigError
-from mmvae.config import load_experiment
+from mmvae.experiments.config import load_experiment
 from mmvae.testing import FamilyContract
 
 B, K, D = 3, 4, 2

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from pydantic import Field
 
-from mmvae import ConfigError, Observer, ObserverConfig, Watched, storage
+from mmvae import ConfigError, Observer, ObserverConfig, Watched
+from mmvae.foundations import storage
 
 GAP = 2
 """Pixels between the pictures of a sheet."""

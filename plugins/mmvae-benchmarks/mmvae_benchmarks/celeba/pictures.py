@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mmvae import DataError
-from mmvae.data.contents import contents
+from mmvae.data.fingerprints import contents
 from mmvae_benchmarks.celeba.listing import some
 
 ENDINGS = (".jpg", ".jpeg", ".png")

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from mmvae import DataError, storage
+from mmvae import DataError
+from mmvae.foundations import storage
 from mmvae_benchmarks.celeba.crop import Outcome
 from mmvae_benchmarks.celeba.pictures import Pictures, Unreadable
 from mmvae_benchmarks.celeba.progress import Progress

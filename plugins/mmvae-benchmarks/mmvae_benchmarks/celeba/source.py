@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from mmvae import Column, ConfigError, DataError, Source, SourceConfig, Split, SplitName
-from mmvae.data.places import found_folder, place
+from mmvae.data.paths import found_folder, place
 from mmvae.data.splits import split_items
 from mmvae_benchmarks.celeba.crop import FaceSettings
 from mmvae_benchmarks.celeba.listing import ATTRIBUTES, read_listing, read_partition

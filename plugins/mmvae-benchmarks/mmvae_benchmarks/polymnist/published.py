@@ -14,9 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from mmvae import Column, ConfigError, DataError, Source, SourceConfig, Split, SplitName
-from mmvae.data.contents import contents
+from mmvae.data.fingerprints import contents
 from mmvae.data.folder import read_folder
-from mmvae.data.places import found_folder
+from mmvae.data.paths import found_folder
 from mmvae.data.splits import split_items
 from mmvae_benchmarks.mnist import NAMES
 

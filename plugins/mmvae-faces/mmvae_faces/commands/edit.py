@@ -11,11 +11,11 @@ import click
 from mmvae import Picture, UsageError
 from mmvae.cli.drawing import PngFile, write
 from mmvae.cli.options import example, json_option
-from mmvae.config import Experiment, load_experiment
-from mmvae.model_folder import built, saved_model, weights_step
-from mmvae.plugins import load_registry
+from mmvae.experiments.config import Experiment, load_experiment
+from mmvae.inference.model_folder import built, saved_model, weights_step
+from mmvae.plugins.loader import load_registry
 from mmvae.report.canvas import require_matplotlib
-from mmvae.training.run import Run
+from mmvae.runs.run import Run
 from mmvae_faces.commands.options import crop_options, edits_option, modality_options
 from mmvae_faces.edit import PAPER_EDITS, Edit, default_edits
 from mmvae_faces.face_model import FaceModel

@@ -1,0 +1,290 @@
+"""Looking for what is wrong with data before a training does: every value, and across splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from mmvae.data.batches import prepare
+from mmvae.data.dataset import check_columns, chunks, fitted, usable, without_discarded
+from mmvae.data.description import ModalitySummary, add
+from mmvae.data.extreme_values import extremes
+from mmvae.data.memory import as_bytes
+from mmvae.data.missing import check_training, presence
+from mmvae.data.source import SPLITS, Source, Split, SplitName
+from mmvae.foundations.errors import DataError, UnsupportedValue
+from mmvae.modalities.codec import Codec, CodecConfig, Column
+
+TINY = 10
+"""A split of fewer items is too small to say anything."""
+
+LISTED = 20
+"""Values outside the support that are listed one by one, per split and modality."""
+
+
+REMARKS = frozenset({"duplicate", "constant", "extreme", "tiny", "doubt", "source"})
+"""Kinds of findings that are worth a look but that a training can live with."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or worth a look.
+
+    Attributes:
+        kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
+            ``extreme``, ``class``, ``tiny``, ``doubt`` or ``source``.
+        split: Where, or ``"all"``.
+        modality: Of which modality, or None if of whole items.
+        item: Id of the item, or None if of all.
+        message: What was found.
+    """
+
+    kind: str
+    split: str
+    modality: str | None
+    item: Any
+    message: str
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the data must be mended: values refused, empty items, leaks, unseen classes."""
+        return self.kind not in REMARKS
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as plain values."""
+        item = self.item.item() if isinstance(self.item, np.generic) else self.item
+        return {**asdict(self), "item": item, "wrong": self.wrong}
+
+
+def check(
+    source: Source, recipes: Mapping[str, tuple[type[Codec], CodecConfig]]
+) -> tuple[dict[str, int], list[Finding]]:
+    """Check all values of all splits of a source.
+
+    Args:
+        source: The source.
+        recipes: Modality → codec class and its validated config.
+
+    Returns:
+        Items per split, and what was found, by split.
+
+    Raises:
+        DataError: The source cannot be read at all, or has no training split.
+    """
+    splits = usable(source)
+    columns = {m: config.column or m for m, (_, config) in recipes.items()}
+    names = [name for name in SPLITS if name in splits]
+    sizes = {str(name): len(splits[name]) for name in names}
+    findings = [Finding("source", "all", None, None, doubt) for doubt in source.doubts()]
+    refused = len(findings)
+    for name in names:
+        try:
+            check_columns(source.kind, name, splits[name], columns)
+        except DataError as error:
+            findings.append(Finding("column", name, None, None, str(error)))
+    if len(findings) > refused:
+        return sizes, findings
+    splits = without_discarded(source, splits, columns)
+    sizes = {str(name): len(splits[name]) for name in names}
+    codecs: dict[str, Codec] = {}
+    for m, (codec_class, config) in recipes.items():
+        try:
+            check_training(splits["train"], {m: columns[m]})
+            codecs[m] = fitted(m, codec_class, config, splits["train"], columns[m])
+        except DataError as error:
+            findings.append(Finding("column", "train", m, None, str(error)))
+    for name in names:
+        findings += _tiny(name, splits[name])
+        findings += _gaps(name, splits[name], columns, codecs)
+        for m, codec in codecs.items():
+            findings += _modality(name, m, codec, splits[name], columns[m])
+            findings += _doubts(name, m, codec, splits[name], columns[m])
+            findings += _extreme(name, m, codec, splits, columns[m])
+    told = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
+    findings += _repeated({name: splits[name] for name in names}, columns, told)
+    return sizes, findings
+
+
+def _tiny(name: str, split: Split) -> Iterator[Finding]:
+    if len(split) < TINY:
+        yield Finding("tiny", name, None, None, f"{len(split)} items; expected at least {TINY}")
+
+
+def _gaps(
+    name: str, split: Split, columns: Mapping[str, str], codecs: Mapping[str, Codec]
+) -> Iterator[Finding]:
+    """Items that have nothing at all, and gaps that the training split does not have."""
+    for row in np.flatnonzero(~presence(split, columns).any(1))[:LISTED]:
+        yield Finding("empty", name, None, split.ids[row], "none of the modalities is observed")
+    for m, codec in codecs.items():
+        lacking = split.columns[columns[m]].gaps
+        if lacking and not codec.gaps:
+            message = f"{lacking} items lack it, which every training item has"
+            yield Finding("gaps", name, m, None, message)
+
+
+def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Iterator[Finding]:
+    """Values outside the support; in the training split, what nothing can be learned from."""
+    summary = ModalitySummary()
+    refused: list[Finding] = []
+    spread = _Spread()
+    for part in chunks(split):
+        for x, observed in _prepared(name, m, codec, part, column, refused):
+            add(summary, codec, x, observed)
+            spread.add(x)
+    yield from refused[:LISTED]
+    if len(refused) > LISTED:
+        more = f"{len(refused) - LISTED} more values are refused"
+        yield Finding("value", name, m, None, more)
+    if name != "train":
+        return
+    if spread.constant and len(split) > 1:
+        yield Finding("constant", name, m, None, "every item has the same value")
+    absent = [c for c, n in (summary.classes or {}).items() if n == 0]
+    if absent:
+        message = f"no item of class {', '.join(absent[:LISTED])}" + (
+            f" and {len(absent) - LISTED} more" if len(absent) > LISTED else ""
+        )
+        yield Finding("class", name, m, None, message + _largest(codec, split, column))
+
+
+def _doubts(name: str, m: str, codec: Codec, split: Split, column: str) -> Iterator[Finding]:
+    """How values are read of which it may not be what was meant, each with its first item."""
+    items: dict[str, list[Any]] = {}
+    for part in chunks(split):
+        raw, ids = part.columns[column], np.asarray(part.ids)
+        with suppress(UnsupportedValue):  # which is among the findings
+            for row, doubt in codec.doubts(raw.without_gaps().read()):
+                items.setdefault(doubt, []).append(ids[raw.rows[row]])
+    for doubt, found in items.items():
+        more = f"; so in {len(found)} of {len(split)} items" if len(found) > 1 else ""
+        yield Finding("doubt", name, m, found[0], doubt + more)
+
+
+def _extreme(
+    name: SplitName, m: str, codec: Codec, splits: Mapping[SplitName, Split], column: str
+) -> Iterator[Finding]:
+    """Numbers that one training item, or none, is near to."""
+    found = extremes(splits[name], splits["train"], column, codec)
+    if found is not None:
+        yield Finding("extreme", name, m, found.item, found.told())
+
+
+def _largest(codec: Codec, split: Split, column: str) -> str:
+    """Which item has the largest number for a class: mistyped, it makes classes of all below."""
+    if not all(c.isdigit() for c in codec.classes or ("",)):
+        return ""
+    raw = split.columns[column]
+    values, ids = raw.without_gaps().read().values, np.asarray(split.ids)
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu" or values.ndim != 1:
+        return ""
+    row = int(values.argmax())
+    return f"; the largest one is {values[row]}, of item {ids[raw.rows[row]]}"
+
+
+def _prepared(
+    name: str, m: str, codec: Codec, part: Split, column: str, refused: list[Finding]
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Prepare a chunk; where a value is refused, one item at a time, so that all are found."""
+    if part.columns[column].gaps:
+        part = part.take(part.columns[column].rows)
+    if not len(part):
+        return
+    try:
+        yield prepare(m, codec, part.columns[column], part.ids)
+        return
+    except DataError as error:
+        whole = Finding("value", name, m, None, str(error))
+    before = len(refused)
+    for row in range(len(part)):
+        item = part.take([row])
+        try:
+            yield prepare(m, codec, item.columns[column], item.ids)
+        except DataError as error:
+            refused.append(Finding("value", name, m, item.ids[0], str(error)))
+    if len(refused) == before:  # each item passes alone, so they do not fit together
+        refused.append(whole)
+
+
+class _Spread:
+    """Whether all prepared values seen so far are equal."""
+
+    def __init__(self) -> None:
+        self.first: Tensor | None = None
+        self.equal = True
+
+    def add(self, x: Tensor) -> None:
+        if len(x) and self.first is None:
+            self.first = x[:1]
+        if self.first is not None:
+            self.equal = self.equal and bool((x == self.first).all())
+
+    @property
+    def constant(self) -> bool:
+        return self.first is not None and self.equal
+
+
+def _repeated(
+    splits: Mapping[str, Split], columns: Mapping[str, str], told: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Items whose raw values in all modalities are those of an earlier item.
+
+    Of items with gaps those alone that have one of the modalities ``told``: many have the same
+    class and nothing else.
+    """
+    first: dict[bytes, tuple[str, Any]] = {}
+    for name, split in splits.items():
+        within: list[tuple[Any, Any]] = []
+        across: dict[str, list[tuple[Any, Any]]] = {}
+        has = presence(split, columns)
+        known = has.all(1) | presence(split, told).any(1) if told else has.all(1)
+        split = split.take(np.flatnonzero(known))
+        for digest, item in _digests(split, list(columns.values())):
+            if digest not in first:
+                first[digest] = (name, item)
+                continue
+            home, earlier = first[digest]
+            (within if home == name else across.setdefault(home, [])).append((item, earlier))
+        if within:
+            item, earlier = within[0]
+            message = f"the same as item {earlier}; repeated items in this split: {len(within)}"
+            yield Finding("duplicate", name, None, item, message)
+        for home, pairs in across.items():
+            item, earlier = pairs[0]
+            message = f"the same as item {earlier} of {home}; items in both: {len(pairs)}"
+            yield Finding("leak", name, None, item, message)
+
+
+def _digests(split: Split, columns: list[str]) -> Iterator[tuple[bytes, Any]]:
+    for part in chunks(split):
+        values = [_values(part.columns[name]) for name in columns]
+        for row, item in enumerate(part.ids):
+            digest = hashlib.blake2b(digest_size=16)
+            for column in values:
+                content = _content(column[row])
+                digest.update(len(content).to_bytes(8, "big") + content)
+            yield digest.digest(), item
+
+
+def _values(column: Column) -> Sequence[Any]:
+    """A column's values, None for what items lack."""
+    values: Sequence[Any] = column.without_gaps().read().values
+    if column.present is None:
+        return values
+    places = np.cumsum(column.present) - 1
+    return [
+        values[place] if has else None for has, place in zip(column.present, places, strict=True)
+    ]
+
+
+def _content(value: Any) -> bytes:
+    """A raw value's content; of an encoded picture its bytes, whatever its file is called."""
+    if isinstance(value, dict) and value.get("bytes") is not None:
+        return bytes(value["bytes"])
+    return as_bytes(value)

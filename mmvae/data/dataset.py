@@ -1,0 +1,289 @@
+"""From a source to batches: columns found, codecs fitted, splits prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from mmvae.data.batches import Batches, prepare
+from mmvae.data.columns import column_type
+from mmvae.data.missing import (
+    Patterns,
+    check_known,
+    check_something,
+    check_training,
+    complete,
+    not_empty,
+    patterns,
+)
+from mmvae.data.source import Source, Split, SplitName
+from mmvae.data.value_errors import refusals
+from mmvae.foundations.errors import DataError, nearest
+from mmvae.modalities.codec import GAPS, READ_AS, Codec, CodecConfig, State
+
+CHUNK = 500
+"""Items that are prepared at once."""
+
+
+@dataclass
+class Data:
+    """The splits of a source and the codecs fitted to its training split.
+
+    Attributes:
+        source: Where the items come from.
+        splits: Split name → items.
+        codecs: Modality → fitted codec, in the order of the configuration.
+        columns: Modality → name of its column.
+        device: Where batches are wanted.
+    """
+
+    source: Source
+    splits: Mapping[SplitName, Split]
+    codecs: Mapping[str, Codec]
+    columns: Mapping[str, str]
+    device: torch.device | str = "cpu"
+    _batches: dict[str, Batches] = field(default_factory=dict)
+
+    def batches(self, split: SplitName) -> Batches:
+        """The prepared items of one split, made when first asked for.
+
+        Raises:
+            DataError: The source has no such split, or a value is outside its codec's support.
+        """
+        if split not in self._batches:
+            items = self.items(split)
+            self._batches[split] = Batches(
+                items, self.codecs, self.columns, self.device, self.fits(items)
+            )
+        return self._batches[split]
+
+    def items(self, split: SplitName) -> Split:
+        """The items of one split, not yet prepared.
+
+        Raises:
+            DataError: The source has no such split.
+        """
+        if split not in self.splits:
+            raise DataError(
+                f"Source {self.source.kind!r} has no split {split!r}; it has "
+                f"{', '.join(self.splits)}. Name one of those (--split, or -s evaluate.split="
+                f"{next(iter(self.splits))}), or say in [data] where {split!r} comes from."
+            )
+        return self.splits[split]
+
+    def verify(self, split: SplitName) -> None:
+        """Prepare all items of one split, a chunk at a time, and keep none of them.
+
+        Items that :meth:`batches` has prepared already are left out.
+
+        Raises:
+            DataError: There is no such split, or a value is outside its codec's support.
+        """
+        if split in self._batches and self._batches[split].resident:
+            return
+        for part in chunks(self.items(split)):
+            for modality, codec in self.codecs.items():
+                try:
+                    prepare(modality, codec, part.columns[self.columns[modality]], part.ids)
+                except DataError as error:
+                    raise DataError(f"Split {split!r}: {error}") from error
+
+    @property
+    def patterns(self) -> Patterns:
+        """Which modalities the training items have → how many items."""
+        return patterns(self.splits["train"], self.columns)
+
+    def lacking(self, split: SplitName) -> int:
+        """How many items of a split lack some modality; 0 if there is no such split."""
+        if split not in self.splits:
+            return 0
+        items = self.splits[split]
+        return len(items) - len(complete(items, self.columns))
+
+    def complete(self) -> Data:
+        """These data without the items that lack modalities; themselves if none do.
+
+        Raises:
+            DataError: A split has no complete item.
+        """
+        if not any(self.lacking(name) for name in self.splits):
+            return self
+        splits = without_incomplete(self.source.kind, self.splits, self.columns)
+        return replace(self, splits=splits, _batches={})
+
+    def fits(self, split: Split) -> bool:
+        """Whether a split stays resident: as configured, or by its size."""
+        config = self.source.config
+        if config.resident != "auto":
+            return bool(config.resident)
+        return self.item_bytes(split) * len(split) <= float(config.resident_gib) * 2**30
+
+    def item_bytes(self, split: Split) -> float:
+        """Bytes that one prepared item takes, measured on the first few."""
+        rows = np.arange(min(len(split), 16))
+        ids, total = np.asarray(split.ids)[rows], 0
+        for modality, codec in self.codecs.items():
+            few = split.columns[self.columns[modality]].take(rows)
+            x, mask = prepare(modality, codec, few, ids)
+            total += x.nbytes + (0 if mask is None else mask.nbytes)
+        return total / len(rows)
+
+
+def chunks(split: Split) -> Iterator[Split]:
+    """A split in parts that fit in memory."""
+    for start in range(0, len(split), CHUNK):
+        yield split.take(np.arange(start, min(start + CHUNK, len(split))))
+
+
+def open_data(
+    source: Source,
+    recipes: Mapping[str, tuple[type[Codec], CodecConfig]],
+    states: Mapping[str, State] | None = None,
+    device: torch.device | str = "cpu",
+) -> Data:
+    """Read a source and fit one codec per modality to its training split.
+
+    Args:
+        source: The source.
+        recipes: Modality → codec class and its validated config, in the configuration's order.
+        states: Modality → what the codec learned before, from a run; then nothing is fitted.
+        device: Where batches are wanted.
+
+    Raises:
+        DataError: No items, a missing column, columns of different length, an item or a modality
+            of which nothing is observed, or values that a codec refuses.
+    """
+    columns = {name: config.column or name for name, (_, config) in recipes.items()}
+    splits = usable(source)
+    for name, split in splits.items():
+        check_columns(source.kind, name, split, columns)
+    splits = without_discarded(source, splits, columns)
+    check_training(splits["train"], columns)
+    for name, split in splits.items():
+        check_something(split, columns, f"Source {source.kind!r}, split {name!r}")
+    codecs: dict[str, Codec] = {}
+    for modality, (codec_class, config) in recipes.items():
+        state = None if states is None else states[modality]
+        codecs[modality] = fitted(
+            modality, codec_class, config, splits["train"], columns[modality], state
+        )
+    sometimes = {m: codec.gaps for m, codec in codecs.items()}
+    for name, split in splits.items():
+        check_known(name, split, columns, sometimes)
+    return Data(source, splits, codecs, columns, device)
+
+
+def usable(source: Source) -> Mapping[SplitName, Split]:
+    """The splits of a source, of which training is one.
+
+    Raises:
+        DataError: There is no training split.
+    """
+    splits = source.splits()
+    if "train" not in splits:
+        raise DataError(f"Source {source.kind!r} has no training split.")
+    return splits
+
+
+def without_discarded(
+    source: Source, splits: Mapping[SplitName, Split], columns: Mapping[str, str]
+) -> Mapping[SplitName, Split]:
+    """The splits with those items alone that ``data.incomplete`` wants.
+
+    Raises:
+        DataError: A split has no such item.
+    """
+    if source.config.incomplete == "discard":
+        return without_incomplete(source.kind, splits, columns)
+    if source.config.incomplete == "keep":
+        return splits
+    told = f"any of {', '.join(columns)}. See where the values of these columns are."
+    return _with_items(source.kind, splits, columns, not_empty, told)
+
+
+def without_incomplete(
+    kind: str, splits: Mapping[SplitName, Split], columns: Mapping[str, str]
+) -> Mapping[SplitName, Split]:
+    """The splits of a source of this kind with their complete items.
+
+    Raises:
+        DataError: A split has none.
+    """
+    told = (
+        "every modality, and none would be left without the others. Set data.incomplete "
+        "to 'keep' to train and evaluate on all; pictures need some complete items."
+    )
+    return _with_items(kind, splits, columns, complete, told)
+
+
+def _with_items(
+    kind: str,
+    splits: Mapping[SplitName, Split],
+    columns: Mapping[str, str],
+    choose: Callable[[Split, Mapping[str, str]], Split],
+    told: str,
+) -> Mapping[SplitName, Split]:
+    """The splits with the items that ``choose`` leaves, of which each must have some."""
+    kept = {name: choose(split, columns) for name, split in splits.items()}
+    for name, split in kept.items():
+        if not len(split):
+            raise DataError(
+                f"Source {kind!r}, split {name!r}: none of its {len(splits[name])} items has "
+                f"{told}"
+            )
+    return kept
+
+
+def fitted(
+    modality: str,
+    codec_class: type[Codec],
+    config: CodecConfig,
+    train: Split,
+    column: str,
+    state: State | None = None,
+) -> Codec:
+    """The codec of a modality, fitted to the training split unless its state is known.
+
+    It learns from the items that have the modality, and the core notes whether some lack it, and
+    how the column was read.
+
+    Raises:
+        DataError: The codec refuses the column.
+    """
+    if state is None:
+        values = train.columns[column]
+        gaps, ids = values.gaps > 0, np.asarray(train.ids)[values.rows]
+        with refusals(modality, codec_class.kind, values, ids):
+            state = codec_class(config).fit(values.without_gaps())
+        if gaps:
+            state = {**state, GAPS: True}
+        if kind := column_type(values.without_gaps()):
+            state = {**state, READ_AS: [kind.kind, *sorted(kind.words or ())]}
+    return codec_class(config, state)
+
+
+def check_columns(kind: str, name: str, split: Split, columns: Mapping[str, str]) -> None:
+    """Check that a split has items, and every modality a column of that length.
+
+    Raises:
+        DataError: It has not.
+    """
+    n = len(split)
+    if n == 0:
+        raise DataError(f"Source {kind!r}, split {name!r}: it holds no items.")
+    for modality, column in columns.items():
+        if column not in split.columns:
+            raise DataError(
+                f"Source {kind!r}, split {name!r}: modality {modality!r} wants column {column!r}, "
+                f"but there are {', '.join(split.columns)}.{nearest(column, split.columns)} "
+                f"Name the column with modalities.{modality}.column."
+            )
+        length = len(split.columns[column])
+        if length != n:
+            raise DataError(
+                f"Source {kind!r}, split {name!r}: column {column!r} has {length} values, "
+                f"expected {n}, one per item."
+            )

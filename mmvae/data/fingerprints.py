@@ -1,0 +1,121 @@
+"""Contents: files known by what is in them, whatever their names and times.
+
+A large file takes long to read, so its hash is kept in the cache, with the marks by which the
+system tells that a file was written: device, inode, size and times of change (mtime and ctime, in
+ns). If any of them is another, the file is read again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from mmvae.foundations import storage
+from mmvae.foundations.errors import DataError, TrainingError
+
+BLOCK = 1 << 22
+"""Bytes that are read at a time."""
+
+SETTLED_NS = 2_000_000_000
+"""A file changed less than this ago may change again without another time of change."""
+
+Marks = list[int]
+
+
+def contents(files: Sequence[Path]) -> list[str]:
+    """A hash of the content of each file, by the cache where its marks are the same.
+
+    Raises:
+        DataError: A file is not there, or cannot be read.
+    """
+    caches: dict[Path, _Cache] = {}
+    found = []
+    for file in files:
+        folder = file.parent.absolute()
+        if folder not in caches:
+            caches[folder] = _Cache(folder)
+        found.append(caches[folder].content(file))
+    for cache in caches.values():
+        cache.save()
+    return found
+
+
+def content(file: Path) -> str:
+    """A hash of the content of one file; see :func:`contents`."""
+    return contents([file])[0]
+
+
+def hashed(file: Path) -> str:
+    """A hash of what a file holds, read now.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as opened:
+        while block := opened.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def marks(file: Path) -> Marks:
+    """What changes whenever a file does: device, inode, size and times of change.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    stat = file.stat()
+    return [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def cache_folder(name: str) -> Path:
+    """A folder for what can be made anew, beside what ``datasets`` keeps."""
+    import datasets
+
+    return Path(datasets.config.HF_DATASETS_CACHE) / name
+
+
+class _Cache:
+    """Marks and hashes of the files of one folder, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        key = xxhash.xxh3_128_hexdigest(os.fsencode(folder))
+        self.file = cache_folder("mmvae-contents") / f"{key}.json"
+        self.changed = False
+        try:
+            self.known: Any = json.loads(self.file.read_bytes())
+        except (OSError, ValueError):  # none yet, or damaged: the files are read
+            self.known = {}
+        if not isinstance(self.known, dict):
+            self.known = {}
+
+    def content(self, file: Path) -> str:
+        try:
+            before = marks(file)
+            entry = self.known.get(file.name)
+            if isinstance(entry, list) and entry[:-1] == before and isinstance(entry[-1], str):
+                return entry[-1]
+            found = hashed(file)
+            settled = max(before[-2:]) < time.time_ns() - SETTLED_NS
+            if settled and marks(file) == before:
+                self.known[file.name] = [*before, found]
+                self.changed = True
+            return found
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
+
+    def save(self) -> None:
+        """Keep what is new; a cache that cannot be written costs the next reading, no more."""
+        if not self.changed:
+            return
+        try:
+            storage.make_folder(self.file.parent)
+            storage.write_bytes(self.file, json.dumps(self.known).encode())
+        except TrainingError:
+            return

@@ -1,0 +1,101 @@
+"""Names of items: those of their files, and of rows of a table that belong to them."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Set
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from mmvae.foundations.errors import DataError
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".txt", ".npy")
+"""Endings that a table may give items whose files have others."""
+
+LISTED = 5
+"""Names that a message lists."""
+
+
+def natural(name: str) -> list[tuple[bool, int, str, str]]:
+    """A key that sorts ``2`` before ``10``, whatever digits and signs there are."""
+    parts = re.split(r"([0-9]+)", name)
+    return [
+        (i % 2 == 1, len(part.lstrip("0")), part.lstrip("0"), part)
+        if i % 2
+        else (False, 0, part, part)
+        for i, part in enumerate(parts)
+    ]
+
+
+def name_of(file: Path) -> str:
+    """The name of the item that a file belongs to: the file's, without its ending."""
+    return unicodedata.normalize("NFC", file.stem)  # systems write é in two ways
+
+
+def row_name(value: Any, files: Mapping[str, str], items: Set[str]) -> str:
+    """The name of the item that a row belongs to, by its value in the column of names.
+
+    Args:
+        value: A text, such as ``0001``, ``0001.png`` or ``photo/0001.png``, or a number.
+        files: File name → name of its item.
+        items: Names of all items that have files.
+    """
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)  # which gaps alone made fractional
+    written = unicodedata.normalize("NFC", PurePath(str(value)).name)
+    if written in items:
+        return written
+    if written in files:
+        return files[written]
+    stem, ending = os.path.splitext(written)
+    known = {os.path.splitext(file)[1].lower() for file in files}
+    return stem if ending.lower() in known | set(ENDINGS) else written
+
+
+def refuse_near_misses(sides: Mapping[str, Set[str]]) -> None:
+    """See that no two names differ only by zeros, capitals or spaces, and are on different sides.
+
+    Args:
+        sides: What holds names (a sub-folder, the table) → the names.
+
+    Raises:
+        DataError: There are such names; they must be meant to be one item.
+    """
+    alike: dict[str, set[str]] = {}
+    for name in set().union(*sides.values()):
+        alike.setdefault(folded(name), set()).add(name)
+    pairs = []
+    for names in alike.values():
+        ordered = sorted(names)
+        homes = [{side for side, has in sides.items() if name in has} for name in ordered]
+        pairs += [
+            (a, min(homes[i]), b, min(homes[j]))
+            for i, a in enumerate(ordered)
+            for j, b in enumerate(ordered[:i])
+            if not homes[i] & homes[j]
+        ]
+    if pairs:
+        a, home, b, other = min(pairs, key=lambda pair: natural(pair[0]))
+        more = f", and {len(pairs) - 1} such pairs more" if len(pairs) > 1 else ""
+        raise DataError(
+            f"{home} has an item {a!r}, {other} an item {b!r}{more}: they seem to be one and the "
+            f"same, but are written differently. Write names alike, with their leading zeros and "
+            f"capitals (in a table as text)."
+        )
+
+
+def folded(name: str) -> str:
+    """A name without what people lose from it: capitals, spaces, leading zeros, an end ``.0``."""
+    plain = re.sub(r"\s+", "", name.casefold()).removesuffix(".0")
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", plain)
+
+
+def some(names: Iterable[Any]) -> str:
+    """The first of some names, in their natural order, and how many there are besides."""
+    ordered = sorted(map(str, names), key=natural)
+    more = f" and {len(ordered) - LISTED} more" if len(ordered) > LISTED else ""
+    return ", ".join(map(repr, ordered[:LISTED])) + more

@@ -1,0 +1,111 @@
+"""The source contract: where items come from, before any codec sees them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmvae.modalities.codec import Column, row_index
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some items: columns of equal length and an id for each item.
+
+    Attributes:
+        columns: Column name → raw values, all of length n. A column says by its ``present``
+            which items have it.
+        ids: n item ids for messages and outputs: numbers or strings.
+    """
+
+    columns: Mapping[str, Column]
+    ids: Sequence[Any] | np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Split:
+        """The split of these rows, in this order."""
+        index = row_index(rows)
+        columns = {name: column.take(index) for name, column in self.columns.items()}
+        return Split(columns, np.asarray(self.ids)[index])
+
+
+class SourceConfig(BaseModel):
+    """The keys of ``[data]`` that every source has; a source's own Config adds to them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resident: bool | Literal["auto"] = Field(
+        "auto",
+        description="Keep all prepared values in memory; 'auto' does so while they fit in "
+        "resident_gib, otherwise batches are read and prepared as they are needed.",
+    )
+    resident_gib: float = Field(
+        4.0, gt=0, description="Memory that resident values may take, in GiB."
+    )
+    incomplete: Literal["keep", "discard", "discard-empty"] = Field(
+        "keep",
+        description="Items that lack a whole modality: train and evaluate on what they have, or "
+        "leave them out, or leave out those alone that have none of the modalities.",
+    )
+
+
+class Source(ABC):
+    """A data set that a config can name as ``[data] source = "…"``.
+
+    Args:
+        config: The validated ``Config`` of this source.
+    """
+
+    kind: ClassVar[str]
+    """The word used in TOML."""
+
+    Config: ClassVar[type[SourceConfig]] = SourceConfig
+    """Pydantic model whose fields are the TOML keys of ``[data]``."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def splits(self) -> Mapping[SplitName, Split]:
+        """Read the data: ``train`` at least; ``validation`` and ``test`` where there are any.
+
+        Called by each command that needs data, before any codec is made. Every split has the
+        same columns, with the same class names; an id is in one split only. What is larger than
+        memory stays a :class:`mmvae.LazyValues`. Called again, it gives the same.
+
+        Raises:
+            DataError: Files are missing or malformed; the message says how to get them.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A short hash that changes whenever the items or their order do.
+
+        Called when a run begins, and again to see that the data are the same when it goes on, is
+        evaluated or compared; so it should not depend on the machine.
+        """
+
+    def remarks(self) -> Sequence[str]:
+        """What a person should know of the data beside their sizes, a sentence each.
+
+        ``mmvae data describe`` shows them: items that were left out, and why. Default: nothing.
+        """
+        return ()
+
+    def doubts(self) -> Sequence[str]:
+        """What may not be as it was meant, a sentence each, beside values that codecs doubt.
+
+        ``mmvae data check`` and ``mmvae data describe`` show it: rows without files, words taken
+        as missing. Default: nothing.
+        """
+        return ()

@@ -1,0 +1,277 @@
+"""A spool: items that come in sequence, written once to a file that is then read at random.
+
+A training meets its items in a new order in each epoch; codecs, gaps, splits and figures look at
+them besides. A file serves all of that as it does for any table, and the stream is read once,
+whatever that costs. ``docs/architecture.md`` says what speaks against reading it in each epoch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from mmvae.data.fingerprints import cache_folder, content
+from mmvae.data.streams.stream import first_line
+from mmvae.foundations import storage
+from mmvae.foundations.errors import DataError, nearest
+
+CHUNK = 1000
+"""Items that are in memory at a time."""
+
+PAUSE_S = 10.0
+"""Seconds between two lines that say how far the reading is."""
+
+
+def spooled(
+    stream: Any,
+    key: str,
+    origin: str,
+    columns: Sequence[str] | None = None,
+    items: int | None = None,
+) -> Any:
+    """The ``datasets.Dataset`` of a stream, over a file that stays in the cache of ``datasets``.
+
+    Args:
+        stream: A ``datasets.IterableDataset``, not yet read.
+        key: Names the file. One that is there, undamaged, is taken as it is, and nothing is read.
+            Of several processes one writes it, while the others wait.
+        origin: What to call the stream in messages.
+        columns: Which columns to keep; all unless given.
+        items: How many items to take; all unless given.
+
+    Raises:
+        DataError: As :func:`write`.
+        TrainingError: The disk is full, or the cache cannot be written.
+    """
+    return mapped(kept(lambda: chunks(stream, origin, columns, items), key, origin, items), key)
+
+
+def kept(
+    tables: Callable[[], Iterable[Any]], key: str, origin: str, items: int | None = None
+) -> Path:
+    """The file of the cache that holds some Arrow tables, written first if it is not there.
+
+    Args:
+        tables: Gives the tables; asked only if they are to be written.
+        key: See :func:`spooled`.
+        origin: See :func:`spooled`.
+        items: How many items there are to be; any number unless given.
+
+    Raises:
+        DataError: As :func:`write`.
+        TrainingError: The disk is full, or the cache cannot be written.
+    """
+    file = place(key)
+    storage.make_folder(file.parent)
+    with alone(file):
+        if not whole(file):
+            storage.clean(file.parent, file.name)
+            with storage.staged_file(file, remedy=remedy(file)) as hidden:
+                write(tables(), hidden, origin, items)
+                storage.write_text(checksum(file), content(hidden), remedy=remedy(file))
+    return file
+
+
+def whole(file: Path) -> bool:
+    """Whether a file of the cache is there as it was written; one that is not is removed."""
+    if not file.exists():
+        return False
+    if not checksum(file).exists():  # of a version that wrote none
+        return True
+    if checksum(file).read_text("utf-8", errors="replace") == content(file):
+        return True
+    print(f"{file} is damaged, and is made anew", file=sys.stderr, flush=True)
+    file.unlink()
+    return False
+
+
+def checksum(file: Path) -> Path:
+    """Where the hash of what is in a file of the cache is kept."""
+    return file.with_suffix(".sum")
+
+
+def passing(stream: Any, origin: str) -> Any:
+    """The ``datasets.Dataset`` of a stream that has no name, over a file that nobody else sees.
+
+    Raises:
+        DataError: As :func:`write`.
+        TrainingError: The disk is full, or the cache cannot be written.
+    """
+    folder = place("").parent
+    storage.make_folder(folder)
+    descriptor, name = tempfile.mkstemp(".arrow", ".passing-", folder)
+    os.close(descriptor)
+    file = Path(name)
+    try:
+        with storage.reported(file, remedy(file)):
+            write(chunks(stream, origin), file, origin)
+        return mapped(file)
+    finally:
+        file.unlink()  # what is mapped stays readable until the process lets go of it
+
+
+def place(key: str) -> Path:
+    """Where the file of this name is kept."""
+    return cache_folder("mmvae-streams") / f"{key}.arrow"
+
+
+def remedy(file: Path) -> str:
+    """What to do when the disk cannot hold a spool."""
+    return (
+        f"choose another disk for {file.parent} with HF_DATASETS_CACHE, or take less of the "
+        f"stream (data.columns, data.items)."
+    )
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Wait until no other process writes ``file``, and keep others waiting."""
+    with (
+        storage.reported(file),
+        open(file.with_suffix(".lock"), "w", encoding="utf-8") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the system frees it, however the process ends
+        yield
+
+
+def mapped(file: Path, fingerprint: str | None = None) -> Any:
+    """The ``datasets.Dataset`` over an Arrow file, of which only what is asked for is read."""
+    import datasets
+
+    found = datasets.Dataset.from_file(str(file))
+    if fingerprint is not None:
+        found._fingerprint = fingerprint  # else it would tell when the file was written
+    return found
+
+
+def write(tables: Iterable[Any], file: Path, origin: str, items: int | None = None) -> None:
+    """Write Arrow tables to a file, one at a time; progress goes to standard error.
+
+    Raises:
+        DataError: The stream has no items or fewer than ``items``, breaks off, has not the
+            columns that are wanted, or changes in its columns or types.
+    """
+    import pyarrow as pa
+
+    done, began, said = 0, time.monotonic(), time.monotonic()
+    schema = writer = None
+    with ExitStack() as stack:
+        sink = stack.enter_context(pa.OSFile(str(file), "wb"))
+        for table in tables:
+            if writer is None:
+                schema = table.schema
+                writer = stack.enter_context(pa.ipc.new_stream(sink, schema))
+            where = f"{origin}, items {done} to {done + len(table) - 1}"
+            writer.write_table(fitted(table, schema, where))
+            done, now = done + len(table), time.monotonic()
+            if now - said >= PAUSE_S:
+                said = now
+                print(reached(origin, done, items, now - began), file=sys.stderr, flush=True)
+    if done < (items or 1):
+        expected = "expected one at least" if items is None else f"but data.items = {items}"
+        raise DataError(
+            f"{origin}: the stream ended after {done} items, {expected}. See what became of the "
+            f"others{f', or set data.items = {done}' if done else ''}."
+        )
+
+
+def reached(origin: str, done: int, items: int | None, seconds: float) -> str:
+    """A line that says how far the reading is, how fast, and how long it will take."""
+    rate = done / seconds
+    if items is None:
+        return f"reading {origin}: {done:,} items, {rate:,.0f}/s"
+    left = timedelta(seconds=round((items - done) / rate))
+    return f"reading {origin}: {done:,}/{items:,} items, {rate:,.0f}/s, {left} left"
+
+
+def chunks(
+    stream: Any, origin: str, columns: Sequence[str] | None = None, items: int | None = None
+) -> Iterator[Any]:
+    """The items of a stream as Arrow tables; pictures and sounds stay encoded.
+
+    Raises:
+        DataError: It breaks off, or its first items have not the columns that are wanted.
+    """
+    done = 0
+    try:
+        for table in tables(stream if items is None else stream.take(items)):
+            if done == 0:
+                check_columns(table.column_names, columns or (), origin)
+            if columns is not None:
+                table = table.select([name for name in columns if name in table.column_names])
+            yield table
+            done += len(table)
+    except DataError:
+        raise
+    except Exception as error:  # of any kind: of the network, the file or the user's own code
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise DataError(
+            f"{origin}: the stream broke off after {done} items or more ({said}). Nothing of it "
+            f"was kept: mend it, then repeat the command."
+        ) from error
+
+
+def tables(stream: Any) -> Iterator[Any]:
+    """The items of a stream as Arrow tables of at most :data:`CHUNK` items."""
+    import datasets
+
+    if stream.features is not None:
+        yield from stream.with_format("arrow").iter(CHUNK)
+        return
+    for rows in stream.iter(CHUNK):  # an item alone does not tell the type of what it lacks
+        yield datasets.Dataset.from_dict(rows).with_format("arrow")[:]
+
+
+def check_columns(there: Sequence[str], wanted: Sequence[str], origin: str) -> None:
+    """See that the columns that are wanted are there.
+
+    Raises:
+        DataError: One is not.
+    """
+    for name in wanted:
+        if name not in there:
+            raise DataError(
+                f"data.columns: {origin} has no column {name!r}, but "
+                f"{', '.join(there)}.{nearest(name, there)}"
+            )
+
+
+def fitted(table: Any, schema: Any, where: str) -> Any:
+    """A chunk in the columns and types of the first one; what it lacks is null.
+
+    Raises:
+        DataError: It has more columns, or other types in which something would be lost.
+    """
+    import pyarrow as pa
+
+    for name in table.column_names:
+        if name not in schema.names:
+            raise DataError(
+                f"{where}, have the column {name!r}, which the first {CHUNK} items lack. Expected "
+                f"the same columns: let the first items have it (None), or name those that you "
+                f"need with data.columns."
+            )
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names:
+            columns.append(pa.nulls(len(table), field.type))
+            continue
+        found = table.column(field.name)
+        try:
+            columns.append(found.cast(field.type))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{where}, column {field.name!r}: {found.type} where the items before have "
+                f"{field.type}, and a value does not fit ({first_line(error)}). Expected one "
+                f"type: declare it (features= in datasets), or leave the column out with "
+                f"data.columns."
+            ) from error
+    return pa.Table.from_arrays(columns, schema=schema)

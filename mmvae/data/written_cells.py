@@ -1,0 +1,225 @@
+"""Written cells: of which kind the cells of a text file are, by all of them, and their values.
+
+One rule serves every command. A kind is taken only if each cell is the one way to write its value:
+``7`` is an integer, while ``007`` and ``+7`` are texts, since as integers they could not be told
+from ``7``. So no label changes by being read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmvae.modalities.column_type import Kind
+
+STYLES = (("False", "True"), ("FALSE", "TRUE"), ("false", "true"))
+"""How booleans are written; a column keeps to one of them."""
+
+DIGITS = (("0", "1"), ("0.0", "1.0"))
+"""How other programs write them, where it is known that they are booleans."""
+
+INTEGER = r"^(0|-?[1-9][0-9]*)$"
+WHOLE = r"^-?(0|[1-9][0-9]*)\.0$"
+NUMBER = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+INFINITE = r"^-?([iI]nf|INF|[iI]nfinity)$"
+PLAIN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
+"""Any number that a person may write; of digits 0 to 9 alone, without underscores."""
+
+LARGEST = 2**63
+SAFE_DIGITS = 18
+"""Digits that an integer of 64 bits can have, whatever they are."""
+
+
+@dataclass
+class Evidence:
+    """What the cells of a column have been so far.
+
+    Attributes:
+        seen: Whether there was any value.
+        styles: Ways to write booleans in which all cells were, as places in :data:`STYLES`.
+        integer: Whether all were integers of 64 bits.
+        number: Whether all were numbers.
+        whole: Whether all were written as ``1.0``.
+        fraction: Whether one had a fraction or was infinite.
+        listed: Whether all were JSON arrays of numbers.
+        lists: The Arrow type of these.
+    """
+
+    seen: bool = False
+    styles: set[int] = field(default_factory=lambda: set(range(len(STYLES))))
+    integer: bool = True
+    number: bool = True
+    whole: bool = True
+    fraction: bool = False
+    listed: bool = True
+    lists: Any = None
+
+    def add(self, cells: Any) -> None:
+        """Look at some cells, an Arrow array of texts, null where there is no value."""
+        import pyarrow.compute as pc
+
+        distinct = pc.unique(cells.drop_null())
+        if not len(distinct):
+            return
+        self.seen = True
+        texts = distinct.to_pylist() if self.styles and len(distinct) < 3 else []
+        self.styles = {k for k in self.styles if texts and set(texts) <= set(STYLES[k])}
+        self.integer = self.integer and every(distinct, INTEGER) and fits(distinct)
+        if self.number:
+            finite = distinct.filter(pc.invert(pc.match_substring_regex(distinct, INFINITE)))
+            values = finite.cast("float64") if every(finite, NUMBER) else None
+            self.number = values is not None and holds(pc.is_finite(values))
+            self.whole = self.whole and every(distinct, WHOLE)
+        if self.number and not self.fraction:
+            whole = holds(pc.equal(values, pc.floor(values)))
+            self.fraction = len(finite) < len(distinct) or not whole
+        if self.listed:
+            arrays = parsed(distinct.to_pylist()) if every(distinct, r"^\[") else None
+            self.lists = None if arrays is None else unified(arrays, self.lists)
+            self.listed = self.lists is not None
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the column."""
+        if not self.seen:
+            return "null"
+        if self.styles:
+            return "boolean"
+        if self.integer:
+            return "integer"
+        if self.number and (self.fraction or self.whole):
+            return "number"
+        return "list" if self.listed else "text"
+
+
+def every(texts: Any, pattern: str) -> bool:
+    """Whether all of some texts match a pattern."""
+    import pyarrow.compute as pc
+
+    return holds(pc.match_substring_regex(texts, pattern))
+
+
+def holds(truths: Any) -> bool:
+    """Whether all of some truth values are true, as of none."""
+    import pyarrow.compute as pc
+
+    return bool(pc.all(truths, min_count=0).as_py())
+
+
+def fits(integers: Any) -> bool:
+    """Whether all of some integers have 64 bits at most."""
+    import pyarrow.compute as pc
+
+    long = integers.filter(pc.greater(pc.utf8_length(integers), SAFE_DIGITS))
+    return all(-LARGEST <= int(text) < LARGEST for text in long.to_pylist())
+
+
+def parsed(texts: Sequence[str]) -> list[Any] | None:
+    """JSON arrays of numbers, of any depth; None if one of the texts is no such."""
+    try:
+        arrays = [json.loads(text) for text in texts]
+    except ValueError:
+        return None
+    return arrays if all(isinstance(a, list) and of_numbers(a) for a in arrays) else None
+
+
+def unified(values: Sequence[Any], before: Any) -> Any:
+    """The Arrow type of values and of others of a type ``before``; None if there is none."""
+    import pyarrow as pa
+
+    try:
+        kinds = [pa.array(values).type] + [before] * (before is not None)
+        fields = [pa.schema([("x", kind)]) for kind in kinds]
+        return pa.unify_schemas(fields, promote_options="permissive").field(0).type
+    except (pa.ArrowException, OverflowError, UnicodeError, TypeError):
+        return None
+
+
+def of_numbers(cells: Sequence[Any]) -> bool:
+    """Whether there is nothing but numbers and null in lists, of any depth."""
+    return all(
+        of_numbers(cell) if isinstance(cell, list) else cell is None or is_number(cell)
+        for cell in cells
+    )
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def merged(kinds: Sequence[Kind]) -> Kind:
+    """The kind of what is written in several files."""
+    found = set(kinds) - {"null"}
+    if len(found) == 1:
+        return found.pop()
+    if not found:
+        return "null"
+    return "number" if found == {"integer", "number"} else "text"
+
+
+def converted(value: Any, kind: Kind) -> Any:
+    """A value as one of another kind that says the same.
+
+    Args:
+        value: A text, boolean or number.
+        kind: ``text``, ``integer``, ``number`` or ``boolean``; of others the value is as it is.
+
+    Raises:
+        ValueError: It cannot be said in that kind.
+    """
+    if kind in ("text", "date", "timestamp"):
+        return as_text(value)
+    if kind in ("integer", "number"):
+        return as_number(value)
+    return as_boolean(value) if kind == "boolean" else value
+
+
+def as_text(value: Any) -> Any:
+    """A boolean or number as the text that is read as the same."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # as of integers that gaps made fractional
+    return str(value) if isinstance(value, (bool, int, float)) else value
+
+
+def as_number(value: Any) -> Any:
+    """A text or boolean as a number, whole if it is written so.
+
+    Raises:
+        ValueError: The text is no number.
+    """
+    if isinstance(value, bool):
+        return int(value)
+    if not isinstance(value, str):
+        return value
+    if PLAIN.fullmatch(value):
+        try:
+            return int(value)
+        except ValueError:
+            return float(value)
+    if re.fullmatch(INFINITE, value):
+        return float(value)
+    raise ValueError("a number")
+
+
+def as_boolean(value: Any) -> Any:
+    """A text, or 0 or 1, as a boolean.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    found = {word: bool(k) for style in (*STYLES, *DIGITS) for k, word in enumerate(style)}
+    if isinstance(value, str) and value in found:
+        return found[value]
+    if not isinstance(value, str) and value in (0, 1):
+        return bool(value)
+    raise ValueError("true or false")
+
+
+def is_gap(value: Any) -> bool:
+    """Whether a value stands for none."""
+    return value is None or (isinstance(value, float) and math.isnan(value))

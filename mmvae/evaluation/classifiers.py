@@ -1,0 +1,150 @@
+"""Judges: classifiers trained on real items alone; they say what class a value shows."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmvae.data.batches import Batches, training_view
+from mmvae.evaluation.cross_generation import arrow
+from mmvae.evaluation.items import chunks
+from mmvae.evaluation.steps import Step, quiet
+from mmvae.foundations.randomness import StepDraws, derived_seed, permutation, seeded_global
+from mmvae.modalities.codec import Codec
+
+BATCH = 100
+LEAST_STEPS, LEAST_EPOCHS = 1000, 5
+RATE, WEIGHT_DECAY, SMOOTHING = 1e-3, 1e-2, 0.1
+
+
+class Judge(nn.Module):
+    """p(class | x_m): the codec's own encoder with a linear head.
+
+    Args:
+        codec: The codec of the modality that is judged.
+        classes: Number of classes.
+    """
+
+    def __init__(self, codec: Codec, classes: int) -> None:
+        super().__init__()
+        self.codec = codec
+        self.encoder = codec.encoder()
+        self.head = nn.Linear(codec.feature_dim, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Model input (b, event…) → logits (b, K)."""
+        logits: Tensor = self.head(self.encoder(x))
+        return logits
+
+    @torch.no_grad()
+    def verdict(self, x: Tensor) -> Tensor:
+        """The class that each value shows, int64 (b,); x as the codec's views give it."""
+        return self.forward(x).argmax(-1)
+
+    def verdict_on_generated(self, best: Tensor, draws: StepDraws, name: str = "") -> Tensor:
+        """The class that each generated value shows, seen in the view that real items have.
+
+        Args:
+            best: Values of :meth:`mmvae.Codec.point`, (b, event…).
+            draws: Randomness of the view, of the same b items.
+            name: Tells draws for the same items apart.
+        """
+        return self.verdict(draws.resample(f"generated {name}", self.codec.fixed, best))
+
+
+def train_judge(
+    training: Batches, modality: str, label: str, seed: int, step: Step = quiet
+) -> Judge:
+    """Train a classifier ``modality`` → ``label`` on real training items.
+
+    AdamW with a cosine schedule and smoothed labels, five epochs or as many more as 1,000 steps
+    take. Seeded by its own name, so neither other judges nor earlier draws change it.
+
+    Args:
+        training: The training split; of its items those that have both count.
+        modality: What it looks at.
+        label: A modality with classes.
+        seed: Governs weights, order and views.
+        step: Told of progress.
+    """
+    codec, target = training.codecs[modality], training.codecs[label]
+    assert target.classes is not None
+    key = derived_seed(seed, "judge", modality, label)
+    with seeded_global(key):
+        judge = Judge(codec, len(target.classes)).to(training.device).train()
+        known = training.items_with((modality, label))
+        per_epoch = math.ceil(len(known) / BATCH)
+        epochs = max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / per_epoch))
+        optimizer = torch.optim.AdamW(
+            judge.parameters(), RATE, weight_decay=WEIGHT_DECAY, fused=True
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * per_epoch)
+        for epoch in range(epochs):
+            step(f"classifier {arrow(modality, label)}", epoch, epochs)
+            order = known[permutation(len(known), key, epoch)]
+            for i, items in enumerate(torch.split(order, BATCH)):
+                n = len(items)
+                draws = StepDraws(
+                    key, "judge", epoch * per_epoch + i, slice(0, n), n, training.device
+                )
+                batch = training.batch(items, draws, training_view)
+                logits = judge(batch.x[modality])
+                classes = target.class_index(batch.x[label])
+                loss = F.cross_entropy(logits, classes, label_smoothing=SMOOTHING)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+        step(f"classifier {arrow(modality, label)}", epochs, epochs)
+    return judge.eval()
+
+
+def judged(
+    judge: Judge, batches: Batches, modality: str, label: str, size: int
+) -> tuple[Tensor, Tensor]:
+    """Whether the judge is right about each real item of a split that has both, and its class.
+
+    Returns:
+        Float (n,), and int64 (n,).
+    """
+    target, right, classes = batches.codecs[label], [], []
+    for batch, _ in chunks(batches, size, seed=0):  # views alone, no draws
+        true = target.class_index(batch.x[label])
+        told = judge.verdict(batch.x[modality]) == true
+        right.append(batch.counted(told, (modality, label)))
+        classes.append(batch.counted(true, (modality, label)))
+    return torch.cat(right).float().cpu(), torch.cat(classes).cpu()
+
+
+class Judges:
+    """The judges of an evaluation, each trained when it is first asked for.
+
+    Args:
+        training: Real training items.
+        seed: Governs weights, order and views.
+        step: Told of progress.
+    """
+
+    def __init__(self, training: Batches, seed: int, step: Step = quiet) -> None:
+        self._training, self._seed, self._step = training, seed, step
+        self._judges: dict[tuple[str, str], Judge] = {}
+
+    def can(self, modality: str, label: str) -> bool:
+        """Whether there are training items that have both, so that a judge can learn from them."""
+        return len(self._training.items_with((modality, label))) > 0
+
+    def of(self, modality: str, label: str) -> Judge:
+        """The judge that looks at ``modality`` and says a class of ``label``."""
+        if (modality, label) not in self._judges:
+            judge = train_judge(self._training, modality, label, self._seed, self._step)
+            self._judges[modality, label] = judge
+        return self._judges[modality, label]
+
+    def judged(
+        self, modality: str, label: str, batches: Batches, size: int
+    ) -> tuple[Tensor, Tensor]:
+        """Whether that judge is right about each item of a split that has both, and its class."""
+        return judged(self.of(modality, label), batches, modality, label, size)

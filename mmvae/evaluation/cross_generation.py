@@ -1,0 +1,60 @@
+"""Cross-generation: any modality from any others, compared with the truth."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmvae.data.batches import Batch
+from mmvae.evaluation.elbo import shown_subsets
+from mmvae.evaluation.statistics import Path
+from mmvae.modalities.subsets import Subset, subset_name
+from mmvae.models.base import Model
+from mmvae.models.finite import finite_values
+
+
+def arrow(given: str, target: str) -> str:
+    """How results name a direction: ``"image → label"``."""
+    return f"{given} → {target}"
+
+
+@torch.no_grad()
+def guesses(model: Model, batch: Batch, given: Subset) -> dict[str, Tensor]:
+    """Each decoded modality's best value at the best point of q(z|x_S), shape (b, event…)."""
+    known = {m: batch.x[m] for m in given}
+    z = model.posterior(known).point()
+    return {m: finite_values(model, m, z, known) for m in model.decoded}
+
+
+def judged(batch: Batch, given: Subset, modality: str) -> Tensor:
+    """Which items have what is given, and the whole truth to judge a guess by, bool (b,)."""
+    rows = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
+    has, cells = batch.having((*given, modality)), batch.observed[modality]
+    if has is not None:
+        rows = rows & has
+    return rows if cells is None else rows & cells.flatten(1).all(1)
+
+
+@torch.no_grad()
+def crossing(model: Model, batch: Batch) -> dict[Path, Tensor]:
+    """How well each modality is guessed from each shown subset and from all, per item.
+
+    Returns:
+        ``("given", S, m, figure)`` for the figures of codec m's ``compare``, modalities of S
+        included (reconstruction); ``("accuracy", "S → c")`` for modalities c outside S that have
+        classes. Each is of the items that have S and m, and of m every cell.
+    """
+    found: dict[Path, Tensor] = {}
+    for given in [*shown_subsets(model), model.modalities]:
+        name = subset_name(given)
+        for m, guess in guesses(model, batch, given).items():
+            codec, rows = model.codecs[m], judged(batch, given, m)
+            guess, truth = guess[rows], batch.x[m][rows]
+            if not len(truth):
+                continue
+            for figure, values in codec.compare(guess, truth).items():
+                found["given", name, m, figure] = values
+            if codec.classes is not None and m not in given:
+                right = codec.class_index(guess) == codec.class_index(truth)
+                found["accuracy", arrow(name, m)] = right.float()
+    return found

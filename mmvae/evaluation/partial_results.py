@@ -1,0 +1,113 @@
+"""Figures per item that are kept as they are computed, so that nothing is computed twice.
+
+Long evaluations go shard by shard through the items of a split. Each shard is one file, so an
+evaluation that was stopped goes on where it was, and several processes share the shards out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from torch import Tensor
+
+from mmvae.foundations import storage
+from mmvae.foundations.errors import RunError
+from mmvae.runs.manifest import seal_tensors, unseal_tensors
+
+Shard = dict[str, Tensor]
+"""Name → values of some items, (b,)."""
+
+
+class Ledger:
+    """The shards of one evaluation.
+
+    Args:
+        folder: Where its files go; None keeps them in memory.
+        made_with: All that the figures depend on; figures made with anything else don't count.
+        rank: Number of this process.
+        processes: How many share the work; each needs the same folder.
+
+    Raises:
+        RunError: Several processes without a folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        made_with: Mapping[str, Any] | None = None,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        if folder is None and processes > 1:
+            raise RunError("Several processes can only share an evaluation through a run folder.")
+        digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:16]
+        self.folder = None if folder is None else folder / digest
+        self.rank, self.processes = rank, processes
+        self._memory: dict[str, Shard] = {}
+        if folder is not None:
+            storage.inner_folder(storage.inner_folder(folder.parent, folder.name), digest)
+
+    def missing(self, items: int, size: int) -> Iterator[slice]:
+        """The spans of ``size`` of ``items`` that this process has still to compute."""
+        for number, span in enumerate(spans(items, size)):
+            if number % self.processes == self.rank and self._read(span) is None:
+                yield span
+
+    def keep(self, span: slice, shard: Shard) -> None:
+        """Keep the figures of a span of items."""
+        name, values = _name(span), {k: v.detach().cpu().contiguous() for k, v in shard.items()}
+        if self.folder is None:
+            self._memory[name] = values
+        else:
+            storage.write_bytes(self.folder / name, seal_tensors(values, {}))
+
+    def whole(self, items: int, size: int) -> Shard:
+        """The figures of all items, in their order.
+
+        Raises:
+            RunError: A span is missing.
+        """
+        shards = []
+        for span in spans(items, size):
+            shard = self._read(span)
+            if shard is None:
+                raise RunError(
+                    f"{self.folder}: figures of items {span.start} to {span.stop - 1} are missing "
+                    f"or damaged. Evaluate again: all others are kept."
+                )
+            shards.append(shard)
+        return {name: torch.cat([shard[name] for shard in shards]) for name in shards[0]}
+
+    def remove(self) -> None:
+        """Forget what was kept; figures that were made otherwise stay."""
+        self._memory.clear()
+        if self.folder is not None:
+            storage.remove_folder(self.folder)
+            with suppress(OSError):  # others are still in it
+                self.folder.parent.rmdir()
+
+    def _read(self, span: slice) -> Shard | None:
+        """The figures of a span, or None where they are not there or damaged."""
+        name = _name(span)
+        if self.folder is None:
+            return self._memory.get(name)
+        try:
+            return unseal_tensors(storage.read(self.folder / name))[0]
+        except (OSError, ValueError, safetensors.SafetensorError):
+            return None
+
+
+def spans(items: int, size: int) -> list[slice]:
+    """Consecutive spans of ``size`` items, the last one shorter."""
+    return [slice(start, min(start + size, items)) for start in range(0, items, size)]
+
+
+def _name(span: slice) -> str:
+    return f"{span.start:09d}-{span.stop:09d}.safetensors"

@@ -1,0 +1,127 @@
+"""Cells: the likelihood figures that a table can hold, and how they are written.
+
+A cell is log p(x_T | x_G) by importance samples of q(z|x_P). As text it is ``T|G@P``: modalities
+joined with ``+``, G left out for joint and marginal figures, P one of ``single`` (T of a marginal,
+G of a conditional), ``multiple`` (all modalities) or any subset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mmvae.foundations.errors import UsageError, nearest
+from mmvae.modalities.subsets import Subset, canonical, subset_name
+
+STANDARD = "standard"
+"""The word for all cells that :func:`mmvae.evaluation.queries.standard_cells` gives."""
+
+SYNTAX = (
+    "expected TARGETS, TARGETS|GIVEN or either with @single, @multiple or @SUBSET, such as "
+    "'image|label@single'"
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure: log p(x_T | x_G) by samples of q(z|x_P).
+
+    Attributes:
+        targets: T.
+        given: G, empty for a joint or marginal figure.
+        proposal: P.
+    """
+
+    targets: Subset
+    given: Subset
+    proposal: Subset
+
+    @property
+    def single(self) -> Subset:
+        """The proposal that makes it a single figure."""
+        return self.given or self.targets
+
+    @property
+    def of(self) -> str:
+        """What it is a figure of: ``"log p(image | label)"``."""
+        given = f" | {', '.join(self.given)}" if self.given else ""
+        return f"log p({', '.join(self.targets)}{given})"
+
+    @property
+    def sampler(self) -> str:
+        """Where its samples come from: ``"q(z | image, label)"``."""
+        return posterior_name(self.proposal)
+
+
+def posterior_name(subset: Subset) -> str:
+    """``"q(z | image, label)"``."""
+    return f"q(z | {', '.join(subset)})"
+
+
+def parse_cell(text: str, modalities: Sequence[str]) -> list[Cell]:
+    """The cells that a text names: without ``@P`` the multiple one and the single one.
+
+    Raises:
+        UsageError: The text is malformed, a modality is unknown, or T and G overlap.
+    """
+    figure, at, by = text.partition("@")
+    targets_text, bar, given_text = figure.partition("|")
+    targets = _subset(targets_text, text, modalities)
+    given = _subset(given_text, text, modalities) if bar else ()
+    if both := [m for m in targets if m in given]:
+        raise UsageError(
+            f"{text!r}: {', '.join(both)} is both a target and given; leave it out on one "
+            f"side of '|'."
+        )
+    everything = tuple(modalities)
+    multiple, single = Cell(targets, given, everything), Cell(targets, given, given or targets)
+    by = by.strip()
+    if at and by == "single":
+        return [single]
+    if at and by == "multiple":
+        return [multiple]
+    if at:
+        return [Cell(targets, given, _subset(by, text, modalities, ("single", "multiple")))]
+    return [multiple] if single == multiple else [multiple, single]
+
+
+def _subset(
+    names: str, text: str, modalities: Sequence[str], words: tuple[str, ...] = ()
+) -> Subset:
+    parts = [part.strip() for part in names.split("+")]
+    if not all(parts):
+        raise UsageError(f"{text!r}: a name is missing; {SYNTAX}.")
+    for part in parts:
+        if part not in modalities:
+            known = (*modalities, *words)
+            raise UsageError(
+                f"{text!r}: there is no modality {part!r}, only {', '.join(modalities)}; "
+                f"{SYNTAX}.{nearest(part, known)}"
+            )
+    return canonical(parts, modalities)
+
+
+def cell_name(cell: Cell, modalities: Sequence[str]) -> str:
+    """The text of a cell, one for each: ``image+label``, ``image@multiple``, ``…@a+b``."""
+    everything, single = tuple(modalities), cell.single
+    figure = subset_name(cell.targets) + (f"|{subset_name(cell.given)}" if cell.given else "")
+    if cell.proposal == everything:
+        return figure if single == everything else f"{figure}@multiple"
+    return f"{figure}@{'single' if cell.proposal == single else subset_name(cell.proposal)}"
+
+
+def cell_title(cell: Cell, modalities: Sequence[str]) -> str:
+    """A cell for people: ``"log p(image | label), single"``."""
+    _, at, by = cell_name(cell, modalities).partition("@")
+    return f"{cell.of}, {by if by in ('single', 'multiple') else cell.sampler}" if at else cell.of
+
+
+def check_cells(texts: Iterable[str], modalities: Sequence[str]) -> None:
+    """See that each text names cells of these modalities.
+
+    Raises:
+        UsageError: One does not.
+    """
+    for text in texts:
+        if text.strip() != STANDARD:
+            parse_cell(text, modalities)

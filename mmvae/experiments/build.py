@@ -1,0 +1,294 @@
+"""The parts of an experiment put together: accelerator, data, codecs, model.
+
+What a config names is looked up in the registry here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Hashable, Mapping
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from accelerate.utils import (
+    InitProcessGroupKwargs,
+    is_tensorboard_available,
+)
+
+from mmvae import __version__
+from mmvae.data.dataset import Data, open_data
+from mmvae.data.memory import MemorySource
+from mmvae.data.mixing import check_batches
+from mmvae.data.source import Source
+from mmvae.evaluation.metric import Metric
+from mmvae.experiments.config import Experiment
+from mmvae.foundations.errors import ConfigError, UsageError
+from mmvae.foundations.randomness import derived_seed, seeded_global
+from mmvae.modalities.codec import Codec, CodecConfig, State
+from mmvae.models.base import Model, Trainable
+from mmvae.models.extension import Extension
+from mmvae.models.families import Shapes
+from mmvae.plugins.guard import guarded_codec
+from mmvae.plugins.registry import Registry
+from mmvae.training.config import TrainConfig
+from mmvae.training.distributed import leave_at_exit
+from mmvae.training.metric_observer import Measuring
+from mmvae.training.observer import Observer
+from mmvae.training.out_of_memory import memory_for_networks
+
+PROCESS_TIMEOUT_S = 300
+"""Seconds after which a process that waits for a lost one gives up."""
+
+
+def make_accelerator(
+    config: TrainConfig, folder: Path | None = None, patience_s: float = PROCESS_TIMEOUT_S
+) -> Accelerator:
+    """Accelerate, as ``[train]`` wants it: device, precision, processes, trackers.
+
+    Args:
+        config: The ``[train]`` section.
+        folder: The run's folder, where trackers write; it need not exist yet. None without
+            trackers.
+        patience_s: How long processes wait for each other.
+
+    Raises:
+        ConfigError: A tracker's package is not installed.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    if config.trackers and not is_tensorboard_available():
+        raise ConfigError(
+            "train.trackers = ['tensorboard']: TensorBoard is not installed. "
+            "pip install 'mmvae[tensorboard]', or leave train.trackers out."
+        )
+    # So that device and precision may change between runs, and no accumulation that the caller's
+    # own training left unfinished holds back ours. Processes that act together stay so.
+    alone = not PartialState._shared_state or PartialState().num_processes == 1
+    AcceleratorState._reset_state(reset_partial_state=alone)
+    GradientState._reset_state()
+    accelerator = Accelerator(
+        cpu=cpu,
+        mixed_precision={"float32": "no", "bfloat16": "bf16"}[config.precision],
+        log_with=list(config.trackers) or None,
+        project_dir=folder,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=patience_s))],
+    )
+    if accelerator.num_processes > 1:
+        leave_at_exit()
+    return accelerator
+
+
+def open_materials(
+    experiment: Experiment,
+    registry: Registry,
+    data: Any,
+    accelerator: Accelerator,
+    states: Mapping[str, State] | None = None,
+) -> Data:
+    """The experiment's data with fitted codecs, on the accelerator's device.
+
+    Raises:
+        DataError: The data cannot be read, or a codec refuses them.
+        ConfigError: A codec mixes items, and batches are cut so that this would change results.
+    """
+    source = open_source(experiment, registry, data)
+    opened = open_data(source, recipes(experiment, registry), states, accelerator.device)
+    train, items = experiment.train, len(opened.splits["train"])
+    check_batches(
+        opened.codecs,
+        items,
+        train.batch_size,
+        train.drop_last,
+        train.accumulation,
+        accelerator.num_processes,
+    )
+    return opened
+
+
+def open_source(experiment: Experiment, registry: Registry, data: Any = None) -> Source:
+    """The experiment's source, not yet read; ``data`` are the items of a source in memory.
+
+    Raises:
+        UsageError: Data were given to a source that reads its own.
+        DataError: They were not given to a source in memory.
+    """
+    config = experiment.data
+    source_class = registry.source(config.source)
+    memory = issubclass(source_class, MemorySource)
+    if data is not None and not memory:
+        raise UsageError(
+            f"data= was given, but data.source = {config.source!r}: leave one of the two out."
+        )
+    return MemorySource(config, data) if memory else source_class(config)
+
+
+def recipes(
+    experiment: Experiment, registry: Registry
+) -> dict[str, tuple[type[Codec], CodecConfig]]:
+    """Modality → codec class, under guard, and its validated config."""
+    return {m: (guarded_codec(registry, c.codec), c) for m, c in experiment.modalities.items()}
+
+
+def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]) -> Model:
+    """The model with its first weights: a function of the config and the seed alone.
+
+    Raises:
+        ConfigError: Training items lack modalities, and it is no model for that.
+        TrainingError: Memory ran out.
+    """
+    kind: type[Model] = registry.model(experiment.model.kind)
+    refuse_gaps(f"A {experiment.model.kind!r} model", kind, codecs)
+    with memory_for_networks(), seeded_global(derived_seed(experiment.train.seed, "weights")):
+        found = shapes(experiment, registry)
+        return (
+            kind(experiment.model, codecs, found) if found.any else kind(experiment.model, codecs)
+        )
+
+
+def shapes(experiment: Experiment, registry: Registry) -> Shapes:
+    """The families that the config chose for distributions over z."""
+    chosen = {"posterior": experiment.posterior, "prior": experiment.prior}
+    tables = {name: c.model_dump(mode="json") for name, c in chosen.items() if c is not None}
+    return Shapes.of(tables, registry.family)
+
+
+def recalled(experiment: Experiment, registry: Registry) -> Experiment:
+    """The experiment of a run, with what held where its version did not know a key."""
+    kind: type[Model] = registry.model(experiment.model.kind)
+    config = kind.recalled(experiment.model, tuple(experiment.modalities))
+    return experiment.model_copy(update={"model": config})
+
+
+def extended(experiment: Experiment, registry: Registry, model: Model) -> Trainable:
+    """The model with the extensions that the config switches on around it, in their order.
+
+    Each begins with weights that depend on nothing but the config and the seed, and the model's
+    own do not depend on them.
+
+    Raises:
+        ConfigError: An extension does not fit the model, or items that lack modalities; or nothing
+            is trained at first.
+    """
+    trained: Trainable = model
+    for kind, config in experiment.extensions.items():
+        extension: type[Extension] = registry.extension(kind)
+        refuse_gaps(f"The extension [{kind}]", extension, model.codecs)
+        seed = derived_seed(experiment.train.seed, "weights", kind)
+        with memory_for_networks(), seeded_global(seed):
+            trained = extension(config, trained)
+    later = [p for p in trained.phases() if p.parameters]  # of those without, all is frozen
+    if all(phase.first_epoch > 0 for phase in later):
+        raise ConfigError(
+            f"Nothing is trained in the first epoch: of all phases only "
+            f"{', '.join(phase.name for phase in later)} has weights that train.freeze does not "
+            f"hold, and begins later. Set its first epoch to 0."
+        )
+    return trained
+
+
+def metrics(experiment: Experiment, registry: Registry) -> dict[str, Metric]:
+    """The metrics that the config names, by their names."""
+    return {m: registry.metric(c.kind)(c) for m, c in experiment.metrics.items()}
+
+
+def observers(experiment: Experiment, registry: Registry) -> list[Observer]:
+    """Who looks on at the training: metrics measured meanwhile, then what the config names."""
+    shared: dict[Hashable, Any] = {}
+    measuring: list[Observer] = [
+        Measuring(metric, name, shared)
+        for name, metric in metrics(experiment, registry).items()
+        if metric.config.every is not None
+    ]
+    named = [registry.observer(c.kind)(c, n) for n, c in experiment.observers.items()]
+    return measuring + named
+
+
+def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -> None:
+    """Refuse items that lack modalities for what takes complete ones only.
+
+    Raises:
+        ConfigError: Training items do lack some.
+    """
+    lacking = [m for m, codec in codecs.items() if codec.gaps]
+    if lacking and not kind.takes_gaps:
+        raise ConfigError(
+            f"{what} takes complete items only, but training items lack {', '.join(lacking)}. "
+            f"Leave incomplete items out with data.incomplete = 'discard', or train a model for "
+            f"them: model.kind = 'jmvae', without extensions that refuse gaps."
+        )
+
+
+def prepare_for_gaps(model: Model, materials: Data) -> None:
+    """Tell a model which modalities training items have, where they lack some.
+
+    Raises:
+        ConfigError: It cannot learn from them what it is to learn.
+    """
+    if any(codec.gaps for codec in model.codecs.values()):
+        model.learn_patterns(materials.patterns)
+
+
+def environment(materials: Data) -> dict[str, Any]:
+    """Versions, machine and data of a run, for ``env.json``."""
+    packages = ("torch", "accelerate", "datasets", "pydantic", "safetensors", "numpy")
+    return {
+        "mmvae": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "processor": processor(),
+        "device": str(materials.device),
+        "device_name": device_name(str(materials.device)),
+        "data": described(materials),
+    }
+
+
+def processor() -> str:
+    """The name of this machine's processor, as its system gives it."""
+    listed = Path("/proc/cpuinfo")  # Linux; other systems tell Python
+    if listed.is_file():
+        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def device_name(device: str) -> str:
+    """``cpu``, or what an accelerator calls itself."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
+def described(materials: Data) -> dict[str, Any]:
+    """Which data these are, for ``env.json``."""
+    return {
+        "fingerprint": materials.source.fingerprint(),
+        "items": {name: len(split) for name, split in materials.splits.items()},
+    }
+
+
+def plugins_used(experiment: Experiment, registry: Registry) -> dict[str, Any]:
+    """The plugins that an experiment uses, with distribution and version."""
+    wanted: list[tuple[Any, str]] = [
+        ("source", experiment.data.source),
+        ("model", experiment.model.kind),
+        *(("codec", c.codec) for c in experiment.modalities.values()),
+        *(("family", c.family) for c in (experiment.posterior, experiment.prior) if c is not None),
+        *(("extension", kind) for kind in experiment.extensions),
+        *(("metric", c.kind) for c in experiment.metrics.values()),
+        *(("observer", c.kind) for c in experiment.observers.values()),
+    ]
+    used = {(role, kind): registry.provider(role, kind) for role, kind in wanted}
+    return {
+        f"{role} {kind}": {"distribution": p.distribution, "version": p.version, "plugin": p.name}
+        for (role, kind), p in used.items()
+    }

@@ -1,0 +1,224 @@
+"""Columns of a comparison: one run each, or several that differ in nothing but their seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmvae.evaluation.query import Cell
+from mmvae.experiments.comparison.evaluated import EvaluatedRun, Figure, MetricFigures
+from mmvae.foundations.errors import UsageError
+
+INDIFFERENT = ("seed", "batch_size", "memory")
+"""Keys of ``[evaluate]`` that change no figure but by chance."""
+
+ASIDE: Any = {
+    "name": True,
+    "evaluate": True,
+    "metrics": True,
+    "observers": True,
+    "train": {"seed"},
+}
+"""Keys of the configuration that change no figure; what was measured, the evaluation says."""
+
+NETWORK = ("weight", "encoder", "decoder", "activation")
+"""Keys of a modality that leave its values and their density alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One run, or several that differ in nothing but their seed.
+
+    Attributes:
+        heading: What the column is called; unique.
+        runs: At least one.
+    """
+
+    heading: str
+    runs: tuple[EvaluatedRun, ...]
+
+    @property
+    def first(self) -> EvaluatedRun:
+        """The run that stands for what all of them have in common."""
+        return self.runs[0]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of training, one for each run."""
+        return [seed_of(run) for run in self.runs]
+
+    @property
+    def evaluated_on(self) -> dict[str, Any]:
+        """The items on which the figures were computed."""
+        evaluation = self.first.evaluation
+        return {key: getattr(evaluation, key) for key in ("split", "items", "data")}
+
+    def summary(self, figures: Sequence[Figure | None]) -> dict[str, Any] | None:
+        """One figure of each run: of one run with its error, of several their mean and sd.
+
+        None if a run lacks it.
+        """
+        found = [figure for figure in figures if figure is not None]
+        if len(found) < len(self.runs):
+            return None
+        if len(found) == 1:
+            return {"mean": found[0].mean, "error": found[0].error}
+        means = [figure.mean for figure in found]
+        return {"mean": fmean(means), "sd": stdev(means), "seeds": len(means)}
+
+    def measured(self, label: str) -> Tensor | None:
+        """Each item's value of a metric's figure, (n,), likewise."""
+        if any(label not in run.measured for run in self.runs):
+            return None
+        return torch.stack([run.measured[label] for run in self.runs]).mean(0)
+
+    def nats(self, cell: Cell) -> Tensor | None:
+        """Each item's nats, (n,), a mean over the runs; None if one lacks the cell."""
+        if any(cell not in run.items for run in self.runs):
+            return None
+        return torch.stack([run.items[cell] for run in self.runs]).mean(0)
+
+
+def seed_of(run: EvaluatedRun) -> int:
+    """The seed of a run's training."""
+    return run.config.train.seed
+
+
+def gathered(runs: Sequence[EvaluatedRun]) -> list[tuple[EvaluatedRun, ...]]:
+    """Runs that agree in everything but seed and name together, in the order of the first ones.
+
+    Raises:
+        UsageError: Two of them have the same seed too.
+    """
+    groups: list[list[EvaluatedRun]] = []
+    for run in runs:
+        members = next((g for g in groups if all(_alike(run, member) for member in g)), [])
+        if not members:
+            groups.append(members)
+        for member in members:
+            if seed_of(member) == seed_of(run):
+                raise UsageError(
+                    f"{member.folder} and {run.folder} are the same experiment with the same "
+                    f"seed, {seed_of(run)}: expected different seeds. Name one of them, or use "
+                    f"--no-group."
+                )
+        members.append(run)
+    return [tuple(members) for members in groups]
+
+
+def _alike(a: EvaluatedRun, b: EvaluatedRun) -> bool:
+    """Whether two runs agree in everything but seed and name.
+
+    Cells may be older than the evaluation that holds them, so they are asked how they were
+    computed; a cell that one of the runs lacks parts nothing.
+    """
+    return _all_but_seed(a) == _all_but_seed(b) and all(
+        a.cells[cell].how == b.cells[cell].how for cell in a.cells.keys() & b.cells.keys()
+    )
+
+
+def _all_but_seed(run: EvaluatedRun) -> str:
+    """All on which the figures of a run's last evaluation depend, but for its seed."""
+    config = run.config.model_dump(exclude=ASIDE)
+    evaluation = run.evaluation
+    keys = {key: v for key, v in evaluation.config.items() if key not in INDIFFERENT}
+    items = [evaluation.split, evaluation.items, evaluation.data, evaluation.densities]
+    return json.dumps([config, keys, items, evaluation.format], sort_keys=True)
+
+
+def headed(groups: Sequence[tuple[EvaluatedRun, ...]]) -> list[Column]:
+    """Columns with their headings: the published row, or the experiment; unique by the folder."""
+    names = [_name(runs[0]) for runs in groups]
+    headings = names
+    for places in ([r[0].folder.name for r in groups], [str(r[0].folder) for r in groups]):
+        headings = [
+            f"{name} ({place})" if headings.count(heading) > 1 else heading
+            for name, heading, place in zip(names, headings, places, strict=True)
+        ]
+    return [
+        Column(f"{heading}, {len(runs)} seeds" if len(runs) > 1 else heading, runs)
+        for heading, runs in zip(headings, groups, strict=True)
+    ]
+
+
+def _name(run: EvaluatedRun) -> str:
+    reference = run.config.reference
+    return reference.row if reference else run.evaluation.name or run.folder.name
+
+
+def different_items(a: Column, b: Column) -> str | None:
+    """In what the items differ on which two columns were evaluated; None if they are the same."""
+    differ = [
+        f"{key} {a.evaluated_on[key]} and {b.evaluated_on[key]}"
+        for key in a.evaluated_on
+        if a.evaluated_on[key] != b.evaluated_on[key]
+    ]
+    if not differ:
+        return None
+    return (
+        f"{a.heading} ({a.first.folder}) and {b.heading} ({b.first.folder}) were evaluated on "
+        f"different items: {'; '.join(differ)}."
+    )
+
+
+def different_densities(a: Column, b: Column) -> list[str]:
+    """Shared modalities whose log-likelihoods two columns have of different densities."""
+    ours, theirs = (column.first.evaluation for column in (a, b))
+    return [
+        f"{a.heading} and {b.heading} have log-likelihoods of {m} of different densities "
+        f"({_density(ours.densities, m)}; {_density(theirs.densities, m)}): figures with {m} do "
+        f"not compare. Where one is of an earlier version, evaluate it again."
+        for m in ours.modalities
+        if m in theirs.modalities and ours.densities.get(m) != theirs.densities.get(m)
+    ]
+
+
+def _density(densities: Mapping[str, str], modality: str) -> str:
+    return densities.get(modality, "not told")
+
+
+def different_formats(a: Column, b: Column) -> list[str]:
+    """That versions of mmvae evaluated two columns which measure in different ways."""
+    ours, theirs = (column.first.evaluation.format for column in (a, b))
+    if ours == theirs:
+        return []
+    return [
+        f"{a.heading} and {b.heading} were evaluated by versions of mmvae that choose items and "
+        f"measure in different ways (format {ours} and {theirs}): coherence and metrics do not "
+        f"compare. `mmvae evaluate` measures both in the same way."
+    ]
+
+
+def different_metrics(a: Column, b: Column) -> list[str]:
+    """Metrics of one name that two columns measured in different ways."""
+    ours, theirs = (column.first.evaluation.metrics for column in (a, b))
+    return [
+        f"{a.heading} and {b.heading} measured metrics.{name} in different ways "
+        f"({_metric(ours[name])}; {_metric(theirs[name])}): these figures do not compare."
+        for name in ours.keys() & theirs.keys()
+        if (ours[name].kind, ours[name].keys) != (theirs[name].kind, theirs[name].keys)
+    ]
+
+
+def _metric(metric: MetricFigures) -> str:
+    return f"{metric.kind}, {json.dumps(metric.keys, ensure_ascii=False)}"
+
+
+def different_values(a: Column, b: Column) -> list[str]:
+    """Keys of shared modalities that may give the same items other values or densities."""
+    ours, theirs = (column.first.config.modalities for column in (a, b))
+    return [
+        f"{a.heading} and {b.heading} differ in modalities.{m}.{key} "
+        f"({ours[m].get(key)!r}, {theirs[m].get(key)!r}): their figures compare only if it leaves "
+        f"the values and their density alone."
+        for m in ours
+        if m in theirs
+        for key in {**ours[m], **theirs[m]}
+        if key not in NETWORK and ours[m].get(key) != theirs[m].get(key)
+    ]

@@ -1,0 +1,304 @@
+"""A run's evaluation read back: its figures, what each item contributed, and what was published.
+
+Neither the model nor the data are opened; all that is asked of the model's folder is whether the
+figures are those of the weights that it holds now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from mmvae.evaluation.measurement import metric_item
+from mmvae.evaluation.query import Cell, parse_cell
+from mmvae.experiments.reference import ReferenceConfig
+from mmvae.foundations import storage, toml
+from mmvae.foundations.errors import ConfigError, RunError, UsageError
+from mmvae.modalities.subsets import canonical
+from mmvae.runs import results_file
+from mmvae.runs.manifest import Manifest, Pointer, unseal
+from mmvae.runs.results_file import evaluate_anew, read_results
+from mmvae.runs.run import Run
+
+V = TypeVar("V")
+
+
+class Kept(BaseModel):
+    """A part of ``evaluation.json``; keys that nobody compares are left unread."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Figure(Kept):
+    """A mean over items and its standard error, None for a single item."""
+
+    mean: float
+    error: float | None = Field(None, ge=0)
+
+
+class CellFigure(Figure):
+    """A cell's figure, in nats per item of values in the user's units, and how it was computed.
+
+    ``standardised`` is that of standardised values, where a codec standardises.
+    """
+
+    samples: int
+    bound: bool
+    standardised: Figure | None = None
+    given_from: str | None = Field(None, alias="given from")
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How it was computed: ``bound``, ``samples`` and ``given from``."""
+        return {"bound": self.bound, "samples": self.samples, "given from": self.given_from}
+
+
+class MetricFigures(Kept):
+    """What a metric gave, and the keys of its table."""
+
+    kind: str
+    keys: dict[str, Any] = {}
+    figures: dict[str, Figure] = {}
+
+    @property
+    def main(self) -> dict[str, Figure]:
+        """The figures that are no details of others."""
+        return {name: figure for name, figure in self.figures.items() if "/" not in name}
+
+
+class Evaluation(Kept):
+    """What a comparison reads of ``evaluation.json``."""
+
+    name: str
+    format: int = 0
+    split: str
+    items: int = Field(ge=1)
+    weights: str
+    data: str
+    densities: dict[str, str] = {}
+    modalities: list[str] = Field(min_length=1)
+    config: dict[str, Any]
+    cells: dict[str, CellFigure] = {}
+    bounds: dict[str, Figure] = {}
+    bounds_of: str | None = Field(None, alias="bounds of")
+    terms: dict[str, Figure] = {}
+    variation: dict[str, Figure] = Field({}, alias="variation of information")
+    latent: dict[str, Any] = {}
+    accuracy: dict[str, Figure] = {}
+    coherence: dict[str, dict[str, Figure]] = {}
+    metrics: dict[str, MetricFigures] = {}
+
+
+class Training(BaseModel):
+    """``[train]``: the seed, and all other keys as they are."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    seed: int
+
+
+class Configuration(Kept):
+    """What a comparison reads of ``config.resolved.toml``, which needs no plugin.
+
+    Further tables, such as those of extensions, are kept as they are: runs may differ in them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    data: dict[str, Any]
+    modalities: dict[str, dict[str, Any]]
+    model: dict[str, Any]
+    train: Training
+    reference: ReferenceConfig | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedRun:
+    """A run with the figures of its last evaluation.
+
+    Attributes:
+        folder: The run's folder, as it was named.
+        config: Its resolved configuration.
+        evaluation: Its figures.
+        cells: The figure of each cell.
+        items: The nats of each item in each cell, float64 (n,), in the order of the split; NaN
+            for items that lack what the cell needs.
+        measured: The values of each item behind each metric's figure, by its label, likewise.
+        published: The nats of each cell in the published row that it reproduces, if any.
+        finished: Whether its training came to its end.
+    """
+
+    folder: Path
+    config: Configuration
+    evaluation: Evaluation
+    cells: Mapping[Cell, CellFigure]
+    items: Mapping[Cell, Tensor]
+    measured: Mapping[str, Tensor]
+    published: Mapping[Cell, float]
+    finished: bool = True
+
+    def aligned(self, modalities: list[str]) -> EvaluatedRun:
+        """The same with the cells' subsets in the order of ``modalities``."""
+
+        def renamed(values: Mapping[Cell, V]) -> dict[Cell, V]:
+            return {aligned_cell(cell, modalities): value for cell, value in values.items()}
+
+        return replace(
+            self,
+            cells=renamed(self.cells),
+            items=renamed(self.items),
+            published=renamed(self.published),
+        )
+
+
+def aligned_cell(cell: Cell, modalities: list[str]) -> Cell:
+    """The same cell, its subsets in the order of ``modalities``."""
+    subsets = (cell.targets, cell.given, cell.proposal)
+    return Cell(*(canonical(subset, modalities) for subset in subsets))
+
+
+def open_evaluated(run: str | Path) -> EvaluatedRun:
+    """Read the last evaluation of a run.
+
+    Raises:
+        RunError: There is no run; it was not evaluated; a file is damaged; the figures are of
+            other weights than the run's model has now, or the items' nats of other figures.
+        CheckpointError: The manifest of its model is damaged.
+    """
+    opened = Run.open(Path(run))
+    evaluation = read_evaluation(opened)
+    _refuse_outdated(opened, evaluation)
+    config = _config(opened)
+    texts = config.reference.bounds if config.reference else {}
+    items = read_items(opened, evaluation)
+    nats = {name: items[name] for name in evaluation.cells}
+    labels = metric_labels(evaluation)
+    return EvaluatedRun(
+        folder=opened.folder,
+        config=config,
+        evaluation=evaluation,
+        cells=_by_cell(evaluation.cells, evaluation, opened.evaluation),
+        items=_by_cell(nats, evaluation, opened.evaluation_items),
+        measured={label: items[metric_item(*path)] for label, path in labels.items()},
+        published=_by_cell(texts, evaluation, opened.resolved),
+        finished=opened.model.is_dir(),
+    )
+
+
+def metric_labels(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
+    """Label of each figure of a metric, for people → metric and figure."""
+    return {
+        f"{name}: {figure}": (name, figure)
+        for name, metric in evaluation.metrics.items()
+        for figure in metric.main
+    }
+
+
+def read_evaluation(run: Run) -> Evaluation:
+    """The figures of a run's last evaluation.
+
+    Raises:
+        RunError: It was not evaluated, or the file is damaged.
+    """
+    path = run.evaluation
+    if not path.exists():
+        raise RunError(
+            f"{run.folder} was not evaluated: it has no {path.name}. "
+            f"`mmvae evaluate {run.folder} --bounds standard` writes it."
+        )
+    result = read_results(run)
+    try:
+        return Evaluation.model_validate(result)
+    except ValidationError as error:
+        evaluate_anew(run, path.name, _reason(error), error)
+
+
+def _refuse_outdated(run: Run, evaluation: Evaluation) -> None:
+    """Refuse figures of weights that the run no longer has."""
+    folder = run.model
+    if not folder.is_dir():  # not trained to its end, so it was the latest checkpoint
+        folder = run.checkpoints / unseal(run.folder / "latest", Pointer).checkpoint
+    manifest = unseal(folder / "MANIFEST.json", Manifest)
+    if evaluation.weights not in {file.sha256 for file in manifest.files.values()}:
+        problem = (
+            f"is outdated: its weights, {evaluation.weights[:12]}…, are not those in {folder}"
+        )
+        _refuse(run, run.evaluation, problem)
+
+
+def _config(run: Run) -> Configuration:
+    path = run.resolved
+    try:
+        values = toml.parse(storage.read(path).decode(), str(path))
+        return Configuration.model_validate(values)
+    except (OSError, UnicodeDecodeError, ConfigError, ValidationError) as error:
+        raise RunError(f"{path} cannot be read: {_reason(error)}. Restore that file.") from error
+
+
+def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
+    """The values of each item, float64 (n,), by the names that they have in their file.
+
+    They are those that gave the figures: nats of cells, and values of metrics.
+
+    Raises:
+        RunError: The file is missing, damaged or of another evaluation.
+    """
+    path = run.evaluation_items
+    figures: dict[str, Figure] = dict(evaluation.cells)
+    for metric, main in metric_labels(evaluation).values():
+        figures[metric_item(metric, main)] = evaluation.metrics[metric].figures[main]
+    if not figures:
+        return {}
+    if not path.exists():
+        _refuse(run, path, "is missing: expected the nats of each item")
+    items, made_with = results_file.read_items(run)
+    for key in ("weights", "data", "split"):
+        if made_with.get(key) != getattr(evaluation, key):
+            problem = f"{key} = {made_with.get(key)!r}, expected {getattr(evaluation, key)!r}"
+            _refuse(run, path, f"is of another evaluation: {problem}")
+    for name, figure in figures.items():
+        values = items.get(name)
+        if values is None:
+            _refuse(run, path, f"has no {name!r}, which {run.evaluation.name} has")
+        if values.dtype != torch.float64 or values.shape != (evaluation.items,):
+            found = f"{values.dtype} of shape {tuple(values.shape)}"
+            _refuse(run, path, f"holds {found} for {name!r}, expected {evaluation.items} float64")
+        mean = float(values.nanmean())  # NaN: the item lacks what the cell needs
+        if not abs(mean - figure.mean) <= 1e-6 * max(1.0, abs(figure.mean)):  # also for NaN
+            problem = f"the mean of {name!r} is {mean:.6g}, expected {figure.mean:.6g}"
+            _refuse(run, path, f"is of another evaluation: {problem}")
+    return items
+
+
+def by_cell(values: Mapping[str, V], modalities: Sequence[str]) -> dict[Cell, V]:
+    """Values by the cells that their texts name; without ``@P`` both multiple and single.
+
+    Raises:
+        UsageError: A text is malformed or names an unknown modality.
+    """
+    return {cell: v for text, v in values.items() for cell in parse_cell(text, modalities)}
+
+
+def _by_cell(values: Mapping[str, V], evaluation: Evaluation, path: Path) -> dict[Cell, V]:
+    try:
+        return by_cell(values, evaluation.modalities)
+    except UsageError as error:
+        raise RunError(f"{path}: {error}") from None
+
+
+def _refuse(run: Run, path: Path, problem: str) -> NoReturn:
+    raise RunError(f"{path} {problem}. `mmvae evaluate {run.folder}` writes it anew.")
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line; pydantic's own message has several."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{toml.dotted(first['loc']) or 'the file'}: {first['msg']}"

@@ -1,0 +1,49 @@
+"""The figures, beside cells, that runs are compared by; each with its label."""
+
+from __future__ import annotations
+
+from mmvae.evaluation.coherence import OF_THE_JUDGE
+from mmvae.experiments.comparison.evaluated import Evaluation, Figure, metric_labels
+
+
+def elbo(evaluation: Evaluation) -> dict[str, Figure]:
+    """The ELBO, with what it bounds."""
+    of = evaluation.bounds_of or f"log p({', '.join(evaluation.modalities)})"
+    return {f"ELBO of {of}": evaluation.bounds["elbo"]} if "elbo" in evaluation.bounds else {}
+
+
+def variation(evaluation: Evaluation) -> dict[str, Figure]:
+    """The variation of information between two modalities."""
+    return {f"variation of information, {by}": f for by, f in evaluation.variation.items()}
+
+
+def kl(evaluation: Evaluation) -> dict[str, Figure]:
+    """The KL divergence to the prior."""
+    return {"KL to the prior": evaluation.terms["kl"]} if "kl" in evaluation.terms else {}
+
+
+def active(evaluation: Evaluation) -> dict[str, Figure]:
+    """How many dimensions of z are in use."""
+    count = evaluation.latent.get("active units")
+    return {"active units": Figure(mean=count)} if isinstance(count, (int, float)) else {}
+
+
+def accuracy(evaluation: Evaluation) -> dict[str, Figure]:
+    """Shares of items whose class is guessed right."""
+    return {f"accuracy, {way}": figure for way, figure in evaluation.accuracy.items()}
+
+
+def coherence(evaluation: Evaluation) -> dict[str, Figure]:
+    """Shares of generated values that show their class."""
+    return {
+        f"coherence, {way}, {how}": figure
+        for way, figures in evaluation.coherence.items()
+        for how, figure in figures.items()
+        if how not in OF_THE_JUDGE
+    }
+
+
+def metrics(evaluation: Evaluation) -> dict[str, Figure]:
+    """What the metrics of the configuration gave, but for details."""
+    labels = metric_labels(evaluation).items()
+    return {label: evaluation.metrics[name].figures[figure] for label, (name, figure) in labels}

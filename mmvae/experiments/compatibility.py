@@ -1,0 +1,200 @@
+"""Whether what a run goes on with, or a model begins with, agrees with it: keys, data, codecs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from mmvae.data.dataset import Data
+from mmvae.data.memory import as_bytes
+from mmvae.data.missing import presence
+from mmvae.data.source import SPLITS
+from mmvae.experiments.config import Experiment, LoadedConfig
+from mmvae.foundations import toml
+from mmvae.foundations.errors import CheckpointError, ConfigError, DataError
+from mmvae.inference.trained_model import TrainedModel
+from mmvae.modalities.codec import Codec
+from mmvae.models.base import Model
+from mmvae.models.families import TABLES
+from mmvae.runs.run import Run
+from mmvae.training.config import FIXED_KEYS, TrainConfig
+from mmvae.training.distributed import agreed
+from mmvae.training.state import load_weights
+
+GLANCE = 16
+"""Items of a split that processes compare."""
+
+
+def changed_data(run: Run, materials: Data) -> str | None:
+    """What to say of data that are not those that a run was trained on; None if they are.
+
+    Raises:
+        RunError: ``env.json`` cannot be read.
+    """
+    data = run.environment().get("data", {})
+    before, now = data.get("fingerprint"), materials.source.fingerprint()
+    if before == now:
+        return None
+    ours = {name: len(split) for name, split in materials.splits.items()}
+    theirs = data.get("items", ours)
+    counts = [counted(items) if ours != theirs else "" for items in (theirs, ours)]
+    return (
+        f"{run.folder} was trained on data with fingerprint {before}{counts[0]}, these have "
+        f"{now}{counts[1]}."
+    )
+
+
+def counted(items: Mapping[Any, int]) -> str:
+    """`` (900 train, 50 test)``: how many items the splits have."""
+    return f" ({', '.join(f'{items[name]} {name}' for name in SPLITS if name in items)})"
+
+
+def refuse_unequal_data(materials: Data, accelerator: Accelerator) -> None:
+    """See that all processes have the same items; each takes its rows of what it holds itself.
+
+    Raises:
+        DataError: They have not, by the number of items, who lacks what, and a few values.
+    """
+    number = int.from_bytes(glance(materials)[:7])  # it and its negative are whole in an int64
+    if agreed(number, accelerator) != -agreed(-number, accelerator):
+        items = {name: len(split) for name, split in materials.splits.items()}
+        raise DataError(
+            f"The processes have different data: this one has some{counted(items)}, another has "
+            f"other items, other gaps or another order. Give each process all items in the same "
+            f"order; it takes its rows of each batch by itself."
+        )
+
+
+def glance(materials: Data) -> bytes:
+    """A hash of what shows at a glance: how many items, who lacks what, a few raw values."""
+    digest = hashlib.sha256()
+    for name, split in materials.splits.items():
+        digest.update(f"{name}/{len(split)}/".encode())
+        digest.update(presence(split, materials.columns).tobytes())
+        few = np.linspace(0, len(split) - 1, GLANCE).astype(np.int64)
+        for column in materials.columns.values():
+            for value in split.columns[column].take(few).without_gaps().read().values:
+                digest.update(as_bytes(value))
+    return digest.digest()
+
+
+def begin_with(model: Model, trained: TrainedModel, origin: str | Path) -> None:
+    """Give a new model the weights of a trained one, loaded from ``origin``.
+
+    Posteriors and a prior of another family than the other's, or with other keys, begin anew.
+
+    Raises:
+        CheckpointError: They are another model's, or its codecs learned something else.
+    """
+    for modality, codec in model.codecs.items():
+        if modality in trained.codecs:  # the weights tell if it is not
+            refuse_another_codec(modality, trained.codecs[modality], codec, origin)
+    before, now = trained.model.shapes, model.shapes
+    new = [
+        name
+        for table in TABLES
+        if before.chosen(table) != now.chosen(table)
+        for name in (*trained.model.weights_of(table), *model.weights_of(table))
+    ]
+    try:
+        load_weights(model, trained.model.state_dict(), str(origin), new)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_other_keys(trained.model, model)}") from None
+
+
+def _other_keys(theirs: Model, ours: Model) -> str:
+    """A sentence on the keys of ``[model]`` whose values differ; empty if none do."""
+    before, now = theirs.config.model_dump(), ours.config.model_dump()
+    other = [
+        f"{key} = {toml.literal(before[key])}, here {toml.literal(now[key])}"
+        for key in before
+        if key in now and before[key] != now[key]
+    ]
+    return f" Keys of [model] that differ: {'; '.join(other)}." if other else ""
+
+
+def refuse_another_codec(modality: str, theirs: Codec, ours: Codec, origin: str | Path) -> None:
+    """Weights mean something only for values as the codec that they were trained with gives them.
+
+    Raises:
+        CheckpointError: Kind or state of the codecs differ; the first difference is named.
+    """
+    before, now = {"codec": theirs.kind, **theirs.state}, {"codec": ours.kind, **ours.state}
+    for key in {**before, **now}:
+        if not same_value(before.get(key), now.get(key)):
+            raise CheckpointError(
+                f"{origin}: its weights belong to modality {modality!r} with {key} = "
+                f"{shown(before.get(key))}, here it is {shown(now.get(key))}. Set "
+                f"modalities.{modality} so that they agree, or train without --init-from."
+            )
+
+
+def same_value(a: Any, b: Any) -> bool:
+    """Whether two values of a codec's state are the same; a tuple is as good as a list."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return False
+    return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+
+
+def shown(value: Any) -> str:
+    """A value of a codec's state for a message."""
+    return reprlib.repr(value.tolist() if isinstance(value, Tensor) else value)
+
+
+def refuse_another_experiment(before: LoadedConfig, after: LoadedConfig) -> None:
+    """A run goes on with its own data, order of items and model; other ``train`` keys may change.
+
+    Raises:
+        ConfigError: The value of another key changed.
+    """
+    old, new = toml.flatten(before.values), toml.flatten(after.values)
+    for path in [*new, *(old.keys() - new.keys())]:
+        if old.get(path) == new.get(path):
+            continue
+        key = toml.dotted(path)
+        change = f"-s {key}={toml.literal(new.get(path))}"
+        if path[0] != "train":
+            raise ConfigError(
+                f"{change}: a run goes on with its own data and model; only train.… may "
+                f"change. For another experiment use: mmvae train CONFIG --init-from RUN"
+            )
+        if path[1] == "freeze":
+            raise ConfigError(
+                f"{change}: a run goes on with the same weights held and moved. Train a new one "
+                f"that begins with its weights: mmvae train CONFIG --init-from RUN"
+            )
+        if path[1] in FIXED_KEYS:
+            raise ConfigError(
+                f"{change}: a run goes on with its own order of items, and {key} would "
+                f"change it. Leave it out; for less memory use -s train.accumulation=…, for "
+                f"another experiment: mmvae train CONFIG --init-from RUN"
+            )
+
+
+def refuse_idle_keys(experiment: Experiment, materials: Data) -> None:
+    """Refuse keys of ``[train]`` that have no effect without a validation split.
+
+    Raises:
+        ConfigError: One of them is set.
+    """
+    if "validation" in materials.splits:
+        return
+    config = experiment.train
+    for key in ("monitor", "patience"):
+        value = getattr(config, key)
+        if value != TrainConfig.model_fields[key].default:
+            raise ConfigError(
+                f"train.{key} = {toml.literal(value)} has no effect: the data have no validation "
+                f"split. Leave it out, or hold some items out."
+            )

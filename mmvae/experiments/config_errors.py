@@ -1,0 +1,276 @@
+"""Mistakes of a configuration, told in its own words: place, key, value, what was expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from mmvae.foundations.errors import ConfigError, MmvaeError, PluginError, nearest
+from mmvae.foundations.toml import KeyPath, dotted, literal
+from mmvae.foundations.toml_document import Document
+from mmvae.models.families import BESIDE, joined
+from mmvae.plugins.registry import CHOOSING, Registry, Role
+
+CHOICES: Mapping[str, tuple[Role, str, int]] = {
+    "data": ("source", CHOOSING["source"], 1),
+    "modalities": ("codec", CHOOSING["codec"], 2),
+    "model": ("model", CHOOSING["model"], 1),
+    "posterior": ("family", CHOOSING["family"], 1),
+    "prior": ("family", CHOOSING["family"], 1),
+    "metrics": ("metric", CHOOSING["metric"], 2),
+    "observers": ("observer", CHOOSING["observer"], 2),
+}
+"""Tables that plugins define: role, the key that chooses, and how deep the chosen table lies."""
+
+NAMED = [table for table, (_, _, depth) in CHOICES.items() if depth == 2]
+"""Tables of tables, whose names the user chooses."""
+
+
+def table_schema(table: str, offered: type[Any]) -> type[BaseModel]:
+    """The keys of a table for which this class was chosen, without the one that chose it."""
+    config: type[BaseModel] = offered.Config
+    return joined(config, BESIDE[table]) if table in BESIDE else config
+
+
+_EXPECTED = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text in quotes",
+    "path_type": "a path in quotes",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "finite_number": "a finite number",
+    "greater_than": "a number > {gt}",
+    "greater_than_equal": "a number >= {ge}",
+    "less_than": "a number < {lt}",
+    "less_than_equal": "a number <= {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "string_pattern_mismatch": "a text of the form {pattern}",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_too_long": "a text of at most {max_length} characters",
+    "too_short": "at least {min_length} entries, found {actual_length}",
+    "too_long": "at most {max_length} entries",
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing to put right.
+
+    Attributes:
+        path: Its key.
+        text: What to say about it.
+        plugin: Whether a broken plugin may be to blame.
+        branch: What one branch of a union of types expected; empty if there is no union.
+    """
+
+    path: KeyPath
+    text: str
+    plugin: bool = False
+    branch: str = ""
+
+
+@dataclass(frozen=True)
+class _Location:
+    """Where a finding is: key path, the schema around it, its field, whether in a union."""
+
+    path: KeyPath
+    schema: type[BaseModel] | None
+    field: FieldInfo | None
+    union: bool
+
+
+def explain(
+    error: ValidationError, document: Document, root: type[BaseModel], registry: Registry
+) -> MmvaeError:
+    """Turn a failed validation into one error that tells every mistake.
+
+    Args:
+        error: What validating ``document.table`` against ``root`` raised.
+        document: Where the values come from.
+        root: The schema.
+        registry: Where unknown codecs, sources and models were looked for.
+
+    Returns:
+        A ``PluginError`` if every mistake is a plugin's, a ``ConfigError`` otherwise.
+    """
+    reader = _Reader(document, root, registry)
+    mistakes: dict[KeyPath, Mistake] = {}
+    for details in error.errors(include_url=False):
+        mistake = reader.mistake(details)
+        before = mistakes.get(mistake.path)
+        if before and before.branch and mistake.branch:
+            both = f"{before.branch} or {mistake.branch}"
+            mistake = Mistake(mistake.path, f"expected {both}.", branch=both)
+        mistakes[mistake.path] = mistake
+    told = [m for m in mistakes.values() if not (m.branch and _told_deeper(m, mistakes))]
+    lines = [reader.line(mistake) for mistake in told]
+    blame = PluginError if all(mistake.plugin for mistake in told) else ConfigError
+    if len(lines) == 1:
+        return blame(lines[0])
+    lines.sort(key=_by_line)
+    return blame(f"{document.source} has {len(lines)} mistakes:\n  " + "\n  ".join(lines))
+
+
+def _told_deeper(mistake: Mistake, others: Iterable[KeyPath]) -> bool:
+    """Whether another branch of the union fits, but for a mistake inside the value."""
+    depth = len(mistake.path)
+    return any(len(path) > depth and path[:depth] == mistake.path for path in others)
+
+
+def _by_line(line: str) -> int:
+    place = re.match(r".*?:(\d+): ", line)
+    return int(place[1]) if place else 0
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads pydantic's findings on one document."""
+
+    document: Document
+    root: type[BaseModel]
+    registry: Registry
+
+    def mistake(self, details: ErrorDetails) -> Mistake:
+        kind = details["type"]
+        if kind.startswith("union_tag"):
+            return self._choice(details["loc"])
+        found = self._locate(details["loc"], kind)
+        path = found.path
+        if kind == "missing" and isinstance(path[-1], int):  # of a list of fixed length
+            return Mistake(path[:-1], f"expected at least {path[-1] + 1} entries.")
+        if kind == "missing":
+            about = found.field.description if found.field else None
+            return Mistake(path, f"this key is required{f': {about}' if about else '.'}")
+        if kind == "extra_forbidden" and self._is_extension(path):
+            return self._extension(path)
+        if kind == "extra_forbidden":
+            words = sorted(found.schema.model_fields) if found.schema else []
+            return Mistake(path, f"unknown key.{_suggest(str(path[-1]), words)}")
+        if kind in ("value_error", "assertion_error"):
+            return Mistake(path, str(details["ctx"]["error"]))
+        if path == ("modalities",) and kind == "too_short":
+            return Mistake(path, "expected at least one table [modalities.NAME].")
+        if str(path[0]) in NAMED and details["loc"][-1] == "[key]":
+            return Mistake(path, "expected a name of the letters A-Z and a-z, digits, _ and -.")
+        return _wrong_value(found, details)
+
+    def line(self, mistake: Mistake) -> str:
+        place = self.document.place(mistake.path)
+        try:
+            value = self.document.value(mistake.path)
+        except KeyError:
+            return f"{place}: {dotted(mistake.path)}: {mistake.text}"
+        shown = "" if isinstance(value, Mapping) else f" = {literal(value)}"
+        return f"{place}: {dotted(mistake.path)}{shown}: {mistake.text}"
+
+    def _choice(self, loc: KeyPath) -> Mistake:
+        """A table that does not say, or wrongly says, which codec, source or model it is for."""
+        role, key, _ = CHOICES[str(loc[0])]
+        table = self.document.value(loc) if self._written(loc) else {}
+        if not isinstance(table, Mapping):
+            return Mistake(loc, f"expected a table with the key {key!r}.")
+        word = table.get(key, "jmvae" if role == "model" else None)
+        path = (*loc, key)
+        if word is None:
+            words = ", ".join(self.registry.kinds(role)) or "none is installed"
+            return Mistake(path, f"this key is required; expected one of: {words}.")
+        if not isinstance(word, str):
+            return Mistake(path, "expected a text in quotes.")
+        try:
+            self.registry.find(role, word)
+        except MmvaeError as error:
+            return Mistake(path, str(error), plugin=isinstance(error, PluginError))
+        raise AssertionError(f"{role} {word!r} is known, yet validation refused it")
+
+    def _is_extension(self, path: KeyPath) -> bool:
+        """Whether an unknown key is a table at the top that is not the core's, misspelt."""
+        near = nearest(str(path[-1]), self.root.model_fields)
+        return len(path) == 1 and isinstance(self.document.value(path), Mapping) and not near
+
+    def _extension(self, path: KeyPath) -> Mistake:
+        """A table that no plugin at hand has an extension for."""
+        try:
+            self.registry.find("extension", str(path[0]))
+        except MmvaeError as error:
+            text = f"unknown table: {error} Install the plugin that it belongs to, or remove it."
+            return Mistake(path, text, plugin=isinstance(error, PluginError))
+        raise AssertionError(f"extension {path[0]!r} is known, yet validation refused it")
+
+    def _locate(self, loc: KeyPath, kind: str) -> _Location:
+        """Find the key that pydantic's location speaks of.
+
+        pydantic also puts the chosen codec and the branches of unions into its location; they
+        are no keys, so the location is walked along schema and values and these are dropped.
+        """
+        schema: type[BaseModel] | None = self.root
+        owner, info, path, union = schema, None, list[str | int](), False
+        _, _, depth = CHOICES.get(str(loc[0]) if loc else "", ("", "", 0))
+        for position, part in enumerate(loc):
+            if depth and position == depth and part != "[key]":
+                table = str(loc[0])
+                schema = table_schema(table, self.registry.kinds(CHOICES[table][0])[str(part)])
+                continue
+            known = schema.model_fields.get(str(part)) if schema else None
+            last = position == len(loc) - 1
+            if known:
+                owner, info, schema = schema, known, _inner(known.annotation)
+            elif last and kind in ("missing", "extra_forbidden"):
+                owner, info = schema, None
+            elif not self._written((*path, part)):
+                union |= part != "[key]"
+                continue
+            path.append(part)
+        return _Location(tuple(path), owner, info, union)
+
+    def _written(self, path: KeyPath) -> bool:
+        try:
+            self.document.value(path)
+        except KeyError:
+            return False
+        return True
+
+
+def _wrong_value(found: _Location, details: ErrorDetails) -> Mistake:
+    path = found.path
+    template = _EXPECTED.get(details["type"])
+    if template is None:
+        message = details["msg"].removeprefix("Input should be ")
+        return Mistake(path, f"expected {message[:1].lower()}{message[1:]}.")
+    bounds = {key: _whole(value) for key, value in details.get("ctx", {}).items()}
+    expected = template.format(**bounds)
+    hint = ""
+    if details["type"] in ("literal_error", "enum") and isinstance(details["input"], str):
+        hint = nearest(details["input"], re.findall(r"'([^']*)'", expected))
+    return Mistake(path, f"expected {expected}.{hint}", branch=expected if found.union else "")
+
+
+def _whole(value: Any) -> Any:
+    """A bound without a needless ``.0``."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    """The one schema that an annotation such as ``list[Layer] | None`` speaks of, if any."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = [found for part in get_args(annotation) if (found := _inner(part))]
+    return inner[0] if len(inner) == 1 else None
+
+
+def _suggest(word: str, words: Sequence[str]) -> str:
+    """The nearest word, or all of them if none is near."""
+    return nearest(word, words) or f" Expected one of: {', '.join(words)}."

@@ -1,0 +1,369 @@
+"""What a finished training is worth: a run opened again and evaluated."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from mmvae import __version__
+from mmvae.data.batches import Batches
+from mmvae.data.dataset import Data
+from mmvae.data.extreme_values import naming_items
+from mmvae.evaluation.evaluate import evaluate as evaluate_model
+from mmvae.evaluation.likelihoods import likelihoods, variation_of_information, without_items
+from mmvae.evaluation.measurement import Measured, cells_of, keys, measure, metric_item
+from mmvae.evaluation.metric import Metric, Specimen
+from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.queries import parse_cells
+from mmvae.evaluation.steps import Step, quiet
+from mmvae.experiments.build import make_accelerator, metrics, open_materials
+from mmvae.experiments.compatibility import changed_data
+from mmvae.experiments.config import Experiment, load_experiment
+from mmvae.foundations.errors import ConfigError, RunError, UsageError
+from mmvae.foundations.randomness import kept_global
+from mmvae.foundations.surroundings import exclusive
+from mmvae.foundations.toml import dotted, literal
+from mmvae.inference.model_folder import built, kept, saved_model, weights_step
+from mmvae.inference.trained_model import TrainedModel
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.provenance import require_plugins
+from mmvae.plugins.registry import Registry
+from mmvae.runs.checkpoint import Checkpoint
+from mmvae.runs.results_file import (
+    read_items,
+    read_results,
+    write_items,
+    write_results,
+)
+from mmvae.runs.run import Run
+from mmvae.training.config import TrainConfig
+from mmvae.training.distributed import everyone_follows, leading
+
+WAIT_S = 7 * 24 * 3600  # processes share out hours of work, and wait for the last to be done
+FORMAT = 3  # of ``evaluation.json``: what figures mean, and of which items they are
+CELLS_SINCE = 3  # the format from which on cells, and the nats of items, are what they are now
+
+Say = Callable[[str], None]
+"""Told a remark."""
+
+
+def on_standard_error(remark: str) -> None:
+    """Print a remark."""
+    print(remark, file=sys.stderr)
+
+
+@dataclass
+class OpenedRun:
+    """A run with its model and its data.
+
+    Attributes:
+        run: Its folder.
+        experiment: Its configuration, overrides applied.
+        trained: Its model, on the device that the configuration names.
+        data: Its data, opened again with what the codecs learned in training.
+        step: The step at which the model's weights were reached.
+        steps: Steps taken in all; more than ``step`` if the weights are the best by validation.
+        weights: Their SHA-256.
+        accelerator: Device and processes.
+        metrics: The metrics of its configuration.
+        judged_by: Gives the training items of the classifiers that judge coherence.
+    """
+
+    run: Run
+    experiment: Experiment
+    trained: TrainedModel
+    data: Data
+    step: int
+    steps: int
+    weights: str
+    accelerator: Accelerator
+    metrics: Mapping[str, Metric]
+    judged_by: Callable[[], Batches]
+
+    @property
+    def densities(self) -> dict[str, str]:
+        """Modality → what its likelihood is a density of, where the codec says it."""
+        model = self.trained.model
+        found = {m: model.codecs[m].density for m in model.decoded}
+        return {m: of for m, of in found.items() if of is not None}
+
+    def made_with(self) -> dict[str, Any]:
+        """What an evaluation of it depends on."""
+        densities = self.densities
+        return {
+            **({"densities": densities} if densities else {}),
+            "format": FORMAT,
+            "mmvae": __version__,
+            "name": self.experiment.name,
+            "step": self.step,
+            "steps": self.steps,
+            "weights": self.weights,
+            "data": self.data.source.fingerprint(),
+            "config": {
+                **self.experiment.evaluate.model_dump(mode="json"),
+                "metrics": {n: {"kind": m.kind, **keys(m)} for n, m in self.metrics.items()},
+            },
+        }
+
+
+@exclusive()
+def open_run(
+    run: str | Path,
+    data: Any = None,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    say: Say = on_standard_error,
+) -> OpenedRun:
+    """Open a run's model and its data.
+
+    Args:
+        run: The run's folder.
+        data: The items again, if the run was trained on data in memory.
+        overrides: ``"key=value"`` texts for ``evaluate``, ``metrics`` and ``data``.
+        registry: The plugins to choose from; the installed ones unless given.
+        say: Told if the run is unfinished, or the data are not those that it was trained on.
+
+    Raises:
+        RunError: There is no run, or it has no model yet.
+        CheckpointError: The model is damaged.
+        ConfigError: An override is wrong, or would change the model.
+        DataError: The data cannot be read again.
+    """
+    registry = registry or load_registry()
+    folder = Run.open(Path(run))
+    _refuse_other_keys(overrides)
+    require_plugins(folder.plugins(), registry, folder.folder)
+    experiment = load_experiment(folder.resolved, overrides, registry).experiment
+    saved = saved_model(folder.folder)
+    trained = built(saved, folder.folder, registry)
+    states = {m: codec.state for m, codec in trained.codecs.items()}
+    train = experiment.train
+    config = TrainConfig(device=train.device, threads=train.threads)
+    accelerator = make_accelerator(config, patience_s=WAIT_S)
+    trained.model.to(accelerator.device)
+    materials = open_materials(experiment, registry, data, accelerator, states)
+    judging = with_judge_data(folder.resolved, experiment, overrides, registry)
+
+    def judged_by() -> Batches:
+        theirs = (
+            materials
+            if judging.data == experiment.data
+            else open_materials(judging, registry, data, accelerator, states)
+        )
+        return theirs.batches("train")
+
+    if remark := changed_data(folder, materials):
+        say(remark)
+    digest = saved.digests[kept(saved)]
+    step, steps = weights_step(saved), _steps(folder, saved)
+    if not folder.model.is_dir() and leading(accelerator):
+        best = "" if step == saved.step else f", with the best weights so far, of step {step}"
+        say(
+            f"The training of {folder.folder} is unfinished: what is evaluated is its checkpoint "
+            f"of step {saved.step}{best}. Unless it is being trained now, "
+            f"`mmvae resume {folder.folder}` goes on."
+        )
+    return OpenedRun(
+        folder,
+        experiment,
+        trained,
+        materials,
+        step,
+        steps,
+        digest,
+        accelerator,
+        metrics(experiment, registry),
+        judged_by,
+    )
+
+
+def with_judge_data(
+    config: Path, experiment: Experiment, overrides: Sequence[str], registry: Registry
+) -> Experiment:
+    """An experiment with the data that its judges learn from: ``evaluate.judge_data``.
+
+    Args:
+        config: The file it was loaded from.
+        experiment: The experiment.
+        overrides: Texts ``key=value`` with which it was.
+        registry: The plugins to choose from.
+
+    Raises:
+        ConfigError: A key is none of ``[data]`` or its value is wrong.
+    """
+    keys = experiment.evaluate.judge_data
+    texts = [f"{dotted(('data', key))}={literal(value, 1 << 20)}" for key, value in keys.items()]
+    if not texts:
+        return experiment
+    try:
+        return load_experiment(config, [*overrides, *texts], registry).experiment
+    except ConfigError as error:
+        raise ConfigError(f"evaluate.judge_data = {literal(keys)}: {error}") from None
+
+
+def _steps(run: Run, saved: Checkpoint) -> int:
+    """Steps taken in all; a final model's own step is that of its weights."""
+    if run.model.is_dir():
+        with suppress(RunError):  # a damaged status is no reason not to evaluate
+            return run.status().step
+    return saved.step
+
+
+@exclusive()
+def evaluate(
+    run: str | Path,
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    step: Step = quiet,
+    registry: Registry | None = None,
+    say: Say = on_standard_error,
+) -> dict[str, Any]:
+    """Evaluate a run's model and keep the result in ``RUN/evaluation.json``.
+
+    Args:
+        run: The run's folder.
+        data: The items again, if the run was trained on data in memory.
+        overrides: ``"key=value"`` texts, such as ``"evaluate.samples=100"``.
+        step: Told of progress.
+        registry: The plugins to choose from; the installed ones unless given.
+        say: Told if the data are not those that the run was trained on.
+
+    Returns:
+        What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` and
+        ``weights`` (SHA-256) of the model, ``steps`` taken in all, ``data`` (their fingerprint),
+        ``densities`` (modality → what its likelihood is a density of, where that needs saying),
+        ``mmvae`` (the version), ``config`` (the ``[evaluate]`` section, and ``metrics``) and
+        ``metrics`` (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``). Cells of
+        an earlier evaluation of the same weights and items stay, unless they are computed again.
+        Several processes share the cells; only the leading one returns figures, the others an
+        empty dict.
+
+    Raises:
+        MmvaeError: As :func:`open_run`; TrainingError if a figure is not finite or the system
+            refuses to write; RunError if another process evaluates the run.
+    """
+    opened = open_run(run, data, overrides, registry, say)
+    with opened.run.results_locked() if leading(opened.accelerator) else nullcontext():
+        return evaluate_opened(opened, step)
+
+
+@exclusive()
+def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
+    """As :func:`evaluate`, for a run that is open already and whose results are locked."""
+    config, data, model = opened.experiment.evaluate, opened.data, opened.trained.model
+    batches, ledger = data.batches(config.split), open_ledger(opened)
+    with kept_global(), naming_items(data):
+        if opened.accelerator.num_processes > 1:
+            with everyone_follows(opened.accelerator):
+                cells, _ = parse_cells(config.bounds, model, config.given_from)
+                empty = without_items(cells, model, batches)
+                cells = [cell for cell in cells if cell not in empty]
+                likelihoods(model.eval(), batches, cells, config, ledger, step)
+            if not leading(opened.accelerator):
+                return {}
+        figures = evaluate_model(
+            model,
+            batches,
+            config,
+            opened.judged_by,
+            step,
+            ledger,
+        )
+        measured = measured_metrics(opened, step)
+    result = opened.made_with() | figures
+    result["metrics"] = measured.figures
+    result["left out"] |= {f"metrics.{n}": reason for n, reason in measured.left_out.items()}
+    earlier = earlier_cells(opened)
+    items = {metric_item(*path): values for path, values in measured.items.items()}
+    if "cells" in result:
+        items |= ledger.whole(len(batches), config.batch_size)
+    if earlier:
+        items = cells_of(read_items(opened.run)[0]) | items
+    if items:
+        keep_items(opened, items)
+    for key, figures in earlier.items():
+        result[key] = figures | result.get(key, {})
+    items = cells_of(items)
+    if earlier and (informed := variation_of_information(items, model.modalities)):
+        result["variation of information"] = informed
+    write_results(opened.run, result)
+    ledger.remove()
+    return result
+
+
+def measured_metrics(opened: OpenedRun, step: Step = quiet) -> Measured:
+    """The metrics of the configuration, measured on the split of the evaluation."""
+    config, data = opened.experiment.evaluate, opened.data
+    specimen = Specimen(
+        opened.trained.model,
+        data.batches(config.split),
+        lambda: data.batches("train"),
+        config.seed,
+        config.batch_size,
+        step,
+    )
+    return measure(opened.metrics, specimen) if opened.metrics else Measured()
+
+
+def open_ledger(opened: OpenedRun) -> Ledger:
+    """Where the run keeps the figures of items until all are computed."""
+    if not opened.experiment.evaluate.bounds:
+        return Ledger()
+    made_with = opened.made_with()
+    keys = ("split", "batch_size", "bounds", "samples", "given_from", "given_samples", "seed")
+    made_with["config"] = {key: made_with["config"][key] for key in keys}
+    made_with["format"] = CELLS_SINCE
+    accelerator = opened.accelerator
+    return Ledger(
+        opened.run.evaluation_parts,
+        made_with,
+        accelerator.process_index,
+        accelerator.num_processes,
+    )
+
+
+def keep_items(opened: OpenedRun, items: dict[str, Tensor]) -> None:
+    """Write the nats of each item, and what they were made with, beside the figures."""
+    write_items(opened.run, items, item_source(opened))
+
+
+def item_source(opened: OpenedRun) -> dict[str, str]:
+    """The model and the items that figures belong to."""
+    return {
+        "weights": opened.weights,
+        "data": opened.data.source.fingerprint(),
+        "split": opened.experiment.evaluate.split,
+    }
+
+
+def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
+    """The cells of the last evaluation if they are of these weights and items: still true."""
+    try:
+        earlier, (_, made_with) = read_results(opened.run), read_items(opened.run)
+    except RunError:  # none, or damaged: it is replaced now
+        return {}
+    source = item_source(opened)
+    same = {key: earlier.get(key) for key in source}
+    current = int(earlier.get("format", 0)) >= CELLS_SINCE
+    alike = current and earlier.get("densities", {}) == opened.densities
+    if not alike or same != source or made_with != source:
+        return {}
+    keys = ("cells", "variation of information")
+    return {key: earlier[key] for key in keys if key in earlier}
+
+
+def _refuse_other_keys(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        if not override.startswith(("evaluate.", "metrics.", "metrics=", "data.")):
+            raise UsageError(
+                f"-s {override}: the model is trained already; only evaluate.…, metrics.… and "
+                f"data.… may change here."
+            )

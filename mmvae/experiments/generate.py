@@ -1,0 +1,193 @@
+"""Making a data set: in several processes, resumed if interrupted, in place when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path, PurePosixPath
+
+from mmvae.data.generator import Maker
+from mmvae.foundations import storage
+from mmvae.foundations.errors import Interrupted, TrainingError, UsageError
+from mmvae.foundations.lock import FolderLock
+from mmvae.foundations.signals import EXIT_CODES, StopRequests
+
+PART = 64
+"""Items made at a time: what is lost, at most and for each process, when one is killed."""
+
+Files = list[tuple[str, bytes]]
+
+
+def make_data(
+    maker: Maker,
+    out: Path,
+    processes: int = 1,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Make a data set in the folder ``out``, which is there when it is whole and not before.
+
+    Until then it grows in a hidden folder beside ``out``. Called again with the same maker and
+    configuration, it goes on there; with another one, it begins anew.
+
+    Args:
+        maker: What to make.
+        out: The folder; it must be empty, or not exist. Folders above it are made.
+        processes: How many processes make items; what they make does not depend on it.
+        tell: Called with the number of items done, and of all, as the work goes on.
+
+    Raises:
+        UsageError: ``out`` is not empty, or no folder.
+        RunError: Another process is making it.
+        Interrupted: SIGINT or SIGTERM; what is done is kept.
+        TrainingError: The system refused to write, or a process died.
+    """
+    check_empty(out)
+    out = out.absolute()
+    storage.make_folder(out.parent)
+    stage = storage.inner_folder(out.parent, f".{out.name}.making")
+    if stage.stat().st_uid != os.geteuid():
+        raise UsageError(
+            f"{stage}, where --out {out} would grow, is another user's folder. Choose another "
+            f"--out."
+        )
+    with FolderLock(stage).held():
+        growing = stage / "data"
+        done = _begin(maker, stage)
+        _grow(maker, growing, done, processes, tell)
+        _write(growing, maker.finish())
+        storage.sync(growing)
+        check_empty(out)
+        storage.move(growing, out)
+    storage.remove_folder(stage)
+
+
+def check_empty(out: Path) -> None:
+    """Refuse a place that holds something already.
+
+    Raises:
+        UsageError: ``out`` is a file, or a folder with something in it.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; expected a new or an empty folder.")
+    if out.is_dir() and any(out.iterdir()):
+        raise UsageError(
+            f"--out {out} is not empty; expected a new or an empty folder. Choose another one, or "
+            f"remove what is there."
+        )
+
+
+def _begin(maker: Maker, stage: Path) -> storage.Journal:
+    """The list of parts done so far; an empty one unless they are of the same data set."""
+    recipe, parts = stage / "recipe.json", stage / "parts"
+    wanted = storage.json_bytes(
+        {"kind": maker.kind, "part": PART, "config": maker.config.model_dump(mode="json")}
+    )
+    if not (recipe.is_file() and storage.read(recipe) == wanted):
+        recipe.unlink(missing_ok=True)
+        parts.unlink(missing_ok=True)
+        if (stage / "data").exists():
+            storage.remove_folder(stage / "data")
+        storage.write_bytes(recipe, wanted)
+    storage.inner_folder(stage, "data")
+    return storage.Journal(parts)
+
+
+def _grow(
+    maker: Maker,
+    folder: Path,
+    journal: storage.Journal,
+    processes: int,
+    tell: Callable[[int, int], None],
+) -> None:
+    """Make the parts that the journal lacks, and add them to it."""
+    total = maker.config.items
+    finished = {int(line) for line in storage.read(journal.path).split()}
+    missing = [
+        range(start, min(start + PART, total))
+        for start in range(0, total, PART)
+        if start not in finished
+    ]
+    done = total - sum(map(len, missing))
+    try:
+        with StopRequests() as stop, contextlib.closing(_made(maker, missing, processes)) as made:
+            tell(done, total)
+            for rows, files in made:
+                _write(folder, files)
+                storage.sync(folder)
+                journal.append(f"{rows.start}\n".encode())
+                journal.flush()
+                done += len(rows)
+                tell(done, total)
+                if stop.received is not None and done < total:
+                    raise Interrupted(
+                        f"stopped with {done} of {total} items made; the same command goes on.",
+                        EXIT_CODES[stop.received],
+                    )
+    finally:
+        journal.close()
+
+
+def _made(
+    maker: Maker, parts: list[range], processes: int
+) -> Generator[tuple[range, Files], None, None]:
+    """The files of each part, in order, a few parts ahead."""
+    if processes == 1 or len(parts) < 2:
+        yield from ((rows, list(maker.make(rows))) for rows in parts)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks
+    pool = ProcessPoolExecutor(min(processes, len(parts)), context, initializer=_attend)
+    try:
+        ahead: deque[tuple[range, Future[Files]]] = deque()
+        for rows in parts:
+            ahead.append((rows, pool.submit(_files, type(maker), maker.config, rows)))
+            if len(ahead) > 2 * processes:
+                first, future = ahead.popleft()
+                yield first, future.result()
+        for first, future in ahead:
+            yield first, future.result()
+    except BrokenProcessPool as error:
+        raise TrainingError(
+            "a process that made items died, perhaps for want of memory; the same command goes "
+            "on. Fewer processes (--processes) need less."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _attend() -> None:
+    """Let a worker leave signals to its parent, and end when the parent does."""
+    for number in EXIT_CODES:
+        signal.signal(number, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only workers come here
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _files(maker_class: type[Maker], config: object, rows: range) -> Files:
+    """What a worker does."""
+    return list(maker_class(config).make(rows))
+
+
+def _write(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write files below ``folder``."""
+    for name, content in files:
+        place = PurePosixPath(name)
+        if place.is_absolute() or ".." in place.parts:
+            raise ValueError(f"a maker wants to write {name!r}, outside its folder")
+        path = folder / place
+        storage.make_folder(path.parent)
+        with storage.reported(path):
+            path.unlink(missing_ok=True)  # left by a process that was killed
+            storage.put(path, content)

@@ -1,0 +1,17 @@
+"""``[reference]``: a published row to compare with."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from mmvae.foundations.section import Section
+
+
+class ReferenceConfig(Section):
+    """``[reference]``: the published row that an experiment reproduces, shown beside its own."""
+
+    row: str = Field(min_length=1, description="The row, as its table names it.")
+    source: str = Field(min_length=1, description="Where it was published.")
+    bounds: dict[str, float] = Field(
+        {}, description="Published nats per item by cell, such as 'image|label@single' = -126.0."
+    )

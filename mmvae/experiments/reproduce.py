@@ -1,0 +1,268 @@
+"""Carry out a study: train, resume or skip each row, evaluate it, keep its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmvae.evaluation.standardised import SUFFIX
+from mmvae.evaluation.steps import Step, quiet
+from mmvae.experiments.comparison.evaluated import read_evaluation, read_items
+from mmvae.experiments.evaluate import FORMAT, Say, evaluate, on_standard_error
+from mmvae.experiments.study.packing import Array
+from mmvae.experiments.study.record import Record, make_record, write_record
+from mmvae.experiments.study.row import PLACE, Row, load_rows
+from mmvae.experiments.study.study import Study
+from mmvae.experiments.train import resume, train
+from mmvae.foundations import toml
+from mmvae.foundations.errors import DataError, Interrupted, RunError, Terminated, UsageError
+from mmvae.foundations.launch import launch
+from mmvae.foundations.signals import terminable
+from mmvae.inference.model_folder import kept, saved_model
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.registry import Registry
+from mmvae.runs.results_file import read_results
+from mmvae.runs.run import Run
+from mmvae.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Where the work on a row shows how far it is.
+
+    Attributes:
+        progress: Makes the progress of a training.
+        steps: Makes the progress of an evaluation.
+        say: Told of what begins and what is skipped.
+    """
+
+    progress: Callable[[], Progress] = Progress
+    steps: Callable[[], AbstractContextManager[Step]] = lambda: nullcontext(quiet)
+    say: Say = on_standard_error
+
+
+def reproduce(
+    study: Study,
+    runs: Path,
+    results: Path,
+    *,
+    schedule: str | None = None,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    max_steps: int | None = None,
+    shown: Shown | None = None,
+    registry: Registry | None = None,
+) -> list[Record]:
+    """Train and evaluate the rows of a study, and keep their results.
+
+    What is finished is skipped and what was begun goes on, so that after any interruption the same
+    call goes on. Nothing is touched if any row's run is of another config.
+
+    Args:
+        study: The study.
+        runs: Folder of the runs, one folder for each row.
+        results: Folder of the results, see :func:`mmvae.experiments.study.record.record_path`.
+        schedule: Name of the schedule; the study's first unless given.
+        overrides: ``key=value`` texts for every row. ``data.root`` says where files lie and makes
+            no other config.
+        only: Names of rows; all unless given.
+        max_steps: Stop each training after so many steps; what is not finished is not evaluated.
+        shown: Where to show progress.
+        registry: The plugins to choose from; the installed ones unless given.
+
+    Returns:
+        The results of the rows that are finished.
+
+    Raises:
+        MmvaeError: As :func:`mmvae.train`, :func:`mmvae.resume` and :func:`mmvae.evaluate`;
+            UsageError if there is no such schedule or row, or if this is one of several processes;
+            RunError if a run is of another config.
+    """
+    refuse_several_processes()
+    registry = registry or load_registry()
+    shown = shown or Shown()
+    name, _ = study.schedule(schedule)
+    rows = load_rows(study, name, overrides, only, registry)
+    for row in rows:
+        if begun(runs / row.name):
+            row.refuse_another(Run.open(runs / row.name), registry)
+    records = []
+    with interrupted_by_signals():
+        for i, row in enumerate(rows, 1):
+            where = f"row {i} of {len(rows)}, {row.name}"
+            run = trained(row, runs / row.name, max_steps, where, shown, registry)
+            if run is None:
+                shown.say(f"{where}: not finished, so not evaluated")
+                continue
+            record = make_record(
+                study, name, row, run, *evaluated(row, run, where, shown, registry)
+            )
+            shown.say(f"{where}: results in {write_record(results, record)}")
+            records.append(record)
+    return records
+
+
+def refuse_several_processes() -> None:
+    """See that this process is alone: only one would have the figures to write down.
+
+    Raises:
+        UsageError: A launcher such as torchrun started several.
+    """
+    processes = launch().size
+    if processes > 1:
+        raise UsageError(
+            f"WORLD_SIZE = {processes}: reproduce needs a process alone; start it without "
+            f"torchrun. Several can work on a single row, with the schedule's -s: mmvae train "
+            f"ROW.toml --run-dir RUNS/ROW --launcher torchrun, then torchrun … -m mmvae evaluate "
+            f"RUNS/ROW; reproduce goes on with that run."
+        )
+
+
+def trained(
+    row: Row,
+    folder: Path,
+    max_steps: int | None,
+    where: str,
+    shown: Shown,
+    registry: Registry,
+) -> Run | None:
+    """A row's run, trained to its end; None if a limit stopped it before."""
+    if begun(folder):
+        run = Run.open(folder)
+        status = run.status()
+        if status.state == "finished":
+            shown.say(f"{where}: {folder} is finished, skipped")
+            return run
+        shown.say(f"{where}: going on with {folder} after step {status.step}")
+        result = resume(folder, max_steps=max_steps, progress=shown.progress(), registry=registry)
+    else:
+        shown.say(f"{where}: training in {folder}")
+        result = train(
+            row.loaded,
+            run_dir=folder,
+            max_steps=max_steps,
+            progress=shown.progress(),
+            registry=registry,
+        )
+    return Run.open(folder) if result.outcome == "finished" else None
+
+
+def begun(folder: Path) -> bool:
+    """Whether a folder holds a run; what a killed beginning left is none."""
+    return (folder / "status.json").is_file()
+
+
+def evaluated(
+    row: Row, run: Run, where: str, shown: Shown, registry: Registry
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """A finished run's figures and nats per item, evaluated unless they are there already.
+
+    Raises:
+        DataError: The data are not those that the run was trained on.
+        RunError: The run's own ``[evaluate]`` has a key that the row leaves unset.
+    """
+    result = current(row, run)
+    if result is not None:
+        shown.say(f"{where}: evaluated already, skipped")
+        return result, nats(run)
+    shown.say(f"{where}: evaluating")
+    with shown.steps() as step:
+        evaluate(
+            run.folder,
+            overrides=evaluation_keys(row, run, registry),
+            step=step,
+            registry=registry,
+            say=shown.say,
+        )
+    result = current(row, run)
+    if result is not None:
+        return result, nats(run)
+    if fingerprint(run) != results(run)["data"]:
+        raise DataError(
+            f"{run.folder} was evaluated on other data than it was trained on: the results are "
+            f"not the study's. Name the right data with -s data.root=…"
+        )
+    raise RunError(
+        f"{run.resolved} sets a key of [evaluate] that row {row.name!r} leaves out. "
+        f"Remove it there."
+    )
+
+
+def current(row: Row, run: Run) -> dict[str, Any] | None:
+    """What ``evaluation.json`` says, if it is of these weights and data with the row's keys."""
+    if not run.evaluation.is_file():
+        return None
+    result, saved = results(run), saved_model(run.folder)
+    wanted = {
+        "format": FORMAT,
+        "weights": saved.digests[kept(saved)],
+        "data": fingerprint(run),
+        "config": row.loaded.experiment.evaluate.model_dump(mode="json"),
+    }
+    made_with = {key: result.get(key) for key in wanted}
+    made_with["config"] = {k: v for k, v in (made_with["config"] or {}).items() if k != "metrics"}
+    has_cells = "cells" in result and run.evaluation_items.is_file()
+    lacks_cells = bool(row.loaded.experiment.evaluate.bounds) and not has_cells
+    return result if made_with == wanted and not lacks_cells else None
+
+
+def results(run: Run) -> dict[str, Any]:
+    """What ``evaluation.json`` says; RunError if it is damaged."""
+    try:
+        return read_results(run)
+    except RunError as error:
+        raise RunError(f"{error} Or remove that file; the same command writes it anew.") from None
+
+
+def nats(run: Run) -> dict[str, Array]:
+    """Cell → nats of each item, as a run's last evaluation kept them, of standardised values.
+
+    Raises:
+        RunError: A file is damaged, or the items are of another evaluation than the figures.
+    """
+    try:
+        evaluation = read_evaluation(run)
+        if not evaluation.cells:
+            return {}
+        items = read_items(run, evaluation)
+    except RunError as error:
+        raise RunError(f"{error} Or remove that file; the same command writes it anew.") from None
+    return {cell: items.get(cell + SUFFIX, items[cell]).numpy() for cell in evaluation.cells}
+
+
+def fingerprint(run: Run) -> Any:
+    """That of the data that a run was trained on."""
+    return run.environment().get("data", {}).get("fingerprint")
+
+
+def evaluation_keys(row: Row, run: Run, registry: Registry) -> list[str]:
+    """The row's ``[evaluate]``, and where its data lie, as overrides of a run's own config."""
+    keys = row.loaded.experiment.evaluate.model_dump(mode="json")
+    texts = [
+        f"evaluate.{key}={written(value)}" for key, value in keys.items() if value is not None
+    ]
+    place = row.loaded.values["data"].get(PLACE[1])
+    return texts if place is None else [*texts, f"{toml.dotted(PLACE)}={written(place)}"]
+
+
+def written(value: Any) -> str:
+    """A value as TOML, whole."""
+    return toml.literal(value, limit=1 << 20)
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """End on Ctrl-C and SIGTERM with the exit codes of a training, whatever was going on."""
+    try:
+        with terminable():
+            yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted. {GOES_ON}", 130) from None
+    except (Interrupted, Terminated) as error:
+        raise Interrupted(f"{error} {GOES_ON}", error.exit_code) from None
+
+
+GOES_ON = "The same `mmvae reproduce` command goes on with the study."

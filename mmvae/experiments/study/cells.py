@@ -1,0 +1,34 @@
+"""Cells of a study's tables, which rows of different modalities share as far as they have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmvae.evaluation.query import cell_name, parse_cell
+
+
+def modalities_of(text: str) -> list[str]:
+    """The modalities that a cell names, in the order in which it does."""
+    figure, _, by = text.partition("@")
+    sides = [*figure.split("|"), *([] if by.strip() in ("", "single", "multiple") else [by])]
+    return list(dict.fromkeys(part.strip() for side in sides for part in side.split("+")))
+
+
+def check_cell(text: str) -> None:
+    """See that a cell is well-formed, whatever modalities a row has.
+
+    Raises:
+        UsageError: It is not.
+    """
+    parse_cell(text, [name for name in modalities_of(text) if name])
+
+
+def cells_of(text: str, modalities: Sequence[str]) -> list[str]:
+    """The names under which an evaluation of a row keeps what ``text`` names.
+
+    None where the row lacks a modality; two where single and multiple differ and the text leaves
+    it open. Of one modality ``image@single``, ``image@multiple`` and ``image`` are all ``image``.
+    """
+    if not set(modalities_of(text)) <= set(modalities):
+        return []
+    return [cell_name(cell, modalities) for cell in parse_cell(text, modalities)]

@@ -1,0 +1,280 @@
+"""A row's results as they are kept: one JSON file, complete and the same on every machine.
+
+``RESULTS/STUDY/SCHEDULE/ROW.json`` holds the config and its hash, every figure with its error, the
+nats of each item (:mod:`mmvae.experiments.study.packing`), how it was trained, on what hardware,
+with which versions, and the losses of the first steps, by which a training can be checked without
+all of it.
+Where a codec standardises, nats are of standardised values, as published figures are.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmvae.evaluation.query import cell_name
+from mmvae.evaluation.standardised import KEY
+from mmvae.experiments.build import processor
+from mmvae.experiments.comparison.evaluated import by_cell
+from mmvae.experiments.study.cells import cells_of
+from mmvae.experiments.study.packing import Array, pack, unpack
+from mmvae.experiments.study.row import Row
+from mmvae.experiments.study.study import Study
+from mmvae.foundations import storage
+from mmvae.foundations.errors import DataError
+from mmvae.foundations.toml import parse
+from mmvae.runs.metrics_log import read_training
+from mmvae.runs.run import Run
+
+FORMAT = 1
+
+REMEDY = "Remove it; `mmvae reproduce` writes it anew."
+
+FIRST_STEPS = 200
+"""Steps of a training whose losses are kept."""
+
+OTHER = ("bounds", "variation of information", "accuracy", "coherence", "coherence matrix")
+"""Further parts of ``evaluation.json`` that are kept."""
+
+IN_NATS = ("bounds", "variation of information")
+"""Those of them that are log-likelihoods."""
+
+
+class Reading(BaseModel):
+    """A training loss, the mean over the steps since the reading before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int
+    loss: float
+
+
+class Record(BaseModel):
+    """What is kept of a row; its fields are the keys of the file.
+
+    Args:
+        format: Of the file.
+        study: Its name.
+        schedule: Name of the schedule.
+        row: Name of the row.
+        label: What tables call it.
+        source: Where the published figures were published; empty without any.
+        published: Cell → published nats per item.
+        config: The whole configuration as TOML, defaults included.
+        config_hash: Changes with any value of what is trained, and how.
+        cells: Cell → mean, standard error and how it was estimated, as ``evaluation.json`` has it.
+        other: Further figures of the evaluation.
+        nats: Cell → nats of each item, packed.
+        split: Items that were evaluated.
+        items: Their number.
+        k: Samples per item.
+        seed: Of the training.
+        epochs: Passes over the training items.
+        steps: Optimizer steps in all.
+        weights: Step at which the weights were reached, and their SHA-256.
+        training_seconds: Time that the training took.
+        hardware: Processor, cores, threads, device.
+        versions: Of Python and packages.
+        data: Fingerprint, and items by split.
+        first_steps: Training losses of the first steps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    study: str
+    schedule: str
+    row: str
+    label: str
+    source: str
+    published: dict[str, float]
+    config: str
+    config_hash: str
+    cells: dict[str, dict[str, Any]]
+    other: dict[str, Any]
+    nats: dict[str, str]
+    split: str
+    items: int = Field(ge=1)
+    k: int
+    seed: int
+    epochs: int
+    steps: int
+    weights: dict[str, Any]
+    training_seconds: float
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    data: dict[str, Any]
+    first_steps: list[Reading]
+
+    def per_item(self, cell: str) -> Array:
+        """Nats of each item, float64 (n,), in the order of the split."""
+        return unpack(self.nats[cell])
+
+    @property
+    def modalities(self) -> list[str]:
+        """Modalities of the row, in the order of its config."""
+        return list(parse(self.config, f"{self.row}.json")["modalities"])
+
+    @property
+    def judged(self) -> dict[str, dict[str, Any]]:
+        """Modality with classes → the coherence matrix by them; empty if none was judged."""
+        return dict(self.other.get("coherence matrix", {}))
+
+    def named(self, text: str) -> list[str]:
+        """The row's own names of what a text names, as far as it has the figures."""
+        return [name for name in cells_of(text, self.modalities) if name in self.cells]
+
+
+def record_path(results: Path, study: str, schedule: str, row: str) -> Path:
+    """Where a row's results are kept."""
+    folder = storage.within(storage.within(results, study), schedule)
+    return storage.within(folder, f"{row}.json")
+
+
+def write_record(results: Path, record: Record) -> Path:
+    """Keep a row's results.
+
+    Raises:
+        TrainingError: The system refused to write.
+    """
+    path = record_path(results, record.study, record.schedule, record.row)
+    storage.make_folder(path.parent)
+    storage.write_json(path, record.model_dump(mode="json"))
+    return path
+
+
+def read_record(path: Path) -> Record:
+    """Read a row's results.
+
+    Raises:
+        DataError: The file cannot be read, is damaged or of another version.
+    """
+    try:
+        record = Record.model_validate_json(storage.read(path, follow=True))
+        if record.format != FORMAT:
+            raise ValueError(f"format {record.format}, expected {FORMAT}")
+        if wrong := [c for c in record.nats if len(record.per_item(c)) != record.items]:
+            raise ValueError(f"{wrong[0]} has not {record.items} items")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path} cannot be read: {key}: {first['msg']}. {REMEDY}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}. {REMEDY}") from error
+    return record
+
+
+def read_records(results: Path, study: Study) -> dict[str, list[Record]]:
+    """Schedule → records of its rows, in the study's order, of those that are there.
+
+    Raises:
+        DataError: A file is damaged.
+    """
+    found = {
+        schedule: [
+            read_record(path)
+            for row in study.shown(schedule)
+            if (path := record_path(results, study.name, schedule, row)).is_file()
+        ]
+        for schedule in study.config.schedules
+    }
+    return {schedule: records for schedule, records in found.items() if records}
+
+
+def make_record(
+    study: Study,
+    schedule: str,
+    row: Row,
+    run: Run,
+    evaluation: Mapping[str, Any],
+    nats: Mapping[str, Array],
+) -> Record:
+    """What to keep of a row whose run is finished and evaluated.
+
+    Args:
+        study: The study.
+        schedule: Name of the schedule.
+        row: The row.
+        run: Its run.
+        evaluation: What ``evaluation.json`` says.
+        nats: Cell → nats of each item, (n,).
+
+    Raises:
+        RunError: A file of the run cannot be read.
+    """
+    experiment, env = row.recorded.experiment, run.environment()
+    readings = [r for r in read_training(run.metrics) if r["split"] == "train"]
+    reference = experiment.reference
+    published = reference.bounds if reference else {}
+    modalities = list(experiment.modalities)
+    return Record(
+        study=study.name,
+        schedule=schedule,
+        row=row.name,
+        label=reference.row if reference else experiment.name,
+        source=reference.source if reference and published else "",
+        published={cell_name(c, modalities): v for c, v in by_cell(published, modalities).items()},
+        config=row.recorded.resolved_toml(),
+        config_hash=row.recorded.hash,
+        cells=standardised(evaluation.get("cells", {})),
+        other={key: evaluation[key] for key in OTHER if key in evaluation}
+        | {key: standardised(evaluation[key]) for key in IN_NATS if key in evaluation},
+        nats={cell: pack(np.asarray(values)) for cell, values in nats.items()},
+        split=evaluation["split"],
+        items=evaluation["items"],
+        k=experiment.evaluate.samples,
+        seed=experiment.train.seed,
+        epochs=experiment.train.epochs,
+        steps=evaluation["steps"],
+        weights={"step": evaluation["step"], "sha256": evaluation["weights"]},
+        training_seconds=round(training_seconds(readings), 1),
+        hardware=hardware(env),
+        versions={"mmvae": env["mmvae"], "python": env["python"], **env["packages"]},
+        data=env["data"],
+        first_steps=first_steps(readings),
+    )
+
+
+def standardised(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Figures in nats with mean and error of standardised values, where a codec standardises."""
+    return {
+        name: {key: value for key, value in figure.items() if key != KEY} | figure.get(KEY, {})
+        for name, figure in figures.items()
+    }
+
+
+def first_steps(readings: Sequence[Mapping[str, Any]]) -> list[Reading]:
+    """The training losses of the first steps, from the records of a run.
+
+    None where the model's first phase, whose loss it is, is frozen.
+    """
+    first = [r for r in readings if r["step"] <= FIRST_STEPS and "loss" in r]
+    return [Reading(step=r["step"], loss=r["loss"]) for r in first]
+
+
+def training_seconds(readings: Sequence[Mapping[str, Any]]) -> float:
+    """Time that a training took, over all its sessions, each of which counts from 0."""
+    total = before = 0.0
+    for seconds in (r["seconds"] for r in readings):
+        total += seconds - before if seconds >= before else seconds
+        before = seconds
+    return total
+
+
+def hardware(env: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run was trained on, as its ``env.json`` says.
+
+    Runs that were begun before ``env.json`` named the processor are given this machine's.
+    """
+    return {
+        "processor": env.get("processor") or processor(),
+        "architecture": platform.machine(),
+        "cores": env["cpu_count"],
+        "threads": env["threads"],
+        "device": env.get("device_name", env["device"]),
+    }

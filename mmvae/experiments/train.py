@@ -1,0 +1,315 @@
+"""The Python API: train, resume, load, try out. The command line calls nothing else to train."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from mmvae.data.dataset import Data
+from mmvae.data.sampler import Order
+from mmvae.experiments.build import (
+    build_model,
+    described,
+    environment,
+    extended,
+    make_accelerator,
+    observers,
+    open_materials,
+    plugins_used,
+    prepare_for_gaps,
+    recalled,
+)
+from mmvae.experiments.compatibility import (
+    begin_with,
+    changed_data,
+    refuse_another_experiment,
+    refuse_idle_keys,
+    refuse_unequal_data,
+)
+from mmvae.experiments.config import LoadedConfig, load_experiment
+from mmvae.experiments.session import Result, held, run_training
+from mmvae.foundations import storage
+from mmvae.foundations.errors import DataError, UsageError
+from mmvae.foundations.surroundings import exclusive
+from mmvae.inference.model_folder import built, load_model
+from mmvae.inference.trained_model import TrainedModel
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.provenance import require_plugins
+from mmvae.plugins.registry import Registry
+from mmvae.plugins.smoke_test import blaming, rehearse_all
+from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.run import Run, default_folder, read_metrics
+from mmvae.training.distributed import everyone_follows, leading
+from mmvae.training.model_description import Description
+from mmvae.training.out_of_memory import memory_for_networks
+from mmvae.training.progress import Progress, shown_terms
+from mmvae.training.trainer import Limits
+
+
+def load(path: str | Path) -> TrainedModel:
+    """Load a trained model from a run, from a model folder, or from an unfinished run.
+
+    Raises:
+        RunError: There is no model.
+        CheckpointError: It is damaged.
+        PluginError: A plugin that it needs is missing or broken.
+    """
+    return load_model(path)
+
+
+@exclusive()
+def train(
+    config: str | Path | Mapping[str, Any] | LoadedConfig,
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    run_dir: str | Path | None = None,
+    max_steps: int | None = None,
+    max_seconds: float | None = None,
+    init_from: str | Path | None = None,
+    progress: Progress | None = None,
+    registry: Registry | None = None,
+) -> Result:
+    """Train a model.
+
+    Args:
+        config: A TOML file, the same tables as a mapping, or what
+            :func:`mmvae.experiments.config.load_experiment` made of either.
+        data: Items in memory in place of ``[data]``: a dict of arrays, a ``datasets.Dataset`` or
+            ``IterableDataset``, a DataFrame, or a dict of those by split.
+        overrides: ``"key=value"`` texts, as ``-s`` takes them; not with a config that is loaded.
+        run_dir: The run's folder; ``runs/NAME/…`` unless given.
+        max_steps: Stop after so many steps in all.
+        max_seconds: Stop after so much training time.
+        init_from: A run or model folder whose weights to begin with.
+        progress: Where to show progress; nowhere unless given.
+        registry: The plugins to choose from; the installed ones unless given.
+
+    Raises:
+        MmvaeError: Anything that went wrong; its class says what, its ``exit_code`` the code of
+            the command.
+    """
+    registry = registry or load_registry()
+    loaded = with_data(config, data, overrides, registry)
+    experiment = loaded.experiment
+    folder = Path(run_dir) if run_dir is not None else default_folder(experiment.name)
+    accelerator = make_accelerator(experiment.train, folder)
+    with blaming(registry):  # what is refused must not leave a run behind
+        materials = open_materials(experiment, registry, data, accelerator)
+        refuse_unequal_data(materials, accelerator)
+        refuse_idle_keys(experiment, materials)
+        prepare_all(materials, accelerator)
+        with memory_for_networks():
+            rehearse_all(materials)
+    model = build_model(experiment, registry, materials.codecs)
+    env = environment(materials)
+    if init_from is not None:
+        begin_with(model, load_model(init_from, registry), init_from)
+        env["init_from"] = str(Path(init_from).resolve())
+    prepare_for_gaps(model, materials)
+    model.freeze(experiment.train.freeze)
+    trained = extended(experiment, registry, model)
+    run = None
+    with everyone_follows(accelerator):
+        if leading(accelerator):
+            run = Run.create(
+                folder,
+                loaded.text,
+                loaded.resolved_toml(),
+                env,
+                plugins_used(experiment, registry),
+            )
+    limits = Limits(max_steps, max_seconds)
+    return run_training(
+        experiment,
+        materials,
+        trained,
+        run,
+        accelerator,
+        limits,
+        progress,
+        observers=observers(experiment, registry),
+    )
+
+
+@exclusive()
+def resume(
+    run: str | Path,
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    checkpoint: str = "latest",
+    other_data: bool = False,
+    max_steps: int | None = None,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+    registry: Registry | None = None,
+) -> Result:
+    """Go on with a run where it stopped, whatever stopped it.
+
+    Args:
+        run: Its folder.
+        data: The items again, if the run was trained on data in memory.
+        overrides: ``train`` keys to change, such as ``"train.epochs=200"`` for a longer run.
+        checkpoint: Which checkpoint to go on from: ``"latest"``, or a folder's name.
+        other_data: Whether to go on although the data are not those that the run was trained on;
+            from then on they are the run's.
+        max_steps: Stop after so many steps in all.
+        max_seconds: Stop after so much training time.
+        progress: Where to show progress.
+        registry: The plugins to choose from; the installed ones unless given.
+
+    Raises:
+        MmvaeError: As :func:`train`.
+    """
+    registry = registry or load_registry()
+    folder = Run.open(Path(run))
+    require_plugins(folder.plugins(), registry, folder.folder)
+    loaded = load_experiment(folder.resolved, overrides, registry)
+    refuse_another_experiment(load_experiment(folder.resolved, (), registry), loaded)
+    experiment = loaded.experiment
+    accelerator = make_accelerator(experiment.train, folder.folder)
+    own = folder if leading(accelerator) else None
+    limits = Limits(max_steps, max_seconds)
+    with held(own, accelerator):
+        store = CheckpointStore(folder.checkpoints, experiment.train.keep_checkpoints)
+        saved = None if store.empty else store.load(checkpoint)
+        states = None
+        if saved is not None:
+            built(saved, saved.path, registry)  # refuses what does not fit before it is used
+            said = Description.of(saved.state, saved.path)
+            states = said.states(saved.tensors.get("codecs", {}), saved.path)
+        materials = open_materials(experiment, registry, data, accelerator, states)
+        refuse_unequal_data(materials, accelerator)
+        refuse_idle_keys(experiment, materials)
+        env = folder.environment()
+        if remark := changed_data(folder, materials):
+            if not other_data:
+                raise DataError(
+                    f"{remark} --other-data goes on all the same, if the items are those of "
+                    f"before. With other items, train a new run: mmvae train CONFIG "
+                    f"--init-from {folder.folder}"
+                )
+            prepare_all(materials, accelerator)
+            with everyone_follows(accelerator):
+                if own is not None:
+                    env["data"] = described(materials)
+                    storage.write_json(own.folder / "env.json", env)
+        with everyone_follows(accelerator):
+            if own is not None:
+                own.keep_plugins(plugins_used(experiment, registry))
+        model = build_model(recalled(experiment, registry), registry, materials.codecs)
+        if saved is None and (origin := env.get("init_from")):
+            begin_with(model, load_model(origin, registry), origin)
+        prepare_for_gaps(model, materials)
+        model.freeze(experiment.train.freeze)
+        trained = extended(experiment, registry, model)
+        changed = loaded.resolved_toml() if overrides else None
+        return run_training(
+            experiment,
+            materials,
+            trained,
+            own,
+            accelerator,
+            limits,
+            progress,
+            saved,
+            changed,
+            observers(experiment, registry),
+        )
+
+
+@exclusive()
+def dry_run(
+    config: str | Path | Mapping[str, Any],
+    data: Any = None,
+    *,
+    overrides: Sequence[str] = (),
+    init_from: str | Path | None = None,
+    registry: Registry | None = None,
+) -> dict[str, Any]:
+    """Try a config without training: load, build, one step, one checkpoint there and back.
+
+    Nothing is left on disk. It tries one process; a run of several does the same work in parts.
+
+    Returns:
+        What was built: items per split, event shapes, latent dimensions, parameters, the steps
+        that the whole training would take, and the first step's terms in nats per item.
+    """
+    registry = registry or load_registry()
+    loaded = with_data(config, data, (*overrides, "train.log_every=1"), registry)
+    with (
+        tempfile.TemporaryDirectory(prefix="mmvae-dry-run-") as temporary,
+        blaming(registry),
+    ):
+        run = Run(Path(temporary) / "run")
+        result = train(
+            loaded, data, run_dir=run.folder, max_steps=1, init_from=init_from, registry=registry
+        )
+        built(CheckpointStore(run.checkpoints).load("latest"), run.folder, registry)
+        load_model(run.folder, registry)
+        items = run.environment()["data"]["items"]
+        terms = read_metrics(run.metrics)[0]
+    model, config_ = result.model.model, loaded.experiment.train
+    order = Order(items["train"], config_.batch_size, config_.seed, config_.drop_last)
+    return {
+        "name": loaded.experiment.name,
+        "items": items,
+        "modalities": {m: list(c.event_shape) for m, c in model.codecs.items()},
+        "latent_dim": model.latent_dim,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "steps": config_.epochs * order.steps_per_epoch,
+        "terms": {name: terms[name] for name in shown_terms(terms)},
+    }
+
+
+def prepare_all(materials: Data, accelerator: Accelerator) -> None:
+    """Prepare every split before the first step, so that no later command refuses a value.
+
+    The test split is prepared once, on the leading process, and not kept. So is what is read as
+    it is needed, but for the training split: the first epoch reads that anyway.
+
+    Raises:
+        DataError: A value is outside its codec's support.
+    """
+    for split in materials.splits:
+        if split != "test":
+            materials.batches(split)
+    with everyone_follows(accelerator):
+        for split in materials.splits if leading(accelerator) else ():
+            if split != "train":
+                materials.verify(split)
+
+
+def with_data(
+    config: str | Path | Mapping[str, Any] | LoadedConfig,
+    data: Any,
+    overrides: Sequence[str],
+    registry: Registry,
+) -> LoadedConfig:
+    """The loaded config, its source set to memory where data are given.
+
+    Raises:
+        ConfigError: It has mistakes.
+        UsageError: Overrides were given to a config that is loaded already.
+    """
+    if isinstance(config, LoadedConfig):
+        if overrides:
+            raise UsageError(
+                f"overrides = {list(overrides)} with a config that is loaded already: give them "
+                f"to load_experiment."
+            )
+        return config
+    named = any(override.strip().startswith("data") for override in overrides)
+    if data is None and isinstance(config, Mapping) and "data" not in config and not named:
+        raise UsageError(
+            "The config has no data section and no items were passed: name a source, such as "
+            "data = {source = 'digits'}, or pass items in memory as data=."
+        )
+    if data is not None and isinstance(config, Mapping):
+        config = {"data": {"source": "memory"}} | dict(config)
+    return load_experiment(config, overrides, registry)

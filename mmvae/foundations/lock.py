@@ -1,0 +1,130 @@
+"""The lock of a folder: one process at a time, freed by the system however that process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+import weakref
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mmvae.foundations import storage
+from mmvae.foundations.errors import RunError
+
+LOCK = ".lock"
+_PATIENCE = 0.2
+
+
+class FolderLock:
+    """The right to work in a folder, which only one process has.
+
+    Args:
+        folder: The folder.
+        name: The file in it that holds the lock, and pid and host of the holder.
+    """
+
+    def __init__(self, folder: Path, name: str = LOCK) -> None:
+        self.path = folder / name
+        self._descriptor: int | None = None
+        self._depth = 0
+        _locks.add(self)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold the lock, and yield whether this is the outermost entry of this object.
+
+        Raises:
+            RunError: Another process, named by pid and host, holds it.
+            TrainingError: The system refused.
+        """
+        outermost = self._depth == 0
+        if outermost:
+            self._descriptor = _acquire(self.path)
+        self._depth += 1
+        try:
+            yield outermost
+        finally:
+            self._depth = max(0, self._depth - 1)  # already 0 in a child forked in the block
+            if self._depth == 0:
+                self._close()
+
+    def is_held(self) -> bool:
+        """Return whether any process, this one included, holds the lock."""
+        try:
+            descriptor = storage.open_regular(self.path)
+        except OSError:  # there is none, or something that `held` refuses
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def is_lost(self) -> bool:
+        """Return whether the lock's file is no longer the one held: its folder went or moved."""
+        if self._descriptor is None:
+            return False
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            return True
+        return not os.path.samestat(there, os.fstat(self._descriptor))
+
+    def forget(self) -> None:
+        """Stop holding the lock in a forked child; its parent's stands."""
+        self._depth = 0
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+_locks: weakref.WeakSet[FolderLock] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for lock in _locks:
+        lock.forget()
+
+
+# A forked child (a data worker) must neither free its parent's lock nor keep it when the parent
+# is killed: closing the inherited file does neither.
+os.register_at_fork(after_in_child=_forget_all)
+
+
+def _acquire(path: Path) -> int:
+    with storage.reported(path):
+        descriptor = storage.open_own(path, os.O_RDWR | os.O_CREAT)
+        try:
+            _flock(descriptor, path)
+            os.ftruncate(descriptor, 0)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            holder = f"pid {os.getpid()} on {socket.gethostname()} since {now}"
+            os.pwrite(descriptor, holder.encode(), 0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _flock(descriptor: int, path: Path) -> None:
+    """Lock, with some patience: someone may be looking whether it is held."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
+                raise RunError(
+                    f"{path.parent} is in use by {holder}. Wait until it ends, or stop it."
+                ) from None
+        time.sleep(0.02)

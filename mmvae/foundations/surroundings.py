@@ -1,0 +1,113 @@
+"""The surroundings of a computation: what a process or thread can set that changes results.
+
+A caller may have set another default dtype or device, switched gradients off, or stand within
+autocast; threads share torch's settings and its global generators. Whatever was set, a
+computation runs here as it does in a fresh process, and leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+
+from mmvae.foundations.launch import launched
+
+_COMPUTING = threading.RLock()
+"""Held by the training or evaluation that runs in this process."""
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Compute as in a fresh process: in float32, on the CPU unless said otherwise, no autocast.
+
+    Gradients are on. Several threads may be within at once.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_PROCESS)
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(_without_autocast())
+        stack.enter_context(
+            np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
+        )
+        yield
+
+
+@contextmanager
+def exclusive() -> Iterator[None]:
+    """As :func:`undisturbed`, one at a time in a process; other threads wait for their turn.
+
+    For trainings and evaluations: they seed torch's global generators, and Accelerate keeps one
+    state for the whole process. The number of threads that they set ends with them.
+
+    Raises:
+        UsageError: Environment variables tell of several processes, but not how they meet.
+    """
+    with _COMPUTING, undisturbed(), launched():
+        threads = torch.get_num_threads()
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+
+
+class _ProcessSettings:
+    """Settings of the whole process: the first thread to come sets them, the last puts back."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.before: tuple[torch.dtype, str] = (torch.float32, "highest")
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                self.before = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+                self._set(torch.float32, "highest")
+            self.inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self._set(*self.before)
+
+    def _set(self, dtype: torch.dtype, precision: str) -> None:
+        if torch.get_default_dtype() != dtype:
+            torch.set_default_dtype(dtype)
+        if torch.get_float32_matmul_precision() != precision:
+            torch.set_float32_matmul_precision(precision)
+
+
+_PROCESS = _ProcessSettings()
+
+
+@contextmanager
+def _without_autocast() -> Iterator[None]:
+    """Switch autocast off, and its cache where autocast is around.
+
+    Autocast forgets the weights that it has cast when the outermost block ends. A training within
+    a caller's block would go on with those of its first step.
+    """
+    accelerator = torch.accelerator.current_accelerator()
+    devices = ["cpu", *([accelerator.type] if accelerator is not None else [])]
+    within = torch.autocast_increment_nesting() > 1
+    torch.autocast_decrement_nesting()
+    before = {device: torch.is_autocast_enabled(device) for device in devices}
+    cache = torch.is_autocast_cache_enabled()
+    try:
+        for device in devices:
+            torch.set_autocast_enabled(device, False)
+        torch.set_autocast_cache_enabled(cache and not within)
+        yield
+    finally:
+        for device, enabled in before.items():
+            torch.set_autocast_enabled(device, enabled)
+        torch.set_autocast_cache_enabled(cache)

@@ -1,0 +1,1 @@
+"""A trained model in use: imputation, retrieval, and its folder."""

@@ -1,0 +1,1 @@
+"""Modalities: the codec contract, types of columns, and subsets."""

@@ -1,0 +1,50 @@
+"""Examples: the values with which the conformance suite tries a codec."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from mmvae.modalities.codec import Codec, Column
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What ``mmvae plugins check`` and :class:`mmvae.testing.CodecContract` feed a codec.
+
+    Attributes:
+        column: ``column(n, seed)``: n valid raw values; the same for the same seed, others for
+            another, of the same shape and classes.
+        keys: Keys of ``[modalities.NAME]``, for small networks or where defaults are not enough.
+        edges: Name → values at the edges of the support: black and white, the last class.
+        invalid: Name → values of which one row lies outside the support.
+        support: Every model value that a countable x can take, float32 (k, event…), if they are
+            few; their probabilities must add up to 1.
+        grid: Model values, float32 (k, event…), that cover a real x of few dimensions at equal
+            distances, and the volume of a cell; the density must integrate to 1.
+        texts: Texts that ``parse`` takes, each one value: ``("350", "-10.5")``.
+    """
+
+    column: Callable[[int, int], Column]
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    edges: Mapping[str, Column] = field(default_factory=dict)
+    invalid: Mapping[str, Column] = field(default_factory=dict)
+    support: Tensor | None = None
+    grid: tuple[Tensor, float] | None = None
+    texts: Sequence[str] = ()
+
+
+def examples_of(codec: type[Codec], keys: Mapping[str, Any] | None = None) -> Examples | None:
+    """The examples that a codec's class brings.
+
+    Args:
+        codec: The class. Its ``examples`` may leave the argument out.
+        keys: Keys of ``[modalities.NAME]`` that the examples have to suit.
+    """
+    if inspect.signature(codec.examples).parameters:
+        return codec.examples(dict(keys or {}))
+    return codec.examples()

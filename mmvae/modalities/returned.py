@@ -1,0 +1,236 @@
+"""What a codec's methods return, held against the contract: one function for each kind of value.
+
+The guard applies them at every call, the rehearsal before a training, and the conformance suite in
+its checks, so that one mistake is told in the same words everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from mmvae.foundations.errors import ContractBroken, require, short
+from mmvae.modalities.codec import GAPS, Codec, Column, LazyValues, State
+
+SAVED = "numbers that are finite, texts, lists and dicts of those by text, or tensors"
+"""What a state may hold."""
+
+OWN_WEIGHTS = (
+    "Make the weight in encoder() or decoder(), and let the decoder put it out: what a codec "
+    "holds is neither trained nor saved. What fit learns is no weight; keep it without a gradient."
+)
+
+
+def kind(value: Any) -> str:
+    """What a value is, in words."""
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def tensor(
+    method: str, value: Any, shape: tuple[int, ...], words: str, cells: Tensor | None = None
+) -> None:
+    """A finite tensor of this shape; only ``cells`` need be finite if they are named."""
+    shaped(method, value, shape, words)
+    finite = value.isfinite() if cells is None else value.isfinite() | ~cells
+    require(bool(finite.all()), f"{method} to give finite numbers", "NaN or infinity")
+
+
+def shaped(method: str, value: Any, shape: tuple[int, ...], words: str) -> None:
+    """A tensor of this shape."""
+    wanted = f"{method} to give a tensor {words} = {shape}"
+    require(isinstance(value, Tensor), wanted, kind(value))
+    require(tuple(value.shape) == shape, wanted, f"shape {tuple(value.shape)}")
+
+
+def float32(method: str, value: Tensor) -> None:
+    """A tensor in float32."""
+    wanted, remedy = f"{method} to give float32", "Cast it: .to(torch.float32)."
+    require(value.dtype == torch.float32, wanted, value.dtype, remedy)
+
+
+def numbers(method: str, value: Any, shape: tuple[int, ...], words: str) -> None:
+    """A tensor in float32 of this shape."""
+    shaped(method, value, shape, words)
+    float32(method, value)
+
+
+def model_values(method: str, value: Any, like: Tensor) -> None:
+    """Model input or a view of it: float32, as many cells as went in, and no gradient."""
+    numbers(method, value, tuple(like.shape), "(b, event…)")
+    followed = bool(value.requires_grad) and not like.requires_grad
+    require(not followed, f"{method} without weights", "a result with a gradient", OWN_WEIGHTS)
+
+
+def state(learned: Any) -> State:
+    """What ``fit`` gave, as it comes back from a run folder.
+
+    Raises:
+        ContractBroken: It is no mapping, or cannot be saved, or comes back as something else.
+    """
+    wanted = "fit to give a mapping of what it learned"
+    require(isinstance(learned, Mapping), wanted, short(learned))
+    plain = {key: value for key, value in learned.items() if not isinstance(value, Tensor)}
+    tensors = {key: value for key, value in learned.items() if isinstance(value, Tensor)}
+    for key in learned:
+        named = isinstance(key, str) and key not in ("", GAPS)
+        require(named, f"fit to name what it learned by texts, {GAPS!r} excepted", repr(key))
+    for key, value in plain.items():
+        _plain(key, value)
+    for key, value in tensors.items():
+        _tensor(key, value)
+    restored: dict[str, Any] = json.loads(json.dumps(plain, allow_nan=False))
+    kept = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
+    restored |= safetensors.torch.load(safetensors.torch.save(kept))
+    return {key: restored[key] for key in learned}
+
+
+def _plain(key: str, value: Any) -> None:
+    """What JSON gives back as it was, but for tuples, which come back as lists."""
+    wanted, remedy = f"fit to give a state of {SAVED}", "Arrays can be kept by torch.as_tensor."
+    got = f"{key!r}: {short(value)}"
+    try:
+        again = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        got = f"{got} ({error})"
+        raise ContractBroken(f"Wanted {wanted}; got {got}. {remedy}") from error
+    require(again == _listed(value), wanted, f"{got}, which comes back as {short(again)}")
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_listed(one) for one in value]
+    return {k: _listed(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _tensor(key: str, value: Tensor) -> None:
+    require(not value.requires_grad, f"{key!r} without a gradient", "a weight", OWN_WEIGHTS)
+    dense = value.layout == torch.strided and not value.is_quantized and not value.is_complex()
+    got = f"{value.dtype}, {value.layout}"
+    require(dense, f"{key!r} to be a tensor that can be saved", got, "Keep real, dense tensors.")
+    require(value.device.type != "meta", f"{key!r} to be a tensor with values", "one of meta")
+
+
+def event(codec: Codec) -> tuple[int, ...]:
+    """The event shape, a tuple of sizes.
+
+    Raises:
+        ContractBroken: It is something else.
+    """
+    shape: Any = codec.event_shape
+    require(isinstance(shape, tuple), "event_shape to be a tuple", short(shape))
+    whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in shape)
+    wanted = "event_shape to be a tuple of one size > 0 at least"
+    remedy = "One number per item has the event shape (1,)."
+    require(whole and len(shape) > 0, wanted, short(shape), remedy)
+    return codec.event_shape
+
+
+def declared(codec: Codec) -> None:
+    """Event shape, width of features, and the names of classes or attributes."""
+    shape, width = event(codec), codec.feature_dim
+    whole = isinstance(width, int) and not isinstance(width, bool) and width > 0
+    require(whole, "feature_dim to be a whole number > 0", short(width))
+    mixes = codec.mixes_items
+    require(isinstance(mixes, bool), "mixes_items to be True or False", short(mixes))
+    for name, names in {"classes": codec.classes, "attributes": codec.attributes}.items():
+        if names is None:
+            continue
+        texts = isinstance(names, tuple) and all(isinstance(one, str) for one in names)
+        require(texts and bool(names), f"{name} to be None or a tuple of names", short(names))
+        require(len(set(names)) == len(names), f"{name} to name each once", short(names))
+    attributes = codec.attributes
+    wanted = f"an event shape (attributes,) = ({len(attributes or ())},)"
+    require(attributes is None or shape == (len(attributes),), wanted, shape)
+
+
+def pair(codec: Codec, prepared: Any, n: int) -> tuple[Tensor, Tensor | None]:
+    """Values and which cells are observed, as ``prepare`` gave them for n rows.
+
+    Raises:
+        ContractBroken: They are something else; it knows the codec's kind.
+    """
+    try:
+        wanted = "prepare to give a pair: a tensor, and None or which cells are observed"
+        require(isinstance(prepared, tuple) and len(prepared) == 2, wanted, _named(prepared))
+        x, observed = prepared
+        require(isinstance(x, Tensor), wanted, f"{_named(x)} for the values")
+        wanted = f"prepare to give {n} items, one for each row"
+        require(x.dim() > 0 and len(x) == n, wanted, f"shape {tuple(x.shape)}")
+        if observed is not None:
+            kept = isinstance(observed, Tensor) and observed.dtype == torch.bool
+            got = observed.dtype if isinstance(observed, Tensor) else _named(observed)
+            require(kept, "observed cells as a bool tensor", got)
+            require(observed.shape == x.shape, f"observed {tuple(x.shape)}", tuple(observed.shape))
+        event(codec)
+    except ContractBroken as error:
+        raise ContractBroken(str(error), codec.kind) from error
+    return x, observed
+
+
+def _named(value: Any) -> str:
+    return type(value).__name__
+
+
+def network(method: str, value: Any) -> None:
+    """A module of torch."""
+    require(isinstance(value, nn.Module), f"{method} to give a torch.nn.Module", kind(value))
+
+
+def distribution(value: Any, b: int, shape: tuple[int, ...]) -> None:
+    """A distribution of b items of this event shape."""
+    wanted = f"likelihood to give a Distribution with batch shape ({b},) and event shape {shape}"
+    require(isinstance(value, Distribution), wanted, kind(value))
+    got = f"{tuple(value.batch_shape)} and {tuple(value.event_shape)}"
+    require(
+        (value.batch_shape, value.event_shape) == ((b,), shape),
+        wanted,
+        f"{got}: reinterpret its dimensions with Independent",
+    )
+
+
+def column(method: str, value: Any, n: int) -> None:
+    """A column of n values in memory."""
+    wanted, remedy = f"{method} to give a Column of {n}", "Return mmvae.Column(values)."
+    require(isinstance(value, Column), wanted, kind(value), remedy)
+    held = not isinstance(value.values, (Tensor, LazyValues)) and hasattr(value.values, "__len__")
+    remedy = "Its values are an array or a list."
+    require(held, wanted, f"one of {kind(value.values)}", remedy)
+    require(len(value) == n, wanted, f"one of {len(value)}")
+
+
+def things(value: Any, n: int) -> None:
+    """N pictures, or n texts."""
+    require(isinstance(value, list), "show to give a list", kind(value))
+    require(len(value) == n, f"show to give {n} things to look at", len(value))
+    sorts = {Image.Image if isinstance(one, Image.Image) else type(one) for one in value}
+    one = not value or sorts in ({Image.Image}, {str})
+    got = ", ".join(sorted(sort.__name__ for sort in sorts))
+    require(one, "show to give PIL images, or strings", got)
+
+
+def figures(value: Any, n: int) -> None:
+    """A mapping of names to one real number for each item."""
+    wanted = f"compare to give a dict of names to float tensors (b,) = ({n},)"
+    require(isinstance(value, Mapping), wanted, kind(value), "Return {} for none.")
+    for name, found in value.items():
+        require(isinstance(name, str) and bool(name), wanted, f"the name {short(name)}")
+        require(isinstance(found, Tensor), wanted, f"{name!r}: {kind(found)}")
+        shape = tuple(found.shape)
+        require(shape == (n,), wanted, f"{name!r}: shape {shape}", "Reduce all but dimension 0.")
+        real = found.is_floating_point()
+        require(real, wanted, f"{name!r}: {found.dtype}", "Cast it: .float().")
+
+
+def indices(value: Any, n: int, classes: int) -> None:
+    """The number of a class for each item."""
+    shaped("class_index", value, (n,), "(b,)")
+    require(value.dtype == torch.int64, "class_index to give int64", value.dtype)
+    within = bool(((value >= 0) & (value < classes)).all())
+    require(within, f"class_index to give numbers from 0 to {classes - 1}", value.tolist())

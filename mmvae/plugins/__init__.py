@@ -1,0 +1,1 @@
+"""Plugins: hooks, roles, their discovery, and the errors of each."""

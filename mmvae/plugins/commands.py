@@ -1,0 +1,126 @@
+"""Commands and figures that distributions offer by entry point: each loaded when it is called."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
+
+import click
+
+from mmvae.foundations.errors import PluginError
+from mmvae.plugins.entry_points import cause, imported, maker, require_reference
+from mmvae.plugins.environment import Switches
+from mmvae.plugins.version import check_version, stated_version
+
+if TYPE_CHECKING:
+    from mmvae.plugins.registry import State  # which imports torch, and help is quick
+
+
+@dataclass(frozen=True)
+class OfferedCommand:
+    """One entry point that names a click command.
+
+    Attributes:
+        entry: The entry point; its name is the command's.
+        word: What it is called in messages: ``command`` or ``figure``.
+        disabled: Why the environment leaves it out; empty if it does not.
+    """
+
+    entry: EntryPoint
+    word: str
+    disabled: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.word} {self.name!r} ({self.distribution} {self.version})"
+
+    @property
+    def name(self) -> str:
+        """What it is called by."""
+        return self.entry.name
+
+    @property
+    def distribution(self) -> str:
+        """The distribution that brings it."""
+        return maker(self.entry)[0]
+
+    @property
+    def version(self) -> str:
+        """That distribution's version."""
+        return maker(self.entry)[1]
+
+    def load(self) -> click.Command:
+        """Import it.
+
+        Raises:
+            PluginError: It is disabled or broken; the message says who brings it, and why.
+        """
+        if self.disabled:
+            raise PluginError(complaint([self], Fared("disabled", self.disabled)))
+        try:
+            require_reference(self.entry)
+            with redirect_stdout(sys.stderr):  # what it prints is no result of a command
+                check_version(stated_version(self.entry), self.distribution)
+                command = imported(self.entry)
+            if not isinstance(command, click.Command):
+                raise PluginError(f"it is {command!r}; expected a click command")
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"while {self} was loaded") from None
+        except BaseException as error:  # strangers' code may fail in any way, even exit
+            raise PluginError(complaint([self], Fared("broken", cause(error)))) from error
+        return command
+
+    def tried(self) -> Fared:
+        """How it fares when it is loaded."""
+        try:
+            self.load()
+        except PluginError as error:
+            if error.__cause__ is None:
+                return Fared("disabled", self.disabled)
+            trace = "".join(traceback.format_exception(error.__cause__))
+            return Fared("broken", cause(error.__cause__), trace)
+        return Fared("ok")
+
+
+@dataclass(frozen=True)
+class Fared:
+    """What became of a command that was loaded.
+
+    Attributes:
+        state: ``ok``, ``broken`` or ``disabled``.
+        error: Why it is broken or disabled, in one line; empty if ok.
+        traceback: The full traceback of a broken one; empty otherwise.
+    """
+
+    state: State
+    error: str = ""
+    traceback: str = ""
+
+
+def complaint(commands: Sequence[OfferedCommand], fared: Fared) -> str:
+    """Which commands of one distribution are broken or disabled, why, and how to mend it."""
+    first, names = commands[0], ", ".join(f"{c.word} {c.name!r}" for c in commands)
+    are = "is" if len(commands) == 1 else "are"
+    who = f"{names} ({first.distribution} {first.version}) {are} {fared.state}"
+    if fared.state == "disabled":
+        return f"{who}: {fared.error}."
+    return (
+        f"{who}: {fared.error.rstrip('.')}. Mend it (pip install --upgrade {first.distribution}), "
+        f"uninstall it, or leave it out with MMVAE_DISABLE_PLUGINS={first.distribution}; `mmvae "
+        f"plugins list --traceback` shows more."
+    )
+
+
+def offered_commands(group: str, word: str) -> list[OfferedCommand]:
+    """All that installed distributions offer in an entry-point group, unloaded, by name.
+
+    Raises:
+        UsageError: The environment names a plugin that is not installed.
+    """
+    switches = Switches.read()
+    found = [OfferedCommand(e, word, switches.reason(e)) for e in entry_points(group=group)]
+    return sorted(found, key=lambda command: (command.name, command.distribution))

@@ -1,0 +1,101 @@
+"""Provenance: the plugins that a run or a model was made with, and what differs of them here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Any, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from mmvae.foundations.errors import CheckpointError, PluginError, PluginWarning
+from mmvae.plugins.registry import IN_MEMORY, Registry, Role
+
+
+class Maker(BaseModel):
+    """The plugin that something came from, as it was when that was used."""
+
+    model_config = ConfigDict(frozen=True)
+
+    distribution: str
+    version: str
+    plugin: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+    @property
+    def pip(self) -> str:
+        """The command that installs it."""
+        return f"pip install {self.distribution}=={self.version}"
+
+
+_RECORD = TypeAdapter(dict[str, Maker])
+
+OF_A_MODEL: Collection[Role] = ("codec", "model", "family")
+"""The roles that a trained model cannot do without, wherever it is used."""
+
+
+def of_a_model(made_with: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a run's provenance that its model carries along."""
+    return {o: maker for o, maker in made_with.items() if o.split(" ")[0] in OF_A_MODEL}
+
+
+def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: object) -> None:
+    """See that the plugins which something was made with are here; warn where versions differ.
+
+    Args:
+        made_with: What was recorded: ``"codec angle"`` → distribution, version and plugin.
+        registry: What is installed here.
+        origin: What to call it in messages: the folder of a run or a model.
+
+    Raises:
+        PluginError: Some are missing, broken or disabled; the message says how to get each.
+        CheckpointError: The record cannot be read.
+    """
+    try:
+        record = _RECORD.validate_python(made_with)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{origin}: its record of plugins cannot be read ({error.errors()[0]['msg']})."
+        ) from error
+    missing = []
+    for offer, maker in record.items():
+        role, _, kind = offer.partition(" ")
+        if role not in get_args(Role) or kind not in registry.kinds(cast(Role, role)):
+            missing.append(_missing(offer, maker, registry))
+            continue
+        here = registry.provider(cast(Role, role), kind)
+        now = f"{here.distribution} {here.version}"
+        # The core reads what older versions of it wrote.
+        comparable = not {here.distribution, maker.distribution} & {"mmvae", IN_MEMORY}
+        if comparable and now != str(maker):
+            warnings.warn(
+                f"{origin} was made with {role} {kind!r} of {maker}; here it is that of {now}, "
+                f"which may give other results. For the same one: {maker.pip}",
+                PluginWarning,
+                stacklevel=3,
+            )
+    if missing:
+        raise PluginError(f"{origin} needs what is not here. {' '.join(missing)}")
+
+
+def _missing(offer: str, maker: Maker, registry: Registry) -> str:
+    """What of a plugin is not here, why, and how to get it."""
+    role, _, kind = offer.partition(" ")
+    if role in get_args(Role) and (conflict := registry.conflict(cast(Role, role), kind)):
+        return f"{conflict}."
+    return f"{role} {kind!r} of {maker}: {_reason(maker, registry)}"
+
+
+def _reason(maker: Maker, registry: Registry) -> str:
+    """Why something that one plugin offered is not here, and how to get it."""
+    if maker.distribution == IN_MEMORY:
+        return "it was passed in memory; pass the same registry."
+    installed = [p for p in registry.plugins if p.distribution == maker.distribution]
+    for plugin in installed:
+        if plugin.state != "ok":
+            return f"plugin {plugin.complaint}"
+    if installed:
+        return f"{installed[0].version} is installed, which does not offer it; {maker.pip}."
+    return f"not installed; {maker.pip}."

@@ -1,0 +1,1 @@
+"""The folder of a run: checkpoints, manifests, metrics and results."""

@@ -1,0 +1,147 @@
+"""Sealed files, JSON and tensors: each bears a checksum of all that it says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import pydantic
+import torch
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from safetensors.torch import load, save
+from torch import Tensor
+
+from mmvae.foundations import storage
+from mmvae.foundations.errors import CheckpointError
+
+FORMAT = 1
+FOLDER = re.compile(r"step-([0-9]{8,})(?:-([0-9]+))?")
+STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+_MAX_SEALED = 1 << 22
+
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_FileName = Annotated[str, StringConstraints(pattern=f"^{STEM.pattern}$")]
+
+
+class Sealed(BaseModel):
+    """What every sealed file says: the version of its format, and the optimizer steps done."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    format: int
+    step: int = Field(ge=0)
+
+
+class File(BaseModel):
+    """What a manifest says of a file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    size: int = Field(ge=0)
+    sha256: _Sha256
+
+
+class Manifest(Sealed):
+    """``MANIFEST.json``: the size in bytes and the SHA-256 of every other file beside it."""
+
+    files: dict[_FileName, File]
+
+
+class Pointer(Sealed):
+    """``RUN/latest``: the name of a folder in ``RUN/checkpoints``."""
+
+    checkpoint: Annotated[str, StringConstraints(pattern=f"^{FOLDER.pattern}$")]
+
+
+_Model = TypeVar("_Model", bound=Sealed)
+
+
+def seal(document: Mapping[str, Any]) -> bytes:
+    """Return ``document`` as JSON with a checksum of all its other bytes."""
+    checksum = hashlib.sha256(storage.json_bytes(document)).hexdigest()
+    return storage.json_bytes({**document, "sha256": checksum})
+
+
+def unseal(file: Path, model: type[_Model]) -> _Model:
+    """Read a sealed file.
+
+    Raises:
+        CheckpointError: A byte of it changed, it is of a newer format, or not of this ``model``.
+    """
+    data = content(file, _MAX_SEALED)
+    try:
+        document = strict_json(data)
+        whole = isinstance(document, dict) and bool(document.pop("sha256", ""))
+        if not whole or seal(document) != data:
+            raise ValueError("its checksum differs")
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is damaged: {error}.") from error
+    if isinstance(document.get("format"), int) and document["format"] > FORMAT:
+        raise CheckpointError(
+            f"{file} has format {document['format']}, this mmvae reads up to {FORMAT}: upgrade it."
+        )
+    try:
+        return model.model_validate(document)
+    except pydantic.ValidationError as error:
+        raise CheckpointError(f"{file} is not what mmvae writes: {error}.") from error
+
+
+def seal_tensors(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> bytes:
+    """Return tensors, and texts beside them, as a safetensors file with a checksum of both."""
+    checksum = _checksum(tensors, made_with)
+    return save(dict(tensors), {**made_with, "sealed": "true", "sha256": checksum})
+
+
+def unseal_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Undo `seal_tensors`; what older versions wrote bears no checksum and is taken as it is.
+
+    Raises:
+        SafetensorError: It is no safetensors file.
+        ValueError: A tensor or a text changed.
+    """
+    tensors = load(data)
+    header = strict_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    made_with: dict[str, str] = header.get("__metadata__") or {}
+    if made_with.keys() & {"sealed", "sha256"}:
+        claimed, marked = made_with.pop("sha256", ""), made_with.pop("sealed", "")
+        if marked != "true" or claimed != _checksum(tensors, made_with):
+            raise ValueError("its checksum differs")
+    return tensors, made_with
+
+
+def _checksum(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> str:
+    """The SHA-256 of tensors and texts by their names, whatever their order in a file."""
+    digest = hashlib.sha256(json.dumps(sorted(made_with.items())).encode())
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def strict_json(data: bytes) -> Any:
+    """Parse JSON as the standard has it; ValueError at NaN, infinity and half characters."""
+
+    def finite(text: str) -> float:
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError(f"{text} is no finite number")
+        return number
+
+    document = json.loads(data, parse_constant=finite, parse_float=finite)
+    if b"\\u" in data:  # an escape may stand for half a surrogate pair, which no file can hold
+        json.dumps(document, ensure_ascii=False).encode()
+    return document
+
+
+def content(file: Path, expected: int) -> bytes:
+    """Return at most ``expected`` + 1 bytes of a regular file; links and pipes are refused."""
+    try:
+        with open(storage.open_regular(file), "rb") as stream:
+            return stream.read(min(os.fstat(stream.fileno()).st_size, expected + 1))
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,193 @@
+"""``metrics.jsonl``: what was measured, one JSON object a line, cut back exactly at a resume.
+
+A checkpoint notes how many bytes belong to its step, and their SHA-256, so that a resume goes on
+after the very lines that the checkpoint knew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmvae.foundations import storage
+from mmvae.foundations.errors import RunError
+
+MOST = 1 << 30
+"""Bytes of the largest ``metrics.jsonl`` that is read whole."""
+
+_CHUNK = 1 << 22
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class MetricsLog:
+    """``metrics.jsonl``: one JSON object a line, in the order in which they happened.
+
+    JSON has no NaN or infinity: they are written as the strings ``"NaN"``, ``"Infinity"`` and
+    ``"-Infinity"``, and `read_metrics` turns these back.
+
+    Args:
+        path: The file; made if it does not exist. A torn last line is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._journal = storage.Journal(path)
+        self._digest = _digest(self._journal.chunks(self.offset))
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what was written so far; a checkpoint stores it beside `offset`."""
+        return self._digest.copy().hexdigest()
+
+    @property
+    def offset(self) -> int:
+        """Bytes written so far; a checkpoint stores it after `flush`."""
+        return self._journal.offset
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add a record; it survives this process at once and a power cut after `flush`."""
+        line = json.dumps(_as_json(record), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        self._journal.append(line)
+        self._digest.update(line)
+
+    def flush(self) -> None:
+        """Make what was added durable."""
+        self._journal.flush()
+
+    def truncate(self, offset: int) -> None:
+        """Forget what was written after a checkpoint, before the run goes on from it.
+
+        Raises:
+            RunError: No line ends at ``offset``: it is not the file that the checkpoint knew.
+        """
+        try:
+            self._journal.truncate(offset)
+        except ValueError as error:
+            raise _other_lines(self._journal.path, offset, self.offset) from error
+        self._digest = _digest(self._journal.chunks(offset))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._journal.close()
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def check_prefix(path: Path, offset: int, sha256: str | None) -> None:
+    """See that a file begins with the lines that a checkpoint knew.
+
+    Args:
+        path: ``metrics.jsonl``.
+        offset: How many bytes the checkpoint knew.
+        sha256: Their SHA-256; None if its version noted none, so that any lines will do.
+
+    Raises:
+        RunError: They are missing, or others.
+    """
+    if offset == 0:
+        return
+    try:
+        with open(storage.open_regular(path), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            starts = range(0, min(offset, size), _CHUNK)
+            digest = _digest(file.read(min(_CHUNK, offset - start)) for start in starts)
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}. Restore that file.") from error
+    if size < offset or sha256 not in (None, digest.hexdigest()):
+        raise _other_lines(path, offset, size)
+
+
+def _digest(parts: Iterable[bytes]) -> hashlib._Hash:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest
+
+
+def _other_lines(path: Path, known: int, size: int) -> RunError:
+    return RunError(
+        f"The checkpoint knows {known} bytes of {path}, which has {size}, or other lines. Restore "
+        f"that file, or train a new run with --init-from this one."
+    )
+
+
+class _Record(BaseModel):
+    """What every record has; all that it measured stands beside it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    step: int = Field(ge=0)
+    epoch: int = Field(ge=0)
+    split: str
+    errors: dict[str, float | None] = {}
+    __pydantic_extra__: dict[str, float]
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the records of ``metrics.jsonl``; a torn last line, of a killed process, is left out.
+
+    Raises:
+        RunError: The file is missing, or a whole line is no record.
+    """
+    try:
+        lines = storage.read(path, MOST).split(b"\n")[:-1]
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    return [_record(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def read_training(path: Path) -> list[dict[str, Any]]:
+    """As `read_metrics`, of records that a training wrote: numbers, with step, epoch and split.
+
+    Raises:
+        RunError: As there; or a line has something else.
+    """
+    records = read_metrics(path)
+    for number, record in enumerate(records, 1):
+        try:
+            _Record.model_validate(record)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise RunError(
+                f"{path}, line {number} is damaged: {'.'.join(map(str, first['loc']))}: "
+                f"{first['msg']}. Remove that line to read the others."
+            ) from error
+    return records
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = _from_json(json.loads(line))
+        if not isinstance(record, dict):
+            raise ValueError("expected an object")
+    except (ValueError, RecursionError) as error:
+        raise RunError(
+            f"{path}, line {number} is damaged: {error}. Remove that line to read the others."
+        ) from error
+    return record
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: _as_json(item) for key, item in value.items()}
+    return [_as_json(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _from_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_from_json(item) for item in value]
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,95 @@
+"""The results of an evaluation as a run keeps them: figures, and the values of each item, sealed.
+
+``evaluation.json`` and ``evaluation.items.safetensors`` bear a checksum of all that they say.
+Those of versions that wrote none are taken as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from safetensors import SafetensorError
+from torch import Tensor
+
+from mmvae.foundations import storage
+from mmvae.foundations.errors import RunError
+from mmvae.runs.manifest import seal, seal_tensors, strict_json, unseal_tensors
+from mmvae.runs.run import Run
+
+MOST = 1 << 30
+"""Bytes of the largest file of results."""
+
+_SEALED = "sealed"  # beside the checksum, so that no damaged byte makes a file an older version's
+
+
+def write_results(run: Run, result: Mapping[str, Any]) -> None:
+    """Replace ``evaluation.json``.
+
+    Raises:
+        TrainingError: The system refused; it is as it was.
+    """
+    storage.write_bytes(run.evaluation, seal({**result, _SEALED: True}))
+
+
+def read_results(run: Run) -> dict[str, Any]:
+    """What ``evaluation.json`` says.
+
+    Raises:
+        RunError: It cannot be read, or is not what was written.
+    """
+    path = run.evaluation
+    try:
+        data = storage.read(path, MOST)
+        document = strict_json(data)
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")
+        if document.keys() & {"sha256", _SEALED}:
+            document.pop("sha256", None)
+            if seal(document) != data:
+                raise ValueError("its checksum differs")
+            del document[_SEALED]
+    except (OSError, ValueError, KeyError, RecursionError) as error:
+        evaluate_anew(run, path.name, str(getattr(error, "strerror", None) or error), error)
+    return document
+
+
+def write_items(run: Run, items: Mapping[str, Tensor], made_with: Mapping[str, str]) -> None:
+    """Replace ``evaluation.items.safetensors``: the values of each item, by name.
+
+    Args:
+        run: The run.
+        items: Name → values, (n,).
+        made_with: What the values belong to.
+
+    Raises:
+        TrainingError: The system refused; it is as it was.
+    """
+    storage.write_bytes(run.evaluation_items, seal_tensors(items, made_with))
+
+
+def read_items(run: Run) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The values of each item by name, and what they belong to.
+
+    Raises:
+        RunError: The file cannot be read, or is not what was written.
+    """
+    path = run.evaluation_items
+    try:
+        return unseal_tensors(storage.read(path, MOST))
+    except (OSError, ValueError, SafetensorError) as error:
+        evaluate_anew(run, path.name, str(getattr(error, "strerror", None) or error), error)
+
+
+def evaluate_anew(
+    run: Run, name: str, problem: str, cause: BaseException | None = None
+) -> NoReturn:
+    """Refuse a file of results.
+
+    Raises:
+        RunError: Always; it says that another evaluation replaces the file.
+    """
+    raise RunError(
+        f"{run.folder / name} cannot be read: {problem}. `mmvae evaluate {run.folder}` writes it "
+        f"anew."
+    ) from cause

@@ -1,0 +1,379 @@
+"""The run folder: everything needed to repeat, resume, evaluate and use one training.
+
+``RUN/{config.toml, config.resolved.toml, env.json, plugins.lock.json, status.json, log.txt,
+metrics.jsonl, evaluation.json, report.html, figures/, model/, checkpoints/, latest}``. One process
+at a time may train a run, and one may evaluate it meanwhile; their locks are the system's, so they
+end with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict
+
+from mmvae.foundations import storage
+from mmvae.foundations.errors import RunError, TrainingError
+from mmvae.foundations.lock import LOCK, FolderLock
+from mmvae.foundations.printable import is_plain
+from mmvae.runs.metrics_log import MetricsLog as MetricsLog
+from mmvae.runs.metrics_log import read_metrics as read_metrics
+
+WrittenState = Literal["running", "finished", "stopped", "failed", "preempted"]
+
+LOCK_OF_PLUGINS = "plugins.lock.json"
+
+_CREATED = ("config.toml", "config.resolved.toml", "env.json", LOCK_OF_PLUGINS, "status.json")
+_TRAINED = (*_CREATED, "latest", "model")
+_RESULTS = ("evaluation.json", "evaluation.items.safetensors", "report.html", "figures")
+
+
+class Status(BaseModel):
+    """What ``status.json`` says.
+
+    Args:
+        state: ``running``, ``finished``, ``stopped`` (Ctrl-C), ``preempted`` (SIGTERM) or
+            ``failed``; read back, a ``running`` that no live process holds is ``killed``.
+        exit_code: The exit code, or None while the run goes on.
+        step: Optimizer steps done.
+        epoch: Epochs begun.
+        pid: The process that wrote it.
+        host: Its machine.
+        updated: When, in UTC.
+        message: One line for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: WrittenState | Literal["killed"]
+    exit_code: int | None
+    step: int
+    epoch: int
+    pid: int
+    host: str
+    updated: datetime
+    message: str
+
+
+class _Data(BaseModel):
+    """What ``env.json`` says of the data."""
+
+    fingerprint: str | None = None
+    items: dict[str, int] = {}
+
+
+class _Environment(BaseModel):
+    """What is read of ``env.json``."""
+
+    data: _Data = _Data()
+    packages: dict[str, str] = {}
+    init_from: str | None = None
+
+
+class Run:
+    """A run folder that exists; made by `Run.create` or `Run.open`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = FolderLock(folder)
+        self._results_lock = FolderLock(folder, ".results.lock")
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        config_text: str,
+        resolved_text: str,
+        env: Mapping[str, Any],
+        plugins: Mapping[str, Any],
+    ) -> Run:
+        """Make a run folder, durably; ``status.json`` comes last and makes it a run.
+
+        Args:
+            folder: Where; it must not exist, or be empty, or the rest of a killed ``create``.
+            config_text: The TOML as the user wrote it.
+            resolved_text: The TOML with every value filled in.
+            env: Versions, machine and seed.
+            plugins: The plugins in use, with their versions.
+
+        Raises:
+            RunError: The folder holds a run or anything else, or is being made by another process.
+            TrainingError: The system refused to write.
+        """
+        _check_free(folder)
+        storage.make_folder(folder)
+        run = cls(folder)
+        with run.locked():
+            _check_free(folder)  # again, now that no other process can make it
+            storage.write_text(run.config, config_text)
+            storage.write_text(run.resolved, resolved_text)
+            storage.write_json(folder / "env.json", env)
+            storage.write_json(folder / LOCK_OF_PLUGINS, plugins)
+            run.write_status("running", message="created")
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Return the run in ``folder``.
+
+        Raises:
+            RunError: There is none, or something in it is neither a file nor a folder of its own.
+        """
+        if not is_folder(folder):
+            raise RunError(f"There is no run folder {folder}. `mmvae train CONFIG` makes one.")
+        _refuse_links(folder)
+        missing = [name for name in _CREATED if not (folder / name).is_file()]
+        if missing:
+            raise RunError(
+                f"{folder} is no run folder: it has no {', '.join(missing)}. "
+                "Name the folder that `mmvae train` printed."
+            )
+        return cls(folder)
+
+    @property
+    def config(self) -> Path:
+        """The config as written."""
+        return self.folder / "config.toml"
+
+    @property
+    def resolved(self) -> Path:
+        """The config with every value filled in."""
+        return self.folder / "config.resolved.toml"
+
+    @property
+    def log(self) -> Path:
+        """What was printed."""
+        return self.folder / "log.txt"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line; see `MetricsLog`."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def evaluation(self) -> Path:
+        """The figures of the last evaluation."""
+        return self.folder / "evaluation.json"
+
+    @property
+    def evaluation_items(self) -> Path:
+        """The nats of each item in the cells of the last evaluation."""
+        return self.folder / "evaluation.items.safetensors"
+
+    @property
+    def evaluation_parts(self) -> Path:
+        """The folder of what an unfinished evaluation has computed."""
+        return self.folder / "evaluation.parts"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.folder / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of pictures."""
+        return self.folder / "figures"
+
+    @property
+    def model(self) -> Path:
+        """The folder of the final model."""
+        return self.folder / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder for `mmvae.runs.checkpoint.CheckpointStore`."""
+        return self.folder / "checkpoints"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process's training; the same object may enter again.
+
+        The first entry also removes what killed trainings left unfinished.
+
+        Raises:
+            RunError: Another process, named by pid and host, trains it.
+        """
+        with _entered(self._lock, _TRAINED):
+            yield
+
+    @contextlib.contextmanager
+    def results_locked(self) -> Iterator[None]:
+        """As `locked`, for evaluation and report, which leave a training of the run alone."""
+        with _entered(self._results_lock, _RESULTS):
+            yield
+
+    def check_in_place(self) -> None:
+        """See that the folder is still where the training that holds it began.
+
+        Raises:
+            RunError: It was removed, moved or replaced meanwhile.
+        """
+        if self._lock.is_lost():
+            raise RunError(
+                f"The run folder {self.folder} was removed, moved or replaced while this process "
+                f"trained in it, so nothing more can be saved there. If it was moved, go on from "
+                f"its last checkpoint: mmvae resume NEW-PLACE"
+            )
+
+    def environment(self) -> dict[str, Any]:
+        """What ``env.json`` says: versions, machine, data.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        record = self._record("env.json")
+        try:
+            _Environment.model_validate(record)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise RunError(
+                f"{self.folder / 'env.json'} cannot be read: {'.'.join(map(str, first['loc']))}: "
+                f"{first['msg']}. Restore that file."
+            ) from error
+        return record
+
+    def _record(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        try:
+            record = json.loads(storage.read(path))
+            if not isinstance(record, dict):
+                raise TypeError("expected an object")
+            return record
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
+
+    def plugins(self) -> dict[str, Any]:
+        """What ``plugins.lock.json`` says: the plugins in use when it was last trained.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        return self._record(LOCK_OF_PLUGINS)
+
+    def keep_plugins(self, plugins: Mapping[str, Any]) -> None:
+        """Replace what :meth:`plugins` says, where it differs."""
+        if plugins != self.plugins():
+            storage.write_json(self.folder / LOCK_OF_PLUGINS, plugins)
+
+    def status(self) -> Status:
+        """Read ``status.json``; a ``running`` whose process is gone reads ``killed``.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        path = self.folder / "status.json"
+        try:
+            status = Status.model_validate_json(storage.read(path))
+        except (OSError, pydantic.ValidationError) as error:
+            raise RunError(
+                f"{path} cannot be read: {error}. `mmvae resume {self.folder}` writes it anew."
+            ) from error
+        if status.state == "running" and not self._lock.is_held():
+            return status.model_copy(update={"state": "killed"})
+        return status
+
+    def write_status(
+        self,
+        state: WrittenState,
+        *,
+        step: int = 0,
+        epoch: int = 0,
+        exit_code: int | None = None,
+        message: str = "",
+    ) -> None:
+        """Replace ``status.json`` at once; see `Status`.
+
+        How a training ended is written in place where the system has no room for a new file, so
+        that nobody reads "running" of what is over.
+        """
+        status = Status(
+            state=state,
+            exit_code=exit_code,
+            step=step,
+            epoch=epoch,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            updated=datetime.now(UTC),
+            message=message,
+        )
+        path, said = self.folder / "status.json", status.model_dump(mode="json")
+        try:
+            storage.write_json(path, said)
+        except TrainingError:
+            if exit_code is None or not path.is_file():
+                raise
+            storage.overwrite(path, storage.json_bytes(said))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of this name; a name that no file can have is none's."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse links, pipes and devices: a run folder from elsewhere must lead nowhere else."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            own = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+            if not own:
+                what = "a symbolic link" if entry.is_symlink() else "no regular file"
+                raise RunError(
+                    f"{folder / entry.name} is {what}; a run folder holds files and folders of "
+                    f"its own. Put what it points to in its place, or remove it."
+                )
+
+
+def default_folder(name: str) -> Path:
+    """Return ``runs/NAME/UTC-ID`` for a new run, different at every call."""
+    return Path("runs", name, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+
+
+@contextlib.contextmanager
+def _entered(lock: FolderLock, names: Sequence[str]) -> Iterator[None]:
+    """Hold a lock; the first entry removes what killed holders left of the files they write."""
+    with lock.held() as outermost:
+        if outermost:
+            for name in names:
+                storage.clean(lock.path.parent, name)
+        yield
+
+
+def _check_free(folder: Path) -> None:
+    """Refuse a folder with a run or with anything that a killed ``create`` did not leave."""
+    if not is_plain(folder.name or "."):
+        raise RunError(
+            f"{str(folder)!r} cannot name a run folder: expected printable characters without "
+            f"blanks around them. Choose another --run-dir."
+        )
+    with storage.reported(folder):
+        if not folder.exists():
+            return
+    if not folder.is_dir():
+        raise RunError(f"{folder} is a file. Choose another --run-dir.")
+    names = {entry.name for entry in folder.iterdir()}
+    if "status.json" in names:
+        raise RunError(
+            f"{folder} already holds a run. `mmvae resume {folder}` goes on with it; "
+            "or choose another --run-dir."
+        )
+    # The lock file comes first, so beside one our own names are the rest of a killed create.
+    ours = {LOCK, *_CREATED} if LOCK in names else set()
+    foreign = sorted(n for n in names - ours if not n.endswith(storage.PARTIAL))
+    if foreign:
+        raise RunError(
+            f"{folder} is not empty and no run: it holds {foreign[0]!r}. "
+            "Choose another --run-dir, or empty it."
+        )

@@ -1,5 +1,0 @@
-"""The start of a plugin: a distribution that works as it is written."""
-
-from mmvae.scaffold.distribution import write_distribution
-
-__all__ = ["write_distribution"]

@@ -1,0 +1,70 @@
+"""The observer that measures metrics while a model trains."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from mmvae.evaluation.measurement import measure, unavailable
+from mmvae.evaluation.metric import Metric, Specimen
+from mmvae.foundations.errors import ConfigError
+from mmvae.training.observer import Observer, Watched
+
+
+def refusal(name: str, every: int, reason: str) -> ConfigError:
+    """What is raised of a metric that cannot be measured while the model trains."""
+    return ConfigError(
+        f"metrics.{name}.every = {every}: it cannot be measured while the model trains: {reason}. "
+        f"Leave every out, or the whole table."
+    )
+
+
+class Measuring(Observer):
+    """Measures one metric on the validation split; ``[metrics.NAME] every`` says how often.
+
+    As in an evaluation, on the items that have every modality.
+
+    Args:
+        metric: The metric; its config says every how many epochs.
+        name: Its name in the configuration.
+        shared: What metrics share, such as classifiers; the same for all of a training.
+    """
+
+    kind = "metric"
+
+    def __init__(self, metric: Metric, name: str, shared: dict[Hashable, Any]) -> None:
+        super().__init__(metric.config, name)
+        self.metric, self.shared = metric, shared
+
+    def begin(self, watched: Watched) -> None:
+        """Refuse a metric that the model or the data cannot give.
+
+        Raises:
+            ConfigError: It is one.
+        """
+        reason = "the data have no validation split"
+        if watched.validation is not None:
+            reason = unavailable(self.name, self.metric, self._specimen(watched)) or ""
+        if reason:
+            raise refusal(self.name, self.config.every, reason)
+
+    def look(self, watched: Watched) -> Mapping[str, tuple[float, float | None]]:
+        """See :meth:`Observer.look`."""
+        measured = measure({self.name: self.metric}, self._specimen(watched))
+        figures = measured.figures[self.name]["figures"]
+        return {
+            f"{self.name}/{figure}": (value["mean"], value["error"])
+            for figure, value in figures.items()
+            if "/" not in figure
+        }
+
+    def _specimen(self, watched: Watched) -> Specimen:
+        assert watched.validation is not None
+        return Specimen(
+            watched.model,
+            watched.validation,
+            lambda: watched.train,
+            watched.seed,
+            watched.batch_size,
+            kept=self.shared,
+        )

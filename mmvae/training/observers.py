@@ -1,0 +1,117 @@
+"""All observers of a training: called in turn, with the model and all randomness as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from mmvae.foundations.errors import PluginError, TrainingError, naming
+from mmvae.foundations.randomness import derived_seed, seeded_global
+from mmvae.training.observer import Observer, Watched
+
+
+class Audience:
+    """The observers of a training.
+
+    Args:
+        observers: In the order in which they are called.
+    """
+
+    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+        self.observers = list(observers)
+
+    def begin(self, watched: Watched) -> None:
+        """Tell all that the training begins, or goes on."""
+        for observer in self.observers:
+            with untouched(observer, watched, "begin"):
+                observer.begin(watched)
+
+    def due(self, epoch: int, epochs: int) -> bool:
+        """Whether one wants to look after this epoch, counted from 1."""
+        return any(observer.due(epoch, epochs) for observer in self.observers)
+
+    def look(self, watched: Watched) -> dict[str, Any]:
+        """What those find out that look after this epoch: figures, and their ``errors``."""
+        figures: dict[str, float] = {}
+        errors: dict[str, float] = {}
+        for observer in self.observers:
+            if not observer.due(watched.epoch, watched.epochs):
+                continue
+            with untouched(observer, watched, "look"):
+                found = observer.look(watched)
+            for name, (value, error) in _checked(observer, found).items():
+                figures[name] = value
+                if error is not None:
+                    errors[name] = error
+        return {**figures, "errors": errors} if figures else {}
+
+    def end(self, watched: Watched) -> None:
+        """Tell all that the training is over."""
+        for observer in self.observers:
+            with untouched(observer, watched, "end"):
+                observer.end(watched)
+
+
+@contextmanager
+def untouched(observer: Observer, watched: Watched, doing: str) -> Iterator[None]:
+    """Let one observer look: the model in eval mode, then as it was, and so all randomness.
+
+    Args:
+        observer: Whom to name if it fails.
+        watched: What it is shown.
+        doing: Which of its methods is called.
+
+    Raises:
+        PluginError: It failed.
+        TrainingError: It changed a weight; the training is not what it was.
+    """
+    model = watched.model
+    modes = {module: module.training for module in model.modules()}
+    before = {name: value._version for name, value in model.state_dict(keep_vars=True).items()}
+    model.eval()
+    try:
+        seed = derived_seed(watched.seed, "observer", observer.name, watched.epoch)
+        with seeded_global(seed), naming(_title(observer), doing):
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    after = {name: value._version for name, value in model.state_dict(keep_vars=True).items()}
+    for name, version in after.items():
+        if version != before.get(name):
+            raise TrainingError(
+                f"{_title(observer)} changed {name!r} of "
+                f"the model; expected it to leave all weights alone. Take its table out of the "
+                f"config."
+            )
+
+
+def _title(observer: Observer) -> str:
+    return f"observers.{observer.name}: the observer {observer.kind!r}"
+
+
+def _checked(observer: Observer, found: Any) -> Mapping[str, tuple[float, float | None]]:
+    """What an observer found out, after a look at its types.
+
+    Raises:
+        PluginError: It is something else than the contract says.
+    """
+
+    def sound(figure: Any) -> bool:
+        if not (isinstance(figure, tuple) and len(figure) == 2):
+            return False
+        value, error = figure
+        return isinstance(value, (int, float)) and isinstance(error, (int, float, type(None)))
+
+    wrong = "" if isinstance(found, Mapping) else repr(found)
+    if not wrong:
+        odd = [f"{n!r}: {f!r}" for n, f in found.items() if not (isinstance(n, str) and sound(f))]
+        wrong = ", ".join(odd)
+    if wrong:
+        raise PluginError(
+            f"{_title(observer)} returned {wrong} from look; expected a mapping of names to "
+            f"(value, standard error or None), both floats. Take its table out of the config, or "
+            f"tell its authors."
+        )
+    return dict(found)

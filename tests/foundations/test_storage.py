@@ -1,0 +1,303 @@
+"""Files and folders are as they were or as they should be."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mmvae.foundations import storage
+from mmvae.foundations.errors import TrainingError
+
+
+class Stop(BaseException):
+    """Stands for the end of the process."""
+
+
+def at(count, error):
+    calls = []
+
+    def fault(operation, *paths):
+        calls.append((operation, *paths))
+        if len(calls) >= count:
+            raise error
+
+    return fault
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_importing_it_imports_no_torch():
+    code = "import sys, mmvae.foundations.storage; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_order_of_operations_makes_a_file_durable(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(storage, "fault", lambda op, *paths: calls.append((op, *paths)))
+    storage.write_bytes(tmp_path / "f", b"x")
+    hidden = calls[0][1]
+    assert hidden.parent == tmp_path
+    assert calls == [
+        ("open", hidden),
+        ("write", hidden),
+        ("fsync", hidden),
+        ("rename", hidden, tmp_path / "f"),
+        ("fsync", tmp_path),
+    ]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), Stop()])
+def test_a_file_is_old_or_new_at_every_failure(tmp_path, monkeypatch, error):
+    for count in range(1, 6):
+        path = tmp_path / "f"
+        path.write_bytes(b"old")
+        monkeypatch.setattr(storage, "fault", at(count, error))
+        with pytest.raises(Stop if isinstance(error, Stop) else TrainingError):
+            storage.write_bytes(path, b"new")
+        monkeypatch.undo()
+        assert path.read_bytes() == (b"new" if count == 5 else b"old")
+        storage.clean(tmp_path)
+        assert names(tmp_path) == ["f"]
+
+
+def test_short_writes_are_finished(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(storage.os, "write", lambda fd, data: write(fd, data[:7]))
+    storage.write_bytes(tmp_path / "f", bytes(range(256)))
+    assert (tmp_path / "f").read_bytes() == bytes(range(256))
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "Free space"), (errno.EROFS, "writable"), (errno.EACCES, "Allow writing")],
+)
+def test_errors_say_path_reason_and_remedy(tmp_path, monkeypatch, number, advice):
+    monkeypatch.setattr(storage, "fault", at(1, OSError(number, os.strerror(number))))
+    with pytest.raises(TrainingError) as error:
+        storage.write_text(tmp_path / "f", "x", remedy="then go on.")
+    message = str(error.value)
+    assert str(tmp_path / "f") in message
+    assert os.strerror(number) in message
+    assert advice in message
+    assert message.endswith("then go on.")
+
+
+def test_json_is_readable_strict_and_the_same_for_equal_documents(tmp_path):
+    storage.write_json(tmp_path / "f", {"b": 1, "a": "β"})
+    assert (tmp_path / "f").read_text("utf-8") == '{\n  "a": "β",\n  "b": 1\n}\n'
+    assert storage.json_bytes({"a": 1, "b": 2}) == storage.json_bytes({"b": 2, "a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        storage.json_bytes({"a": float("nan")})
+
+
+def fill(folder, text):
+    (folder / "sub").mkdir()
+    (folder / "sub" / "f").write_text(text)
+
+
+def test_a_staged_folder_appears_whole_and_synced(tmp_path, monkeypatch):
+    final, calls = tmp_path / "final", []
+    monkeypatch.setattr(storage, "fault", lambda op, *paths: calls.append((op, *paths)))
+    with storage.staged_folder(final) as staged:
+        fill(staged, "x")
+        assert not final.exists()
+        assert staged.name.startswith(".")
+    assert (final / "sub" / "f").read_text() == "x"
+    assert names(tmp_path) == ["final"]
+    assert calls == [
+        ("mkdir", staged),
+        ("fsync", staged / "sub" / "f"),
+        ("fsync", staged / "sub"),
+        ("fsync", staged),
+        ("rename", staged, final),
+        ("fsync", tmp_path),
+    ]
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), OSError(errno.ENOSPC, "full"), Stop()])
+def test_a_failing_block_leaves_nothing(tmp_path, error):
+    expected = TrainingError if isinstance(error, OSError) else type(error)
+
+    def stage():
+        with storage.staged_folder(tmp_path / "final") as staged:
+            fill(staged, "x")
+            raise error
+
+    with pytest.raises(expected):
+        stage()
+    assert names(tmp_path) == []
+
+
+def test_an_existing_folder_is_replaced_only_when_asked(tmp_path):
+    final = tmp_path / "final"
+    with storage.staged_folder(final) as staged:
+        fill(staged, "old")
+    with pytest.raises(TrainingError, match="File exists"), storage.staged_folder(final):
+        pass
+    with storage.staged_folder(final, replace=True) as staged:
+        fill(staged, "new")
+    assert (final / "sub" / "f").read_text() == "new"
+    assert names(tmp_path) == ["final"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), Stop()])
+def test_a_replaced_folder_is_old_or_new_at_every_failure(tmp_path, monkeypatch, error):
+    count, seen = 0, set()
+    while True:
+        count += 1
+        parent = tmp_path / str(count)
+        parent.mkdir()
+        final = parent / "final"
+        with storage.staged_folder(final) as staged:
+            fill(staged, "old")
+        monkeypatch.setattr(storage, "fault", at(count, error))
+        try:
+            with storage.staged_folder(final, replace=True) as staged:
+                fill(staged, "new")
+        except (TrainingError, Stop):
+            monkeypatch.undo()
+        else:
+            break
+        storage.clean(parent)
+        seen.add((final / "sub" / "f").read_text())
+        assert names(parent) == ["final"]
+    assert seen == {"old", "new"}
+    assert count > 10
+
+
+def test_make_folder_syncs_every_new_parent(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(storage, "fault", lambda op, *paths: calls.append((op, *paths)))
+    storage.make_folder(tmp_path / "a" / "b")
+    storage.make_folder(tmp_path / "a" / "b")
+    assert calls == [
+        ("mkdir", tmp_path / "a"),
+        ("fsync", tmp_path),
+        ("mkdir", tmp_path / "a" / "b"),
+        ("fsync", tmp_path / "a"),
+    ]
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match="File exists"):
+        storage.make_folder(tmp_path / "file" / "x")
+    with pytest.raises(TrainingError, match="File exists"):
+        storage.make_folder(tmp_path / "file")
+
+
+def test_removal_never_shows_half_a_folder_nor_follows_links(tmp_path, monkeypatch):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").touch()
+    count = 0
+    while True:
+        count += 1
+        folder = tmp_path / f"folder{count}"
+        folder.mkdir()
+        fill(folder, "x")
+        (folder / "link").symlink_to(outside)
+        monkeypatch.setattr(storage, "fault", at(count, Stop()))
+        try:
+            storage.remove_folder(folder)
+        except Stop:
+            monkeypatch.undo()
+        else:
+            break
+        if folder.exists():
+            assert (folder / "sub" / "f").exists()
+            assert (folder / "link").is_symlink()
+    monkeypatch.undo()
+    storage.clean(tmp_path)
+    assert (outside / "precious").exists()
+    assert not [n for n in names(tmp_path) if n.startswith(".")]
+    assert count > 5
+
+
+def test_a_journal_cuts_a_torn_line_and_grows_by_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_CHUNK", 4)  # the search for the last line end takes steps
+    path = tmp_path / "j"
+    path.write_bytes(b"first\nsecond\ntorn line of a killed process")
+    journal = storage.Journal(path)
+    assert journal.offset == len(b"first\nsecond\n")
+    journal.append(b"third\n")
+    assert path.read_bytes() == b"first\nsecond\nthird\n"
+    journal.truncate(6)
+    journal.append(b"again\n")
+    assert path.read_bytes() == b"first\nagain\n"
+    assert journal.offset == 12
+    for wrong in (3, 13, -1):
+        with pytest.raises(ValueError, match="no line"):
+            journal.truncate(wrong)
+    journal.truncate(0)
+    assert path.read_bytes() == b""
+    journal.close()
+
+
+def test_a_journal_whose_only_line_is_torn_is_empty(tmp_path):
+    (tmp_path / "j").write_bytes(b"torn")
+    journal = storage.Journal(tmp_path / "j")
+    assert journal.offset == 0
+    journal.close()
+    assert (tmp_path / "j").read_bytes() == b""
+
+
+def test_a_failed_append_leaves_whole_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_CHUNK", 4)
+    journal = storage.Journal(tmp_path / "j")
+    journal.append(b"first\n")
+    writes = []
+
+    def fault(operation, *paths):
+        writes.append(operation)
+        if operation == "write" and len(writes) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage, "fault", fault)
+    with pytest.raises(TrainingError, match="No space left"):
+        journal.append(b"a long second line\n")
+    assert writes == ["write", "write", "truncate"]
+    journal.append(b"third\n")
+    journal.close()
+    assert (tmp_path / "j").read_bytes() == b"first\nthird\n"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(TrainingError, match="Allow writing there"):
+        storage.write_bytes(tmp_path / "f", b"")
+
+
+# -- files too large to be written at once --------------------------------------------------------
+
+
+def test_a_staged_file_appears_whole_and_synced(tmp_path, monkeypatch):
+    calls, final = [], tmp_path / "f.bin"
+    monkeypatch.setattr(storage, "fault", lambda op, *paths: calls.append((op, *paths)))
+    with storage.staged_file(final) as staged:
+        staged.write_bytes(b"part")
+        assert not final.exists()
+        assert staged.name.startswith(".")
+        assert staged.parent == tmp_path
+    assert final.read_bytes() == b"part"
+    assert calls[-3:] == [("fsync", staged), ("rename", staged, final), ("fsync", tmp_path)]
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_staged_file_that_fails_leaves_what_was_there(tmp_path):
+    final = tmp_path / "f.bin"
+    final.write_bytes(b"old")
+
+    def write(error):
+        with storage.staged_file(final) as staged:
+            staged.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(KeyboardInterrupt):
+        write(KeyboardInterrupt())
+    with pytest.raises(TrainingError, match="Cannot write .*f.bin: No space left"):
+        write(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert final.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [final]
