@@ -108,7 +108,7 @@ def weights_of(trainer: Trainer) -> Weights:
     """Weights of the example's terms."""
     of = trainer.model.likelihood_weights
     variance = trainer.model.codecs["image"].config.variance
-    return Weights(trainer.model.alphas[0], of["image"], of["attributes"], variance)
+    return Weights(trainer.model.penalty.alphas[0], of["image"], of["attributes"], variance)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def make_loop(trainer: Trainer) -> HandWrittenLoop:
     config, columns = trainer.config, trainer.train.split.columns
     images = torch.as_tensor(np.asarray(columns["image"].values)).reshape(-1, PIXELS)
     labels = torch.as_tensor(np.asarray(columns["label"].values)).long()
-    model = HandWritten(trainer.model.alphas[0])
+    model = HandWritten(trainer.model.penalty.alphas[0])
     return HandWrittenLoop(images, labels, model, config.learning_rate, config.batch_size)
 
 

@@ -45,7 +45,7 @@ from mmvae.experiments.study.study import load_study
 from mmvae.foundations.toml import parse
 from mmvae.modalities.codec import Codec
 from mmvae.models.base import Model, Phase, Terms
-from mmvae.models.encoders import PosteriorNetwork
+from mmvae.models.posterior_network import PosteriorNetwork
 from mmvae.models.posteriors import DiagonalGaussian
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.registry import Registry

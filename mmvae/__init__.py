@@ -44,6 +44,8 @@ _HOME = {
     "kl_divergence": "mmvae.models.posteriors",
     "Model": "mmvae.models.base",
     "ModelConfig": "mmvae.models.base",
+    "VariationalModel": "mmvae.models.variational",
+    "elbo": "mmvae.models.objective",
     "Phase": "mmvae.models.base",
     "Terms": "mmvae.models.base",
     "Trainable": "mmvae.models.base",
@@ -56,8 +58,8 @@ _HOME = {
     "Observer": "mmvae.training.observer",
     "ObserverConfig": "mmvae.training.observer",
     "Watched": "mmvae.training.observer",
-    "PosteriorNetwork": "mmvae.models.encoders",
-    "Fusion": "mmvae.models.encoders",
+    "PosteriorNetwork": "mmvae.models.posterior_network",
+    "Fusion": "mmvae.models.posterior_network",
     "Variance": "mmvae.models.heads",
     "Batch": "mmvae.data.batches",
     "StepDraws": "mmvae.foundations.randomness",
@@ -114,17 +116,19 @@ if TYPE_CHECKING:
     from mmvae.models.base import Phase as Phase
     from mmvae.models.base import Terms as Terms
     from mmvae.models.base import Trainable as Trainable
-    from mmvae.models.encoders import Fusion as Fusion
-    from mmvae.models.encoders import PosteriorNetwork as PosteriorNetwork
     from mmvae.models.extension import Extension as Extension
     from mmvae.models.extension import ExtensionConfig as ExtensionConfig
     from mmvae.models.families import Family as Family
     from mmvae.models.families import FamilyConfig as FamilyConfig
     from mmvae.models.heads import Variance as Variance
+    from mmvae.models.objective import elbo as elbo
+    from mmvae.models.posterior_network import Fusion as Fusion
+    from mmvae.models.posterior_network import PosteriorNetwork as PosteriorNetwork
     from mmvae.models.posteriors import DiagonalGaussian as DiagonalGaussian
     from mmvae.models.posteriors import Posterior as Posterior
     from mmvae.models.posteriors import kl_divergence as kl_divergence
     from mmvae.models.posteriors import register_kl as register_kl
+    from mmvae.models.variational import VariationalModel as VariationalModel
     from mmvae.plugins.hookspecs import hookimpl as hookimpl
     from mmvae.report.canvas import Picture as Picture
     from mmvae.report.subject import Subject as Subject

@@ -159,13 +159,6 @@ def shapes(experiment: Experiment, registry: Registry) -> Shapes:
     return Shapes.of(tables, registry.family)
 
 
-def recalled(experiment: Experiment, registry: Registry) -> Experiment:
-    """The experiment of a run, with what held where its version did not know a key."""
-    kind: type[Model] = registry.model(experiment.model.kind)
-    config = kind.recalled(experiment.model, tuple(experiment.modalities))
-    return experiment.model_copy(update={"model": config})
-
-
 def extended(experiment: Experiment, registry: Registry, model: Model) -> Trainable:
     """The model with the extensions that the config switches on around it, in their order.
 

@@ -21,7 +21,6 @@ from mmvae.experiments.build import (
     open_materials,
     plugins_used,
     prepare_for_gaps,
-    recalled,
 )
 from mmvae.experiments.compatibility import (
     begin_with,
@@ -202,7 +201,7 @@ def resume(
         with everyone_follows(accelerator):
             if own is not None:
                 own.keep_plugins(plugins_used(experiment, registry))
-        model = build_model(recalled(experiment, registry), registry, materials.codecs)
+        model = build_model(experiment, registry, materials.codecs)
         if saved is None and (origin := env.get("init_from")):
             begin_with(model, load_model(origin, registry), origin)
         prepare_for_gaps(model, materials)

@@ -155,7 +155,7 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
         codecs = {m: build_codec(registry, said.modalities[m], states[m]) for m in said.order}
         table = dict(said.model)
         kind = registry.model(table.pop("kind"))
-        config = kind.recalled(kind.Config.model_validate(table), tuple(codecs))
+        config = kind.Config.model_validate(table)
         with no_larger_than(weights), seeded_global(0):  # first weights are drawn, and go
             shapes = Shapes.of(said.families, registry.family)
             model: Model = kind(config, codecs, shapes) if shapes.any else kind(config, codecs)

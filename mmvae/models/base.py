@@ -159,11 +159,6 @@ class Model(Trainable):
     takes_shapes: ClassVar[bool] = False
     """Whether it takes ``[posterior]`` and ``[prior]``, as a third argument of its own."""
 
-    @classmethod
-    def recalled(cls, config: Any, modalities: Subset) -> Any:
-        """The config of a run, in which keys that its version did not know say what held then."""
-        return config
-
     def __init__(
         self, config: Any, codecs: Mapping[str, Codec], shapes: Shapes | None = None
     ) -> None:

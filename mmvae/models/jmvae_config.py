@@ -12,8 +12,8 @@ from mmvae.foundations.errors import ConfigError, listed, nearest
 from mmvae.foundations.networks import Activation
 from mmvae.modalities.subsets import Subset, family, subset_name
 from mmvae.models.base import ModelConfig
-from mmvae.models.encoders import Fusion
 from mmvae.models.heads import Variance
+from mmvae.models.posterior_network import Fusion
 
 MOST_NETWORKS = 4096
 """Subsets that may have networks of their own: all of twelve modalities."""

@@ -13,9 +13,10 @@ from torch.testing import assert_close
 
 from mmvae.foundations.networks import mlp
 from mmvae.modalities.subsets import family
-from mmvae.models.encoders import DrawnPosteriors, PosteriorNetwork
 from mmvae.models.heads import MaskedHead, SubsetHeads, gaussian
+from mmvae.models.posterior_network import PosteriorNetwork
 from mmvae.models.posteriors import DiagonalGaussian, kl_divergence
+from mmvae.models.subset_posteriors import SubsetPosteriors
 
 NAMES = ("a", "b", "c", "d")
 CODECS = linear_codecs(a={"dim": 3}, b={"dim": 2}, c={"dim": 4}, d={"dim": 1})
@@ -92,7 +93,7 @@ def test_a_masked_head_weighs_the_same_for_any_number_of_subsets() -> None:
     assert sizes[0] == sizes[1]
 
 
-def gaussians(drawn: DrawnPosteriors) -> DiagonalGaussian:
+def gaussians(drawn: SubsetPosteriors) -> DiagonalGaussian:
     """Posteriors that are all diagonal Gaussians, batch shape (n, b)."""
     ((_, q),) = drawn.groups
     return q

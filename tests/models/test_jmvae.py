@@ -286,17 +286,18 @@ def test_the_order_of_a_batch_or_a_question_changes_nothing() -> None:
 @pytest.mark.parametrize("names", ["ab", "abc"])
 def test_the_total_weight_does_not_grow_with_the_family(family: str, names: str) -> None:
     model = jmvae(linear_codecs(**{m: THREE[m] for m in names}), subsets=family, alpha=0.3)
-    assert sum(model.alphas) == pytest.approx(2 * 0.3)
-    assert model.alphas == pytest.approx([0.6 / len(model.subsets)] * len(model.subsets))
+    assert sum(model.penalty.alphas) == pytest.approx(2 * 0.3)
+    assert model.penalty.alphas == pytest.approx([0.6 / len(model.subsets)] * len(model.subsets))
 
 
 def test_a_subset_may_have_a_weight_of_its_own() -> None:
     codecs = linear_codecs(**THREE)
     model = jmvae(codecs, alpha=0.3, subset_alpha={"b": 5.0})
-    assert model.alphas == pytest.approx([0.2, 5.0, 0.2])
+    assert model.penalty.alphas == pytest.approx([0.2, 5.0, 0.2])
     terms = objective(model, inputs(codecs))
     weighted = sum(
-        alpha * terms.named[f"subset_kl/{m}"] for m, alpha in zip("abc", model.alphas, strict=True)
+        alpha * terms.named[f"subset_kl/{m}"]
+        for m, alpha in zip("abc", model.penalty.alphas, strict=True)
     )
     assert_close(terms.loss, weighted - terms.named["elbo"])
 
@@ -309,7 +310,7 @@ def test_drawn_subsets_leave_the_penalty_unbiased() -> None:
     full, drawing = jmvae(codecs, **family), jmvae(codecs, subsets_per_step=2, **family)
     by_draw: dict[tuple[int, ...], Tensor] = {}
     for step in range(400):
-        drawn = tuple(drawing._draw(step_draws(B, step)))
+        drawn = tuple(drawing.penalty.draw(step_draws(B, step), drawing.training))
         if drawn not in by_draw:
             terms = objective(drawing, x, step)
             by_draw[drawn] = terms.loss + terms.named["elbo"]
@@ -320,9 +321,12 @@ def test_drawn_subsets_leave_the_penalty_unbiased() -> None:
 
 def test_every_step_draws_anew_and_evaluation_takes_all() -> None:
     model = jmvae(linear_codecs(**THREE), subsets="all", subsets_per_step=2)
-    assert len({tuple(model._draw(step_draws(B, step))) for step in range(20)}) > 3
+    assert (
+        len({tuple(model.penalty.draw(step_draws(B, step), model.training)) for step in range(20)})
+        > 3
+    )
     model.eval()
-    assert model._draw(step_draws(B)) == list(range(6))
+    assert model.penalty.draw(step_draws(B), model.training) == list(range(6))
 
 
 def test_penalty_gradient_subsets_spares_the_joint_posterior() -> None:
@@ -513,11 +517,11 @@ def test_a_file_with_wrong_subsets_is_refused_by_its_line(
 def test_twice_alpha_is_shared_out_among_subsets_or_their_sizes(by: str, subsets) -> None:
     codecs = linear_codecs(**THREE, d={"dim": 2})
     model = jmvae(codecs, subsets=subsets, alpha=0.7, alpha_by=by)
-    assert sum(model.alphas) == pytest.approx(1.4)
+    assert sum(model.penalty.alphas) == pytest.approx(1.4)
     of_size: dict[int, list[float]] = {}
-    for subset, alpha in zip(model.subsets, model.alphas, strict=True):
+    for subset, alpha in zip(model.subsets, model.penalty.alphas, strict=True):
         of_size.setdefault(len(subset), []).append(alpha)
-    alike = [sum(a) for a in of_size.values()] if by == "size" else model.alphas
+    alike = [sum(a) for a in of_size.values()] if by == "size" else model.penalty.alphas
     assert max(alike) == pytest.approx(min(alike))
     assert all(len(set(a)) == 1 for a in of_size.values())
 

@@ -219,12 +219,12 @@ def test_what_no_item_informs_has_no_share_of_alpha(by: str) -> None:
     """Here b and c never meet, and no item has all three."""
     made = model(subsets="all", alpha=0.7, alpha_by=by)
     made.learn_patterns({("a", "b"): 3, ("a", "c"): 3})
-    known = {s: a for s, a in zip(made.subsets, made.alphas, strict=True) if a}
+    known = {s: a for s, a in zip(made.subsets, made.penalty.alphas, strict=True) if a}
     assert set(known) == {("a",), ("b",), ("c",)}
     assert list(known.values()) == pytest.approx([1.4 / 3] * 3)
     again = model(subsets="all", alpha=0.7, alpha_by=by)
     again.load_state_dict(made.state_dict())
-    assert again.alphas == made.alphas
+    assert again.penalty.alphas == made.penalty.alphas
 
 
 @settings(deadline=None, max_examples=20)
@@ -248,7 +248,7 @@ def test_drawn_subsets_leave_the_penalty_of_every_item_unbiased() -> None:
     full, drawing = model(**keys), model(subsets_per_step=2, **keys)
     by_draw: dict[tuple[int, ...], Tensor] = {}
     for step in range(200):
-        drawn = tuple(drawing._draw(step_draws(B, step)))
+        drawn = tuple(drawing.penalty.draw(step_draws(B, step), drawing.training))
         if drawn not in by_draw:
             by_draw[drawn] = objective(drawing, gappy(drawing), step).named["penalty"]
     assert set(by_draw) == set(combinations(range(6), 2))
@@ -267,7 +267,7 @@ def test_subsets_that_no_item_informs_are_not_drawn_and_the_penalty_stays_unbias
     items = Batch(items.x, items.observed, has)
     by_draw: dict[tuple[int, ...], Tensor] = {}
     for step in range(100):
-        drawn = tuple(drawing._draw(step_draws(B, step)))
+        drawn = tuple(drawing.penalty.draw(step_draws(B, step), drawing.training))
         if drawn not in by_draw:
             by_draw[drawn] = objective(drawing, items, step).named["penalty"]
     assert set(by_draw) == set(combinations(range(3), 2))

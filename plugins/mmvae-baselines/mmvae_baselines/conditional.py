@@ -7,28 +7,27 @@ enters: the decoder (CVAE) or the prior (CMMA).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmvae import (
     Activation,
     Batch,
-    ByModality,
     Codec,
     ConfigError,
     DiagonalGaussian,
     Fusion,
-    Model,
     ModelConfig,
-    Phase,
     PosteriorNetwork,
     StepDraws,
     Terms,
     UsageError,
     Variance,
+    VariationalModel,
+    elbo,
     kl_divergence,
     nearest,
 )
@@ -80,7 +79,7 @@ def _check_target(target: str, modalities: Sequence[str]) -> None:
         )
 
 
-class ConditionalModel(Model):
+class ConditionalModel(VariationalModel):
     """p(x|w) = ∫ p(x|z, w) p(z|w) dz with a posterior q(z|x, w).
 
     Args:
@@ -115,11 +114,6 @@ class ConditionalModel(Model):
             c.activation,
             c.variance,
         )
-
-    @property
-    def latent_dim(self) -> int:
-        """Dimensions of z."""
-        return int(self.config.latent_dim)
 
     @property
     def decoded(self) -> Subset:
@@ -189,15 +183,6 @@ class ConditionalModel(Model):
             f"samples of its joint posterior or of its prior, and no other figure."
         )
 
-    def phases(self) -> list[Phase]:
-        """One update of all parameters."""
-        return [Phase(self.kind, [p for p in self.parameters() if p.requires_grad])]
-
-    def compilable(self) -> Iterable[nn.Module]:
-        """Every encoder trunk and the decoder."""
-        groups = [module for module in self.modules() if isinstance(module, ByModality)]
-        return [network for group in groups for network in group.values()]
-
     def penalty(self, q: DiagonalGaussian) -> Tensor | None:
         """A further divergence that the loss adds, nats (b,); None for none."""
         return None
@@ -249,14 +234,11 @@ def conditional_terms(
         ``loss`` = −L and ``log_likelihood/x``, ``kl``, ``penalty`` if there is one, and ``elbo``
         (λ = β = 1, no penalty), which is a lower bound of log p(x|w); each (b,).
     """
-    named = {f"log_likelihood/{target}": log_likelihood, "kl": kl}
+    likelihoods, weights = {target: log_likelihood}, {target: likelihood_weight}
     if penalty is None:
-        divergence = beta * kl
-    else:
-        divergence = kl + beta * penalty
-        named["penalty"] = penalty
-    named["elbo"] = log_likelihood - kl
-    return Terms(divergence - likelihood_weight * log_likelihood, named)
+        return elbo(likelihoods, kl, weights, beta)
+    named = {**elbo(likelihoods, kl).named, "penalty": penalty}
+    return Terms(kl + beta * penalty - likelihood_weight * log_likelihood, named)
 
 
 def _listed(names: Sequence[str]) -> str:

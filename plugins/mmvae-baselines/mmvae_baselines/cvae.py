@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmvae import ByModality, Codec, DiagonalGaussian, Parameters
+from mmvae import ByModality, Codec, DiagonalGaussian, Parameters, VariationalModel
 from mmvae_baselines.conditional import ConditionalConfig, ConditionalModel
 
 
@@ -40,8 +40,7 @@ class CVAE(ConditionalModel):
     def prior(self, given: Mapping[str, Tensor], b: int) -> DiagonalGaussian:
         """N(0, I) with batch shape (b,), whatever w; but w must be given, for the decoder."""
         self.require(given)
-        like = next(self.parameters())
-        return DiagonalGaussian.standard(like.new_zeros(b, self.latent_dim, dtype=torch.float32))
+        return VariationalModel.prior(self, given, b)
 
     def parameters_of(self, modality: str, z: Tensor, given: Mapping[str, Tensor]) -> Parameters:
         """Decode flat latents (n, d) with w (n, event…) to the parameters of p(x|z, w)."""

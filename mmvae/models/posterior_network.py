@@ -1,0 +1,91 @@
+"""The network of one posterior: trunks of modalities, fused, and a head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmvae.foundations.networks import Activation, mlp
+from mmvae.models.base import ByModality
+from mmvae.models.heads import HeadBuilder, Variance, last_layer, posterior
+from mmvae.models.posteriors import Posterior
+
+Fusion = Literal["dense", "linear"]
+
+Presence = Mapping[str, Tensor]
+"""Modality → which items have it, bool (b,), for those that some item may lack."""
+
+
+class PosteriorNetwork(nn.Module):
+    """q(z|x_S): a trunk per modality of S, concatenated, fused, and two linear heads.
+
+    With gaps it is q(z|x_O, O): it also sees which modalities O of S an item has, and nothing of
+    what it lacks (T13).
+
+    Args:
+        trunks: Modality → trunk (b, event…) → (b, feature_dim).
+        feature_dims: Modality → width of its features.
+        latent_dim: d.
+        fusion: ``"dense"``: one hidden layer over the concatenated features, as the paper's code
+            has it; ``"linear"``: the heads sit on the concatenated features, as its text reads.
+        fusion_dim: Width of that hidden layer.
+        act: Its activation.
+        variance: See :func:`gaussian`.
+        gaps: Whether items may lack modalities.
+        shaped: Builds the head of a family; of diagonal Gaussians unless given.
+    """
+
+    def __init__(
+        self,
+        trunks: Mapping[str, nn.Module],
+        feature_dims: Mapping[str, int],
+        latent_dim: int,
+        fusion: Fusion,
+        fusion_dim: int,
+        act: Activation,
+        variance: Variance,
+        gaps: bool = False,
+        shaped: HeadBuilder | None = None,
+    ) -> None:
+        super().__init__()
+        self.trunks = ByModality(trunks)
+        seen = sum(feature_dims.values()) + len(feature_dims) * gaps
+        self.fusion = mlp(seen, [fusion_dim] * (fusion == "dense"), act)
+        width = fusion_dim if fusion == "dense" else seen
+        self.heads = last_layer(width, latent_dim, shaped)
+        self.variance: Variance = variance
+        self.gaps = gaps
+
+    def forward(self, x: Mapping[str, Tensor], present: Presence | None = None) -> Posterior:
+        """Modality → input (b, event…) to q(z|x_S) with batch shape (b,)."""
+        features = {name: trunk(x[name]) for name, trunk in self.trunks.items()}
+        shown = list(between_gaps(features, present or {}).values())
+        if self.gaps:
+            shown.append(self._pattern(shown[0], present or {}))
+        return posterior(self.heads(self.fusion(torch.cat(shown, -1))), self.variance)
+
+    @torch.no_grad()
+    def start_at(self, variance: float) -> None:
+        """Begin with this many times (up to 1) the σ² that Gaussian posteriors would have."""
+        assert isinstance(self.heads, nn.Linear)
+        raw = math.log(variance)
+        if self.variance == "softplus":  # of which 0, where it begins, makes log 2
+            raw = math.log(math.expm1(variance * math.log(2)))
+        self.heads.bias.chunk(2)[1].add_(raw)
+
+    def _pattern(self, like: Tensor, present: Presence) -> Tensor:
+        """Which modalities items have, as 0 and 1, (b, N)."""
+        whole = torch.ones(len(like), dtype=torch.bool, device=like.device)
+        return torch.stack([present.get(m, whole) for m in self.trunks], -1).to(like.dtype)
+
+
+def between_gaps(features: Mapping[str, Tensor], present: Presence) -> dict[str, Tensor]:
+    """Features (b, f) of modalities, zeros for what items lack."""
+    return {
+        m: torch.where(present[m].unsqueeze(1), f, 0.0) if m in present else f
+        for m, f in features.items()
+    }

@@ -1,0 +1,83 @@
+"""Encoders of joint and subset posteriors that share nothing, as in the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.subsets import Subset
+from mmvae.models.posterior_network import PosteriorNetwork, Presence
+from mmvae.models.posteriors import DiagonalGaussian, Posterior
+from mmvae.models.subset_posteriors import SubsetPosteriors
+
+NetworkBuilder = Callable[
+    [Mapping[str, nn.Module], Mapping[str, int], bool, bool], PosteriorNetwork
+]
+
+
+class SeparateEncoders(nn.Module):
+    """Joint and subset posteriors, each with trunks of its own (the paper).
+
+    Args:
+        codecs: Modality → codec.
+        subsets: The subsets with a posterior of their own.
+        shaped: Which of them are of the chosen family; the others are diagonal Gaussians.
+        network: Builds a :class:`PosteriorNetwork` from trunks, feature widths, whether items
+            may lack modalities, and whether it is of the family.
+        gaps: Whether they may.
+    """
+
+    def __init__(
+        self,
+        codecs: Mapping[str, Codec],
+        subsets: Sequence[Subset],
+        shaped: Sequence[bool],
+        network: NetworkBuilder,
+        gaps: bool = False,
+    ) -> None:
+        super().__init__()
+
+        def build(subset: Subset, gaps: bool = False, shaped: bool = False) -> PosteriorNetwork:
+            trunks = {m: codecs[m].encoder() for m in subset}
+            return network(trunks, {m: codecs[m].feature_dim for m in subset}, gaps, shaped)
+
+        self.shaped = list(shaped)
+        self.joint_posterior = build(tuple(codecs), gaps)
+        pairs = zip(subsets, shaped, strict=True)
+        self.subset_posteriors = nn.ModuleList(build(s, shaped=own) for s, own in pairs)
+
+    def joint(self, x: Mapping[str, Tensor], present: Presence | None = None) -> DiagonalGaussian:
+        """q(z|x_M), or q(z|x_O, O) of items that lack some; batch shape (b,)."""
+        return self.joint_posterior(x, present)  # type: ignore[no-any-return]
+
+    def subset(
+        self, x: Mapping[str, Tensor], index: int, present: Presence | None = None
+    ) -> Posterior:
+        """q(z|x_S) for one trained subset; ``x`` needs hold the modalities of S only."""
+        return self.subset_posteriors[index](x, present)  # type: ignore[no-any-return]
+
+    def forward(
+        self, x: Mapping[str, Tensor], drawn: Sequence[int], present: Presence | None = None
+    ) -> tuple[DiagonalGaussian, SubsetPosteriors | None]:
+        """The joint posterior, batch shape (b,), and those of the drawn subsets."""
+        found = {place: self.subset(x, k, present) for place, k in enumerate(drawn)}
+        if not found:
+            return self.joint(x, present), None
+        plain: dict[int, Any] = {p: q for p, q in found.items() if not self.shaped[drawn[p]]}
+        groups: list[tuple[int | Sequence[int], Posterior]]
+        groups = [(p, q) for p, q in found.items() if self.shaped[drawn[p]]]
+        if plain:
+            together = DiagonalGaussian(
+                torch.stack([q.mean for q in plain.values()]),
+                torch.stack([q.log_variance for q in plain.values()]),
+            )
+            groups.insert(0, (list(plain), together))
+        return self.joint(x, present), SubsetPosteriors(groups)
+
+    def weights_of_family(self) -> list[str]:
+        """What the names of the weights of posteriors of the family begin with."""
+        return [f"subset_posteriors.{k}." for k, own in enumerate(self.shaped) if own]
