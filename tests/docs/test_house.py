@@ -1,0 +1,37 @@
+"""The pages of the house name its rooms and files, and the drawing is of the source as it is."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def test_the_drawing_is_of_the_source() -> None:
+    drawn = runpy.run_path(str(DOCS / "house.py"))
+    made = drawn["svg"]()
+    assert made == (DOCS / "figures" / "house.svg").read_text(encoding="utf-8"), (
+        "docs/figures/house.svg is out of date: run python docs/house.py"
+    )
+
+
+def test_the_page_names_every_room_and_nothing_else() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    house = page.partition("## The house")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)/` \|", house, re.MULTILINE)
+    packages = {path.parent.name for path in (ROOT / "mmvae").glob("*/__init__.py")}
+    assert len(named) == len(set(named))
+    assert set(named) == packages
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "changing.md"])
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:mmvae|plugins|tests|examples|docs)/[\w./-]+)`", text))
+    assert named
+    assert not [name for name in sorted(named) if not (ROOT / name).exists()]
