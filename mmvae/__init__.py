@@ -61,6 +61,8 @@ _HOME = {
     "Variance": "mmvae.models.heads",
     "Batch": "mmvae.data.batches",
     "StepDraws": "mmvae.randomness",
+    "finite_values": "mmvae.models.finite",
+    "require_finite": "mmvae.models.finite",
     "Picture": "mmvae.report.canvas",
     "Subject": "mmvae.report.subject",
     "train": "mmvae.api",
@@ -104,6 +106,8 @@ if TYPE_CHECKING:
     from mmvae.models.encoders import PosteriorNetwork as PosteriorNetwork
     from mmvae.models.extension import Extension as Extension
     from mmvae.models.extension import ExtensionConfig as ExtensionConfig
+    from mmvae.models.finite import finite_values as finite_values
+    from mmvae.models.finite import require_finite as require_finite
     from mmvae.models.heads import Variance as Variance
     from mmvae.models.protocol import ByModality as ByModality
     from mmvae.models.protocol import Model as Model
