@@ -107,7 +107,7 @@ def recognised(model: Model, x: dict[str, Tensor], kinds: Any, judge: SVC) -> fl
         q = model.posterior({m: x[m] for m in pair})
         noise = torch.randn(len(kinds), model.latent_dim, generator=generator(0, "pair", *pair))
         z = q.rsample(noise)
-        rows = [model.codecs[m].point(model.likelihood(m, z)) for m in ROWS]
+        rows = [mmvae.finite_values(model, m, z) for m in ROWS]
         shares.append(judge.score(torch.cat(rows, 1).numpy(), kinds))
     return float(np.mean(shares))
 

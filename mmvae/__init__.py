@@ -63,6 +63,8 @@ _HOME = {
     "Variance": "mmvae.models.heads",
     "Batch": "mmvae.data.batches",
     "StepDraws": "mmvae.foundations.randomness",
+    "finite_values": "mmvae.models.finite",
+    "require_finite": "mmvae.models.finite",
     "Picture": "mmvae.report.canvas",
     "Subject": "mmvae.report.subject",
     "train": "mmvae.experiments.train",
@@ -120,6 +122,8 @@ if TYPE_CHECKING:
     from mmvae.models.extension import ExtensionConfig as ExtensionConfig
     from mmvae.models.families import Family as Family
     from mmvae.models.families import FamilyConfig as FamilyConfig
+    from mmvae.models.finite import finite_values as finite_values
+    from mmvae.models.finite import require_finite as require_finite
     from mmvae.models.heads import Variance as Variance
     from mmvae.models.objective import elbo as elbo
     from mmvae.models.posterior_network import Fusion as Fusion

@@ -75,6 +75,23 @@ def test_the_search_for_unpicklers_finds_each_way(code: str) -> None:
     assert list(loads_pickles(ast.parse(code)))
 
 
+DECODING = re.compile(r"\bcodecs?(\[[^]]*\])?\.(point|sample)\(")
+"""A codec that makes values of a likelihood."""
+
+UNSEEN = {"model_description.py", "smoke_test.py", "adversary.py"}
+"""Files whose decoded values no user sees: trials of a codec, and losses."""
+
+
+def test_values_for_users_are_decoded_where_they_are_checked() -> None:
+    """By ``finite_values``, which refuses what is not finite."""
+    found = {
+        path.name
+        for path in SHIPPED
+        if path.parent != CORE / "testing" and DECODING.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == UNSEEN
+
+
 def test_the_core_imports_no_plugin() -> None:
     guests = {
         f"{path.relative_to(ROOT)}: {name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import click
 from mmvae.cli.items import items_arguments, load_items, tell_unused
 from mmvae.cli.options import echo, example, json_option, print_json
 from mmvae.data.output_tables import write_table
+from mmvae.evaluation.standardised import KEY
+from mmvae.evaluation.statistics import mean_and_error
 from mmvae.experiments.train import load
 from mmvae.report.tables import density
 
@@ -45,7 +47,8 @@ def command(
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
     JSON-lines file with columns named as the modalities. x are the modalities that DATA has, or
     those of --given; of an item that lacks some, what it has of them. The table has the columns
-    id and log_likelihood.
+    id and log_likelihood, which is of values in your units, of pictures in [0, 1]. Where a codec
+    standardises, log_likelihood_standardised is of the values that the networks see.
 
     Each value is an estimate of a lower bound from k samples: that of a single item may lie above
     its log p(x) by chance; the mean over items bounds from below, the tighter the larger k.
@@ -54,29 +57,47 @@ def command(
     items = load_items(model, run, data)
     tell_unused(model, items, data, given)
     scored = model.names(items, given)
-    scores = model.score(items, samples, given, seed).double()
-    write_table(out, {"id": items.ids, "log_likelihood": scores})
-    n, mean = len(scores), float(scores.mean())
-    error = float(scores.std()) / math.sqrt(n) if n > 1 else None
+    scores, standardised = model.scores(items, samples, given, seed)
+    columns = {"log_likelihood": scores}
+    if standardised is not None:
+        columns[f"log_likelihood_{KEY}"] = standardised
+    write_table(out, {"id": items.ids, **columns})
+    found = {name: mean_and_error(values) for name, values in columns.items()}
+    n = len(scores)
     told = {m: of for m in scored if (of := model.codecs[m].density) is not None}
     if as_json:
         figures: dict[str, Any] = {
-            "mean": mean,
-            "standard_error": error,
+            **named(found["log_likelihood"]),
             "items": n,
             "samples": samples,
         }
+        if standardised is not None:
+            figures[KEY] = named(found[f"log_likelihood_{KEY}"])
         if told:
             figures["densities"] = told
         print_json({"modalities": list(scored), **figures, "out": str(out)})
         return
     gaps = any(items.columns[column].gaps for column in scored.values())
     targets = ("what each item has of " if gaps else "") + ", ".join(scored)
-    margin = "" if error is None else f" ± {error:.4f} (standard error)"
     echo(
-        f"log p({targets}) ≥ {mean:.4f}{margin} nats per item; k = {samples}, "
+        f"log p({targets}) ≥ {shown(found['log_likelihood'])} nats per item; k = {samples}, "
         f"{n} items, written to {out}\nA single item's value is an estimate of its bound and may "
         "exceed its log p(x); it is their mean that bounds."
     )
+    if standardised is not None:
+        beside = shown(found[f"log_likelihood_{KEY}"])
+        click.echo(f"Of the standardised values that the networks see: {beside} nats per item.")
     for pair in told.items():
         click.echo(density(pair))
+
+
+def named(figure: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Mean and error by the names that JSON has for them."""
+    return {"mean": figure["mean"], "standard_error": figure["error"]}
+
+
+def shown(figure: Mapping[str, float | None]) -> str:
+    """``"-3.1416 ± 0.0271 (standard error)"``."""
+    error = figure["error"]
+    margin = "" if error is None else f" ± {error:.4f} (standard error)"
+    return f"{figure['mean']:.4f}{margin}"

@@ -25,6 +25,7 @@ from mmvae.data.missing import presence
 from mmvae.data.source import Split
 from mmvae.data.value_errors import refusals
 from mmvae.evaluation.bounds import iw_bound
+from mmvae.evaluation.standardised import added_nats
 from mmvae.foundations.errors import LONG, DataError, UsageError, nearest, short, shortened
 from mmvae.foundations.randomness import ItemDraws, generator
 from mmvae.foundations.surroundings import undisturbed
@@ -369,9 +370,26 @@ class TrainedModel:
             seed: Governs every draw.
 
         Returns:
-            Nats per item, shape (n,).
+            Nats per item in the user's units, pixels of pictures in [0, 1]; shape (n,).
         """
-        scores = []
+        return self.scores(data, samples, targets, seed)[0]
+
+    @undisturbed()
+    @torch.no_grad()
+    def scores(
+        self,
+        data: Any,
+        samples: int = 100,
+        targets: str | Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As :meth:`score`, and beside it the bound of the standardised values.
+
+        Returns:
+            Nats per item, shape (n,), in the user's units, and of the values that networks see;
+            None in its place where no codec of the modalities standardises.
+        """
+        scores, standardised = [], []
         for batch, rows in self.batches(data, targets, fixed=True):
             draws = ItemDraws(seed, "score", rows, self.device)
             nats = torch.empty(len(batch), dtype=torch.float64)
@@ -384,7 +402,10 @@ class TrainedModel:
             what = "the bound of the log-likelihood"
             require_finite(self.model, "+".join(batch.x), what, nats, rows.start)
             scores.append(nats)
-        return torch.cat(scores)
+            added = added_nats(self.codecs, batch, tuple(batch.x))
+            if added is not None:
+                standardised.append(nats + added)
+        return torch.cat(scores), torch.cat(standardised) if standardised else None
 
     # -- data in -------------------------------------------------------------------------------
 

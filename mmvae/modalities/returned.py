@@ -7,9 +7,10 @@ its checks, so that one mistake is told in the same words everywhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from PIL import Image
@@ -133,7 +134,7 @@ def event(codec: Codec) -> tuple[int, ...]:
 
 
 def declared(codec: Codec) -> None:
-    """Event shape, width of features, and the names of classes or attributes."""
+    """Event shape, width of features, names of classes or attributes, and log s of each cell."""
     shape, width = event(codec), codec.feature_dim
     whole = isinstance(width, int) and not isinstance(width, bool) and width > 0
     require(whole, "feature_dim to be a whole number > 0", short(width))
@@ -148,6 +149,19 @@ def declared(codec: Codec) -> None:
     attributes = codec.attributes
     wanted = f"an event shape (attributes,) = ({len(attributes or ())},)"
     require(attributes is None or shape == (len(attributes),), wanted, shape)
+    if codec.log_scale is not None:
+        _log_scale(codec.log_scale, shape)
+
+
+def _log_scale(value: Any, shape: tuple[int, ...]) -> None:
+    """Logarithm of each cell's scale: floats on the CPU, without a gradient."""
+    shaped("log_scale", value, shape, "(event…)")
+    where = value.device.type
+    require(where == "cpu", "log_scale on the CPU", where, "Move it: .cpu().")
+    real = value.is_floating_point()
+    require(real, "log_scale to give floats", value.dtype, "Cast it: .float().")
+    require(not value.requires_grad, "log_scale without a gradient", "a weight", OWN_WEIGHTS)
+    tensor("log_scale", value, shape, "(event…)")
 
 
 def pair(codec: Codec, prepared: Any, n: int) -> tuple[Tensor, Tensor | None]:
@@ -213,6 +227,20 @@ def things(value: Any, n: int) -> None:
     one = not value or sorts in ({Image.Image}, {str})
     got = ", ".join(sorted(sort.__name__ for sort in sorts))
     require(one, "show to give PIL images, or strings", got)
+
+
+def doubts(value: Any, n: int) -> list[tuple[int, str]]:
+    """Rows of n, each with what to know of it; as a list, for they may come one by one."""
+    wanted = f"doubts to give pairs of a row, 0 to {n - 1}, and a text"
+    require(isinstance(value, Iterable), wanted, kind(value), "Return () for none.")
+    found = list(value)
+    for pair in found:
+        require(isinstance(pair, tuple) and len(pair) == 2, wanted, short(pair))
+        row, told = pair
+        whole = isinstance(row, (int, np.integer)) and not isinstance(row, bool)
+        require(whole and 0 <= row < n, wanted, f"the row {short(row)}")
+        require(isinstance(told, str) and bool(told.strip()), wanted, f"the text {short(told)}")
+    return found
 
 
 def figures(value: Any, n: int) -> None:

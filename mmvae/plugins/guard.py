@@ -12,7 +12,7 @@ wanted and got, and what the plugin's author can do.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from types import new_class
@@ -109,6 +109,16 @@ class Guard(Codec):
             super().prepare,
             column,
             check=lambda given: returned.pair(self, given, len(column)),
+            passing=OF_VALUES,
+        )
+
+    def doubts(self, column: Column) -> Iterable[tuple[int, str]]:
+        """See :meth:`Codec.doubts`."""
+        return self.__ask(
+            "doubts",
+            super().doubts,
+            column,
+            check=lambda found: returned.doubts(found, len(column)),
             passing=OF_VALUES,
         )
 

@@ -21,7 +21,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from mmvae.foundations.errors import short
 from mmvae.modalities.codec import Codec, Column
@@ -186,13 +185,13 @@ def masked_are_gaps(
     """
     hidden = values.copy()
     hidden[mask] = values.max()
-    prepared: list[tuple[Tensor, Tensor | None]] = []
     for under in (values, hidden):
-        try:
-            column = Column(np.ma.array(under, mask=mask))
-            prepared.append(codec.prepare(column))
-        except REFUSALS:
-            return
-    for _, observed in prepared:
-        got = "all cells observed"
-        require(observed is not None and not observed.all(), "masked values as gaps", got)
+        masked = np.ma.array(under, mask=mask)
+        forms = {"an array": masked} | ({"a list": list(masked)} if masked.ndim > 1 else {})
+        for name, form in forms.items():
+            try:
+                _, observed = codec.prepare(Column(form))
+            except REFUSALS:
+                continue
+            wants = f"masked values of {name} as gaps, or refused"
+            require(observed is not None and not observed.all(), wants, "all cells observed")

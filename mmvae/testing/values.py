@@ -32,7 +32,7 @@ class ValueChecks(CodecSubject):
     """What goes into a codec and comes out of it."""
 
     def test_declarations(self) -> None:
-        """Kind, config class and the dimensions known once fitted."""
+        """Kind, config class, and the dimensions and scales known once fitted."""
         codec, _ = self.fitted()
         require(isinstance(codec, Codec), "a subclass of mmvae.Codec", type(codec).__mro__)
         require_offer("codec", type(codec))
@@ -127,6 +127,12 @@ class ValueChecks(CodecSubject):
         rows = np.array([3, 1])
         alone, _ = codec.prepare(column.take(rows))
         require(torch.equal(alone, x[rows]), f"rows 3, 1 alone to give {x[rows]}", alone)
+
+    def test_doubts_name_rows_and_say_what(self) -> None:
+        """Pairs of a row and a text, of values that prepare takes."""
+        codec, column = self.fitted()
+        for _, values in [("", column), *self.edge_columns()]:
+            returned.doubts(codec.doubts(values), len(values))
 
     def test_model_values_are_not_edited(self) -> None:
         """No method changes the tensor that it is given."""

@@ -267,7 +267,7 @@ class Signs(Distribution):
 def _matrix(column: Column) -> Array:
     """Raw values → a matrix (n, attributes); one number per row is one attribute."""
     try:
-        values = np.asarray(column.values)
+        values = _unmasked(column.values)
     except ValueError:
         raise UnsupportedValue(
             None, "rows of unequal length", "one number per attribute"
@@ -281,6 +281,18 @@ def _matrix(column: Column) -> Array:
             "numbers of shape (n, attributes)",
         )
     return values
+
+
+def _unmasked(values: Any) -> Array:
+    """Raw values as an array, NaN where a mask hides them."""
+    rows = values if isinstance(values, np.ndarray) else [_filled(row) for row in values]
+    return np.asarray(_filled(rows))
+
+
+def _filled(values: Any) -> Any:
+    if not np.ma.is_masked(values) or values.dtype.kind not in "biuf":
+        return values
+    return np.ma.filled(values.astype(np.float64), np.nan)
 
 
 def _number(text: str, part: str) -> float:

@@ -275,6 +275,9 @@ class Categorical(Codec):
 def _labels(column: Column) -> list[str] | Array:
     """Raw labels (n,) → names, or bool or int64; refuses gaps, fractions and other types."""
     values = column.values
+    if np.ma.is_masked(values):
+        row = int(np.ma.getmaskarray(values).argmax())
+        raise UnsupportedValue(row, "a masked label", _LABEL, "Label every item.")
     known = isinstance(values, np.ndarray) and values.dtype != object
     labels = values if known else _array(list(values))
     if isinstance(labels, list):

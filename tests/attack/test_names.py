@@ -115,6 +115,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
 
 def test_a_dollar_is_a_dollar(monkeypatch) -> None:
     from matplotlib.mathtext import MathTextParser
+    from matplotlib.text import Text
 
     def refuse(*args, **more):
         raise AssertionError("a text was taken for a formula")
@@ -126,7 +127,8 @@ def test_a_dollar_is_a_dollar(monkeypatch) -> None:
     panel.set_xticks([0, 1], ["$b$", "$c$"])
     panel.plot([0, 1], [0, 1], label="$d$")
     panel.legend(title="$e$")
-    canvas.png(figure)
+    assert min(Image.open(io.BytesIO(canvas.png(figure))).size) > 10
+    assert not any(text.get_parse_math() for text in figure.findobj(Text))
 
 
 def test_a_report_takes_any_class(toy_run: Path, tmp_path: Path, monkeypatch) -> None:

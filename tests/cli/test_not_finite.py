@@ -119,3 +119,4 @@ def test_weights_that_are_not_finite_are_the_cause(mmvae, run, monkeypatch) -> N
     monkeypatch.setattr(JMVAE, "parameters_of", diverged)
     result = mmvae("generate", run, "--to", "v", "--out", "v.csv")
     refused(result, "The weights decoders.v", "train.learning_rate")
+    assert list(Path().iterdir()) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
 import pytest
-from toys import ToySource, toy_registry
+import torch
+from toys import ToySource, VectorCodec, toy_registry
 
 from mmvae.inference.model_folder import load_model
 
@@ -65,3 +67,23 @@ def test_mistakes_end_with_2_and_write_nothing(mmvae, run) -> None:
         result = mmvae("score", run, "test", "--out", "s.csv", *options)
         assert (result.code, result.out) == (2, "")
         assert not list(Path().iterdir())
+
+
+def test_standardised_values_stand_beside_those_of_the_user(mmvae, run, monkeypatch) -> None:
+    """As in an evaluation: Σ log s more nats, of what an item has."""
+    scale = torch.tensor([0.5, 2.0, 10.0]).log()
+    monkeypatch.setattr(VectorCodec, "log_scale", property(lambda codec: scale))
+    Path("t.jsonl").write_text('{"v": [1, 0, 2], "c": "red"}\n{"v": null, "c": "blue"}\n')
+    result = mmvae("score", run, "t.jsonl", "--samples", 5, "--out", "s.csv", "--json").json()
+    rows = list(csv.DictReader(Path("s.csv").read_text().splitlines()))
+    names = ("log_likelihood", "log_likelihood_standardised")
+    nats, beside = (np.array([float(row[name]) for row in rows]) for name in names)
+    np.testing.assert_allclose(beside - nats, [float(scale.sum()), 0.0], atol=1e-6)
+    assert result["mean"] == pytest.approx(nats.mean())
+    assert result["standardised"]["mean"] == pytest.approx(beside.mean())
+    assert result["standardised"]["standard_error"] == pytest.approx(beside.std(ddof=1) / 2**0.5)
+    told = mmvae("score", run, "t.jsonl", "--samples", 5, "--out", "s.csv").out
+    assert f"standardised values that the networks see: {beside.mean():.4f} ± " in told
+    labels = mmvae("score", run, "t.jsonl", "--given", "c", "--out", "s.csv", "--json").json()
+    assert "standardised" not in labels
+    assert Path("s.csv").read_text().splitlines()[0] == "id,log_likelihood"

@@ -178,7 +178,9 @@ def test_streamed_batches_take_no_columns_but_their_own() -> None:
 
     other = Column(Untouchable(np.zeros(N), np.arange(N), []))
     items = Split({**split().columns, "other": other}, split().ids)
-    batches(False, items).batch(torch.arange(2), draws(slice(0, 2), 2), fixed_view)
+    batch = batches(False, items).batch(torch.arange(2), draws(slice(0, 2), 2), fixed_view)
+    assert set(batch.x) == set(codecs())
+    assert batch.x["c"].argmax(1).tolist() == split().columns["c"].values[:2].tolist()
 
 
 def test_streamed_batches_read_their_items_alone() -> None:

@@ -60,7 +60,10 @@ def test_names_that_are_nearly_one_are_refused(file: str, row: str) -> None:
 
 
 def test_names_that_one_side_tells_apart_are_two_items() -> None:
-    refuse_near_misses({"pic": {"1", "01", "10"}, "text": {"1", "100"}, "t.csv": {"01", "A1"}})
+    sides = {"pic": {"1", "01", "10"}, "text": {"1", "100"}, "t.csv": {"01", "A1"}}
+    refuse_near_misses(sides)
+    with pytest.raises(DataError, match="seem to be one and the same"):
+        refuse_near_misses({**sides, "pic": {"10"}})
 
 
 def test_a_list_of_names_is_short() -> None:

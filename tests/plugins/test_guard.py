@@ -104,6 +104,11 @@ IN_USE = {
         "Wanted compare to give a dict of names to float tensors (b,) = (20,); got 'error': a "
         "float.",
     ),
+    "doubts": (
+        "def doubts(self, column): return [(len(column), 'odd')]",
+        ("data", "check", "{tmp}/mine.toml"),
+        "Wanted doubts to give pairs of a row, 0 to 59, and a text; got the row 60.",
+    ),
     "missing": (
         "def missing(self, b): return torch.zeros(b, 3).int()",
         ("impute", "{run}", "{tmp}/gaps.jsonl", "--out", "{tmp}/filled.jsonl"),
@@ -116,6 +121,7 @@ IN_USE = {
 def test_a_wrong_value_in_use_is_told_by_plugin_and_method(used, capsys, tmp_path, method) -> None:
     code, command, said = IN_USE[method]
     (tmp_path / "gaps.jsonl").write_text('{"v": [1, 2, 3], "w": null}\n', encoding="utf-8")
+    (tmp_path / "mine.toml").write_text('data.source = "toy"\nmodalities.v.codec = "mine"\n')
     assert used(code, *command) == 3
     assert capsys.readouterr().err.endswith(f"error: {WHOSE}{said}{CHECK}\n")
     assert not (tmp_path / "filled.jsonl").exists()

@@ -18,6 +18,7 @@ PREPARED = "test_prepared_values_have_the_event_shape"
 ROWS = "test_prepare_is_a_function_of_each_row"
 NETWORKS = "test_networks_and_likelihood_have_the_event_shape"
 WEIGHTS = "test_weights_belong_to_the_networks"
+DOUBTS = "test_doubts_name_rows_and_say_what"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 
 
@@ -436,6 +437,64 @@ class ShiftsByChance(Sound):
         return super().restore(x - self.shift)
 
 
+class ScaledBy(Sound):
+    """It tells of a scale."""
+
+    scale = torch.zeros(DIM)
+
+    @property
+    def log_scale(self):
+        return self.scale
+
+
+class OneScaleForAll(ScaledBy):
+    scale = torch.tensor(0.0)
+
+
+class ScaleAsAnArray(ScaledBy):
+    scale = np.zeros(DIM)
+
+
+class ScaleOfNothing(ScaledBy):
+    """A column that does not vary: its deviation is 0."""
+
+    scale = torch.zeros(DIM).log()
+
+
+class ScaleInWholeNumbers(ScaledBy):
+    scale = torch.zeros(DIM).long()
+
+
+class ScaleIsAWeight(ScaledBy):
+    scale = torch.zeros(DIM, requires_grad=True)
+
+
+class ScaleElsewhere(ScaledBy):
+    scale = torch.zeros(DIM, device="meta")
+
+
+class DoubtsNothing(Sound):
+    def doubts(self, column):
+        return None
+
+
+class DoubtsByText(Sound):
+    def doubts(self, column):
+        return ["strange"]
+
+
+class DoubtsARowTooFar(Sound):
+    """It counts from 1."""
+
+    def doubts(self, column):
+        yield len(column), "strange"
+
+
+class DoubtsWithoutWords(Sound):
+    def doubts(self, column):
+        yield 0, ""
+
+
 class AddsANat(Sound):
     def log_prob(self, likelihood, x, observed):
         return super().log_prob(likelihood, x, observed) + 1
@@ -462,6 +521,16 @@ STRANGERS = {
     WideByText: (DECLARED, "feature_dim to be a whole number > 0; got '4'"),
     OddKind: (DECLARED, "kind 'Mein Codec!': expected a word such as"),
     ListOfClasses: (DECLARED, "classes to be None or a tuple of names; got"),
+    OneScaleForAll: (DECLARED, r"log_scale to give a tensor \(event…\) = \(2,\); got shape \(\)"),
+    ScaleAsAnArray: (DECLARED, "log_scale to give a tensor .* got a ndarray"),
+    ScaleOfNothing: (DECLARED, "log_scale to give finite numbers; got NaN or infinity"),
+    ScaleInWholeNumbers: (DECLARED, "log_scale to give floats; got torch.int64"),
+    ScaleIsAWeight: (DECLARED, "log_scale without a gradient; got a weight"),
+    ScaleElsewhere: (DECLARED, "log_scale on the CPU; got meta"),
+    DoubtsNothing: (DOUBTS, r"doubts to give pairs .*; got None\. Return \(\)"),
+    DoubtsByText: (DOUBTS, "doubts to give pairs of a row, 0 to 5, and a text; got 'strange'"),
+    DoubtsARowTooFar: (DOUBTS, "pairs of a row, 0 to 5, and a text; got the row 6"),
+    DoubtsWithoutWords: (DOUBTS, "pairs of a row, 0 to 5, and a text; got the text ''"),
     WrongDefault: ("test_config_survives_toml_and_has_a_schema", "many"),
     IntegerInput: (PREPARED, r"to_input to give float32; got torch.int64\. Cast it"),
     NaNForMissing: (PREPARED, "missing to give finite numbers; got NaN"),

@@ -134,6 +134,16 @@ class ReadsUnderMasks(Grey):
         return super().pixels(row, np.ma.getdata(value) if np.ma.is_masked(value) else value)
 
 
+class ReadsUnderMasksOfRows(Grey):
+    """It asks for the mask of the whole, and never for that of one picture."""
+
+    def prepare(self, column):
+        if isinstance(column.values, list):
+            plain = (np.ma.getdata(v) if np.ma.is_masked(v) else v for v in column.values)
+            column = Column(list(plain))
+        return super().prepare(column)
+
+
 class ReadsMaskedNumbers(Number):
     def prepare(self, column):
         return super().prepare(Column(np.ma.getdata(column.values)))
@@ -157,8 +167,9 @@ CAUGHT = [
     (TestGrey, WrapsBits, "test_pictures_are_read_alike_in_every_form", "16 bits to be read as"),
     (TestGrey, LeavesThemLying, "test_turned_pictures_are_upright", "EXIF turns to be read as"),
     (TestGrey, SeesHiddenColour, "test_colour_that_is_not_seen_does_not_count", "another colour"),
-    (TestGrey, ReadsUnderMasks, "test_masked_pixels_are_no_values", "masked values as gaps"),
-    (TestNumber, ReadsMaskedNumbers, "test_masked_numbers_are_no_values", "masked values as gaps"),
+    (TestGrey, ReadsUnderMasks, "test_masked_pixels_are_no_values", "of an array as gaps"),
+    (TestGrey, ReadsUnderMasksOfRows, "test_masked_pixels_are_no_values", "of a list as gaps"),
+    (TestNumber, ReadsMaskedNumbers, "test_masked_numbers_are_no_values", "of an array as gaps"),
     (TestNumber, NarrowsNumbers, "test_numbers_are_read_alike_in_every_form", "to be read as"),
     (TestWord, StripsWords, "test_texts_come_back_as_they_are", "the text '.*' back, or refused"),
 ]

@@ -11,7 +11,7 @@ from mmvae_attributes import SignedAttributes, Signs
 from torch.distributions import Bernoulli, Normal
 
 from mmvae import Column, UnsupportedValue
-from mmvae.testing import CodecContract
+from mmvae.testing import CodecContract, NumberReading
 
 NAMES = ("Smiling", "Male")
 
@@ -26,8 +26,9 @@ def fitted(raw=None, **keys):
     return SignedAttributes(config, SignedAttributes(config).fit(raw))
 
 
-class AttributesContract(CodecContract):
+class AttributesContract(NumberReading, CodecContract):
     keys: dict[str, object] = {}
+    numbers = ((1, -1), (-1, 1), (1, 1))
 
     def make_codec(self):
         keys = {"encoder": (16,), "decoder": (16,)} | self.keys

@@ -16,7 +16,7 @@ from mmvae_attributes import SignedAttributes
 from PIL import Image
 from torch import Tensor
 
-from mmvae import Codec, TrainedModel, UsageError, nearest
+from mmvae import Codec, TrainedModel, UsageError, nearest, require_finite
 from mmvae.foundations.randomness import generator
 
 
@@ -71,10 +71,16 @@ class FaceModel:
         return self._best(self.attributes, w, self.image, noise)
 
     def latents(self, w: Tensor, noise: Tensor) -> Tensor:
-        """Samples of q(z|w) for attributes (b, a) and noise (b, d), on the CPU."""
+        """Samples of q(z|w) for attributes (b, a) and noise (b, d), on the CPU.
+
+        Raises:
+            TrainingError: One is not finite.
+        """
         with torch.no_grad():
             given = {self.attributes: w.to(self.trained.device)}
-            return self.trained.model.posterior(given).rsample(noise.to(self.trained.device)).cpu()
+            z = self.trained.model.posterior(given).rsample(noise.to(self.trained.device))
+            require_finite(self.trained.model, self.attributes, "the latent z", z)
+            return z.cpu()
 
     def changed(self, x: Tensor, w: Tensor, w_changed: Tensor) -> Tensor:
         """A picture with other attributes: x + x'_mean − x_mean, (b, c, h, w).

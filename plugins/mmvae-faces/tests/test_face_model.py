@@ -12,7 +12,7 @@ from mmvae_faces import FaceModel
 from mmvae_faces.face_model import face_noise, random_base
 from torch.testing import assert_close
 
-from mmvae import UsageError
+from mmvae import MmvaeError, UsageError
 
 
 def pictures(n):
@@ -51,6 +51,13 @@ def test_reading_goes_through_the_best_point_of_the_posterior(linear):
     z = x.flatten(1) @ model.b
     assert_close(linear.read(x), (z @ model.d).tanh().detach())
     assert_close(linear.reconstructed(x), (z @ model.c).unflatten(1, (3, 4, 4)).detach())
+
+
+def test_latents_that_are_not_finite_are_refused(linear):
+    with torch.no_grad():
+        linear.trained.model.a.fill_(torch.nan)
+    with pytest.raises(MmvaeError, match="traits: the latent z of item 0 is nan"):
+        linear.latents(torch.ones(2, 6), face_noise(2, 3, 1.0, seed=0))
 
 
 @pytest.mark.parametrize("variance", [0.6, 1.0, 2.5])

@@ -25,6 +25,7 @@ MODES = {1: "L", 3: "RGB"}
 _READABLE = {"1": "L", "L": "L", "RGB": "RGB"}  # modes that name their channels by themselves
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")  # converting them to 8 bits would clip
 _PROFILED = ("CMYK", "LAB", "HSV")  # modes whose colours depend on a profile
+_FILL = "Fill what is NaN or masked, or leave the whole picture out."
 _CUT = "mmvae: 16 bits cut to 8"  # a key of Image.info
 
 
@@ -47,6 +48,7 @@ def read(column: Column, channels: int | None = None) -> Pixels:
             out of range.
     """
     values = column.values
+    _refuse_masked(values)
     if isinstance(values, np.ndarray) and values.dtype != object:
         return _checked(values, channels)
     return _checked(_stacked([_decoded(p, i, channels) for i, p in enumerate(values)]), channels)
@@ -90,6 +92,7 @@ def _image(picture: Any, row: int | None = None) -> Image.Image | None:
 
 
 def _array(picture: Any, row: int) -> Pixels:
+    _refuse_masked(picture, row)
     try:
         return np.asarray(picture)
     except ValueError:
@@ -241,13 +244,23 @@ def _in_range(pixels: Pixels, row: int | None = None) -> Pixels:
         return pixels.astype(np.uint8)
     if pixels.dtype.kind == "f":
         if np.isnan(pixels).any():
-            fix = "Fill what is NaN or masked, or leave the whole picture out."
-            _refuse(pixels, np.isnan(pixels), "a pixel in [0, 1]", row, fix)
+            _refuse(pixels, np.isnan(pixels), "a pixel in [0, 1]", row, _FILL)
         _refuse(pixels, ~((pixels >= 0) & (pixels <= 1)), "a pixel in [0, 1]", row)
         return pixels.astype(np.float32)
     raise UnsupportedValue(
         row, f"pixels of type {pixels.dtype}", "integers in 0..255 or floats in [0, 1]"
     )
+
+
+def _refuse_masked(pixels: Any, row: int | None = None) -> None:
+    """Refuse pictures (n, …), or the picture in this row, if a mask hides a pixel of theirs.
+
+    Raises:
+        UnsupportedValue: A pixel is masked.
+    """
+    if np.ma.is_masked(pixels):
+        first = int(np.argwhere(np.ma.getmaskarray(pixels))[0][0]) if row is None else row
+        raise UnsupportedValue(first, "a masked pixel", "pixels without a mask", _FILL)
 
 
 def _refuse(

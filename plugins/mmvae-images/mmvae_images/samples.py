@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from pydantic import Field
 
-from mmvae import ConfigError, Observer, ObserverConfig, Watched
+from mmvae import ConfigError, Observer, ObserverConfig, Watched, finite_values
 from mmvae.foundations import storage
 
 GAP = 2
@@ -52,7 +52,11 @@ class Samples(Observer):
             raise ConfigError(f"{where}: its values show as text; expected one of pictures.")
 
     def look(self, watched: Watched) -> Mapping[str, tuple[float, float | None]]:
-        """Write the sheet of this epoch."""
+        """Write the sheet of this epoch.
+
+        Raises:
+            TrainingError: A value is not finite; nothing is written.
+        """
         if watched.folder is not None:
             folder = storage.inner_folder(watched.folder, self.name)
             file = io.BytesIO()
@@ -67,8 +71,7 @@ class Samples(Observer):
         source = torch.Generator().manual_seed(watched.seed)
         noise = torch.randn(count, model.latent_dim, generator=source)
         z = model.sampling_prior(count).rsample(noise.to(next(model.parameters()).device))
-        codec = model.codecs[modality]
-        return codec.show(codec.point(model.likelihood(modality, z)))
+        return model.codecs[modality].show(finite_values(model, modality, z))
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:

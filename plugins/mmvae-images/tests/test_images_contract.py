@@ -12,7 +12,7 @@ from mmvae_images import BernoulliImage, GaussianConvImage
 from torch.distributions import Normal
 
 from mmvae import Column
-from mmvae.testing import CodecContract
+from mmvae.testing import CodecContract, PictureReading
 
 
 def column(n, seed, shape, dtype=np.uint8):
@@ -39,9 +39,9 @@ def invalid(shape):
     ]
 
 
-class BernoulliContract(CodecContract):
+class BernoulliContract(PictureReading, CodecContract):
     keys: dict[str, object] = {}
-    shape: tuple[int, ...] = (2, 2)
+    picture = (2, 2)
     dtype: type = np.uint8
 
     def make_codec(self):
@@ -49,14 +49,14 @@ class BernoulliContract(CodecContract):
         return BernoulliImage(BernoulliImage.Config(**keys))
 
     def make_column(self, n, seed):
-        return column(n, seed, self.shape, self.dtype)
+        return column(n, seed, self.picture, self.dtype)
 
     def edge_columns(self):
-        pixels = np.stack([np.zeros(self.shape), np.full(self.shape, 255)]).astype(np.uint8)
+        pixels = np.stack([np.zeros(self.picture), np.full(self.picture, 255)]).astype(np.uint8)
         return [("black and white", Column(pixels))]
 
     def invalid_columns(self):
-        return invalid(self.shape)
+        return invalid(self.picture)
 
     def enumerate_support(self, codec):
         if codec.event_size > 4:
@@ -74,7 +74,7 @@ class TestBernoulliImageFromFloats(BernoulliContract):
 
 
 class TestBernoulliImageInColour(BernoulliContract):
-    shape = (2, 3, 3)
+    picture = (2, 3, 3)
     keys = {"channels": 3, "activation": "silu", "encoder": (), "decoder": ()}
 
 
@@ -133,27 +133,27 @@ def test_binarising_what_stays_grey_is_refused():
         BernoulliImage.Config(likelihood="continuous-bernoulli", binarise="once")
 
 
-class GaussianContract(CodecContract):
+class GaussianContract(PictureReading, CodecContract):
     keys: dict[str, object] = {}
-    shape: tuple[int, ...] = (8, 8, 3)
+    picture = (8, 8, 3)
 
     def make_codec(self):
         small = {"channels_hidden": (8, 16), "dense": 12, "activation": "leaky-relu"}
         return GaussianConvImage(GaussianConvImage.Config(**(small | self.keys)))
 
     def make_column(self, n, seed):
-        return column(n, seed, self.shape)
+        return column(n, seed, self.picture)
 
     def edge_columns(self):
-        pixels = np.stack([np.zeros(self.shape), np.full(self.shape, 255)]).astype(np.uint8)
+        pixels = np.stack([np.zeros(self.picture), np.full(self.picture, 255)]).astype(np.uint8)
         return [("black and white", Column(pixels))]
 
     def invalid_columns(self):
-        return invalid(self.shape)
+        return invalid(self.picture)
 
 
 class TestGaussianConvImage(GaussianContract):
-    keys = {"variance": 0.5, "size": 8}
+    keys = {"variance": 0.5, "size": 8, "channels": 3}
 
 
 class TestGaussianConvImageStandardised(GaussianContract):
@@ -162,7 +162,7 @@ class TestGaussianConvImageStandardised(GaussianContract):
 
 class TestGaussianConvImageLearnedPerPixel(GaussianContract):
     keys = {"variance": "pixel"}
-    shape = (8, 16)
+    picture = (8, 16)
 
 
 class TestGaussianConvImageWithBatchNorm(GaussianContract):
@@ -197,7 +197,7 @@ class TestFourPixelsOfGaussianConvImage(GaussianContract):
     """Few enough to integrate the density."""
 
     keys = {"channels_hidden": (4,), "variance": "pixel"}
-    shape = (2, 2)
+    picture = (2, 2)
 
     def integration_grid(self, codec):
         axis = torch.linspace(-6, 6, 21)

@@ -12,7 +12,7 @@ import mmvae
 from mmvae.testing import ObserverContract
 
 PICTURES = (np.random.default_rng(0).random((40, 6, 8)) * 255).astype(np.uint8)
-LABELS = np.arange(40) % 2
+DATA = {"image": PICTURES, "number": np.arange(40.0) % 2}
 
 
 class TestContract(ObserverContract):
@@ -31,8 +31,7 @@ def train(folder, **observer):
     }
     if observer:
         config["observers"] = {"sheets": {"kind": "samples", **observer}}
-    data = {"image": PICTURES, "number": LABELS.astype(float)}
-    return mmvae.train(config, data, run_dir=folder).model.model.state_dict()
+    return mmvae.train(config, DATA, run_dir=folder).model.model.state_dict()
 
 
 def test_sheets_are_written_and_the_training_is_the_same(tmp_path):
@@ -43,6 +42,27 @@ def test_sheets_are_written_and_the_training_is_the_same(tmp_path):
     assert names == ["epoch-0002.png", "epoch-0004.png"]
     with Image.open(tmp_path / "with" / "sheets" / names[0]) as picture:
         assert picture.size == (3 * 8 + 2 * GAP, 2 * 6 + GAP)
+
+
+def test_values_that_are_not_finite_are_not_drawn(tmp_path, monkeypatch):
+    """The training ends with the message of ``generate``, and goes on where it was."""
+    model, first = mmvae.models.jmvae.JMVAE, True
+
+    def overflows(self, modality, z, *given):
+        nonlocal first
+        found = real(self, modality, z, *given)
+        spoil = modality == "image" and len(z) == 5 and not first
+        first = first and len(z) != 5  # the observer looks once before the training begins
+        return found.index_fill(0, torch.tensor([1]), torch.nan) if spoil else found
+
+    real = model.parameters_of
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "parameters_of", overflows)
+        said = "image: the decoder's output of item 1 is nan, expected finite numbers"
+        with pytest.raises(mmvae.MmvaeError, match=f"{said}.*1 of 5 .*Nothing is written"):
+            train(tmp_path / "run", modality="image", count=5)
+    assert list((tmp_path / "run" / "sheets").glob("*")) == []
+    assert mmvae.resume(tmp_path / "run", data=DATA).outcome == "finished"
 
 
 @pytest.mark.parametrize(

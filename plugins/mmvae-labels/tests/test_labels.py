@@ -9,7 +9,7 @@ from mmvae_labels import Categorical
 from pydantic import ValidationError
 
 from mmvae import Column, UnsupportedValue
-from mmvae.testing import CodecContract
+from mmvae.testing import CodecContract, NumberReading, TextReading
 
 PETS = ("cat", "dog", "newt")
 
@@ -19,7 +19,7 @@ def fitted(raw, **keys):
     return Categorical(config, Categorical(config).fit(raw))
 
 
-class CategoricalContract(CodecContract):
+class CategoricalContract(NumberReading, CodecContract):
     def make_codec(self):
         return Categorical(Categorical.Config(encoder=(8,), decoder=(8,)))
 
@@ -51,7 +51,7 @@ class TestCategoricalWithNames(CategoricalContract):
     pass
 
 
-class TestCategoricalOfStrings(CategoricalContract):
+class TestCategoricalOfStrings(TextReading, CategoricalContract):
     def make_column(self, n, seed):
         return Column([PETS[code] for code in super().make_column(n, seed).values])
 

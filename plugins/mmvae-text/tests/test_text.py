@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 import mmvae
 from mmvae import Column, LazyValues, UnsupportedValue
-from mmvae.testing import CodecContract
+from mmvae.testing import CodecContract, TextReading
 
 SMALL = {"encoder": (8,), "kernel": 3, "decoder": (8,)}
 WORDS = ["cab", "", "abba", "ça", "b\n", " "]
@@ -34,11 +34,11 @@ def strings(symbols, length):
     return torch.tensor([list(s) + [0] * (length - len(s)) for s in every])
 
 
-class TestExamples(CodecContract):
+class TestExamples(TextReading, CodecContract):
     codec = Text
 
 
-class TestCharacters(CodecContract):
+class TestCharacters(TextReading, CodecContract):
     """With an unknown one among them; what it was is lost."""
 
     restores = False
@@ -60,7 +60,7 @@ class TestCharacters(CodecContract):
         ]
 
 
-class TestBytes(CodecContract):
+class TestBytes(TextReading, CodecContract):
     def make_codec(self):
         return Text(Text.Config(**SMALL, unit="byte", max_length=6))
 

@@ -18,7 +18,7 @@ from torch.distributions import Laplace, Normal, StudentT
 
 import mmvae
 from mmvae import Column, LazyValues, UnsupportedValue
-from mmvae.testing import CodecContract
+from mmvae.testing import CodecContract, NumberReading
 
 NAMES = ("height", "weight")
 NAN = float("nan")
@@ -35,12 +35,15 @@ def fitted(raw=None, **keys):
     return Vector(config, Vector(config).fit(raw))
 
 
-class TestExamples(CodecContract):
+class TestExamples(NumberReading, CodecContract):
     codec = Vector
+    numbers = ((0, 1), (2, 3), (4, 5))
 
 
-class VectorContract(CodecContract):
+class VectorContract(NumberReading, CodecContract):
     keys: dict[str, object] = {}
+    numbers = ((0, 1), (2, 3), (4, 5))
+    large = ((0, 2**31), (2**31 + 1, -(2**40)))
 
     def make_codec(self):
         return Vector(Vector.Config(**SMALL | self.keys))
@@ -97,6 +100,8 @@ class TestLaplaceNumber(VectorContract):
     """One bare number for each item."""
 
     keys = {"likelihood": "laplace"}
+    numbers = (0, 1, 2)
+    large = (2**31 + 1, -(2**40))
 
     def make_column(self, n, seed):
         return Column(bodies(n, seed)[:, 1])
