@@ -143,7 +143,7 @@ def test_a_link_at_a_hidden_name_is_not_written_through(
     tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hidden = tmp_path / ".hidden"  # as if someone had guessed it
-    monkeypatch.setattr(storage, "_hidden", lambda path, suffix: hidden)
+    monkeypatch.setattr(storage, "_hidden", lambda path: hidden)
     hidden.symlink_to(victim / "precious")
     with pytest.raises(TrainingError, match="File exists"):
         storage.write_bytes(tmp_path / "f", b"x")
