@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mmvae import storage
 from mmvae.cli.options import (
     columns,
     config_argument,
@@ -77,8 +78,7 @@ def schema(out: Path | None) -> None:
     if out is None:
         echo(text)
         return
-    try:
-        out.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written: {error.strerror}.") from None
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.parent}; make it first.")
+    storage.write_text(out, text + "\n")
     say(f"Wrote {out}")
