@@ -18,7 +18,14 @@ from studies import ROW, toy_study
 from toys import toy_registry
 
 import mmvae.reproduce
-from mmvae.errors import ConfigError, DataError, Interrupted, RunError, UsageError
+from mmvae.errors import (
+    ConfigError,
+    DataError,
+    Interrupted,
+    RunError,
+    TrainingError,
+    UsageError,
+)
 from mmvae.evaluation import judge as judges
 from mmvae.reproduce import Shown, current, nats, reproduce
 from mmvae.study.record import Record, read_records
@@ -52,6 +59,22 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
+
+
+def test_no_row_is_trained_or_kept_elsewhere(stage: Stage, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    stage.runs.mkdir()
+    (stage.runs / "strong").symlink_to(elsewhere)
+    with pytest.raises(RunError, match="strong is a symbolic link; the runs of a study lie in"):
+        stage.reproduce()
+    assert sorted(stage.runs.iterdir()) == [stage.runs / "strong"]
+    (stage.runs / "strong").unlink()
+    (stage.results / stage.study.name).mkdir(parents=True)
+    (stage.results / stage.study.name / "short").symlink_to(elsewhere)
+    with pytest.raises(TrainingError, match="short: it is a symbolic link"):
+        stage.reproduce(only=["weak"])
+    assert list(elsewhere.iterdir()) == []
 
 
 def fail(*args: object, **options: object) -> None:

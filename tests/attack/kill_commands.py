@@ -44,7 +44,7 @@ from mmvae.training.seal import unseal_tensors
 REST = re.compile(r"\..*\.(partial|previous|making)|evaluation\.parts")
 """Names of what must not be left behind."""
 
-TIMES = re.compile(rb'"(seconds|items_per_second|seconds_left)": [^,}]*')
+TIMES = re.compile(rb'"(seconds|training_seconds|items_per_second|seconds_left)": [^,}]*')
 PATIENCE = 30.0
 
 CONFIG = """\
