@@ -108,9 +108,13 @@ COMMANDS = {
         "already holds a run",
         ["resume", "new"],
     ),
-    "resume": Attacked(["resume", "begun"], ["begun/model"], ["begun/metrics.jsonl"], ["begun"]),
+    # Until it ends a training has no model, and the latest checkpoint counts.
+    "resume": Attacked(["resume", "begun"], [], ["begun/model", "begun/metrics.jsonl"], ["begun"]),
     "resume longer": Attacked(
-        ["resume", "run", "-s", "train.epochs=2"], [], ["run/model", "run/metrics.jsonl"], ["run"]
+        ["resume", "run", "-s", "train.epochs=2"],
+        [],
+        ["run/model", "run/metrics.jsonl"],
+        ["run"],
     ),
     "evaluate": Attacked(
         ["evaluate", "run", "-s", "evaluate.samples=4"],
