@@ -157,6 +157,7 @@ def staged_file(final: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
         TrainingError: The system refused.
     """
     with reported(final, remedy):
+        _refuse_device(final)
         with _claimed(final, _create) as hidden:
             yield hidden
             _fsync(hidden)
@@ -487,6 +488,13 @@ def _machine() -> str:
     except OSError:  # no Linux
         started = socket.gethostname()
     return hashlib.sha256(started.encode()).hexdigest()[:12]
+
+
+def _refuse_device(path: Path) -> None:
+    """Refuse to replace a pipe or a device, as ``/dev/stdout``, by a file."""
+    special = path.exists() and not path.is_file() and not path.is_dir()
+    if special or path.parent == Path("/dev"):
+        raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def _put_in_place(hidden: Path, final: Path) -> None:

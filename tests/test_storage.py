@@ -475,3 +475,14 @@ def test_a_staged_file_that_fails_leaves_what_was_there(tmp_path):
         write(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert final.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [final]
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/stdout", "/dev/null"])
+def test_no_file_takes_the_place_of_a_pipe_or_a_device(tmp_path, monkeypatch, name):
+    os.mkfifo(tmp_path / "pipe")
+    made = []
+    monkeypatch.setattr(storage, "fault", lambda *call: made.append(call))
+    monkeypatch.setattr(storage.os, "replace", lambda source, target: made.append(target))
+    with pytest.raises(TrainingError, match="it is no regular file"):
+        storage.write_bytes(tmp_path / name, b"x")
+    assert made == []
