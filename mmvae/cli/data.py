@@ -29,7 +29,7 @@ from mmvae.data.describe import describe as describe_data
 from mmvae.data.loading import Data, open_data
 from mmvae.errors import DataCheckError, UsageError
 from mmvae.maker import Maker
-from mmvae.making import check_empty, make_data
+from mmvae.making import make_data
 from mmvae.plugins import load_registry
 
 MOST_PATTERNS = 40
@@ -132,7 +132,6 @@ def make(kind: str, items: int, out: Path, seed: int, processes: int | None) -> 
 
     DIR appears when the data set is whole. If the work is interrupted, the same command goes on.
     """
-    check_empty(out)
     maker = _maker(load_registry().maker(kind), items, seed)
     with shown_counts(kind) as tell:
         make_data(maker, out, processes or cores(), tell)
