@@ -18,6 +18,7 @@ from mmvae.cli.options import (
     set_option,
 )
 from mmvae.experiments.config import json_schema, load_experiment
+from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
 from mmvae.foundations.toml import dotted, flatten, literal
 from mmvae.plugins.loader import load_registry
@@ -77,8 +78,7 @@ def schema(out: Path | None) -> None:
     if out is None:
         echo(text)
         return
-    try:
-        out.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written: {error.strerror}.") from None
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.parent}; make it first.")
+    storage.write_text(out, text + "\n")
     say(f"Wrote {out}")

@@ -28,7 +28,7 @@ from mmvae.data.description import describe as describe_data
 from mmvae.data.generator import Maker
 from mmvae.experiments.build import open_source, recipes
 from mmvae.experiments.config import load_experiment
-from mmvae.experiments.generate import check_empty, make_data
+from mmvae.experiments.generate import make_data
 from mmvae.foundations.errors import DataCheckError, UsageError
 from mmvae.plugins.loader import load_registry
 
@@ -132,7 +132,6 @@ def make(kind: str, items: int, out: Path, seed: int, processes: int | None) -> 
 
     DIR appears when the data set is whole. If the work is interrupted, the same command goes on.
     """
-    check_empty(out)
     maker = _maker(load_registry().maker(kind), items, seed)
     with shown_counts(kind) as tell:
         make_data(maker, out, processes or cores(), tell)

@@ -48,8 +48,9 @@ def make_data(
         Interrupted: SIGINT or SIGTERM; what is done is kept.
         TrainingError: The system refused to write, or a process died.
     """
-    check_empty(out)
     out = out.absolute()
+    _tidy(out.parent / f".{out.name}.making")
+    check_empty(out)
     storage.make_folder(out.parent)
     stage = storage.inner_folder(out.parent, f".{out.name}.making")
     if stage.stat().st_uid != os.geteuid():
@@ -81,6 +82,15 @@ def check_empty(out: Path) -> None:
             f"--out {out} is not empty; expected a new or an empty folder. Choose another one, or "
             f"remove what is there."
         )
+
+
+def _tidy(stage: Path) -> None:
+    """Remove what is left of a process that was killed when all it made was in its place."""
+    storage.sweep(stage)
+    if stage.is_symlink() or not (stage / "parts").is_file() or (stage / "data").exists():
+        return
+    if stage.stat().st_uid == os.geteuid() and not FolderLock(stage).is_held():
+        storage.remove_folder(stage)
 
 
 def _begin(maker: Maker, stage: Path) -> storage.Journal:

@@ -79,7 +79,7 @@ def reproduce(
     Raises:
         MmvaeError: As :func:`mmvae.train`, :func:`mmvae.resume` and :func:`mmvae.evaluate`;
             UsageError if there is no such schedule or row, or if this is one of several processes;
-            RunError if a run is of another config.
+            RunError if a run is of another config or a link.
     """
     refuse_several_processes()
     registry = registry or load_registry()
@@ -87,6 +87,7 @@ def reproduce(
     name, _ = study.schedule(schedule)
     rows = load_rows(study, name, overrides, only, registry)
     for row in rows:
+        refuse_link(runs / row.name)
         if begun(runs / row.name):
             row.refuse_another(Run.open(runs / row.name), registry)
     records = []
@@ -103,6 +104,19 @@ def reproduce(
             shown.say(f"{where}: results in {write_record(results, record)}")
             records.append(record)
     return records
+
+
+def refuse_link(folder: Path) -> None:
+    """See that a row's run would lie in the folder of the runs, and nowhere else.
+
+    Raises:
+        RunError: It is a symbolic link.
+    """
+    if folder.is_symlink():
+        raise RunError(
+            f"{folder} is a symbolic link; the runs of a study lie in one folder. Put what it "
+            f"points to in its place, or name another folder with --runs."
+        )
 
 
 def refuse_several_processes() -> None:

@@ -8,15 +8,25 @@ becomes a `TrainingError` that says what to do. The module imports no torch.
 Other people's folders are not trusted: hidden names are random and made exclusively, what is read
 is a regular file of bounded size (`read`), what grows is one that is nowhere else (`open_own`),
 and no link is followed below a folder that the user named (`inner_folder`, `within`).
+
+What is hidden is locked while it is written. So what a killed process left is known by its lock,
+which is free, and whoever writes to the same place next removes it (`sweep`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import fcntl
+import functools
+import hashlib
 import json
 import os
+import re
 import secrets
+import shutil
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +41,9 @@ MOST = 1 << 26
 
 _CHUNK = 1 << 22
 _LONGEST = 255  # bytes of a file's name
+_ATTEMPTS = 9  # to lock what was just made
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_AT_FDCWD, _EXCHANGE = -100, 2  # of renameat2
 
 _ADVICE = {
     errno.ENOSPC: "Free space on that disk",
@@ -49,7 +62,7 @@ def _no_fault(operation: str, *paths: Path) -> None:
 
 
 # Called with the operation and its paths just before each open, write, fsync, truncate, mkdir,
-# rename (source, target) and remove. Tests replace it; nothing else does.
+# rename (source, target), exchange (of two) and remove. Tests replace it; nothing else does.
 fault: Callable[..., None] = _no_fault
 
 
@@ -64,17 +77,12 @@ def write_bytes(path: Path, data: bytes, *, remedy: str = REMEDY) -> None:
     Raises:
         TrainingError: The system refused; ``path`` is as it was.
     """
-    hidden = _hidden(path, PARTIAL)
-    with reported(path, remedy):
+    with staged_file(path, remedy=remedy) as hidden:
+        descriptor = os.open(hidden, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            put(hidden, data)
-            _fsync(hidden)
-            _rename(hidden, path)
-        except BaseException:  # also an interrupt must leave nothing half-written
-            with contextlib.suppress(OSError):  # what stays is hidden, and cleaned later
-                _remove(hidden)
-            raise
-        _fsync(path.parent)
+            _write(descriptor, hidden, data)
+        finally:
+            os.close(descriptor)
 
 
 def overwrite(path: Path, data: bytes) -> None:
@@ -121,26 +129,21 @@ def staged_folder(final: Path, *, replace: bool = False, remedy: str = REMEDY) -
 
     Args:
         final: The folder to make; its parent exists.
-        replace: Whether a ``final`` that exists is replaced; otherwise it is an error. A process
-            killed between the two renames leaves the old folder hidden, and `clean` restores it.
+        replace: Whether a ``final`` that exists is replaced; otherwise it is an error. Where the
+            system cannot exchange two folders at once, a process killed between two renames
+            leaves the old one hidden, and `clean` restores it.
         remedy: As for `write_bytes`.
 
     Raises:
         TrainingError: The system refused.
     """
-    hidden = _hidden(final, PARTIAL)
     with reported(final, remedy):
         if final.exists() and not replace:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        try:
-            _mkdir(hidden)
+        with _claimed(final, _make_inside) as hidden:
             yield hidden
             _fsync_tree(hidden)
             _put_in_place(hidden, final)
-        except BaseException:  # also an interrupt must leave nothing half-written
-            with contextlib.suppress(OSError):  # what stays is hidden, and cleaned later
-                _delete(hidden)
-            raise
 
 
 @contextlib.contextmanager
@@ -153,17 +156,12 @@ def staged_file(final: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
     Raises:
         TrainingError: The system refused.
     """
-    hidden = _hidden(final, PARTIAL)
     with reported(final, remedy):
-        try:
-            os.close(_create(hidden))
+        _refuse_device(final)
+        with _claimed(final, _create) as hidden:
             yield hidden
             _fsync(hidden)
             _rename(hidden, final)
-        except BaseException:  # also an interrupt must leave nothing half-written
-            with contextlib.suppress(OSError):  # what stays is hidden, and cleaned later
-                _delete(hidden)
-            raise
         _fsync(final.parent)
 
 
@@ -269,7 +267,8 @@ def inner_folder(folder: Path, name: str, *, remedy: str = REMEDY) -> Path:
 
 def remove_folder(path: Path, *, remedy: str = REMEDY) -> None:
     """Remove a folder so that no instant shows half of it under its name."""
-    hidden = _hidden(path, PARTIAL)
+    sweep(path)
+    hidden = _hidden(path)
     with reported(path, remedy):
         _rename(path, hidden)
         _fsync(path.parent)
@@ -305,6 +304,23 @@ def clean(folder: Path, name: str = "*", *, remedy: str = REMEDY) -> None:
             else:
                 _rename(previous, final)
                 _fsync(folder)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left beside ``path`` of what they wrote or removed there.
+
+    That is each file or folder with a hidden name of ``path`` which this user owns, which was made
+    since this machine was started, and whose lock is free. Where another machine's locks cannot be
+    seen, as on some shared disks, its files stay, since they bear another name. Nothing is swept
+    where the system refuses: that costs room, and no command fails for it.
+    """
+    start, end = _affixes(path)
+    ours = re.compile(f"{re.escape(start)}[0-9a-f]{{16}}{re.escape(end)}")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path.parent):
+            if ours.fullmatch(name):
+                with contextlib.suppress(OSError):
+                    _sweep(path.parent / name)
 
 
 class Journal:
@@ -393,28 +409,120 @@ def reported(path: Path, remedy: str = REMEDY) -> Iterator[None]:
         raise TrainingError(f"Cannot write {path}: {reason}. {advice}, {remedy}") from error
 
 
-def _hidden(path: Path, suffix: str) -> Path:
-    """A place beside ``path`` that nobody can guess, with the process that made it in its name."""
-    tail = f".{os.getpid()}.{secrets.token_hex(8)}{suffix}"
-    name = os.fsencode(path.name)[: _LONGEST - 1 - len(tail)]
-    return path.parent / f".{os.fsdecode(name)}{tail}"
+@contextlib.contextmanager
+def _claimed(final: Path, make: Callable[[Path], int]) -> Iterator[Path]:
+    """Make a hidden file or folder beside ``final``, locked in the block; a failure removes it.
+
+    Args:
+        final: What it is to become.
+        make: Makes it, and returns a descriptor of it.
+    """
+    sweep(final)
+    hidden = _hidden(final)
+    with contextlib.ExitStack() as opened:
+        try:
+            for _ in range(_ATTEMPTS):
+                descriptor = make(hidden)
+                opened.callback(os.close, descriptor)
+                if _locked(descriptor, hidden):
+                    break
+                _delete(hidden)
+            else:
+                raise OSError(errno.EBUSY, "another process locks what is made there")
+            yield hidden
+        except BaseException:  # also an interrupt must leave nothing half-written
+            with contextlib.suppress(OSError):  # what stays is hidden, and swept later
+                _delete(hidden)
+            raise
+
+
+def _locked(descriptor: int, path: Path) -> bool:
+    """Lock what is hidden until it is closed; False if someone, as a sweeper, was quicker."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    except OSError:  # some network file systems lock nothing, or no folders: nobody sweeps there
+        return True
+
+
+def _sweep(hidden: Path) -> None:
+    """Remove a hidden file or folder, unless it is another user's or a process writes it."""
+    kind = os.lstat(hidden)
+    folder = stat.S_ISDIR(kind.st_mode)
+    if kind.st_uid != os.geteuid() or not (folder or stat.S_ISREG(kind.st_mode)):
+        return
+    flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_RDWR | os.O_NONBLOCK
+    descriptor = os.open(hidden, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(kind, os.fstat(descriptor)):
+            fault("remove", hidden)
+            if folder:
+                shutil.rmtree(hidden)
+            else:
+                os.unlink(hidden)
+    finally:
+        os.close(descriptor)
+
+
+def _hidden(path: Path) -> Path:
+    """A place beside ``path`` that nobody can guess."""
+    start, end = _affixes(path)
+    return path.parent / f"{start}{secrets.token_hex(8)}{end}"
+
+
+def _affixes(path: Path) -> tuple[str, str]:
+    """Beginning and end of the hidden names of ``path``, around 16 random characters."""
+    end = f".{_machine()}{PARTIAL}"
+    name = os.fsencode(path.name)[: _LONGEST - 18 - len(end)]
+    return f".{os.fsdecode(name)}.", end
+
+
+@functools.cache
+def _machine() -> str:
+    """A word for this machine since it was started: the same in all its containers."""
+    try:
+        started = _BOOT.read_text()
+    except OSError:  # no Linux
+        started = socket.gethostname()
+    return hashlib.sha256(started.encode()).hexdigest()[:12]
+
+
+def _refuse_device(path: Path) -> None:
+    """Refuse to replace a pipe or a device, as ``/dev/stdout``, by a file."""
+    special = path.exists() and not path.is_file() and not path.is_dir()
+    if special or path.parent == Path("/dev"):
+        raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def _put_in_place(hidden: Path, final: Path) -> None:
+    """Let ``final`` be what is hidden, and remove what it was."""
+    previous = final.parent / f".{final.name}{PREVIOUS}"
     if not final.exists():
         _rename(hidden, final)
-        _fsync(final.parent)
-        return
-    previous = final.parent / f".{final.name}{PREVIOUS}"
-    _delete(previous)
-    _rename(final, previous)
-    try:
-        _rename(hidden, final)
-    except OSError:
-        _rename(previous, final)
-        raise
+    elif _exchanged(hidden, final):
+        previous = hidden
+    else:
+        _delete(previous)
+        _rename(final, previous)
+        try:
+            _rename(hidden, final)
+        except OSError:
+            _rename(previous, final)
+            raise
     _fsync(final.parent)
-    _delete(previous)
+    with contextlib.suppress(OSError):  # what stays is hidden
+        _delete(previous)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names at once, where the system can; whether it did."""
+    fault("exchange", one, other)
+    names = _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other)
+    exchange = getattr(ctypes.CDLL(None), "renameat2", None)
+    return exchange is not None and bool(exchange(*names, _EXCHANGE) == 0)
 
 
 def _fsync_tree(folder: Path) -> None:
@@ -426,13 +534,14 @@ def _fsync_tree(folder: Path) -> None:
 
 def _delete(path: Path) -> None:
     """Remove a file, a link or a whole folder; nothing there is fine."""
-    if path.is_dir() and not path.is_symlink():
-        for entry in sorted(path.iterdir()):
-            _delete(entry)
-        fault("remove", path)
-        os.rmdir(path)
-    elif os.path.lexists(path):
-        _remove(path)
+    with contextlib.suppress(FileNotFoundError):  # a sweeper was quicker
+        if path.is_dir() and not path.is_symlink():
+            for entry in sorted(path.iterdir()):
+                _delete(entry)
+            fault("remove", path)
+            os.rmdir(path)
+        elif os.path.lexists(path):
+            _remove(path)
 
 
 def _create(path: Path) -> int:
@@ -465,6 +574,12 @@ def _fsync(path: Path) -> None:
 def _mkdir(path: Path) -> None:
     fault("mkdir", path)
     os.mkdir(path)
+
+
+def _make_inside(path: Path) -> int:
+    """Make a folder, and return a descriptor of it."""
+    _mkdir(path)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _rename(source: Path, target: Path) -> None:

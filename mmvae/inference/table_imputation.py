@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ from mmvae.modalities.column_type import Kind
 
 Type = Any
 """An Arrow type."""
+
+UNFINISHED = ".mmvae-unfinished"
+"""In a folder of pictures, until the table that names them is there: what it will be called."""
 
 INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 
@@ -106,6 +110,7 @@ def impute_table(
                 done.partly[m] += int((~whole).sum())
             done.nothing += int((~presence(items, plan.columns).any(1)).sum())
         step("filling", done.rows, stream.total)
+    plan.finish()
     return done
 
 
@@ -142,7 +147,7 @@ class Plan:
     def __init__(self, trained: TrainedModel, stream: TableStream, out: Path) -> None:
         import pyarrow as pa
 
-        self.trained, self.stream = trained, stream
+        self.trained, self.stream, self.out = trained, stream, out
         blank = Split({name: Column([]) for name in stream.names}, [])
         self.columns = trained.names(blank, None)
         self.folder = out.with_name(f"{out.stem}_pictures")
@@ -163,7 +168,8 @@ class Plan:
                     f"what was filled. Rename or drop it."
                 )
             self.added[name] = pa.list_(pa.bool_()) if m in self.cellwise else pa.bool_()
-        if any(map(self.in_files, self.columns)) and self.folder.exists():
+        self.pictured = any(map(self.in_files, self.columns))
+        if self.pictured and self.folder.exists() and not self.unfinished():
             raise UsageError(
                 f"--out {out}: the pictures that are filled go to the folder {self.folder}, which "
                 f"exists already. Remove it, or choose another name."
@@ -203,11 +209,25 @@ class Plan:
     @contextmanager
     def pictures(self) -> Iterator[Path | None]:
         """The folder for pictures while it is written, None if none is needed."""
-        if not any(map(self.in_files, self.columns)):
+        if not self.pictured:
             yield None
             return
-        with storage.staged_folder(self.folder) as staged:
+        with storage.staged_folder(self.folder, replace=self.folder.exists()) as staged:
+            storage.put(staged / UNFINISHED, os.fsencode(self.out.name))
             yield staged
+
+    def unfinished(self) -> bool:
+        """Whether the folder for pictures is what a killed imputation of this table left."""
+        try:
+            return storage.read(self.folder / UNFINISHED) == os.fsencode(self.out.name)
+        except OSError:  # there is no such file
+            return False
+
+    def finish(self) -> None:
+        """Note that the table is in its place."""
+        if self.pictured:
+            with storage.reported(self.folder):
+                (self.folder / UNFINISHED).unlink()
 
     def items(self, rows: Rows, first: int) -> Split:
         """Rows as items."""

@@ -142,6 +142,8 @@ class CheckpointStore:
             path = self.folder / which if FOLDER.fullmatch(which) else None
         if path is None:
             self._refuse(f"{self.run} has no checkpoint {which!r}.")
+        if path.parent == self.folder and path.is_symlink():
+            self._refuse(f"Checkpoint {path} is a symbolic link.", path)
         if not path.is_dir():
             self._refuse(f"Checkpoint {path} does not exist.", path)
         return path

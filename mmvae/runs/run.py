@@ -203,7 +203,7 @@ class Run:
         Raises:
             RunError: Another process, named by pid and host, trains it.
         """
-        with _entered(self._lock, _TRAINED):
+        with _entered(self._lock, _TRAINED, self.checkpoints):
             yield
 
     @contextlib.contextmanager
@@ -342,12 +342,20 @@ def default_folder(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _entered(lock: FolderLock, names: Sequence[str]) -> Iterator[None]:
-    """Hold a lock; the first entry removes what killed holders left of the files they write."""
+def _entered(lock: FolderLock, names: Sequence[str], *folders: Path) -> Iterator[None]:
+    """Hold a lock; the first entry removes what killed holders left of what they write.
+
+    Args:
+        lock: The lock.
+        names: Files and folders beside it that its holders write.
+        folders: Folders in which they alone write.
+    """
     with lock.held() as outermost:
         if outermost:
             for name in names:
                 storage.clean(lock.path.parent, name)
+            for folder in folders:
+                storage.clean(folder)
         yield
 
 

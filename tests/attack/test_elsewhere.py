@@ -8,12 +8,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from attack.mutations import loose_json, reseal
 from toys import toy_registry
 
 import mmvae
 from mmvae.cli.generate import refuse_one_name_for_two, write_folder
 from mmvae.data.output_tables import write_table
+from mmvae.evaluation.partial_results import Ledger
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.evaluate import evaluate
 from mmvae.experiments.generate import make_data
@@ -78,6 +80,40 @@ def test_a_link_in_a_run_folder_is_refused(run: Path, victim: Path, name: str) -
     if name == "model":
         with pytest.raises(CheckpointError, match="model is a symbolic link"):
             saved_model(run)
+
+
+@pytest.mark.parametrize("name", ["", "MANIFEST.json", "state.json", "model.safetensors"])
+@pytest.mark.parametrize("place", ["checkpoints/step-00000090", "model"])
+def test_a_link_in_a_checkpoint_or_model_is_refused(
+    run: Path, tmp_path: Path, place: str, name: str
+) -> None:
+    if place != "model":
+        shutil.rmtree(run / "model")  # so that the checkpoint counts
+    elsewhere = (run / place / name).rename(tmp_path / "elsewhere")
+    (run / place / name).symlink_to(elsewhere)  # with what belongs there
+    with pytest.raises(CheckpointError, match="is a symbolic link"):
+        load_model(run, toy_registry())
+    if place != "model":
+        with pytest.raises(CheckpointError, match="is a symbolic link"):
+            mmvae.resume(run, registry=toy_registry())
+
+
+def test_figures_of_an_evaluation_are_kept_in_its_run(tmp_path: Path, victim: Path) -> None:
+    ledger = Ledger(tmp_path / "evaluation.parts")
+    span, shard = slice(0, 2), {"nats": torch.ones(2)}
+    ledger.keep(span, shard)
+    (place,) = ledger.folder.iterdir()
+    place.rename(tmp_path / "shard")
+    place.symlink_to(tmp_path / "shard")
+    assert list(ledger.missing(2, 2)) == [span]  # what a link points to is computed again
+    place.unlink()
+    place.symlink_to(victim / "precious")
+    ledger.keep(span, shard)
+    assert not place.is_symlink()
+    shutil.rmtree(ledger.folder)
+    ledger.folder.symlink_to(victim)
+    with pytest.raises(TrainingError, match="it is a symbolic link"):
+        Ledger(tmp_path / "evaluation.parts")
 
 
 @pytest.mark.parametrize("name", ["evaluation.json", "metrics.jsonl", ".lock", "latest"])
@@ -149,7 +185,7 @@ def test_a_link_at_a_hidden_name_is_not_written_through(
     tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hidden = tmp_path / ".hidden"  # as if someone had guessed it
-    monkeypatch.setattr(storage, "_hidden", lambda path, suffix: hidden)
+    monkeypatch.setattr(storage, "_hidden", lambda path: hidden)
     hidden.symlink_to(victim / "precious")
     with pytest.raises(TrainingError, match="File exists"):
         storage.write_bytes(tmp_path / "f", b"x")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 from mmvae.experiments.config import load_experiment
+from mmvae.foundations import storage
 
 
 def test_show_lists_every_value_with_its_origin(mmvae, config) -> None:
@@ -78,4 +80,20 @@ def test_schema_goes_to_standard_output_or_a_file(mmvae, config, tmp_path) -> No
 def test_schema_into_no_folder_ends_with_2(mmvae, config, tmp_path) -> None:
     result = mmvae("config", "schema", "--out", tmp_path / "no" / "schema.json")
     assert result.code == 2
-    assert "cannot be written" in result.err
+    assert f"there is no folder {tmp_path / 'no'}; make it first" in result.err
+
+
+def test_a_schema_that_cannot_be_written_leaves_the_old_one(
+    mmvae, config, tmp_path, monkeypatch
+) -> None:
+    def full(operation: str, *paths: Path) -> None:
+        if operation == "write":
+            raise OSError(28, "No space left on device")
+
+    out = tmp_path / "schema.json"
+    out.write_text("old")
+    monkeypatch.setattr(storage, "fault", full)
+    result = mmvae("config", "schema", "--out", out)
+    assert result.code == 1
+    assert "No space left on device" in result.err
+    assert out.read_text() == "old"

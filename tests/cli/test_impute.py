@@ -16,6 +16,7 @@ from PIL import Image
 from toys import NAMES, toy_items
 
 import mmvae.inference.table_imputation as imputation
+from mmvae.foundations import storage
 
 
 @pytest.fixture
@@ -228,6 +229,35 @@ def test_bad_places(mmvae: Any, run: Path) -> None:
         "cannot be read as a table" in mmvae("impute", run, "t.parquet", "--out", "f.parquet").err
     )
     assert not Path("f.parquet").exists()
+
+
+def test_pictures_of_a_table_that_did_not_come_are_made_again(
+    mmvae: Any, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("t.csv").write_text(f"c,w\n{NAMES[0]},\n{NAMES[1]},\n")
+
+    def end(operation: str, *paths: Path) -> None:
+        if operation == "rename" and paths[1].name == "f.csv":
+            raise Killed
+
+    class Killed(BaseException):
+        pass
+
+    with monkeypatch.context() as killing:
+        killing.setattr(storage, "fault", end)
+        with pytest.raises(Killed):
+            mmvae("impute", run, "t.csv", "--out", "f.csv")
+    assert sorted(p.name for p in Path().iterdir()) == ["f_pictures", "t.csv"]
+    other = mmvae("impute", run, "t.csv", "--out", "../f.csv")  # another place, another folder
+    assert other.code == 0
+    assert mmvae("impute", run, "t.csv", "--out", "f.csv").code == 0
+    assert sorted(p.name for p in Path("f_pictures").iterdir()) == ["w-0.png", "w-1.png"]
+    assert "f_pictures/w-1.png" in Path("f.csv").read_text()
+    Path("f.csv").unlink()
+    again = mmvae("impute", run, "t.csv", "--out", "f.csv")  # the pictures may be of use
+    assert again.code == 2
+    assert "f_pictures, which exists already" in again.err
+    assert sorted(p.name for p in Path("f_pictures").iterdir()) == ["w-0.png", "w-1.png"]
 
 
 def test_means_of_a_class_are_its_likeliest(mmvae: Any, run: Path) -> None:

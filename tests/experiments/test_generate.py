@@ -129,6 +129,25 @@ def test_what_is_there_is_never_overwritten(tmp_path: Path) -> None:
     assert not Numbers.made
 
 
+@pytest.mark.parametrize("operation", ["rename", "remove"])
+def test_a_process_killed_when_all_is_made_leaves_nothing_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    def end(done: str, *paths: Path) -> None:
+        if done == operation and paths[0].name.startswith((".set.making", "..set.making")):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing:
+        killing.setattr(storage, "fault", end)
+        with pytest.raises(KeyboardInterrupt):
+            make_data(numbers(), tmp_path / "set")
+    assert len(os.listdir(tmp_path)) == 2
+    with pytest.raises(UsageError, match="is not empty"):
+        make_data(numbers(), tmp_path / "set")
+    assert os.listdir(tmp_path) == ["set"]
+    assert contents(tmp_path / "set") == whole()
+
+
 def test_two_processes_cannot_make_one_folder(tmp_path: Path) -> None:
     (tmp_path / ".set.making").mkdir()
     with FolderLock(tmp_path / ".set.making").held(), pytest.raises(RunError, match="in use"):

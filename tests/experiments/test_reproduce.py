@@ -22,7 +22,14 @@ from mmvae.evaluation import classifiers as judges
 from mmvae.experiments.reproduce import Shown, current, nats, reproduce
 from mmvae.experiments.study.record import Record, read_records
 from mmvae.experiments.study.study import Study
-from mmvae.foundations.errors import ConfigError, DataError, Interrupted, RunError, UsageError
+from mmvae.foundations.errors import (
+    ConfigError,
+    DataError,
+    Interrupted,
+    RunError,
+    TrainingError,
+    UsageError,
+)
 from mmvae.runs.run import Run, read_metrics
 from mmvae.training.progress import Progress
 
@@ -52,6 +59,22 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
+
+
+def test_no_row_is_trained_or_kept_elsewhere(stage: Stage, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    stage.runs.mkdir()
+    (stage.runs / "strong").symlink_to(elsewhere)
+    with pytest.raises(RunError, match="strong is a symbolic link; the runs of a study lie in"):
+        stage.reproduce()
+    assert sorted(stage.runs.iterdir()) == [stage.runs / "strong"]
+    (stage.runs / "strong").unlink()
+    (stage.results / stage.study.name).mkdir(parents=True)
+    (stage.results / stage.study.name / "short").symlink_to(elsewhere)
+    with pytest.raises(TrainingError, match="short: it is a symbolic link"):
+        stage.reproduce(only=["weak"])
+    assert list(elsewhere.iterdir()) == []
 
 
 def fail(*args: object, **options: object) -> None:

@@ -1,6 +1,9 @@
 """Files and folders are as they were or as they should be."""
 
+import contextlib
 import errno
+import fcntl
+import itertools
 import os
 import subprocess
 import sys
@@ -15,8 +18,8 @@ class Stop(BaseException):
     """Stands for the end of the process."""
 
 
-def at(count, error):
-    calls = []
+def at(count, error, calls=None):
+    calls = [] if calls is None else calls
 
     def fault(operation, *paths):
         calls.append((operation, *paths))
@@ -144,29 +147,200 @@ def test_an_existing_folder_is_replaced_only_when_asked(tmp_path):
     assert names(tmp_path) == ["final"]
 
 
+@pytest.mark.parametrize("exchanged", [True, False])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), Stop()])
-def test_a_replaced_folder_is_old_or_new_at_every_failure(tmp_path, monkeypatch, error):
-    count, seen = 0, set()
-    while True:
-        count += 1
+def test_a_replaced_folder_is_old_or_new_at_every_failure(tmp_path, monkeypatch, error, exchanged):
+    if not exchanged:  # as on file systems that cannot
+        monkeypatch.setattr(storage, "_exchanged", lambda one, other: False)
+    seen, operations = set(), []
+    for count in itertools.count(1):
         parent = tmp_path / str(count)
         parent.mkdir()
         final = parent / "final"
         with storage.staged_folder(final) as staged:
             fill(staged, "old")
-        monkeypatch.setattr(storage, "fault", at(count, error))
-        try:
-            with storage.staged_folder(final, replace=True) as staged:
-                fill(staged, "new")
-        except (TrainingError, Stop):
-            monkeypatch.undo()
-        else:
-            break
+        operations.clear()
+        with monkeypatch.context() as failing:
+            failing.setattr(storage, "fault", at(count, error, operations))
+            with contextlib.suppress(TrainingError, Stop):
+                with storage.staged_folder(final, replace=True) as staged:
+                    fill(staged, "new")
+                assert (final / "sub" / "f").read_text() == "new"
+        if exchanged:
+            assert final.exists()
         storage.clean(parent)
         seen.add((final / "sub" / "f").read_text())
         assert names(parent) == ["final"]
+        if len(operations) < count:
+            break
     assert seen == {"old", "new"}
-    assert count > 10
+    assert count > 9
+    assert ("exchange" in [operation for operation, *_ in operations]) == exchanged
+
+
+# -- what killed processes left -------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mmvae import storage
+
+def work(place):
+    if sys.argv[2] == "bytes":
+        storage.fault = lambda op, *paths: op == "rename" and end()
+        storage.write_bytes(place, b"half")
+    if sys.argv[2] == "file":
+        with storage.staged_file(place) as hidden:
+            hidden.write_text("half")
+            end()
+    if sys.argv[2] == "folder":
+        with storage.staged_folder(place, replace=place.exists()) as hidden:
+            (hidden / "sub").mkdir()
+            (hidden / "sub" / "f").write_text("half")
+            end()
+    if sys.argv[2] == "removal":
+        place.mkdir()
+        (place / "f").write_text("half")
+        storage.fault = lambda op, *paths: op == "remove" and end()
+        storage.remove_folder(place)
+
+def end():
+    print("written", flush=True)
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+work(Path(sys.argv[1]))
+"""
+
+WRITES = ("bytes", "file", "folder", "removal")
+
+
+@contextlib.contextmanager
+def writing(place, what):
+    """A process in the middle of writing to a place; it is killed when the block ends."""
+    words = [sys.executable, "-c", KILLED, str(place), what]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"written\n"
+        yield
+        process.kill()
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path, what):
+    place = tmp_path / "z"
+    with writing(place, what):
+        assert [n for n in names(tmp_path) if n.endswith(".partial")]
+    assert [n for n in names(tmp_path) if n.endswith(".partial")]
+    storage.write_bytes(tmp_path / "y", b"of another name")
+    assert [n for n in names(tmp_path) if n.endswith(".partial")]
+    storage.write_bytes(place, b"new")
+    assert names(tmp_path) == ["y", "z"]
+    assert place.read_bytes() == b"new"
+
+
+def test_the_next_removal_ends_the_one_before(tmp_path):
+    with writing(tmp_path / "z", "removal"):
+        pass
+    assert names(tmp_path) != []
+    (tmp_path / "z").mkdir()
+    storage.remove_folder(tmp_path / "z")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("what", ["bytes", "file", "folder"])
+def test_what_a_process_writes_stays_while_it_lives(tmp_path, what):
+    place = tmp_path / "z"
+    with writing(place, what):
+        before = names(tmp_path)
+        storage.sweep(place)
+        assert names(tmp_path) == before
+    with storage.staged_file(place) as hidden:
+        hidden.write_text("mine")
+        storage.sweep(place)  # as another thread of this process
+        assert hidden.exists()
+    with storage.staged_folder(tmp_path / "folder") as hidden:
+        storage.sweep(tmp_path / "folder")
+        assert hidden.exists()
+
+
+def test_nothing_is_swept_that_is_not_surely_ours_and_left(tmp_path, monkeypatch):
+    place, outside = tmp_path / "z.csv", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").touch()
+    machine = storage._machine()
+    hidden = f".z.csv.{'0' * 16}.{machine}.partial"
+    others = [
+        f".z.csv.{'0' * 16}.{'0' * 12}.partial",  # of another machine, or before a restart
+        f".z.csv.123.{'0' * 16}.partial",  # of an older version
+        f".z.csv.{'0' * 15}.{machine}.partial",
+        f".z.csv.{'0' * 16}.{machine}.partial.csv",
+        f".z.csv.b.{'0' * 16}.{machine}.partial",  # of z.csv.b
+        f".z_csv.{'0' * 16}.{machine}.partial",
+        f"z.csv.{'0' * 16}.{machine}.partial",
+    ]
+    for name in others:
+        (tmp_path / name).touch()
+    storage.sweep(place)
+    assert names(tmp_path) == sorted([*others, "outside"])
+    (tmp_path / hidden).symlink_to(outside)
+    storage.sweep(place)
+    assert (tmp_path / hidden).is_symlink()
+    (tmp_path / hidden).unlink()
+    os.mkfifo(tmp_path / hidden)
+    storage.sweep(place)
+    assert (tmp_path / hidden).exists()
+    (tmp_path / hidden).unlink()
+    (tmp_path / hidden).mkdir()
+    (tmp_path / hidden / "link").symlink_to(outside)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    storage.sweep(place)
+    assert (tmp_path / hidden).exists()
+    monkeypatch.undo()
+    storage.sweep(place)
+    assert names(tmp_path) == sorted([*others, "outside"])
+    assert (outside / "precious").exists()
+
+
+def test_a_sweeper_that_comes_before_the_lock_harms_no_writer(tmp_path, monkeypatch):
+    flock, swept = fcntl.flock, []
+
+    def late(descriptor, operation):
+        if not swept:
+            swept.append(True)
+            storage.sweep(tmp_path / "z")
+            assert names(tmp_path) == []
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(storage.fcntl, "flock", late)
+    for write in (storage.staged_file, storage.staged_folder):
+        swept.clear()
+        with write(tmp_path / "z") as hidden:
+            assert hidden.exists()
+            storage.sweep(tmp_path / "z")
+        assert names(tmp_path) == ["z"]
+        storage._delete(tmp_path / "z")
+
+
+def test_a_file_that_others_keep_locked_is_not_waited_for(tmp_path, monkeypatch):
+    def locked(descriptor, operation):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(storage.fcntl, "flock", locked)
+    with pytest.raises(TrainingError, match="z: another process locks what is made there"):
+        storage.write_bytes(tmp_path / "z", b"x")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("write", [storage.staged_file, storage.staged_folder])
+def test_a_disk_without_locks_is_written_to_and_not_swept(tmp_path, monkeypatch, write):
+    def refused(descriptor, operation):
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(storage.fcntl, "flock", refused)
+    with write(tmp_path / "z") as hidden:
+        storage.sweep(tmp_path / "z")
+        assert hidden.exists()
+    assert names(tmp_path) == ["z"]
 
 
 def test_make_folder_syncs_every_new_parent(tmp_path, monkeypatch):
@@ -301,3 +475,14 @@ def test_a_staged_file_that_fails_leaves_what_was_there(tmp_path):
         write(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert final.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [final]
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/stdout", "/dev/null"])
+def test_no_file_takes_the_place_of_a_pipe_or_a_device(tmp_path, monkeypatch, name):
+    os.mkfifo(tmp_path / "pipe")
+    made = []
+    monkeypatch.setattr(storage, "fault", lambda *call: made.append(call))
+    monkeypatch.setattr(storage.os, "replace", lambda source, target: made.append(target))
+    with pytest.raises(TrainingError, match="it is no regular file"):
+        storage.write_bytes(tmp_path / name, b"x")
+    assert made == []

@@ -295,6 +295,16 @@ def test_reading_forgives_a_torn_last_line_and_names_other_damage(tmp_path):
         read_metrics(tmp_path / "nothing")
 
 
+def test_the_lock_removes_what_a_killed_training_left_of_its_checkpoints(tmp_path):
+    run = create(tmp_path / "run")
+    left = run.checkpoints / ".step-00000001.0123456789abcdef.0123456789ab.partial"
+    left.mkdir(parents=True)
+    with run.results_locked():
+        assert left.exists()
+    with run.locked():
+        assert not left.exists()
+
+
 def test_training_and_evaluation_hold_the_run_at_the_same_time(tmp_path):
     """Neither removes what the other is writing."""
     run = create(tmp_path)

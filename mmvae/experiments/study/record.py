@@ -143,7 +143,7 @@ def write_record(results: Path, record: Record) -> Path:
         TrainingError: The system refused to write.
     """
     path = record_path(results, record.study, record.schedule, record.row)
-    storage.make_folder(path.parent)
+    storage.inner_folder(storage.inner_folder(results, record.study), record.schedule)
     storage.write_json(path, record.model_dump(mode="json"))
     return path
 
