@@ -15,6 +15,7 @@ import numpy as np
 from mmvae import storage
 from mmvae.codec import Column
 from mmvae.column_type import Kind
+from mmvae.data.bounds import Bounds
 from mmvae.data.gaps import presence
 from mmvae.data.memory import as_column
 from mmvae.data.streams import Rows, TableStream, open_stream
@@ -56,6 +57,7 @@ def impute_table(
     by: By = "mode",
     seed: int = 0,
     step: Step = quiet,
+    bounds: Bounds | None = None,
 ) -> Filled:
     """Write a table again with every gap filled, and which values were.
 
@@ -71,6 +73,7 @@ def impute_table(
         by: See :func:`fillings`.
         seed: Governs samples.
         step: Told of progress.
+        bounds: How much the table and its cells may hold.
 
     Raises:
         UsageError: The model cannot fill, ``out`` exists or has another ending, or the kind of
@@ -81,7 +84,7 @@ def impute_table(
     """
     check_model(trained)
     check_out(path, out)
-    stream = open_stream(path, trained.types)
+    stream = open_stream(path, trained.types, bounds)
     plan = Plan(trained, stream, out)
     done = Filled(0, dict.fromkeys(plan.columns, 0), dict.fromkeys(plan.columns, 0))
     done.without = tuple(m for m in trained.modalities if m not in plan.columns)
