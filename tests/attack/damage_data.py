@@ -3,20 +3,24 @@
     python tests/attack/damage_data.py --count 300 --seed 0 [--format parquet]
 
 For each format it writes small sound data. For each number of ``--count`` it damages one file by a
-seed of its own, and reads it by ``data check``, ``train`` or ``impute`` in a child process. It
-counts how the commands ended, and fails if one ended in a traceback or by a signal, used
-the processor for 10 seconds or waited for 120, needed 1.5 GiB of memory, or changed a file outside
-the place where it writes.
+seed of its own, and reads it by ``data check``, ``impute`` or ``train``, 25 of them in one child
+process. It counts how the commands ended, and fails if one ended in a traceback or by a signal,
+used the processor for 10 seconds or waited for 120, needed 1.5 GiB of memory, or changed a file
+outside the place where it writes.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import shutil
+import signal
 import sys
 import tempfile
+import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -28,13 +32,17 @@ import pyarrow.parquet
 import torch
 from attack import sound_data
 from attack.damage import damaged
-from attack.mutate_models import SECONDS, child, shown
+from attack.mutate_models import BYTES, SECONDS, child, shown
 
 import mmvae.api
 import mmvae.cli.data
 import mmvae.cli.impute
 import mmvae.cli.train
+from mmvae.cli.main import run as mmvae_main
 from mmvae.plugins import load_registry
+
+BATCH = 25
+"""Files that one child tries, unless it dies of one."""
 
 WAITED = 120
 """Seconds after which a command that uses no processor hangs; that long for busy machines."""
@@ -55,7 +63,10 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print what each command said last")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    load_registry()
+    registry = load_registry()
+    for module in list(sys.modules.values()):
+        if getattr(module, "load_registry", None) is load_registry:
+            module.load_registry = lambda **_: registry  # made once: half of a command's time
     faults = 0
     for name in asked.format or sound_data.FORMATS:
         with tempfile.TemporaryDirectory(prefix="mmvae-attack-") as place:
@@ -67,35 +78,33 @@ def main() -> None:
 
 def attack(place: Path, name: str, seed: int, numbers: range, show: bool) -> int:
     """Damage data of one format so many times: how many commands ended as none may."""
-    original, folder, out = place / "original", place / "data", place / "out"
+    original = place / "original"
     original.mkdir()
     run = sound(place, name, original)
     ends: Counter[str] = Counter()
-    faults, slowest, largest = 0, 0.0, 0.0
-    for number in numbers:
-        draws = random.Random(f"{seed}/{name}/{number}")
-        for old in (folder, out):
-            shutil.rmtree(old, ignore_errors=True)
-        folder.mkdir()
-        out.mkdir()
-        config, files = sound_data.write(name, folder)
-        file = draws.choice(files)
-        what, data = damaged(file.read_bytes(), draws)
-        file.write_bytes(data)
-        command = draws.choices(("check", "impute" if run else "check", "train"), (15, 4, 1))[0]
-        words = argv(command, config, file, run, out)
-        before = shown(place, out)
-        end, seconds, size = child(words, out, WAITED, SECONDS)
-        if shown(place, out) != before:
-            end = f"wrote elsewhere ({end})"
-        ends[end] += 1
-        if show:
-            said = (place / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
-            print(f"{name} {number}: {what}: {command}: {end}: {said}", flush=True)
-        slowest, largest = max(slowest, seconds), max(largest, size)
-        if not re.fullmatch(r"code [012345]", end):
+    faults, slowest, largest, waiting = 0, 0.0, 0.0, list(numbers)
+    while waiting:
+        batch, tried = waiting[:BATCH], 0
+        log = place / "tried"
+        log.unlink(missing_ok=True)
+        status, size = worker(place, name, seed, batch, run, log)
+        lines = log.read_text().splitlines() if log.exists() else []
+        if len(lines) % 2:  # it was begun, and not ended
+            lines.append(f"{lines[-1]}\t{status}\t{SECONDS}\t")
+        if not lines:
+            sys.exit(f"{name}: no attack could be begun: {status}")
+        for line in lines[1::2]:
+            number, what, command, end, seconds, said = line.split("\t")
+            ends[end] += 1
+            slowest = max(slowest, float(seconds))
+            fault = not re.fullmatch(r"code [012345]", end)
+            faults, tried = faults + fault, tried + 1
+            if fault or show:
+                print(f"{name} {number}: {what}: {command}: {end}: {said}", flush=True)
+        if size > BYTES:
             faults += 1
-            print(f"{name} {number}: {what}: {command}: {end}", flush=True)
+            print(f"{name} {batch[0]} to {batch[tried - 1]}: {size / 2**20:.0f} MiB", flush=True)
+        largest, waiting = max(largest, size), waiting[tried:]
     told = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()) if "code" in end)
     print(
         f"{name}: {len(numbers)} files, {faults} faults ({told}); slowest {slowest:.1f} s, "
@@ -103,6 +112,68 @@ def attack(place: Path, name: str, seed: int, numbers: range, show: bool) -> int
         flush=True,
     )
     return faults
+
+
+def worker(
+    place: Path, name: str, seed: int, numbers: list[int], run: Path | None, log: Path
+) -> tuple[str, float]:
+    """Try some files in a child that notes how each went: how it ended, and its bytes."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for number in numbers:
+                attempt(place, name, random.Random(f"{seed}/{name}/{number}"), number, run, log)
+        finally:
+            os._exit(0)
+    _, status, used = os.wait4(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    ended = f"signal {-code}"
+    if -code in (signal.SIGALRM, signal.SIGPROF):
+        ended = f"no end within {WAITED if -code == signal.SIGALRM else SECONDS} s"
+    return ended, float(used.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+
+
+def attempt(
+    place: Path, name: str, draws: random.Random, number: int, run: Path | None, log: Path
+) -> None:
+    """Damage one file and run a command on it."""
+    folder, out = place / "data", place / "out"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(out, ignore_errors=True)
+    folder.mkdir()
+    out.mkdir()
+    config, files = sound_data.write(name, folder)
+    file = draws.choice(files)
+    what, data = damaged(file.read_bytes(), draws)
+    file.write_bytes(data)
+    command = draws.choices(("check", "impute" if run else "check", "train"), (79, 20, 1))[0]
+    before = shown(place, out, log)
+    begun = f"{number}\t{what}\t{command}"
+    with log.open("a") as lines:
+        lines.write(f"{begun}\n")
+    signal.setitimer(signal.ITIMER_REAL, WAITED)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    busy = time.process_time()
+    with (place / "log").open("w") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+    try:
+        end = f"code {mmvae_main(argv(command, config, file, run, out))}"
+    except BaseException as error:
+        end = f"traceback ({type(error).__name__}: {str(error)[:200]!r})"
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    busy = time.process_time() - busy
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    if shown(place, out, log) != before:
+        end = f"wrote elsewhere ({end})"
+    said = (place / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
+    with log.open("a") as lines:
+        lines.write(f"{begun}\t{end}\t{busy}\t{said}\n")
 
 
 def sound(place: Path, name: str, original: Path) -> Path | None:

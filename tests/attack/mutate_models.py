@@ -173,13 +173,8 @@ def argv(command: str, folder: Path, original: Path, out: Path) -> list[str]:
     return words.get(command, [command, run])
 
 
-def child(
-    words: list[str], cwd: Path, limit: float, busy: float | None = None
-) -> tuple[str, float, float]:
-    """Run a command in a child: how it ended, after how many seconds, with how many bytes.
-
-    With ``busy``, which limits the seconds of the processor, these are counted and returned.
-    """
+def child(words: list[str], cwd: Path, limit: float) -> tuple[str, float, float]:
+    """Run a command in a child: how it ended, after how many seconds, with how many bytes."""
     began = time.monotonic()
     log = cwd.parent / "log"
     pid = os.fork()
@@ -187,7 +182,6 @@ def child(
         code = 70
         try:
             signal.setitimer(signal.ITIMER_REAL, limit)
-            signal.setitimer(signal.ITIMER_PROF, busy or 0)
             os.chdir(cwd)
             with log.open("w") as stream:
                 os.dup2(stream.fileno(), 1)
@@ -204,15 +198,13 @@ def child(
             os._exit(code)
     _, status, used = os.wait4(pid, 0)
     code, seconds = os.waitstatus_to_exitcode(status), time.monotonic() - began
-    if busy:
-        seconds = used.ru_utime + used.ru_stime
     unit = 1 if sys.platform == "darwin" else 1024
     size = float(used.ru_maxrss * unit)
     text = log.read_text("utf-8", "replace")
     if code == 70:
         return f"traceback ({text.strip().splitlines()[-1][:200]})", seconds, size
-    if code in (-signal.SIGALRM, -signal.SIGPROF):
-        return f"no end within {limit if code == -signal.SIGALRM else busy:.0f} s", seconds, size
+    if code == -signal.SIGALRM:
+        return f"no end within {limit:.0f} s", seconds, size
     return (f"{size / 2**20:.0f} MiB" if size > BYTES else f"code {code}"), seconds, size
 
 

@@ -117,7 +117,9 @@ def write_folder(folder: Path, ending: str) -> tuple[str, list[Path]]:
         ".npy": "codec = 'vector'",
         ".txt": "codec = 'text', max_length = 40, unknown = 'replace'",
     }
-    codec = codecs.get(ending, "codec = 'bernoulli-image', encoder = [8], decoder = [8]")
+    codec = codecs.get(
+        ending, "codec = 'bernoulli-image', channels = 1, encoder = [8], decoder = [8]"
+    )
     (folder / "items" / "kinds.csv").write_text(
         "id,kind\n" + "".join(f"{k},{KINDS[k % 3]}\n" for k in range(12))
     )

@@ -295,8 +295,8 @@ def picture(side: int) -> bytes:
 @pytest.mark.parametrize("side", [8_000, 13_000, 30_000])
 def test_a_picture_of_too_many_pixels(tmp_path: Path, told: Told, side: int) -> None:
     said = told("data", "check", folder(tmp_path, "png", picture(side)))
-    assert ("max_pixels" if side < 20_000 else "178,956,970") in said
-    assert "50,000,000" in said
+    assert "50,000,000 pixels at most" in said
+    assert ("max_pixels" in said) == (side < 9_000)  # of others Pillow's own bound says it first
     assert "Warning" not in said
 
 

@@ -20,6 +20,8 @@ from PIL import Image, ImageOps
 
 from mmvae import Column, UnsupportedValue
 
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # opened refuses it in its words
+
 Pixels = np.ndarray[Any, Any]
 
 MODES = {1: "L", 3: "RGB"}
@@ -121,17 +123,15 @@ def opened(encoded: bytes | str | Path, row: int | None = None, most: int = MOST
     else:
         where, encoded = f"file {encoded}", _file(encoded, row)
     try:
-        with warnings.catch_warnings():  # of sizes that are refused below
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
+        picture = Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
         _check_size(picture, where, row, most)
         cut = ";16" in str(getattr(picture, "tile", ""))  # what is not known once it is loaded
         picture.load()
     except UnsupportedValue:
         raise
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnsupportedValue(
-            row, f"{where} of more than 178,956,970 pixels", f"{most:,} at most", "Scale it down."
+            row, f"{where} ({error})", f"{most:,} pixels at most", "Scale it down."
         ) from None
     except Exception as error:  # on damaged files its many parsers raise nearly anything
         raise UnsupportedValue(
