@@ -20,7 +20,7 @@ class Bounds:
     Attributes:
         cell: Bytes of one cell of a table, or characters of one record of a text file. So many,
             and one value more, are in memory while a table is read.
-        file: Bytes of a file.
+        file: Bytes of a file, and of what is decoded of it.
     """
 
     cell: int = 16 * MIB
@@ -59,6 +59,18 @@ class Bounds:
             DataError: It is not.
         """
         self.open(path).close()
+
+    def check_decoded(self, size: int, path: Path) -> None:
+        """See that what is decoded of a file has no more bytes than a file may have.
+
+        Raises:
+            DataError: It has more.
+        """
+        if size > self.file:
+            raise DataError(
+                f"{path}: more than {self.file:,} bytes once decoded, expected as many at most. "
+                f"If the file is as it should be, raise data.max_file_gib."
+            )
 
     def check_batch(self, size: int, where: str) -> None:
         """See that what is decompressed together has no more bytes than it may.

@@ -21,11 +21,13 @@ from attack import sound_data
 from attack.damage import damaged
 from PIL import Image
 
+from mmvae.cli.items import run_bounds
 from mmvae.cli.main import run
 from mmvae.data.bounds import Bounds
 from mmvae.data.reader import read_table
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.csv_cells import records
+from mmvae.errors import ConfigError
 
 MIB = 1 << 20
 
@@ -204,6 +206,15 @@ class TestArrow:
         assert "row 1, column 'a': 17,825," in said
         assert "data.max_cell_mib" in said
 
+    def test_one_value_that_is_there_a_thousand_times(self, tmp_path: Path, told: Told) -> None:
+        often = pa.DictionaryArray.from_arrays(pa.array([0] * 2000), pa.array(["x" * 10_000]))
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"a": often}), sink)
+        config = table(tmp_path, "parquet", sink.getvalue())
+        said = told("data", "check", config, "-s", "data.max_file_gib=0.01")
+        assert "more than 10,737,418 bytes once decoded" in said
+        assert "data.max_file_gib" in said
+
     def test_damaged_notes_of_datasets(self, tmp_path: Path, told: Told) -> None:
         value = pa.table({"a": [1, 2]}).replace_schema_metadata({"huggingface": '{"info": 3}'})
         said = told("data", "check", table(tmp_path, "arrow", arrow(value)))
@@ -316,3 +327,17 @@ def test_gzip_that_becomes_gigabytes(tmp_path: Path, told: Told) -> None:
             file.write(block)
     images.write_bytes(packed.getvalue())
     assert "more than 268,435,456 bytes" in told("data", "check", config)
+
+
+def test_a_table_for_a_run_has_the_bounds_of_its_config(tmp_path: Path) -> None:
+    assert run_bounds(tmp_path) == Bounds()
+    for data, bounds in (
+        ("max_cell_mib = 2.0", Bounds(cell=2 * MIB)),
+        ("max_file_gib = 0.25", Bounds()),  # of a folder: files of single items
+        ("max_file_gib = 128.0", Bounds(file=128 << 30)),
+    ):
+        (tmp_path / "config.resolved.toml").write_text(f"[data]\n{data}\n")
+        assert run_bounds(tmp_path) == bounds
+    (tmp_path / "config.resolved.toml").write_text("[data]\nmax_cell_mib = 'x'\n")
+    with pytest.raises(ConfigError, match=r"data\.max_cell_mib = 'x'"):
+        run_bounds(tmp_path)

@@ -89,11 +89,13 @@ class ArrowStream(TableStream):
 
         with self._readable(), opened_arrow(self.path, self.bounds) as (own, _, batches):
             waiting: list[Any] = []
-            count = done = held = 0
+            count = done = held = total = 0
             for batch in batches:
                 batch.validate(full=True)
                 for piece in pieces(batch):
-                    held += weigh(piece, self.path, done + count, self.bounds)
+                    weight = weigh(piece, self.path, done + count, self.bounds)
+                    held, total = held + weight, total + weight
+                    self.bounds.check_decoded(total, self.path)
                     waiting.append(piece)
                     count += piece.num_rows
                     while count >= size or (count and held > self.bounds.cell):
