@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mmvae.cli.items import run_bounds
 from mmvae.cli.options import example, json_option, print_json, say
 from mmvae.cli.steps import shown_steps
 from mmvae.experiments.train import load
@@ -47,7 +48,7 @@ def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool)
     paths go to files in the folder NAME_pictures beside FILE, NAME being FILE without its ending.
     """
     with shown_steps() as step:
-        done = impute_table(load(run), data, out, by, seed, step)
+        done = impute_table(load(run), data, out, by, seed, step, run_bounds(run))
     if as_json:
         figures = {"filled": done.values, "filled in part": done.partly}
         print_json({"rows": done.rows, **figures, "from the prior": done.nothing, "out": str(out)})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from mmvae.cli.options import say
+from mmvae.data.bounds import Bounds
+from mmvae.data.declared_types import bounds_of
 from mmvae.data.output_tables import check_output
 from mmvae.data.paths import place, tried
 from mmvae.data.source import SPLITS, Split
@@ -19,6 +21,7 @@ from mmvae.experiments.build import open_source
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
+from mmvae.foundations.toml_document import read
 from mmvae.inference.trained_model import TrainedModel
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.provenance import require_plugins
@@ -91,7 +94,20 @@ def load_items(model: TrainedModel, run: Path, data: str) -> Split:
             f"Expected a Parquet, Arrow, CSV or JSON-lines file with columns named as the "
             f"modalities."
         )
-    return load_tables(data, types=model.types)["train"]
+    return load_tables(data, types=model.types, bounds=run_bounds(run))["train"]
+
+
+def run_bounds(run: Path) -> Bounds:
+    """How much a table may hold, as the config of a run says; the default of a model alone.
+
+    Raises:
+        ConfigError: The config cannot be read.
+    """
+    config = run / "config.resolved.toml"
+    if not config.is_file():
+        return Bounds()
+    data = read(config).table.get("data")
+    return bounds_of(data if isinstance(data, Mapping) else {}, str(config))
 
 
 def tell_unused(

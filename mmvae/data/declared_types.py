@@ -1,14 +1,15 @@
-"""Declared types: the key ``[data.types]`` of sources that read tables."""
+"""What ``[data]`` declares of files: the types of columns, and how much files may hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from mmvae.data.bounds import GIB, MIB, Bounds
 from mmvae.data.splits import CutConfig
-from mmvae.foundations.errors import DataError, nearest
+from mmvae.foundations.errors import ConfigError, DataError, nearest
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType
 
 
@@ -21,6 +22,21 @@ class TypedConfig(CutConfig):
         "and 2134 apart where all others look like numbers, and cells such as None or NA are then "
         "texts, and only empty ones are missing. Of other columns all rows tell.",
     )
+
+    max_cell_mib: float = Field(
+        16.0,
+        gt=0,
+        le=1024,
+        description="Most MiB of one cell of a table, or of one record of a text file (of which "
+        "each character counts as a byte). Up to 64 times as much is in memory while it is read.",
+    )
+    max_file_gib: float = Field(
+        64.0, gt=0, allow_inf_nan=False, description="Most GiB of one file."
+    )
+
+    def bounds(self) -> Bounds:
+        """How much files may hold."""
+        return Bounds(round(self.max_cell_mib * MIB), round(self.max_file_gib * GIB))
 
     def column_types(self) -> dict[str, ColumnType]:
         """Column → its type as it is declared."""
@@ -42,3 +58,22 @@ class TypedConfig(CutConfig):
                     f"data.types: there is no column {name!r}, but {', '.join(columns)}."
                     f"{nearest(name, columns)}"
                 )
+
+
+def bounds_of(data: Mapping[str, Any], where: str) -> Bounds:
+    """How much files may hold that are read by the model of a run.
+
+    Args:
+        data: The ``[data]`` section of the run; its keys for files of single items do not count.
+        where: What it stands in, for messages.
+
+    Raises:
+        ConfigError: A key is none that a config could have.
+    """
+    keys = {key: data[key] for key in ("max_cell_mib", "max_file_gib") if key in data}
+    try:
+        own = TypedConfig.model_validate(keys, strict=True).bounds()
+    except ValidationError as error:
+        (key, *_), said = error.errors()[0]["loc"], error.errors()[0]["msg"]
+        raise ConfigError(f"{where}: data.{key} = {data[str(key)]!r}: {said}.") from None
+    return Bounds(own.cell, max(own.file, Bounds.file))

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from mmvae.data.bounds import GIB, Bounds
 from mmvae.data.columns import as_array, table_split
 from mmvae.data.declared_types import TypedConfig
 from mmvae.data.fingerprints import contents
@@ -26,11 +28,16 @@ from mmvae.data.paths import (
 from mmvae.data.reader import read_table
 from mmvae.data.source import SPLITS, Source, Split, SplitName
 from mmvae.data.splits import cut, refuse_shared_groups
+from mmvae.data.streams.stream import first_line
 from mmvae.foundations.errors import DataError, nearest
 from mmvae.modalities.codec import Column, LazyValues, row_index
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType
 
 Array = np.ndarray[Any, Any]
+
+
+FILES = Bounds(file=GIB // 4)
+"""How much a file of an item may hold, which is read whole."""
 
 
 class FolderConfig(TypedConfig):
@@ -45,6 +52,9 @@ class FolderConfig(TypedConfig):
         description="Column of the table beside the sub-folders, if there is one, that holds the "
         "names of the items, read as they are written: those of their files, with or without the "
         "ending.",
+    )
+    max_file_gib: float = Field(
+        FILES.file / GIB, gt=0, allow_inf_nan=False, description="Most GiB of one file."
     )
     validation: float = Field(
         0.1, ge=0, lt=1, description="Share for validation, unless there is a folder of that name."
@@ -62,17 +72,18 @@ class FileColumn(LazyValues):
 
     Args:
         files: The file of each item.
+        bounds: How much a file may hold.
     """
 
-    def __init__(self, files: Sequence[Path | None]) -> None:
-        self.files = files
+    def __init__(self, files: Sequence[Path | None], bounds: Bounds = FILES) -> None:
+        self.files, self.bounds = files, bounds
 
     def __len__(self) -> int:
         return len(self.files)
 
     def take(self, rows: Sequence[int] | Array) -> FileColumn:
         """See :meth:`mmvae.modalities.codec.LazyValues.take`."""
-        return FileColumn([self.files[int(i)] for i in row_index(rows)])
+        return FileColumn([self.files[int(i)] for i in row_index(rows)], self.bounds)
 
     def read(self) -> Any:
         """See :meth:`mmvae.modalities.codec.LazyValues.read`.
@@ -80,21 +91,23 @@ class FileColumn(LazyValues):
         Raises:
             DataError: A file cannot be read.
         """
-        return as_array([None if file is None else content(file) for file in self.files])
+        read = [None if file is None else content(file, self.bounds) for file in self.files]
+        return as_array(read)
 
 
-def content(file: Path) -> Any:
+def content(file: Path, bounds: Bounds = FILES) -> Any:
     """What a file holds: a text, an array or bytes.
 
     A text is UTF-8, with a byte order mark or without; the end of its last line is not part of it.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, or holds more than it may.
     """
     try:
-        if file.suffix.lower() == ".npy":
-            return np.load(file, allow_pickle=False)
-        data = file.read_bytes()
+        with bounds.open(file) as opened:
+            if file.suffix.lower() == ".npy":
+                return np.lib.format.read_array(opened, allow_pickle=False)
+            data = opened.read()
         if file.suffix.lower() != ".txt":
             return data
         text = data.decode("utf-8-sig")
@@ -102,8 +115,12 @@ def content(file: Path) -> Any:
         return text.removesuffix(end)
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: cannot be read ({error}). Save the text as UTF-8.") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read ({error}). Replace the file.") from None
+    except UNREADABLE as error:
+        raise DataError(f"{file}: cannot be read ({first_line(error)}). Replace it.") from None
+
+
+UNREADABLE = (OSError, ValueError, TypeError, MemoryError, SyntaxError, TokenError)
+"""What NumPy raises of a damaged file: its header is a text in Python, and may claim any size."""
 
 
 class FolderSource(Source):
@@ -152,9 +169,10 @@ class FolderSource(Source):
     def _folders(self) -> dict[SplitName, ItemFolder]:
         """The folder of each split that has one; all items as ``train`` if none has."""
         root, key, types = self._root, self.config.id, self.config.column_types()
+        bounds = self.config.bounds()
         named = {name: root / name for name in SPLITS if (root / name).is_dir()}
         if "train" not in named:
-            return {"train": ItemFolder(root, key, types)}
+            return {"train": ItemFolder(root, key, types, bounds)}
         for place in visible(root):
             if place.name not in named and (place.is_dir() or is_table(place)):
                 called = split_called(place.name) if place.is_dir() else None
@@ -165,7 +183,7 @@ class FolderSource(Source):
                 )
         found: dict[SplitName, ItemFolder] = {}
         for name, folder in named.items():  # the training first, as which the others are read
-            found[name] = ItemFolder(folder, key, types)
+            found[name] = ItemFolder(folder, key, types, bounds)
             types = {**found["train"].types_read(), **types}
         return found
 
@@ -195,6 +213,7 @@ class ItemFolder:
         place: The folder.
         key: Column of the table that holds the names of items.
         types: How its other columns are read, as far as it is declared.
+        bounds: How much files and cells may hold.
 
     Raises:
         DataError: Two files or rows of one name, several tables, folders in sub-folders, files
@@ -202,9 +221,13 @@ class ItemFolder:
     """
 
     def __init__(
-        self, place: Path, key: str = "id", types: Mapping[str, ColumnType] | None = None
+        self,
+        place: Path,
+        key: str = "id",
+        types: Mapping[str, ColumnType] | None = None,
+        bounds: Bounds = FILES,
     ) -> None:
-        self.place, self.key, self.types = place, key, types or {}
+        self.place, self.key, self.types, self.bounds = place, key, types or {}, bounds
         self.left_out = [p for p in entries(place) if is_litter(p)]
         self.files: dict[str, dict[str, Path]] = {}
         tables = []
@@ -229,7 +252,7 @@ class ItemFolder:
         """The table with the name of each row's item; None without one."""
         if self.table is None:
             return None
-        return named_rows(self.table, self.key, self.files, self.types)
+        return named_rows(self.table, self.key, self.files, self.types, self.bounds)
 
     def types_read(self) -> Mapping[str, ColumnType]:
         """How the columns of its table were read."""
@@ -275,7 +298,7 @@ class ItemFolder:
             )
         columns = {
             name: Column(
-                FileColumn([found.get(item) for item in names]),
+                FileColumn([found.get(item) for item in names], self.bounds),
                 origin=str(self.place / name),
                 present=all_or([item in found for item in names]),
             )
@@ -412,6 +435,7 @@ def named_rows(
     key: str,
     files: Mapping[str, Mapping[str, Path]],
     types: Mapping[str, ColumnType],
+    bounds: Bounds,
 ) -> Rows:
     """The rows of a table, by the names of their items.
 
@@ -420,12 +444,13 @@ def named_rows(
         key: Column that holds the names.
         files: Sub-folder → name of an item → its file.
         types: How other columns are read, as far as it is declared.
+        bounds: How much the table and its cells may hold.
 
     Raises:
         DataError: There is no such column, or an item without a name or with two rows.
     """
     as_written = ColumnType("text", NULL_WORDS)
-    read = read_table([path], {**types, key: as_written})
+    read = read_table([path], {**types, key: as_written}, bounds=bounds)
     table = table_split(read.table, str(path), read.types)
     if key not in table.columns:
         raise DataError(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmvae.data.bounds import Bounds
 from mmvae.data.fingerprints import contents
 from mmvae.data.stream_cache import CHUNK, check_columns, fitted, kept, mapped
 from mmvae.data.streams import TableStream, Types, open_stream
@@ -47,6 +48,7 @@ def read_table(
     types: Types | None = None,
     columns: Sequence[str] | None = None,
     items: int | None = None,
+    bounds: Bounds | None = None,
 ) -> Reading:
     """Read files as one table.
 
@@ -56,14 +58,16 @@ def read_table(
             others, by all of their rows.
         columns: Which columns to keep; all unless given.
         items: How many rows to take, the first; all unless given.
+        bounds: How much the files and their cells may hold.
 
     Raises:
-        DataError: A file is missing or malformed, has other columns than the first, or holds a
-            value that is not of its column's type; or there are no rows, or fewer than ``items``.
+        DataError: A file is missing or malformed, has other columns than the first, holds a value
+            that is not of its column's type, or more than it may; or there are no rows, or fewer
+            than ``items``.
         TrainingError: The disk of the cache is full or cannot be written.
     """
     limits = None if items is None else {"train": items}
-    return read_tables({"train": files}, types, columns, limits)["train"]
+    return read_tables({"train": files}, types, columns, limits, bounds)["train"]
 
 
 def read_tables(
@@ -71,6 +75,7 @@ def read_tables(
     types: Types | None = None,
     columns: Sequence[str] | None = None,
     limits: Mapping[str, int] | None = None,
+    bounds: Bounds | None = None,
 ) -> dict[str, Reading]:
     """Read the files of several splits, each column by one type throughout.
 
@@ -79,10 +84,13 @@ def read_tables(
         types: See :func:`read_table`.
         columns: See :func:`read_table`.
         limits: Split → how many rows to take.
+        bounds: See :func:`read_table`.
     """
-    known, limits = dict(types or {}), limits or {}
+    known, limits, bounds = dict(types or {}), limits or {}, bounds or Bounds()
     files = [file for part in splits.values() for file in part]
-    streams = Streams(files, known)
+    for file in files:
+        bounds.check_file(file)
+    streams = Streams(files, known, bounds)
     found = {}
     for name, part in splits.items():
         items = limits.get(name)
@@ -97,10 +105,11 @@ class Streams:
     Args:
         files: The files.
         types: How columns are read, as far as it is known.
+        bounds: How much files and cells may hold.
     """
 
-    def __init__(self, files: Sequence[Path], types: Types) -> None:
-        self.files, self.types = files, types
+    def __init__(self, files: Sequence[Path], types: Types, bounds: Bounds) -> None:
+        self.files, self.types, self.bounds = files, types, bounds
         self._opened: dict[Path, TableStream] | None = None
 
     def __call__(self) -> dict[Path, TableStream]:
@@ -110,7 +119,7 @@ class Streams:
             DataError: Files differ in their columns.
         """
         if self._opened is None:
-            self._opened = {file: open_stream(file, self.types) for file in self.files}
+            self._opened = {f: open_stream(f, self.types, self.bounds) for f in self.files}
             self._agree(list(self._opened.values()))
         return self._opened
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from mmvae.data.bounds import Bounds
 from mmvae.data.columns import table_split
 from mmvae.data.declared_types import TypedConfig
 from mmvae.data.fingerprints import contents
@@ -36,6 +37,9 @@ from mmvae.modalities.column_type import ColumnType
 
 EMPTY = ("corresponds to no data", "No columns to parse from file")
 """What ``datasets`` says of a table without rows, and of one without even a header."""
+
+CARD = 1 << 20
+"""Characters of a card that are looked at."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -181,9 +185,11 @@ class TableSource(Source):
         if self._files is None:
             return self._hub
         files = {name: self._files.splits[name] for name in names}
+        types, bounds = config.column_types(), config.bounds()
+        for file in (file for part in files.values() for file in part):
+            bounds.check_file(file)
         refuse_copies(files)
-        types = config.column_types()
-        self._readings.update(read_tables(files, types, config.columns, self._limits))
+        self._readings.update(read_tables(files, types, config.columns, self._limits, bounds))
         return {n: table_split(r.table, config.path, r.types) for n, r in self._readings.items()}
 
     def remarks(self) -> Sequence[str]:
@@ -271,7 +277,10 @@ class StreamedTables(Mapping[str, Split]):
 
 
 def load_tables(
-    path: str, configuration: str | None = None, types: Mapping[str, ColumnType] | None = None
+    path: str,
+    configuration: str | None = None,
+    types: Mapping[str, ColumnType] | None = None,
+    bounds: Bounds | None = None,
 ) -> dict[str, Split]:
     """Read a file, a folder or a Hub data set into splits.
 
@@ -279,6 +288,7 @@ def load_tables(
         path: Where they are.
         configuration: Of a Hub data set.
         types: How columns of files are read, as far as it is known; the files tell of the others.
+        bounds: How much files and cells may hold.
 
     Raises:
         DataError: Nothing is there, or it cannot be read.
@@ -286,7 +296,7 @@ def load_tables(
     files = local_tables(path, configuration)
     if files is None:
         return load_hub(path, configuration)
-    read = read_tables(files.splits, types)
+    read = read_tables(files.splits, types, bounds=bounds)
     return {name: table_split(found.table, path, found.types) for name, found in read.items()}
 
 
@@ -325,7 +335,8 @@ def has_card(folder: Path) -> bool:
     card = folder / "README.md"
     if not card.is_file():
         return False
-    _, dashes, rest = card.read_text("utf-8", errors="replace").partition("---\n")
+    with card.open(encoding="utf-8", errors="replace") as file:
+        _, dashes, rest = file.read(CARD).partition("---\n")
     return bool(dashes) and "\nconfigs:" in "\n" + rest.partition("\n---")[0]
 
 

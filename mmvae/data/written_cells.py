@@ -114,7 +114,10 @@ def fits(integers: Any) -> bool:
     """Whether all of some integers have 64 bits at most."""
     import pyarrow.compute as pc
 
-    long = integers.filter(pc.greater(pc.utf8_length(integers), SAFE_DIGITS))
+    digits = pc.utf8_length(integers)
+    if not holds(pc.less_equal(digits, SAFE_DIGITS + 2)):  # a sign and a digit more, or too large
+        return False
+    long = integers.filter(pc.greater(digits, SAFE_DIGITS))
     return all(-LARGEST <= int(text) < LARGEST for text in long.to_pylist())
 
 
@@ -122,7 +125,7 @@ def parsed(texts: Sequence[str]) -> list[Any] | None:
     """JSON arrays of numbers, of any depth; None if one of the texts is no such."""
     try:
         arrays = [json.loads(text) for text in texts]
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return arrays if all(isinstance(a, list) and of_numbers(a) for a in arrays) else None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mmvae.data.bounds import Bounds
 from mmvae.data.memory import as_column
 from mmvae.data.missing import presence
 from mmvae.data.source import Split
@@ -60,6 +61,7 @@ def impute_table(
     by: By = "mode",
     seed: int = 0,
     step: Step = quiet,
+    bounds: Bounds | None = None,
 ) -> Filled:
     """Write a table again with every gap filled, and which values were.
 
@@ -75,6 +77,7 @@ def impute_table(
         by: See :func:`fillings`.
         seed: Governs samples.
         step: Told of progress.
+        bounds: How much the table and its cells may hold.
 
     Raises:
         UsageError: The model cannot fill, ``out`` exists or has another ending, or the kind of
@@ -85,7 +88,7 @@ def impute_table(
     """
     check_model(trained)
     check_out(path, out)
-    stream = open_stream(path, trained.types)
+    stream = open_stream(path, trained.types, bounds)
     plan = Plan(trained, stream, out)
     done = Filled(0, dict.fromkeys(plan.columns, 0), dict.fromkeys(plan.columns, 0))
     done.without = tuple(m for m in trained.modalities if m not in plan.columns)

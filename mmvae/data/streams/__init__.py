@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmvae.data.bounds import Bounds
 from mmvae.data.streams.arrow import ArrowStream
 from mmvae.data.streams.stream import Filled, Rows, TableStream, Types, Writer
 from mmvae.data.streams.text import CsvStream, JsonLinesStream
-from mmvae.foundations.errors import DataError, UsageError
+from mmvae.foundations.errors import UsageError
 
 __all__ = ["STREAMS", "Filled", "Rows", "TableStream", "Types", "Writer", "open_stream"]
 
@@ -22,22 +23,25 @@ STREAMS: dict[str, type[TableStream]] = {
 """What reads and writes each ending."""
 
 
-def open_stream(path: Path, types: Types | None = None) -> TableStream:
+def open_stream(
+    path: Path, types: Types | None = None, bounds: Bounds | None = None
+) -> TableStream:
     """Open a table to stream it.
 
     Args:
         path: The file.
         types: How columns are read, of those for which it is known; the file tells of the others.
+        bounds: How much the file and its cells may hold.
 
     Raises:
         UsageError: No stream knows its ending.
-        DataError: There is no such file, it is no such table, or a value is not of the type that
-            is wanted.
+        DataError: There is no such file, it is no such table, it holds more than it may, or a
+            value is not of the type that is wanted.
     """
     if path.suffix.lower() not in STREAMS:
         raise UsageError(
             f"{path}: unknown ending {path.suffix!r}, expected one of {', '.join(STREAMS)}."
         )
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
-    return STREAMS[path.suffix.lower()](path, types)
+    bounds = bounds or Bounds()
+    bounds.check_file(path)
+    return STREAMS[path.suffix.lower()](path, types, bounds)

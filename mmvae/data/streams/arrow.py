@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from mmvae.data.bounds import Bounds
 from mmvae.data.streams.stream import (
     SIMPLE,
     Filled,
@@ -20,6 +22,7 @@ from mmvae.data.streams.stream import (
     fitting,
     read_as,
 )
+from mmvae.data.streams.weight import PIECE, pieces, unpacked, weigh
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType, Kind
 
@@ -61,16 +64,13 @@ class ArrowStream(TableStream):
 
     holds_bytes = True
 
-    def __init__(self, path: Path, wanted: Types | None = None) -> None:
-        super().__init__(path, wanted)
-        import pyarrow as pa
-
-        try:
-            with opened_arrow(self.path) as (own, total, _):
-                self.own, self.total = own, total
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read as a table: {first_line(error)}.") from error
-        self.names = list(self.own.names)
+    def __init__(
+        self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
+    ) -> None:
+        super().__init__(path, wanted, bounds)
+        with self._readable(), opened_arrow(self.path, self.bounds) as (own, total, _):
+            self.own, self.total, self.names = own, total, list(own.names)
+            self._features = features(own)
         for name in self.names:
             if self.names.count(name) > 1:
                 raise DataError(
@@ -87,23 +87,36 @@ class ArrowStream(TableStream):
         """See :meth:`TableStream.chunks`."""
         import pyarrow as pa
 
+        with self._readable(), opened_arrow(self.path, self.bounds) as (own, _, batches):
+            waiting: list[Any] = []
+            count = done = held = total = 0
+            for batch in batches:
+                batch.validate(full=True)
+                for piece in pieces(batch):
+                    weight = weigh(piece, self.path, done + count, self.bounds)
+                    held, total = held + weight, total + weight
+                    self.bounds.check_decoded(total, self.path)
+                    waiting.append(piece)
+                    count += piece.num_rows
+                    while count >= size or (count and held > self.bounds.cell):
+                        table, taken = pa.Table.from_batches(waiting, own), min(count, size)
+                        yield ArrowRows(self, table.slice(0, taken), done)
+                        waiting = table.slice(taken).to_batches()
+                        count, done, held = count - taken, done + taken, 0
+            if count:
+                yield ArrowRows(self, pa.Table.from_batches(waiting, own), done)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say of what Arrow raises in the block that the file is damaged."""
+        import pyarrow as pa
+
         try:
-            with opened_arrow(self.path) as (own, _, batches):
-                waiting: list[Any] = []
-                count = done = 0
-                for batch in batches:
-                    waiting.append(batch)
-                    count += batch.num_rows
-                    while count >= size:
-                        table = pa.Table.from_batches(waiting, own)
-                        yield ArrowRows(self, table.slice(0, size), done)
-                        waiting = table.slice(size).to_batches()
-                        count, done = count - size, done + size
-                if count:
-                    yield ArrowRows(self, pa.Table.from_batches(waiting, own), done)
-        except (pa.ArrowException, OSError) as error:
+            yield
+        except (pa.ArrowException, OSError, ValueError, struct.error) as error:
             raise DataError(
-                f"{self.path} ends early or is damaged: {first_line(error)}. Write it again."
+                f"{self.path} cannot be read as a table: {first_line(error)}. It may be damaged "
+                f"or cut: write it again."
             ) from error
 
     def kind(self, name: str) -> Kind:
@@ -112,11 +125,7 @@ class ArrowStream(TableStream):
 
     def labels(self, name: str) -> tuple[str, ...] | None:
         """See :meth:`TableStream.labels`."""
-        if b"huggingface" not in (self.own.metadata or {}):
-            return None
-        import datasets
-
-        names = getattr(datasets.Features.from_arrow_schema(self.own)[name], "names", None)
+        names = getattr(self._features.get(name), "names", None)
         return tuple(names) if names else None
 
     def schema(self, names: Sequence[str]) -> Any:
@@ -250,33 +259,46 @@ def encoded(value: Any, kind: Any, where: str) -> Any:
     return fitting(value, kind_of(kind), where)
 
 
-def opened_arrow(path: Path) -> Any:
-    """A context that gives schema, number of rows and batches of a Parquet or Arrow file."""
+def opened_arrow(path: Path, bounds: Bounds) -> Any:
+    """A context that gives schema, number of rows and batches of a Parquet or Arrow file.
+
+    Raises:
+        ArrowException, OSError, ValueError: It is damaged.
+        DataError: What is decompressed at once would be too large.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     @contextmanager
     def parquet() -> Iterator[Any]:
-        with pq.ParquetFile(path) as file:
-            yield file.schema_arrow, file.metadata.num_rows, file.iter_batches(1024)
+        with bounds.open(path) as opened, pq.ParquetFile(opened, buffer_size=BUFFER) as file:
+            yield file.schema_arrow, file.metadata.num_rows, file.iter_batches(PIECE)
 
     @contextmanager
     def arrow() -> Iterator[Any]:
         with pa.memory_map(str(path)) as source:
-            try:
-                file = pa.ipc.open_file(source)
-            except pa.ArrowInvalid:  # a stream, as datasets writes
+            start, batches = 0, None
+            if source.read(len(MAGIC)) == MAGIC:  # a file is a stream with a table of contents
                 source.seek(0)
-                stream = pa.ipc.open_stream(source)
-                counted = sum(batch.num_rows for batch in stream)
-                source.seek(0)
-                yield stream.schema, counted, pa.ipc.open_stream(source)
-                return
-            batches = (file.get_batch(i) for i in range(file.num_record_batches))
-            counted = sum(file.get_batch(i).num_rows for i in range(file.num_record_batches))
-            yield file.schema, counted, batches
+                start, batches = 8, pa.ipc.open_file(source).num_record_batches
+            source.seek(start)
+            for number, message in enumerate(pa.ipc.MessageReader.open_stream(source)):
+                bounds.check_batch(unpacked(message), f"{path}, message {number}")
+            source.seek(start)
+            stream = pa.ipc.open_stream(source)
+            counts = [batch.num_rows for batch in stream]
+            if batches is not None and batches != len(counts):
+                raise ValueError(f"it holds {len(counts)} batches, its footer lists {batches}")
+            source.seek(start)
+            yield stream.schema, sum(counts), pa.ipc.open_stream(source)
 
     return parquet() if path.suffix == ".parquet" else arrow()
+
+
+MAGIC = b"ARROW1"
+
+BUFFER = 1 << 20
+"""Bytes of each column that are read from a Parquet file at a time."""
 
 
 def kind_of(kind: Any) -> Kind:
@@ -385,14 +407,13 @@ def wider(held: Any, filled: Any) -> Any:
 
 def described(before: Any, after: Any) -> Any:
     """A schema whose metadata for ``datasets``, if there are any, know of all its columns."""
-    metadata = before.metadata or {}
-    if b"huggingface" not in metadata:
+    known = features(before)
+    if not known:
         return after
     import datasets
 
-    known = datasets.Features.from_arrow_schema(before)
     plain = datasets.Features.from_arrow_schema(after.remove_metadata())
-    features = datasets.Features(
+    every = datasets.Features(
         {
             f.name: known[f.name]
             if f.name in known and before.field(f.name).type == f.type
@@ -400,4 +421,26 @@ def described(before: Any, after: Any) -> Any:
             for f in after
         }
     )
-    return after.with_metadata({**metadata, **(features.arrow_schema.metadata or {})})
+    return after.with_metadata({**(before.metadata or {}), **(every.arrow_schema.metadata or {})})
+
+
+def features(schema: Any) -> Mapping[str, Any]:
+    """What ``datasets`` noted of the columns of a schema; nothing if it did not write it.
+
+    Raises:
+        ValueError: The note is damaged.
+    """
+    if HUGGINGFACE not in (schema.metadata or {}):
+        return {}
+    import datasets
+
+    try:
+        return dict(datasets.Features.from_arrow_schema(schema))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"what datasets noted of its columns is damaged ({first_line(error)})"
+        ) from error
+
+
+HUGGINGFACE = b"huggingface"
+"""Key of the metadata in which ``datasets`` notes classes, pictures and sounds."""

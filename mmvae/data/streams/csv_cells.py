@@ -5,49 +5,57 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
+from mmvae.data.bounds import Bounds
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import NULL_WORDS
 
 
-def records(lines: Iterator[str], separator: str, where: str) -> Iterator[tuple[int, list[str]]]:
-    """Cut lines into records of cells, each with the number of its first line.
+def records(
+    lines: Iterator[str], separator: str, where: str, bounds: Bounds
+) -> Iterator[tuple[int, int, list[str]]]:
+    """Cut lines into records of cells, each with the number of its first line and its length.
 
     Args:
         lines: Lines with their ends.
         separator: What stands between cells.
         where: The file, for messages.
+        bounds: How long a record may be.
 
     Raises:
-        DataError: A quote is not closed, or something follows one that is.
+        DataError: A quote is not closed, something follows one that is, or a record is too long.
     """
-    closed = re.compile(rf'("[^"]*(?:""[^"]*)*"|[^"{separator}][^{separator}]*|){separator}')
+    closed = re.compile(rf'("[^"]*+(?:""[^"]*+)*+"|[^"{separator}][^{separator}]*|){separator}')
     number = 0
     for line in lines:
         number += 1
-        first = number
+        first, size = number, len(line)
         if '"' not in line:
-            yield first, line.rstrip("\r\n").split(separator)
+            yield first, size, line.rstrip("\r\n").split(separator)
             continue
         body = line.rstrip("\r\n") + separator
         quick: list[str] = closed.findall(body)
         if sum(map(len, quick)) + len(quick) == len(body):  # nothing between them: all is told
-            yield first, quick
+            yield first, size, quick
             continue
         cells: list[str] = []
         at = 0
         while True:
             end = at
+            begun: list[str] = []  # of this cell, on lines before
             if line.startswith('"', at):
                 end = closing(line, at + 1)
                 while end < 0:
+                    begun.append(line[at:])
                     more = next(lines, None)
                     if more is None:
                         raise DataError(
                             f"{where}, line {first}: the quote of cell {len(cells) + 1} is never "
                             f"closed. Close it, or double a quote that is part of a text."
                         )
-                    number, resumed, line = number + 1, len(line), line + more
-                    end = closing(line, resumed)
+                    number, size, line, at = number + 1, size + len(more), more, 0
+                    told = f"Perhaps the quote of cell {len(cells) + 1} is not closed. "
+                    bounds.check_cell(size, f"{where}, line {first}", told)
+                    end = closing(line, 0)
                 end += 1
                 if not line.startswith(separator, end) and line[end:].strip("\r\n"):
                     raise DataError(
@@ -57,11 +65,12 @@ def records(lines: Iterator[str], separator: str, where: str) -> Iterator[tuple[
                     )
             after = line.find(separator, end)
             if after < 0:
-                cells.append(line[at:].rstrip("\r\n") if end == at else line[at:end])
+                rest = line[at:].rstrip("\r\n") if end == at else line[at:end]
+                cells.append("".join([*begun, rest]))
                 break
-            cells.append(line[at:after])
+            cells.append("".join([*begun, line[at:after]]))
             at = after + len(separator)
-        yield first, cells
+        yield first, size, cells
 
 
 def closing(line: str, at: int) -> int:

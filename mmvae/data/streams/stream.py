@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mmvae.data.bounds import Bounds
 from mmvae.data.written_cells import converted
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType, Kind
@@ -48,10 +49,13 @@ class TableStream(ABC):
     Args:
         path: The file.
         wanted: How to read columns, as far as it is known; the file tells of the others.
+        bounds: How much its cells may hold.
     """
 
-    def __init__(self, path: Path, wanted: Types | None = None) -> None:
-        self.path, self.wanted = path, dict(wanted or {})
+    def __init__(
+        self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
+    ) -> None:
+        self.path, self.wanted, self.bounds = path, dict(wanted or {}), bounds or Bounds()
         self.types, self.remarks = {}, []
 
     names: list[str]
@@ -68,7 +72,7 @@ class TableStream(ABC):
 
     @abstractmethod
     def chunks(self, size: int) -> Iterator[Rows]:
-        """All rows, ``size`` at a time."""
+        """All rows, ``size`` at a time, or fewer where they hold much."""
 
     @abstractmethod
     def kind(self, name: str) -> Kind:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, TypeVar
 
+from mmvae.data.bounds import Bounds
 from mmvae.data.streams.csv_cells import cell_of, records, text_of
+from mmvae.data.streams.json_text import BLOCK, JsonArray, value_of
 from mmvae.data.streams.stream import (
     SIMPLE,
     Filled,
@@ -22,7 +27,7 @@ from mmvae.data.streams.stream import (
     read_as,
 )
 from mmvae.data.written_cells import STYLES, Evidence, is_number, merged, of_numbers, unified
-from mmvae.foundations.errors import DataError
+from mmvae.foundations.errors import DataError, short
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind
 
 ENCODING = "utf-8-sig"
@@ -46,29 +51,91 @@ def arrow_type(kind: Kind) -> Any:
     return types.get(kind)
 
 
-def decoded(path: Path) -> Iterator[str]:
+def decoded(path: Path, bounds: Bounds) -> Iterator[str]:
     """The lines of a text file, with their ends.
+
+    Raises:
+        DataError: It cannot be read, is no text in UTF-8, or has a line that is too long.
+    """
+    with opened(path, bounds) as file:
+        lines = iter(partial(file.readline, bounds.cell + 1), "")
+        for number, line in enumerate(lines, 1):
+            if len(line) > bounds.cell:
+                bounds.check_cell(len(line), f"{path}, line {number}")
+            if "\0" in line:
+                raise DataError(
+                    f"{path}, line {number}: a NUL character, expected text. Save the file as "
+                    f"UTF-8, or give the table as Parquet."
+                )
+            yield line
+
+
+def blocks(path: Path, bounds: Bounds) -> Iterator[str]:
+    """A text file in parts, whatever its lines.
 
     Raises:
         DataError: It cannot be read, or is no text in UTF-8.
     """
-    number = 0
+    with opened(path, bounds) as file:
+        yield from iter(partial(file.read, BLOCK), "")
+
+
+@contextmanager
+def opened(path: Path, bounds: Bounds) -> Iterator[TextIO]:
+    """A text file in UTF-8.
+
+    Raises:
+        DataError: It cannot be read, or is no text in UTF-8.
+    """
     try:
-        with path.open(newline="", encoding=ENCODING) as file:
-            for number, line in enumerate(file, 1):
-                if "\0" in line:
-                    raise DataError(
-                        f"{path}, line {number}: a NUL character, expected text. Save the file as "
-                        f"UTF-8, or give the table as Parquet."
-                    )
-                yield line
+        with io.TextIOWrapper(bounds.open(path), newline="", encoding=ENCODING) as file:
+            yield file
     except UnicodeDecodeError as error:
+        with bounds.open(path) as again:
+            lines = iter(partial(again.readline, bounds.cell), b"")
+            line = next((k for k, text in enumerate(lines, 1) if not is_utf_8(text)), "?")
         raise DataError(
-            f"{path} cannot be read: near line {number + 1} {error.reason} ({first_line(error)}). "
-            f"Expected text in UTF-8: save it so."
+            f"{path}, line {line}: {error.reason} ({first_line(error)}). Expected text in UTF-8: "
+            f"save it so."
         ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {first_line(error)}.") from error
+
+
+def is_utf_8(text: bytes) -> bool:
+    """Whether bytes are text in UTF-8."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+Record = TypeVar("Record")
+
+
+def chunked(
+    records: Iterable[tuple[int, int, Record]], most: int, characters: int
+) -> Iterator[tuple[list[int], list[Record]]]:
+    """Records together, with their lines, until there are ``most`` or they hold so much.
+
+    Args:
+        records: Line, length in characters, and record.
+        most: How many to take together.
+        characters: How many characters to take together, and one record more.
+    """
+    lines: list[int] = []
+    found: list[Record] = []
+    held = 0
+    for line, size, record in records:
+        lines.append(line)
+        found.append(record)
+        held += size
+        if len(found) == most or held > characters:
+            yield lines, found
+            lines, found, held = [], [], 0
+    if found:
+        yield lines, found
 
 
 class CsvRows(Rows):
@@ -113,8 +180,10 @@ class CsvRows(Rows):
 class CsvStream(TableStream):
     """A CSV or TSV file; all cells of a column say of which kind it is."""
 
-    def __init__(self, path: Path, wanted: Types | None = None) -> None:
-        super().__init__(path, wanted)
+    def __init__(
+        self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
+    ) -> None:
+        super().__init__(path, wanted, bounds)
         self.separator = "\t" if path.suffix == ".tsv" else ","
         self.names, self.total = [], 0
         self._header: list[str] = []
@@ -165,24 +234,17 @@ class CsvStream(TableStream):
             )
 
     def _chunks(self, size: int) -> Iterator[CsvRows]:
-        cells: list[list[str]] = []
-        lines: list[int] = []
-        for line, record in self._records():
-            cells.append(record)
-            lines.append(line)
-            if len(cells) == size:
-                yield CsvRows(self, cells, lines)
-                cells, lines = [], []
-        if cells:
+        for lines, cells in chunked(self._records(), size, self.bounds.cell):
             yield CsvRows(self, cells, lines)
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        found = records(decoded(self.path), self.separator, str(self.path))
-        _, header = next(found, (0, [""]))
+    def _records(self) -> Iterator[tuple[int, int, list[str]]]:
+        lines = decoded(self.path, self.bounds)
+        found = records(lines, self.separator, str(self.path), self.bounds)
+        _, _, header = next(found, (0, 0, [""]))
         if not self.names:
             self._begin(header)
         several = len(header) > 1
-        for line, cells in found:
+        for line, size, cells in found:
             if cells == [""] and several:  # a blank line
                 continue
             if len(cells) != len(header):
@@ -190,7 +252,7 @@ class CsvStream(TableStream):
                     f"{self.path}, line {line}: {len(cells)} values, expected {len(header)}, one "
                     f"for each column. Quote a text in which {self.separator!r} stands."
                 )
-            yield line, cells
+            yield line, size, cells
 
     def _begin(self, header: list[str]) -> None:
         names = [text_of(cell, NULL_WORDS) or "" for cell in header]
@@ -305,6 +367,10 @@ NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float
 """How numbers that JSON lacks are written in it."""
 
 
+UNFIT = (OverflowError, UnicodeError, TypeError, ValueError)
+"""What Arrow raises of a value that does not fit a type."""
+
+
 class JsonLinesRows(Rows):
     """Objects of a JSON file.
 
@@ -335,11 +401,23 @@ class JsonLinesRows(Rows):
             values = [cast(v, kind, self.place(line, name)) for v, line in places]
         try:
             return pa.array(values, field.type)
-        except (pa.ArrowException, OverflowError, UnicodeError, TypeError) as error:
-            raise DataError(
-                f"{self.stream.path}, column {name!r}, lines {self.lines[0]} to "
-                f"{self.lines[-1]}: {first_line(error)}. Expected values of one type."
-            ) from error
+        except UNFIT as error:
+            raise self._unfit(values, field, error) from None
+
+    def _unfit(self, values: list[Any], field: Any, error: Exception) -> DataError:
+        """An error that names the first value that does not fit its column."""
+        import pyarrow as pa
+
+        where = f"{self.stream.path}, lines {self.lines[0]} to {self.lines[-1]}, column "
+        where, said = f"{where}{field.name!r}", first_line(error)
+        for value, line in zip(values, self.lines, strict=True):
+            try:
+                pa.array([value], field.type)
+            except UNFIT as own:
+                where = self.place(line, field.name)
+                said = f"got {short(value)} ({first_line(own)})"
+                break
+        return DataError(f"{where}: {said}, expected a value of type {field.type}. Correct it.")
 
     def place(self, line: int, name: str) -> str:
         """Where a value is, for messages."""
@@ -349,9 +427,12 @@ class JsonLinesRows(Rows):
 class JsonLinesStream(TableStream):
     """A file of JSON objects, one on each line or all in one array; what one lacks is null."""
 
-    def __init__(self, path: Path, wanted: Types | None = None) -> None:
-        super().__init__(path, wanted)
-        self.total, self.array = 0, False
+    def __init__(
+        self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
+    ) -> None:
+        super().__init__(path, wanted, bounds)
+        start = next((b.lstrip() for b in blocks(path, self.bounds) if b.strip()), "")
+        self.total, self.array = 0, start.startswith("[")
         self._found: dict[str, dict[Found, int]] = {}
         self._arrow: dict[str, Any] = {}
         for rows in self.chunks(SCANNED):
@@ -395,51 +476,28 @@ class JsonLinesStream(TableStream):
 
     def chunks(self, size: int) -> Iterator[JsonLinesRows]:
         """See :meth:`TableStream.chunks`."""
-        objects: list[dict[str, Any]] = []
-        lines: list[int] = []
-        for line, row in self._objects():
-            objects.append(row)
-            lines.append(line)
-            if len(objects) == size:
-                yield JsonLinesRows(self, objects, lines)
-                objects, lines = [], []
-        if objects:
+        for lines, objects in chunked(self._objects(), size, self.bounds.cell):
             yield JsonLinesRows(self, objects, lines)
 
-    def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        first = True
-        for number, line in enumerate(decoded(self.path), 1):
-            if not line.strip():
-                continue
-            if first and line.lstrip().startswith("["):
-                self.array = True
-                objects = self._parsed("".join(decoded(self.path)), 1)
-                yield from ((k, self._object(row, k)) for k, row in enumerate(objects, 1))
-                return
-            first = False
-            yield number, self._object(self._parsed(line, number), number)
-
-    def _parsed(self, text: str, number: int) -> Any:
-        def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-            names = Counter(name for name, _ in pairs)
-            if len(names) < len(pairs):
-                raise DataError(
-                    f"{self.path}, line {number}: the name {names.most_common(1)[0][0]!r} stands "
-                    f"twice in an object, expected once. Rename one."
-                )
-            return dict(pairs)
-
-        try:
-            return json.loads(text, object_pairs_hook=distinct)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{self.path}, line {number + error.lineno - 1}: no JSON ({error}). Expected a "
-                f"JSON object on each line."
-            ) from error
+    def _objects(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        if self.array:
+            elements = JsonArray(blocks(self.path, self.bounds), str(self.path), self.bounds)
+            yield from ((k, size, self._object(row, k)) for k, size, row in elements)
+            return
+        for number, line in enumerate(decoded(self.path, self.bounds), 1):
+            if line.strip():
+                row = value_of(line, f"{self.path}, line {number}")
+                yield number, len(line), self._object(row, number)
 
     def _object(self, row: Any, number: int) -> dict[str, Any]:
         if not isinstance(row, dict):
             raise DataError(f"{self.path}, line {number}: expected a JSON object.")
+        for name in row.keys() - self._found.keys():
+            if not is_unicode(name):
+                raise DataError(
+                    f"{self.path}, line {number}: the name {name!r} holds half a character, "
+                    f"expected Unicode text. Rename it."
+                )
         return row
 
     def kind(self, name: str) -> Kind:
@@ -527,9 +585,14 @@ class JsonLinesWriter(Writer):
 
 def json_text(row: Mapping[str, Any]) -> str:
     """An object as JSON, in UTF-8 where its texts are valid Unicode."""
-    text = json.dumps(row, ensure_ascii=False)
+    text = json.dumps(row, ensure_ascii=False)  # half a character JSON can say by number alone
+    return text if is_unicode(text) else json.dumps(row)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text holds no half of a character (a lone surrogate)."""
     try:
         text.encode()
-    except UnicodeEncodeError:  # half a character, which JSON can say by its number alone
-        return json.dumps(row)
-    return text
+    except UnicodeEncodeError:
+        return False
+    return True

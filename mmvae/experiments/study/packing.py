@@ -12,6 +12,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _DTYPE = np.dtype("<f4")
 
+MOST = 64 << 20
+"""Bytes that a text may hold once decompressed: the nats of 16 million items."""
+
 
 def pack(values: Array) -> str:
     """Numbers (n,) as text; :func:`unpack` gives them back to float32's seven digits."""
@@ -23,10 +26,15 @@ def unpack(text: str) -> Array:
     """The numbers of :func:`pack`, float64 (n,).
 
     Raises:
-        ValueError: The text is damaged.
+        ValueError: The text is damaged, or holds more than :data:`MOST` bytes.
     """
+    packed = zlib.decompressobj()
     try:
-        raw = zlib.decompress(base64.b64decode(text, validate=True))
+        raw = packed.decompress(base64.b64decode(text, validate=True), MOST + 1)
     except zlib.error as error:
         raise ValueError(f"packed numbers are damaged: {error}") from None
+    if len(raw) > MOST:
+        raise ValueError(f"packed numbers hold more than {MOST:,} bytes")
+    if not packed.eof or packed.unused_data:
+        raise ValueError("packed numbers are damaged: they end early, or something follows them")
     return np.frombuffer(raw, _DTYPE).astype(np.float64)

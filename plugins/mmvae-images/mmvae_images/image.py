@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmvae import Codec, CodecConfig, Column, State, UnsupportedValue
-from mmvae_images.pixels import converted, describe, doubts, opened, read, to_pictures
+from mmvae_images.pixels import MOST, converted, describe, doubts, opened, read, to_pictures
 
 
 class ImageConfig(CodecConfig):
@@ -24,6 +24,12 @@ class ImageConfig(CodecConfig):
     )
     channels: Literal[1, 3] | None = Field(
         None, description="1 is grey, 3 is RGB; that of the data unless given."
+    )
+    max_pixels: int = Field(
+        MOST,
+        gt=0,
+        le=178_956_970,
+        description="Most pixels of a picture that is decoded; Pillow itself reads 178,956,970.",
     )
 
 
@@ -36,7 +42,7 @@ class ImageCodec(Codec):
         """Learn shape and dtype from the first picture; :meth:`prepare` holds all to them."""
         if len(column) == 0:
             raise UnsupportedValue(None, "an empty column", "at least one picture")
-        first = read(column.take([0]).read(), self.config.channels)
+        first = read(column.take([0]).read(), self.config.channels, self.config.max_pixels)
         shape = first.shape[1:]
         size = self.config.size
         if size is not None and shape[1:] != (size, size):
@@ -59,14 +65,14 @@ class ImageCodec(Codec):
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Pictures → uint8 0..255 or float32 [0, 1], shape (b, channels, height, width)."""
-        pixels = read(column, self.config.channels)
+        pixels = read(column, self.config.channels, self.config.max_pixels)
         if len(pixels) and pixels.shape[1:] != self.event_shape:
             self._refuse_size(pixels.shape[1:], describe(self.event_shape), "")
         return torch.tensor(pixels).reshape(-1, *self.event_shape), None
 
     def doubts(self, column: Column) -> Iterator[tuple[int, str]]:
         """Levels that look like another scale, transparency, depth, frames that are not read."""
-        return doubts(column)
+        return doubts(column, self.config.max_pixels)
 
     def to_input(self, x: Tensor) -> Tensor:
         """Grey levels 0..255 → float32 in [0, 1]; floats are there already."""
@@ -86,7 +92,7 @@ class ImageCodec(Codec):
         """Path of a picture file → one picture, converted to grey or RGB as the model wants it."""
         channels, height, width = self.event_shape
         try:
-            picture = converted(opened(text), channels)
+            picture = converted(opened(text, most=self.config.max_pixels), channels)
         except UnsupportedValue as error:
             raise ValueError(f"{text!r} is not the path of a readable picture: {error}") from None
         if picture.size != (width, height):

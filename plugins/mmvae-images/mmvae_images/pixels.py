@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from einops import rearrange
 from PIL import Image, ImageOps
 
 from mmvae import Column, UnsupportedValue
+
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # opened refuses it in its words
 
 Pixels = np.ndarray[Any, Any]
 
@@ -35,23 +38,29 @@ def describe(shape: tuple[int, ...]) -> str:
     return f"{height}×{width}×{channels}"
 
 
-def read(column: Column, channels: int | None = None) -> Pixels:
+MOST = 50_000_000
+"""Pixels of a picture that is decoded, unless a config says another number."""
+
+
+def read(column: Column, channels: int | None = None, most: int = MOST) -> Pixels:
     """Read pictures: uint8 in 0..255 or float32 in [0, 1], shape (n, channels, height, width).
 
     Args:
         column: An array (n, height, width) or (n, height, width, channels), or a list of arrays,
             PIL images, encoded files (``bytes`` or ``{"bytes": …}``) or paths, all of one size.
         channels: 1 converts PIL images and files to grey, 3 to RGB; None takes them as they are.
+        most: How many pixels a picture that is decoded may have.
 
     Raises:
-        UnsupportedValue: A picture cannot be read, differs in size from the first, or has a pixel
-            out of range.
+        UnsupportedValue: A picture cannot be read, has too many pixels, differs in size from the
+            first, or has a pixel out of range.
     """
     values = column.values
     _refuse_masked(values)
     if isinstance(values, np.ndarray) and values.dtype != object:
         return _checked(values, channels)
-    return _checked(_stacked([_decoded(p, i, channels) for i, p in enumerate(values)]), channels)
+    pictures = [_decoded(picture, row, channels, most) for row, picture in enumerate(values)]
+    return _checked(_stacked(pictures), channels)
 
 
 def _stacked(pictures: list[Pixels]) -> Pixels:
@@ -70,9 +79,9 @@ def _stacked(pictures: list[Pixels]) -> Pixels:
     return np.stack(pictures) if pictures else np.zeros((0, 1, 1), np.uint8)
 
 
-def _decoded(picture: Any, row: int, channels: int | None) -> Pixels:
+def _decoded(picture: Any, row: int, channels: int | None, most: int) -> Pixels:
     """One picture in any form → array (height, width) or (height, width, channels)."""
-    image = _image(picture, row)
+    image = _image(picture, row, most)
     if image is not None:
         return np.asarray(converted(image, channels, row))
     if isinstance(picture, (np.ndarray, list, tuple)):
@@ -82,12 +91,12 @@ def _decoded(picture: Any, row: int, channels: int | None) -> Pixels:
     )
 
 
-def _image(picture: Any, row: int | None = None) -> Image.Image | None:
+def _image(picture: Any, row: int, most: int) -> Image.Image | None:
     """The PIL image of a picture that is one, or is encoded or in a file; else None."""
     if isinstance(picture, dict):
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, (bytes, str, Path)):
-        return opened(picture, row)
+        return opened(picture, row, most)
     return picture if isinstance(picture, Image.Image) else None
 
 
@@ -101,11 +110,16 @@ def _array(picture: Any, row: int) -> Pixels:
         ) from None
 
 
-def opened(encoded: bytes | str | Path, row: int | None = None) -> Image.Image:
+def opened(encoded: bytes | str | Path, row: int | None = None, most: int = MOST) -> Image.Image:
     """Decode an encoded picture or a picture file whole.
 
+    Args:
+        encoded: The picture, or the path of its file.
+        row: Its row, for messages.
+        most: How many pixels it may have.
+
     Raises:
-        UnsupportedValue: It cannot be read or is damaged.
+        UnsupportedValue: It cannot be read, is damaged, or has more pixels.
     """
     if isinstance(encoded, bytes):
         where = f"{len(encoded)} bytes"
@@ -113,14 +127,38 @@ def opened(encoded: bytes | str | Path, row: int | None = None) -> Image.Image:
         where, encoded = f"file {encoded}", _file(encoded, row)
     try:
         picture = Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
+        _check_size(picture, where, row, most)
         cut = ";16" in str(getattr(picture, "tile", ""))  # what is not known once it is loaded
         picture.load()
+    except UnsupportedValue:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnsupportedValue(
+            row, f"{where} ({error})", f"{most:,} pixels at most", "Scale it down."
+        ) from None
     except Exception as error:  # on damaged files its many parsers raise nearly anything
         raise UnsupportedValue(
             row, f"{where} ({error})", "a whole PNG, JPEG or other picture", "Replace the file."
         ) from None
     picture.info[_CUT] = cut and picture.mode not in _DEEP
     return picture
+
+
+def _check_size(picture: Image.Image, where: str, row: int | None, most: int) -> None:
+    """Refuse a picture before it is decoded: of too many pixels, or a program of PostScript.
+
+    Raises:
+        UnsupportedValue: It is one.
+    """
+    if picture.format == "EPS":
+        raise UnsupportedValue(row, f"{where} of PostScript", "a PNG, JPEG or other picture")
+    if picture.width * picture.height > most:
+        raise UnsupportedValue(
+            row,
+            f"{where}, a picture of {picture.height:,}×{picture.width:,} pixels",
+            f"{most:,} pixels at most",
+            "Scale it down, or raise max_pixels of this modality.",
+        )
 
 
 def _file(path: str | Path, row: int | None) -> Path:
@@ -173,20 +211,21 @@ def on_white(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(page, picture.convert("RGBA")).convert("RGB")
 
 
-def doubts(column: Column) -> Iterator[tuple[int, str]]:
+def doubts(column: Column, most: int = MOST) -> Iterator[tuple[int, str]]:
     """Rows of which a person should know how they are read, each with what to know.
 
     Args:
         column: As :func:`read` takes it; what cannot be read is passed over.
+        most: See :func:`read`.
     """
     for row, value in enumerate(column.values):
         try:
-            image = _image(value, row)
-            found = _of_array(np.asarray(value)) if image is None else _of_image(image)
-            for doubt in found:
-                yield row, doubt
-        except (UnsupportedValue, ValueError):  # the reading itself says so
+            image = _image(value, row, most)
+            found = list(_of_array(np.asarray(value)) if image is None else _of_image(image))
+        except Exception:  # as in opened; of what cannot be read the reading itself says so
             continue
+        for doubt in found:
+            yield row, doubt
 
 
 def _of_array(pixels: Pixels) -> Iterator[str]:

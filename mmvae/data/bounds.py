@@ -1,0 +1,102 @@
+"""Bounds: how much a data file and one value in it may hold, so that no file takes all memory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mmvae.foundations import storage
+from mmvae.foundations.errors import DataError
+
+MIB, GIB = 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The most that data may hold.
+
+    Attributes:
+        cell: Bytes of one cell of a table, or characters of one record of a text file. So many,
+            and one value more, are in memory while a table is read.
+        file: Bytes of a file, and of what is decoded of it.
+    """
+
+    cell: int = 16 * MIB
+    file: int = 64 * GIB
+
+    @property
+    def batch(self) -> int:
+        """Bytes that may be decompressed together: 64 cells."""
+        return 64 * self.cell
+
+    def open(self, path: Path) -> BinaryIO:
+        """Open a regular file of bounded size; pipes and devices are not waited for.
+
+        Raises:
+            DataError: It is none, has more bytes, or cannot be opened.
+        """
+        try:
+            descriptor = storage.open_regular(path, follow=True)
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot be read ({error.strerror}). Expected a regular file."
+            ) from None
+        size = os.fstat(descriptor).st_size
+        if size > self.file:
+            os.close(descriptor)
+            raise DataError(
+                f"{path}: {size:,} bytes, expected {self.file:,} at most. If the file is as it "
+                f"should be, raise data.max_file_gib."
+            )
+        return open(descriptor, "rb")
+
+    def check_file(self, path: Path) -> None:
+        """See that a file is one that :meth:`open` opens.
+
+        Raises:
+            DataError: It is not.
+        """
+        self.open(path).close()
+
+    def check_decoded(self, size: int, path: Path) -> None:
+        """See that what is decoded of a file has no more bytes than a file may have.
+
+        Raises:
+            DataError: It has more.
+        """
+        if size > self.file:
+            raise DataError(
+                f"{path}: more than {self.file:,} bytes once decoded, expected as many at most. "
+                f"If the file is as it should be, raise data.max_file_gib."
+            )
+
+    def check_batch(self, size: int, where: str) -> None:
+        """See that what is decompressed together has no more bytes than it may.
+
+        Raises:
+            DataError: It has more.
+        """
+        if size > self.batch:
+            raise DataError(
+                f"{where}: {size:,} bytes once decompressed, expected {self.batch:,} at most (64 "
+                f"cells). Write the file in smaller batches, or raise data.max_cell_mib."
+            )
+
+    def check_cell(self, size: int, where: str, advice: str = "") -> None:
+        """See that a cell or record has no more bytes, or characters, than one may have.
+
+        Args:
+            size: How many it has, or has so far.
+            where: File, row and column, for messages.
+            advice: What else may be wrong, a sentence.
+
+        Raises:
+            DataError: It has more.
+        """
+        if size > self.cell:
+            raise DataError(
+                f"{where}: {size:,} bytes or more, expected {self.cell:,} at most. {advice}If the "
+                f"value is as it should be, raise data.max_cell_mib."
+            )

@@ -1,0 +1,343 @@
+"""Data files that would take all memory, or never end: one message that says what to do."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import random
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from attack import sound_data
+from attack.damage import damaged
+from PIL import Image
+
+from mmvae.cli.items import run_bounds
+from mmvae.cli.main import run
+from mmvae.data.bounds import Bounds
+from mmvae.data.reader import read_table
+from mmvae.data.streams import open_stream
+from mmvae.data.streams.csv_cells import records
+from mmvae.foundations.errors import ConfigError
+
+MIB = 1 << 20
+
+Told = Callable[..., str]
+
+
+@pytest.fixture
+def told(capfd: pytest.CaptureFixture[str]) -> Told:
+    """Run a command that has to refuse its data, and return its one message."""
+
+    def refused(*words: object, code: tuple[int, ...] = (2, 4)) -> str:
+        assert run(["-q", *map(str, words)]) in code
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return out + err
+
+    return refused
+
+
+def table(tmp_path: Path, name: str, data: bytes) -> Path:
+    """The config of a table whose file holds these bytes."""
+    config, (file,) = sound_data.write(name, tmp_path)
+    file.write_bytes(data)
+    return config
+
+
+def folder(tmp_path: Path, name: str, data: bytes) -> Path:
+    """The config of a folder, one of whose files holds these bytes."""
+    config, files = sound_data.write(name, tmp_path)
+    files[3].write_bytes(data)
+    return config
+
+
+@pytest.mark.parametrize("name", sound_data.FORMATS)
+def test_damaged_files_are_refused_or_read(tmp_path: Path, name: str) -> None:
+    config, files = sound_data.write(name, tmp_path)
+    draws = random.Random(name)
+    for _ in range(4):
+        file = draws.choice(files)
+        before = file.read_bytes()
+        file.write_bytes(damaged(before, draws)[1])
+        assert run(["-q", "data", "check", str(config)]) in (0, 2, 4)
+        file.write_bytes(before)
+    assert run(["-q", "data", "check", str(config)]) in (0, 4)
+
+
+class TestCsv:
+    """A record is bounded, and so is what it takes to cut it."""
+
+    def test_a_long_line(self, tmp_path: Path, told: Told) -> None:
+        said = told("data", "check", table(tmp_path, "csv", b"a,b\n1," + b"x" * (17 * MIB)))
+        assert "line 2: 16,777,217 bytes or more" in said
+        assert "data.max_cell_mib" in said
+
+    def test_a_quote_that_is_never_closed(self, tmp_path: Path, told: Told) -> None:
+        lines = b'a,b\n1,"x\n' + b"2,y\n" * (5 * MIB)
+        said = told("data", "check", table(tmp_path, "csv", lines))
+        assert "line 2: " in said
+        assert "quote of cell 2 is not closed" in said
+
+    def test_doubled_quotes_take_no_memory(self) -> None:
+        lines = iter(['1,"' + '""' * MIB + '"\n'])
+        tracemalloc.start()
+        try:
+            [(_, _, cells)] = records(lines, ",", "t", Bounds())
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(cells[1]) == 2 * MIB + 2
+        assert peak < 32 * MIB  # a regular expression that goes back takes 140
+
+    def test_the_key_raises_the_bound(self, tmp_path: Path, told: Told) -> None:
+        config = table(tmp_path, "csv", b"a,b\n1," + b"x" * (17 * MIB))
+        said = told("data", "check", config, "-s", "data.max_cell_mib=20")
+        assert "max_cell_mib" not in said
+
+    def test_a_number_of_5000_digits_is_a_text(self, tmp_path: Path, told: Told) -> None:
+        config, (file,) = sound_data.write("csv", tmp_path)
+        file.write_text(file.read_text().replace("flag", "count").replace("True", "9" * 5000))
+        assert run(["-q", "data", "check", str(config)]) == 0
+
+    def test_latin_1_is_told_by_its_line(self, tmp_path: Path, told: Told) -> None:
+        lines = b"a,b\n" + b"1,x\n" * 9 + b"1,caf\xe9\n"
+        said = told("data", "check", table(tmp_path, "csv", lines))
+        assert "line 11" in said
+        assert "UTF-8" in said
+
+
+class TestJson:
+    """Whatever JSON can say is read or refused by its line."""
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deep"),
+            ('{"a": ' + '{"b": ' * 100_000 + "1" + "}" * 100_001, "nested too deep"),
+            ('{"a": ' + "9" * 5_000 + "}", "4300 digits"),
+            ('{"a": "\\ud800"}', "surrogates not allowed"),
+            ('{"\\ud800": 1}', "half a character"),
+            ('{"a": 1, "a": 2}', "stands twice"),
+            ('{"a": ' + "[" * 300 + "]" * 300 + "}", "types"),
+            ('{"a": "' + "x" * (17 * MIB) + '"}', "data.max_cell_mib"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["jsonl", "json"])
+    def test_a_line(self, tmp_path: Path, told: Told, name: str, line: str, message: str) -> None:
+        text = '{"a": "x"}\n' + line if name == "jsonl" else '[{"a": "x"},\n' + line + "]"
+        said = told("data", "check", table(tmp_path, name, text.encode()))
+        assert message in said
+        assert "items.json" in said
+
+    def test_latin_1(self, tmp_path: Path, told: Told) -> None:
+        said = told("data", "check", table(tmp_path, "jsonl", b'{"a": "x"}\n{"a": "caf\xe9"}\n'))
+        assert "line 2" in said
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [("[1", 1), ("[{}\n{}]", 2), ("[{},\n\n]", 3), ("[{}]\n{}", 2), ("[{},\n{]", 2)],
+    )
+    def test_no_array(self, tmp_path: Path, told: Told, text: str, line: int) -> None:
+        said = told("data", "check", table(tmp_path, "json", text.encode()))
+        assert f"line {line}" in said
+
+    def test_arrays_are_read_in_parts(self, tmp_path: Path) -> None:
+        rows = [{"a": k, "b": ["]", '"{', k]} for k in range(5000)]
+        for indent in (None, 2):
+            (tmp_path / "x.json").write_text(json.dumps(rows, indent=indent))
+            stream = open_stream(tmp_path / "x.json", bounds=Bounds(cell=1000))
+            chunks = list(stream.chunks(10_000))
+            assert [row for chunk in chunks for row in chunk.objects] == rows
+            assert len(chunks) > 50  # since a chunk holds few characters
+
+
+def arrow(value: pa.Table, **options: object) -> bytes:
+    """A table as an Arrow file."""
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, value.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(value)
+    return sink.getvalue()
+
+
+class TestArrow:
+    """What a file says of its buffers is checked before they are used."""
+
+    def test_offsets_that_lead_elsewhere(self, tmp_path: Path, told: Told) -> None:
+        data = bytearray(arrow(pa.table({"a": ["x" * 8] * 64})))
+        at = data.find(struct.pack("<iii", 8, 16, 24))
+        data[at : at + 4] = struct.pack("<i", 2**31 - 1)
+        said = told("data", "check", table(tmp_path, "arrow", bytes(data)))
+        assert "cannot be read as a table" in said
+
+    def test_text_that_is_none(self, tmp_path: Path, told: Told) -> None:
+        data = arrow(pa.table({"a": ["text"] * 8})).replace(b"text", b"te\xff\xff")
+        said = told("data", "check", table(tmp_path, "arrow", data))
+        assert "UTF8" in said
+
+    def test_what_is_decompressed_is_bounded(self, tmp_path: Path, told: Told) -> None:
+        zeros = pa.table({"a": np.zeros(3 * MIB)})  # 24 MiB
+        config = table(tmp_path, "arrow", arrow(zeros, compression="zstd"))
+        said = told("data", "check", config, "-s", "data.max_cell_mib=0.25")
+        assert "25,165,824 bytes once decompressed" in said
+        assert "data.max_cell_mib" in said
+
+    def test_a_cut_file(self, tmp_path: Path, told: Told) -> None:
+        data = arrow(pa.table({"a": list(range(1000))}))
+        said = told("data", "check", table(tmp_path, "arrow", data[:-30]))
+        assert "cannot be read as a table" in said
+
+    @pytest.mark.parametrize("name", ["arrow", "parquet"])
+    def test_a_large_cell(self, tmp_path: Path, told: Told, name: str) -> None:
+        large = pa.table({"a": ["x", "y" * (17 * MIB), "z"]})
+        sink = io.BytesIO()
+        pq.write_table(large, sink)
+        data = arrow(large) if name == "arrow" else sink.getvalue()
+        said = told("data", "check", table(tmp_path, name, data))
+        assert "row 1, column 'a': 17,825," in said
+        assert "data.max_cell_mib" in said
+
+    def test_one_value_that_is_there_a_thousand_times(self, tmp_path: Path, told: Told) -> None:
+        often = pa.DictionaryArray.from_arrays(pa.array([0] * 2000), pa.array(["x" * 10_000]))
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"a": often}), sink)
+        config = table(tmp_path, "parquet", sink.getvalue())
+        said = told("data", "check", config, "-s", "data.max_file_gib=0.01")
+        assert "more than 10,737,418 bytes once decoded" in said
+        assert "data.max_file_gib" in said
+
+    def test_damaged_notes_of_datasets(self, tmp_path: Path, told: Told) -> None:
+        value = pa.table({"a": [1, 2]}).replace_schema_metadata({"huggingface": '{"info": 3}'})
+        said = told("data", "check", table(tmp_path, "arrow", arrow(value)))
+        assert "what datasets noted" in said
+
+    def test_what_is_sound_is_read_as_before(self, tmp_path: Path) -> None:
+        value = pa.table(
+            {
+                "a": [f"text {k}" for k in range(3000)],
+                "b": pa.array([("p", "q")[k % 2] for k in range(3000)]).dictionary_encode(),
+                "c": [[k, k + 1] for k in range(3000)],
+            }
+        )
+        for k, options in enumerate(({}, {"compression": "zstd"}, {"compression": "lz4"})):
+            file = tmp_path / f"{k}.arrow"
+            file.write_bytes(arrow(value, **options))
+            assert read_table([file]).table.to_list() == value.to_pylist()
+
+
+def npy(header: str) -> bytes:
+    """An ``.npy`` file with this header and eight bytes."""
+    text = header.encode().ljust(118) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(8)
+
+
+class TestFolder:
+    """Files of single items are bounded, whatever they say of themselves."""
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000,), }",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (3,",
+            "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }",
+            "((((",
+            "",
+        ],
+    )
+    def test_a_header_of_npy(self, tmp_path: Path, told: Told, header: str) -> None:
+        said = told("data", "check", folder(tmp_path, "npy", npy(header)))
+        assert "3.npy: cannot be read" in said
+
+    def test_a_large_file(self, tmp_path: Path, told: Told) -> None:
+        config = folder(tmp_path, "txt", b"")
+        os.truncate(tmp_path / "items" / "x" / "3.txt", 2**40)
+        said = told("data", "check", config)
+        assert "3.txt: 1,099,511,627,776 bytes" in said
+        assert "data.max_file_gib" in said
+
+    def test_a_pipe_and_a_device(self, tmp_path: Path, told: Told) -> None:
+        config, files = sound_data.write("txt", tmp_path)
+        files[3].unlink()
+        os.mkfifo(files[3])
+        assert "no regular file" in told("data", "check", config)
+        files[3].unlink()
+        files[3].symlink_to("/dev/zero")
+        assert "no regular file" in told("data", "check", config)
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet", "arrow"])
+def test_a_pipe_or_a_device_in_place_of_a_table(tmp_path: Path, told: Told, name: str) -> None:
+    config, (file,) = sound_data.write(name, tmp_path)
+    file.unlink()
+    os.mkfifo(file)
+    assert "no regular file" in told("data", "check", config)
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    assert "no regular file" in told("data", "check", config)
+
+
+def test_a_table_of_any_size(tmp_path: Path, told: Told) -> None:
+    config = table(tmp_path, "csv", b"")
+    os.truncate(tmp_path / "items.csv", 2**40)
+    assert "data.max_file_gib" in told("data", "check", config)
+
+
+def picture(side: int) -> bytes:
+    """The beginning of a PNG file that says it has so many pixels a side."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(100)))
+
+
+@pytest.mark.parametrize("side", [8_000, 13_000, 30_000])
+def test_a_picture_of_too_many_pixels(tmp_path: Path, told: Told, side: int) -> None:
+    said = told("data", "check", folder(tmp_path, "png", picture(side)))
+    assert "50,000,000 pixels at most" in said
+    assert ("max_pixels" in said) == (side < 9_000)  # of others Pillow's own bound says it first
+    assert "Warning" not in said
+
+
+def test_postscript_is_not_run(tmp_path: Path, told: Told) -> None:
+    file = io.BytesIO()
+    Image.new("L", (16, 16)).save(file, "EPS")
+    assert "PostScript" in told("data", "check", folder(tmp_path, "png", file.getvalue()))
+
+
+def test_gzip_that_becomes_gigabytes(tmp_path: Path, told: Told) -> None:
+    config, files = sound_data.write("idx.gz", tmp_path)
+    images = next(file for file in files if "train-images" in file.name)
+    block, packed = bytes(16 * MIB), io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as file:
+        file.write(struct.pack(">BBBBIII", 0, 0, 8, 3, 2**21, 28, 28))
+        for _ in range(17):
+            file.write(block)
+    images.write_bytes(packed.getvalue())
+    assert "more than 268,435,456 bytes" in told("data", "check", config)
+
+
+def test_a_table_for_a_run_has_the_bounds_of_its_config(tmp_path: Path) -> None:
+    assert run_bounds(tmp_path) == Bounds()
+    for data, bounds in (
+        ("max_cell_mib = 2.0", Bounds(cell=2 * MIB)),
+        ("max_file_gib = 0.25", Bounds()),  # of a folder: files of single items
+        ("max_file_gib = 128.0", Bounds(file=128 << 30)),
+    ):
+        (tmp_path / "config.resolved.toml").write_text(f"[data]\n{data}\n")
+        assert run_bounds(tmp_path) == bounds
+    (tmp_path / "config.resolved.toml").write_text("[data]\nmax_cell_mib = 'x'\n")
+    with pytest.raises(ConfigError, match=r"data\.max_cell_mib = 'x'"):
+        run_bounds(tmp_path)
