@@ -183,7 +183,7 @@ def test_a_replaced_folder_is_old_or_new_at_every_failure(tmp_path, monkeypatch,
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mmvae import storage
+from mmvae.foundations import storage
 
 def work(place):
     if sys.argv[2] == "bytes":
