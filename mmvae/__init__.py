@@ -24,7 +24,7 @@ _HOME = {
     "Source": "mmvae.data.source",
     "SourceConfig": "mmvae.data.source",
     "Split": "mmvae.data.source",
-    "SplitName": "mmvae.data.source",
+    "SplitName": "mmvae.data.split_names",
     "UnsupportedValue": "mmvae.foundations.errors",
     "MmvaeError": "mmvae.foundations.errors",
     "ConfigError": "mmvae.foundations.errors",
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from mmvae.data.source import Source as Source
     from mmvae.data.source import SourceConfig as SourceConfig
     from mmvae.data.source import Split as Split
-    from mmvae.data.source import SplitName as SplitName
+    from mmvae.data.split_names import SplitName as SplitName
     from mmvae.evaluation.metric import Metric as Metric
     from mmvae.evaluation.metric import MetricConfig as MetricConfig
     from mmvae.evaluation.metric import Specimen as Specimen

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from mmvae.cli.options import echo, json_option, print_json, say, set_option
-from mmvae.data.source import SPLITS
+from mmvae.data.split_names import SPLITS
 from mmvae.experiments.evaluate import open_run
 from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError

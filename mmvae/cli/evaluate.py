@@ -23,7 +23,7 @@ from mmvae.cli.options import (
     set_option,
 )
 from mmvae.cli.steps import shown_steps
-from mmvae.data.source import SPLITS
+from mmvae.data.split_names import SPLITS
 from mmvae.evaluation.query import STANDARD
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.evaluate import evaluate

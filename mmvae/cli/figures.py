@@ -19,8 +19,8 @@ from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import example, say
 from mmvae.plugins.entry_points import FIGURE_ENTRIES
 from mmvae.report.figures import generated_picture, reconstruction_picture
+from mmvae.report.item_counts import MAPPED_ITEMS, SHOWN_ITEMS
 from mmvae.report.latent import latent_picture
-from mmvae.report.subject import MAPPED_ITEMS, SHOWN_ITEMS
 
 
 @click.group(

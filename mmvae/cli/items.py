@@ -15,7 +15,8 @@ from mmvae.data.bounds import Bounds
 from mmvae.data.declared_types import bounds_of
 from mmvae.data.output_tables import check_output
 from mmvae.data.paths import place, tried
-from mmvae.data.source import SPLITS, Split
+from mmvae.data.source import Split
+from mmvae.data.split_names import SPLITS
 from mmvae.data.table import load_tables
 from mmvae.experiments.build import open_source
 from mmvae.experiments.config import load_experiment

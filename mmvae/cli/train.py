@@ -10,7 +10,7 @@ import click
 from mmvae.cli.launcher import torchrun
 from mmvae.cli.options import columns, config_argument, echo, example, leading, manners, set_option
 from mmvae.cli.training import conclude, limit_options, progress, stopped_together
-from mmvae.data.source import SPLITS
+from mmvae.data.split_names import SPLITS
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.train import dry_run as try_out
 from mmvae.experiments.train import train

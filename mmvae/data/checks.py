@@ -17,7 +17,8 @@ from mmvae.data.description import ModalitySummary, add
 from mmvae.data.extreme_values import extremes
 from mmvae.data.memory import as_bytes
 from mmvae.data.missing import check_training, presence
-from mmvae.data.source import SPLITS, Source, Split, SplitName
+from mmvae.data.source import Source, Split
+from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.foundations.errors import DataError, UnsupportedValue
 from mmvae.modalities.codec import Codec, CodecConfig, Column
 

@@ -19,7 +19,8 @@ from mmvae.data.missing import (
     not_empty,
     patterns,
 )
-from mmvae.data.source import Source, Split, SplitName
+from mmvae.data.source import Source, Split
+from mmvae.data.split_names import SplitName
 from mmvae.data.value_errors import refusals
 from mmvae.foundations.errors import DataError, nearest
 from mmvae.modalities.codec import GAPS, READ_AS, Codec, CodecConfig, State

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mmvae.data.batches import prepare
 from mmvae.data.dataset import Data, chunks
-from mmvae.data.source import SPLITS, Split
+from mmvae.data.source import Split
+from mmvae.data.split_names import SPLITS
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.subsets import subset_name
 

@@ -26,7 +26,8 @@ from mmvae.data.paths import (
     split_called,
 )
 from mmvae.data.reader import read_table
-from mmvae.data.source import SPLITS, Source, Split, SplitName
+from mmvae.data.source import Source, Split
+from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.splits import cut, refuse_shared_groups
 from mmvae.data.streams.stream import first_line
 from mmvae.foundations.errors import DataError, nearest

@@ -13,7 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from mmvae.data.columns import as_array, from_tensor, table_split
-from mmvae.data.source import SPLITS, Source, Split, SplitName
+from mmvae.data.source import Source, Split
+from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.data.stream_cache import CHUNK, passing
 from mmvae.foundations.errors import DataError

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmvae.data.item_names import natural, some
-from mmvae.data.source import SPLITS
+from mmvae.data.split_names import SPLITS
 from mmvae.foundations.errors import DataError
 
 READERS = {

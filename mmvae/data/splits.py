@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from mmvae.data.source import SourceConfig, Split, SplitName
+from mmvae.data.source import SourceConfig, Split
+from mmvae.data.split_names import SplitName
 from mmvae.foundations.errors import ConfigError, DataError, nearest
 from mmvae.foundations.randomness import generator
 

@@ -29,7 +29,8 @@ from mmvae.data.paths import (
     tried,
 )
 from mmvae.data.reader import Reading, read_tables
-from mmvae.data.source import Source, Split, SplitName
+from mmvae.data.source import Source, Split
+from mmvae.data.split_names import SplitName
 from mmvae.data.splits import cut, refuse_shared_groups
 from mmvae.data.stream_cache import spooled
 from mmvae.foundations.errors import DataError, TrainingError

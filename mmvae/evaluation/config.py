@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mmvae.data.source import SplitName
+from mmvae.data.split_names import SplitName
 from mmvae.foundations.section import Section
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from mmvae.data.dataset import Data
 from mmvae.data.memory import as_bytes
 from mmvae.data.missing import presence
-from mmvae.data.source import SPLITS
+from mmvae.data.split_names import SPLITS
 from mmvae.experiments.config import Experiment, LoadedConfig
 from mmvae.foundations import toml
 from mmvae.foundations.errors import CheckpointError, ConfigError, DataError

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import prepare
-from mmvae.data.source import Split, SplitName
+from mmvae.data.source import Split
+from mmvae.data.split_names import SplitName
 from mmvae.foundations.errors import DataError, UsageError, nearest
 from mmvae.modalities.codec import Codec, Column
 from mmvae.report.subject import Subject

@@ -10,8 +10,9 @@ from mmvae.evaluation.elbo import rest
 from mmvae.foundations.errors import UsageError
 from mmvae.modalities.subsets import canonical
 from mmvae.report.canvas import Picture, sheet
+from mmvae.report.item_counts import SHOWN_ITEMS
 from mmvae.report.pictures import class_labels, class_rows, generated_caption, guess_rows
-from mmvae.report.subject import SHOWN_ITEMS, Subject, origins, titles
+from mmvae.report.subject import Subject, origins, titles
 
 
 def reconstruction_picture(

@@ -17,9 +17,10 @@ from mmvae.modalities.subsets import Subset, canonical
 from mmvae.report.canvas import Picture
 from mmvae.report.classes import MOST_CLASSES, Classes, classes_of
 from mmvae.report.clouds import Cloud, draw_clouds
+from mmvae.report.item_counts import MAPPED_ITEMS
 from mmvae.report.material import Material
 from mmvae.report.projection import Projection
-from mmvae.report.subject import MAPPED_ITEMS, Subject, given_name, origins, titles
+from mmvae.report.subject import Subject, given_name, origins, titles
 from mmvae.report.tables import percent
 
 PROBED_ITEMS = 10_000

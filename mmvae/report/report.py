@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvae import __version__
-from mmvae.data.source import SPLITS
+from mmvae.data.split_names import SPLITS
 from mmvae.evaluation.coherence import judged_pairs
 from mmvae.evaluation.coherence_matrix import labels_of
 from mmvae.evaluation.steps import Step, quiet

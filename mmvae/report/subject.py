@@ -13,17 +13,15 @@ from torch import Tensor
 
 from mmvae.data.batches import Batch, Batches, fixed_draws, fixed_view
 from mmvae.data.dataset import Data
-from mmvae.data.source import SplitName
+from mmvae.data.split_names import SplitName
 from mmvae.experiments.config import Experiment
 from mmvae.foundations.errors import UsageError
 from mmvae.foundations.randomness import ItemDraws, permutation, sample
 from mmvae.inference.trained_model import TrainedModel
 from mmvae.modalities.subsets import Subset
 from mmvae.models.finite import LATENT, require_finite
+from mmvae.report.item_counts import MAPPED_ITEMS, SHOWN_ITEMS
 from mmvae.runs.run import Run
-
-SHOWN_ITEMS = 10
-MAPPED_ITEMS = 2000
 
 
 @dataclass

@@ -10,7 +10,7 @@ import torch
 from toys import toy_config, toy_items, toy_registry
 
 import mmvae
-from mmvae.data.source import SplitName
+from mmvae.data.split_names import SplitName
 from mmvae.evaluation.nearest_neighbours import probe
 from mmvae.experiments.evaluate import open_run
 from mmvae.foundations.errors import DataError, UsageError
