@@ -1,8 +1,8 @@
 """Pixels: raw pictures in any of the forms that sources give, read into one array.
 
-Integers count grey levels 0..255 and floats lie in [0, 1]: the dtype declares the scale, the
-values are never looked at to guess it. Pictures are read upright, as EXIF says, and what is
-transparent is laid on white, as a page shows it.
+Integers are grey levels 0..255 and floats lie in [0, 1]: the dtype declares the scale, which is
+never guessed from the values. Pictures are read upright, as EXIF says, and transparent pictures
+are laid on white, as a page shows them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmvae import Column, UnsupportedValue
 Pixels = np.ndarray[Any, Any]
 
 MODES = {1: "L", 3: "RGB"}
-_READABLE = {"1": "L", "L": "L", "RGB": "RGB"}  # modes that name their channels by themselves
+_READABLE = {"1": "L", "L": "L", "RGB": "RGB"}  # modes with self-explanatory channels
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")  # converting them to 8 bits would clip
 _PROFILED = ("CMYK", "LAB", "HSV")  # modes whose colours depend on a profile
 _FILL = "Fill what is NaN or masked, or leave the whole picture out."
@@ -41,7 +41,7 @@ def read(column: Column, channels: int | None = None) -> Pixels:
     Args:
         column: An array (n, height, width) or (n, height, width, channels), or a list of arrays,
             PIL images, encoded files (``bytes`` or ``{"bytes": …}``) or paths, all of one size.
-        channels: 1 converts PIL images and files to grey, 3 to RGB; None takes them as they are.
+        channels: 1 converts PIL images and files to grey, 3 to RGB; None leaves them unchanged.
 
     Raises:
         UnsupportedValue: A picture cannot be read, differs in size from the first, or has a pixel
@@ -63,7 +63,7 @@ def _stacked(pictures: list[Pixels]) -> Pixels:
                 f"the shape of the first one, {pictures[0].shape}",
                 "Crop or scale the pictures to one size and mode first.",
             )
-    if len({picture.dtype for picture in pictures}) > 1:  # each has a scale of its own
+    if len({picture.dtype for picture in pictures}) > 1:  # each has its own scale
         pictures = [_in_range(picture, row) for row, picture in enumerate(pictures)]
     if len({picture.dtype for picture in pictures}) > 1:
         pictures = [p if p.dtype == np.float32 else p / np.float32(255) for p in pictures]
@@ -113,7 +113,7 @@ def opened(encoded: bytes | str | Path, row: int | None = None) -> Image.Image:
         where, encoded = f"file {encoded}", _file(encoded, row)
     try:
         picture = Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
-        cut = ";16" in str(getattr(picture, "tile", ""))  # what is not known once it is loaded
+        cut = ";16" in str(getattr(picture, "tile", ""))  # not available once it is loaded
         picture.load()
     except Exception as error:  # on damaged files its many parsers raise nearly anything
         raise UnsupportedValue(
@@ -144,8 +144,8 @@ def converted(picture: Image.Image, channels: int | None, row: int | None = None
     """Turn a picture into mode L or RGB, upright, on white where it is transparent.
 
     Raises:
-        UnsupportedValue: Its mode has more than 8 bits, or needs ``channels`` to say what it is,
-            or it is damaged.
+        UnsupportedValue: Its mode has more than 8 bits, or is ambiguous without ``channels``, or
+            it is damaged.
     """
     mode = MODES[channels] if channels else _READABLE.get(picture.mode)
     if mode is None or picture.mode in _DEEP:
@@ -168,16 +168,16 @@ def converted(picture: Image.Image, channels: int | None, row: int | None = None
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """A picture with transparency as a white page shows it; else hidden colours would appear."""
+    """Lay a transparent picture on white; otherwise hidden colours would appear."""
     page = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(page, picture.convert("RGBA")).convert("RGB")
 
 
 def doubts(column: Column) -> Iterator[tuple[int, str]]:
-    """Rows of which a person should know how they are read, each with what to know.
+    """Rows whose reading a person should check, each with the reason.
 
     Args:
-        column: As :func:`read` takes it; what cannot be read is passed over.
+        column: As :func:`read` takes it; unreadable values are skipped.
     """
     for row, value in enumerate(column.values):
         try:
@@ -185,7 +185,7 @@ def doubts(column: Column) -> Iterator[tuple[int, str]]:
             found = _of_array(np.asarray(value)) if image is None else _of_image(image)
             for doubt in found:
                 yield row, doubt
-        except (UnsupportedValue, ValueError):  # the reading itself says so
+        except (UnsupportedValue, ValueError):  # reading it raises this error
             continue
 
 
@@ -200,7 +200,7 @@ def _of_array(pixels: Pixels) -> Iterator[str]:
 
 def _of_image(picture: Image.Image) -> Iterator[str]:
     frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":  # of cameras, whose first picture is the whole one
+    if frames > 1 and picture.format != "MPO":  # from cameras; the first frame is the full picture
         yield "several pictures in one file, of which the first is read"
     if picture.info.get(_CUT):
         yield "16 bits a channel, read as 8"
@@ -234,7 +234,7 @@ def _checked(pixels: Pixels, channels: int | None) -> Pixels:
 
 
 def _in_range(pixels: Pixels, row: int | None = None) -> Pixels:
-    """Pixels (n, h, w, channels), or of the picture in this row, as uint8 or float32."""
+    """Convert pixels (n, h, w, channels), or this row's picture, to uint8 or float32 in range."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == bool:
@@ -253,7 +253,7 @@ def _in_range(pixels: Pixels, row: int | None = None) -> Pixels:
 
 
 def _refuse_masked(pixels: Any, row: int | None = None) -> None:
-    """Refuse pictures (n, …), or the picture in this row, if a mask hides a pixel of theirs.
+    """Refuse pictures (n, …), or the picture in this row, if a mask hides one of their pixels.
 
     Raises:
         UnsupportedValue: A pixel is masked.
