@@ -19,7 +19,7 @@ STREAMS: dict[str, type[TableStream]] = {
     ".jsonl": JsonLinesStream,
     ".json": JsonLinesStream,
 }
-"""What reads and writes each ending."""
+"""The stream class of each ending."""
 
 
 def open_stream(path: Path, types: Types | None = None) -> TableStream:
@@ -27,12 +27,12 @@ def open_stream(path: Path, types: Types | None = None) -> TableStream:
 
     Args:
         path: The file.
-        types: How columns are read, of those for which it is known; the file tells of the others.
+        types: Known types of columns; the others are inferred from the file.
 
     Raises:
         UsageError: No stream knows its ending.
-        DataError: There is no such file, it is no such table, or a value is not of the type that
-            is wanted.
+        DataError: There is no such file, it is not such a table, or a value is not of the
+            requested type.
     """
     if path.suffix.lower() not in STREAMS:
         raise UsageError(
