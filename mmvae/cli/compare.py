@@ -1,4 +1,4 @@
-"""``mmvae compare``: hold evaluated runs side by side."""
+"""``mmvae compare``: compare evaluated runs."""
 
 from __future__ import annotations
 
