@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class MakerConfig(BaseModel):
-    """What every maker is told; a maker's own Config may narrow it."""
+    """Common settings of all makers; a maker's own Config may narrow them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
