@@ -1,4 +1,4 @@
-"""From a source to batches: columns found, codecs fitted, splits prepared."""
+"""Preparation of data: find columns, fit codecs, prepare splits."""
 
 from __future__ import annotations
 

@@ -386,7 +386,7 @@ def files_of(folder: Path) -> dict[str, Path]:
     """Name of an item → its file, for the files of a folder.
 
     Raises:
-        DataError: Two files have the same name but for the ending, or there are sub-folders, or
+        DataError: Two files have the same name except for the ending, or there are sub-folders, or
             files that cannot be read.
     """
     found: dict[str, Path] = {}

@@ -153,7 +153,9 @@ def shown(value: Any) -> str:
 
 
 def refuse_another_experiment(before: LoadedConfig, after: LoadedConfig) -> None:
-    """Check that a resumed run keeps its data, order of items and model; other keys may change.
+    """Check that a run resumes with its data, order of items and model.
+
+    Other ``train`` keys may change.
 
     Raises:
         ConfigError: The value of another key changed.

@@ -399,7 +399,7 @@ class Codec(ABC):
         """Convert a value typed as ``--given m=text`` to one row for :meth:`condition`.
 
         Raises:
-            ValueError: The text is no value; the message says what is accepted.
+            ValueError: The text is not a value; the message says what is accepted.
         """
 
     def show(self, x: Tensor) -> list[Any]:

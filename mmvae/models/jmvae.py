@@ -221,7 +221,7 @@ class JMVAE(VariationalModel):
 
     @property
     def skips_weights(self) -> bool:
-        """True if a step may draw subsets whose trunks are not shared: others get no gradient."""
+        """True if a step draws only some of the subsets and some trunks are not shared."""
         some = self.penalty.per_step < len(self.subsets)
         apart = isinstance(self.encoders, SeparateEncoders)
         return some and (apart or bool(self.experts.whole))

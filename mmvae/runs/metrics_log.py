@@ -138,7 +138,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Return the records of ``metrics.jsonl``, without an incomplete last line.
 
     Raises:
-        RunError: The file is missing, or a whole line is no record.
+        RunError: The file is missing, or a complete line is not a record.
     """
     try:
         lines = storage.read(path, MOST).split(b"\n")[:-1]

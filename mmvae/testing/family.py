@@ -120,7 +120,7 @@ class FamilyContract(Contract):
         require(not fixed, "detach() to hold it fixed for gradients", "gradients")
 
     def test_gradients_reach_every_parameter(self) -> None:
-        """From log q(z), of posteriors and of a prior."""
+        """Every weight gets a gradient from log q(z), in posteriors and in a prior."""
         for seen in (SEEN, 0):
             head = self.head(seen)
             head(normal(_MANY // 100, seen)).log_prob(

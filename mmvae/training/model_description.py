@@ -36,8 +36,8 @@ from mmvae.models.base import Model
 from mmvae.training.state import codec_states
 
 _LARGER, _SMALL, _LEAST = 4, 1 << 22, 1 << 10
-"""How many times larger than its weights a network may be while it is built, how many numbers are
-few, and how many a tensor counts at least."""
+"""Limit of a network while it is built, in numbers: this factor times its weights plus a constant;
+each weight counts at least a minimum."""
 
 
 class Description(BaseModel):

@@ -172,7 +172,7 @@ class ScaledPictures(LazyValues):
         """See :meth:`mmvae.LazyValues.read`.
 
         Raises:
-            DataError: A file is no picture.
+            DataError: A file is not a picture.
         """
         pixels = np.full((len(self), self.size, self.size, 3), 255, np.uint8)
         for row, file in enumerate(self.files):

@@ -38,8 +38,8 @@ class Edit:
         """Read ``NAME=VALUE``, or several with commas.
 
         Raises:
-            UsageError: A part has no value, or one that is no number up to ±10⁶; or a name comes
-                twice.
+            UsageError: A part has no value, or a value that is not a number up to ±10⁶; or a name
+                occurs twice.
         """
         values: dict[str, float] = {}
         for part in text.split(","):

@@ -3,10 +3,6 @@
 Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891), Figs. 1, 4 and 5. Let x be a picture and w
 its attributes. All decoded values are best values of decoders, at z drawn from a posterior or at
 its point estimate. Any model of mmvae with the needed posteriors and decoders will do.
-
-Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891), Figs. 1, 4 and 5. With x a picture and w its
-attributes, best values of decoders are meant throughout, at z drawn from a posterior or at its
-best point. Any model of mmvae will do that has the posterior and the decoder that are asked for.
 """
 
 from __future__ import annotations

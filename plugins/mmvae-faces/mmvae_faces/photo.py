@@ -93,7 +93,7 @@ def read_photo(path: Path) -> Image.Image:
     """A picture file, upright and in RGB.
 
     Raises:
-        DataError: There is no file, or it is no whole picture, or too large.
+        DataError: The file does not exist, is not a complete picture, or is too large.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "there is no such file"

@@ -106,7 +106,7 @@ def exact(like: Tensor) -> torch.autocast:
 
 
 class FlowHead(nn.Module):
-    """From what is known to a :class:`FlowPosterior`.
+    """Maps a context to a :class:`FlowPosterior`.
 
     Args:
         config: The family's keys.

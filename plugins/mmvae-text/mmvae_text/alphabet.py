@@ -21,10 +21,10 @@ _ROWS = 4096  # number of texts read at once
 
 
 def texts(column: Column) -> list[str | None]:
-    """The texts of a column; None where an item has none.
+    """The texts of a column; None for an item without one.
 
     Raises:
-        UnsupportedValue: A value is no text.
+        UnsupportedValue: A value is not a text.
     """
     found: list[str | None] = []
     values = column.values
