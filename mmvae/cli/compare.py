@@ -1,4 +1,4 @@
-"""``mmvae compare``: hold evaluated runs side by side."""
+"""``mmvae compare``: compare evaluated runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from mmvae.report.comparison import comparison_tables, heading
 def command(
     runs: tuple[Path, ...], baseline: Path | None, no_group: bool, unpaired: bool, as_json: bool
 ) -> None:
-    """Hold evaluated RUNs side by side.
+    """Compare evaluated RUNs with each other and with published results.
 
     Log-likelihoods with their errors, beside the published figures where [reference] names a row;
     ELBO, KL, coherence and accuracies; and the differences from the first run on the same items,

@@ -1,4 +1,4 @@
-"""Progress of work on many alike things: how many are done, how fast, and the time left."""
+"""Progress of many similar tasks: number done, speed, and time left."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mmvae.cli.options import manners, say
 from mmvae.training.progress import duration
 
 Tell = Callable[[int, int], None]
-"""Called with the number of things done, and of all."""
+"""Called with the number of tasks done and their total."""
 
 PAUSE_S = 10.0
 
 
 @contextmanager
 def shown_counts(what: str) -> Iterator[Tell]:
-    """A function to tell of progress: a bar on a terminal, elsewhere a line now and then.
+    """A function to report progress: a bar on a terminal, elsewhere a line at intervals.
 
     Args:
-        what: What is counted, in the plural.
+        what: Name of the counted things, in the plural.
     """
     if manners().quiet:
         yield lambda done, total: None
@@ -39,13 +39,13 @@ def shown_counts(what: str) -> Iterator[Tell]:
 
 
 class Pace:
-    """Rate and time left in words, by what was done since the first call."""
+    """Speed and time left in words, measured since the first call."""
 
     def __init__(self) -> None:
         self._start: tuple[float, int] | None = None
 
     def __call__(self, done: int, total: int) -> str:
-        """Return ``"70/s, 1m20s left"``; nothing before anything is done."""
+        """Return ``"70/s, 1m20s left"``; an empty text before anything is done."""
         now = time.monotonic()
         since, before = self._start = self._start or (now, done)
         if done == before or now == since:

@@ -33,7 +33,7 @@ from mmvae.foundations.errors import DataCheckError, UsageError
 from mmvae.plugins.loader import load_registry
 
 MOST_PATTERNS = 40
-"""Sets of modalities that items have, of which a table has a row each; the rest are summed up."""
+"""Maximum number of rows in a table of patterns; the rest is summed up."""
 
 
 @click.group(epilog=example("mmvae data describe examples/digits.toml"))
@@ -189,7 +189,7 @@ def _memory(summary: SplitSummary) -> str:
 
 
 def _gaps(summary: SplitSummary) -> str:
-    """The pattern table of gaps; one sentence if there are none."""
+    """The pattern table of missing modalities; one sentence if there are none."""
     partial = {m: s.partial for m, s in summary.modalities.items() if s.partial}
     if len(summary.patterns) == 1 and not partial:
         return f"items have: {next(iter(summary.patterns))}, all of them"

@@ -1,4 +1,4 @@
-"""What commands that draw a figure share, the core's and plugins': options, runs, the file."""
+"""The common part of commands that draw a figure, the core's and plugins': options, runs, file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PNG = ".png"
 
 
 class PngFile(click.ParamType[Path]):
-    """A PNG file to write, refused at once where none can be written."""
+    """A PNG file to write, refused at once if it cannot be written."""
 
     name = "file"
 
@@ -81,7 +81,7 @@ def common_options(command: F) -> F:
 def opened(
     runs: Sequence[Path], split: str | None, seed: int | None, overrides: tuple[str, ...]
 ) -> list[Subject]:
-    """The runs with models and data, once it is known that pictures can be drawn."""
+    """The runs with models and data, opened after a check that figures can be drawn."""
     require_matplotlib()
     if split is not None:
         overrides = (*overrides, f'evaluate.split="{split}"')
@@ -98,7 +98,7 @@ def opened(
 
 
 def write(picture: Picture, runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
-    """Write the file, and say what it shows and where it is."""
+    """Write the file, and print its caption and path."""
     if out is None:
         folder = storage.inner_folder(runs[0], "figures") if len(runs) == 1 else Path()
         out = unused(folder, picture.name)

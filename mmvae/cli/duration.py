@@ -18,7 +18,7 @@ class Duration(click.ParamType[float]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Read ``1h30m``; refuse anything else, and nothing at all."""
+        """Parse ``1h30m``; refuse anything else, including an empty text."""
         if isinstance(value, (int, float)):
             return float(value)
         text = str(value).replace(" ", "")

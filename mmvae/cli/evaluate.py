@@ -113,7 +113,7 @@ def command(
 
 
 def has_bounds(run: Path, overrides: tuple[str, ...]) -> bool:
-    """Whether the run's configuration, with these overrides, names cells to compute."""
+    """True if the run's configuration, with these overrides, names likelihood queries."""
     return bool(load_experiment(Run.open(run).resolved, overrides).experiment.evaluate.bounds)
 
 
@@ -133,5 +133,5 @@ def print_table(table: Table) -> None:
 
 
 def _cell(text: str) -> Text:
-    """A cell as it is: brackets are no markup, and nothing steers the terminal."""
+    """A cell with its literal text: brackets are no markup, and control characters are escaped."""
     return Text(printable(text, one_line=True))

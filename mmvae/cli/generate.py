@@ -104,7 +104,7 @@ def command(
 
 
 def python(value: Any) -> Any:
-    """A value of an array as plain Python; any other as it is."""
+    """Convert a value of an array to plain Python; leave any other unchanged."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
@@ -126,10 +126,10 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
 
 
 def check_place(out: Path) -> None:
-    """Refuse a place that nothing can be written to, before anything is computed.
+    """Refuse an output path that cannot be written to, before anything is computed.
 
     Raises:
-        UsageError: The ending is unknown, or the folder holds something already.
+        UsageError: The ending is unknown, or the folder is not empty.
     """
     if out.suffix and not out.is_dir():
         if out.suffix not in (SHEET, *WRITERS):
@@ -146,7 +146,7 @@ def check_place(out: Path) -> None:
 
 
 def is_pictures(things: Sequence[Any]) -> bool:
-    """Whether a codec shows its values as pictures."""
+    """True if a codec shows its values as pictures."""
     return all(isinstance(thing, Image.Image) for thing in things)
 
 
@@ -158,14 +158,15 @@ def write(
     values: Mapping[str, Any],
     pictures: Mapping[str, Sequence[Image.Image]],
 ) -> tuple[Path | None, Files]:
-    """Write what was generated.
+    """Write the generated values.
 
     Returns:
-        Where, or None if there was nothing to write; and the file of each picture, by modality.
+        The path, or None if there was nothing to write; and the file of each picture, by modality.
 
     Raises:
-        UsageError: Pictures were asked for where there are none, or one sheet for several.
-        TrainingError: The system refused to write; nothing half-written stays.
+        UsageError: Pictures were requested but there are none, or one sheet for several
+            modalities.
+        TrainingError: The system refused to write; no incomplete file stays.
     """
     if out is not None and not out.is_dir() and out.suffix in WRITERS:
         write_table(out, values)
@@ -185,7 +186,7 @@ def write(
 
 
 def write_sheet(out: Path, pictures: Mapping[str, Sequence[Image.Image]]) -> Files:
-    """One PNG file: the picture if there is but one, else a sheet of them."""
+    """Write one PNG file: the picture if there is only one, else a sheet of them."""
     if len(pictures) != 1:
         raise UsageError(
             f"--out {out}: expected one modality of pictures, got "
@@ -197,7 +198,7 @@ def write_sheet(out: Path, pictures: Mapping[str, Sequence[Image.Image]]) -> Fil
 
 
 def refuse_one_name_for_two(pictures: Mapping[str, Sequence[Image.Image]]) -> None:
-    """Refuse modalities of which one's sheet has the name of another's picture: a and a-000.
+    """Refuse modalities whose files would have the same name: the sheet of a-000, a picture of a.
 
     Raises:
         UsageError: There are such.

@@ -1,4 +1,4 @@
-"""``mmvae impute``: fill the gaps of a table."""
+"""``mmvae impute``: fill the missing values of a table."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool)
 
 
 def lines(done: Filled, out: Path) -> list[str]:
-    """What was done, as sentences."""
+    """A summary of the imputation, as sentences."""
     parts = [f"{m}: {n}" for m, n in done.values.items() if n]
     parts += [f"{m} in part: {n}" for m, n in done.partly.items() if n]
     found = f"filled {', '.join(parts)}" if parts else "no gaps, so nothing was filled"

@@ -39,7 +39,7 @@ def command(as_json: bool) -> None:
 
 
 def information() -> dict[str, Any]:
-    """What ``mmvae info`` shows, as plain values."""
+    """The output of ``mmvae info``, as plain values."""
     states = Counter(plugin.state for plugin in load_registry().plugins)
     return {
         "mmvae": __version__,
@@ -62,7 +62,7 @@ def _version(package: str) -> str:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The items that commands work on: a split of a run's own data, or a file."""
+"""The items of a command: a split of a run's own data, or a file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class TableFile(click.ParamType[Path]):
-    """A file to write a table to, refused at once where none can be written."""
+    """A file to write a table to, refused at once if it cannot be written."""
 
     name = "file"
 
@@ -69,7 +69,7 @@ class Names(click.ParamType[Any]):
     name = "names"
 
     def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Any:
-        """Cut at the commas."""
+        """Split at the commas."""
         if not isinstance(value, str):
             return value
         return tuple(name.strip() for name in value.split(",") if name.strip())
@@ -79,13 +79,13 @@ def load_items(model: TrainedModel, run: Path, data: str) -> Split:
     """The items that ``DATA`` names.
 
     Args:
-        model: The run's model, which says how columns of a file are read.
+        model: The run's model, which defines the types of a file's columns.
         run: The run's folder.
         data: ``train``, ``validation`` or ``test``, a split of the run's own data; or a file.
 
     Raises:
         DataError: There is no such split or file, or it cannot be read.
-        RunError: A split is asked for, but there is no run that could say of what.
+        RunError: A split is requested, but there is no run to take it from.
     """
     if data in SPLITS:
         return run_split(Run.open(run), data)
@@ -114,7 +114,7 @@ def run_bounds(run: Path) -> Bounds:
 def tell_unused(
     model: TrainedModel, items: Split, data: str, given: tuple[str, ...] | None
 ) -> None:
-    """Say of which modalities ``DATA`` has no column, and which of its columns are not used."""
+    """Report the modalities without a column in ``DATA``, and its unused columns."""
     used = model.names(items, given)
     lacking = [m for m in model.modalities if m not in used]
     if given is not None or not lacking:

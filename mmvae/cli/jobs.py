@@ -1,4 +1,4 @@
-"""Rows of a study at once, each in a process of its own."""
+"""Concurrent rows of a study, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Jobs:
     """Processes that each work on one row, a few at a time.
 
     Args:
-        jobs: How many at a time.
+        jobs: Number of processes at a time.
         command: Gives the arguments of ``mmvae`` for a row.
-        say: Told of each line that a process writes to standard error, behind its row's name.
+        say: Called with each line that a process writes to standard error, after its row's name.
     """
 
     def __init__(self, jobs: int, command: Callable[[str], Sequence[str]], say: Say) -> None:
@@ -38,8 +38,8 @@ class Jobs:
     def run(self, rows: Sequence[str]) -> None:
         """Work on all rows; one that fails does not stop the others.
 
-        Ctrl-C and SIGTERM reach every process, which saves and ends; rows that have not begun are
-        left.
+        Ctrl-C and SIGTERM are passed to every process, which saves and ends; rows that have not
+        begun are not started.
 
         Raises:
             Interrupted: A signal came.
@@ -63,7 +63,7 @@ class Jobs:
             raise failure(code)(f"row {row} failed with exit code {code}: {told}{others}")
 
     def stop(self, number: signal.Signals) -> None:
-        """Send a signal to every process, and begin no other."""
+        """Send a signal to every process, and start no other."""
         with self._lock:
             self._stopped = number
             for process in self._running.values():
@@ -96,7 +96,7 @@ class Jobs:
 
 
 def threads(jobs: int) -> int:
-    """Threads of each of several processes that share the cores of this machine."""
+    """Number of threads of each of several processes that share the cores of this machine."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
@@ -105,5 +105,5 @@ def threads(jobs: int) -> int:
 
 
 def failure(code: int) -> type[MmvaeError]:
-    """The class of error that ends a command with an exit code."""
+    """The class of error for an exit code."""
     return UsageError if code == UsageError.exit_code else TrainingError

@@ -1,4 +1,4 @@
-"""How a process that torchrun started ends."""
+"""The end of a process that torchrun started."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mmvae.foundations.launch import joined
 def end_launched(code: int) -> None:
     """End this process with ``code`` at once if it is one of several; else do nothing.
 
-    All is saved by then. The threads of torch's process groups sometimes abort a process that
-    ends in the usual way ("terminate called without an active exception"), and torchrun would
-    report a training that succeeded as failed.
+    Everything is saved by then. The threads of torch's process groups sometimes abort a process
+    that ends normally ("terminate called without an active exception"), and torchrun would report
+    a successful training as failed.
     """
     if joined().size > 1:
         sys.stdout.flush()

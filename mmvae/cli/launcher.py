@@ -1,4 +1,4 @@
-"""Starting a training on several processes by torchrun, with our own exit code coming back."""
+"""Start of a training on several processes by torchrun, with our own exit code as the result."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM)
 def torchrun(arguments: Sequence[str], command: Sequence[str], run: Path) -> int:
     """Run ``mmvae COMMAND`` under torchrun until it ends.
 
-    SIGINT and SIGTERM reach torchrun, which hands them to every process, once each: it has a
-    session of its own, out of the terminal's reach.
+    SIGINT and SIGTERM are passed to torchrun, which passes them once to every process: it has a
+    session of its own, so that the terminal does not signal it too.
 
     Args:
         arguments: torchrun's own, such as ``--nproc-per-node 2``.
-        command: What mmvae is to do.
-        run: The run's folder, whose status tells how the training ended.
+        command: The arguments of mmvae.
+        run: The run's folder, whose status records how the training ended.
 
     Returns:
-        The exit code of the training where the run knows it, else torchrun's.
+        The exit code of the training if the run recorded it, else torchrun's.
     """
     launcher = [sys.executable, "-m", "torch.distributed.run", *arguments]
     before = {number: signal.getsignal(number) for number in FORWARDED}
@@ -47,7 +47,7 @@ def torchrun(arguments: Sequence[str], command: Sequence[str], run: Path) -> int
 
 
 def stored_exit_code(run: Path, code: int) -> int:
-    """The exit code that a run's status tells, or ``code`` if it tells none."""
+    """The exit code in a run's status, or ``code`` if there is none."""
     try:
         stored = Run.open(run).status().exit_code
     except RunError:  # it ended before there was a run; the processes have told why

@@ -25,7 +25,7 @@ COMMANDS = {
     "train": "Train a model as a TOML file describes it.",
     "resume": "Go on with a run where it stopped.",
     "evaluate": "Compute bounds and coherence of a trained model.",
-    "compare": "Hold evaluated runs side by side, and beside published figures.",
+    "compare": "Compare evaluated runs with each other, and beside published figures.",
     "reproduce": "Train and evaluate every row of a study, and print its tables.",
     "generate": "Generate modalities, from others or from the prior.",
     "embed": "Write the joint representation of items.",
@@ -39,11 +39,11 @@ COMMANDS = {
     "plugins": "List, check and start plugins.",
     "info": "Show versions, devices and threads.",
 }
-"""Each core command with its short help; here, so that listing them imports none of them."""
+"""Each core command with its short help; stored here, so that listing them imports none."""
 
 
 UNUSABLE_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
-"""What the system says of a name that a user gave and no file can have."""
+"""The system's messages for a user's name that no file can have."""
 
 
 class LazyGroup(OpenGroup):
@@ -79,7 +79,7 @@ def cli(ctx: click.Context, quiet: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its documented code.
 
-    Our own errors become one message, and so does what a plugin's code raises; any other exception
+    Our own errors become one message, and so do exceptions of a plugin's code. Any other exception
     is a bug of ours and keeps its traceback.
     """
     open_streams()
@@ -129,7 +129,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _plugins_failure(error: Exception) -> MmvaeError | None:
-    """What to say of an exception that a plugin's code raised; None if it is a bug of ours."""
+    """The error for an exception that a plugin's code raised; None if it is a bug of ours."""
     from mmvae.plugins.guard import (  # they load torch, which most commands do without
         culprit,
         failed,

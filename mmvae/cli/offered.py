@@ -14,13 +14,13 @@ from mmvae.plugins.commands import OfferedCommand, offered_commands
 class OpenGroup(click.Group):
     """Commands of the core, and those that plugins offer beside them by entry point.
 
-    A command of a plugin has no name that the core uses. A name that two distributions offer is
-    listed with both and calls neither; a command that cannot be loaded harms only itself, and one
-    that the environment leaves out says so when it is called.
+    A command of a plugin cannot use a name of the core. A name that two distributions offer is
+    listed with both and can call neither. A command that cannot be loaded does not affect others,
+    and a disabled one says so when it is called.
 
     Args:
         entries: The entry-point group in which plugins offer, such as ``mmvae.figures``.
-        word: What one of its commands is called in messages.
+        word: The name of one of its commands in messages.
         settings: As click's groups take them.
     """
 
@@ -37,11 +37,11 @@ class OpenGroup(click.Group):
         return super().get_command(ctx, name)
 
     def everything(self) -> list[OfferedCommand]:
-        """All that plugins offer, what clashes or is left out as well, unloaded."""
+        """All commands that plugins offer, including clashing and disabled ones, unloaded."""
         return offered_commands(self.entries, self.word)
 
     def offered(self) -> dict[str, list[OfferedCommand]]:
-        """What plugins offer under names that the core does not use, unloaded."""
+        """The commands that plugins offer under names that the core does not use, unloaded."""
         found: dict[str, list[OfferedCommand]] = {}
         for command in self.everything():
             if command.name not in self.own() and not command.disabled:
@@ -49,7 +49,7 @@ class OpenGroup(click.Group):
         return found
 
     def clashes(self) -> dict[str, str]:
-        """What plugins offer and nobody can call, each with the reason."""
+        """The commands that plugins offer but that cannot be called, each with the reason."""
         clashes = {
             command.name: f"{command.distribution} offers it, but the core has a {self.word} of "
             f"this name"
@@ -91,7 +91,7 @@ class OpenGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without loading any of a plugin's."""
+        """Write the list of commands without loading those of plugins."""
         words = f"{self.word}s".capitalize()
         with formatter.section("Commands"):
             formatter.write_dl(list(self.own().items()))

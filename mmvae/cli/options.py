@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and how commands speak."""
+"""Arguments and options that several commands share, and their output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 @dataclass
 class Manners:
-    """How the whole command line was asked to behave; the object of the root context."""
+    """Global settings of the command line; the object of the root context."""
 
     quiet: bool = False
 
@@ -34,29 +34,29 @@ def manners() -> Manners:
 
 
 def leading() -> bool:
-    """Whether this process, of those that torchrun started, is the one that speaks."""
+    """True if this is the one process, of those that torchrun started, that prints."""
     return joined().rank == 0
 
 
 def say(message: str) -> None:
-    """Print a remark, no result, on standard error, unless ``--quiet`` was given."""
+    """Print a remark, not a result, on standard error, unless ``--quiet`` was given."""
     if not manners().quiet:
         echo(message, err=True)
 
 
 def echo(message: object, err: bool = False) -> None:
-    """Print a line, characters that would steer the terminal escaped."""
+    """Print a line with control characters escaped."""
     click.echo(printable(str(message)), err=err)
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON on standard output; escaped where its encoding is not UTF-8."""
+    """Print a result as JSON on standard output; escaped if its encoding is not UTF-8."""
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") == "utf8"
     echo(json.dumps(value, indent=2, ensure_ascii=not plain))
 
 
 def example(*lines: str) -> str:
-    """The epilog of a command's help that shows these command lines as they are."""
+    """The epilog of a command's help that shows these command lines unchanged."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 

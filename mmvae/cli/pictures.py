@@ -10,18 +10,18 @@ from PIL import Image
 
 GAP = 2
 SMALLEST = 64
-"""Tiles of a contact sheet are enlarged by a whole factor to at least so many pixels."""
+"""Tiles of a contact sheet are enlarged by an integer factor to at least this many pixels."""
 
 
 def png(picture: Image.Image) -> bytes:
-    """A picture as the content of a PNG file."""
+    """Encode a picture as PNG."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def contact_sheet(pictures: Sequence[Image.Image]) -> Image.Image:
-    """All pictures of one size on one, row by row, as square as may be."""
+    """Arrange pictures of one size on one sheet, row by row, as square as possible."""
     across = math.ceil(math.sqrt(len(pictures)))
     down = math.ceil(len(pictures) / across)
     width, height = pictures[0].size

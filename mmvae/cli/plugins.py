@@ -94,7 +94,7 @@ def _command_rows(commands: Sequence[Tried]) -> list[tuple[str, ...]]:
 
 
 def _complaints(commands: Sequence[Tried], traceback: bool) -> list[str]:
-    """What is wrong with commands, each cause once for all of a distribution that have it."""
+    """Problems of commands, each cause once per distribution."""
     causes: dict[tuple[str, str], list[Tried]] = {}
     for command, fared in commands:
         if fared.state != "ok":
@@ -191,7 +191,7 @@ def new(name: str, kind: str, out: Path) -> None:
 
 
 def _keys(overrides: Sequence[str]) -> dict[str, Any]:
-    """What ``-s`` says, as nested tables."""
+    """The keys of ``-s``, as nested tables."""
     keys: dict[str, Any] = {}
     for path, value in map(parse_override, overrides):
         table: Any = keys
@@ -204,7 +204,7 @@ def _keys(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _lines(checked: Checked) -> str:
-    """One line for each check, with what was wanted and got where one failed."""
+    """One line for each check, with requirement and result if it failed."""
     head = f"{checked.role} {checked.kind} of {_origin(checked.origin)}"
     if checked.remark:
         head += f"\n  remark     {checked.remark}"

@@ -1,4 +1,4 @@
-"""``mmvae reproduce``: carry out a study, and write the page of its results."""
+"""``mmvae reproduce``: train and evaluate a study, and write the page of its results."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def command(
 
 
 def print_tables(study: Study, schedule: str, results: Path) -> None:
-    """Print the tables of one schedule, of all rows whose results are there."""
+    """Print the tables of one schedule, for all rows with results."""
     records = read_records(results, study).get(schedule, [])
     for table in (*cell_tables(study, schedule, records), *claim_tables(study, records)):
         print_table(table)
@@ -151,7 +151,7 @@ def print_tables(study: Study, schedule: str, results: Path) -> None:
 
 
 def write_page(study: Study, results: Path, target: Path) -> None:
-    """Write the page of the results that are there."""
+    """Write the page of the existing results."""
     records = read_records(results, study)
     if not records:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""``mmvae resume``: go on with a run where it stopped."""
+"""``mmvae resume``: resume a run where it stopped."""
 
 from __future__ import annotations
 

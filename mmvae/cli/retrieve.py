@@ -84,7 +84,7 @@ def command(
 
 
 def table(found: Found) -> dict[str, object]:
-    """What was found, a row for each pair of item and candidate."""
+    """The result as a table, a row for each pair of item and candidate."""
     n, k = found.ids.shape
     return {
         "id": found.queries.repeat(k),
@@ -95,7 +95,7 @@ def table(found: Found) -> dict[str, object]:
 
 
 def told(found: Found, figures: dict[str, float]) -> str:
-    """The figures as a sentence, beside what chance would give."""
+    """The statistics as a sentence, beside those of chance."""
     shares = [
         f"{name} {100 * value:.1f} %" for name, value in figures.items() if name != "median rank"
     ]

@@ -92,7 +92,7 @@ def command(
 
 
 def named(figure: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Mean and error by the names that JSON has for them."""
+    """Mean and error by their names in JSON."""
     return {"mean": figure["mean"], "standard_error": figure["error"]}
 
 

@@ -1,4 +1,4 @@
-"""Progress of commands that are no training: what is going on, on standard error."""
+"""Progress on standard error of commands other than training."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mmvae.evaluation.steps import Step, quiet
 from mmvae.training.progress import duration
 
 PAUSE_S = 10.0
-"""Without a terminal, seconds between two lines."""
+"""Seconds between two lines without a terminal."""
 
 
 @contextmanager
 def shown_steps() -> Iterator[Step]:
-    """A function to tell of progress: bars on a terminal, lines without one, nothing if quiet."""
+    """A function to report progress: bars on a terminal, lines without one, nothing if quiet."""
     if manners().quiet:
         yield quiet
     elif sys.stderr.isatty():
@@ -32,7 +32,7 @@ def shown_steps() -> Iterator[Step]:
 
 @contextmanager
 def bars() -> Iterator[Step]:
-    """A bar for each thing that is going on, with the time left."""
+    """A bar for each running task, with the time left."""
     tasks: dict[str, TaskID] = {}
     with Progress(console=Console(stderr=True), transient=True) as drawn:
 
@@ -45,9 +45,9 @@ def bars() -> Iterator[Step]:
 
 
 class Lines:
-    """A plain line now and then, for logs and pipes: what, how far, and the time left.
+    """A plain line at intervals, for logs and pipes: task, progress, and time left.
 
-    Quick work says nothing: the first line comes once the pause has passed.
+    Quick work prints nothing: the first line comes after the pause.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The standard streams of the process: open, able to hold any text, and never a traceback."""
+"""The standard streams of the process: open, able to hold any text, never causing a traceback."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mmvae.foundations.errors import OutputError
 
 
 class Results(io.TextIOWrapper):
-    """Standard output. A write that the system refuses raises `OutputError`, once."""
+    """Standard output. The first write that the system refuses raises `OutputError`."""
 
     def write(self, text: str) -> int:
-        """Write text; what the encoding lacks is written as an escape."""
+        """Write text; characters that the encoding lacks are escaped."""
         try:
             return super().write(text)
         except OSError as error:
@@ -28,7 +28,7 @@ class Results(io.TextIOWrapper):
             self.refuse(error)
 
     def refuse(self, error: OSError) -> NoReturn:
-        """Let later writes go nowhere, and raise what the user is told."""
+        """Discard later writes, and raise the error for the user."""
         silence(self.fileno())
         raise OutputError(
             f"standard output cannot be written: {error.strerror or error}. What was printed is "
@@ -40,7 +40,7 @@ class Remarks(io.TextIOWrapper):
     """Standard error. A write that the system refuses is dropped: no remark may end a command."""
 
     def write(self, text: str) -> int:
-        """Write text; what the encoding lacks is written as an escape."""
+        """Write text; characters that the encoding lacks are escaped."""
         try:
             return super().write(text)
         except OSError:
@@ -56,17 +56,17 @@ class Remarks(io.TextIOWrapper):
 
 
 def silence(descriptor: int) -> None:
-    """Let what is written to a file descriptor go nowhere."""
+    """Discard everything written to a file descriptor."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
 
 
 def open_streams() -> None:
-    """Give the process standard streams that work, whatever it was started with.
+    """Give the process standard streams that work, whatever state they were in.
 
-    Descriptors 0 to 2 that are closed are opened, or the next file would take their number and
-    receive what is printed. Standard output that was closed refuses to be written.
+    Closed descriptors 0 to 2 are opened; otherwise the next file would get their number and
+    receive the output. A closed standard output refuses writes.
     """
     for descriptor, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:

@@ -113,7 +113,7 @@ def options(
 
 
 def describe(built: dict[str, Any]) -> None:
-    """Print what a dry run built and found to work."""
+    """Print what a dry run built and tested."""
     if not leading():
         return
     terms = ", ".join(f"{name} {value:.4g}" for name, value in built["terms"].items())

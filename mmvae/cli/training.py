@@ -1,4 +1,4 @@
-"""What ``train`` and ``resume`` share: their limits, where they show progress, how they end."""
+"""The common part of ``train`` and ``resume``: limits, progress, and the end."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ def limit_options(command: F) -> F:
 
 
 def progress() -> Progress:
-    """Progress on standard error, as asked for."""
+    """Progress on standard error, as the options say."""
     return progress_for(sys.stderr, manners().quiet or not leading())
 
 
 @contextmanager
 def stopped_together() -> Iterator[None]:
-    """Let the leading process alone tell how a signal stopped all; each has the exit code.
+    """Let only the main process print how a signal stopped all; each has the exit code.
 
-    A hangup stops nothing: the training goes on, and its log has what the terminal cannot show.
+    A hangup stops nothing: the training continues, and its log has the lines that the terminal
+    cannot show.
     """
     try:
         with outliving_hangups():

@@ -1,4 +1,4 @@
-"""Warnings of plugins as the command line tells them: each once, on standard error."""
+"""Warnings of plugins on the command line: each once, on standard error."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mmvae.foundations.errors import PluginWarning
 
 @contextmanager
 def plugin_warnings() -> Iterator[list[str]]:
-    """Within the block tell a broken or slow plugin once, in one line, unless ``--quiet``.
+    """Within the block print each warning of a broken or slow plugin once, unless ``--quiet``.
 
     Yields:
-        What has been told, to which more is added.
+        The printed warnings, a list that grows.
     """
     told: list[str] = []
     seen: set[str] = set()
@@ -38,7 +38,7 @@ def plugin_warnings() -> Iterator[list[str]]:
 
 
 def untold(message: str, told: Iterable[str]) -> str:
-    """An error's message without what a warning has told before of a plugin that it blames."""
+    """An error's message without the part that a warning has already printed."""
     for warning in told:
         complaint = warning.removeprefix("plugin ")
         who, broken, _ = complaint.partition(" is broken: ")

@@ -1,1 +1,1 @@
-"""Where items come from, and how they reach the model: splits, order and batches."""
+"""Sources of items, and their way to the model: splits, order and batches."""

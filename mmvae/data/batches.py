@@ -1,4 +1,4 @@
-"""Batches: a split as the model sees it, resident in memory or read as it is needed."""
+"""Batches: a split as the model sees it, resident in memory or read on demand."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def training_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
 
 
 def fixed_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
-    """A codec's view for validation and test figures (:meth:`mmvae.Codec.fixed`)."""
+    """A codec's view for validation and test statistics (:meth:`mmvae.Codec.fixed`)."""
     return codec.fixed
 
 
 def plain_view(codec: Codec) -> Callable[[Tensor, torch.Generator], Tensor]:
-    """Model input as it is, for encoders that are asked about a user's item."""
+    """Unchanged model input, for queries about a user's items."""
     return lambda x, generator: x
 
 
 def fixed_draws(items: slice | Tensor, device: torch.device | str) -> ItemDraws:
-    """Randomness of the fixed views of a split's items: the same for every figure and seed."""
+    """Randomness of the fixed views of a split's items: the same for every statistic and seed."""
     return ItemDraws(0, "view", items, device)
 
 
@@ -48,11 +48,12 @@ class Batch:
     """Model input of some items.
 
     Attributes:
-        x: Modality → float32 input, shape (b, event…); the codec's stand-in for items that lack
+        x: Modality → float32 input, shape (b, event…); the codec's fill value for items that lack
             the modality.
-        observed: Modality → which cells are observed, bool (b, event…), or None if all are; of
-            an item that lacks the modality it says nothing.
-        present: Modality → which items have it, bool (b,); None, or no entry, if all have.
+        observed: Modality → mask of observed cells, bool (b, event…), or None if all are observed;
+            undefined for an item that lacks the modality.
+        present: Modality → mask of the items that have it, bool (b,); None, or no entry, if all
+            have.
     """
 
     x: Mapping[str, Tensor]
@@ -64,7 +65,7 @@ class Batch:
 
     @property
     def device(self) -> torch.device:
-        """Where its tensors are."""
+        """The device of its tensors."""
         return next(iter(self.x.values())).device
 
     def take(self, rows: Sequence[int]) -> Batch:
@@ -76,16 +77,16 @@ class Batch:
 
     @property
     def gaps(self) -> dict[str, Tensor]:
-        """Modality → which items have it, bool (b,), for those that some item may lack."""
+        """Modality → mask of the items that have it, bool (b,), if it may be missing."""
         return {m: mask for m, mask in self.present.items() if mask is not None}
 
     def counted(self, values: Tensor, modalities: Iterable[str]) -> Tensor:
-        """Those of values (b, …) whose items have all of these modalities."""
+        """The values (b, …) of items that have all of these modalities."""
         has = self.having(modalities)
         return values if has is None else values[has]
 
     def having(self, modalities: Iterable[str]) -> Tensor | None:
-        """Which items have all of these modalities, bool (b,); None if all items have."""
+        """Mask of the items with all of these modalities, bool (b,); None if all items have."""
         masks = [self.gaps[m] for m in modalities if m in self.gaps]
         return torch.stack(masks).all(0) if masks else None
 
@@ -94,16 +95,16 @@ class Batches:
     """The prepared items of one split.
 
     Args:
-        split: The items, as the source gave them.
+        split: The items, as the source gives them.
         codecs: Modality → fitted codec, in the order of the configuration.
         columns: Modality → name of its column.
-        device: Where batches are wanted.
+        device: The device of the batches.
         resident: Prepare all items now and keep them on ``device``; otherwise each batch is read
-            and prepared when it is asked for.
+            and prepared on demand.
 
     Raises:
         DataError: A column is missing, a value lies outside its codec's support, or an item has
-            nothing at all.
+            no modality at all.
         ConfigError: A codec mixes items, and some of their cells are not observed.
     """
 
@@ -133,12 +134,12 @@ class Batches:
         return len(self.split)
 
     def _mask(self, column: Column) -> Tensor | None:
-        """Which items have the modality of a column, on the device; None if all have."""
+        """Mask of the items that have a column's modality, on the device; None if all have."""
         return torch.from_numpy(column.present).to(self.device) if column.gaps else None
 
     @property
     def gaps(self) -> bool:
-        """Whether some items lack modalities."""
+        """True if some items lack modalities."""
         return any(mask is not None for mask in self._present.values())
 
     def items_with(self, modalities: Iterable[str]) -> Tensor:
@@ -150,7 +151,7 @@ class Batches:
         return has.nonzero().flatten()
 
     def complete(self) -> Batches:
-        """The items that have every modality, as a split of their own; itself if all have."""
+        """The items that have every modality, as a split of their own; ``self`` if all have."""
         if not self.gaps:
             return self
         rows, found = self.items_with(self.codecs), copy(self)
@@ -198,7 +199,7 @@ class Batches:
         return Batch(x, observed, present)
 
     def fixed(self, items: slice | Tensor) -> Batch:
-        """The fixed views of some items: the same in every figure, however they are cut.
+        """The fixed views of some items: the same in every statistic, whatever the chunks.
 
         Args:
             items: A span of them, or their numbers, ascending, int64 on the CPU.
@@ -207,12 +208,12 @@ class Batches:
 
 
 def with_stand_ins(codec: Codec, x: Tensor, present: Tensor | None) -> Tensor:
-    """Model input (b, event…), the codec's stand-in in place of what items lack.
+    """Model input (b, event…) with the codec's fill value for items without the modality.
 
     Args:
         codec: The codec.
-        x: Model input of all items, that of items without the modality of no matter.
-        present: Which items have the modality, bool (b,), or None if all have.
+        x: Model input of all items; that of items without the modality is ignored.
+        present: Mask of the items that have the modality, bool (b,), or None if all have.
     """
     if present is None:
         return x
@@ -225,12 +226,12 @@ def prepare(
 ) -> tuple[Tensor, Tensor | None]:
     """Prepare a column, with errors that name modality, file and item.
 
-    Codecs see the items that have the modality; the rows of others are zeros, none of their cells
+    Codecs see the items that have the modality; the rows of others are zeros, with no cell
     observed.
 
     Raises:
-        DataError: The codec refuses a value, or its result breaks its contract: of another shape
-            than it learned, or not finite where it is observed.
+        DataError: The codec refuses a value, or its result breaks its contract: another shape
+            than it learned, or not finite where observed.
         ConfigError: The codec mixes items, and some cells are not observed.
     """
     if column.gaps:

@@ -1,4 +1,4 @@
-"""Looking for what is wrong with data before a training does: every value, and across splits."""
+"""Checks of data before a training: every value, and comparisons between splits."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from mmvae.foundations.errors import DataError, UnsupportedValue
 from mmvae.modalities.codec import Codec, CodecConfig, Column
 
 TINY = 10
-"""A split of fewer items is too small to say anything."""
+"""Minimum number of items of a meaningful split."""
 
 LISTED = 20
-"""Values outside the support that are listed one by one, per split and modality."""
+"""Maximum number of values outside the support that are listed, per split and modality."""
 
 
 REMARKS = frozenset({"duplicate", "constant", "extreme", "tiny", "doubt", "source"})
-"""Kinds of findings that are worth a look but that a training can live with."""
+"""Kinds of findings that deserve attention but do not prevent training."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or worth a look.
+    """One error, or a remark.
 
     Attributes:
         kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
             ``extreme``, ``class``, ``tiny``, ``doubt`` or ``source``.
-        split: Where, or ``"all"``.
-        modality: Of which modality, or None if of whole items.
-        item: Id of the item, or None if of all.
-        message: What was found.
+        split: The split, or ``"all"``.
+        modality: The modality, or None for whole items.
+        item: Id of the item, or None for all.
+        message: The description.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Finding:
 
     @property
     def wrong(self) -> bool:
-        """Whether the data must be mended: values refused, empty items, leaks, unseen classes."""
+        """True if the data must be fixed: values refused, empty items, leaks, unseen classes."""
         return self.kind not in REMARKS
 
     def as_json(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def check(
         recipes: Modality → codec class and its validated config.
 
     Returns:
-        Items per split, and what was found, by split.
+        Items per split, and the findings, by split.
 
     Raises:
         DataError: The source cannot be read at all, or has no training split.
@@ -120,7 +120,7 @@ def _tiny(name: str, split: Split) -> Iterator[Finding]:
 def _gaps(
     name: str, split: Split, columns: Mapping[str, str], codecs: Mapping[str, Codec]
 ) -> Iterator[Finding]:
-    """Items that have nothing at all, and gaps that the training split does not have."""
+    """Items without any modality, and missing modalities that the training split always has."""
     for row in np.flatnonzero(~presence(split, columns).any(1))[:LISTED]:
         yield Finding("empty", name, None, split.ids[row], "none of the modalities is observed")
     for m, codec in codecs.items():
@@ -131,7 +131,7 @@ def _gaps(
 
 
 def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Iterator[Finding]:
-    """Values outside the support; in the training split, what nothing can be learned from."""
+    """Values outside the support; in the training split, columns without information."""
     summary = ModalitySummary()
     refused: list[Finding] = []
     spread = _Spread()
@@ -156,7 +156,7 @@ def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Ite
 
 
 def _doubts(name: str, m: str, codec: Codec, split: Split, column: str) -> Iterator[Finding]:
-    """How values are read of which it may not be what was meant, each with its first item."""
+    """Values whose interpretation is doubtful, by reason, each with its first item."""
     items: dict[str, list[Any]] = {}
     for part in chunks(split):
         raw, ids = part.columns[column], np.asarray(part.ids)
@@ -171,14 +171,14 @@ def _doubts(name: str, m: str, codec: Codec, split: Split, column: str) -> Itera
 def _extreme(
     name: SplitName, m: str, codec: Codec, splits: Mapping[SplitName, Split], column: str
 ) -> Iterator[Finding]:
-    """Numbers that one training item, or none, is near to."""
+    """Extreme numbers, without neighbours among the training items or with only one."""
     found = extremes(splits[name], splits["train"], column, codec)
     if found is not None:
         yield Finding("extreme", name, m, found.item, found.told())
 
 
 def _largest(codec: Codec, split: Split, column: str) -> str:
-    """Which item has the largest number for a class: mistyped, it makes classes of all below."""
+    """The item with the largest class number: if mistyped, all numbers below it become classes."""
     if not all(c.isdigit() for c in codec.classes or ("",)):
         return ""
     raw = split.columns[column]
@@ -192,7 +192,7 @@ def _largest(codec: Codec, split: Split, column: str) -> str:
 def _prepared(
     name: str, m: str, codec: Codec, part: Split, column: str, refused: list[Finding]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Prepare a chunk; where a value is refused, one item at a time, so that all are found."""
+    """Prepare a chunk; if a value is refused, item by item, so that all such values are found."""
     if part.columns[column].gaps:
         part = part.take(part.columns[column].rows)
     if not len(part):
@@ -214,7 +214,7 @@ def _prepared(
 
 
 class _Spread:
-    """Whether all prepared values seen so far are equal."""
+    """Tracks if all prepared values so far are equal."""
 
     def __init__(self) -> None:
         self.first: Tensor | None = None
@@ -234,10 +234,10 @@ class _Spread:
 def _repeated(
     splits: Mapping[str, Split], columns: Mapping[str, str], told: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """Items whose raw values in all modalities are those of an earlier item.
+    """Items whose raw values in all modalities equal those of an earlier item.
 
-    Of items with gaps those alone that have one of the modalities ``told``: many have the same
-    class and nothing else.
+    Of items with missing modalities, only those with one of the modalities ``told`` are compared:
+    many have the same class and nothing else.
     """
     first: dict[bytes, tuple[str, Any]] = {}
     for name, split in splits.items():
@@ -274,7 +274,7 @@ def _digests(split: Split, columns: list[str]) -> Iterator[tuple[bytes, Any]]:
 
 
 def _values(column: Column) -> Sequence[Any]:
-    """A column's values, None for what items lack."""
+    """A column's values, None for items without the modality."""
     values: Sequence[Any] = column.without_gaps().read().values
     if column.present is None:
         return values
@@ -285,7 +285,7 @@ def _values(column: Column) -> Sequence[Any]:
 
 
 def _content(value: Any) -> bytes:
-    """A raw value's content; of an encoded picture its bytes, whatever its file is called."""
+    """A raw value's content; for an encoded picture its bytes, independent of its file name."""
     if isinstance(value, dict) and value.get("bytes") is not None:
         return bytes(value["bytes"])
     return as_bytes(value)

@@ -1,4 +1,4 @@
-"""Columns of a ``datasets.Dataset``, read when they are needed."""
+"""Columns of a ``datasets.Dataset``, read on demand."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mmvae.modalities.codec import Column, LazyValues, row_index
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind
 
 READ = 4096
-"""Values that are read at once."""
+"""Number of values read at once."""
 
 
 class TableColumn(LazyValues):
-    """Some rows of one column of a ``datasets.Dataset``; pictures and sounds stay undecoded.
+    """Some rows of one column of a ``datasets.Dataset``; pictures and sounds stay encoded.
 
     Args:
         dataset: The data set.
         name: The column.
-        rows: Which rows; all unless given.
-        whole: Whether its numbers are whole ones that gaps alone made fractional, as in CSV files.
+        rows: The rows; default: all.
+        whole: True if its numbers are integers that missing values made floats, as in CSV files.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class TableColumn(LazyValues):
 
 
 def table_split(dataset: Any, origin: str, types: Mapping[str, ColumnType] | None = None) -> Split:
-    """A ``datasets.Dataset`` as a split with lazily read columns; items lack what is null.
+    """A ``datasets.Dataset`` as a split with lazily read columns; null is a missing value.
 
     Args:
         dataset: The data set.
-        origin: What to call it in messages.
-        types: Column → how it was read, if that is known.
+        origin: Its name in messages.
+        types: Column → the type as which it was read, if known.
     """
     import datasets
 
@@ -79,7 +79,7 @@ def table_split(dataset: Any, origin: str, types: Mapping[str, ColumnType] | Non
 
 
 def presence(dataset: Any, name: str) -> np.ndarray[Any, Any] | None:
-    """Which rows of a column hold anything but null and NaN, bool (n,); None if all do."""
+    """Mask of the rows with a value other than null and NaN, bool (n,); None if all have one."""
     column = dataset.with_format("arrow").data.column(name)
     null = column.is_null(nan_is_null=True).to_numpy().astype(bool) | hollow(column)
     rows = dataset._indices
@@ -89,9 +89,9 @@ def presence(dataset: Any, name: str) -> np.ndarray[Any, Any] | None:
 
 
 def hollow(column: Any) -> np.ndarray[Any, Any]:
-    """Which rows of an Arrow column hold nothing but null and NaN in lists or a structure.
+    """Mask of the rows of an Arrow column with only null and NaN in lists or a structure.
 
-    Lists may be of any depth; structures are what ``datasets`` makes of files: bytes and a path.
+    Lists may be of any depth; structures are those of ``datasets`` for files: bytes and a path.
     """
     import pyarrow.compute
 
@@ -114,14 +114,14 @@ def hollow(column: Any) -> np.ndarray[Any, Any]:
 
 
 def is_list(kind: Any) -> bool:
-    """Whether an Arrow type is one of lists."""
+    """True for Arrow types of lists."""
     from pyarrow import types
 
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def whole(dataset: Any, name: str) -> bool:
-    """Whether a column of floating numbers holds whole ones alone, beside gaps."""
+    """True if a column of floats holds only integers, apart from missing values."""
     import pyarrow
     import pyarrow.compute
 
@@ -157,7 +157,7 @@ def column_type(column: Column) -> ColumnType:
 
 
 def type_of(column: Column) -> ColumnType:
-    """The type of a column by its values."""
+    """The type of a column, inferred from its values."""
     if len(column) == 0:
         return ColumnType("null")
     values = column.take([0]).read().values
@@ -176,7 +176,7 @@ def type_of(column: Column) -> ColumnType:
 
 
 def null_words(column: Column) -> set[str]:
-    """The texts of a column that stand for no value elsewhere, read some at a time."""
+    """The texts of a column that are words for a missing value elsewhere, read in chunks."""
     found: set[str] = set()
     for start in range(0, len(column), READ):
         part = column.take(range(start, min(start + READ, len(column)))).read()
@@ -185,7 +185,7 @@ def null_words(column: Column) -> set[str]:
 
 
 def from_tensor(values: Any) -> np.ndarray[Any, Any]:
-    """A tensor as an array; of 16 bits that NumPy lacks as one of 32."""
+    """A tensor as an array; 16-bit types that NumPy lacks become 32-bit types."""
     import torch
 
     values = values.detach().cpu()

@@ -1,4 +1,4 @@
-"""From a source to batches: columns found, codecs fitted, splits prepared."""
+"""Preparation of data: find columns, fit codecs, prepare splits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mmvae.foundations.errors import DataError, nearest
 from mmvae.modalities.codec import GAPS, READ_AS, Codec, CodecConfig, State
 
 CHUNK = 500
-"""Items that are prepared at once."""
+"""Number of items prepared at once."""
 
 
 @dataclass
@@ -34,11 +34,11 @@ class Data:
     """The splits of a source and the codecs fitted to its training split.
 
     Attributes:
-        source: Where the items come from.
+        source: The source of the items.
         splits: Split name → items.
         codecs: Modality → fitted codec, in the order of the configuration.
         columns: Modality → name of its column.
-        device: Where batches are wanted.
+        device: The device of the batches.
     """
 
     source: Source
@@ -49,7 +49,7 @@ class Data:
     _batches: dict[str, Batches] = field(default_factory=dict)
 
     def batches(self, split: SplitName) -> Batches:
-        """The prepared items of one split, made when first asked for.
+        """The prepared items of one split, created on first use.
 
         Raises:
             DataError: The source has no such split, or a value is outside its codec's support.
@@ -94,18 +94,18 @@ class Data:
 
     @property
     def patterns(self) -> Patterns:
-        """Which modalities the training items have → how many items."""
+        """Set of modalities that a training item has → number of such items."""
         return patterns(self.splits["train"], self.columns)
 
     def lacking(self, split: SplitName) -> int:
-        """How many items of a split lack some modality; 0 if there is no such split."""
+        """Number of items of a split that lack a modality; 0 if there is no such split."""
         if split not in self.splits:
             return 0
         items = self.splits[split]
         return len(items) - len(complete(items, self.columns))
 
     def complete(self) -> Data:
-        """These data without the items that lack modalities; themselves if none do.
+        """The data without items that lack modalities; the same object if there are none.
 
         Raises:
             DataError: A split has no complete item.
@@ -116,14 +116,14 @@ class Data:
         return replace(self, splits=splits, _batches={})
 
     def fits(self, split: Split) -> bool:
-        """Whether a split stays resident: as configured, or by its size."""
+        """True if a split stays resident: as configured, or by its size."""
         config = self.source.config
         if config.resident != "auto":
             return bool(config.resident)
         return self.item_bytes(split) * len(split) <= float(config.resident_gib) * 2**30
 
     def item_bytes(self, split: Split) -> float:
-        """Bytes that one prepared item takes, measured on the first few."""
+        """Bytes of one prepared item, measured on the first few."""
         rows = np.arange(min(len(split), 16))
         ids, total = np.asarray(split.ids)[rows], 0
         for modality, codec in self.codecs.items():
@@ -150,12 +150,12 @@ def open_data(
     Args:
         source: The source.
         recipes: Modality → codec class and its validated config, in the configuration's order.
-        states: Modality → what the codec learned before, from a run; then nothing is fitted.
-        device: Where batches are wanted.
+        states: Modality → state of the codec from a run; then no codec is fitted.
+        device: The device of the batches.
 
     Raises:
         DataError: No items, a missing column, columns of different length, an item or a modality
-            of which nothing is observed, or values that a codec refuses.
+            without any observed value, or values that a codec refuses.
     """
     columns = {name: config.column or name for name, (_, config) in recipes.items()}
     splits = usable(source)
@@ -178,7 +178,7 @@ def open_data(
 
 
 def usable(source: Source) -> Mapping[SplitName, Split]:
-    """The splits of a source, of which training is one.
+    """The splits of a source, which must include training.
 
     Raises:
         DataError: There is no training split.
@@ -192,7 +192,7 @@ def usable(source: Source) -> Mapping[SplitName, Split]:
 def without_discarded(
     source: Source, splits: Mapping[SplitName, Split], columns: Mapping[str, str]
 ) -> Mapping[SplitName, Split]:
-    """The splits with those items alone that ``data.incomplete`` wants.
+    """The splits with only those items that ``data.incomplete`` keeps.
 
     Raises:
         DataError: A split has no such item.
@@ -208,7 +208,7 @@ def without_discarded(
 def without_incomplete(
     kind: str, splits: Mapping[SplitName, Split], columns: Mapping[str, str]
 ) -> Mapping[SplitName, Split]:
-    """The splits of a source of this kind with their complete items.
+    """The splits of a source of this kind with their complete items only.
 
     Raises:
         DataError: A split has none.
@@ -227,7 +227,7 @@ def _with_items(
     choose: Callable[[Split, Mapping[str, str]], Split],
     told: str,
 ) -> Mapping[SplitName, Split]:
-    """The splits with the items that ``choose`` leaves, of which each must have some."""
+    """The splits with the items that ``choose`` keeps; each must have some."""
     kept = {name: choose(split, columns) for name, split in splits.items()}
     for name, split in kept.items():
         if not len(split):
@@ -248,8 +248,8 @@ def fitted(
 ) -> Codec:
     """The codec of a modality, fitted to the training split unless its state is known.
 
-    It learns from the items that have the modality, and the core notes whether some lack it, and
-    how the column was read.
+    It is fitted to the items that have the modality. The core also records whether some lack it,
+    and the type of the column.
 
     Raises:
         DataError: The codec refuses the column.
@@ -270,7 +270,7 @@ def check_columns(kind: str, name: str, split: Split, columns: Mapping[str, str]
     """Check that a split has items, and every modality a column of that length.
 
     Raises:
-        DataError: It has not.
+        DataError: One of these is missing.
     """
     n = len(split)
     if n == 0:

@@ -46,10 +46,10 @@ class TypedConfig(CutConfig):
         }
 
     def refuse_unknown(self, there: Iterable[str]) -> None:
-        """See that the columns whose types are declared are there.
+        """Check that the columns with declared types exist.
 
         Raises:
-            DataError: One is not.
+            DataError: A column does not exist.
         """
         columns = list(there)
         for name in self.types or {}:

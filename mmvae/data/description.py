@@ -1,4 +1,4 @@
-"""What data look like to the model: sizes, ranges, classes and gaps of each split."""
+"""A summary of the data as the model sees them: sizes, ranges, classes, missing values."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class ModalitySummary:
     """One modality in one split.
 
     Attributes:
-        dtype: Of the prepared values.
+        dtype: Type of the prepared values.
         low: The least observed value of the model input.
         high: The largest one.
-        classes: Class → items, for modalities that are a class.
-        items: Items that have it.
-        partial: Items that have it, but not all cells of it.
+        classes: Class → items, for modalities with classes.
+        items: Number of items that have it.
+        partial: Number of items that have it, but not all cells of it.
     """
 
     dtype: str = ""
@@ -47,10 +47,10 @@ class SplitSummary:
 
     Attributes:
         items: Number of items.
-        bytes: Memory that all prepared values take.
-        resident: Whether they stay in memory.
+        bytes: Memory of all prepared values.
+        resident: True if they stay in memory.
         modalities: Modality → its summary.
-        patterns: Which modalities items have, written ``a+b`` → number of items.
+        patterns: Set of modalities that items have, written ``a+b`` → number of items.
     """
 
     items: int = 0
@@ -61,7 +61,7 @@ class SplitSummary:
 
 
 def describe(data: Data) -> dict[str, SplitSummary]:
-    """Look at every value of every split.
+    """Summarise every value of every split.
 
     Raises:
         DataError: A value lies outside its codec's support.
@@ -70,7 +70,7 @@ def describe(data: Data) -> dict[str, SplitSummary]:
 
 
 def describe_split(data: Data, split: Split) -> SplitSummary:
-    """Look at every value of one split, a chunk at a time."""
+    """Summarise every value of one split, chunk by chunk."""
     summary = SplitSummary(len(split), resident=data.fits(split))
     summary.modalities = {m: ModalitySummary() for m in data.codecs}
     for part in chunks(split):

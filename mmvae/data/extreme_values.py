@@ -1,6 +1,6 @@
-"""Extremes: numbers far from all others, as a fill value such as -9999 or 9.97e36 is.
+"""Extreme values: numbers far from all others, e.g. a fill value such as -9999 or 9.97e36.
 
-One of them sets the scale of its whole column, or makes a term overflow.
+One of them determines the scale of its whole column, or makes a term overflow.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from mmvae.modalities.codec import Codec, Column
 Array = np.ndarray[Any, Any]
 
 FAR = 1000.0
-"""Deviations from the median beyond which a number is extreme."""
+"""Number of deviations from the median beyond which a number is extreme."""
 
 SAMPLE = 4096
-"""Training items, evenly spaced, that the medians are of."""
+"""Number of training items, evenly spaced, that the medians are computed on."""
 
 RARE = 0.02
-"""Share of cells off the median below which they do not say what is usual."""
+"""Minimum share of cells off the median for an estimate of the usual deviation."""
 
 NAMED = 5
-"""Items that are named, per split and modality."""
+"""Maximum number of items that are named, per split and modality."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Extremes:
 
     Attributes:
         items: Ids of the items that hold one, the first :data:`NAMED`.
-        count: How many items do.
-        value: The number that lies farthest off, and whose it is.
+        count: Number of such items.
+        value: The most extreme number.
         item: Its item.
-        median: Of its cell over training items.
-        times: How many usual deviations it is away from that.
+        median: Median of its cell over training items.
+        times: Its distance from the median in usual deviations.
     """
 
     items: tuple[Any, ...]
@@ -54,7 +54,7 @@ class Extremes:
     times: float
 
     def told(self) -> str:
-        """What was found, as a phrase."""
+        """The finding, as a phrase."""
         more = "" if self.count == 1 else f"; {self.count} items hold such values: "
         listed = "" if self.count == 1 else ", ".join(map(str, self.items))
         cut = ", …" if self.count > len(self.items) else ""
@@ -69,10 +69,10 @@ def extremes(split: Split, train: Split, column: str, codec: Codec) -> Extremes 
     """The extreme numbers of a column; None if there are none, or it holds no measured numbers.
 
     Args:
-        split: The items to look at.
-        train: The training items, which say what is usual.
+        split: The items to check.
+        train: The training items, which define the usual range.
         column: The column.
-        codec: Its codec; classes are no measured numbers.
+        codec: Its codec; classes are not measured numbers.
     """
     if codec.classes is not None or not numeric(train.columns[column]):
         return None
@@ -105,7 +105,7 @@ def extremes(split: Split, train: Split, column: str, codec: Codec) -> Extremes 
 
 
 def all_extremes(data: Data) -> Iterator[tuple[str, str, Extremes]]:
-    """Split, modality and what is extreme there, of the splits of a source."""
+    """Yield split, modality and its extreme numbers, for the splits of a source."""
     train = data.splits["train"]
     for name, split in data.splits.items():
         for m, codec in data.codecs.items():
@@ -124,10 +124,10 @@ def extreme_items(data: Data) -> list[str]:
 
 @contextmanager
 def naming_items(data: Data) -> Iterator[None]:
-    """Let errors about terms that are not finite name items, modalities and values.
+    """Make errors about terms that are not finite name items, modalities and values.
 
     Raises:
-        NonFinite: As the block; it tells the item whose term it was, and what is extreme.
+        NonFinite: As the block; it names the item of the term, and the extreme values.
     """
     try:
         yield
@@ -158,9 +158,10 @@ def _first_item(error: NonFinite, data: Data) -> str:
 
 
 def spread(cells: Array) -> tuple[Array, Array]:
-    """Median of each cell (n, c) → (c,), and how far from it is usual.
+    """Median of each cell (n, c) → (c,), and the usual distance from it.
 
-    That is half of the items' distance, or that of those which differ where most are equal.
+    That is the distance within which half of the items lie, or half of those that differ from the
+    median if most are equal to it.
     """
     finite = np.where(np.isfinite(cells), cells, np.nan)
     empty = np.isnan(finite).all(0)
@@ -175,7 +176,7 @@ def spread(cells: Array) -> tuple[Array, Array]:
 
 
 def numeric(column: Column) -> bool:
-    """Whether the first value is a number or holds some: pictures and texts are not read."""
+    """True if the first value is a number or holds some; pictures and texts are not read."""
     if not len(column.rows):
         return False
     value = column.take(column.rows[:1]).read().values[0]
@@ -187,7 +188,7 @@ def numeric(column: Column) -> bool:
 
 
 def numbers(column: Column) -> Array | None:
-    """The values of a column as float64 (n, cells); None if they are something else."""
+    """The values of a column as float64 (n, cells); None if they are not numbers."""
     read = column.read().values
     if isinstance(read, np.ndarray) and read.dtype.kind not in "iuf":
         return None

@@ -1,8 +1,8 @@
-"""Contents: files known by what is in them, whatever their names and times.
+"""Contents of files: files are identified by their content, not by names or times.
 
-A large file takes long to read, so its hash is kept in the cache, with the marks by which the
-system tells that a file was written: device, inode, size and times of change (mtime and ctime, in
-ns). If any of them is another, the file is read again.
+Reading a large file takes long, so its hash is cached with the attributes that change when a file
+is written: device, inode, size and times of change (mtime and ctime, in ns). If any of them
+differs, the file is read again.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, TrainingError
 
 BLOCK = 1 << 22
-"""Bytes that are read at a time."""
+"""Number of bytes read at a time."""
 
 SETTLED_NS = 2_000_000_000
-"""A file changed less than this ago may change again without another time of change."""
+"""A file changed more recently than this may change again with the same time of change."""
 
 Marks = list[int]
 
 
 def contents(files: Sequence[Path]) -> list[str]:
-    """A hash of the content of each file, by the cache where its marks are the same.
+    """A hash of the content of each file, from the cache if its attributes are unchanged.
 
     Raises:
-        DataError: A file is not there, or cannot be read.
+        DataError: A file does not exist, or cannot be read.
     """
     caches: dict[Path, _Cache] = {}
     found = []
@@ -52,7 +52,7 @@ def content(file: Path) -> str:
 
 
 def hashed(file: Path) -> str:
-    """A hash of what a file holds, read now.
+    """A hash of a file's content, read now.
 
     Raises:
         OSError: It cannot be read.
@@ -65,7 +65,7 @@ def hashed(file: Path) -> str:
 
 
 def marks(file: Path) -> Marks:
-    """What changes whenever a file does: device, inode, size and times of change.
+    """The attributes that change when a file is written: device, inode, size, times of change.
 
     Raises:
         OSError: There is no such file.
@@ -75,14 +75,14 @@ def marks(file: Path) -> Marks:
 
 
 def cache_folder(name: str) -> Path:
-    """A folder for what can be made anew, beside what ``datasets`` keeps."""
+    """A folder for files that can be recreated, beside those of ``datasets``."""
     import datasets
 
     return Path(datasets.config.HF_DATASETS_CACHE) / name
 
 
 class _Cache:
-    """Marks and hashes of the files of one folder, by name."""
+    """Attributes and hashes of the files of one folder, by name."""
 
     def __init__(self, folder: Path) -> None:
         key = xxhash.xxh3_128_hexdigest(os.fsencode(folder))
@@ -111,7 +111,7 @@ class _Cache:
             raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
 
     def save(self) -> None:
-        """Keep what is new; a cache that cannot be written costs the next reading, no more."""
+        """Store new entries; if the cache cannot be written, files are only read again later."""
         if not self.changed:
             return
         try:

@@ -66,7 +66,7 @@ class FolderConfig(TypedConfig):
 
 
 class FileColumn(LazyValues):
-    """The files of one modality, read when they are needed.
+    """The files of one modality, read on demand.
 
     ``.txt`` gives a text, ``.npy`` an array, any other file its bytes, which codecs of pictures
     and sounds decode. An item without a file gives None.
@@ -99,7 +99,7 @@ class FileColumn(LazyValues):
 def content(file: Path, bounds: Bounds = FILES) -> Any:
     """What a file holds: a text, an array or bytes.
 
-    A text is UTF-8, with a byte order mark or without; the end of its last line is not part of it.
+    A text is UTF-8, with or without a byte order mark; its final line end is removed.
 
     Raises:
         DataError: It cannot be read, or holds more than it may.
@@ -189,7 +189,7 @@ class FolderSource(Source):
         return found
 
     def remarks(self) -> Sequence[str]:
-        """How many files and rows there are, and what was left out."""
+        """Numbers of files and rows, and what was left out."""
         return [remark for folder in self._folders.values() for remark in folder.remarks()]
 
     def doubts(self) -> Sequence[str]:
@@ -256,12 +256,12 @@ class ItemFolder:
         return named_rows(self.table, self.key, self.files, self.types, self.bounds)
 
     def types_read(self) -> Mapping[str, ColumnType]:
-        """How the columns of its table were read."""
+        """The types as which the columns of its table were read."""
         return {} if self._rows is None else self._rows.types
 
     @cached_property
     def _sides(self) -> dict[str, set[str]]:
-        """What holds items, a sub-folder or the table → their names."""
+        """Places of items, the sub-folders and the table → the names in each."""
         sides = {str(self.place / name): set(found) for name, found in self.files.items()}
         if self._rows is not None:
             sides[str(self.table)] = set(self._rows.index)
@@ -275,7 +275,7 @@ class ItemFolder:
             the order of the numbers in them.
 
         Raises:
-            DataError: There is nothing, nothing that belongs together, or a name has two meanings.
+            DataError: The folder is empty, no files or rows match, or a name has two meanings.
         """
         rows = self._rows
         if rows is not None and (clash := sorted(self.files.keys() & rows.table.columns.keys())):
@@ -313,12 +313,12 @@ class ItemFolder:
         return set().union(*self.files.values())
 
     def used(self) -> list[Path]:
-        """All files that items are read from."""
+        """All files from which items are read."""
         files = [file for found in self.files.values() for _, file in sorted(found.items())]
         return files if self.table is None else [*files, self.table]
 
     def remarks(self) -> list[str]:
-        """How many files and rows there are, and what was left out."""
+        """Numbers of files and rows, and what was left out."""
         counts = [f"{len(found)} files in {name}" for name, found in self.files.items()]
         if self._rows is not None:
             assert self.table is not None
@@ -329,7 +329,7 @@ class ItemFolder:
         return found
 
     def doubts(self) -> list[str]:
-        """Rows without files, files without a row, and how the table was read."""
+        """Rows without files, files without a row, and remarks on the reading of the table."""
         if self._rows is None:
             return []
         rows, found = set(self._rows.index), list(self._rows.remarks)
@@ -353,8 +353,8 @@ class Rows:
     Attributes:
         table: The other columns.
         index: Name of an item → its row.
-        types: How its columns were read.
-        remarks: What a person should know of that.
+        types: The types as which its columns were read.
+        remarks: Remarks on the reading, for people.
     """
 
     table: Split
@@ -363,7 +363,7 @@ class Rows:
     remarks: tuple[str, ...]
 
     def columns(self, names: Sequence[str]) -> dict[str, Column]:
-        """The table's columns for these items, with gaps where an item has no row."""
+        """The table's columns for these items, with missing values for items without a row."""
         rows = np.array([self.index.get(item, 0) for item in names], np.int64)
         listed = np.array([item in self.index for item in names])
         columns = {}
@@ -384,18 +384,18 @@ def read_folder(folder: Path, key: str = "id") -> Split:
 
 
 def all_or(has: Sequence[bool] | Array) -> Array | None:
-    """Which items have a modality, as columns say it: None if all have."""
+    """Mask of the items that have a modality, as columns need it: None if all have."""
     present = np.asarray(has, bool)
     return None if present.all() else present
 
 
 def visible(folder: Path) -> list[Path]:
-    """What is in a folder, by name, without litter."""
+    """The entries of a folder, by name, without litter."""
     return [path for path in entries(folder) if not is_litter(path)]
 
 
 def entries(folder: Path) -> list[Path]:
-    """All that is in a folder, by name.
+    """All entries of a folder, by name.
 
     Raises:
         DataError: It cannot be read.
@@ -410,7 +410,7 @@ def files_of(folder: Path) -> dict[str, Path]:
     """Name of an item → its file, for the files of a folder.
 
     Raises:
-        DataError: Two files have the same name but for the ending, or there are sub-folders, or
+        DataError: Two files have the same name except for the ending, or there are sub-folders, or
             files that cannot be read.
     """
     found: dict[str, Path] = {}

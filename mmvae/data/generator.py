@@ -1,4 +1,4 @@
-"""The maker contract: data sets that a program makes, whole files of a folder, from a seed."""
+"""The maker contract: data sets that a program creates from a seed, as files of a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class MakerConfig(BaseModel):
-    """What every maker is told; a maker's own Config may narrow it."""
+    """Common settings of all makers; a maker's own Config may narrow them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,29 +19,29 @@ class MakerConfig(BaseModel):
 
 
 class Maker(ABC):
-    """A data set that ``mmvae data make KIND`` can make.
+    """A data set that ``mmvae data make KIND`` can create.
 
-    A maker says what is in the files; where they go, how many processes make them, and how a make
-    that was interrupted goes on, is the core's affair. So what a file holds may depend on the
-    configuration and its items only: an item is the same whatever the number of items made.
+    A maker defines the content of the files. The core decides where they go, how many processes
+    create them, and how an interrupted run resumes. So a file's content may depend only on the
+    configuration and its items: an item is the same whatever the number of items made.
 
     Args:
         config: The validated ``Config`` of this maker. It must be possible to pickle the class by
-            name, for other processes make one of their own.
+            name, because other processes create one of their own.
     """
 
     kind: ClassVar[str]
     """The word used on the command line."""
 
     Config: ClassVar[type[MakerConfig]] = MakerConfig
-    """Pydantic model of what it is told."""
+    """Pydantic model of its settings."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
 
     @abstractmethod
     def make(self, rows: range) -> Iterator[tuple[str, bytes]]:
-        """The files of these items, 0 the first: path below the folder, and content in bytes.
+        """The files of these items, from 0: path below the folder, and content in bytes.
 
         Called for a few dozen items at a time, in any order and perhaps in another process. Paths
         are relative, with ``/`` between their parts; no two items may share one.
@@ -49,7 +49,7 @@ class Maker(ABC):
 
     @abstractmethod
     def finish(self) -> Iterator[tuple[str, bytes]]:
-        """The files about all items together, likewise; called once, when every item is made.
+        """The files about all items together, likewise; called once, after all items are made.
 
-        The maker that is asked may have made none of them itself.
+        This object may have made none of the items itself.
         """

@@ -1,4 +1,4 @@
-"""Names of items: those of their files, and of rows of a table that belong to them."""
+"""Names of items: those of their files, and of the rows of a table that belong to them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".txt", ".npy")
 """Endings that a table may give items whose files have others."""
 
 LISTED = 5
-"""Names that a message lists."""
+"""Maximum number of names in a message."""
 
 
 def natural(name: str) -> list[tuple[bool, int, str, str]]:
-    """A key that sorts ``2`` before ``10``, whatever digits and signs there are."""
+    """A key that sorts ``2`` before ``10``, for all digits and signs."""
     parts = re.split(r"([0-9]+)", name)
     return [
         (i % 2 == 1, len(part.lstrip("0")), part.lstrip("0"), part)
@@ -32,7 +32,7 @@ def natural(name: str) -> list[tuple[bool, int, str, str]]:
 
 
 def name_of(file: Path) -> str:
-    """The name of the item that a file belongs to: the file's, without its ending."""
+    """The name of the item that a file belongs to: the file's name without its ending."""
     return unicodedata.normalize("NFC", file.stem)  # systems write é in two ways
 
 
@@ -57,13 +57,13 @@ def row_name(value: Any, files: Mapping[str, str], items: Set[str]) -> str:
 
 
 def refuse_near_misses(sides: Mapping[str, Set[str]]) -> None:
-    """See that no two names differ only by zeros, capitals or spaces, and are on different sides.
+    """Check that no names in different places differ only by zeros, capitals or spaces.
 
     Args:
-        sides: What holds names (a sub-folder, the table) → the names.
+        sides: Place of names (a sub-folder, the table) → the names.
 
     Raises:
-        DataError: There are such names; they must be meant to be one item.
+        DataError: There are such names; they are probably meant to be one item.
     """
     alike: dict[str, set[str]] = {}
     for name in set().union(*sides.values()):
@@ -89,13 +89,13 @@ def refuse_near_misses(sides: Mapping[str, Set[str]]) -> None:
 
 
 def folded(name: str) -> str:
-    """A name without what people lose from it: capitals, spaces, leading zeros, an end ``.0``."""
+    """Normalise a name: without capitals, spaces, leading zeros, and a final ``.0``."""
     plain = re.sub(r"\s+", "", name.casefold()).removesuffix(".0")
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", plain)
 
 
 def some(names: Iterable[Any]) -> str:
-    """The first of some names, in their natural order, and how many there are besides."""
+    """The first few names, in their natural order, and the number of the others."""
     ordered = sorted(map(str, names), key=natural)
     more = f" and {len(ordered) - LISTED} more" if len(ordered) > LISTED else ""
     return ", ".join(map(repr, ordered[:LISTED])) + more

@@ -1,4 +1,4 @@
-"""Items that are already in memory: arrays, a ``datasets.Dataset`` or a DataFrame."""
+"""Items in memory: arrays, a ``datasets.Dataset`` or a DataFrame."""
 
 from __future__ import annotations
 
@@ -44,12 +44,11 @@ class MemorySource(Source):
     """Items given to :func:`mmvae.train` as ``data=``.
 
     Args:
-        config: How to split data that come in one piece.
+        config: The settings for splitting data without splits.
         data: Column → values of equal length (a dict of arrays, a ``datasets.Dataset``, a
             DataFrame), or split → such columns, with ``"train"`` among the splits. An item lacks
-            a modality where its value is None, NaN throughout or masked throughout. A
-            ``datasets.IterableDataset`` is read once, in sequence, to a file that goes with the
-            process.
+            a modality if its value is None, all NaN or all masked. A ``datasets.IterableDataset``
+            is read once, in sequence, to a file that is removed at the end of the process.
     """
 
     kind = "memory"
@@ -95,7 +94,7 @@ class MemorySource(Source):
 
 
 def values_of(column: Column) -> Iterator[Any]:
-    """The raw values of a column, one after another; of unread ones few are in memory."""
+    """Yield the raw values of a column; of unread ones only a few are in memory."""
     if not isinstance(column.values, LazyValues):
         yield from column.values
         return
@@ -111,13 +110,13 @@ def as_bytes(value: Any) -> bytes:
 
 
 def form(value: Any) -> str:
-    """What the bytes of a value do not say: type, and shape or size."""
+    """The properties of a value that its bytes omit: type, and shape or size."""
     shape = getattr(value, "shape", getattr(value, "size", ""))
     return f"{type(value).__name__} {getattr(value, 'dtype', '')} {shape}"
 
 
 def is_mapping_like(data: Any) -> bool:
-    """Whether ``data`` maps names to things: a dict, a DatasetDict."""
+    """True if ``data`` maps names to values: a dict, a DatasetDict."""
     return isinstance(data, Mapping)
 
 
@@ -156,10 +155,10 @@ def as_split(data: Any, origin: str) -> Split:
 
 
 def refuse_repeated(names: Sequence[Any], origin: str) -> None:
-    """See that columns have names of their own, written as text.
+    """Check that column names are distinct when written as text.
 
     Raises:
-        DataError: Two have one name, such as the number 1 and the text "1".
+        DataError: Two have the same name, such as the number 1 and the text "1".
     """
     for name, count in Counter(map(str, names)).items():
         if count > 1:
@@ -173,8 +172,8 @@ def refuse_repeated(names: Sequence[Any], origin: str) -> None:
 def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) -> Column:
     """One column from a Column, a tensor, an array, a Series or a sequence.
 
-    Items lack the modality where a Column says so, and where a value is None, NaN throughout or
-    masked throughout. Codecs see no masks: a cell that is masked beside others is NaN.
+    Items lack the modality if a Column says so, or if a value is None, all NaN or all masked.
+    Codecs see no masks: a masked cell among unmasked ones is NaN.
 
     Raises:
         DataError: Not one of those.
@@ -201,9 +200,9 @@ def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) ->
 
 
 def from_series(values: Any) -> Any:
-    """A pandas Series, or its kin, as an array, masked where values are missing, or as a list.
+    """A pandas Series, or a similar object, as a (masked) array or as a list.
 
-    Whole numbers that gaps alone made fractional, as pandas does, are whole again.
+    Integers that missing values made floats, as in pandas, become integers again.
     """
     categories = getattr(getattr(values, "cat", None), "categories", None)
     if categories is not None:  # of which an array would be one of floats, where there are gaps
@@ -227,19 +226,19 @@ def from_series(values: Any) -> Any:
 
 
 def is_whole(numbers: np.ndarray[Any, Any]) -> bool:
-    """Whether all numbers are whole, and small enough for floating numbers to tell them apart."""
+    """True if all numbers are integers that floats represent exactly."""
     return bool(((numbers % 1 == 0) & (np.abs(numbers) < 2**53)).all())
 
 
 def without(gap: Any, value: Any) -> Any:
-    """A cell, or a row of cells, with None for what is missing."""
+    """A cell, or a row of cells, with None for missing values."""
     if np.ndim(gap):
         return [None if one else cell for one, cell in zip(gap, value, strict=True)]
     return None if gap else value
 
 
 def unmasked(values: np.ndarray[Any, Any]) -> Any:
-    """An array without its mask: NaN for cells that are masked beside others of their item."""
+    """An array without its mask: NaN for masked cells of items with unmasked ones."""
     if not isinstance(values, np.ma.MaskedArray):
         return values
     mask = np.ma.getmaskarray(values)
@@ -254,14 +253,14 @@ def unmasked(values: np.ndarray[Any, Any]) -> Any:
 
 
 def known(value: Any) -> Any:
-    """A value of a list without its mask; None for what pandas and NumPy write in a gap."""
+    """A value of a list without its mask; None for the missing values of pandas and NumPy."""
     if value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):
         return None
     return unmasked(value[None])[0] if isinstance(value, np.ma.MaskedArray) else value
 
 
 def is_gap(value: Any) -> bool:
-    """Whether a value of a list is None, NaN, or holds nothing but None, NaN and masked cells."""
+    """True if a value of a list is None, NaN, or has only None, NaN and masked cells."""
     if known(value) is None:
         return True
     if isinstance(value, float):  # NumPy's float64 among them
@@ -278,7 +277,7 @@ def checked_presence(column: Column) -> Column:
     """A column whose ``present`` is one truth value per item, or None; without masks.
 
     Raises:
-        DataError: It is something else.
+        DataError: ``present`` is something else.
     """
     if isinstance(column.values, np.ma.MaskedArray):
         plain = as_column(column.values, column.origin)
@@ -297,7 +296,7 @@ def checked_presence(column: Column) -> Column:
 
 
 def array_presence(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-    """Which rows of an array hold anything but NaN and masked cells, bool (n,); None if all do."""
+    """Mask of the rows of an array with some observed cell, bool (n,); None if all have one."""
     lacking = np.zeros(len(values), bool)
     cells = tuple(range(1, values.ndim))
     if values.dtype.kind == "f" and values.size:

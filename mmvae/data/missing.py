@@ -1,4 +1,4 @@
-"""Gaps: which modalities items have, and what no training can do without."""
+"""Missing modalities: their patterns, and the minimum that training needs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mmvae.foundations.errors import DataError
 from mmvae.modalities.subsets import Subset, subset_name
 
 Patterns = dict[Subset, int]
-"""Which modalities items have → how many items have these and no others."""
+"""Set of modalities that an item has → number of items with exactly these."""
 
 
 def presence(split: Split, columns: Mapping[str, str]) -> np.ndarray[Any, Any]:
-    """Which items have which modalities, bool (n, N).
+    """Mask of the modalities of each item, bool (n, N).
 
     Args:
         split: The items.
@@ -31,7 +31,7 @@ def presence(split: Split, columns: Mapping[str, str]) -> np.ndarray[Any, Any]:
 
 
 def patterns(split: Split, columns: Mapping[str, str]) -> Patterns:
-    """How many items have which modalities, the most frequent pattern first."""
+    """Number of items with each set of modalities, the most frequent first."""
     found, counts = np.unique(presence(split, columns), axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return {
@@ -53,12 +53,12 @@ def not_empty(split: Split, columns: Mapping[str, str]) -> Split:
 
 
 def check_something(split: Split, columns: Mapping[str, str], where: str) -> None:
-    """Refuse items that have nothing, of which nothing can be learned or said.
+    """Refuse items without any modality.
 
     Args:
         split: The items.
         columns: Modality → name of its column.
-        where: What the items are, for the message.
+        where: A description of the items, for the message.
 
     Raises:
         DataError: There are some; the first is named.
@@ -92,13 +92,13 @@ def check_training(train: Split, columns: Mapping[str, str]) -> None:
 def check_known(
     name: str, split: Split, columns: Mapping[str, str], sometimes: Mapping[str, bool]
 ) -> None:
-    """Refuse gaps in a modality that the training always had, so that no posterior knows them.
+    """Refuse items that lack a modality that all training items had: no posterior covers them.
 
     Args:
         name: The split.
         split: Its items.
         columns: Modality → name of its column.
-        sometimes: Modality → whether items of the training split lack it.
+        sometimes: Modality → True if items of the training split lack it.
 
     Raises:
         DataError: There are some.

@@ -1,4 +1,4 @@
-"""Codecs whose networks mix the items of a batch, as batch norm does: what they are refused."""
+"""Codecs whose networks mix the items of a batch, as batch norm does: cases in which they fail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmvae.modalities.codec import Codec, Column
 
 
 def check_gaps(modality: str, codec: Codec, column: Column, observed: Tensor | None) -> None:
-    """Refuse gaps, since what one item lacks would change what the networks say of others.
+    """Refuse missing values: those of one item would change the network's output for others.
 
     Raises:
         ConfigError: The codec mixes items, and some lack the modality or cells of it.
@@ -30,18 +30,18 @@ def check_batches(
     accumulation: int = 1,
     processes: int = 1,
 ) -> None:
-    """Refuse a training whose result would depend on how batches are cut.
+    """Refuse a training whose result would depend on how batches are divided.
 
     Args:
         codecs: Modality → codec.
-        items: Training items.
+        items: Number of training items.
         batch_size: Items per global step.
-        drop_last: Whether an epoch's last, smaller batch is left out.
-        accumulation: Parts in which a process takes its rows of a batch.
-        processes: Processes that share a batch.
+        drop_last: True if an epoch's last, smaller batch is left out.
+        accumulation: Number of parts into which a process divides its rows of a batch.
+        processes: Number of processes that share a batch.
 
     Raises:
-        ConfigError: A codec mixes items, and some batch has one item or is taken in parts.
+        ConfigError: A codec mixes items, and some batch has one item or is divided.
     """
     full = min(batch_size, items)
     for modality, codec in codecs.items():

@@ -1,4 +1,4 @@
-"""Tables that commands write: Parquet, CSV, JSON lines or NumPy arrays, whole or not at all."""
+"""Tables that commands write: Parquet, CSV, JSON lines or NumPy arrays, written atomically."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 def check_output(path: Path, option: str = "--out") -> None:
-    """Refuse a place that no table can be written to, before the work that fills it is done.
+    """Refuse an output path that no table can be written to, before the work is done.
 
     Raises:
         UsageError: The ending is unknown, the folder does not exist, or ``path`` is a folder.
@@ -38,16 +38,16 @@ def write_table(path: Path, columns: Mapping[str, Any], spread: bool = False) ->
     """Write columns of equal length; the file's ending chooses the format.
 
     Args:
-        path: ``.parquet``, ``.csv``, ``.jsonl`` or ``.npz``; an older file is replaced at once.
+        path: ``.parquet``, ``.csv``, ``.jsonl`` or ``.npz``; an older file is replaced atomically.
         columns: Name → n numbers, booleans or strings, or an array (n, …), which is a column of
             lists: in CSV of JSON arrays, and in ``.npz`` an array.
         spread: Write an array (n, …) as the columns ``name_000``, ``name_001``, … of a table.
 
     Raises:
         UsageError: As :func:`check_output`.
-        DataError: The format cannot tell a value from another.
-        TrainingError: A number is not finite, or the system refused to write; an older file is as
-            it was.
+        DataError: The format cannot distinguish two values.
+        TrainingError: A number is not finite, or the system refused to write; an older file is
+            unchanged.
     """
     check_output(path)
     found = {name: plain(values) for name, values in columns.items()}
@@ -85,7 +85,7 @@ def plain(values: Any) -> Array | list[Any]:
 
 
 def _require_finite(path: Path, name: str, array: Array) -> None:
-    """The last look at what is written: nothing that a model gives is NaN or infinite."""
+    """Check, just before writing, that nothing is NaN or infinite."""
     if array.dtype.kind != "f":
         return
     wrong = ~np.isfinite(array.reshape(len(array), -1))
@@ -100,7 +100,7 @@ def _require_finite(path: Path, name: str, array: Array) -> None:
 
 
 def mixed(values: Sequence[Any]) -> bool:
-    """Whether there are texts or booleans among others."""
+    """True if there are texts or booleans among other values."""
     kinds = {type(value) for value in values}
     return len(kinds) > 1 and bool(kinds & {str, bool, type(None)})
 
@@ -163,4 +163,4 @@ WRITERS: dict[str, Callable[[Mapping[str, Any], str], bytes]] = {
     ".jsonl": _jsonl,
     ".npz": _npz,
 }
-"""What writes each ending."""
+"""The writer of each ending."""

@@ -1,7 +1,7 @@
-"""Places: paths of ``[data]`` as files of this machine, and the files of a folder as splits.
+"""Paths of ``[data]`` as files of this machine, and the files of a folder as splits.
 
-A path is taken as it is written: brackets and stars are no patterns. A folder's tables are one
-split, ``train``, unless their names say otherwise, and nothing but a whole name says it.
+A path is literal: brackets and stars are no patterns. The tables of a folder form one split,
+``train``, unless their complete names are those of splits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CLOSED = {
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "save it as CSV"),
     **dict.fromkeys((".feather", ".orc", ".h5", ".hdf5", ".sqlite", ".db"), "save it as Parquet"),
 }
-"""Endings of files that hold items which cannot be read as they are, and what to do with them."""
+"""Endings of files that cannot be read as they are, and advice for each."""
 
 ALIASES = {
     "train": "train",
@@ -49,21 +49,21 @@ ALIASES = {
 """Names of files and folders of a split → the split."""
 
 DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
-"""What ``datasets`` writes beside tables about them."""
+"""Names of the files that ``datasets`` writes beside tables."""
 
 LITTER = ("thumbs.db", "desktop.ini")
-"""What file managers leave in folders, beside hidden files."""
+"""Names of the files that file managers write into folders, beside hidden files."""
 
 SHARD = re.compile(r"(?P<name>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})")
 
 
 def place(path: str) -> Path:
-    """A path of ``[data]`` as one of this machine; ``~`` is the home folder."""
+    """A path of ``[data]`` on this machine; ``~`` is the home folder."""
     return Path(os.path.expanduser(path))
 
 
 def tried(path: str) -> str:
-    """Where a path was looked for, if it does not say so itself."""
+    """The place where a path was searched, if the path does not show it."""
     absolute = place(path).absolute()
     if str(absolute) == path:
         return ""
@@ -93,17 +93,17 @@ def found_folder(path: str, key: str = "data.path", advice: str = "") -> Path:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a table that can be read, by its ending."""
+    """True if a file is a readable table, by its ending."""
     return path.suffix.lower() in READERS and path.is_file()
 
 
 def is_litter(path: Path) -> bool:
-    """Whether a file or folder is hidden, or one that file managers leave."""
+    """True if a file or folder is hidden, or written by file managers."""
     return path.name.startswith(".") or path.name.lower() in (*LITTER, "__macosx")
 
 
 def refuse_unreadable(path: Path) -> None:
-    """See that a file is one, and neither packed nor of a kind that must be converted first.
+    """Check that a path is a file, neither compressed nor of a kind that needs conversion first.
 
     Raises:
         DataError: It is not.
@@ -119,7 +119,7 @@ def refuse_unreadable(path: Path) -> None:
 
 
 def split_called(name: str) -> str | None:
-    """The split that a file or folder of exactly this name holds, if it names one."""
+    """The split of a file or folder of exactly this name, if any."""
     return ALIASES.get(name.lower())
 
 
@@ -164,7 +164,7 @@ def table_files(root: Path) -> Tables:
 
 
 def walked(root: Path) -> tuple[list[Path], list[str]]:
-    """The tables below a folder, in the natural order of their paths, and what else is there."""
+    """The tables below a folder, in the natural order of their paths, and the other files."""
     files, left_out = [], []
     for folder, folders, names in os.walk(root, onerror=refuse_folder):
         here = Path(folder)
@@ -184,7 +184,7 @@ def walked(root: Path) -> tuple[list[Path], list[str]]:
 
 
 def refuse_folder(error: OSError) -> None:
-    """Tell of a folder that cannot be read.
+    """Raise the error for a folder that cannot be read.
 
     Raises:
         DataError: Always.
@@ -193,10 +193,10 @@ def refuse_folder(error: OSError) -> None:
 
 
 def check_shards(files: Iterable[Path]) -> None:
-    """See that of each table in shards (``train-00000-of-00003``) all are there.
+    """Check that no shard (``train-00000-of-00003``) of a table is missing.
 
     Raises:
-        DataError: Some are not.
+        DataError: A shard is missing.
     """
     found: dict[tuple[Path, str, int], set[int]] = {}
     for file in files:
@@ -212,10 +212,10 @@ def check_shards(files: Iterable[Path]) -> None:
 
 
 def by_split(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Split → files, as their names and those of their folders say; ``train`` if none does.
+    """Split → files, by their names and those of their folders; ``train`` if none names a split.
 
     Raises:
-        DataError: Some say it and others do not, one says two things, or several seem to.
+        DataError: Only some name a split, one names two, or several seem to name one.
     """
     shards = {shard["name"] for file in files if (shard := SHARD.fullmatch(file.stem))}
     sharded = any(split_called(name) for name in shards)
@@ -254,10 +254,10 @@ def split_order(name: str) -> tuple[bool, int]:
 
 
 def split_of(root: Path, file: Path, sharded: bool) -> str | None:
-    """The split that a file's name or its folder's says it holds.
+    """The split that a file's name or its folder's names.
 
     Raises:
-        DataError: They say two things.
+        DataError: They name two.
     """
     shard = SHARD.fullmatch(file.stem)
     own = split_called(shard["name"] if shard else file.stem)
@@ -271,6 +271,6 @@ def split_of(root: Path, file: Path, sharded: bool) -> str | None:
 
 
 def words_of(path: Path) -> set[str]:
-    """The splits of which a name's words speak."""
+    """The splits that the words of a name mention."""
     words = re.split(r"[^a-z]+", str(path.with_suffix("")).lower())
     return {split for word in words if (split := split_called(word))}

@@ -1,7 +1,7 @@
-"""The reader of tables: files of any kind, by their streams, into one table that is mapped.
+"""The reader of tables: files of any kind, by their streams, into one memory-mapped table.
 
-Every command reads a file in this way and in no other, so that a value is the same in training,
-imputation, embedding and scoring.
+Every command reads files through it only, so that a value is the same in training, imputation,
+embedding and scoring.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType
 
 VERSION = 1
-"""Of the reading rules; what an earlier version read is read again."""
+"""Version of the reading rules; files read by an earlier version are read again."""
 
 KEPT = b"mmvae"
-"""Key of the schema's metadata under which types and remarks are kept."""
+"""Key of the schema's metadata that holds types and remarks."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read of some files.
+    """The result of reading some files.
 
     Attributes:
-        table: A ``datasets.Dataset``, of which only what is asked for is read from disk.
-        types: Column → how it was read.
-        remarks: What a person should know of it, a sentence each.
+        table: A ``datasets.Dataset``, read from disk on demand.
+        types: Column → the type as which it was read.
+        remarks: Remarks for people, one sentence each.
     """
 
     table: Any
@@ -100,7 +100,7 @@ def read_tables(
 
 
 class Streams:
-    """The streams of several files, opened when they are needed, with types that all share.
+    """The streams of several files, opened on demand, with common types.
 
     Args:
         files: The files.
@@ -143,7 +143,7 @@ class Streams:
                 self._settle(name, streams)
 
     def _settle(self, name: str, streams: Sequence[TableStream]) -> None:
-        """Read a column by one type in files that hold several."""
+        """Choose one type for a column for which files have several."""
         kind = merged([stream.types[name].kind for stream in streams])
         words = [stream.types[name].words for stream in streams]
         for stream in streams:
@@ -158,7 +158,7 @@ def known_by(
     columns: Sequence[str] | None,
     items: int | None,
 ) -> str:
-    """What is read, by the contents of its files: those of the split, and all that give types."""
+    """A fingerprint of a reading: the contents of its files and of those that determine types."""
     found = dict(zip(files, contents(files), strict=True))
     known = sorted((name, kind.state()) for name, kind in types.items())
     wanted = repr((sorted(found.values()), [found[file] for file in part], known, columns, items))
@@ -166,7 +166,7 @@ def known_by(
 
 
 def key_of(fingerprint: str, part: Sequence[Path]) -> str:
-    """A name for what is kept of files: how they are read, and where, since remarks name them."""
+    """A cache key for files: how and where they are read, since remarks name them."""
     wanted = repr((VERSION, fingerprint, [str(file.absolute()) for file in part]))
     return hashlib.sha256(wanted.encode()).hexdigest()[:32]
 
@@ -178,7 +178,7 @@ def kept_reading(
     columns: Sequence[str] | None,
     items: int | None,
 ) -> Reading:
-    """A table of the cache with its types and remarks, written first if it is not there."""
+    """A table of the cache with its types and remarks, written first if it does not exist."""
     import pyarrow as pa
 
     origin = ", ".join(map(str, part[:3])) + (", …" if len(part) > 3 else "")
@@ -200,7 +200,7 @@ def tables(
     """The rows of some files as Arrow tables, in the types of the first one.
 
     Raises:
-        DataError: There are none, or a wanted column is not there.
+        DataError: There are no rows, or a requested column does not exist.
     """
     import pyarrow as pa
 
@@ -224,7 +224,7 @@ def tables(
 
 
 def described(schema: Any, part: Sequence[Path], streams: Mapping[Path, TableStream]) -> Any:
-    """The metadata of a table: those of its files, and how they were read."""
+    """The metadata of a table: those of its files, and the reading."""
     told = {
         "types": {name: found.state() for name, found in streams[part[0]].types.items()},
         "remarks": [remark for file in part for remark in streams[file].remarks],

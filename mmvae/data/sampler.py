@@ -1,4 +1,4 @@
-"""The order of items: which items a global step sees, as a pure function of (seed, step)."""
+"""The order of items: the items of each global step, as a pure function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from mmvae.foundations.randomness import permutation
 
 
 class Order:
-    """Shuffled epochs over ``n`` items, cut into global batches.
+    """Shuffled epochs over ``n`` items, divided into global batches.
 
-    Neither the number of processes nor where a run was stopped changes it; the position in it is
-    one integer, the global step.
+    The order depends neither on the number of processes nor on where a run stopped; the position
+    in it is one integer, the global step.
 
     Args:
         n: Number of items, at least 1.
         batch_size: Items per global step.
         seed: The run's seed.
-        drop_last: Leave out an epoch's last batch when it is smaller than the others.
+        drop_last: Leave out an epoch's last batch if it is smaller than the others.
     """
 
     def __init__(self, n: int, batch_size: int, seed: int, drop_last: bool = False) -> None:
@@ -31,7 +31,7 @@ class Order:
         return step // self.steps_per_epoch
 
     def ends_epoch(self, step: int) -> bool:
-        """Whether ``step`` is the last of its epoch."""
+        """True if ``step`` is the last of its epoch."""
         return (step + 1) % self.steps_per_epoch == 0
 
     def items(self, step: int) -> Tensor:
@@ -43,7 +43,7 @@ class Order:
 
 
 def share(total: int, part: int, parts: int) -> slice:
-    """Rows of a global batch of ``total`` items that part ``part`` of ``parts`` takes.
+    """Rows of a global batch of ``total`` items for part ``part`` of ``parts``.
 
     Parts are contiguous and differ by at most one item; a part may be empty.
     """
@@ -51,10 +51,10 @@ def share(total: int, part: int, parts: int) -> slice:
 
 
 def never_empty(rows: slice) -> tuple[slice, int]:
-    """Rows to look at and how many of them count: a part without rows looks at the first, for 0.
+    """Rows to process and the number that count: an empty part processes the first row, for 0.
 
-    Torch's distributions refuse an empty batch, and a process with nothing to add must still take
-    part in what all do together.
+    Torch's distributions refuse an empty batch, and a process without rows must still take part in
+    collective operations.
     """
     count = rows.stop - rows.start
     return (rows if count else slice(0, 1)), count

@@ -1,4 +1,4 @@
-"""The source contract: where items come from, before any codec sees them."""
+"""The source contract: the origin of items, before any codec sees them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Split:
     """Some items: columns of equal length and an id for each item.
 
     Attributes:
-        columns: Column name → raw values, all of length n. A column says by its ``present``
-            which items have it.
+        columns: Column name → raw values, all of length n. A column's ``present`` masks the items
+            that have it.
         ids: n item ids for messages and outputs: numbers or strings.
     """
 
@@ -75,11 +75,11 @@ class Source(ABC):
 
     @abstractmethod
     def splits(self) -> Mapping[SplitName, Split]:
-        """Read the data: ``train`` at least; ``validation`` and ``test`` where there are any.
+        """Read the data: ``train`` at least; ``validation`` and ``test`` if there are any.
 
         Called by each command that needs data, before any codec is made. Every split has the
-        same columns, with the same class names; an id is in one split only. What is larger than
-        memory stays a :class:`mmvae.LazyValues`. Called again, it gives the same.
+        same columns, with the same class names; an id is in one split only. Data larger than
+        memory stay a :class:`mmvae.LazyValues`. A second call returns the same.
 
         Raises:
             DataError: Files are missing or malformed; the message says how to get them.
@@ -87,23 +87,23 @@ class Source(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A short hash that changes whenever the items or their order do.
+        """A short hash that changes whenever the items or their order change.
 
-        Called when a run begins, and again to see that the data are the same when it goes on, is
+        Called when a run starts, and again to check that the data are the same when it is resumed,
         evaluated or compared; so it should not depend on the machine.
         """
 
     def remarks(self) -> Sequence[str]:
-        """What a person should know of the data beside their sizes, a sentence each.
+        """Remarks on the data beside their sizes, one sentence each.
 
-        ``mmvae data describe`` shows them: items that were left out, and why. Default: nothing.
+        ``mmvae data describe`` shows them: items that were left out, and why. Default: none.
         """
         return ()
 
     def doubts(self) -> Sequence[str]:
-        """What may not be as it was meant, a sentence each, beside values that codecs doubt.
+        """Possible mistakes in the data, one sentence each, beside values that codecs doubt.
 
-        ``mmvae data check`` and ``mmvae data describe`` show it: rows without files, words taken
-        as missing. Default: nothing.
+        ``mmvae data check`` and ``mmvae data describe`` show them: rows without files, words taken
+        as missing. Default: none.
         """
         return ()

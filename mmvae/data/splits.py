@@ -1,4 +1,4 @@
-"""Cut items into train, validation and test, by seed: item by item, by group or by stratum."""
+"""Split items into train, validation and test, by seed: single items, groups or strata."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class CutConfig(SourceConfig):
 
 
 def cut(items: Split, validation: float, test: float, config: CutConfig) -> dict[SplitName, Split]:
-    """:func:`split_items` as ``[data]`` wants it.
+    """Apply :func:`split_items` with the settings of ``[data]``.
 
     Raises:
-        ConfigError: A column of that name is not there.
-        DataError: Its values are no groups or strata, or there are too few for the shares.
+        ConfigError: A column of that name does not exist.
+        DataError: Its values are not groups or strata, or there are too few for the shares.
     """
     groups = None if config.group is None else codes(items, "group", config.group)
     strata = None if config.stratum is None else codes(items, "stratum", config.stratum)
@@ -59,10 +59,9 @@ def split_items(
     groups: Array | None = None,
     strata: Array | None = None,
 ) -> dict[SplitName, Split]:
-    """Cut ``items`` at random into splits; a share of 0 leaves that split out.
+    """Divide ``items`` at random into splits; a share of 0 leaves that split out.
 
-    A share above 0 is rounded to whole items, and takes one at least; to whole groups, if they
-    are given.
+    A share above 0 is rounded to whole items, at least one; or to whole groups, if they are given.
 
     Args:
         items: All items.
@@ -101,7 +100,7 @@ def split_items(
 
 
 def _units(groups: Array | None, n: int) -> tuple[Array, Array]:
-    """The unit of each item, (n,), and the items of each unit: what goes into one split whole."""
+    """The unit of each item, (n,), and the items of each unit; a unit is never divided."""
     if groups is None:
         return np.arange(n), np.ones(n, np.int64)
     _, units, sizes = np.unique(groups, return_inverse=True, return_counts=True)
@@ -109,9 +108,9 @@ def _units(groups: Array | None, n: int) -> tuple[Array, Array]:
 
 
 def _parts(order: Array, sizes: Array, wanted: tuple[int, ...]) -> list[Array]:
-    """Units in this order, cut where their items come nearest to the wanted numbers.
+    """Units in this order, divided where their items come nearest to the requested numbers.
 
-    Each part of which something is wanted gets one unit at least.
+    Each part with a requested number above 0 gets at least one unit.
     """
     ends = np.concatenate([[0], np.cumsum(sizes[order])])
     parts, first, reached = [], 0, 0
@@ -126,10 +125,10 @@ def _parts(order: Array, sizes: Array, wanted: tuple[int, ...]) -> list[Array]:
 
 
 def _spread(order: Array, strata: Array) -> Array:
-    """The same items, every stratum spread evenly over the whole order.
+    """The same items, with every stratum spread evenly over the whole order.
 
-    Item i of the m of a stratum comes at (i + ½)/m of the way, so that any piece of the order
-    holds the share of each stratum that it has of all; which item that is, is left to ``order``.
+    Item i of the m of a stratum is placed at the fraction (i + ½)/m, so that any part of the order
+    has each stratum's overall share. ``order`` determines which item that is.
     """
     place = np.empty(len(order))
     _, kinds, counts = np.unique(strata[order], return_inverse=True, return_counts=True)
@@ -166,10 +165,10 @@ def codes(items: Split, key: str, column: str) -> Array:
 
 
 def keys(items: Split, key: str, column: str) -> list[Hashable | None]:
-    """The values of a column that names groups or strata, None where an item has none.
+    """The values of a column of groups or strata, None for a missing value.
 
     Raises:
-        DataError: A value is neither number nor text, or is once a number and once a text.
+        DataError: A value is neither number nor text, or some are numbers and some texts.
     """
     raw = items.columns[column]
     values = raw.read().values
@@ -197,7 +196,7 @@ def keys(items: Split, key: str, column: str) -> list[Hashable | None]:
 
 
 def refuse_shared_groups(splits: Mapping[SplitName, Split], column: str) -> None:
-    """See that splits which the data bring have no group in common.
+    """Check that splits of the data's own have no group in common.
 
     Raises:
         DataError: They have; group and splits are named.

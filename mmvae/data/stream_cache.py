@@ -1,8 +1,8 @@
-"""A spool: items that come in sequence, written once to a file that is then read at random.
+"""The stream cache: items that come in sequence, written once to a file for random access.
 
-A training meets its items in a new order in each epoch; codecs, gaps, splits and figures look at
-them besides. A file serves all of that as it does for any table, and the stream is read once,
-whatever that costs. ``docs/architecture.md`` says what speaks against reading it in each epoch.
+A training meets its items in a new order in each epoch; codecs, masks, splits and statistics read
+them too. A file serves all of these as it does for any table, and the stream is read only once.
+``docs/architecture.md`` gives the reasons against reading it in each epoch.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, nearest
 
 CHUNK = 1000
-"""Items that are in memory at a time."""
+"""Number of items in memory at a time."""
 
 PAUSE_S = 10.0
-"""Seconds between two lines that say how far the reading is."""
+"""Seconds between two lines of progress."""
 
 
 def spooled(
@@ -41,11 +41,11 @@ def spooled(
 
     Args:
         stream: A ``datasets.IterableDataset``, not yet read.
-        key: Names the file. One that is there, undamaged, is taken as it is, and nothing is read.
+        key: Names the file. An existing, undamaged one is used as it is, and nothing is read.
             Of several processes one writes it, while the others wait.
-        origin: What to call the stream in messages.
-        columns: Which columns to keep; all unless given.
-        items: How many items to take; all unless given.
+        origin: Name of the stream in messages.
+        columns: Columns to keep; default: all.
+        items: Number of items to take; default: all.
 
     Raises:
         DataError: As :func:`write`.
@@ -57,13 +57,13 @@ def spooled(
 def kept(
     tables: Callable[[], Iterable[Any]], key: str, origin: str, items: int | None = None
 ) -> Path:
-    """The file of the cache that holds some Arrow tables, written first if it is not there.
+    """The file of the cache that holds some Arrow tables, written first if it does not exist.
 
     Args:
-        tables: Gives the tables; asked only if they are to be written.
+        tables: Gives the tables; called only if they have to be written.
         key: See :func:`spooled`.
         origin: See :func:`spooled`.
-        items: How many items there are to be; any number unless given.
+        items: The expected number of items; default: any.
 
     Raises:
         DataError: As :func:`write`.
@@ -81,7 +81,7 @@ def kept(
 
 
 def whole(file: Path) -> bool:
-    """Whether a file of the cache is there as it was written; one that is not is removed."""
+    """True if a file of the cache is as it was written; a damaged one is removed."""
     if not file.exists():
         return False
     if not checksum(file).exists():  # of a version that wrote none
@@ -94,12 +94,12 @@ def whole(file: Path) -> bool:
 
 
 def checksum(file: Path) -> Path:
-    """Where the hash of what is in a file of the cache is kept."""
+    """The file with the hash of a file of the cache."""
     return file.with_suffix(".sum")
 
 
 def passing(stream: Any, origin: str) -> Any:
-    """The ``datasets.Dataset`` of a stream that has no name, over a file that nobody else sees.
+    """The ``datasets.Dataset`` of a stream without a name, over a private file.
 
     Raises:
         DataError: As :func:`write`.
@@ -119,12 +119,12 @@ def passing(stream: Any, origin: str) -> Any:
 
 
 def place(key: str) -> Path:
-    """Where the file of this name is kept."""
+    """The path of the file of this name."""
     return cache_folder("mmvae-streams") / f"{key}.arrow"
 
 
 def remedy(file: Path) -> str:
-    """What to do when the disk cannot hold a spool."""
+    """Advice if the disk cannot hold the cache of a stream."""
     return (
         f"choose another disk for {file.parent} with HF_DATASETS_CACHE, or take less of the "
         f"stream (data.columns, data.items)."
@@ -133,7 +133,7 @@ def remedy(file: Path) -> str:
 
 @contextmanager
 def alone(file: Path) -> Iterator[None]:
-    """Wait until no other process writes ``file``, and keep others waiting."""
+    """Wait until no other process writes ``file``, and make others wait."""
     with (
         storage.reported(file),
         open(file.with_suffix(".lock"), "w", encoding="utf-8") as lock,
@@ -143,7 +143,7 @@ def alone(file: Path) -> Iterator[None]:
 
 
 def mapped(file: Path, fingerprint: str | None = None) -> Any:
-    """The ``datasets.Dataset`` over an Arrow file, of which only what is asked for is read."""
+    """The ``datasets.Dataset`` over an Arrow file, read on demand."""
     import datasets
 
     found = datasets.Dataset.from_file(str(file))
@@ -156,8 +156,8 @@ def write(tables: Iterable[Any], file: Path, origin: str, items: int | None = No
     """Write Arrow tables to a file, one at a time; progress goes to standard error.
 
     Raises:
-        DataError: The stream has no items or fewer than ``items``, breaks off, has not the
-            columns that are wanted, or changes in its columns or types.
+        DataError: The stream has no items or fewer than ``items``, breaks off, lacks requested
+            columns, or changes in its columns or types.
     """
     import pyarrow as pa
 
@@ -184,7 +184,7 @@ def write(tables: Iterable[Any], file: Path, origin: str, items: int | None = No
 
 
 def reached(origin: str, done: int, items: int | None, seconds: float) -> str:
-    """A line that says how far the reading is, how fast, and how long it will take."""
+    """A line of progress: items read, speed, and time left."""
     rate = done / seconds
     if items is None:
         return f"reading {origin}: {done:,} items, {rate:,.0f}/s"
@@ -198,7 +198,7 @@ def chunks(
     """The items of a stream as Arrow tables; pictures and sounds stay encoded.
 
     Raises:
-        DataError: It breaks off, or its first items have not the columns that are wanted.
+        DataError: It breaks off, or its first items lack requested columns.
     """
     done = 0
     try:
@@ -231,10 +231,10 @@ def tables(stream: Any) -> Iterator[Any]:
 
 
 def check_columns(there: Sequence[str], wanted: Sequence[str], origin: str) -> None:
-    """See that the columns that are wanted are there.
+    """Check that the requested columns exist.
 
     Raises:
-        DataError: One is not.
+        DataError: A column does not exist.
     """
     for name in wanted:
         if name not in there:
@@ -245,10 +245,10 @@ def check_columns(there: Sequence[str], wanted: Sequence[str], origin: str) -> N
 
 
 def fitted(table: Any, schema: Any, where: str) -> Any:
-    """A chunk in the columns and types of the first one; what it lacks is null.
+    """A chunk in the columns and types of the first one; missing columns are null.
 
     Raises:
-        DataError: It has more columns, or other types in which something would be lost.
+        DataError: It has more columns, or types whose conversion would lose information.
     """
     import pyarrow as pa
 

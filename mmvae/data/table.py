@@ -37,7 +37,7 @@ from mmvae.foundations.errors import DataError, TrainingError
 from mmvae.modalities.column_type import ColumnType
 
 EMPTY = ("corresponds to no data", "No columns to parse from file")
-"""What ``datasets`` says of a table without rows, and of one without even a header."""
+"""The messages of ``datasets`` for a table without rows, and for one without a header."""
 
 CARD = 1 << 20
 """Characters of a card that are looked at."""
@@ -45,7 +45,7 @@ CARD = 1 << 20
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 SHARE = 0.1
-"""Share for a split that is neither there nor asked for."""
+"""Share for a split that neither exists nor is requested."""
 
 
 class TableConfig(TypedConfig):
@@ -156,7 +156,7 @@ class TableSource(Source):
 
     @cached_property
     def _files(self) -> Tables | None:
-        """The files, if it is no data set of the Hub."""
+        """The files, unless it is a data set of the Hub."""
         return local_tables(self.config.path, self.config.configuration)
 
     @cached_property
@@ -173,12 +173,12 @@ class TableSource(Source):
 
     @property
     def _names(self) -> list[str]:
-        """The splits that are there."""
+        """The names of the existing splits."""
         return list(self._hub if self._files is None else self._files.splits)
 
     @cached_property
     def _readings(self) -> dict[str, Reading]:
-        """Split → what was read of it, filled as splits are read."""
+        """Split → its reading, added as splits are read."""
         return {}
 
     def _read(self, names: Sequence[str]) -> Mapping[str, Split]:
@@ -194,7 +194,7 @@ class TableSource(Source):
         return {n: table_split(r.table, config.path, r.types) for n, r in self._readings.items()}
 
     def remarks(self) -> Sequence[str]:
-        """How many rows there are and of which files, what is left out, and where a stream is."""
+        """Number of rows and their files, what is left out, and the place of a stream's file."""
         splits, found = self.splits(), []
         if self._files is not None:
             for name, reading in self._readings.items():
@@ -207,7 +207,7 @@ class TableSource(Source):
         return [*found, *kept_files(splits.values())] if self.config.stream else found
 
     def doubts(self) -> Sequence[str]:
-        """What a person should know of how the files were read."""
+        """Remarks on how the files were read."""
         self.splits()
         told = [remark for reading in self._readings.values() for remark in reading.remarks]
         return list(dict.fromkeys(told))
@@ -215,7 +215,7 @@ class TableSource(Source):
     def fingerprint(self) -> str:
         """A hash of each split's files by their contents, or of its table, and of its rows.
 
-        Files whose paths stand in the cells of a column count as well.
+        Files whose paths are in the cells of a column count as well.
         """
         digest = hashlib.sha256()
         for name, split in self.splits().items():
@@ -229,16 +229,16 @@ class TableSource(Source):
 
 
 class StreamedTables(Mapping[str, Split]):
-    """The splits of the Hub that are read in sequence; a split is read when it is asked for.
+    """The splits of the Hub that are read in sequence; each split is read on demand.
 
     Args:
         path: A Hub id.
-        configuration: Of a Hub data set.
-        columns: Which columns to keep; all unless given.
-        limits: Split → how many items to take; all of others.
+        configuration: Name of the Hub configuration.
+        columns: Columns to keep; default: all.
+        limits: Split → number of items to take; default: all.
 
     Raises:
-        DataError: Nothing is there, or it cannot be read.
+        DataError: It does not exist or cannot be read.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ class StreamedTables(Mapping[str, Split]):
         return table_split(table, self.path)
 
     def _key(self, name: str) -> str:
-        """A name for what is read: of the files with their times, the split and what is kept."""
+        """A cache key: the files with their times, the split and the kept columns and items."""
         files = Path(self._builder.cache_dir).parts[-4:]
         wanted = repr((files, name, self.columns, self.limits.get(name)))
         return hashlib.sha256(wanted.encode()).hexdigest()[:32]
@@ -292,7 +292,7 @@ def load_tables(
         bounds: How much files and cells may hold.
 
     Raises:
-        DataError: Nothing is there, or it cannot be read.
+        DataError: It does not exist or cannot be read.
     """
     files = local_tables(path, configuration)
     if files is None:
@@ -305,7 +305,7 @@ def local_tables(path: str, configuration: str | None = None) -> Tables | None:
     """The files of a path by split, a single one as ``train``; None if it is an id of the Hub.
 
     Raises:
-        DataError: It was meant as a file, and there is none; or it is none that can be read.
+        DataError: It is meant as a file that does not exist or cannot be read.
     """
     found = place(path)
     folder = os.path.isdir(found)  # unlike the method it takes any text
@@ -332,7 +332,7 @@ def local_tables(path: str, configuration: str | None = None) -> Tables | None:
 
 
 def has_card(folder: Path) -> bool:
-    """Whether a folder has a card of the Hub that says which files are which split."""
+    """True if a folder has a card of the Hub that assigns files to splits."""
     card = folder / "README.md"
     if not card.is_file():
         return False
@@ -342,10 +342,10 @@ def has_card(folder: Path) -> bool:
 
 
 def carded(path: str, configuration: str | None) -> Tables:
-    """The files of a folder with a card of the Hub, as that says.
+    """The files of a folder as its card of the Hub assigns them.
 
     Raises:
-        DataError: There is no such configuration, or a file is none that can be read.
+        DataError: There is no such configuration, or a file cannot be read.
     """
     import datasets
 
@@ -362,10 +362,10 @@ def carded(path: str, configuration: str | None) -> Tables:
 
 
 def refuse_copies(splits: Mapping[str, Sequence[Path]]) -> None:
-    """See that no two splits have a file of the same content.
+    """Check that no two splits have files of the same content.
 
     Raises:
-        DataError: Two have one.
+        DataError: Two have.
     """
     files = [(name, file) for name, part in splits.items() for file in part]
     home: dict[str, tuple[str, Path]] = {}
@@ -393,7 +393,7 @@ def load_hub(path: str, configuration: str | None) -> dict[str, Split]:
 
 
 def files_in_cells(split: Split) -> list[Path]:
-    """The files that columns name, all of whose cells are paths of files."""
+    """The files that columns name, if all cells of the column are paths of files."""
     found = []
     for column in split.columns.values():
         known = column.without_gaps()
@@ -406,12 +406,12 @@ def files_in_cells(split: Split) -> list[Path]:
 
 
 def is_path(cell: Any) -> bool:
-    """Whether a cell is a text that is the path of a file."""
+    """True if a cell is a text that is the path of a file."""
     return isinstance(cell, str) and os.path.isfile(place(cell))
 
 
 def kept_files(splits: Iterable[Split]) -> list[str]:
-    """Where what was streamed is kept."""
+    """The places of the files of streamed splits."""
     columns = [next(iter(split.columns.values())).values for split in splits]
     files = {Path(f["filename"]) for column in columns for f in column.dataset.cache_files}
     return [
@@ -423,10 +423,10 @@ def kept_files(splits: Iterable[Split]) -> list[str]:
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Say of what ``datasets`` raises in the block what it means for a table.
+    """Convert errors of ``datasets`` in the block to messages about a table.
 
     Raises:
-        DataError: Nothing is there, or it cannot be read.
+        DataError: It does not exist or cannot be read.
     """
     import datasets
     from datasets.exceptions import DatasetGenerationError
@@ -458,7 +458,7 @@ def reading(path: str) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep ``datasets`` from logging what our own error says."""
+    """Stop ``datasets`` from logging what our own error says."""
     from datasets.utils import logging
 
     before = logging.get_verbosity()
@@ -470,7 +470,7 @@ def quiet() -> Iterator[None]:
 
 
 def full_disk(error: BaseException | None) -> bool:
-    """Whether an error came of a disk, or a quota, that is full."""
+    """True if an error was caused by a full disk or quota."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
@@ -479,7 +479,7 @@ def full_disk(error: BaseException | None) -> bool:
 
 
 def cause(error: BaseException) -> str:
-    """First line of what an error was raised from in the first place."""
+    """First line of the error at the root of an error's chain of causes."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
@@ -487,7 +487,7 @@ def cause(error: BaseException) -> str:
 
 
 def looks_like_file(path: str) -> bool:
-    """Whether a path that does not exist was meant as a file rather than as a Hub id."""
+    """True if a path that does not exist was meant as a file rather than as a Hub id."""
     endings = (*READERS, *CLOSED)
     return (
         place(path).is_absolute()

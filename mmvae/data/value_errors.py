@@ -1,4 +1,4 @@
-"""What a codec says against values, as errors that name modality, place and item."""
+"""A codec's errors about values, as errors that name modality, place and item."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from mmvae.foundations.errors import LONG, DataError, UnsupportedValue, short, s
 from mmvae.modalities.codec import Codec, Column
 
 REFUSALS = (TypeError, ValueError)
-"""What libraries raise on values that they cannot take, ``torch.as_tensor`` among them."""
+"""The errors that libraries such as torch raise on values that they cannot take."""
 
 
 @contextmanager
 def refusals(
     modality: str, kind: str, column: Column, ids: Any = None, find: FindRow | None = None
 ) -> Iterator[None]:
-    """Turn what a codec raises on a column's values into a DataError.
+    """Convert a codec's errors on a column's values to a DataError.
 
     Args:
-        modality: Whose column it is.
+        modality: The modality of the column.
         kind: The codec's kind.
         column: The values.
-        ids: Their items; row numbers unless given.
-        find: Which row it is, asked where the codec does not say.
+        ids: Their items; default: row numbers.
+        find: Finds the row if the codec does not name it.
 
     Raises:
         DataError: The codec raised UnsupportedValue, another ValueError or a TypeError.
@@ -41,14 +41,14 @@ def refusals(
 def unsupported(
     modality: str, column: Column, error: UnsupportedValue, ids: Any = None
 ) -> DataError:
-    """An UnsupportedValue as a DataError that says whose value it is."""
+    """Convert an UnsupportedValue to a DataError that names the value's item."""
     return DataError(f"{place(modality, column, error.row, ids)}: {error.said}")
 
 
 def refused(
     modality: str, kind: str, column: Column, error: Exception, row: int | None, ids: Any = None
 ) -> DataError:
-    """Another error as a DataError, with the value if it is known which one it was."""
+    """Convert another error to a DataError, with the value if it is known."""
     said = f"{type(error).__name__}: {shortened(str(error), LONG)}".rstrip(".")
     where = place(modality, column, row, ids)
     if row is None:
@@ -75,7 +75,7 @@ FindRow = Callable[[Column], int | None]
 
 
 def refused_row(codec: Codec) -> FindRow:
-    """How to find a row that a codec does not prepare even alone; None if each passes."""
+    """A search for a row that a codec refuses to prepare even alone; None if there is none."""
 
     def find(column: Column) -> int | None:
         low, high = 0, len(column)
@@ -93,7 +93,7 @@ def refused_row(codec: Codec) -> FindRow:
 
 
 def raises(codec: Codec, column: Column) -> bool:
-    """Whether a codec refuses these values."""
+    """True if a codec refuses these values."""
     try:
         codec.prepare(column)
     except REFUSALS:

@@ -1,8 +1,8 @@
-"""Written cells: of which kind the cells of a text file are, by all of them, and their values.
+"""Written cells: the kind of a text file's column, from all of its cells, and their values.
 
-One rule serves every command. A kind is taken only if each cell is the one way to write its value:
-``7`` is an integer, while ``007`` and ``+7`` are texts, since as integers they could not be told
-from ``7``. So no label changes by being read.
+One rule serves every command. A kind is used only if each cell is the one way to write its value:
+``7`` is an integer, while ``007`` and ``+7`` are texts, since as integers they could not be
+distinguished from ``7``. So reading changes no label.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from typing import Any
 from mmvae.modalities.column_type import Kind
 
 STYLES = (("False", "True"), ("FALSE", "TRUE"), ("false", "true"))
-"""How booleans are written; a column keeps to one of them."""
+"""Pairs of words for booleans; a column uses one pair only."""
 
 DIGITS = (("0", "1"), ("0.0", "1.0"))
-"""How other programs write them, where it is known that they are booleans."""
+"""Words for booleans of other programs, accepted if the column is known to be boolean."""
 
 INTEGER = r"^(0|-?[1-9][0-9]*)$"
 WHOLE = r"^-?(0|[1-9][0-9]*)\.0$"
 NUMBER = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 INFINITE = r"^-?([iI]nf|INF|[iI]nfinity)$"
 PLAIN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
-"""Any number that a person may write; of digits 0 to 9 alone, without underscores."""
+"""A number as people write it; with digits 0 to 9 only, without underscores."""
 
 LARGEST = 2**63
 SAFE_DIGITS = 18
-"""Digits that an integer of 64 bits can have, whatever they are."""
+"""Number of digits that every integer of 64 bits can have."""
 
 
 @dataclass
 class Evidence:
-    """What the cells of a column have been so far.
+    """Properties of the cells of a column so far.
 
     Attributes:
-        seen: Whether there was any value.
-        styles: Ways to write booleans in which all cells were, as places in :data:`STYLES`.
-        integer: Whether all were integers of 64 bits.
-        number: Whether all were numbers.
-        whole: Whether all were written as ``1.0``.
-        fraction: Whether one had a fraction or was infinite.
-        listed: Whether all were JSON arrays of numbers.
+        seen: True if there was any value.
+        styles: Ways to write booleans that fit all cells, as indices in :data:`STYLES`.
+        integer: True if all were integers of 64 bits.
+        number: True if all were numbers.
+        whole: True if all were written as ``1.0``.
+        fraction: True if one had a fraction or was infinite.
+        listed: True if all were JSON arrays of numbers.
         lists: The Arrow type of these.
     """
 
@@ -59,7 +59,7 @@ class Evidence:
     lists: Any = None
 
     def add(self, cells: Any) -> None:
-        """Look at some cells, an Arrow array of texts, null where there is no value."""
+        """Add some cells, an Arrow array of texts, null for missing values."""
         import pyarrow.compute as pc
 
         distinct = pc.unique(cells.drop_null())
@@ -97,21 +97,21 @@ class Evidence:
 
 
 def every(texts: Any, pattern: str) -> bool:
-    """Whether all of some texts match a pattern."""
+    """True if all of some texts match a pattern."""
     import pyarrow.compute as pc
 
     return holds(pc.match_substring_regex(texts, pattern))
 
 
 def holds(truths: Any) -> bool:
-    """Whether all of some truth values are true, as of none."""
+    """True if all of some truth values are true, or there are none."""
     import pyarrow.compute as pc
 
     return bool(pc.all(truths, min_count=0).as_py())
 
 
 def fits(integers: Any) -> bool:
-    """Whether all of some integers have 64 bits at most."""
+    """True if all of some integers fit into 64 bits."""
     import pyarrow.compute as pc
 
     digits = pc.utf8_length(integers)
@@ -122,7 +122,7 @@ def fits(integers: Any) -> bool:
 
 
 def parsed(texts: Sequence[str]) -> list[Any] | None:
-    """JSON arrays of numbers, of any depth; None if one of the texts is no such."""
+    """Parse JSON arrays of numbers, of any depth; None if one of the texts is not one."""
     try:
         arrays = [json.loads(text) for text in texts]
     except (ValueError, RecursionError):
@@ -131,7 +131,7 @@ def parsed(texts: Sequence[str]) -> list[Any] | None:
 
 
 def unified(values: Sequence[Any], before: Any) -> Any:
-    """The Arrow type of values and of others of a type ``before``; None if there is none."""
+    """The common Arrow type of values and of a type ``before``; None if there is none."""
     import pyarrow as pa
 
     try:
@@ -143,7 +143,7 @@ def unified(values: Sequence[Any], before: Any) -> Any:
 
 
 def of_numbers(cells: Sequence[Any]) -> bool:
-    """Whether there is nothing but numbers and null in lists, of any depth."""
+    """True if lists, of any depth, hold only numbers and null."""
     return all(
         of_numbers(cell) if isinstance(cell, list) else cell is None or is_number(cell)
         for cell in cells
@@ -151,12 +151,12 @@ def of_numbers(cells: Sequence[Any]) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value of JSON is a number."""
+    """True if a value of JSON is a number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def merged(kinds: Sequence[Kind]) -> Kind:
-    """The kind of what is written in several files."""
+    """The common kind of a column in several files."""
     found = set(kinds) - {"null"}
     if len(found) == 1:
         return found.pop()
@@ -166,14 +166,14 @@ def merged(kinds: Sequence[Kind]) -> Kind:
 
 
 def converted(value: Any, kind: Kind) -> Any:
-    """A value as one of another kind that says the same.
+    """Convert a value to another kind that represents the same value.
 
     Args:
         value: A text, boolean or number.
-        kind: ``text``, ``integer``, ``number`` or ``boolean``; of others the value is as it is.
+        kind: ``text``, ``integer``, ``number`` or ``boolean``; for others the value is unchanged.
 
     Raises:
-        ValueError: It cannot be said in that kind.
+        ValueError: The kind cannot represent it.
     """
     if kind in ("text", "date", "timestamp"):
         return as_text(value)
@@ -183,17 +183,17 @@ def converted(value: Any, kind: Kind) -> Any:
 
 
 def as_text(value: Any) -> Any:
-    """A boolean or number as the text that is read as the same."""
+    """Convert a boolean or number to the text that is read as the same value."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # as of integers that gaps made fractional
     return str(value) if isinstance(value, (bool, int, float)) else value
 
 
 def as_number(value: Any) -> Any:
-    """A text or boolean as a number, whole if it is written so.
+    """Convert a text or boolean to a number, an integer if it is written so.
 
     Raises:
-        ValueError: The text is no number.
+        ValueError: The text is not a number.
     """
     if isinstance(value, bool):
         return int(value)
@@ -210,7 +210,7 @@ def as_number(value: Any) -> Any:
 
 
 def as_boolean(value: Any) -> Any:
-    """A text, or 0 or 1, as a boolean.
+    """Convert a text, or 0 or 1, to a boolean.
 
     Raises:
         ValueError: It is none of them.
@@ -224,5 +224,5 @@ def as_boolean(value: Any) -> Any:
 
 
 def is_gap(value: Any) -> bool:
-    """Whether a value stands for none."""
+    """True if a value represents a missing one."""
     return value is None or (isinstance(value, float) and math.isnan(value))

@@ -1,1 +1,1 @@
-"""Figures of a trained model: bounds, cross-generation, coherence."""
+"""Evaluation of a trained model: bounds, cross-generation, coherence."""

@@ -6,7 +6,7 @@ Everything here is one estimator, :class:`Evidence`,
     \log \hat p(x_T) = \log \frac{1}{k} \sum_{i=1}^k
         \frac{p(z_i) \prod_{m \in T} p(x_m|z_i)}{q(z_i|x_P)}, \qquad z_i \sim q(z|x_P),
 
-and evidences that share a proposal share one pass over its samples. A cell of a table is one
+and evidences that share a proposal share one pass over its samples. A likelihood query is one
 evidence, or for a conditional the difference of two: :mod:`mmvae.evaluation.likelihoods`.
 """
 
@@ -29,13 +29,13 @@ from mmvae.models.base import Model, fold, in_float32, unfold
 from mmvae.models.posteriors import Posterior
 
 NOISE_BLOCK = 32
-"""Samples that are drawn at once, whatever the chunks: so chunks change no sample."""
+"""Number of samples drawn at once, whatever the chunk size; so chunks change no sample."""
 
 ROWS = 16_384
-"""Samples at once unless told otherwise: enough that small operations cost little each."""
+"""Default number of samples per chunk, large enough to keep the overhead per operation low."""
 
 DECODED = 1024
-"""Samples decoded at once: activations that caches hold are faster than larger ones."""
+"""Number of samples decoded at once: activations that fit into caches are faster."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Evidence:
 
     Attributes:
         targets: T.
-        given: G, what the model conditions on natively; empty for most models.
+        given: G, the modalities that the model conditions on natively; empty for most models.
         proposal: P of q(z|x_P), or None for samples of the prior, the same for every item.
         samples: k ≥ 1.
     """
@@ -57,7 +57,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the samples say of each item.
+    """The estimate for each item.
 
     Attributes:
         nats: log p̂, float64 (b,).
@@ -81,11 +81,11 @@ def iw_bound(
     r"""Importance-weighted bound of log p(x_T) with samples of q(z|x_P) (T10).
 
     With k = 1 it is the bound whose mean is the ELBO; it rises with k on average. A model that
-    conditions natively (CVAE, CMMA) may be given G: then p(z|x_G) and p(x_m|z, x_G) take the
-    places of p(z) and p(x_m|z), and it is a bound of log p(x_T|x_G).
+    conditions natively (CVAE, CMMA) may be given G: then p(z|x_G) and p(x_m|z, x_G) replace p(z)
+    and p(x_m|z), and it is a bound of log p(x_T|x_G).
 
-    Of an item with gaps it is that of what the item has of T; with P all modalities, z comes from
-    the joint posterior of what it has (T13).
+    For an item with missing modalities it bounds the observed part of T. If P is all modalities,
+    z comes from the joint posterior of the observed modalities (T13).
 
     Args:
         model: Any model of the protocol.
@@ -100,8 +100,8 @@ def iw_bound(
         Nats per item, float64 (b,).
 
     Raises:
-        UsageError: k < 1, the model has no posterior for P, or it cannot condition on G; items
-            lack what is given, or modalities of P where that is a proper subset.
+        UsageError: k < 1; the model has no posterior for P or cannot condition on G; items lack
+            modalities of G, or of a P that is a proper subset.
     """
     if samples < 1:
         raise UsageError(f"samples = {samples}: expected at least 1.")
@@ -135,14 +135,14 @@ def estimates(
     draws: StepDraws,
     rows: int = ROWS,
 ) -> dict[Evidence, Estimate]:
-    """Several evidences of the same items, in one pass per proposal.
+    """Estimate several evidences of the same items, in one pass per proposal.
 
     Args:
         model: Any model of the protocol that supports them.
         batch: The items.
-        evidences: What to estimate.
-        draws: Randomness. Neither ``rows`` nor what else is estimated changes a sample.
-        rows: Samples, over all items, to decode at once.
+        evidences: The evidences to estimate.
+        draws: Randomness. A sample depends neither on ``rows`` nor on the other evidences.
+        rows: Number of samples, over all items, to decode at once.
     """
     with OneDnnDense():
         return _estimates(model, batch, evidences, draws, rows)
@@ -180,7 +180,7 @@ def weighted(
     at_once: int,
     draws: StepDraws,
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-    """Chunks of samples: log p(z) − log q(z|x_P) and, by modality, log p(x_m|z), each (k', b)."""
+    """Yield chunks of log p(z) − log q(z|x_P) and, by modality, log p(x_m|z), each (k', b)."""
     if proposal is None:
         for noise in prior_noise(draws, samples, model.latent_dim, at_once):
             z = noise.to(batch.device)
@@ -208,7 +208,7 @@ def log_ratio(p: Posterior, q: Posterior, z: Tensor) -> Tensor:
 
 
 class Repeated:
-    """One modality of a batch, repeated for each sample of z; kept from chunk to chunk.
+    """One modality of a batch, repeated for each sample of z and reused from chunk to chunk.
 
     Items that lack the modality have nats of 0.
 
@@ -225,7 +225,7 @@ class Repeated:
         self._kept: tuple[int, Tensor, Tensor | None, dict[str, Tensor]] | None = None
 
     def times(self, k: int) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
-        """Inputs (k · b, …), their masks and conditions, sample after sample."""
+        """Inputs (k · b, …), their masks and conditions, ordered by sample, then item."""
         if self._kept is None or self._kept[0] < k:
             mask = None if self._observed is None else repeated(self._observed, k)
             known = {m: repeated(x, k) for m, x in self._known.items()}
@@ -235,7 +235,7 @@ class Repeated:
         return x[:n], None if mask is None else mask[:n], {m: c[:n] for m, c in known.items()}
 
     def of_own(self, model: Model, z: Tensor) -> Tensor:
-        """Log p(x_m|z), (k, b), for latents (k, b, d) of each item's own."""
+        """Log p(x_m|z), (k, b), for latents (k, b, d) that differ between items."""
         flat, shape = fold(z)
         x, mask, known = self.times(shape[0])
         has = None if self._present is None else repeated(self._present, shape[0])
@@ -259,12 +259,12 @@ def spread(parameters: Parameters, b: int) -> Parameters:
 
 
 def repeated(values: Tensor, k: int) -> Tensor:
-    """Values (b, …) k times over, flat as :func:`fold` makes samples (k, b, …): (k · b, …)."""
+    """Repeat values (b, …) k times, in the order of :func:`fold` for (k, b, …): (k · b, …)."""
     return values.expand(k, *values.shape).flatten(0, 1)
 
 
 def item_noise(draws: StepDraws, samples: int, dim: int, at_once: int) -> Iterator[Tensor]:
-    """Standard normal (k', b, d) in chunks, each item's own; the chunks do not change them."""
+    """Yield standard normal noise (k', b, d) in chunks, per item; chunking does not change it."""
     blocks = (
         draws.normal(f"z {start}", NOISE_BLOCK, dim).transpose(0, 1)
         for start in range(0, samples, NOISE_BLOCK)
@@ -273,7 +273,7 @@ def item_noise(draws: StepDraws, samples: int, dim: int, at_once: int) -> Iterat
 
 
 def prior_noise(draws: StepDraws, samples: int, dim: int, at_once: int) -> Iterator[Tensor]:
-    """Standard normal (k', d) in chunks, the same for all items and all calls."""
+    """Yield standard normal noise (k', d) in chunks, the same for all items and all calls."""
     blocks = (
         torch.randn(NOISE_BLOCK, dim, generator=draws.generator(f"prior {start}"))
         for start in range(0, samples, NOISE_BLOCK)
@@ -282,7 +282,7 @@ def prior_noise(draws: StepDraws, samples: int, dim: int, at_once: int) -> Itera
 
 
 def chunked(blocks: Iterable[Tensor], total: int, at_once: int) -> Iterator[Tensor]:
-    """Blocks of rows as chunks of up to ``at_once`` rows, ``total`` in all."""
+    """Regroup blocks of rows into chunks of up to ``at_once`` rows, ``total`` in all."""
     together = max(1, at_once // NOISE_BLOCK)
     waiting: list[Tensor] = []
     for number, block in enumerate(blocks):
@@ -297,7 +297,7 @@ def chunked(blocks: Iterable[Tensor], total: int, at_once: int) -> Iterator[Tens
 class WeightSum:
     """Running sums of importance weights and of their squares, in logarithms and float64.
 
-    On the CPU, because not every device has float64.
+    They are on the CPU, because not every device has float64.
 
     Args:
         b: Number of items.

@@ -1,4 +1,4 @@
-"""Judges: classifiers trained on real items alone; they say what class a value shows."""
+"""Classifiers trained on real items only; they predict the class that a value shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Judge(nn.Module):
     """p(class | x_m): the codec's own encoder with a linear head.
 
     Args:
-        codec: The codec of the modality that is judged.
+        codec: The codec of the modality that is classified.
         classes: Number of classes.
     """
 
@@ -41,16 +41,16 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def verdict(self, x: Tensor) -> Tensor:
-        """The class that each value shows, int64 (b,); x as the codec's views give it."""
+        """Predict the class of each value, int64 (b,); x is a view as the codec gives it."""
         return self.forward(x).argmax(-1)
 
     def verdict_on_generated(self, best: Tensor, draws: StepDraws, name: str = "") -> Tensor:
-        """The class that each generated value shows, seen in the view that real items have.
+        """Predict the class of each generated value, in the view that real items have.
 
         Args:
             best: Values of :meth:`mmvae.Codec.point`, (b, event…).
             draws: Randomness of the view, of the same b items.
-            name: Tells draws for the same items apart.
+            name: Distinguishes draws for the same items.
         """
         return self.verdict(draws.resample(f"generated {name}", self.codec.fixed, best))
 
@@ -60,15 +60,16 @@ def train_judge(
 ) -> Judge:
     """Train a classifier ``modality`` → ``label`` on real training items.
 
-    AdamW with a cosine schedule and smoothed labels, five epochs or as many more as 1,000 steps
-    take. Seeded by its own name, so neither other judges nor earlier draws change it.
+    AdamW with a cosine schedule and smoothed labels, for five epochs or for as many as 1,000 steps
+    take if that is more. It has a seed of its own by its name, so neither other classifiers nor
+    earlier draws change it.
 
     Args:
-        training: The training split; of its items those that have both count.
-        modality: What it looks at.
+        training: The training split; only its items that have both modalities count.
+        modality: The input of the classifier.
         label: A modality with classes.
         seed: Governs weights, order and views.
-        step: Told of progress.
+        step: Reports progress.
     """
     codec, target = training.codecs[modality], training.codecs[label]
     assert target.classes is not None
@@ -105,13 +106,13 @@ def train_judge(
 def judged(
     judge: Judge, batches: Batches, modality: str, label: str, size: int
 ) -> tuple[Tensor, Tensor]:
-    """Whether the judge is right about each real item of a split that has both, and its class.
+    """For each real item of a split that has both: 1 if the classifier is right; its class.
 
     Returns:
         Float (n,), and int64 (n,).
     """
     target, right, classes = batches.codecs[label], [], []
-    for batch, _ in chunks(batches, size, seed=0):  # views alone, no draws
+    for batch, _ in chunks(batches, size, seed=0):  # used for views only, no draws
         true = target.class_index(batch.x[label])
         told = judge.verdict(batch.x[modality]) == true
         right.append(batch.counted(told, (modality, label)))
@@ -120,12 +121,12 @@ def judged(
 
 
 class Judges:
-    """The judges of an evaluation, each trained when it is first asked for.
+    """The classifiers of an evaluation, each trained on its first use.
 
     Args:
         training: Real training items.
         seed: Governs weights, order and views.
-        step: Told of progress.
+        step: Reports progress.
     """
 
     def __init__(self, training: Batches, seed: int, step: Step = quiet) -> None:
@@ -133,11 +134,11 @@ class Judges:
         self._judges: dict[tuple[str, str], Judge] = {}
 
     def can(self, modality: str, label: str) -> bool:
-        """Whether there are training items that have both, so that a judge can learn from them."""
+        """True if some training items have both modalities, so that a classifier can learn."""
         return len(self._training.items_with((modality, label))) > 0
 
     def of(self, modality: str, label: str) -> Judge:
-        """The judge that looks at ``modality`` and says a class of ``label``."""
+        """The classifier from ``modality`` to a class of ``label``."""
         if (modality, label) not in self._judges:
             judge = train_judge(self._training, modality, label, self._seed, self._step)
             self._judges[modality, label] = judge
@@ -146,5 +147,5 @@ class Judges:
     def judged(
         self, modality: str, label: str, batches: Batches, size: int
     ) -> tuple[Tensor, Tensor]:
-        """Whether that judge is right about each item of a split that has both, and its class."""
+        """For each item of a split that has both: 1 if that classifier is right; its class."""
         return judged(self.of(modality, label), batches, modality, label, size)

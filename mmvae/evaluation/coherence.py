@@ -1,6 +1,6 @@
-"""Coherence: does what is generated from a class, or beside one, show that class?
+"""Coherence: the share of generated values that show the class they were generated with.
 
-Generic: any modality with classes gives them, any other modality is judged.
+It is generic: any modality with classes provides them, any other modality is classified.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mmvae.models.base import Model
 from mmvae.models.finite import finite_values
 
 OF_THE_JUDGE = ("classifier on real items", "most frequent class")
-"""Figures that say what a judge is worth, and nothing of a model."""
+"""Statistics that measure the quality of a classifier, not of a model."""
 
 
 def coherence(
@@ -30,28 +30,28 @@ def coherence(
     judges: Judges,
     config: EvaluateConfig,
 ) -> dict[str, Any]:
-    """Share of generated values in which a judge sees the class that they should show.
+    """The share of generated values in which a classifier sees the class that they should show.
 
-    Judges see generated values in the view that real items have: binary pixels, where those are.
+    Classifiers see generated values in the view that real items have, e.g. binary pixels.
 
     Args:
         model: The model.
-        batches: Real items on which the judges themselves are judged.
-        judges: Classifiers trained on real items. Of both, those count that have m and c.
+        batches: Real items, on which the accuracy of the classifiers is measured.
+        judges: Classifiers trained on real items. Both use only items that have m and c.
         config: ``coherence_samples``, spread evenly over the classes, ``seed``, ``batch_size``.
 
     Returns:
-        ``"c → m"`` → ``"temperature 1"`` (z drawn from q(z|c)), ``"mean"`` (z its best point) and
-        ``"classifier on real items"`` beside ``"most frequent class"``, what naming that one each
-        time would reach, each with mean and error over what was judged; and
+        ``"c → m"`` → ``"temperature 1"`` (z drawn from q(z|c)), ``"mean"`` (z its point estimate),
+        ``"classifier on real items"`` and ``"most frequent class"`` (the accuracy of always
+        predicting that class), each with mean and error over the classified values; and
         ``"prior → m, c"`` without ``"mean"``: m and c are decoded from one z of the prior, and m
-        should show c; ``"fitted prior → m, c"`` likewise, of models that have one.
+        should show c; ``"fitted prior → m, c"`` likewise, for models that have one.
     """
     found: dict[str, Any] = {}
     given, free = judged_pairs(model), prior_pairs(model)
     for label, modality in all_pairs(model):
         if not judges.can(modality, label):
-            continue  # nothing to learn from
+            continue  # no training items with both
         judge = judges.of(modality, label)
         real = on_real_items(*judges.judged(modality, label, batches, config.batch_size))
         if (label, modality) in given:
@@ -70,7 +70,7 @@ def coherence(
 
 
 def on_real_items(right: Tensor, classes: Tensor) -> dict[str, Any]:
-    """How often a judge is right on real items, and how often the most frequent class would be."""
+    """Accuracy of a classifier on real items, and of always predicting the most frequent class."""
     if not len(right):
         return {}
     frequent = (classes == classes.mode().values).float()
@@ -78,7 +78,7 @@ def on_real_items(right: Tensor, classes: Tensor) -> dict[str, Any]:
 
 
 def all_pairs(model: Model) -> list[tuple[str, str]]:
-    """Pairs (modality with classes, other modality) that need a judge."""
+    """Pairs (modality with classes, other modality) that need a classifier."""
     return list(dict.fromkeys((*judged_pairs(model), *prior_pairs(model))))
 
 
@@ -109,9 +109,9 @@ def shown(
     draw: bool,
     config: EvaluateConfig,
 ) -> Tensor:
-    """Whether the judge sees the right class in each generated value, float (n,).
+    """For each generated value, 1 if the classifier sees the right class, float (n,).
 
-    z is drawn from q(z|c), or else its best point.
+    z is drawn from q(z|c), or is its point estimate.
     """
     kinds = class_inputs(model.codecs[label])
     wanted = spread_evenly(config.coherence_samples, len(kinds), config.seed)
@@ -127,9 +127,10 @@ def shown(
 
 
 def spread_evenly(count: int, classes: int, seed: int) -> Tensor:
-    """A class for each of ``count`` values, int64: each as often, to within one.
+    """A class for each of ``count`` values, int64; frequencies differ by at most one.
 
-    Which classes get one more, or any where there are more classes than values, ``seed`` says.
+    ``seed`` chooses the classes that get one more, or those used if there are more classes than
+    values.
     """
     whole = count - count % classes
     rest = sample(classes, count - whole, seed, "coherence classes")
@@ -145,9 +146,9 @@ def agreement(
     config: EvaluateConfig,
     fitted: bool = False,
 ) -> Tensor:
-    """Whether the judge sees in each value from the prior the class beside it, float (n,).
+    """For each value from the prior, 1 if the classifier sees the class beside it, float (n,).
 
-    Both are their decoder's best values at the same z ~ p(z), or of the fitted prior.
+    Value and class are their decoders' best values at the same z ~ p(z), or z of the fitted prior.
     """
     device = next(model.parameters()).device
     right = []
@@ -164,7 +165,7 @@ def agreement(
 
 
 def class_inputs(codec: Codec) -> Tensor:
-    """Model input of each class, as a user would give it: (K, event…)."""
+    """Model input of each class, encoded from the user's value: (K, event…)."""
     assert codec.classes is not None
     return torch.cat([codec.condition(codec.parse(name)) for name in codec.classes])
 
@@ -182,9 +183,9 @@ def from_classes(
     Args:
         model: The model.
         label: The modality with classes.
-        modality: What to generate.
+        modality: The modality to generate.
         given: Model input of ``label``, (n, event…).
-        noise: Standard normal (n, d), for samples of q(z|c); None takes its best point.
+        noise: Standard normal (n, d), for samples of q(z|c); None uses its point estimate.
     """
     device = next(model.parameters()).device
     known = {label: given.to(device)}

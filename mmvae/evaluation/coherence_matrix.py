@@ -1,4 +1,4 @@
-"""The coherence matrix: from every set of given modalities to every other, by the judges' eyes."""
+"""The coherence matrix: coherence from every set of given modalities to every other modality."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mmvae.models.base import Model
 from mmvae.models.finite import finite_values
 
 MOST_SETS = 62
-"""All given-sets of up to six modalities; of more, only singletons, pairs and all but one."""
+"""Up to six modalities use all given-sets; more use only singletons, pairs and all but one."""
 
 LEAST = 3
-"""Of two modalities, coherence and accuracy say all of it."""
+"""The matrix needs three modalities: for two, coherence and accuracy contain it."""
 
 
 def given_sets(model: Model) -> list[Subset]:
-    """The proper subsets that are given, by size, as far as the model has posteriors of them."""
+    """The proper subsets that are given, by size, for which the model has posteriors."""
     n = len(model.modalities)
     sizes = range(1, n) if 2**n - 2 <= MOST_SETS else sorted({1, 2, n - 1})
     subsets = [s for size in sizes for s in combinations(model.modalities, size)]
@@ -35,7 +35,7 @@ def given_sets(model: Model) -> list[Subset]:
 
 
 def labels_of(model: Model) -> list[str]:
-    """The modalities with classes by which coherence is judged; none of a model of two."""
+    """The modalities with classes that coherence is measured by; none for a model of two."""
     if len(model.modalities) < LEAST:
         return []
     return [c for c, codec in model.codecs.items() if codec.classes is not None]
@@ -44,22 +44,22 @@ def labels_of(model: Model) -> list[str]:
 def coherence_matrix(
     model: Model, batches: Batches, judges: Judges, config: EvaluateConfig, step: Step = quiet
 ) -> dict[str, Any]:
-    """Share of values generated from given ones in which a judge sees the item's own class.
+    """The share of values generated from given ones in which a classifier sees the item's class.
 
     One pass over ``coherence_samples`` of the items, drawn by ``seed``, so that all models are
-    judged on the same. For each given-set S, z is one sample of q(z|x_S), with the same noise for
-    all S; every modality outside S is decoded there and judged, a modality with classes by its
-    own. An item counts where it has S and the class.
+    evaluated on the same items. For each given-set S, z is one sample of q(z|x_S), with the same
+    noise for all S. Every modality outside S is decoded there and classified; a modality with
+    classes is compared with its own. An item counts if it has S and the class.
 
     Args:
         model: The model, of three modalities at least.
         batches: The split.
         judges: Classifiers trained on real items.
         config: ``coherence_samples``, ``batch_size``, ``seed``.
-        step: Told of progress.
+        step: Reports progress.
 
     Returns:
-        Modality c with classes → ``"cells"``: S → m → mean and error, and of how many items where
+        Modality c with classes → ``"cells"``: S → m → mean and error, and the number of items if
         not all count; ``"by size"``: size of S → mean and error over items of their mean over all
         cells without c; and ``"classifier on real items"``: m → mean and error.
     """
@@ -120,7 +120,7 @@ def summary(right: dict[tuple[Subset, str], Tensor], label: str) -> dict[str, An
     """Cells, and their means by the number of given modalities.
 
     Args:
-        right: (S, m) → whether each item is right, float (n,), NaN where it does not count.
+        right: (S, m) → 1 for each item that is right, else 0, float (n,); NaN if not counted.
         label: The modality with classes, c.
     """
     cells: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""``[evaluate]``: what is computed of a trained model, and how."""
+"""``[evaluate]``: the statistics to compute for a trained model, and their settings."""
 
 from __future__ import annotations
 

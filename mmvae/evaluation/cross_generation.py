@@ -1,4 +1,4 @@
-"""Cross-generation: any modality from any others, compared with the truth."""
+"""Cross-generation: predict any modality from any others and compare it with the truth."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mmvae.models.finite import finite_values
 
 
 def arrow(given: str, target: str) -> str:
-    """How results name a direction: ``"image → label"``."""
+    """The name of a direction in results: ``"image → label"``."""
     return f"{given} → {target}"
 
 
 @torch.no_grad()
 def guesses(model: Model, batch: Batch, given: Subset) -> dict[str, Tensor]:
-    """Each decoded modality's best value at the best point of q(z|x_S), shape (b, event…)."""
+    """Each decoded modality's best value at the point estimate of q(z|x_S), shape (b, event…)."""
     known = {m: batch.x[m] for m in given}
     z = model.posterior(known).point()
     return {m: finite_values(model, m, z, known) for m in model.decoded}
 
 
 def judged(batch: Batch, given: Subset, modality: str) -> Tensor:
-    """Which items have what is given, and the whole truth to judge a guess by, bool (b,)."""
+    """Mask of the items that have the given modalities and a complete true value, bool (b,)."""
     rows = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
     has, cells = batch.having((*given, modality)), batch.observed[modality]
     if has is not None:
@@ -37,12 +37,12 @@ def judged(batch: Batch, given: Subset, modality: str) -> Tensor:
 
 @torch.no_grad()
 def crossing(model: Model, batch: Batch) -> dict[Path, Tensor]:
-    """How well each modality is guessed from each shown subset and from all, per item.
+    """Compare each modality with its prediction from each shown subset and from all, per item.
 
     Returns:
-        ``("given", S, m, figure)`` for the figures of codec m's ``compare``, modalities of S
-        included (reconstruction); ``("accuracy", "S → c")`` for modalities c outside S that have
-        classes. Each is of the items that have S and m, and of m every cell.
+        ``("given", S, m, figure)`` for the statistics of codec m's ``compare``, with m in S too
+        (reconstruction); ``("accuracy", "S → c")`` for modalities c outside S that have classes.
+        Each covers the items that have S and m, with every cell of m observed.
     """
     found: dict[Path, Tensor] = {}
     for given in [*shown_subsets(model), model.modalities]:

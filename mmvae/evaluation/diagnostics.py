@@ -1,4 +1,4 @@
-"""Diagnostics of the latent z: how much each dimension holds, and which modality pulls at it."""
+"""Diagnostics of the latent z: information per dimension, and gradient share per modality."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ ACTIVE = 0.01
 def diagnostics(
     model: Model, batches: Batches, config: EvaluateConfig, step: Step = quiet
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """What a model makes of its latent.
+    """Diagnostics of a model's latent.
 
     Args:
         model: The model, in eval mode.
         batches: The split's items.
         config: ``batch_size`` and ``seed``.
-        step: Told of progress.
+        step: Reports progress.
 
     Returns:
-        A JSON-able dict and, by name, the reasons why figures are left out of it. ``latent`` has
-        ``kl per dimension`` (KL(q(z_d|x_M) ‖ p(z_d)), nats, means over items), ``variance per
-        dimension`` (of the posterior mean, over items), ``active units``, those whose variance
-        exceeds :data:`ACTIVE`, and ``dimensions``. ``gradient shares`` has mean and error by
-        decoded modality, see :func:`shares`, each item's gradient taken at the sample of
-        q(z|x_M) that its ELBO has, without ``likelihood weights``, the λ_m of the training.
+        A JSON-able dict and, by name, the reasons why statistics are missing from it. ``latent``
+        has ``kl per dimension`` (KL(q(z_d|x_M) ‖ p(z_d)), nats, means over items), ``variance per
+        dimension`` (of the posterior mean, over items), ``active units`` (variance above
+        :data:`ACTIVE`) and ``dimensions``. ``gradient shares`` has mean and error by decoded
+        modality, see :func:`shares`. Each item's gradient is taken at the sample of q(z|x_M) that
+        its ELBO uses, without ``likelihood weights``, the λ_m of the training.
 
     Raises:
-        TrainingError: A figure is not finite.
+        TrainingError: A statistic is not finite.
     """
     latent, left_out = LatentFigures(), {}
     norms: dict[str, list[Tensor]] = {m: [] for m in model.decoded}
@@ -70,7 +70,7 @@ def diagnostics(
 
 
 class LatentFigures:
-    """KL and activity of each dimension of z, gathered over chunks of items."""
+    """KL and activity of each dimension of z, accumulated over chunks of items."""
 
     def __init__(self) -> None:
         self._points = Moments()
@@ -98,7 +98,7 @@ class LatentFigures:
 
 
 class Moments:
-    """Mean and variance over items of each column, gathered over chunks in float64."""
+    """Mean and variance over items of each column, accumulated over chunks in float64."""
 
     def __init__(self) -> None:
         self._n = 0
@@ -123,7 +123,7 @@ class Moments:
 
 
 def posterior_and_prior(model: Model, batch: Batch) -> tuple[Posterior, Posterior]:
-    """q(z|x_M), or q(z|x_O, O), and the prior: p(z), or of a conditional model p(z|w)."""
+    """q(z|x_M), or q(z|x_O, O), and the prior: p(z), or p(z|w) of a conditional model."""
     known = {m: batch.x[m] for m in rest(model, model.decoded)}
     return model.joint_posterior(batch), model.prior(known, len(batch))
 
@@ -131,7 +131,7 @@ def posterior_and_prior(model: Model, batch: Batch) -> tuple[Posterior, Posterio
 def dimension_kl(q: Posterior, p: Posterior) -> Tensor | None:
     """KL(q_d ‖ p_d) of each dimension, nats (b, d); None unless both are diagonal Gaussians.
 
-    Other distributions need not factorise, so that their KL is no sum over dimensions.
+    Other distributions need not factorise, so their KL is not a sum over dimensions.
     """
     if type(q) is not DiagonalGaussian or type(p) is not DiagonalGaussian:
         return None
@@ -139,7 +139,7 @@ def dimension_kl(q: Posterior, p: Posterior) -> Tensor | None:
 
 
 def each_dimension(q: DiagonalGaussian) -> DiagonalGaussian:
-    """The marginals of b Gaussians of d dimensions: b · d Gaussians of one."""
+    """The marginals of b Gaussians of d dimensions: b · d Gaussians of one dimension."""
     return DiagonalGaussian(q.mean.reshape(-1, 1), q.log_variance.reshape(-1, 1))
 
 
@@ -150,7 +150,7 @@ def gradient_norms(model: Model, batch: Batch, z: Tensor) -> dict[str, Tensor]:
 
     Args:
         model: The model, in eval mode, where no item depends on another.
-        batch: The items; what one lacks has a norm of 0.
+        batch: The items; a missing modality has a norm of 0.
         z: One latent for each, (b, d).
     """
     known = {m: batch.x[m] for m in rest(model, model.decoded)}
@@ -162,14 +162,14 @@ def gradient_norms(model: Model, batch: Batch, z: Tensor) -> dict[str, Tensor]:
                 m, z, batch.x[m], batch.observed[m], known, present=batch.gaps.get(m)
             ).sum()
             gradient = torch.zeros_like(z)
-            if nats.requires_grad:  # else nothing of z reaches it
+            if nats.requires_grad:  # else its likelihood does not depend on z
                 (gradient,) = torch.autograd.grad(nats, z, materialize_grads=True)
             norms[m] = gradient.norm(dim=1).detach()
     return norms
 
 
 def shares(norms: Mapping[str, Tensor]) -> dict[str, dict[str, float | None]] | None:
-    """Each modality's share of the gradient at z: its mean norm by the sum of all mean norms.
+    """Each modality's share of the gradient at z: its mean norm divided by the sum of mean norms.
 
     Args:
         norms: Modality → norm of each item's gradient, (n,).

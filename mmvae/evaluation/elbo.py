@@ -1,4 +1,4 @@
-"""The evidence lower bound of items with its terms, and how far subsets are from it."""
+"""The evidence lower bound of items with its terms, and the KL to each subset posterior."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mmvae.models.objective import sum_of
 from mmvae.models.posteriors import kl_divergence
 
 MOST_SUBSETS = 16
-"""Larger families are shown by their singletons and leave-one-out subsets only."""
+"""Larger families are represented by their singletons and leave-one-out subsets."""
 
 
 def shown_subsets(model: Model) -> list[Subset]:
-    """The proper subsets with a posterior that figures show: all of them, if they are few."""
+    """The proper subsets with a posterior that results show: all of them, if they are few."""
     n = len(model.modalities)
     sizes = range(1, n) if 2**n - 2 <= MOST_SUBSETS else sorted({1, n - 1})
     subsets = [s for size in sizes for s in combinations(model.modalities, size)]
@@ -30,25 +30,25 @@ def shown_subsets(model: Model) -> list[Subset]:
 
 
 def rest(model: Model, subset: Subset) -> Subset:
-    """The modalities that are not in a subset."""
+    """The modalities outside a subset."""
     return tuple(m for m in model.modalities if m not in subset)
 
 
 @torch.no_grad()
 def bound_and_terms(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, Tensor]:
-    """The evidence lower bound of log p(x_M) and its terms, nats per item (T3).
+    """The evidence lower bound of log p(x_M) and its terms, nats per item (T2).
 
-    That of a conditional model is of what it decodes, given the other modalities.
+    For a conditional model it bounds the decoded modalities given the others.
 
     Args:
         model: A model with a joint posterior.
-        batch: Items; of those with gaps it is the bound of log p(x_O) (T13).
+        batch: Items; for those with missing modalities it bounds log p(x_O) (T13).
         draws: Randomness.
 
     Returns:
-        ``("bounds", "elbo")`` with its ``("terms", …)``: ``log_likelihood/m``, of the items that
-        have m, and ``kl``, from one sample of z. Where a codec standardises, bound and
-        log-likelihood have a further one of standardised values below them.
+        ``("bounds", "elbo")`` with its ``("terms", …)``: ``log_likelihood/m``, over the items that
+        have m, and ``kl``, from one sample of z. If a codec standardises, bound and log-likelihood
+        have beside them the value for standardised values.
     """
     targets, given = model.decoded, rest(model, model.decoded)
     known = {m: batch.x[m] for m in given}
@@ -74,7 +74,7 @@ def both(path: Path, nats: Tensor, added: Tensor | None) -> dict[Path, Tensor]:
     """Nats in the user's units and, if a modality is standardised, those of standardised values.
 
     Args:
-        path: Where the figure stands.
+        path: The path of the statistic.
         nats: Nats per item, (b,).
         added: See :func:`mmvae.evaluation.standardised.added_nats`.
     """
@@ -87,7 +87,7 @@ def both(path: Path, nats: Tensor, added: Tensor | None) -> dict[Path, Tensor]:
 def subset_divergences(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, Tensor]:
     """KL(q(z|x_M) ‖ q_S(z|x_S)) by subset, nats per item (T5).
 
-    Of items with gaps KL(q(z|x_O, O) ‖ q_S(z|x_S)), for S a proper subset of O.
+    For items with missing modalities KL(q(z|x_O, O) ‖ q_S(z|x_S)), for S a proper subset of O.
     """
     q = model.joint_posterior(batch)
     z = q.rsample(draws.normal("z", model.latent_dim))
@@ -99,7 +99,7 @@ def subset_divergences(model: Model, batch: Batch, draws: StepDraws) -> dict[Pat
 
 
 def informs(batch: Batch, subset: Subset) -> Tensor:
-    """Which items have a subset of the modalities and at least one more, bool (b,)."""
+    """Mask of the items that have a subset of the modalities and at least one more, bool (b,)."""
     whole = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
     inside, outside = whole, ~whole
     for m in batch.x:

@@ -1,4 +1,4 @@
-"""All figures of a trained model on one split, as one JSON-able result."""
+"""Evaluation of a trained model on one split, as one JSON-able result."""
 
 from __future__ import annotations
 
@@ -42,30 +42,31 @@ def evaluate(
         model: The model.
         batches: The split's items, on the model's device.
         config: The ``[evaluate]`` section.
-        training: Real training items for the judges of coherence, or how to get them, which is
-            asked only if there is something to judge; without them there is no coherence.
-        step: Told of progress.
-        ledger: Keeps the nats of each item and cell; what it has already is not computed again.
+        training: Real training items for the classifiers of coherence, or a function that gives
+            them, called only if a classifier is needed; without them there is no coherence.
+        step: Reports progress.
+        ledger: Stores the nats of each item and likelihood query; stored ones are not recomputed.
 
     Returns:
-        A JSON-able dict. Bounds, terms and divergences are in nats per item; each figure has
-        ``mean`` and ``error``, the standard error over items, and ``items`` if it is of fewer than
-        all, because some lack what it needs. Log-likelihoods are of values in the user's units;
-        those of modalities whose codec standardises have ``standardised``, the mean and error of
-        standardised values. ``bounds``, ``terms``, ``cells``
-        (the importance-weighted figures that ``config.bounds`` names, see
+        A JSON-able dict. Bounds, terms and divergences are in nats per item; each statistic has
+        ``mean`` and ``error``, the standard error over items, and ``items`` if it covers fewer
+        than all, because some lack a modality. Log-likelihoods are of values in the user's units;
+        those of modalities whose codec standardises have ``standardised``, the mean and error for
+        standardised values. Its keys are ``bounds``, ``terms``, ``cells``
+        (the likelihood queries that ``config.bounds`` names, see
         :func:`mmvae.evaluation.likelihoods.summary`), ``variation of information``, ``subset
-        posteriors`` (KL of the joint posterior to each), ``given`` (S → m → figures of the
+        posteriors`` (KL of the joint posterior to each), ``given`` (S → m → statistics of the
         codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``),
         ``coherence matrix`` (:mod:`mmvae.evaluation.coherence_matrix`, of three and more),
         ``latent`` and ``gradient shares`` (:func:`mmvae.evaluation.diagnostics.diagnostics`), and
         ``modalities``, ``split``, ``items``, ``samples``, ``seed``, ``units``; of a conditional
-        model ``bounds of``, which names what they bound. What a model cannot
-        have is left out and named in ``left out`` with the reason.
+        model ``bounds of``, which names what they bound. Statistics that a model cannot
+        have are named in ``left out`` with the reason.
 
     Raises:
-        UsageError: ``config.bounds`` names a cell that there is not, or that the model can't give.
-        TrainingError: A figure is not finite.
+        UsageError: ``config.bounds`` names a query that does not exist or that the model can't
+            answer.
+        TrainingError: A statistic is not finite.
     """
     cells, left_out = parse_cells(config.bounds, model, config.given_from)
     empty = without_items(cells, model, batches)

@@ -1,4 +1,4 @@
-"""The metric ``latent``: how the KL to the prior spreads over the dimensions of z."""
+"""The metric ``latent``: the distribution of the KL to the prior over the dimensions of z."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmvae.models.posteriors import DiagonalGaussian
 
 
 class LatentKL(Metric):
-    """KL(q(z_d|x_M) ‖ p(z_d)) of the dimensions d of z that hold the most and the least."""
+    """KL(q(z_d|x_M) ‖ p(z_d)) of the dimensions d of z with the largest and the smallest KL."""
 
     kind = "latent"
 

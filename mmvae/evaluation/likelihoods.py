@@ -1,7 +1,7 @@
-r"""Cells of likelihood tables over the items of a split (T10).
+r"""Likelihood queries over the items of a split (T10).
 
-A marginal or joint cell is one importance-weighted bound. A conditional of a model that does not
-condition natively is the difference of two, an estimate:
+A marginal or joint query is one importance-weighted bound. A conditional of a model that does not
+condition natively is the difference of two bounds, an estimate:
 
 .. math::
     \log p(x_T|x_G) \approx \log \hat p(x_T, x_G) - \log \hat p(x_G)
@@ -36,19 +36,19 @@ GIVEN = " of what is given"
 
 @dataclass(frozen=True)
 class Difference:
-    """The evidences of a cell: log p̂ of the first, less that of the second if there is one."""
+    """The evidences of a likelihood query: log p̂ of the first, minus that of a second if any."""
 
     whole: Evidence
     given: Evidence | None = None
 
     def nats(self, found: Mapping[Evidence, Estimate]) -> Tensor:
-        """The cell per item, (b,)."""
+        """The value of the query per item, (b,)."""
         whole = found[self.whole].nats
         return whole if self.given is None else whole - found[self.given].nats
 
 
 def difference(cell: Cell, model: Model, config: EvaluateConfig) -> Difference:
-    """The evidences that make up a cell."""
+    """The evidences that make up a likelihood query."""
     k = config.samples
     if not cell.given or model.conditional:
         return Difference(Evidence(cell.targets, cell.given, cell.proposal, k))
@@ -66,22 +66,22 @@ def likelihoods(
     ledger: Ledger,
     step: Step = quiet,
 ) -> None:
-    """Compute this process's share of some cells into a ledger.
+    """Compute this process's share of some likelihood queries into a ledger.
 
-    Neither the size of chunks, the memory that they may take nor the number of processes changes
-    a figure beyond rounding: samples belong to items.
+    Chunk size, memory and the number of processes change values only by rounding, because samples
+    belong to items.
 
     Args:
         model: The model, in evaluation mode.
         batches: The split.
-        cells: What to compute; the model supports them.
+        cells: The queries to compute; the model supports them.
         config: ``batch_size``, ``samples``, ``given_from``, ``given_samples``, ``memory``,
             ``seed``.
-        ledger: Takes ``cell name`` → nats and ``cell name effective samples``, float64 per
-            item; of a difference also the effective samples of what is given; and of targets
-            whose codec standardises ``cell name standardised``. They are NaN for items that lack
-            what the cell needs.
-        step: Told of progress.
+        ledger: Receives ``cell name`` → nats and ``cell name effective samples``, float64 per
+            item; for a difference also the effective samples of the given modalities; and for
+            targets whose codec standardises ``cell name standardised``. They are NaN for items
+            that lack a modality of the query.
+        step: Reports progress.
 
     Raises:
         UsageError: ``memory`` does not suffice for one sample.
@@ -119,9 +119,9 @@ def likelihoods(
 
 
 def needs(cell: Cell, model: Model) -> Subset:
-    """The modalities that an item needs for a cell.
+    """The modalities that an item needs for a likelihood query.
 
-    The joint posterior, as a proposal, takes an item with what it has (T13).
+    The joint posterior, as a proposal, takes an item with the modalities it has (T13).
     """
     proposal = () if cell.proposal == model.modalities else cell.proposal
     named = {*cell.targets, *cell.given, *proposal}
@@ -129,7 +129,7 @@ def needs(cell: Cell, model: Model) -> Subset:
 
 
 def without_items(cells: Sequence[Cell], model: Model, batches: Batches) -> dict[Cell, str]:
-    """The cells that no item has what it takes for, and why."""
+    """The queries for which no item has the needed modalities, and why."""
     return {
         cell: f"no item of the split has {' and '.join(needs(cell, model))}"
         for cell in cells
@@ -140,8 +140,8 @@ def without_items(cells: Sequence[Cell], model: Model, batches: Batches) -> dict
 def rows_in_memory(
     model: Model, batches: Batches, evidences: Sequence[Evidence], config: EvaluateConfig
 ) -> int:
-    """Samples, over all items, that ``config.memory`` has room for at once."""
-    items = min(2, len(batches))  # of one alone, what is repeated for each sample is no copy
+    """Number of samples, over all items, that fit into ``config.memory`` at once."""
+    items = min(2, len(batches))  # with one sample, repeating makes no copy
     batch, draws = next(spanned(batches, slice(0, items), items, config.seed))
 
     def run(k: int) -> None:
@@ -158,17 +158,17 @@ def summary(
     config: EvaluateConfig,
     batches: Batches,
 ) -> dict[str, Any]:
-    """Cells as they stand in a result: mean, error, how they were sampled, of how many items.
+    """Summarise likelihood queries: mean, error, sampling and number of items of each.
 
     Args:
-        items: What :func:`likelihoods` put into the ledger, for all items.
-        cells: The cells.
+        items: The values that :func:`likelihoods` put into the ledger, for all items.
+        cells: The queries.
         model: The model.
         config: As :func:`likelihoods`.
-        batches: The split, for which items have what a cell needs.
+        batches: The split; tells which items have the modalities of a query.
 
     Raises:
-        NonFinite: A figure is not finite; cell and item are named.
+        NonFinite: A value is not finite; query and item are named.
     """
     found: dict[str, Any] = {}
     for cell in cells:
@@ -201,7 +201,7 @@ def summary(
 
 
 def given_source(evidence: Evidence) -> str:
-    """``"q(z | label), 1000 samples"``."""
+    """The source of the samples: ``"q(z | label), 1000 samples"``."""
     by = "prior" if evidence.proposal is None else posterior_name(evidence.proposal)
     return f"{by}, {evidence.samples} samples"
 
@@ -211,8 +211,8 @@ def variation_of_information(
 ) -> dict[str, Any]:
     """−[log p(x|w) + log p(w|x)] of two modalities, nats per item (Appendix A of the paper).
 
-    For each kind of proposal of which both conditionals were computed. The paper's appendix writes
-    q(z) where p(z) is meant.
+    One value for each kind of proposal with both conditionals computed. The paper's appendix
+    writes q(z) where p(z) is meant.
     """
     if len(modalities) != 2:
         return {}

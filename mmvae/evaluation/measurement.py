@@ -1,4 +1,4 @@
-"""Metrics measured: every figure with its error, and the values of the items behind it."""
+"""Measured metrics: every statistic with its error, and the values of the items behind it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mmvae.foundations.randomness import derived_seed, seeded_global
 
 @dataclass
 class Measured:
-    """What metrics gave.
+    """The results of metrics.
 
     Attributes:
         figures: Name of a metric → ``kind``, ``about``, ``keys``, ``remarks``, and ``figures``
             with mean and error of each.
-        items: ``(metric, figure)`` → values of the items, float64 (n,); NaN of incomplete ones.
-        left_out: Name of a metric that cannot be measured → why.
+        items: ``(metric, figure)`` → values of the items, float64 (n,); NaN for incomplete ones.
+        left_out: Name of a metric that cannot be measured → reason.
     """
 
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -36,15 +36,15 @@ class Measured:
 def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
     """Measure a model by every metric, on the items that have every modality.
 
-    Of other items the values are NaN, and a remark says how many are left.
+    Other items get NaN, and a remark gives the number of items used.
 
     Args:
         metrics: By their names in the configuration.
         specimen: The model with its items.
 
     Raises:
-        PluginError: A metric fails, or returns something else than its contract says.
-        TrainingError: A figure is not finite.
+        PluginError: A metric fails, or its result breaks its contract.
+        TrainingError: A statistic is not finite.
     """
     measured, model, whole = Measured(), specimen.model, of_complete(specimen)
     was_training = model.training
@@ -64,7 +64,7 @@ def measure(metrics: Mapping[str, Metric], specimen: Specimen) -> Measured:
 
 
 def of_complete(specimen: Specimen) -> Specimen:
-    """The specimen with the items, and training items, that have every modality."""
+    """Restrict the specimen to the items, and training items, that have every modality."""
 
     @cache
     def training() -> Batches:
@@ -74,10 +74,10 @@ def of_complete(specimen: Specimen) -> Specimen:
 
 
 def unavailable(name: str, metric: Metric, specimen: Specimen) -> str | None:
-    """Why a metric of this name cannot be measured on complete items, or None.
+    """The reason why a metric of this name cannot be measured on complete items, or None.
 
     Raises:
-        PluginError: The metric fails to say.
+        PluginError: The metric's own check fails.
     """
     model = specimen.model
     looked = {"items of the split": specimen.items}
@@ -118,15 +118,15 @@ def _title(name: str, metric: Metric) -> str:
 
 
 def keys(metric: Metric) -> dict[str, Any]:
-    """A metric's table, but for what changes no figure."""
+    """A metric's table, without keys that do not change its results."""
     return dict(metric.config.model_dump(mode="json", exclude={"every"}))
 
 
 def _checked(name: str, metric: Metric, values: Any, items: int) -> dict[str, Tensor]:
-    """What a metric returned, in float64, after a look at its shapes.
+    """Check the shapes of a metric's result and convert it to float64.
 
     Raises:
-        PluginError: It is something else than its contract says.
+        PluginError: It breaks its contract.
         TrainingError: A value is not finite.
     """
     found = {} if not isinstance(values, Mapping) else dict(values)
@@ -139,7 +139,7 @@ def _checked(name: str, metric: Metric, values: Any, items: int) -> dict[str, Te
             f"{_title(name, metric)} returned {wrong}; expected a mapping of "
             f"figures to tensors of shape ({items},), one value per item."
         )
-    # Cloned, since figures may be columns of one tensor, and are written one by one.
+    # Cloned: statistics may be columns of one tensor, and each is written by itself.
     exact = {f: each.detach().cpu().double().clone() for f, each in found.items()}
     for figure, each in exact.items():
         require_finite(("metrics", name, figure), each)
@@ -150,10 +150,10 @@ PREFIX = "metrics/"
 
 
 def metric_item(name: str, figure: str) -> str:
-    """What the values of a metric's figure are called among the kept values of items."""
+    """The name of a metric's statistic among the stored values of items."""
     return f"{PREFIX}{name}/{figure}"
 
 
 def cells_of(items: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The kept values of items without those of metrics."""
+    """The stored values of items without those of metrics."""
     return {name: values for name, values in items.items() if not name.startswith(PREFIX)}

@@ -1,4 +1,4 @@
-"""How much memory a computation takes per row, found by running it on a few."""
+"""Memory that a computation takes per row, measured by running it on a few rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIB = 2**20
 
 
 class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bytes of every tensor that an operation makes, as if none were ever freed."""
+    """Mode that adds up the bytes of every tensor that an operation creates, ignoring frees."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -36,7 +36,7 @@ def storage(x: torch.Tensor) -> int:
 
 
 def bytes_per_row(run: Callable[[int], object]) -> int:
-    """Bytes that ``run(n)`` makes for each further row, at most: nothing counts as freed.
+    """An upper bound of the bytes that ``run(n)`` allocates per further row, ignoring frees.
 
     Args:
         run: The computation for n rows.
@@ -50,7 +50,7 @@ def bytes_per_row(run: Callable[[int], object]) -> int:
 
 
 def rows_within(budget_mib: int, per_row: int, most: int) -> int:
-    """Rows that fit into a budget, ``most`` at most.
+    """Number of rows that fit into a budget, at most ``most``.
 
     Raises:
         UsageError: Not one row fits.

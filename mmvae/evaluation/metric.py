@@ -1,4 +1,4 @@
-"""The metric contract: a further figure of a trained model, measured on the items of a split."""
+"""The metric contract: a further statistic of a trained model, measured on items of a split."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class MetricConfig(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Specimen:
-    """A model as metrics see it: with the items of a split, and real training items.
+    """A model as metrics see it, with the items of a split and real training items.
 
     Attributes:
         model: The model, in eval mode.
         items: The split.
-        training: Gives the training split; ask only if something is to be learned from it.
+        training: Gives the training split; call it only to learn something from it.
         seed: Governs every draw.
         batch_size: Items at once.
-        step: Told of progress: what, done, of how many.
-        remarks: What to know of the figures, one sentence each; a metric adds its own.
-        kept: What :meth:`shared` keeps.
+        step: Reports progress: description, parts done, total.
+        remarks: Remarks on the results, one sentence each; a metric adds its own.
+        kept: The objects that :meth:`shared` stores.
     """
 
     model: Model
@@ -57,10 +57,10 @@ class Specimen:
     kept: dict[Hashable, Any] = field(default_factory=dict)
 
     def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What ``make`` gives, made once for all metrics that ask under this key.
+        """The result of ``make``, computed once for all metrics that use this key.
 
-        What is made, such as a classifier, must be a function of the training items, the seed and
-        the key alone: during a training it serves all measurements.
+        The object, such as a classifier, must be a function of the training items, the seed and
+        the key only: during a training it serves all measurements.
         """
         if key not in self.kept:
             self.kept[key] = make()
@@ -71,10 +71,10 @@ class Specimen:
         return torch.cat([batch.x[modality].cpu() for batch, _ in self._chunks()])
 
     def learned_from(self, most: int | None = None) -> Iterator[Mapping[str, Tensor]]:
-        """The fixed views of training items, in chunks: modality → (b, event…).
+        """Yield the fixed views of training items in chunks: modality → (b, event…).
 
         Args:
-            most: At most so many, drawn by the seed, in their order; all unless given.
+            most: Maximum number of items, drawn by the seed and kept in order; default: all.
         """
         training = self.training()
         count = len(training) if most is None else most
@@ -89,13 +89,14 @@ class Specimen:
 
         Args:
             modality: m.
-            given: S, the modalities of the item that z is sampled from; none is the prior.
-            draw: Sample z; otherwise it is the best point of q(z|x_S).
-            fixed: Give the codec's fixed view of the value, as :meth:`real` gives that of real
-                items; to compare the two. A grey mean becomes binary where real pixels are.
+            given: S, the modalities of the item that z is sampled from; the empty set is the
+                prior.
+            draw: Sample z; otherwise z is the point estimate of q(z|x_S).
+            fixed: Return the codec's fixed view of the value, comparable with :meth:`real`. A grey
+                mean becomes binary where real pixels are.
 
         Raises:
-            UsageError: The model has no posterior for S; ask :meth:`lacks` first.
+            UsageError: The model has no posterior for S; call :meth:`lacks` first.
         """
         model, parts = self.model, []
         for batch, draws in self._chunks():
@@ -109,7 +110,7 @@ class Specimen:
         return torch.cat(parts)
 
     def lacks(self, modality: str, given: Subset = ()) -> str | None:
-        """Why the model can't give a modality from these others, or None."""
+        """The reason why the model can't generate a modality from these others, or None."""
         model = self.model
         unknown = [m for m in (modality, *given) if m not in model.modalities]
         if unknown:
@@ -128,7 +129,7 @@ class Specimen:
 
 
 class Metric(ABC):
-    """A figure of a trained model, switched on by a table ``[metrics.NAME]`` of its kind.
+    """A statistic of a trained model, enabled by a table ``[metrics.NAME]`` of its kind.
 
     Args:
         config: The validated ``Config``.
@@ -145,15 +146,15 @@ class Metric(ABC):
     @property
     @abstractmethod
     def about(self) -> str:
-        """What the figures say and which way they are better, in a sentence or two.
+        """A sentence or two on the meaning of the statistics and on which direction is better.
 
         Read after each measurement, for evaluations and reports.
         """
 
     def unavailable(self, specimen: Specimen) -> str | None:
-        """Why this cannot be measured on such a model, a phrase; default: None, it can.
+        """The reason, a phrase, why such a model cannot be measured; None, the default, if it can.
 
-        Called before :meth:`measure`, and before a training that is to measure it meanwhile.
+        Called before :meth:`measure`, and before a training that measures it at intervals.
         """
         return None
 
@@ -161,16 +162,17 @@ class Metric(ABC):
     def measure(self, specimen: Specimen) -> Mapping[str, Tensor]:
         """Measure a model.
 
-        Called by ``evaluate``, and every so many epochs of a training, with the model in eval
+        Called by ``evaluate``, and at intervals of epochs in a training, with the model in eval
         mode; gradients may be on (``torch.no_grad``). It takes its randomness from
         ``specimen.seed``, and leaves weights and modes as they are.
 
         Returns:
-            Figure → finite values (n,), of any float type and on any device, one for each item of
-            ``specimen.items`` and in their order: the figure is their mean, its standard error
-            that of the mean, and two models are compared by the differences of the same items. A
-            figure that is no mean over items, such as a distance between distributions, is given
-            by its linearisation: itself plus its influence function at each item (von Mises 1947),
-            whose mean is 0. ``"A/B"`` is a detail B of the figure A: shown in its evaluation, left
-            out of comparisons and curves.
+            Statistic → finite values (n,), of any float type and on any device, one for each item
+            of ``specimen.items`` in their order. The statistic is their mean, its standard error
+            that of the mean. Two models are compared by the differences on the same items. A
+            statistic that is not a mean over items, such as a distance between distributions, is
+            given by its
+            linearisation: its value plus its influence function at each item (von Mises 1947),
+            whose mean is 0. ``"A/B"`` is a detail B of the statistic A: shown in its evaluation,
+            left out of comparisons and curves.
         """

@@ -1,7 +1,7 @@
-"""The nearest-neighbour probe: how well a latent z tells classes apart, as a number.
+"""The nearest-neighbour probe: how well classes can be told apart by a latent z.
 
-It has no weights, so it adds no skill of its own: z of an item gets the class that most of its
-nearest neighbours among z of training items have. The item itself must not be among those.
+It has no weights, so it adds no skill of its own. An item gets the class that most of the
+nearest neighbours of its z have, among z of training items other than the item itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 
 NEIGHBOURS = 15
 CELLS = 2**24
-"""Distances that are held at once: 64 MiB in float32."""
+"""Number of distances in memory at once: 64 MiB in float32."""
 
 
 @torch.no_grad()
@@ -20,15 +20,15 @@ def nearest_classes(
 ) -> Tensor:
     """The class that most of the nearest neighbours of each point have, bool (n, kinds).
 
-    It is one class of each point, unless there is nothing to decide between several: what is at
-    the distance of the last neighbour shares its place, and of classes with as many votes those
-    lead whose nearest neighbour is nearest. So no answer depends on the order of the items.
+    Each point gets one class, unless several tie. Neighbours at the same distance as the last one
+    share its vote. Among classes with equal votes the one with the nearest neighbour wins. So the
+    answer does not depend on the order of the items.
 
     Args:
-        points: What is to be classified, (n, d).
+        points: The points to classify, (n, d).
         known: Points whose class is known, (m, d).
         classes: Their classes, int64 (m,), from 0.
-        neighbours: How many neighbours vote; all m, if they are fewer.
+        neighbours: Number of neighbours that vote; all m, if they are fewer.
     """
     kinds, count = int(classes.max()) + 1, min(neighbours, len(known))
     rows = max(1, CELLS // len(known))
@@ -37,13 +37,13 @@ def nearest_classes(
 
 
 def _leading(apart: Tensor, classes: Tensor, kinds: int, count: int) -> Tensor:
-    """As :func:`nearest_classes`, of distances (b, m)."""
+    """Apply :func:`nearest_classes` to distances (b, m)."""
     near = apart.topk(count, largest=False)
     last, seen = near.values[:, -1:], classes[near.indices]
     inside, edge = near.values < last, apart == last
     votes = seen.new_zeros(len(apart), kinds).scatter_add_(1, seen, inside.long())
-    # In whole numbers: each vote within counts as often as there are items at the edge, and each
-    # of these as often as there are places for them.
+    # In integers: a vote inside counts once per item at the edge; a vote of an item at the edge
+    # counts once per remaining place.
     items, places = edge.sum(1, keepdim=True), count - inside.sum(1, keepdim=True)
     point, item = edge.nonzero(as_tuple=True)
     votes = (votes * items).index_put_(
@@ -62,9 +62,9 @@ def probe(
     classes: Tensor,
     neighbours: int = NEIGHBOURS,
 ) -> Tensor:
-    """Whether each point's nearest neighbours show its true class, float32 (n,).
+    """1 where a point's nearest neighbours show its true class, else 0, float32 (n,).
 
-    Where they leave several classes, the share that a guess among them gets.
+    If k classes tie and the true one is among them, the value is 1/k.
 
     Args:
         points: Latents of items, (n, d).

@@ -1,6 +1,6 @@
-"""Dense layers by oneDNN, which torch carries beside its default for matrices on the CPU.
+"""Dense layers by oneDNN, an alternative in torch to its default for matrices on the CPU.
 
-On the AMD processor that it was measured on it is about twice as fast (``benchmarks/bounds.py``).
+On the AMD processor of the measurement it is about twice as fast (``benchmarks/bounds.py``).
 Both compute in float32 and differ by rounding.
 """
 
@@ -15,20 +15,21 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 LEAST_ROWS = 64
-"""With fewer rows, changing the layout of the input costs more than it saves."""
+"""With fewer rows, converting the layout of the input costs more than it saves."""
 
 
 class OneDnnDense(TorchFunctionMode):
-    """Within this block, ``linear`` of many float32 rows on the CPU runs by oneDNN.
+    """Context in which ``linear`` of many float32 rows on the CPU runs by oneDNN.
 
-    For inference: where a gradient is wanted, or an input is anything else, torch does as always.
-    Parameters are converted once and must not change within the block; weights that are computed
-    anew for each call, as parametrisations do, stay with torch.
+    It is for inference: calls that need a gradient, and other inputs, use torch's default.
+    Parameters are converted once and must not change within the block. Weights that are computed
+    anew for each call, e.g. by parametrisations, use torch's default too.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept: dict[int, tuple[Tensor, Tensor]] = {}  # the first keeps its address taken
+        # Keeping the weight alive keeps its address, the key, from being reused.
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __torch_function__(
         self,
@@ -37,7 +38,7 @@ class OneDnnDense(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run ``func``, by oneDNN if it is a ``linear`` that oneDNN takes."""
+        """Run ``func``, by oneDNN if it is a ``linear`` that oneDNN supports."""
         if func is F.linear and not kwargs and len(args) in (2, 3) and suits(*args):
             x, weight, *bias = args
             biases = [b if b is None else self._converted(b) for b in bias]
@@ -51,7 +52,7 @@ class OneDnnDense(TorchFunctionMode):
 
 
 def suits(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
-    """Whether oneDNN takes these: float32 matrices on the CPU, parameters, no gradient wanted."""
+    """True if oneDNN applies: float32 matrices on the CPU, parameters, no gradient needed."""
     return (
         torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and not torch.is_grad_enabled()

@@ -1,7 +1,7 @@
-"""Figures per item that are kept as they are computed, so that nothing is computed twice.
+"""Partial results: values per item that are stored as they are computed, and never recomputed.
 
-Long evaluations go shard by shard through the items of a split. Each shard is one file, so an
-evaluation that was stopped goes on where it was, and several processes share the shards out.
+Long evaluations process the items of a split shard by shard. Each shard is one file, so a
+stopped evaluation resumes where it was, and several processes divide the shards.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ class Ledger:
     """The shards of one evaluation.
 
     Args:
-        folder: Where its files go; None keeps them in memory.
-        made_with: All that the figures depend on; figures made with anything else don't count.
+        folder: The folder of its files; None keeps them in memory.
+        made_with: Everything that the values depend on; values made with anything else don't
+            count.
         rank: Number of this process.
-        processes: How many share the work; each needs the same folder.
+        processes: Number of processes that share the work; each needs the same folder.
 
     Raises:
         RunError: Several processes without a folder.
@@ -55,13 +56,13 @@ class Ledger:
             storage.inner_folder(storage.inner_folder(folder.parent, folder.name), digest)
 
     def missing(self, items: int, size: int) -> Iterator[slice]:
-        """The spans of ``size`` of ``items`` that this process has still to compute."""
+        """The spans of ``size`` of ``items`` that this process still has to compute."""
         for number, span in enumerate(spans(items, size)):
             if number % self.processes == self.rank and self._read(span) is None:
                 yield span
 
     def keep(self, span: slice, shard: Shard) -> None:
-        """Keep the figures of a span of items."""
+        """Store the values of a span of items."""
         name, values = _name(span), {k: v.detach().cpu().contiguous() for k, v in shard.items()}
         if self.folder is None:
             self._memory[name] = values
@@ -69,7 +70,7 @@ class Ledger:
             storage.write_bytes(self.folder / name, seal_tensors(values, {}))
 
     def whole(self, items: int, size: int) -> Shard:
-        """The figures of all items, in their order.
+        """The values of all items, in their order.
 
         Raises:
             RunError: A span is missing.
@@ -86,15 +87,15 @@ class Ledger:
         return {name: torch.cat([shard[name] for shard in shards]) for name in shards[0]}
 
     def remove(self) -> None:
-        """Forget what was kept; figures that were made otherwise stay."""
+        """Remove the stored values of this evaluation; values made with other settings stay."""
         self._memory.clear()
         if self.folder is not None:
             storage.remove_folder(self.folder)
-            with suppress(OSError):  # others are still in it
+            with suppress(OSError):  # it still holds other files
                 self.folder.parent.rmdir()
 
     def _read(self, span: slice) -> Shard | None:
-        """The figures of a span, or None where they are not there or damaged."""
+        """The values of a span, or None if they are absent or damaged."""
         name = _name(span)
         if self.folder is None:
             return self._memory.get(name)

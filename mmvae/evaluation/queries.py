@@ -1,4 +1,4 @@
-"""The cells that a model can give: the standard ones, or those that a configuration names."""
+"""The likelihood queries of an evaluation: the standard ones, or those that a config names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mmvae.models.base import Model
 def standard_cells(
     model: Model, given_from: str = "posterior"
 ) -> tuple[list[Cell], dict[str, str]]:
-    """The figures of the paper's tables for any number of modalities.
+    """The likelihood queries of the paper's tables for any number of modalities.
 
-    The joint figure, each modality's marginal and each modality given all others, by samples of
-    the joint posterior (multiple) and of the smaller one (single). Of a model that conditions
+    The joint likelihood, each modality's marginal and each modality given all others, by samples
+    of the joint posterior (multiple) and of the smaller one (single). For a model that conditions
     natively: its one conditional.
 
     Args:
@@ -23,7 +23,7 @@ def standard_cells(
         given_from: As ``evaluate.given_from``.
 
     Returns:
-        The cells that the model can give, and for each other one by name why it can't.
+        The queries that the model can answer; for each other one, by name, the reason.
     """
     names, everything = model.modalities, model.modalities
     if model.conditional:
@@ -47,10 +47,10 @@ def standard_cells(
 def parse_cells(
     texts: Sequence[str], model: Model, given_from: str = "posterior"
 ) -> tuple[list[Cell], dict[str, str]]:
-    """The cells that ``evaluate.bounds`` names, each once, and why standard ones are left out.
+    """Parse ``evaluate.bounds``: its queries, each once, and why standard ones are left out.
 
     Raises:
-        UsageError: A text is malformed, or the model can't give a figure that it names.
+        UsageError: A text is malformed, or the model can't answer a query that it names.
     """
     cells: list[Cell] = []
     left_out: dict[str, str] = {}
@@ -68,7 +68,7 @@ def parse_cells(
 
 
 def unsupported(cell: Cell, model: Model, given_from: str = "posterior") -> str | None:
-    """Why a model can't give a cell, or None."""
+    """The reason why a model can't answer a likelihood query, or None."""
     reason = model.supports(cell.targets, cell.given, cell.proposal)
     if reason is None and cell.given and not model.conditional and given_from == "posterior":
         reason = model.supports(cell.given, (), cell.given)

@@ -1,8 +1,8 @@
-"""Cells: the likelihood figures that a table can hold, and how they are written.
+"""Likelihood queries: the log-likelihoods that a table can hold, and their notation.
 
-A cell is log p(x_T | x_G) by importance samples of q(z|x_P). As text it is ``T|G@P``: modalities
-joined with ``+``, G left out for joint and marginal figures, P one of ``single`` (T of a marginal,
-G of a conditional), ``multiple`` (all modalities) or any subset.
+A query is log p(x_T | x_G) by importance samples of q(z|x_P). Its text is ``T|G@P``: modalities
+joined with ``+``, G left out for joint and marginal queries, P one of ``single`` (T of a
+marginal, G of a conditional), ``multiple`` (all modalities) or any subset.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mmvae.foundations.errors import UsageError, nearest
 from mmvae.modalities.subsets import Subset, canonical, subset_name
 
 STANDARD = "standard"
-"""The word for all cells that :func:`mmvae.evaluation.queries.standard_cells` gives."""
+"""The word for all queries of :func:`mmvae.evaluation.queries.standard_cells`."""
 
 SYNTAX = (
     "expected TARGETS, TARGETS|GIVEN or either with @single, @multiple or @SUBSET, such as "
@@ -24,11 +24,11 @@ SYNTAX = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: log p(x_T | x_G) by samples of q(z|x_P).
+    """A likelihood query: log p(x_T | x_G) by samples of q(z|x_P).
 
     Attributes:
         targets: T.
-        given: G, empty for a joint or marginal figure.
+        given: G, empty for a joint or marginal query.
         proposal: P.
     """
 
@@ -38,28 +38,28 @@ class Cell:
 
     @property
     def single(self) -> Subset:
-        """The proposal that makes it a single figure."""
+        """The proposal of a single query."""
         return self.given or self.targets
 
     @property
     def of(self) -> str:
-        """What it is a figure of: ``"log p(image | label)"``."""
+        """The quantity that it estimates: ``"log p(image | label)"``."""
         given = f" | {', '.join(self.given)}" if self.given else ""
         return f"log p({', '.join(self.targets)}{given})"
 
     @property
     def sampler(self) -> str:
-        """Where its samples come from: ``"q(z | image, label)"``."""
+        """The distribution of its samples: ``"q(z | image, label)"``."""
         return posterior_name(self.proposal)
 
 
 def posterior_name(subset: Subset) -> str:
-    """``"q(z | image, label)"``."""
+    """The text of a posterior: ``"q(z | image, label)"``."""
     return f"q(z | {', '.join(subset)})"
 
 
 def parse_cell(text: str, modalities: Sequence[str]) -> list[Cell]:
-    """The cells that a text names: without ``@P`` the multiple one and the single one.
+    """Parse a text to its queries: without ``@P`` both the multiple and the single one.
 
     Raises:
         UsageError: The text is malformed, a modality is unknown, or T and G overlap.
@@ -102,7 +102,7 @@ def _subset(
 
 
 def cell_name(cell: Cell, modalities: Sequence[str]) -> str:
-    """The text of a cell, one for each: ``image+label``, ``image@multiple``, ``…@a+b``."""
+    """The canonical text of a query: ``image+label``, ``image@multiple``, ``…@a+b``."""
     everything, single = tuple(modalities), cell.single
     figure = subset_name(cell.targets) + (f"|{subset_name(cell.given)}" if cell.given else "")
     if cell.proposal == everything:
@@ -111,16 +111,16 @@ def cell_name(cell: Cell, modalities: Sequence[str]) -> str:
 
 
 def cell_title(cell: Cell, modalities: Sequence[str]) -> str:
-    """A cell for people: ``"log p(image | label), single"``."""
+    """The title of a query for people: ``"log p(image | label), single"``."""
     _, at, by = cell_name(cell, modalities).partition("@")
     return f"{cell.of}, {by if by in ('single', 'multiple') else cell.sampler}" if at else cell.of
 
 
 def check_cells(texts: Iterable[str], modalities: Sequence[str]) -> None:
-    """See that each text names cells of these modalities.
+    """Check that each text names queries of these modalities.
 
     Raises:
-        UsageError: One does not.
+        UsageError: A text does not.
     """
     for text in texts:
         if text.strip() != STANDARD:

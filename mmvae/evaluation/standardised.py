@@ -2,7 +2,7 @@
 
 A codec that standardises, x' = (x − m) / s, gives log p(x) in the user's units. The density of
 the standardised values is larger by the product of the scales: log p(x') = log p(x) + Σ log s over
-the observed cells. Published figures are of standardised values as a rule.
+the observed cells. Published results mostly refer to standardised values.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from mmvae.modalities.codec import Codec, scale_nats
 from mmvae.modalities.subsets import Subset
 
 KEY = "standardised"
-"""Name, in results, of the figure of standardised values within that of the user's."""
+"""Name, in results, of the statistic for standardised values, beside that in the user's units."""
 
 SUFFIX = f" {KEY}"
-"""End of the name of its values of each item."""
+"""Suffix of the name of its values per item."""
 
 
 def added_nats(codecs: Mapping[str, Codec], batch: Batch, targets: Subset) -> Tensor | None:

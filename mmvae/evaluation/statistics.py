@@ -1,4 +1,4 @@
-"""Figures with errors: mean and standard error over items, by name."""
+"""Statistics with errors: mean and standard error over items, by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from mmvae.foundations.errors import NonFinite
 
 Path = tuple[str, ...]
-"""Where a figure stands in the result: ``("given", "image", "label", "accuracy")``."""
+"""Path of a statistic in the result: ``("given", "image", "label", "accuracy")``."""
 
 
 def mean_and_error(values: Tensor) -> dict[str, float | None]:
@@ -24,9 +24,9 @@ def mean_and_error(values: Tensor) -> dict[str, float | None]:
 
 
 class ItemFigures:
-    """Values per item, gathered over batches and then summarised.
+    """Values per item, accumulated over batches and then summarised.
 
-    A figure may be of some items only; then it says of how many.
+    A statistic may cover some items only; its summary then gives their number.
 
     Args:
         total: All items.
@@ -37,15 +37,15 @@ class ItemFigures:
         self._parts: dict[Path, list[Tensor]] = {}
 
     def add(self, values: Mapping[Path, Tensor]) -> None:
-        """Add one batch's values, each of shape (b,), or of those of its items that count."""
+        """Add one batch's values, each of shape (b,), or those of the items that count."""
         for path, value in values.items():
             self._parts.setdefault(path, []).append(value.detach().cpu())
 
     def summary(self) -> dict[str, Any]:
-        """Nested by path, each figure as :func:`mean_and_error`; without those of no item.
+        """Summaries nested by path, each as :func:`mean_and_error`; without those of no item.
 
         Raises:
-            NonFinite: A value is not finite; figure and item are named.
+            NonFinite: A value is not finite; statistic and item are named.
         """
         nested: dict[str, Any] = {}
         for path, parts in self._parts.items():
@@ -61,16 +61,16 @@ class ItemFigures:
 
 
 def require_finite(path: Path, values: Tensor, first: int = 0, whole: bool = True) -> None:
-    """Check the values (n,) of the items from ``first`` on.
+    """Check that the values (n,) of the items from ``first`` on are finite.
 
     Args:
-        path: The figure.
+        path: The statistic.
         values: Its values.
         first: The item of the first value.
-        whole: Whether each item has a value, so that the number of one tells its item.
+        whole: True if each item has a value, so that the index of a value gives its item.
 
     Raises:
-        NonFinite: One is not finite; figure and item are named.
+        NonFinite: A value is not finite; statistic and item are named.
     """
     bad = (~torch.isfinite(values)).nonzero().flatten()
     if len(bad):

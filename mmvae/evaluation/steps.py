@@ -1,12 +1,12 @@
-"""How long work tells of its progress."""
+"""Progress reports of long work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Step = Callable[[str, int, int], None]
-"""Called with what is going on, how many of its parts are done, and of how many."""
+"""Called with a description of the work, the number of parts done and their total."""
 
 
 def quiet(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report to nobody."""

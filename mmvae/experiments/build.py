@@ -1,6 +1,6 @@
-"""The parts of an experiment put together: accelerator, data, codecs, model.
+"""Assembly of an experiment's parts: accelerator, data, codecs, model.
 
-What a config names is looked up in the registry here and nowhere else.
+Only this module looks up in the registry what a config names.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ from mmvae.training.observer import Observer
 from mmvae.training.out_of_memory import memory_for_networks
 
 PROCESS_TIMEOUT_S = 300
-"""Seconds after which a process that waits for a lost one gives up."""
+"""Seconds after which a process stops waiting for a lost one."""
 
 
 def make_accelerator(
     config: TrainConfig, folder: Path | None = None, patience_s: float = PROCESS_TIMEOUT_S
 ) -> Accelerator:
-    """Accelerate, as ``[train]`` wants it: device, precision, processes, trackers.
+    """Build the Accelerator that ``[train]`` describes: device, precision, processes, trackers.
 
     Args:
         config: The ``[train]`` section.
         folder: The run's folder, where trackers write; it need not exist yet. None without
             trackers.
-        patience_s: How long processes wait for each other.
+        patience_s: Time that processes wait for each other.
 
     Raises:
         ConfigError: A tracker's package is not installed.
@@ -68,8 +68,8 @@ def make_accelerator(
             "train.trackers = ['tensorboard']: TensorBoard is not installed. "
             "pip install 'mmvae[tensorboard]', or leave train.trackers out."
         )
-    # So that device and precision may change between runs, and no accumulation that the caller's
-    # own training left unfinished holds back ours. Processes that act together stay so.
+    # Reset: device and precision may change between runs, and unfinished accumulation of the
+    # caller's own training must not delay ours. The process group is kept.
     alone = not PartialState._shared_state or PartialState().num_processes == 1
     AcceleratorState._reset_state(reset_partial_state=alone)
     GradientState._reset_state()
@@ -96,7 +96,7 @@ def open_materials(
 
     Raises:
         DataError: The data cannot be read, or a codec refuses them.
-        ConfigError: A codec mixes items, and batches are cut so that this would change results.
+        ConfigError: A codec mixes items, and dividing batches would change its results.
     """
     source = open_source(experiment, registry, data)
     opened = open_data(source, recipes(experiment, registry), states, accelerator.device)
@@ -113,7 +113,7 @@ def open_materials(
 
 
 def open_source(experiment: Experiment, registry: Registry, data: Any = None) -> Source:
-    """The experiment's source, not yet read; ``data`` are the items of a source in memory.
+    """The experiment's source, not yet read; ``data`` are the items for a source in memory.
 
     Raises:
         UsageError: Data were given to a source that reads its own.
@@ -137,10 +137,10 @@ def recipes(
 
 
 def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]) -> Model:
-    """The model with its first weights: a function of the config and the seed alone.
+    """Build the model with its initial weights: a function of the config and the seed only.
 
     Raises:
-        ConfigError: Training items lack modalities, and it is no model for that.
+        ConfigError: Training items lack modalities, and the model does not support that.
         TrainingError: Memory ran out.
     """
     kind: type[Model] = registry.model(experiment.model.kind)
@@ -160,14 +160,14 @@ def shapes(experiment: Experiment, registry: Registry) -> Shapes:
 
 
 def extended(experiment: Experiment, registry: Registry, model: Model) -> Trainable:
-    """The model with the extensions that the config switches on around it, in their order.
+    """Wrap the model in the extensions that the config enables, in their order.
 
-    Each begins with weights that depend on nothing but the config and the seed, and the model's
-    own do not depend on them.
+    Each has initial weights that depend only on the config and the seed. They do not affect the
+    model's own.
 
     Raises:
-        ConfigError: An extension does not fit the model, or items that lack modalities; or nothing
-            is trained at first.
+        ConfigError: An extension does not fit the model, or does not support missing modalities;
+            or nothing is trained at first.
     """
     trained: Trainable = model
     for kind, config in experiment.extensions.items():
@@ -176,7 +176,7 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
         seed = derived_seed(experiment.train.seed, "weights", kind)
         with memory_for_networks(), seeded_global(seed):
             trained = extension(config, trained)
-    later = [p for p in trained.phases() if p.parameters]  # of those without, all is frozen
+    later = [p for p in trained.phases() if p.parameters]  # phases without any are frozen
     if all(phase.first_epoch > 0 for phase in later):
         raise ConfigError(
             f"Nothing is trained in the first epoch: of all phases only "
@@ -192,7 +192,7 @@ def metrics(experiment: Experiment, registry: Registry) -> dict[str, Metric]:
 
 
 def observers(experiment: Experiment, registry: Registry) -> list[Observer]:
-    """Who looks on at the training: metrics measured meanwhile, then what the config names."""
+    """The observers of the training: metrics measured at intervals, then those of the config."""
     shared: dict[Hashable, Any] = {}
     measuring: list[Observer] = [
         Measuring(metric, name, shared)
@@ -204,10 +204,10 @@ def observers(experiment: Experiment, registry: Registry) -> list[Observer]:
 
 
 def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -> None:
-    """Refuse items that lack modalities for what takes complete ones only.
+    """Raise if training items lack modalities, for parts that need complete items.
 
     Raises:
-        ConfigError: Training items do lack some.
+        ConfigError: Training items lack some.
     """
     lacking = [m for m, codec in codecs.items() if codec.gaps]
     if lacking and not kind.takes_gaps:
@@ -219,10 +219,10 @@ def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -
 
 
 def prepare_for_gaps(model: Model, materials: Data) -> None:
-    """Tell a model which modalities training items have, where they lack some.
+    """If training items lack modalities, tell the model their patterns.
 
     Raises:
-        ConfigError: It cannot learn from them what it is to learn.
+        ConfigError: The model cannot learn from these patterns something that it has to.
     """
     if any(codec.gaps for codec in model.codecs.values()):
         model.learn_patterns(materials.patterns)
@@ -246,8 +246,8 @@ def environment(materials: Data) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The name of this machine's processor, as its system gives it."""
-    listed = Path("/proc/cpuinfo")  # Linux; other systems tell Python
+    """The name of this machine's processor, as the system reports it."""
+    listed = Path("/proc/cpuinfo")  # Linux; on other systems Python knows it
     if listed.is_file():
         for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
             key, _, value = line.partition(":")
@@ -257,12 +257,12 @@ def processor() -> str:
 
 
 def device_name(device: str) -> str:
-    """``cpu``, or what an accelerator calls itself."""
+    """The name of a device: ``cpu``, or that of an accelerator."""
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def described(materials: Data) -> dict[str, Any]:
-    """Which data these are, for ``env.json``."""
+    """A description of the data, for ``env.json``."""
     return {
         "fingerprint": materials.source.fingerprint(),
         "items": {name: len(split) for name, split in materials.splits.items()},

@@ -1,4 +1,4 @@
-"""Whether what a run goes on with, or a model begins with, agrees with it: keys, data, codecs."""
+"""Compatibility of a run, or of a model's initial weights, with the present keys, data, codecs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GLANCE = 16
 
 
 def changed_data(run: Run, materials: Data) -> str | None:
-    """What to say of data that are not those that a run was trained on; None if they are.
+    """A message if the data differ from those that a run was trained on; None if they are equal.
 
     Raises:
         RunError: ``env.json`` cannot be read.
@@ -54,17 +54,17 @@ def changed_data(run: Run, materials: Data) -> str | None:
 
 
 def counted(items: Mapping[Any, int]) -> str:
-    """`` (900 train, 50 test)``: how many items the splits have."""
+    """Number of items of the splits: `` (900 train, 50 test)``."""
     return f" ({', '.join(f'{items[name]} {name}' for name in SPLITS if name in items)})"
 
 
 def refuse_unequal_data(materials: Data, accelerator: Accelerator) -> None:
-    """See that all processes have the same items; each takes its rows of what it holds itself.
+    """Check that all processes have the same items; each reads its rows from its own copy.
 
     Raises:
-        DataError: They have not, by the number of items, who lacks what, and a few values.
+        DataError: They differ in the number of items, in missing modalities or in sampled values.
     """
-    number = int.from_bytes(glance(materials)[:7])  # it and its negative are whole in an int64
+    number = int.from_bytes(glance(materials)[:7])  # it and its negative fit into an int64
     if agreed(number, accelerator) != -agreed(-number, accelerator):
         items = {name: len(split) for name, split in materials.splits.items()}
         raise DataError(
@@ -75,7 +75,7 @@ def refuse_unequal_data(materials: Data, accelerator: Accelerator) -> None:
 
 
 def glance(materials: Data) -> bytes:
-    """A hash of what shows at a glance: how many items, who lacks what, a few raw values."""
+    """A hash of cheap properties: number of items, missing modalities, a few raw values."""
     digest = hashlib.sha256()
     for name, split in materials.splits.items():
         digest.update(f"{name}/{len(split)}/".encode())
@@ -88,15 +88,15 @@ def glance(materials: Data) -> bytes:
 
 
 def begin_with(model: Model, trained: TrainedModel, origin: str | Path) -> None:
-    """Give a new model the weights of a trained one, loaded from ``origin``.
+    """Copy the weights of a trained model, loaded from ``origin``, to a new model.
 
-    Posteriors and a prior of another family than the other's, or with other keys, begin anew.
+    Posteriors and a prior keep their initial weights if their family or its keys differ.
 
     Raises:
-        CheckpointError: They are another model's, or its codecs learned something else.
+        CheckpointError: The weights belong to another model, or the fitted codecs differ.
     """
     for modality, codec in model.codecs.items():
-        if modality in trained.codecs:  # the weights tell if it is not
+        if modality in trained.codecs:  # if not, the weights differ
             refuse_another_codec(modality, trained.codecs[modality], codec, origin)
     before, now = trained.model.shapes, model.shapes
     new = [
@@ -123,7 +123,7 @@ def _other_keys(theirs: Model, ours: Model) -> str:
 
 
 def refuse_another_codec(modality: str, theirs: Codec, ours: Codec, origin: str | Path) -> None:
-    """Weights mean something only for values as the codec that they were trained with gives them.
+    """Refuse a codec that differs from the one that the weights were trained with.
 
     Raises:
         CheckpointError: Kind or state of the codecs differ; the first difference is named.
@@ -139,7 +139,7 @@ def refuse_another_codec(modality: str, theirs: Codec, ours: Codec, origin: str 
 
 
 def same_value(a: Any, b: Any) -> bool:
-    """Whether two values of a codec's state are the same; a tuple is as good as a list."""
+    """True if two values of a codec's state are equal; a tuple equals a list."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, Tensor) or isinstance(b, Tensor):
@@ -148,12 +148,14 @@ def same_value(a: Any, b: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value of a codec's state for a message."""
+    """Format a value of a codec's state for a message."""
     return reprlib.repr(value.tolist() if isinstance(value, Tensor) else value)
 
 
 def refuse_another_experiment(before: LoadedConfig, after: LoadedConfig) -> None:
-    """A run goes on with its own data, order of items and model; other ``train`` keys may change.
+    """Check that a run resumes with its data, order of items and model.
+
+    Other ``train`` keys may change.
 
     Raises:
         ConfigError: The value of another key changed.

@@ -121,14 +121,14 @@ class Experiment(Section):
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """An experiment and where its values come from.
+    """An experiment and the origin of its values.
 
     Attributes:
         experiment: The validated experiment.
         text: The file as written.
         overrides: The ``key=value`` texts that were applied, in order.
         origins: Dotted key of each value → ``default``, ``file:line`` or ``-s key=value``.
-        source: What to call it in messages: the file's path, ``<stdin>`` or ``config``.
+        source: Its name in messages: the file's path, ``<stdin>`` or ``config``.
     """
 
     experiment: Experiment
@@ -139,7 +139,7 @@ class LoadedConfig:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """Every key with its value as plain Python, None for a key that is unset."""
+        """Every key with its value as plain Python; None for an unset key."""
         return resolved(self.experiment)
 
     def resolved_toml(self) -> str:
@@ -148,14 +148,14 @@ class LoadedConfig:
 
     @property
     def trained(self) -> dict[str, Any]:
-        """The values that say what is trained, and how."""
+        """The values that determine the training."""
         extensions = self.experiment.extensions
         tables = ("data", "modalities", "model", "posterior", "prior", "train", *extensions)
         return {key: value for key, value in self.values.items() if key in tables}
 
     @cached_property
     def hash(self) -> str:
-        """Sixteen hexadecimal digits that change with any value of what is trained, and how."""
+        """Sixteen hexadecimal digits that change with any value that determines the training."""
         return hashlib.sha256(json.dumps(self.trained).encode()).hexdigest()[:16]
 
 
@@ -169,10 +169,10 @@ def load_experiment(
     Args:
         source: Path of a TOML file, ``-`` for standard input, or a mapping.
         overrides: Texts ``key=value`` that replace or add values, in order.
-        registry: The plugins to choose from; the installed ones unless given.
+        registry: The plugins to choose from; default: the installed ones.
 
     Raises:
-        ConfigError: The file cannot be read or has mistakes; the message tells all of them.
+        ConfigError: The file cannot be read or has mistakes; the message lists all of them.
         PluginError: A plugin that it needs is broken.
     """
     document = read(source)
@@ -201,10 +201,10 @@ def load_experiment(
 
 
 def check_figures(experiment: Experiment, document: Document) -> None:
-    """See, before a training rather than after it, that all cells that a config names exist.
+    """Check, before training rather than after, that all likelihood queries of a config exist.
 
     Raises:
-        ConfigError: A text names no cell of the experiment's modalities.
+        ConfigError: A text names no query on the experiment's modalities.
     """
     named: dict[toml.KeyPath, list[str]] = {
         ("evaluate", "bounds"): list(experiment.evaluate.bounds)
@@ -220,7 +220,7 @@ def check_figures(experiment: Experiment, document: Document) -> None:
 
 
 def check_families(experiment: Experiment, document: Document, registry: Registry) -> None:
-    """See, before anything is read, that families fit the model and the epochs.
+    """Check, before anything is read, that families fit the model and the epochs.
 
     Raises:
         ConfigError: The model takes none, trains no such subset, or ends before a prior is fitted.
@@ -337,7 +337,7 @@ class _Choice:
     ) -> core_schema.CoreSchema:
         choices: dict[Any, core_schema.CoreSchema]
         choices = {kind: handler.generate_schema(s) for kind, s in self.schemas.items()}
-        if not choices:  # no plugin is installed, but a union needs a choice
+        if not choices:  # without any plugin; a union needs at least one choice
             choices = {"": core_schema.model_fields_schema({})}
         return core_schema.tagged_union_schema(choices, self._kind_of)
 

@@ -1,4 +1,4 @@
-"""Mistakes of a configuration, told in its own words: place, key, value, what was expected."""
+"""Errors of a configuration, described in its own terms: place, key, value, expected value."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ CHOICES: Mapping[str, tuple[Role, str, int]] = {
     "metrics": ("metric", CHOOSING["metric"], 2),
     "observers": ("observer", CHOOSING["observer"], 2),
 }
-"""Tables that plugins define: role, the key that chooses, and how deep the chosen table lies."""
+"""Tables that plugins define: role, the key that chooses, and the depth of the chosen table."""
 
 NAMED = [table for table, (_, _, depth) in CHOICES.items() if depth == 2]
 """Tables of tables, whose names the user chooses."""
 
 
 def table_schema(table: str, offered: type[Any]) -> type[BaseModel]:
-    """The keys of a table for which this class was chosen, without the one that chose it."""
+    """The keys of a table for which this class was chosen, without the choosing key."""
     config: type[BaseModel] = offered.Config
     return joined(config, BESIDE[table]) if table in BESIDE else config
 
@@ -68,13 +68,13 @@ _EXPECTED = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing to put right.
+    """One mistake to correct.
 
     Attributes:
         path: Its key.
-        text: What to say about it.
-        plugin: Whether a broken plugin may be to blame.
-        branch: What one branch of a union of types expected; empty if there is no union.
+        text: The message.
+        plugin: True if a broken plugin may be the cause.
+        branch: The value that one branch of a union expected; empty if there is no union.
     """
 
     path: KeyPath
@@ -85,7 +85,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class _Location:
-    """Where a finding is: key path, the schema around it, its field, whether in a union."""
+    """The location of a finding: key path, the schema around it, its field, whether in a union."""
 
     path: KeyPath
     schema: type[BaseModel] | None
@@ -96,13 +96,13 @@ class _Location:
 def explain(
     error: ValidationError, document: Document, root: type[BaseModel], registry: Registry
 ) -> MmvaeError:
-    """Turn a failed validation into one error that tells every mistake.
+    """Convert a failed validation to one error that lists every mistake.
 
     Args:
-        error: What validating ``document.table`` against ``root`` raised.
-        document: Where the values come from.
+        error: The error from validating ``document.table`` against ``root``.
+        document: The source of the values.
         root: The schema.
-        registry: Where unknown codecs, sources and models were looked for.
+        registry: The registry in which unknown codecs, sources and models were looked up.
 
     Returns:
         A ``PluginError`` if every mistake is a plugin's, a ``ConfigError`` otherwise.
@@ -126,7 +126,7 @@ def explain(
 
 
 def _told_deeper(mistake: Mistake, others: Iterable[KeyPath]) -> bool:
-    """Whether another branch of the union fits, but for a mistake inside the value."""
+    """True if another branch of the union fits, except for a mistake inside the value."""
     depth = len(mistake.path)
     return any(len(path) > depth and path[:depth] == mistake.path for path in others)
 
@@ -138,7 +138,7 @@ def _by_line(line: str) -> int:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads pydantic's findings on one document."""
+    """Converts pydantic's findings on one document to mistakes."""
 
     document: Document
     root: type[BaseModel]
@@ -150,7 +150,7 @@ class _Reader:
             return self._choice(details["loc"])
         found = self._locate(details["loc"], kind)
         path = found.path
-        if kind == "missing" and isinstance(path[-1], int):  # of a list of fixed length
+        if kind == "missing" and isinstance(path[-1], int):  # for a list of fixed length
             return Mistake(path[:-1], f"expected at least {path[-1] + 1} entries.")
         if kind == "missing":
             about = found.field.description if found.field else None
@@ -178,7 +178,7 @@ class _Reader:
         return f"{place}: {dotted(mistake.path)}{shown}: {mistake.text}"
 
     def _choice(self, loc: KeyPath) -> Mistake:
-        """A table that does not say, or wrongly says, which codec, source or model it is for."""
+        """A table whose codec, source or model is missing or unknown."""
         role, key, _ = CHOICES[str(loc[0])]
         table = self.document.value(loc) if self._written(loc) else {}
         if not isinstance(table, Mapping):
@@ -197,12 +197,12 @@ class _Reader:
         raise AssertionError(f"{role} {word!r} is known, yet validation refused it")
 
     def _is_extension(self, path: KeyPath) -> bool:
-        """Whether an unknown key is a table at the top that is not the core's, misspelt."""
+        """True if an unknown key is a top-level table that is not a misspelt table of the core."""
         near = nearest(str(path[-1]), self.root.model_fields)
         return len(path) == 1 and isinstance(self.document.value(path), Mapping) and not near
 
     def _extension(self, path: KeyPath) -> Mistake:
-        """A table that no plugin at hand has an extension for."""
+        """A table for which no installed plugin has an extension."""
         try:
             self.registry.find("extension", str(path[0]))
         except MmvaeError as error:
@@ -211,10 +211,10 @@ class _Reader:
         raise AssertionError(f"extension {path[0]!r} is known, yet validation refused it")
 
     def _locate(self, loc: KeyPath, kind: str) -> _Location:
-        """Find the key that pydantic's location speaks of.
+        """Find the key that pydantic's location refers to.
 
-        pydantic also puts the chosen codec and the branches of unions into its location; they
-        are no keys, so the location is walked along schema and values and these are dropped.
+        pydantic also puts the chosen codec and the branches of unions into its location. They are
+        no keys, so the location is followed along schema and values, and these are dropped.
         """
         schema: type[BaseModel] | None = self.root
         owner, info, path, union = schema, None, list[str | int](), False
@@ -259,12 +259,12 @@ def _wrong_value(found: _Location, details: ErrorDetails) -> Mistake:
 
 
 def _whole(value: Any) -> Any:
-    """A bound without a needless ``.0``."""
+    """Format a bound without a needless ``.0``."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _inner(annotation: Any) -> type[BaseModel] | None:
-    """The one schema that an annotation such as ``list[Layer] | None`` speaks of, if any."""
+    """The one schema in an annotation such as ``list[Layer] | None``, if any."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     inner = [found for part in get_args(annotation) if (found := _inner(part))]

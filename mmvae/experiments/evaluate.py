@@ -1,4 +1,4 @@
-"""What a finished training is worth: a run opened again and evaluated."""
+"""Evaluation of a trained run: open it again, evaluate it, store the results."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ from mmvae.runs.run import Run
 from mmvae.training.config import TrainConfig
 from mmvae.training.distributed import everyone_follows, leading
 
-WAIT_S = 7 * 24 * 3600  # processes share out hours of work, and wait for the last to be done
-FORMAT = 3  # of ``evaluation.json``: what figures mean, and of which items they are
-CELLS_SINCE = 3  # the format from which on cells, and the nats of items, are what they are now
+WAIT_S = 7 * 24 * 3600  # processes share hours of work, and wait for the slowest
+FORMAT = 3  # of ``evaluation.json``: changes with the meaning of statistics or the choice of items
+CELLS_SINCE = 3  # the oldest format whose queries, and nats of items, have the present meaning
 
 Say = Callable[[str], None]
-"""Told a remark."""
+"""Called with a remark."""
 
 
 def on_standard_error(remark: str) -> None:
@@ -67,13 +67,13 @@ class OpenedRun:
         run: Its folder.
         experiment: Its configuration, overrides applied.
         trained: Its model, on the device that the configuration names.
-        data: Its data, opened again with what the codecs learned in training.
+        data: Its data, opened again with the codecs fitted in training.
         step: The step at which the model's weights were reached.
-        steps: Steps taken in all; more than ``step`` if the weights are the best by validation.
+        steps: Total number of steps; more than ``step`` if the weights are the best by validation.
         weights: Their SHA-256.
         accelerator: Device and processes.
         metrics: The metrics of its configuration.
-        judged_by: Gives the training items of the classifiers that judge coherence.
+        judged_by: Gives the training items of the classifiers for coherence.
     """
 
     run: Run
@@ -89,13 +89,13 @@ class OpenedRun:
 
     @property
     def densities(self) -> dict[str, str]:
-        """Modality → what its likelihood is a density of, where the codec says it."""
+        """Modality → the measure of its likelihood's density, if the codec states it."""
         model = self.trained.model
         found = {m: model.codecs[m].density for m in model.decoded}
         return {m: of for m, of in found.items() if of is not None}
 
     def made_with(self) -> dict[str, Any]:
-        """What an evaluation of it depends on."""
+        """All settings that an evaluation of it depends on."""
         densities = self.densities
         return {
             **({"densities": densities} if densities else {}),
@@ -127,8 +127,8 @@ def open_run(
         run: The run's folder.
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts for ``evaluate``, ``metrics`` and ``data``.
-        registry: The plugins to choose from; the installed ones unless given.
-        say: Told if the run is unfinished, or the data are not those that it was trained on.
+        registry: The plugins to choose from; default: the installed ones.
+        say: Called if the run is unfinished, or the data differ from those it was trained on.
 
     Raises:
         RunError: There is no run, or it has no model yet.
@@ -187,16 +187,16 @@ def open_run(
 def with_judge_data(
     config: Path, experiment: Experiment, overrides: Sequence[str], registry: Registry
 ) -> Experiment:
-    """An experiment with the data that its judges learn from: ``evaluate.judge_data``.
+    """The experiment with the training data of its classifiers: ``evaluate.judge_data``.
 
     Args:
         config: The file it was loaded from.
         experiment: The experiment.
-        overrides: Texts ``key=value`` with which it was.
+        overrides: The ``key=value`` texts that it was loaded with.
         registry: The plugins to choose from.
 
     Raises:
-        ConfigError: A key is none of ``[data]`` or its value is wrong.
+        ConfigError: A key does not belong to ``[data]`` or its value is wrong.
     """
     keys = experiment.evaluate.judge_data
     texts = [f"{dotted(('data', key))}={literal(value, 1 << 20)}" for key, value in keys.items()]
@@ -209,9 +209,9 @@ def with_judge_data(
 
 
 def _steps(run: Run, saved: Checkpoint) -> int:
-    """Steps taken in all; a final model's own step is that of its weights."""
+    """Total number of steps; a final model's own step is that of its weights."""
     if run.model.is_dir():
-        with suppress(RunError):  # a damaged status is no reason not to evaluate
+        with suppress(RunError):  # a damaged status does not prevent evaluation
             return run.status().step
     return saved.step
 
@@ -226,28 +226,28 @@ def evaluate(
     registry: Registry | None = None,
     say: Say = on_standard_error,
 ) -> dict[str, Any]:
-    """Evaluate a run's model and keep the result in ``RUN/evaluation.json``.
+    """Evaluate a run's model and store the result in ``RUN/evaluation.json``.
 
     Args:
         run: The run's folder.
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts, such as ``"evaluate.samples=100"``.
-        step: Told of progress.
-        registry: The plugins to choose from; the installed ones unless given.
-        say: Told if the data are not those that the run was trained on.
+        step: Reports progress.
+        registry: The plugins to choose from; default: the installed ones.
+        say: Called if the data differ from those that the run was trained on.
 
     Returns:
-        What :func:`mmvae.evaluation.evaluate.evaluate` returns, with ``name``, ``step`` and
-        ``weights`` (SHA-256) of the model, ``steps`` taken in all, ``data`` (their fingerprint),
-        ``densities`` (modality → what its likelihood is a density of, where that needs saying),
-        ``mmvae`` (the version), ``config`` (the ``[evaluate]`` section, and ``metrics``) and
-        ``metrics`` (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``). Cells of
-        an earlier evaluation of the same weights and items stay, unless they are computed again.
-        Several processes share the cells; only the leading one returns figures, the others an
-        empty dict.
+        The result of :func:`mmvae.evaluation.evaluate.evaluate`, with ``name``, ``step`` and
+        ``weights`` (SHA-256) of the model, ``steps`` (their total), ``data`` (their fingerprint),
+        ``densities`` (modality → the measure of its likelihood's density, if stated), ``mmvae``
+        (the version), ``config`` (the ``[evaluate]`` section, and ``metrics``) and ``metrics``
+        (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``). Likelihood queries of
+        an earlier evaluation of the same weights and items stay, unless they are recomputed.
+        Several processes share the queries; only the main process returns the result, the others
+        an empty dict.
 
     Raises:
-        MmvaeError: As :func:`open_run`; TrainingError if a figure is not finite or the system
+        MmvaeError: As :func:`open_run`; TrainingError if a statistic is not finite or the system
             refuses to write; RunError if another process evaluates the run.
     """
     opened = open_run(run, data, overrides, registry, say)
@@ -257,7 +257,7 @@ def evaluate(
 
 @exclusive()
 def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
-    """As :func:`evaluate`, for a run that is open already and whose results are locked."""
+    """Evaluate a run that is open already and whose results are locked; see :func:`evaluate`."""
     config, data, model = opened.experiment.evaluate, opened.data, opened.trained.model
     batches, ledger = data.batches(config.split), open_ledger(opened)
     with kept_global(), naming_items(data):
@@ -300,7 +300,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
 
 
 def measured_metrics(opened: OpenedRun, step: Step = quiet) -> Measured:
-    """The metrics of the configuration, measured on the split of the evaluation."""
+    """Measure the configured metrics on the split of the evaluation."""
     config, data = opened.experiment.evaluate, opened.data
     specimen = Specimen(
         opened.trained.model,
@@ -314,7 +314,7 @@ def measured_metrics(opened: OpenedRun, step: Step = quiet) -> Measured:
 
 
 def open_ledger(opened: OpenedRun) -> Ledger:
-    """Where the run keeps the figures of items until all are computed."""
+    """Open the ledger in which the run stores values of items until all are computed."""
     if not opened.experiment.evaluate.bounds:
         return Ledger()
     made_with = opened.made_with()
@@ -331,12 +331,12 @@ def open_ledger(opened: OpenedRun) -> Ledger:
 
 
 def keep_items(opened: OpenedRun, items: dict[str, Tensor]) -> None:
-    """Write the nats of each item, and what they were made with, beside the figures."""
+    """Write the nats of each item, and the settings that they depend on, beside the statistics."""
     write_items(opened.run, items, item_source(opened))
 
 
 def item_source(opened: OpenedRun) -> dict[str, str]:
-    """The model and the items that figures belong to."""
+    """The model and the items that an evaluation belongs to."""
     return {
         "weights": opened.weights,
         "data": opened.data.source.fingerprint(),
@@ -345,10 +345,10 @@ def item_source(opened: OpenedRun) -> dict[str, str]:
 
 
 def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
-    """The cells of the last evaluation if they are of these weights and items: still true."""
+    """The still valid queries of the last evaluation: those of these weights and items."""
     try:
         earlier, (_, made_with) = read_results(opened.run), read_items(opened.run)
-    except RunError:  # none, or damaged: it is replaced now
+    except RunError:  # absent or damaged: replaced now
         return {}
     source = item_source(opened)
     same = {key: earlier.get(key) for key in source}

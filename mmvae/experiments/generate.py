@@ -1,4 +1,4 @@
-"""Making a data set: in several processes, resumed if interrupted, in place when it is whole."""
+"""Creation of a data set: in several processes, resumable, and in place only when complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmvae.foundations.lock import FolderLock
 from mmvae.foundations.signals import EXIT_CODES, StopRequests
 
 PART = 64
-"""Items made at a time: what is lost, at most and for each process, when one is killed."""
+"""Number of items per part: at most this many per process are lost when it is killed."""
 
 Files = list[tuple[str, bytes]]
 
@@ -31,21 +31,21 @@ def make_data(
     processes: int = 1,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Make a data set in the folder ``out``, which is there when it is whole and not before.
+    """Create a data set in the folder ``out``, which exists only once it is complete.
 
-    Until then it grows in a hidden folder beside ``out``. Called again with the same maker and
-    configuration, it goes on there; with another one, it begins anew.
+    Until then it grows in a hidden folder beside ``out``. A later call with the same maker and
+    configuration resumes there; with another one, it restarts.
 
     Args:
-        maker: What to make.
-        out: The folder; it must be empty, or not exist. Folders above it are made.
-        processes: How many processes make items; what they make does not depend on it.
-        tell: Called with the number of items done, and of all, as the work goes on.
+        maker: The maker of the data set.
+        out: The folder; it must be empty, or not exist. Its parent folders are created.
+        processes: Number of processes; the data do not depend on it.
+        tell: Called with the number of items done and the total, as the work goes on.
 
     Raises:
-        UsageError: ``out`` is not empty, or no folder.
-        RunError: Another process is making it.
-        Interrupted: SIGINT or SIGTERM; what is done is kept.
+        UsageError: ``out`` is not empty, or not a folder.
+        RunError: Another process is creating it.
+        Interrupted: SIGINT or SIGTERM; completed parts are kept.
         TrainingError: The system refused to write, or a process died.
     """
     out = out.absolute()
@@ -70,10 +70,10 @@ def make_data(
 
 
 def check_empty(out: Path) -> None:
-    """Refuse a place that holds something already.
+    """Refuse an output path that is already in use.
 
     Raises:
-        UsageError: ``out`` is a file, or a folder with something in it.
+        UsageError: ``out`` is a file, or a folder that is not empty.
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; expected a new or an empty folder.")
@@ -94,7 +94,7 @@ def _tidy(stage: Path) -> None:
 
 
 def _begin(maker: Maker, stage: Path) -> storage.Journal:
-    """The list of parts done so far; an empty one unless they are of the same data set."""
+    """The list of completed parts; empty if they belong to another data set."""
     recipe, parts = stage / "recipe.json", stage / "parts"
     wanted = storage.json_bytes(
         {"kind": maker.kind, "part": PART, "config": maker.config.model_dump(mode="json")}
@@ -116,7 +116,7 @@ def _grow(
     processes: int,
     tell: Callable[[int, int], None],
 ) -> None:
-    """Make the parts that the journal lacks, and add them to it."""
+    """Create the parts that the journal lacks, and add them to it."""
     total = maker.config.items
     finished = {int(line) for line in storage.read(journal.path).split()}
     missing = [
@@ -147,11 +147,11 @@ def _grow(
 def _made(
     maker: Maker, parts: list[range], processes: int
 ) -> Generator[tuple[range, Files], None, None]:
-    """The files of each part, in order, a few parts ahead."""
+    """Yield the files of each part, in order, while a few more parts are computed ahead."""
     if processes == 1 or len(parts) < 2:
         yield from ((rows, list(maker.make(rows))) for rows in parts)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks held by threads
     pool = ProcessPoolExecutor(min(processes, len(parts)), context, initializer=_attend)
     try:
         ahead: deque[tuple[range, Future[Files]]] = deque()
@@ -172,11 +172,11 @@ def _made(
 
 
 def _attend() -> None:
-    """Let a worker leave signals to its parent, and end when the parent does."""
+    """Make a worker ignore signals, which its parent handles, and end with its parent."""
     for number in EXIT_CODES:
         signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
-    assert parent is not None  # only workers come here
+    assert parent is not None  # runs in workers only
 
     def follow() -> None:
         parent.join()
@@ -186,7 +186,7 @@ def _attend() -> None:
 
 
 def _files(maker_class: type[Maker], config: object, rows: range) -> Files:
-    """What a worker does."""
+    """The work of one worker: create the files of these rows."""
     return list(maker_class(config).make(rows))
 
 
@@ -199,5 +199,5 @@ def _write(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
         path = folder / place
         storage.make_folder(path.parent)
         with storage.reported(path):
-            path.unlink(missing_ok=True)  # left by a process that was killed
+            path.unlink(missing_ok=True)  # left by a killed process
             storage.put(path, content)

@@ -1,4 +1,4 @@
-"""Carry out a study: train, resume or skip each row, evaluate it, keep its results."""
+"""Reproduction of a study: train, resume or skip each row, evaluate it, store its results."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from mmvae.training.progress import Progress
 
 @dataclass(frozen=True)
 class Shown:
-    """Where the work on a row shows how far it is.
+    """Progress of the work on a row.
 
     Attributes:
-        progress: Makes the progress of a training.
-        steps: Makes the progress of an evaluation.
-        say: Told of what begins and what is skipped.
+        progress: Creates the progress of a training.
+        steps: Creates the progress of an evaluation.
+        say: Called when work begins or is skipped.
     """
 
     progress: Callable[[], Progress] = Progress
@@ -56,25 +56,25 @@ def reproduce(
     shown: Shown | None = None,
     registry: Registry | None = None,
 ) -> list[Record]:
-    """Train and evaluate the rows of a study, and keep their results.
+    """Train and evaluate the rows of a study, and store their results.
 
-    What is finished is skipped and what was begun goes on, so that after any interruption the same
-    call goes on. Nothing is touched if any row's run is of another config.
+    Finished rows are skipped and unfinished ones are resumed, so that after any interruption the
+    same call continues. Nothing is changed if any row's run has another config.
 
     Args:
         study: The study.
         runs: Folder of the runs, one folder for each row.
         results: Folder of the results, see :func:`mmvae.experiments.study.record.record_path`.
-        schedule: Name of the schedule; the study's first unless given.
-        overrides: ``key=value`` texts for every row. ``data.root`` says where files lie and makes
-            no other config.
-        only: Names of rows; all unless given.
-        max_steps: Stop each training after so many steps; what is not finished is not evaluated.
-        shown: Where to show progress.
-        registry: The plugins to choose from; the installed ones unless given.
+        schedule: Name of the schedule; default: the study's first.
+        overrides: ``key=value`` texts for every row. ``data.root`` is the place of the files and
+            does not count as another config.
+        only: Names of rows; default: all.
+        max_steps: Stop each training after this many steps; unfinished rows are not evaluated.
+        shown: Shows progress.
+        registry: The plugins to choose from; default: the installed ones.
 
     Returns:
-        The results of the rows that are finished.
+        The results of the finished rows.
 
     Raises:
         MmvaeError: As :func:`mmvae.train`, :func:`mmvae.resume` and :func:`mmvae.evaluate`;
@@ -120,7 +120,7 @@ def refuse_link(folder: Path) -> None:
 
 
 def refuse_several_processes() -> None:
-    """See that this process is alone: only one would have the figures to write down.
+    """Check that this process is alone: only one would have the results to write.
 
     Raises:
         UsageError: A launcher such as torchrun started several.
@@ -143,7 +143,7 @@ def trained(
     shown: Shown,
     registry: Registry,
 ) -> Run | None:
-    """A row's run, trained to its end; None if a limit stopped it before."""
+    """Train a row's run to the end; None if a limit stopped it before."""
     if begun(folder):
         run = Run.open(folder)
         status = run.status()
@@ -165,17 +165,17 @@ def trained(
 
 
 def begun(folder: Path) -> bool:
-    """Whether a folder holds a run; what a killed beginning left is none."""
+    """True if a folder holds a run; the rest of a killed start does not count."""
     return (folder / "status.json").is_file()
 
 
 def evaluated(
     row: Row, run: Run, where: str, shown: Shown, registry: Registry
 ) -> tuple[dict[str, Any], dict[str, Array]]:
-    """A finished run's figures and nats per item, evaluated unless they are there already.
+    """A finished run's results and nats per item, evaluated unless they exist already.
 
     Raises:
-        DataError: The data are not those that the run was trained on.
+        DataError: The data differ from those that the run was trained on.
         RunError: The run's own ``[evaluate]`` has a key that the row leaves unset.
     """
     result = current(row, run)
@@ -206,7 +206,7 @@ def evaluated(
 
 
 def current(row: Row, run: Run) -> dict[str, Any] | None:
-    """What ``evaluation.json`` says, if it is of these weights and data with the row's keys."""
+    """The content of ``evaluation.json`` if it has these weights and data and the row's keys."""
     if not run.evaluation.is_file():
         return None
     result, saved = results(run), saved_model(run.folder)
@@ -224,7 +224,7 @@ def current(row: Row, run: Run) -> dict[str, Any] | None:
 
 
 def results(run: Run) -> dict[str, Any]:
-    """What ``evaluation.json`` says; RunError if it is damaged."""
+    """The content of ``evaluation.json``; RunError if it is damaged."""
     try:
         return read_results(run)
     except RunError as error:
@@ -232,10 +232,10 @@ def results(run: Run) -> dict[str, Any]:
 
 
 def nats(run: Run) -> dict[str, Array]:
-    """Cell → nats of each item, as a run's last evaluation kept them, of standardised values.
+    """Query → nats of each item in a run's last evaluation, for standardised values.
 
     Raises:
-        RunError: A file is damaged, or the items are of another evaluation than the figures.
+        RunError: A file is damaged, or the items belong to another evaluation.
     """
     try:
         evaluation = read_evaluation(run)
@@ -248,12 +248,12 @@ def nats(run: Run) -> dict[str, Array]:
 
 
 def fingerprint(run: Run) -> Any:
-    """That of the data that a run was trained on."""
+    """The fingerprint of the data that a run was trained on."""
     return run.environment().get("data", {}).get("fingerprint")
 
 
 def evaluation_keys(row: Row, run: Run, registry: Registry) -> list[str]:
-    """The row's ``[evaluate]``, and where its data lie, as overrides of a run's own config."""
+    """The row's ``[evaluate]`` and the place of its data, as overrides of a run's own config."""
     keys = row.loaded.experiment.evaluate.model_dump(mode="json")
     texts = [
         f"evaluate.{key}={written(value)}" for key, value in keys.items() if value is not None
@@ -263,13 +263,13 @@ def evaluation_keys(row: Row, run: Run, registry: Registry) -> list[str]:
 
 
 def written(value: Any) -> str:
-    """A value as TOML, whole."""
+    """A value as TOML, in one line."""
     return toml.literal(value, limit=1 << 20)
 
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """End on Ctrl-C and SIGTERM with the exit codes of a training, whatever was going on."""
+    """End on Ctrl-C and SIGTERM with the exit codes of a training, during any work."""
     try:
         with terminable():
             yield

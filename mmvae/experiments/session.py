@@ -31,13 +31,13 @@ from mmvae.training.trainer import Limits, Trainer
 
 @dataclass(frozen=True)
 class Result:
-    """How a training ended.
+    """The outcome of a training.
 
     Attributes:
         outcome: ``"finished"`` or ``"stopped"`` (by a limit).
-        run: The run's folder, or None if nothing was kept.
+        run: The run's folder, or None if nothing was stored.
         model: The trained model: the best weights by validation, or the last ones.
-        steps: Optimizer steps done in all.
+        steps: Total number of optimizer steps.
     """
 
     outcome: str
@@ -58,21 +58,21 @@ def run_training(
     changed: str | None = None,
     observers: Sequence[Observer] = (),
 ) -> Result:
-    """Train in a run folder that exists; keep its status up to date, whatever happens.
+    """Train in an existing run folder; keep its status up to date, whatever happens.
 
     Args:
         experiment: The experiment.
         materials: Its data.
-        trained: Its model, with its first weights, and the extensions around it.
+        trained: Its model, with its initial weights, and the extensions around it.
         run: The run's folder, on the process that writes it.
         accelerator: Devices, precision, processes, trackers.
-        limits: What may end the training early.
-        progress: Where to show progress.
-        saved: The checkpoint to go on from.
-        changed: The whole config, if it is no longer the run's: kept once it is known to fit.
-        observers: Who looks on.
+        limits: Limits that may end the training early.
+        progress: Shows progress.
+        saved: The checkpoint to resume from.
+        changed: The whole config, if it differs from the run's: stored once it is known to fit.
+        observers: The observers.
     """
-    # Only the process that has the run shows anything.
+    # Only the process with the run shows progress.
     progress = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
     model = trained.bare
     with held(run, accelerator), kept_global(accelerator.device), progress:
@@ -101,7 +101,7 @@ def run_training(
             if run is not None:
                 if changed is not None:
                     storage.write_text(run.resolved, changed)
-                if run.model.is_dir():  # until there is a new one, the latest checkpoint counts
+                if run.model.is_dir():  # until a new one is written, the latest checkpoint is used
                     storage.remove_folder(run.model)
                 run.write_status("running", step=trainer.state.position.step, message="training")
             if experiment.evaluate.split not in materials.splits:
@@ -112,13 +112,13 @@ def run_training(
             with naming_items(materials):
                 outcome = trainer.fit(limits)
             finish(trainer, model, run, outcome, accelerator)
-        except BaseException as error:  # of any kind: the status must say how the run ended
+        except BaseException as error:  # of any kind: the status must record how the run ended
             if run is not None:
                 write_failure(run, error, trainer)
             raise
         finally:
-            # Not end_training(): it would also end the processes' group, which belongs to the
-            # caller as much as the processes do, who may train again.
+            # Not end_training(): it would also end the process group, which belongs to the
+            # caller, who may train again.
             for tracker in accelerator.trackers:
                 tracker.finish()
     columns = {m: c.column or m for m, c in experiment.modalities.items()}
@@ -133,7 +133,7 @@ def run_training(
 
 
 def without_evaluation(split: str, materials: Data) -> str:
-    """What to say of data that lack the split that evaluations are of."""
+    """A message if the data lack the split of evaluations."""
     others = ", ".join(name for name in materials.splits if name != "train") or "train"
     return (
         f"the data have no {split} split, which evaluate.split = {split!r} names: `mmvae "
@@ -156,12 +156,12 @@ def finish(
 
 
 def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> None:
-    """Say in ``status.json`` how a run ended that did not finish.
+    """Record in ``status.json`` how an unfinished run ended.
 
     Args:
         run: The run.
-        error: What ended it.
-        trainer: Where the training stands; None if it did not come to begin, or to go on.
+        error: The error that ended it.
+        trainer: The training; None if it neither started nor resumed.
     """
     if trainer is None:
         step, epoch = reached(run)
@@ -174,14 +174,14 @@ def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> No
     elif isinstance(error, KeyboardInterrupt):
         state, code = "stopped", 130
     message = str(error) or type(error).__name__
-    with suppress(TrainingError, RunError):  # the error itself says more than this one would
+    with suppress(TrainingError, RunError):  # the first error says more than this one
         run.check_in_place()
         run.write_status(state, step=step, epoch=epoch, exit_code=code, message=message)
 
 
 def reached(run: Run) -> tuple[int, int]:
-    """Step and epoch at which a run was left, by its status; none if that is damaged."""
-    with suppress(RunError):  # it is about to be written anew
+    """The last step and epoch of a run in its status; zeros if that is damaged."""
+    with suppress(RunError):  # it is about to be rewritten
         status = run.status()
         return status.step, status.epoch
     return 0, 0
@@ -189,7 +189,7 @@ def reached(run: Run) -> tuple[int, int]:
 
 @contextmanager
 def held(run: Run | None, accelerator: Accelerator) -> Iterator[None]:
-    """Hold the run's lock on the process that has the run; where it is in use, all stop."""
+    """Hold the run's lock on the process with the run; if it is in use, all processes stop."""
     with ExitStack() as stack:
         with everyone_follows(accelerator):
             if run is not None:

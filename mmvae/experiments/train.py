@@ -1,4 +1,4 @@
-"""The Python API: train, resume, load, try out. The command line calls nothing else to train."""
+"""The Python API: train, resume, load, dry run. The command line trains only through it."""
 
 from __future__ import annotations
 
@@ -76,28 +76,28 @@ def train(
     """Train a model.
 
     Args:
-        config: A TOML file, the same tables as a mapping, or what
-            :func:`mmvae.experiments.config.load_experiment` made of either.
+        config: A TOML file, the same tables as a mapping, or the result of
+            :func:`mmvae.experiments.config.load_experiment` for either.
         data: Items in memory in place of ``[data]``: a dict of arrays, a ``datasets.Dataset`` or
             ``IterableDataset``, a DataFrame, or a dict of those by split.
-        overrides: ``"key=value"`` texts, as ``-s`` takes them; not with a config that is loaded.
-        run_dir: The run's folder; ``runs/NAME/…`` unless given.
-        max_steps: Stop after so many steps in all.
-        max_seconds: Stop after so much training time.
-        init_from: A run or model folder whose weights to begin with.
-        progress: Where to show progress; nowhere unless given.
-        registry: The plugins to choose from; the installed ones unless given.
+        overrides: ``"key=value"`` texts, as for ``-s``; not with a config that is loaded already.
+        run_dir: The run's folder; default: ``runs/NAME/…``.
+        max_steps: Stop after this total number of steps.
+        max_seconds: Stop after this training time.
+        init_from: A run or model folder with the initial weights.
+        progress: Shows progress; default: nowhere.
+        registry: The plugins to choose from; default: the installed ones.
 
     Raises:
-        MmvaeError: Anything that went wrong; its class says what, its ``exit_code`` the code of
-            the command.
+        MmvaeError: Any failure; its class says which, its ``exit_code`` is the exit code of the
+            command.
     """
     registry = registry or load_registry()
     loaded = with_data(config, data, overrides, registry)
     experiment = loaded.experiment
     folder = Path(run_dir) if run_dir is not None else default_folder(experiment.name)
     accelerator = make_accelerator(experiment.train, folder)
-    with blaming(registry):  # what is refused must not leave a run behind
+    with blaming(registry):  # a refused config must not leave a run behind
         materials = open_materials(experiment, registry, data, accelerator)
         refuse_unequal_data(materials, accelerator)
         refuse_idle_keys(experiment, materials)
@@ -148,19 +148,19 @@ def resume(
     progress: Progress | None = None,
     registry: Registry | None = None,
 ) -> Result:
-    """Go on with a run where it stopped, whatever stopped it.
+    """Resume a run where it stopped, whatever stopped it.
 
     Args:
         run: Its folder.
         data: The items again, if the run was trained on data in memory.
         overrides: ``train`` keys to change, such as ``"train.epochs=200"`` for a longer run.
-        checkpoint: Which checkpoint to go on from: ``"latest"``, or a folder's name.
-        other_data: Whether to go on although the data are not those that the run was trained on;
+        checkpoint: The checkpoint to resume from: ``"latest"``, or a folder's name.
+        other_data: True to resume although the data differ from those that the run was trained on;
             from then on they are the run's.
-        max_steps: Stop after so many steps in all.
-        max_seconds: Stop after so much training time.
-        progress: Where to show progress.
-        registry: The plugins to choose from; the installed ones unless given.
+        max_steps: Stop after this total number of steps.
+        max_seconds: Stop after this training time.
+        progress: Shows progress.
+        registry: The plugins to choose from; default: the installed ones.
 
     Raises:
         MmvaeError: As :func:`train`.
@@ -231,13 +231,13 @@ def dry_run(
     init_from: str | Path | None = None,
     registry: Registry | None = None,
 ) -> dict[str, Any]:
-    """Try a config without training: load, build, one step, one checkpoint there and back.
+    """Test a config without training: load, build, one step, one checkpoint saved and restored.
 
-    Nothing is left on disk. It tries one process; a run of several does the same work in parts.
+    Nothing is left on disk. It tests one process; a run of several does the same work in parts.
 
     Returns:
-        What was built: items per split, event shapes, latent dimensions, parameters, the steps
-        that the whole training would take, and the first step's terms in nats per item.
+        What was built: items per split, event shapes, latent dimensions, parameters, the number of
+        steps of the whole training, and the first step's terms in nats per item.
     """
     registry = registry or load_registry()
     loaded = with_data(config, data, (*overrides, "train.log_every=1"), registry)
@@ -269,8 +269,8 @@ def dry_run(
 def prepare_all(materials: Data, accelerator: Accelerator) -> None:
     """Prepare every split before the first step, so that no later command refuses a value.
 
-    The test split is prepared once, on the leading process, and not kept. So is what is read as
-    it is needed, but for the training split: the first epoch reads that anyway.
+    The test split is prepared once, on the main process, and not kept. The same holds for splits
+    that are read lazily, except the training split: the first epoch reads it anyway.
 
     Raises:
         DataError: A value is outside its codec's support.
@@ -290,7 +290,7 @@ def with_data(
     overrides: Sequence[str],
     registry: Registry,
 ) -> LoadedConfig:
-    """The loaded config, its source set to memory where data are given.
+    """The loaded config, with the source in memory if data are given.
 
     Raises:
         ConfigError: It has mistakes.

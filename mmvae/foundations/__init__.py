@@ -1,1 +1,1 @@
-"""Errors, files, locks, signals, randomness, TOML and small networks: what every room uses."""
+"""Errors, files, locks, signals, randomness, TOML and small networks: the base of every room."""

@@ -1,4 +1,4 @@
-"""The errors that mmvae raises on purpose; each knows the exit code its command ends with.
+"""The errors that mmvae raises on purpose; each defines the exit code of its command.
 
 A message names the file, key or item, the value, what was expected, and what to do. The command
 line turns these errors, and no others, into one line and the exit code.
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 
 class MmvaeError(Exception):
-    """Base of all errors that speak to the user. Exit code 1."""
+    """Base of all errors addressed to the user. Exit code 1."""
 
     exit_code: ClassVar[int] = 1
 
@@ -24,13 +24,13 @@ class TrainingError(MmvaeError):
 
 
 class NonFinite(TrainingError):
-    """A term, a weight or a figure is NaN or infinite. Exit code 1.
+    """A term, a weight or a statistic is NaN or infinite. Exit code 1.
 
     Args:
-        message: What became what, and when.
-        split: The split of the items that it may be due to, where that is known.
-        rows: Which of its items have a term that is not finite; none if it is no item's fault.
-        remedy: What to do if the data are sound.
+        message: The value, its place and the moment.
+        split: The split of the items that may cause it, if known.
+        rows: Its items with a term that is not finite; empty if no item is the cause.
+        remedy: Advice if the data are sound.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class NonFinite(TrainingError):
 
 
 class UsageError(MmvaeError):
-    """The request itself cannot be carried out as it was made. Exit code 2."""
+    """The request cannot be carried out. Exit code 2."""
 
     exit_code = 2
 
@@ -51,7 +51,7 @@ class ConfigError(UsageError):
 
 
 class SearchLimit(UsageError):
-    """A search was given up before it could say yes or no. Exit code 2."""
+    """A search was stopped before it had an answer. Exit code 2."""
 
 
 class DataError(UsageError):
@@ -69,11 +69,11 @@ class PluginError(MmvaeError):
 
 
 class ContractBroken(PluginError):
-    """A plugin does other than its contract says. Exit code 3.
+    """A plugin breaks its contract. Exit code 3.
 
     Args:
-        message: What the contract wants and what was got.
-        codec: Kind of the codec that it was, where that is known.
+        message: What the contract requires and what the plugin did.
+        codec: Kind of the codec concerned, if known.
     """
 
     def __init__(self, message: str, codec: str | None = None) -> None:
@@ -85,10 +85,10 @@ def require(kept: bool, wanted: object, got: object, remedy: str = "") -> None:
     """Raise :class:`ContractBroken` unless ``kept``.
 
     Args:
-        kept: Whether the contract is kept.
-        wanted: What it wants.
-        got: What was got instead.
-        remedy: What the plugin's author can do, as a sentence.
+        kept: True if the contract is kept.
+        wanted: The requirement.
+        got: The observed value.
+        remedy: Advice for the plugin's author, as a sentence.
     """
     if not kept:
         said = f"Wanted {shortened(str(wanted), LONG)}; got {shortened(str(got), LONG)}."
@@ -96,17 +96,17 @@ def require(kept: bool, wanted: object, got: object, remedy: str = "") -> None:
 
 
 LONG = 300
-"""Characters of a text within a message at most; values of users are shorter still."""
+"""Maximum number of characters of a text within a message; values of users are shorter still."""
 
 
 def shortened(text: str, most: int = 80) -> str:
-    """A text as one line of so many characters at most, cut at its end."""
+    """Shorten a text to one line of at most this many characters, cut at its end."""
     line = re.sub(r"\s*\n\s*", " ", text.strip())
     return line if len(line) <= most else f"{line[:most]}…"
 
 
 def short(value: object, most: int = 80) -> str:
-    """A value as one line for messages."""
+    """Format a value as one line for messages."""
     if isinstance(value, (str, bytes, bytearray)) and len(value) > most:
         value = value[: most + 1]  # a file's content need not be written out to be cut
     return shortened(repr(value), most)
@@ -121,7 +121,7 @@ _SIGNS = (
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed; torch says so by a RuntimeError, often without a class."""
+    """True if an allocation failed; torch raises a RuntimeError for it, often without a class."""
     known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     torchs = isinstance(error, RuntimeError)
     return known or (torchs and any(sign in str(error).lower() for sign in _SIGNS))
@@ -129,14 +129,14 @@ def out_of_memory(error: Exception) -> bool:
 
 @contextmanager
 def naming(culprit: str, doing: str) -> Iterator[None]:
-    """Run a plugin's code; what it raises that does not speak to the user gets to name it.
+    """Run a plugin's code, and make unexpected errors of it name the plugin.
 
     Args:
         culprit: Table and kind: ``"metrics.m: the metric 'latent'"``.
-        doing: What it was called for: ``"measure"``.
+        doing: The method that is called: ``"measure"``.
 
     Raises:
-        PluginError: It raised something else than an error of mmvae, or memory running out.
+        PluginError: It raised something other than an error of mmvae or an out-of-memory error.
     """
     try:
         yield
@@ -150,7 +150,7 @@ def naming(culprit: str, doing: str) -> Iterator[None]:
 
 
 class PluginWarning(UserWarning):
-    """A plugin is broken, slow, or of another version, and what is being done goes on."""
+    """A plugin is broken, slow, or of another version, and the work continues."""
 
 
 class DataCheckError(MmvaeError):
@@ -169,7 +169,7 @@ class Interrupted(MmvaeError):
     """Training was stopped by a signal after a clean save.
 
     Args:
-        message: What happened, with the command that goes on.
+        message: What happened, with the command that resumes.
         exit_code: 75 after SIGTERM, 130 after SIGINT.
     """
 
@@ -179,13 +179,13 @@ class Interrupted(MmvaeError):
 
 
 class OutputError(MmvaeError):
-    """Standard output takes no more: a closed pipe, a full disk. Exit code 1."""
+    """Standard output accepts no more data: a closed pipe, a full disk. Exit code 1."""
 
 
 class Terminated(BaseException):
     """A signal asked the process to end; nothing is half-written. Exit code 75.
 
-    No subclass of Exception, so that no code which handles failures takes it for one.
+    It is not a subclass of Exception, so that code which handles failures does not catch it.
     """
 
     exit_code: ClassVar[int] = 75
@@ -194,14 +194,14 @@ class Terminated(BaseException):
 class UnsupportedValue(ValueError):
     """A codec met a value outside its support; the core adds modality, file and item.
 
-    Codecs raise it from ``prepare`` and ``condition``; they see rows of a column and know nothing
-    of items, so they say which row and the core says whose.
+    Codecs raise it from ``prepare`` and ``condition``. They see rows of a column and do not know
+    items, so they give the row and the core gives the item.
 
     Args:
         row: Position in the column that was passed, or None if the whole column is wrong.
         value: The offending value, short enough to print.
-        expected: What the codec accepts, as a noun phrase: ``"a pixel in [0, 1]"``.
-        fix: What the user can do about it.
+        expected: The accepted values, as a noun phrase: ``"a pixel in [0, 1]"``.
+        fix: Advice for the user.
     """
 
     def __init__(self, row: int | None, value: object, expected: str, fix: str = "") -> None:
@@ -211,7 +211,7 @@ class UnsupportedValue(ValueError):
 
     @property
     def said(self) -> str:
-        """What was got and expected, and what to do, with long values cut."""
+        """The value, the expected values and the advice, with long values shortened."""
         got, expected = shortened(str(self.value)), shortened(str(self.expected), LONG)
         return f"got {got}, expected {expected}. {shortened(str(self.fix), 2 * LONG)}".rstrip()
 
@@ -223,7 +223,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:
-    """Return names for a message, ``a, b, c``; of very many the first, and how many more."""
+    """Return names for a message, ``a, b, c``; of many the first, and the number of others."""
     words = list(names)
     more = f", … and {len(words) - most:,} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more

@@ -1,8 +1,7 @@
-"""A launch: processes that a launcher started to act as one, known by environment variables.
+"""A launch: processes that a launcher started together, described by environment variables.
 
-Clusters leave such variables behind where nothing was launched, and Accelerate has many of its
-own, which would change a training that ``[train]`` describes whole. So this module alone reads
-them.
+Clusters leave such variables behind without a launch, and Accelerate has many of its own, which
+would change a training that ``[train]`` describes completely. So only this module reads them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from mmvae.foundations.errors import UsageError
 
 TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-"""Number of processes, number of this one, and both among those of this machine."""
+"""Names of the variables: number of processes, rank, and both within this machine."""
 
 MPI = (
     ("PMI_SIZE", "PMI_RANK", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
@@ -32,23 +31,23 @@ MPI = (
         "MV2_COMM_WORLD_LOCAL_SIZE",
     ),
 )
-"""The same by the kinds of MPI."""
+"""The same for the implementations of MPI."""
 
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"
 DEFAULT_PORT = "29500"
 
 ACCELERATE = "ACCELERATE_"
-"""Prefix of the variables that Accelerate reads its own settings from."""
+"""Prefix of the variables from which Accelerate reads its own settings."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """The processes that act as one.
+    """A group of cooperating processes.
 
     Attributes:
-        size: How many there are.
-        rank: Which one this is, from 0.
-        variables: What torch and Accelerate are to find in the environment.
+        size: Number of processes.
+        rank: Number of this one, from 0.
+        variables: The environment for torch and Accelerate.
     """
 
     size: int = 1
@@ -57,13 +56,13 @@ class Launch:
 
 
 def launch(environ: Mapping[str, str] | None = None) -> Launch:
-    """The launch that this process is part of; one process alone if there was none.
+    """The launch that this process belongs to; a single process if there was none.
 
     Args:
-        environ: Environment variables; those of this process unless given.
+        environ: Environment variables; default: those of this process.
 
     Raises:
-        UsageError: Variables say that there are several processes, but not how they meet.
+        UsageError: Variables indicate several processes, but not how they connect.
     """
     variables = os.environ if environ is None else environ
     for names in (TORCHRUN, *MPI):
@@ -84,7 +83,7 @@ def launch(environ: Mapping[str, str] | None = None) -> Launch:
 
 
 def joined() -> Launch:
-    """As :func:`launch`, for how a command speaks and ends: alone where others are not met."""
+    """Like :func:`launch`, for messages and exit codes: alone if others are unreachable."""
     try:
         return launch()
     except UsageError:  # whatever would need the others says so itself
@@ -93,10 +92,10 @@ def joined() -> Launch:
 
 @contextmanager
 def launched() -> Iterator[Launch]:
-    """Let libraries find this launch in the environment, and nothing that was left behind.
+    """Let libraries find this launch in the environment, without left-over variables.
 
-    Variables of MPI become those of torchrun; Accelerate's own are hidden, since ``[train]`` says
-    what they would.
+    Variables of MPI become those of torchrun; Accelerate's own are hidden, since ``[train]`` has
+    their settings.
 
     Raises:
         UsageError: As :func:`launch`.
@@ -118,7 +117,7 @@ def launched() -> Iterator[Launch]:
 
 
 def number(environ: Mapping[str, str], name: str, least: int = 0) -> int | None:
-    """The whole number that a variable holds; None if it is not set.
+    """The integer in a variable; None if it is not set.
 
     Raises:
         UsageError: It holds something else.
@@ -135,7 +134,7 @@ def number(environ: Mapping[str, str], name: str, least: int = 0) -> int | None:
 
 
 def _incomplete(environ: Mapping[str, str], names: tuple[str, ...], size: int) -> str:
-    """What to say of variables that tell of several processes which could not meet."""
+    """The message for variables that indicate several processes which could not connect."""
     size_name, rank_name = names[:2]
     rank = environ.get(rank_name, "")
     missing = [name for name in (rank_name, ADDRESS) if not environ.get(name)]

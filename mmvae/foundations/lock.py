@@ -1,4 +1,4 @@
-"""The lock of a folder: one process at a time, freed by the system however that process ends."""
+"""The lock of a folder: one process at a time; the system frees it however that process ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PATIENCE = 0.2
 
 
 class FolderLock:
-    """The right to work in a folder, which only one process has.
+    """The right to work in a folder, held by at most one process.
 
     Args:
         folder: The folder.
@@ -35,7 +35,7 @@ class FolderLock:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:
-        """Hold the lock, and yield whether this is the outermost entry of this object.
+        """Hold the lock, and yield True if this is the outermost entry of this object.
 
         Raises:
             RunError: Another process, named by pid and host, holds it.
@@ -53,7 +53,7 @@ class FolderLock:
                 self._close()
 
     def is_held(self) -> bool:
-        """Return whether any process, this one included, holds the lock."""
+        """True if any process, including this one, holds the lock."""
         try:
             descriptor = storage.open_regular(self.path)
         except OSError:  # there is none, or something that `held` refuses
@@ -67,7 +67,7 @@ class FolderLock:
         return False
 
     def is_lost(self) -> bool:
-        """Return whether the lock's file is no longer the one held: its folder went or moved."""
+        """True if the lock's file is no longer the one held: its folder was removed or moved."""
         if self._descriptor is None:
             return False
         try:
@@ -77,7 +77,7 @@ class FolderLock:
         return not os.path.samestat(there, os.fstat(self._descriptor))
 
     def forget(self) -> None:
-        """Stop holding the lock in a forked child; its parent's stands."""
+        """Stop holding the lock in a forked child; its parent still holds it."""
         self._depth = 0
         self._close()
 
@@ -116,7 +116,7 @@ def _acquire(path: Path) -> int:
 
 
 def _flock(descriptor: int, path: Path) -> None:
-    """Lock, with some patience: someone may be looking whether it is held."""
+    """Lock, and retry for a while: another process may be checking the lock."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:

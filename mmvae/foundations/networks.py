@@ -15,9 +15,9 @@ def activation(name: Activation, inplace: bool = False) -> nn.Module:
     """Return a fresh activation layer.
 
     Args:
-        name: Which.
-        inplace: Let it overwrite its input where it can, which spares memory. Only behind a layer
-            whose output nothing else needs.
+        name: Name of the activation.
+        inplace: Let it overwrite its input if possible, to save memory. Only after a layer whose
+            output is not used elsewhere.
     """
     layers: dict[str, Callable[[], nn.Module]] = {
         "relu": lambda: nn.ReLU(inplace),
@@ -42,11 +42,11 @@ def mlp(input_dim: int, hidden: Sequence[int], act: Activation = "relu") -> nn.S
 
 
 def bounded(raw: Tensor, most: float, beyond: float) -> Tensor:
-    """What a network puts out, held within ±(most + beyond), the same shape.
+    """A network's output, bounded smoothly to ±(most + beyond), the same shape.
 
-    Within ±``most`` it is ``raw`` itself, to the bit, and so is its gradient; outside it bends,
-    smoothly, towards the bound. For numbers that an exponential or a square is taken of, such as
-    log σ², so that densities and their gradients stay finite.
+    Within ±``most`` it equals ``raw`` exactly, and so does its gradient; outside it saturates
+    smoothly. Use it before an exponential or a square, e.g. for log σ², so that densities and
+    their gradients stay finite.
     """
     within = raw.clamp(-most, most)
     rest = raw - within
@@ -55,7 +55,7 @@ def bounded(raw: Tensor, most: float, beyond: float) -> Tensor:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Have a network, and all within, in eval mode: what looks on moves no running statistics."""
+    """Set a network and its modules to eval mode, so that running statistics do not change."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

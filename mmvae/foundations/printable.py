@@ -1,8 +1,8 @@
-"""Text that can be shown: characters that would steer a terminal or a reader's eye, escaped.
+"""Printable text: characters that control a terminal or the direction of text are escaped.
 
 Names of classes, columns and files come from elsewhere. A control character in them could recolour
-or clear a terminal, a bidirectional one could show a name backwards, and half a surrogate pair
-cannot be written at all.
+or clear a terminal, a bidirectional one could show a name backwards, and a lone surrogate cannot
+be written at all.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _LAYOUT = frozenset("\n\t")
 def printable(text: str, *, one_line: bool = False) -> str:
     r"""Return a text with control, bidirectional and surrogate characters as ``\u001b``.
 
-    Text that is printable stays as it is. In JSON the escaped form stands for the same character.
+    Printable text is unchanged. In JSON the escaped form means the same character.
 
     Args:
         text: Any text.
-        one_line: Whether to escape line breaks and tabs, too.
+        one_line: True to escape line breaks and tabs, too.
     """
     if text.isprintable():  # quick, and true of nearly all
         return text
@@ -37,7 +37,7 @@ def short_name(name: str, most: int = 40) -> str:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name shows as it is: printable, on one line, and not of blanks or within some."""
+    """True if a name is shown unchanged: printable, on one line, and without outer blanks."""
     return bool(name) and name == name.strip() and name == printable(name, one_line=True)
 
 

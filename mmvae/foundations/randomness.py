@@ -1,7 +1,7 @@
 """Every random draw is a function of (seed, purpose, step) for the global batch.
 
-No draw depends on what was drawn before, on the number of processes, on accumulation or on where
-a run was stopped: a process draws for the whole batch and takes its rows.
+No draw depends on earlier draws, on the number of processes, on accumulation or on where a run was
+stopped: a process draws for the whole batch and takes its rows.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def generator(seed: int, *key: str | int, device: torch.device | str = "cpu") ->
 
 
 GLOBAL = threading.RLock()
-"""Held by the thread that uses torch's global generators: a process has one of each."""
+"""Held by the thread that uses torch's global generators: a process has only one of each."""
 
 
 def seed_global(seed: int, device: torch.device | str = "cpu") -> None:
     """Seed torch's global generators of the CPU and of ``device``, for layers such as dropout.
 
-    Call it, and draw from them, within :data:`GLOBAL` only. Unlike ``torch.manual_seed`` it leaves
-    devices alone that are not in use: those queue a call and a stack trace each time, which at
-    every step of a training is a leak.
+    Call it, and draw from them, only within :data:`GLOBAL`. Unlike ``torch.manual_seed`` it does
+    not touch unused devices: these queue a call and a stack trace each time, which leaks memory at
+    every step of a training.
     """
     torch.default_generator.manual_seed(seed)
     if torch.device(device).type != "cpu":
@@ -45,9 +45,9 @@ def seed_global(seed: int, device: torch.device | str = "cpu") -> None:
 
 @contextmanager
 def seeded_global(seed: int) -> Iterator[None]:
-    """Seed torch's global generators within the block; after it they are as they were.
+    """Seed torch's global generators within the block, and restore them after it.
 
-    The CPU's and those of all accelerators, unless no accelerator is in use: see
+    It covers those of the CPU and of all accelerators, unless no accelerator is in use: see
     :func:`seed_global`. Other threads that want to seed them wait.
     """
     accelerator = torch.accelerator.current_accelerator()
@@ -62,7 +62,7 @@ def seeded_global(seed: int) -> Iterator[None]:
 
 @contextmanager
 def kept_global(device: torch.device | str = "cpu") -> Iterator[None]:
-    """Put torch's global generators of the CPU and of ``device`` back when the block ends.
+    """Restore torch's global generators of the CPU and of ``device`` at the end of the block.
 
     Other threads may use them meanwhile, each within :data:`GLOBAL`.
     """
@@ -99,17 +99,17 @@ def sample(n: int, most: int, seed: int, purpose: str) -> Tensor:
 class StepDraws:
     """The random numbers of one training or evaluation step, for this process's rows.
 
-    Every draw is made for the global batch and cut to ``rows``, so that neither the number of
-    processes nor accumulation changes what an item gets.
+    Every draw is made for the global batch and cut to ``rows``, so that an item's numbers depend
+    neither on the number of processes nor on accumulation.
 
     Args:
         seed: The run's seed.
-        purpose: What the step is for: ``"train"``, ``"validation"``, …
+        purpose: The purpose of the step: ``"train"``, ``"validation"``, …
         step: Global step, or the number of the chunk in an evaluation.
         rows: This process's rows of the global batch.
         total: Items in the global batch.
-        device: Where the numbers are wanted. They are drawn on the CPU, so that devices agree;
-            views alone are drawn where the items are, so kinds of device differ in those.
+        device: The device of the results. Numbers are drawn on the CPU, so that devices agree;
+            only views are drawn on the items' device, so these differ between kinds of device.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class StepDraws:
         return [int(i) for i in chosen.sort().values]
 
     def take(self, rows: Tensor) -> StepDraws:
-        """The draws of some of the rows, int64 (g,): each keeps what it gets among all."""
+        """The draws of some of the rows, int64 (g,): each keeps its numbers."""
         return _Taken(self, rows)
 
     def resample(
@@ -148,7 +148,7 @@ class StepDraws:
         """Apply a codec's ``resample`` or ``fixed`` to this process's rows ``x`` (b, event…).
 
         The codec draws for the global batch; other processes' rows are blank, which is harmless
-        since what it draws must not depend on values.
+        since its draws must not depend on values.
         """
         source = generator(self.seed, self.purpose, self.step, "view", name, device=x.device)
         if len(x) == self.total:
@@ -159,7 +159,7 @@ class StepDraws:
 
 
 class _Taken(StepDraws):
-    """Some rows of other draws, for what is drawn after the codecs' views."""
+    """Some rows of other draws, for draws after the codecs' views."""
 
     def __init__(self, draws: StepDraws, rows: Tensor) -> None:
         super().__init__(
@@ -174,16 +174,16 @@ class _Taken(StepDraws):
 
 
 class ItemDraws(StepDraws):
-    """The random numbers of an evaluation: they belong to items, however those are cut.
+    """The random numbers of an evaluation: they belong to items, whatever the chunks.
 
-    Items of a split are numbered, and each block of them has generators of its own, so that
-    neither the size of a chunk nor the number of processes changes what an item gets.
+    Items of a split are numbered, and each block of them has generators of its own, so that an
+    item's numbers depend neither on the size of a chunk nor on the number of processes.
 
     Args:
         seed: The run's seed.
-        purpose: What the evaluation is for: ``"validation"``, …
-        items: Which items of the split the batch holds: a span, or their numbers, ascending.
-        device: Where the numbers are wanted, as for :class:`StepDraws`.
+        purpose: The purpose of the evaluation: ``"validation"``, …
+        items: The items of the split in the batch: a span, or their numbers, ascending.
+        device: The device of the results, as for :class:`StepDraws`.
     """
 
     BLOCK = 64
@@ -196,7 +196,7 @@ class ItemDraws(StepDraws):
         self.items = numbers_of(items)
 
     def _blocks(self) -> Iterator[tuple[int, Tensor]]:
-        """Number of each block that the items touch, and which of its rows they are."""
+        """Number of each block that contains items, and the rows of these items."""
         blocks, counts = torch.unique_consecutive(self.items // self.BLOCK, return_counts=True)
         rows = torch.split(self.items % self.BLOCK, counts.tolist())
         yield from zip(blocks.tolist(), rows, strict=True)

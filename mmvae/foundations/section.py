@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 LONGEST_NAME = 100
-"""Characters of a name, so that files are named after two of them."""
+"""Maximum number of characters of a name, because files are named after two of them."""
 
 TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=LONGEST_NAME)]
 

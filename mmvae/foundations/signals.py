@@ -1,4 +1,4 @@
-"""Signals: a training answers them between two steps, any other work ends at once and cleanly."""
+"""Signals: a training handles them between two steps; any other work ends at once and cleanly."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
 class StopRequests:
-    """Within its ``with`` block, the first SIGINT or SIGTERM is remembered, not obeyed at once.
+    """Within its ``with`` block, the first SIGINT or SIGTERM is recorded, not obeyed at once.
 
-    A second SIGINT ends the process at once; a hangup changes nothing. Outside the main thread,
+    A second SIGINT ends the process at once; a hangup has no effect. Outside the main thread,
     where Python allows no handlers, it does nothing.
     """
 
@@ -68,7 +68,7 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def outliving_hangups() -> Iterator[None]:
-    """Let a hangup change nothing in the block, so that a training outlives its terminal."""
+    """Ignore hangups in the block, so that a training survives its terminal."""
     with handling(on_hangup(pass_over)):
         yield
 
@@ -88,11 +88,11 @@ def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
 
 
 def on_hangup(handler: Handler) -> dict[signal.Signals, Handler]:
-    """A handler of the hangup where the system has that signal and nobody ignores it."""
+    """A handler of the hangup, if the system has that signal and it is not ignored."""
     if HANGUP is None or signal.getsignal(HANGUP) is signal.SIG_IGN:
         return {}
     return {HANGUP: handler}
 
 
 def pass_over(number: int, frame: FrameType | None) -> None:
-    """Handle a signal by doing nothing; unlike SIG_IGN, programs that are started keep theirs."""
+    """Ignore a signal; unlike with SIG_IGN, started programs keep their own handlers."""

@@ -1,8 +1,8 @@
-"""The surroundings of a computation: what a process or thread can set that changes results.
+"""The surroundings of a computation: settings of a process or thread that change results.
 
-A caller may have set another default dtype or device, switched gradients off, or stand within
-autocast; threads share torch's settings and its global generators. Whatever was set, a
-computation runs here as it does in a fresh process, and leaves everything as it was.
+A caller may have set another default dtype or device, switched gradients off, or be within
+autocast; threads share torch's settings and its global generators. In any case a computation here
+runs as in a fresh process, and restores everything afterwards.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import torch
 from mmvae.foundations.launch import launched
 
 _COMPUTING = threading.RLock()
-"""Held by the training or evaluation that runs in this process."""
+"""Held by the training or evaluation that is running in this process."""
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Compute as in a fresh process: in float32, on the CPU unless said otherwise, no autocast.
+    """Compute as in a fresh process: in float32, on the CPU by default, no autocast.
 
     Gradients are on. Several threads may be within at once.
     """
@@ -41,13 +41,13 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def exclusive() -> Iterator[None]:
-    """As :func:`undisturbed`, one at a time in a process; other threads wait for their turn.
+    """Like :func:`undisturbed`, but one at a time per process; other threads wait.
 
     For trainings and evaluations: they seed torch's global generators, and Accelerate keeps one
-    state for the whole process. The number of threads that they set ends with them.
+    state for the whole process. The number of threads that they set is restored after them.
 
     Raises:
-        UsageError: Environment variables tell of several processes, but not how they meet.
+        UsageError: Environment variables indicate several processes, but not how they connect.
     """
     with _COMPUTING, undisturbed(), launched():
         threads = torch.get_num_threads()
@@ -59,7 +59,7 @@ def exclusive() -> Iterator[None]:
 
 
 class _ProcessSettings:
-    """Settings of the whole process: the first thread to come sets them, the last puts back."""
+    """Settings of the whole process: the first thread in sets them, the last restores them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -91,10 +91,10 @@ _PROCESS = _ProcessSettings()
 
 @contextmanager
 def _without_autocast() -> Iterator[None]:
-    """Switch autocast off, and its cache where autocast is around.
+    """Switch autocast off, and its cache if autocast is active.
 
     Autocast forgets the weights that it has cast when the outermost block ends. A training within
-    a caller's block would go on with those of its first step.
+    a caller's block would otherwise reuse those of its first step.
     """
     accelerator = torch.accelerator.current_accelerator()
     devices = ["cpu", *([accelerator.type] if accelerator is not None else [])]

@@ -1,7 +1,7 @@
 """TOML text: parsed with the place of each key, and written.
 
-The standard parser gives values without places; here a text is cut into its statements, each
-parsed on its own, so that an error or a listing can name file and line of any key.
+The standard parser gives values without places. Here a text is divided into its statements, each
+parsed separately, so that an error or a listing can name file and line of any key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tomli_w
 from mmvae.foundations.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
-"""Where a value sits: ``("modalities", "image", "size")``; numbers count entries of a list."""
+"""Path of a value: ``("modalities", "image", "size")``; numbers index entries of a list."""
 
 _DEEPEST = 64
 _CLOSES = re.compile(r"[\]}\"']")
@@ -31,7 +31,7 @@ def parse(text: str, source: str) -> dict[str, Any]:
     """Parse TOML text.
 
     Raises:
-        ConfigError: The text is no TOML; the message names ``source`` and the line.
+        ConfigError: The text is not TOML; the message names ``source`` and the line.
     """
     try:
         return {key: plain(value) for key, value in tomllib.loads(text).items()}
@@ -44,7 +44,7 @@ def parse(text: str, source: str) -> dict[str, Any]:
 
 
 def places_of(text: str, source: str) -> dict[KeyPath, str]:
-    """Where each key and table of a TOML text is written: key path → ``source:line``."""
+    """Place of each key and table of a TOML text: key path → ``source:line``."""
     places: dict[KeyPath, str] = {}
     for line, path in statements(text):
         for length in range(1, len(path)):
@@ -133,10 +133,10 @@ def _override_value(text: str, written: str) -> Any:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """The same value made of what JSON can hold: dates as text, tuples as lists.
+    """Convert a value to JSON types: dates to text, tuples to lists.
 
     Raises:
-        ConfigError: There is no such form, or it is nested too deeply.
+        ConfigError: JSON cannot represent it, or it is nested too deeply.
     """
     if depth > _DEEPEST:
         raise ConfigError(f"config: lists or tables are nested deeper than {_DEEPEST}.")
@@ -179,7 +179,7 @@ def flatten(table: Mapping[str, Any], path: KeyPath = ()) -> dict[KeyPath, Any]:
 
 
 def literal(value: Any, limit: int = 80) -> str:
-    """One value as it would be written in TOML, cut to ``limit`` characters."""
+    """Format a value as TOML, cut to ``limit`` characters."""
     text = _literal(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
@@ -201,7 +201,7 @@ def _quoted(text: str) -> str:
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """A key path as it is written in messages: ``modalities.image.size``, ``lists[0]``."""
+    """Format a key path for messages: ``modalities.image.size``, ``lists[0]``."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -223,7 +223,7 @@ def _key_paths(value: Any, path: KeyPath) -> Iterator[KeyPath]:
 
 
 def _syntax_message(message: str, text: str, source: str) -> str:
-    """The parser's complaint with our file:line in front, and where a doubled key was first."""
+    """The parser's message with our file:line in front, and the first place of a repeated key."""
     place = _PLACE.search(message)
     message = _PLACE.sub("", message)
     lines = text.rstrip("\n").split("\n")

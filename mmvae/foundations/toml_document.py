@@ -1,4 +1,4 @@
-"""A configuration as it was written: its values, and where each of them comes from."""
+"""A configuration as it was written: its values, and the origin of each."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Document:
     """A configuration as it was written, with overrides applied to it.
 
     Attributes:
-        source: What to call it in messages: a file's path, ``<stdin>`` or ``config``.
-        text: What was written, before overrides.
-        table: The values, plain Python ones that JSON can hold.
-        places: Key path → ``file:line`` or ``-s key=value``, for keys and tables that are written.
+        source: Its name in messages: a file's path, ``<stdin>`` or ``config``.
+        text: The text, before overrides.
+        table: The values, plain Python ones of JSON types.
+        places: Key path → ``file:line`` or ``-s key=value``, for written keys and tables.
     """
 
     source: str
@@ -41,7 +41,7 @@ class Document:
     places: dict[KeyPath, str] = field(default_factory=dict)
 
     def place(self, path: KeyPath) -> str:
-        """Where ``path``, or the innermost table around it, is written."""
+        """Place of ``path``, or of the innermost table around it."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
@@ -51,7 +51,7 @@ class Document:
         """The value at ``path``.
 
         Raises:
-            KeyError: Nothing is written there.
+            KeyError: There is no such key.
         """
         found: Any = self.table
         for part in path:
@@ -65,8 +65,8 @@ class Document:
         """Apply one ``key=value``; the value is read as TOML, a bare word as a string.
 
         Raises:
-            ConfigError: The key or the value is malformed, or the key goes through a value that
-                is no table.
+            ConfigError: The key or the value is malformed, or the key passes through a value that
+                is not a table.
         """
         path, value = parse_override(text)
         table = self.table

@@ -1,1 +1,1 @@
-"""A trained model in use: imputation, retrieval, and its folder."""
+"""Use of a trained model: imputation, retrieval, and its folder."""

@@ -1,4 +1,4 @@
-"""The filling of items: what they lack, decoded from what they have."""
+"""Imputation of items: missing values decoded from the observed ones."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from mmvae.models.posteriors import Posterior
 By = Literal["mean", "mode", "sample"]
 
 MEAN_SAMPLES = 32
-"""Samples of z that a mean is taken over."""
+"""Number of samples of z for a mean."""
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Filling:
-    """What is filled of one modality.
+    """The imputed values of one modality.
 
     Attributes:
         rows: Rows that lack all or some of it, ascending, int64 (k,).
-        cells: Which of their cells are filled, bool (k, event…).
-        values: The modality of these rows, whole, in the user's units: k values.
-        shown: The same to look at: PIL images or strings.
+        cells: Mask of the imputed cells of these rows, bool (k, event…).
+        values: The complete modality of these rows, in the user's units: k values.
+        shown: The same for display: PIL images or strings.
     """
 
     rows: Array
@@ -60,28 +60,28 @@ def fillings(
     first: int = 0,
     targets: Subset | None = None,
 ) -> dict[str, Filling]:
-    """Fill every gap of some items: whole modalities, and cells inside one.
+    """Impute every missing value of some items: whole modalities, and cells inside one.
 
-    z comes from the subset posterior of what an item has (:func:`told_by`); of an item that has
-    nothing, from the prior.
+    z comes from the subset posterior of the modalities of an item (:func:`told_by`); for an item
+    without any, from the prior.
 
     Args:
         trained: The model.
-        items: The items; a modality without a column is lacking throughout.
-        by: ``"mode"``: the best point of the posterior, and the decoder's best value there.
-            ``"mean"``: the mean of p(x_m|z) over samples of the posterior; the mode where a
-            likelihood has no mean, as of a text or with heavy tails. ``"sample"``: one sample of
+        items: The items; a modality without a column is missing throughout.
+        by: ``"mode"``: the point estimate of the posterior, and the decoder's best value there.
+            ``"mean"``: the mean of p(x_m|z) over samples of the posterior; the mode if a
+            likelihood has no mean, e.g. of a text or with heavy tails. ``"sample"``: one sample of
             z, and one of x_m.
         seed: Governs samples, with the number of an item.
         first: Number of the first item, if these are part of more.
-        targets: The modalities that are filled; all unless given.
+        targets: The modalities to impute; default: all.
 
     Returns:
-        Modality → what is filled, for those that have gaps.
+        Modality → imputed values, for modalities with missing values.
 
     Raises:
         DataError: No modality has a column, or a codec refuses a value.
-        UsageError: The model has no posterior of what some item has.
+        UsageError: The model has no posterior for the modalities of some item.
     """
     check_model(trained)
     columns = trained.names(items, None)
@@ -109,7 +109,7 @@ def fillings(
 def observed_of(
     trained: TrainedModel, items: Split, columns: Mapping[str, str]
 ) -> tuple[Batch | None, Mapping[str, Tensor | None]]:
-    """Model input of items that each have something, and which cells are observed."""
+    """Model input of the items that have some modality, and masks of their observed cells."""
     if len(items) == 0:
         return None, {}
     codecs = {m: trained.codecs[m] for m in columns}
@@ -120,7 +120,7 @@ def observed_of(
 
 
 def partly(observed: Tensor | None, known: Array, n: int) -> Array:
-    """Which of n items lack cells of a modality, bool (n,); of those that have it."""
+    """Mask of the items, among those that have a modality, that lack cells of it, bool (n,)."""
     found = np.zeros(n, bool)
     if observed is not None:
         found[known] = (~observed.flatten(1).all(1)).cpu().numpy()
@@ -128,7 +128,7 @@ def partly(observed: Tensor | None, known: Array, n: int) -> Array:
 
 
 def noise_of(draws: ItemDraws, by: By, dimensions: int) -> list[Tensor | None]:
-    """Noise for each sample of z, (n, d); None for the best point."""
+    """Noise for each sample of z, (n, d); None for the point estimate."""
     if by == "mode":
         return [None]
     count = MEAN_SAMPLES if by == "mean" else 1
@@ -142,10 +142,10 @@ def latents(
 
     Args:
         trained: The model.
-        batch: The items that have something; None if none has.
+        batch: The items that have some modality; None if there are none.
         known: Their rows.
         n: Number of items.
-        noises: Standard normal (n, d), or None for the best point.
+        noises: Standard normal (n, d), or None for the point estimate.
     """
     model, device = trained.model, trained.device
     parts: list[tuple[Tensor, Posterior]] = []
@@ -154,7 +154,7 @@ def latents(
         parts.append((rest, model.sampling_prior(len(rest))))
     if batch is not None:
         where = torch.from_numpy(known).to(device)
-        for group in by_pattern(batch):  # what an item gets depends on nothing but what it has
+        for group in by_pattern(batch):  # an item's result depends on its own values only
             parts.append((where[group.rows.to(device)], told_by(model, group)))
     found = []
     for noise in noises:
@@ -166,14 +166,14 @@ def latents(
 
 
 def told_by(model: Model, group: Group) -> Posterior:
-    """The posterior of z by which to say what items lack: that of O as a subset, q_O(z|x_O).
+    """The posterior of z that imputes missing modalities: that of O as a subset, q_O(z|x_O).
 
-    It was fitted to the posteriors of items that have more, so it knows how closely O tells the
-    rest. q(z|x_O, O) answers to the likelihoods of O alone, which may well leave z so free that a
-    sample of it shows something else; it serves where no encoder knows O nor parts of it.
+    It was fitted to the posteriors of items with more modalities, so it knows how well O predicts
+    the others. q(z|x_O, O) was fitted to the likelihoods of O only. It may leave z so free that
+    its samples show something else; it is used only if no encoder covers O or parts of O.
 
     Raises:
-        UsageError: The model has neither, or a search was given up that would say.
+        UsageError: The model has neither, or the search for a cover was too large.
     """
     try:
         return posterior_of(model, group, named=True)
@@ -184,7 +184,7 @@ def told_by(model: Model, group: Group) -> Posterior:
 
 
 def check_model(trained: TrainedModel) -> None:
-    """Refuse a model that has no posterior of what an item happens to have.
+    """Refuse a model that has no posterior for an arbitrary set of modalities.
 
     Raises:
         UsageError: It models one modality given the others.
@@ -202,7 +202,7 @@ def check_model(trained: TrainedModel) -> None:
 def decoded(
     trained: TrainedModel, modality: str, z: list[Tensor], by: By, seed: int, first: int
 ) -> Tensor:
-    """Values of one modality at latents of n items: the mode, a sample, or the mean over them.
+    """Decode one modality at latents of n items: the mode, a sample, or the mean over them.
 
     Raises:
         TrainingError: A value is not finite.
@@ -217,9 +217,9 @@ def decoded(
     try:
         means = (finite_likelihood(model, modality, latent, first=first).mean for latent in z)
         mean = sum(means, z[0].new_zeros(())) / len(z)
-    except NotImplementedError:  # of a text, say
+    except NotImplementedError:  # e.g. of a text
         return best(trained, modality, z, first)
-    lacking = mean.isnan()  # as of a Student-t with no more than one degree of freedom
+    lacking = mean.isnan()  # e.g. of a Student-t with at most one degree of freedom
     if lacking.any():
         mean = torch.where(lacking, best(trained, modality, z, first), mean)
     require_finite(model, modality, "the mean", mean, first)
@@ -227,7 +227,7 @@ def decoded(
 
 
 def best(trained: TrainedModel, modality: str, z: list[Tensor], first: int) -> Tensor:
-    """The mode of one modality at the centre of the latents of n items."""
+    """The mode of one modality at the mean of the latents of n items."""
     centre = torch.stack(z).mean(0)
     return finite_values(trained.model, modality, centre, first=first)
 
@@ -241,13 +241,13 @@ def filling(
     observed: Mapping[str, Tensor | None],
     known: Array,
 ) -> Filling:
-    """Guessed values (n, event…) of some rows, with the cells that they have left as they are."""
+    """Predicted values (n, event…) of some rows, with their observed cells unchanged."""
     codec = trained.codecs[modality]
     values = guess[torch.from_numpy(rows).to(guess.device)]
     cells = torch.ones(values.shape, dtype=torch.bool)
     mask = observed.get(modality)
     if mask is not None and batch is not None:
-        theirs = np.isin(rows, known)  # rows that have something, and perhaps cells of this
+        theirs = np.isin(rows, known)  # rows that have a modality, and perhaps cells of this one
         at = torch.from_numpy(np.searchsorted(known, rows[theirs])).to(guess.device)
         where = torch.from_numpy(theirs).to(guess.device)
         kept = mask[at]

@@ -1,7 +1,7 @@
-"""The folder of a trained model: all that is needed to use it, and nothing that is executed.
+"""The folder of a trained model: everything needed to use it, and nothing that is executed.
 
-``config.json`` names codecs and model by the words of registered plugins, never by import paths;
-weights and what codecs learned are safetensors; a manifest of checksums covers every file.
+``config.json`` names codecs and model by the words of registered plugins, never by import paths.
+Weights and fitted states of codecs are safetensors; a manifest of checksums covers every file.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def save_model(
     step: int,
     made_with: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model folder at once, replacing an older one.
+    """Write a model folder atomically, replacing an older one.
 
     Args:
-        folder: Where.
+        folder: Its path.
         model: The model.
         weights: Its weights.
-        step: When they were reached.
-        made_with: The plugins that it was made with, for whoever loads it.
+        step: The step at which they were reached.
+        made_with: The plugins that it was made with, recorded for loading.
 
     Raises:
         TrainingError: The system refused to write.
@@ -78,24 +78,24 @@ def load_model(path: str | Path, registry: Registry | None = None) -> TrainedMod
 
     Raises:
         RunError: There is no model.
-        CheckpointError: It is damaged, or another version's.
+        CheckpointError: It is damaged, or from another version.
         PluginError: A plugin that it needs is missing or broken.
     """
     folder = Path(path)
     registry = registry or load_registry()
     saved = saved_model(folder)
     made_with = saved.state.get("plugins")
-    if made_with is None and (folder / LOCK_OF_PLUGINS).is_file():  # of a run that is unfinished
+    if made_with is None and (folder / LOCK_OF_PLUGINS).is_file():  # the run is unfinished
         made_with = of_a_model(Run.open(folder).plugins())
     require_plugins(made_with or {}, registry, folder)
     return built(saved, folder, registry)
 
 
 def saved_model(folder: Path) -> Checkpoint:
-    """What was saved of a model, verified; see :func:`load_model`.
+    """Read and verify a saved model; see :func:`load_model`.
 
-    A training that goes on meanwhile replaces checkpoints and the final model. A read that fails
-    is repeated while it does.
+    A training that is still running replaces checkpoints and the final model. A read that fails
+    meanwhile is repeated.
     """
     while True:
         before = stamps(folder)
@@ -107,7 +107,7 @@ def saved_model(folder: Path) -> Checkpoint:
 
 
 def stamps(folder: Path) -> list[tuple[int, int] | None]:
-    """Which final model and which latest checkpoint a run has, as inode and time of change."""
+    """Inode and time of change of a run's final model and of its latest checkpoint."""
     found: list[tuple[int, int] | None] = []
     for name in ("model", LATEST):
         try:
@@ -147,16 +147,16 @@ def _saved_model(folder: Path) -> Checkpoint:
 
 @undisturbed()
 def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
-    """Build a model from what was saved of it: the best weights, or the mean, or the last ones."""
+    """Build a model from its saved state: the best weights, or the mean, or the last ones."""
     said = Description.of(saved.state, origin)
     states = said.states(saved.tensors.get("codecs", {}), origin)
     weights = saved.tensors[kept(saved)]
-    with fitting(origin), seeded_global(0):  # the first weights are replaced anyway
+    with fitting(origin), seeded_global(0):  # the initial weights are replaced anyway
         codecs = {m: build_codec(registry, said.modalities[m], states[m]) for m in said.order}
         table = dict(said.model)
         kind = registry.model(table.pop("kind"))
         config = kind.Config.model_validate(table)
-        with no_larger_than(weights), seeded_global(0):  # first weights are drawn, and go
+        with no_larger_than(weights), seeded_global(0):  # weights are replaced below
             shapes = Shapes.of(said.families, registry.family)
             model: Model = kind(config, codecs, shapes) if shapes.any else kind(config, codecs)
         load_weights(model, weights, str(origin))
@@ -166,7 +166,7 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
 
 
 def kept(saved: Checkpoint) -> str:
-    """The file of what was saved that holds the weights to use.
+    """The file in a saved state that holds the weights to use.
 
     Raises:
         CheckpointError: There is none.

@@ -18,27 +18,26 @@ from mmvae.inference.trained_model import TrainedModel
 from mmvae.modalities.subsets import Subset, canonical, subset_name
 
 QUERIES, CANDIDATES = 512, 8192
-"""How many of each are compared at once."""
+"""Number of queries and of candidates compared at once."""
 
 DEPTHS = (1, 5, 10)
-"""Recall is told at these numbers of candidates."""
+"""Recall is reported at these numbers of candidates."""
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found.
+    """The result of a retrieval.
 
     Attributes:
-        queries: Ids of the items that ask, (n,).
+        queries: Ids of the query items, (n,).
         ids: Ids of the nearest candidates of each, the nearest first, (n, k).
         distances: Their Euclidean distances in z, float32 (n, k).
-        candidates: How many there were to find.
-        ranks: Place at which each query finds itself among the candidates, from 1, float64 (r,);
-            those at equal distance share the middle of their places. None where items look for
-            others than themselves.
-        tied: Candidates at its own distance, itself among them, float64 (r,); likewise.
+        candidates: Number of candidates.
+        ranks: Rank of each query's own item among the candidates, from 1, float64 (r,); candidates
+            at equal distance share their mean rank. None if the candidates are other items.
+        tied: Number of candidates at its own distance, itself included, float64 (r,); likewise.
     """
 
     queries: Array
@@ -49,9 +48,9 @@ class Found:
     tied: Array | None
 
     def figures(self) -> dict[str, float]:
-        """``recall@1``, ``recall@5``, ``recall@10`` and ``median rank``; nothing without ranks.
+        """``recall@1``, ``recall@5``, ``recall@10`` and ``median rank``; empty without ranks.
 
-        Recall is what is expected where the candidates at equal distance come in random order.
+        Recall is the expected value if candidates at equal distance come in random order.
         """
         if self.ranks is None or self.tied is None or not len(self.ranks):
             return {}
@@ -70,20 +69,20 @@ def retrieve(
     count: int = 10,
     among: Split | None = None,
 ) -> Found:
-    """Find for each item by what it has of some modalities the nearest by others.
+    """Find, for each item, the nearest items: query by some modalities, candidates by others.
 
     Args:
         trained: The model.
-        items: The items that ask; those that lack something of ``query`` do not.
-        query: The modalities S of which their z is the mean of q(z|x_S).
-        source: Those of the candidates; items that lack some of them are no candidates.
-        count: k, how many to find; all candidates if they are fewer.
-        among: The candidates; ``items`` themselves unless given, where an item never finds itself
+        items: The query items; those that lack a modality of ``query`` are left out.
+        query: The modalities S of the query: its z is the mean of q(z|x_S).
+        source: The modalities of the candidates; items that lack one are no candidates.
+        count: k, the number to find; all candidates if they are fewer.
+        among: The candidates; default: ``items`` themselves, and then an item never finds itself
             by the same modalities.
 
     Raises:
         UsageError: An unknown modality, or one without a posterior.
-        DataError: No item has the query, or none what is looked for.
+        DataError: No item has the modalities of the query, or of the candidates.
     """
     by, of = (canonical(names, trained.modalities) for names in (query, source))
     gallery = items if among is None else among
@@ -130,10 +129,10 @@ def nearest(
         queries: (n, d).
         candidates: (m, d).
         count: k.
-        excluded: A candidate for each query that it may not find, (n,), −1 for none.
+        excluded: For each query a candidate that is excluded, (n,); −1 for none.
 
     Returns:
-        Their places (n, k) and distances (n, k), the nearest first; of equal ones the earlier.
+        Their indices (n, k) and distances (n, k), the nearest first; ties by index.
     """
     k = min(count, len(candidates) - (excluded is not None))
     indices, distances = [], []
@@ -156,10 +155,10 @@ def nearest(
 
 
 def ranks_of(queries: Tensor, candidates: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """The place of each query's own candidate (n,) among all, from 1, and how many share it.
+    """The rank of each query's own candidate, from 1, and the number at its distance.
 
-    Candidates at equal distance share the middle of their places, so that a model that puts all
-    items on one point is right by chance alone. Both are float64 (n,).
+    Candidates at equal distance share their mean rank, so that a model that maps all items to one
+    point is right by chance only. Both are float64 (n,).
     """
     ranks, shared = [], []
     for part, theirs in blocks(queries, own):
@@ -177,7 +176,7 @@ def ranks_of(queries: Tensor, candidates: Tensor, own: Tensor) -> tuple[Tensor, 
 
 
 def blocks(queries: Tensor, beside: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
-    """Queries in blocks, with what belongs to each of them."""
+    """Divide queries into blocks, with the corresponding rows of another tensor."""
     return [
         (queries[i : i + QUERIES], None if beside is None else beside[i : i + QUERIES])
         for i in range(0, len(queries), QUERIES)
@@ -185,5 +184,5 @@ def blocks(queries: Tensor, beside: Tensor | None) -> list[tuple[Tensor, Tensor 
 
 
 def between(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distances (…, n, m) of (…, n, d) and (…, m, d), each pair by itself."""
+    """Euclidean distances (…, n, m) of (…, n, d) and (…, m, d), computed pair by pair."""
     return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")

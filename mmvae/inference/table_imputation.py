@@ -1,4 +1,4 @@
-"""Imputation of tables: every gap filled, row by row, and a column that says what was."""
+"""Imputation of tables: every missing value filled, and columns that mark the imputed ones."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 
 @dataclass
 class Filled:
-    """What was done to a table.
+    """The summary of an imputed table.
 
     Attributes:
-        rows: How many rows it has.
-        values: Modality → rows that lacked all of it.
-        partly: Modality → rows that lacked some of its cells.
-        nothing: Rows that had nothing, and were filled from the prior.
-        without: Modalities that the table has no column for.
+        rows: Number of rows.
+        values: Modality → number of rows that lacked all of it.
+        partly: Modality → number of rows that lacked some of its cells.
+        nothing: Number of rows without any modality, imputed from the prior.
+        without: Modalities without a column in the table.
     """
 
     rows: int
@@ -63,12 +63,11 @@ def impute_table(
     step: Step = quiet,
     bounds: Bounds | None = None,
 ) -> Filled:
-    """Write a table again with every gap filled, and which values were.
+    """Write a copy of a table with every missing value imputed and marked.
 
-    Rows keep their order, and columns that are no modalities are as they were. For each modality
-    that has a column there is a new one, ``COLUMN_filled``: whether a row's value was filled, or,
-    where a value is a list, which of its cells were. What a row gets depends on its number and on
-    ``seed``.
+    Rows keep their order, and columns that are no modalities are unchanged. Each modality with a
+    column gets a new one, ``COLUMN_filled``: True if a row's value was imputed or, where a value
+    is a list, the mask of its imputed cells. A row's result depends on its number and on ``seed``.
 
     Args:
         trained: The model.
@@ -80,10 +79,10 @@ def impute_table(
         bounds: How much the table and its cells may hold.
 
     Raises:
-        UsageError: The model cannot fill, ``out`` exists or has another ending, or the kind of
-            table cannot hold what the model would add.
-        DataError: The table cannot be read, has no column of a modality or the name of a new
-            one, or a value is none that its codec accepts.
+        UsageError: The model cannot impute, ``out`` exists or has another ending, or the kind of
+            table cannot hold the new values.
+        DataError: The table cannot be read, has no column of a modality or has the name of a new
+            one, or a codec refuses a value.
         TrainingError: The system refused to write.
     """
     check_model(trained)
@@ -118,7 +117,7 @@ def impute_table(
 
 
 def check_out(path: Path, out: Path) -> None:
-    """Refuse a place where the table cannot go, before the work is done.
+    """Refuse an output path that the table cannot be written to, before the work is done.
 
     Raises:
         UsageError: It exists, its folder does not, or it has another ending.
@@ -135,16 +134,16 @@ def check_out(path: Path, out: Path) -> None:
 
 
 class Plan:
-    """How the columns of a table and the modalities of a model belong together.
+    """The mapping between the columns of a table and the modalities of a model.
 
     Args:
         trained: The model.
         stream: The table.
-        out: Where the filled table goes.
+        out: The path of the imputed table.
 
     Raises:
-        UsageError: Pictures are to be written into a folder that exists already.
-        DataError: None of the columns is a modality, or one has the name of a new column.
+        UsageError: Images are to be written into a folder that already exists.
+        DataError: No column is a modality, or a column has the name of a new one.
     """
 
     def __init__(self, trained: TrainedModel, stream: TableStream, out: Path) -> None:
@@ -179,22 +178,22 @@ class Plan:
             )
 
     def held(self, modality: str) -> Kind:
-        """What the modality's column holds in the file."""
+        """The kind of values that the modality's column holds in the file."""
         return self.stream.kind(self.columns[modality])
 
     def shown(self, modality: str) -> bool:
-        """Whether a modality's values are pictures, which the column holds encoded or as paths."""
+        """True if a modality's values are images, which the column holds encoded or as paths."""
         codec = self.trained.codecs[modality]
         text = isinstance(codec.show(codec.missing(1))[0], str)
         return not text and self.held(modality) in ("picture", "text", "null")
 
     def in_files(self, modality: str) -> bool:
-        """Whether pictures that are filled go to files, and their paths into the column."""
+        """True if imputed images are written to files, and their paths into the column."""
         empty = self.held(modality) == "null" and not self.stream.holds_bytes
         return self.shown(modality) and (empty or self.held(modality) == "text")
 
     def type_of(self, modality: str) -> Type:
-        """The Arrow type of the values that fill a modality."""
+        """The Arrow type of the imputed values of a modality."""
         import pyarrow as pa
 
         if self.shown(modality):
@@ -233,7 +232,7 @@ class Plan:
                 (self.folder / UNFINISHED).unlink()
 
     def items(self, rows: Rows, first: int) -> Split:
-        """Rows as items."""
+        """Convert rows to items."""
         columns = {
             column: as_column(
                 rows.values(column),
@@ -247,7 +246,7 @@ class Plan:
     def values(
         self, modality: str, rows: Rows, first: int, filled: Filling, pictures: Path | None
     ) -> dict[int, Any]:
-        """Row → what is to stand there; cells that were there stay as they were."""
+        """Row → its new value; cells that were observed stay as they were."""
         column, found = self.columns[modality], {}
         old = rows.values(column) if modality in self.cellwise else []
         for k, row in enumerate(filled.rows.tolist()):
@@ -263,7 +262,7 @@ class Plan:
         return found
 
     def picture(self, encoded: bytes, name: str, folder: Path | None) -> bytes | str:
-        """A picture as its column holds it: its content, or the path of its file."""
+        """Convert an image to what its column holds: its content, or the path of its file."""
         if folder is None:
             return encoded
         name = re.sub(r"[^\w.-]", "_", name)
@@ -271,7 +270,7 @@ class Plan:
         return str(self.folder / name)
 
     def marks(self, n: int, found: Mapping[str, Filling]) -> dict[str, list[Any]]:
-        """New column → which values of n rows were filled, or which cells of them."""
+        """New column → marks of n rows: which values were imputed, or which cells of them."""
         return {f"{column}_filled": self._marks(m, n, found) for m, column in self.columns.items()}
 
     def _marks(self, modality: str, n: int, found: Mapping[str, Filling]) -> list[Any]:
@@ -283,7 +282,7 @@ class Plan:
         return list(marks.tolist())
 
     def written(self, modality: str, filled: Filling, k: int) -> Any:
-        """The k-th filled value as plain Python, a code where the column holds codes."""
+        """The k-th imputed value as plain Python; a code if the column holds codes."""
         value = filled.values.values[k]
         value = value.tolist() if hasattr(value, "tolist") else value
         read_as = self.stream.types[self.columns[modality]].kind
@@ -292,10 +291,10 @@ class Plan:
         return value
 
     def code(self, modality: str, name: str, names: tuple[str, ...] | None) -> Any:
-        """The code of a class in a column of codes; its name where names are numbers.
+        """The code of a class in a column of codes; its name if names are numbers.
 
         Raises:
-            DataError: The column's classes do not have it.
+            DataError: The column's classes do not include it.
         """
         column = self.columns[modality]
         labels = self.stream.labels(column)
@@ -310,7 +309,7 @@ class Plan:
 
 
 def png(picture: Any) -> bytes:
-    """A picture as the content of a PNG file."""
+    """Encode an image as PNG."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A trained model in use: embed, generate, reconstruct, score; saved and loaded without pickle."""
+"""A trained model: embed, generate, reconstruct, score; saved and loaded without pickle."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ from mmvae.models.posteriors import Posterior
 PriorName = Literal["fitted", "standard"]
 
 CHUNK = 500
-"""Items that go through the networks at once."""
+"""Number of items per forward pass."""
 
 
 class TrainedModel:
     """A model with its codecs, ready for data in the user's own units.
 
-    To embed, reconstruct and generate, encoders see values as they are (a grey picture stays
-    grey), so what an item gets does not depend on its row. Likelihoods need values that they
-    cover, so :meth:`score` and :meth:`elbo` take the codecs' fixed views (binary pixels), which
-    with the samples of z belong to the row of an item, however the data are cut.
+    For embedding, reconstruction and generation encoders see values unchanged (a grey image stays
+    grey), so an item's result does not depend on its row. Likelihoods need values in their
+    support, so :meth:`score` and :meth:`elbo` use the codecs' fixed views (binary pixels). These
+    views and the samples of z depend on the row of an item, not on how the data are divided.
 
     Args:
         model: The model, with its fitted codecs.
         columns: Modality → name of its column in tables.
-        origin: Where it was loaded from, for messages.
+        origin: The path that it was loaded from, for messages.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class TrainedModel:
 
     @property
     def types(self) -> dict[str, ColumnType]:
-        """Column of a table → how the training read it, so that files are read alike."""
+        """Column of a table → its type in the training data, so that files are read alike."""
         known = {m: codec.column_type for m, codec in self.codecs.items()}
         found = {m: kind for m, kind in known.items() if kind is not None}
         return found | {self.columns[m]: kind for m, kind in found.items()}
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.model.parameters()).device
 
     # -- uses ----------------------------------------------------------------------------------
@@ -95,15 +95,15 @@ class TrainedModel:
     def embed(self, data: Any, given: str | Sequence[str] | None = None) -> Tensor:
         """Posterior means of z.
 
-        Items may lack modalities that ``data`` has. A model that was trained on such items answers
-        with q(z|x_O, O), O being what an item has; otherwise, or if ``given`` names modalities, it
-        is the posterior q_O of that subset (T13). An item that has nothing gets the mean of the
-        prior, as in imputation; :meth:`blank` says which items these are.
+        Items may lack modalities that ``data`` has. A model that was trained on such items uses
+        q(z|x_O, O), with O the modalities of an item. Otherwise, or if ``given`` names modalities,
+        the posterior is q_O of that subset (T13). An item without any modality gets the mean of
+        the prior, as in imputation; :meth:`blank` tells which items these are.
 
         Args:
             data: Columns by modality (a dict of arrays, a ``datasets.Dataset``, a DataFrame, a
                 :class:`mmvae.Split`) of n items.
-            given: Modalities to look at, or one; those that ``data`` has unless given.
+            given: Modalities to use, or one; default: those that ``data`` has.
 
         Returns:
             Shape (n, d), on the CPU.
@@ -114,12 +114,12 @@ class TrainedModel:
         """
         split = data if isinstance(data, Split) else as_split(data, "data")
         blank = self.blank(split, given)
-        if self.model.conditional:  # which refuses items with nothing, and says so
+        if self.model.conditional:  # raises an error for items without any modality
             blank[:] = False
         z = torch.empty(len(split), self.model.latent_dim)
         if blank.any():
             z[blank] = self.model.sampling_prior(int(blank.sum())).point().cpu()
-        if not blank.all() or not len(split):  # which is refused
+        if not blank.all() or not len(split):  # raises an error
             known = split.take(np.flatnonzero(~blank)) if blank.any() else split
             parts = [self._points(batch, given).cpu() for batch, _ in self.batches(known, given)]
             z[~blank] = torch.cat(parts).to(z)
@@ -129,17 +129,17 @@ class TrainedModel:
     def blank(
         self, items: Split, given: str | Sequence[str] | None = None
     ) -> np.ndarray[Any, Any]:
-        """Which items have none of the given modalities, or none at all, bool (n,)."""
+        """Mask of the items that have none of the given modalities, or none at all, bool (n,)."""
         return np.asarray(~presence(items, self.names(items, given)).any(1))
 
     @undisturbed()
     def points(
         self, batch: Batch, given: str | Sequence[str] | None = None, first: int = 0
     ) -> Tensor:
-        """The best point of each item's posterior, (b, d); the items' numbers begin at first.
+        """The point estimate of each item's posterior, (b, d); items are numbered from ``first``.
 
         Raises:
-            TrainingError: One is not finite.
+            TrainingError: A value is not finite.
         """
         z = self._points(batch, given)
         require_finite(self.model, "+".join(batch.x), LATENT, z, first)
@@ -167,21 +167,21 @@ class TrainedModel:
 
         Args:
             given: Modality → one value, or n values, of which some may be None: an item then
-                has the other modalities. Nothing given draws z from a prior.
-            to: Modalities to generate, or one; all that are not given unless named.
+                has the other modalities. With nothing given, z is drawn from a prior.
+            to: Modalities to generate, or one; default: all that are not given.
             count: Samples of z for each of the n given items.
-            temperature: Scale of the noise in z; 0 takes the posterior's best point.
-            sample: Draw from the likelihood p(x_m|z) too; otherwise its mean or mode is taken.
+            temperature: Scale of the noise in z; 0 uses the posterior's point estimate.
+            sample: Draw from the likelihood p(x_m|z) too; otherwise use its mean or mode.
             seed: Governs every draw.
-            prior: Where nothing is given, the ``"fitted"`` prior of ``[prior]`` (T15) or the
-                ``"standard"`` one, p(z); the fitted one unless given, if there is one.
+            prior: With nothing given, the ``"fitted"`` prior of ``[prior]`` (T15) or the
+                ``"standard"`` one, p(z); default: the fitted one, if there is one.
 
         Returns:
             Modality → n · count values in the user's units, an item's samples one after another.
 
         Raises:
             UsageError: An unknown modality, no posterior for the given ones, or no fitted prior.
-            DataError: A given value is none that its codec accepts.
+            DataError: A codec refuses a given value.
         """
         drawn = self.draw(given, to, count, temperature, sample, seed, prior)
         return {m: self.codecs[m].restore(x).values for m, x in drawn.items()}
@@ -198,7 +198,7 @@ class TrainedModel:
         seed: int = 0,
         prior: PriorName | None = None,
     ) -> dict[str, Tensor]:
-        """As :meth:`generate`, but as the codecs' model values, shape (n · count, event…)."""
+        """Like :meth:`generate`, but return codecs' model values, shape (n · count, event…)."""
         if count < 1:
             raise UsageError(f"count = {count}: expected at least 1.")
         if temperature < 0:
@@ -231,7 +231,7 @@ class TrainedModel:
         return {m: self.decode(m, z, sample, seed, known) for m in targets}
 
     def prior_of(self, name: PriorName | None, n: int) -> Posterior:
-        """The prior that unconditional samples come from, batch shape (n,)."""
+        """The prior of unconditional samples, batch shape (n,)."""
         if name not in (None, *get_args(PriorName)):
             raise UsageError(
                 f"prior = {name!r}: expected one of {', '.join(get_args(PriorName))}, or None."
@@ -248,7 +248,7 @@ class TrainedModel:
 
     @undisturbed()
     def sample_latents(self, batch: Batch, count: int, temperature: float, seed: int) -> Tensor:
-        """Samples of z of the items' subset posteriors, flat, as :meth:`sample_latent`."""
+        """Samples of z from the items' subset posteriors, flat; see :meth:`sample_latent`."""
         n, d = len(batch), self.model.latent_dim
         z = torch.empty(n, count, d, device=self.device)
         for group in by_pattern(batch):
@@ -266,7 +266,7 @@ class TrainedModel:
     def sample_latent(
         self, q: Posterior, rows: Tensor, n: int, count: int, temperature: float, seed: int
     ) -> Tensor:
-        """Samples of z of some of n items, flat, (g · count, d), an item's one after another."""
+        """Samples of z for some of n items, flat, (g · count, d), grouped by item."""
         if temperature == 0:
             return q.point().repeat_interleave(count, 0)
         noise = torch.randn(
@@ -285,12 +285,12 @@ class TrainedModel:
         seed: int = 0,
         given: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """Latents (n, d) → model values (n, event…): the mean or mode, or a draw.
+        """Decode latents (n, d) to model values (n, event…): the mean or mode, or a draw.
 
         ``given`` are the model inputs (n, event…) that z comes from, for conditional models.
 
         Raises:
-            TrainingError: Something is not finite.
+            TrainingError: A value is not finite.
         """
         codec, values = self.codecs[modality], []
         how: Callable[[Distribution], Tensor]
@@ -311,12 +311,12 @@ class TrainedModel:
         given: str | Sequence[str] | None = None,
         to: str | Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Decode each item at the best point of its posterior.
+        """Decode each item at the point estimate of its posterior.
 
         Args:
             data: As for :meth:`embed`.
-            given: Modalities to look at, or one; those that ``data`` has unless given.
-            to: Modalities to decode, or one; all unless given.
+            given: Modalities to use, or one; default: those that ``data`` has.
+            to: Modalities to decode, or one; default: all.
 
         Returns:
             Modality → n values in the user's units.
@@ -332,9 +332,10 @@ class TrainedModel:
     @undisturbed()
     @torch.no_grad()
     def elbo(self, data: Any, seed: int = 0) -> dict[str, Tensor]:
-        """The bound and its named terms, one sample of z each, of items with all modalities.
+        """The ELBO and its named terms, one sample of z each, for items with all modalities.
 
-        Of items with gaps, for a model that was trained on some, it is that of log p(x_O) (T13).
+        For items with missing modalities, if the model was trained on such, it bounds log p(x_O)
+        (T13).
 
         Returns:
             ``elbo``, ``kl``, ``log_likelihood/m``, ``penalty``, ``subset_kl/S``: nats per item,
@@ -344,7 +345,7 @@ class TrainedModel:
         for batch, rows in self.batches(data, self.modalities, fixed=True):
             draws = ItemDraws(seed, "elbo", rows, self.device)
             if batch.gaps and not self.model.takes_gaps:
-                self.model.joint_posterior(batch)  # says why not
+                self.model.joint_posterior(batch)  # raises the reason
             phase = self.model.phases()[0].name
             parts.append(self.model.objective(phase, batch, draws, 1.0).named)
         return {name: torch.cat([p[name] for p in parts]).cpu() for name in parts[0]}
@@ -359,18 +360,18 @@ class TrainedModel:
     ) -> Tensor:
         """Importance-weighted bound of log p(x_T) for each item (T10).
 
-        Each is an estimate of a lower bound: a single one may exceed its log p(x_T) by chance,
-        the mean over many items does not; with k → ∞ it becomes log p(x_T).
+        Each value is an estimate of a lower bound: a single one may exceed its log p(x_T) by
+        chance, the mean over many items does not. With k → ∞ it converges to log p(x_T).
 
         Args:
             data: As for :meth:`embed`.
-            samples: k, samples of the posterior per item; of which one, :meth:`embed` says.
-            targets: T; the modalities that ``data`` has unless given. Of an item that lacks some
-                it is the bound of what it has of them.
+            samples: k, samples of the posterior per item; :meth:`embed` says which posterior.
+            targets: T; default: the modalities that ``data`` has. For an item that lacks some of T
+                it bounds the likelihood of the others.
             seed: Governs every draw.
 
         Returns:
-            Nats per item in the user's units, pixels of pictures in [0, 1]; shape (n,).
+            Nats per item in the user's units, pixels of images in [0, 1]; shape (n,).
         """
         return self.scores(data, samples, targets, seed)[0]
 
@@ -383,11 +384,11 @@ class TrainedModel:
         targets: str | Sequence[str] | None = None,
         seed: int = 0,
     ) -> tuple[Tensor, Tensor | None]:
-        """As :meth:`score`, and beside it the bound of the standardised values.
+        """The bound of :meth:`score`, and beside it the bound for the standardised values.
 
         Returns:
-            Nats per item, shape (n,), in the user's units, and of the values that networks see;
-            None in its place where no codec of the modalities standardises.
+            Nats per item, shape (n,), in the user's units, and for the values that networks see;
+            None in its place if no codec of the modalities standardises.
         """
         scores, standardised = [], []
         for batch, rows in self.batches(data, targets, fixed=True):
@@ -410,7 +411,7 @@ class TrainedModel:
     # -- data in -------------------------------------------------------------------------------
 
     def known(self, batch: Batch, given: str | Sequence[str] | None = None) -> dict[str, Tensor]:
-        """The model input of the given modalities of a batch; of all that it has unless given."""
+        """The model input of the given modalities of a batch; default: of all that it has."""
         names = canonical(batch.x if given is None else given, self.modalities)
         return {m: batch.x[m] for m in names}
 
@@ -421,8 +422,8 @@ class TrainedModel:
 
         Args:
             data: The items.
-            modalities: Which modalities; those that ``data`` has unless given.
-            fixed: Take the codecs' fixed views, for likelihoods; else values as they are.
+            modalities: The modalities; default: those that ``data`` has.
+            fixed: Use the codecs' fixed views, for likelihoods; else values as they are.
         """
         split = data if isinstance(data, Split) else as_split(data, "data")
         names = self.names(split, modalities)
@@ -458,16 +459,16 @@ class TrainedModel:
 
     @undisturbed()
     def condition(self, modality: str, value: Any) -> Tensor:
-        """One value or n values that a user gives → model input (n, event…).
+        """Convert one value or n values from a user to model input (n, event…).
 
         Raises:
-            DataError: The codec accepts no such value.
+            DataError: The codec does not accept such a value.
         """
         return self.conditions(modality, given_column(self.codecs[modality], modality, value))
 
     @undisturbed()
     def conditions(self, modality: str, column: Column) -> Tensor:
-        """As :meth:`condition`, of a column; the codec's stand-in where it has gaps."""
+        """Convert a column as :meth:`condition` does, with the codec's fill value if missing."""
         codec, value = self.codecs[modality], column.values
         if len(column) == 0:
             raise DataError(f"given {modality}: no value; expected at least one.")
@@ -496,7 +497,7 @@ class TrainedModel:
 
 
 def given_column(codec: Codec, modality: str, value: Any) -> Column:
-    """One value or n values that a user gives, as a column.
+    """Convert one value or n values from a user to a column.
 
     Raises:
         DataError: A text that the codec cannot read, or no values at all.
@@ -512,7 +513,7 @@ def given_column(codec: Codec, modality: str, value: Any) -> Column:
 
 
 def has_gaps(value: Any) -> bool:
-    """Whether these are n values of which some are None."""
+    """True if these are n values of which some are None."""
     return isinstance(value, (list, tuple)) and any(one is None for one in value)
 
 
@@ -521,7 +522,7 @@ def _only_row(column: Column) -> int | None:
 
 
 def _advice(codec: Codec, column: Column) -> str:
-    """What to try where a flat list was refused that may be one vector."""
+    """Advice for a refused flat list that may be meant as one vector."""
     flat = isinstance(column.values, np.ndarray) and column.values.ndim == 1
     if not (flat and len(column) > 1 and codec.event_shape):
         return ""

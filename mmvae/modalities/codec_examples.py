@@ -1,4 +1,4 @@
-"""Examples: the values with which the conformance suite tries a codec."""
+"""Examples: the values with which the conformance suite tests a codec."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmvae.modalities.codec import Codec, Column
 
 @dataclass(frozen=True)
 class Examples:
-    """What ``mmvae plugins check`` and :class:`mmvae.testing.CodecContract` feed a codec.
+    """Test values for ``mmvae plugins check`` and :class:`mmvae.testing.CodecContract`.
 
     Attributes:
         column: ``column(n, seed)``: n valid raw values; the same for the same seed, others for
@@ -22,11 +22,11 @@ class Examples:
         keys: Keys of ``[modalities.NAME]``, for small networks or where defaults are not enough.
         edges: Name → values at the edges of the support: black and white, the last class.
         invalid: Name → values of which one row lies outside the support.
-        support: Every model value that a countable x can take, float32 (k, event…), if they are
-            few; their probabilities must add up to 1.
+        support: Every model value of a countable x, float32 (k, event…), if they are few; their
+            probabilities must add up to 1.
         grid: Model values, float32 (k, event…), that cover a real x of few dimensions at equal
             distances, and the volume of a cell; the density must integrate to 1.
-        texts: Texts that ``parse`` takes, each one value: ``("350", "-10.5")``.
+        texts: Texts that ``parse`` accepts, each one value: ``("350", "-10.5")``.
     """
 
     column: Callable[[int, int], Column]
@@ -43,7 +43,7 @@ def examples_of(codec: type[Codec], keys: Mapping[str, Any] | None = None) -> Ex
 
     Args:
         codec: The class. Its ``examples`` may leave the argument out.
-        keys: Keys of ``[modalities.NAME]`` that the examples have to suit.
+        keys: Keys of ``[modalities.NAME]`` that the examples must suit.
     """
     if inspect.signature(codec.examples).parameters:
         return codec.examples(dict(keys or {}))

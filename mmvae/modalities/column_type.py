@@ -1,4 +1,4 @@
-"""The type of a column: what kind of values it holds, and what may stand in the place of none."""
+"""The type of a column: the kind of its values, and the words for a missing value."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ Kind = Literal[
     "null",
     "other",
 ]
-"""What the values of a column are.
+"""The kinds of values of a column.
 
 ``code``: integers that are the codes of named classes; ``list``: lists of numbers, of any depth;
-``date`` and ``timestamp``: ISO 8601 texts; ``picture``: encoded files; ``null``: nothing but gaps;
-``other``: what has no text form of its own, such as structures.
+``date`` and ``timestamp``: ISO 8601 texts; ``picture``: encoded files; ``null``: missing values
+only; ``other``: values without a text form, such as structures.
 """
 
 NULL_WORDS = frozenset(("#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"))
-"""Words that stand for no value in a text file, unless they are quoted."""
+"""Words for a missing value in a text file, unless they are quoted."""
 
 
 @dataclass(frozen=True)
 class ColumnType:
-    """How the cells of a column are read.
+    """The type as which the cells of a column are read.
 
     Attributes:
-        kind: What its values are.
+        kind: The kind of its values.
         words: Those of :data:`NULL_WORDS` that are values of a column of texts, quoted or not;
-            None where nobody looked for them.
+            None if the column was not searched for them.
     """
 
     kind: Kind
@@ -49,10 +49,10 @@ class ColumnType:
 
     @classmethod
     def of_state(cls, state: Sequence[Any]) -> ColumnType:
-        """The type that :meth:`state` gave.
+        """The type from the result of :meth:`state`.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is not a state of a type.
         """
         kind, words = state
         if kind not in get_args(Kind):

@@ -1,7 +1,7 @@
-"""What a codec's methods return, held against the contract: one function for each kind of value.
+"""Checks of the results of a codec's methods against the contract, one per kind of value.
 
-The guard applies them at every call, the rehearsal before a training, and the conformance suite in
-its checks, so that one mistake is told in the same words everywhere.
+The guard applies them at every call, the smoke test before a training, and the conformance suite
+in its checks, so that one mistake has the same message everywhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mmvae.foundations.errors import ContractBroken, require, short
 from mmvae.modalities.codec import GAPS, Codec, Column, LazyValues, State
 
 SAVED = "numbers that are finite, texts, lists and dicts of those by text, or tensors"
-"""What a state may hold."""
+"""The types that a state may hold."""
 
 OWN_WEIGHTS = (
     "Make the weight in encoder() or decoder(), and let the decoder put it out: what a codec "
@@ -30,50 +30,50 @@ OWN_WEIGHTS = (
 
 
 def kind(value: Any) -> str:
-    """What a value is, in words."""
+    """The type of a value, in words."""
     return "None" if value is None else f"a {type(value).__name__}"
 
 
 def tensor(
     method: str, value: Any, shape: tuple[int, ...], words: str, cells: Tensor | None = None
 ) -> None:
-    """A finite tensor of this shape; only ``cells`` need be finite if they are named."""
+    """Check for a finite tensor of this shape; with ``cells``, only these need be finite."""
     shaped(method, value, shape, words)
     finite = value.isfinite() if cells is None else value.isfinite() | ~cells
     require(bool(finite.all()), f"{method} to give finite numbers", "NaN or infinity")
 
 
 def shaped(method: str, value: Any, shape: tuple[int, ...], words: str) -> None:
-    """A tensor of this shape."""
+    """Check for a tensor of this shape."""
     wanted = f"{method} to give a tensor {words} = {shape}"
     require(isinstance(value, Tensor), wanted, kind(value))
     require(tuple(value.shape) == shape, wanted, f"shape {tuple(value.shape)}")
 
 
 def float32(method: str, value: Tensor) -> None:
-    """A tensor in float32."""
+    """Check for a tensor in float32."""
     wanted, remedy = f"{method} to give float32", "Cast it: .to(torch.float32)."
     require(value.dtype == torch.float32, wanted, value.dtype, remedy)
 
 
 def numbers(method: str, value: Any, shape: tuple[int, ...], words: str) -> None:
-    """A tensor in float32 of this shape."""
+    """Check for a tensor in float32 of this shape."""
     shaped(method, value, shape, words)
     float32(method, value)
 
 
 def model_values(method: str, value: Any, like: Tensor) -> None:
-    """Model input or a view of it: float32, as many cells as went in, and no gradient."""
+    """Check model input or a view of it: float32, as many cells as its argument, no gradient."""
     numbers(method, value, tuple(like.shape), "(b, event…)")
     followed = bool(value.requires_grad) and not like.requires_grad
     require(not followed, f"{method} without weights", "a result with a gradient", OWN_WEIGHTS)
 
 
 def state(learned: Any) -> State:
-    """What ``fit`` gave, as it comes back from a run folder.
+    """Check the result of ``fit``, and return it as it is read back from a run folder.
 
     Raises:
-        ContractBroken: It is no mapping, or cannot be saved, or comes back as something else.
+        ContractBroken: It is not a mapping, cannot be saved, or is read back as something else.
     """
     wanted = "fit to give a mapping of what it learned"
     require(isinstance(learned, Mapping), wanted, short(learned))
@@ -93,7 +93,7 @@ def state(learned: Any) -> State:
 
 
 def _plain(key: str, value: Any) -> None:
-    """What JSON gives back as it was, but for tuples, which come back as lists."""
+    """Check that JSON returns a value unchanged, except tuples, which become lists."""
     wanted, remedy = f"fit to give a state of {SAVED}", "Arrays can be kept by torch.as_tensor."
     got = f"{key!r}: {short(value)}"
     try:
@@ -134,7 +134,7 @@ def event(codec: Codec) -> tuple[int, ...]:
 
 
 def declared(codec: Codec) -> None:
-    """Event shape, width of features, names of classes or attributes, and log s of each cell."""
+    """Check event shape, width of features, names of classes or attributes, log s of each cell."""
     shape, width = event(codec), codec.feature_dim
     whole = isinstance(width, int) and not isinstance(width, bool) and width > 0
     require(whole, "feature_dim to be a whole number > 0", short(width))
@@ -154,7 +154,7 @@ def declared(codec: Codec) -> None:
 
 
 def _log_scale(value: Any, shape: tuple[int, ...]) -> None:
-    """Logarithm of each cell's scale: floats on the CPU, without a gradient."""
+    """Check the logarithm of each cell's scale: floats on the CPU, without a gradient."""
     shaped("log_scale", value, shape, "(event…)")
     where = value.device.type
     require(where == "cpu", "log_scale on the CPU", where, "Move it: .cpu().")
@@ -165,7 +165,7 @@ def _log_scale(value: Any, shape: tuple[int, ...]) -> None:
 
 
 def pair(codec: Codec, prepared: Any, n: int) -> tuple[Tensor, Tensor | None]:
-    """Values and which cells are observed, as ``prepare`` gave them for n rows.
+    """Check the result of ``prepare`` for n rows: the values and the mask of observed cells.
 
     Raises:
         ContractBroken: They are something else; it knows the codec's kind.
@@ -193,12 +193,12 @@ def _named(value: Any) -> str:
 
 
 def network(method: str, value: Any) -> None:
-    """A module of torch."""
+    """Check for a module of torch."""
     require(isinstance(value, nn.Module), f"{method} to give a torch.nn.Module", kind(value))
 
 
 def distribution(value: Any, b: int, shape: tuple[int, ...]) -> None:
-    """A distribution of b items of this event shape."""
+    """Check for a distribution of b items of this event shape."""
     wanted = f"likelihood to give a Distribution with batch shape ({b},) and event shape {shape}"
     require(isinstance(value, Distribution), wanted, kind(value))
     got = f"{tuple(value.batch_shape)} and {tuple(value.event_shape)}"
@@ -210,7 +210,7 @@ def distribution(value: Any, b: int, shape: tuple[int, ...]) -> None:
 
 
 def column(method: str, value: Any, n: int) -> None:
-    """A column of n values in memory."""
+    """Check for a column of n values in memory."""
     wanted, remedy = f"{method} to give a Column of {n}", "Return mmvae.Column(values)."
     require(isinstance(value, Column), wanted, kind(value), remedy)
     held = not isinstance(value.values, (Tensor, LazyValues)) and hasattr(value.values, "__len__")
@@ -220,7 +220,7 @@ def column(method: str, value: Any, n: int) -> None:
 
 
 def things(value: Any, n: int) -> None:
-    """N pictures, or n texts."""
+    """Check for n images, or n texts."""
     require(isinstance(value, list), "show to give a list", kind(value))
     require(len(value) == n, f"show to give {n} things to look at", len(value))
     sorts = {Image.Image if isinstance(one, Image.Image) else type(one) for one in value}
@@ -230,7 +230,7 @@ def things(value: Any, n: int) -> None:
 
 
 def doubts(value: Any, n: int) -> list[tuple[int, str]]:
-    """Rows of n, each with what to know of it; as a list, for they may come one by one."""
+    """Check for rows below n, each with a reason; return them as a list, as they may be lazy."""
     wanted = f"doubts to give pairs of a row, 0 to {n - 1}, and a text"
     require(isinstance(value, Iterable), wanted, kind(value), "Return () for none.")
     found = list(value)
@@ -244,7 +244,7 @@ def doubts(value: Any, n: int) -> list[tuple[int, str]]:
 
 
 def figures(value: Any, n: int) -> None:
-    """A mapping of names to one real number for each item."""
+    """Check for a mapping of names to one real number for each item."""
     wanted = f"compare to give a dict of names to float tensors (b,) = ({n},)"
     require(isinstance(value, Mapping), wanted, kind(value), "Return {} for none.")
     for name, found in value.items():
@@ -257,7 +257,7 @@ def figures(value: Any, n: int) -> None:
 
 
 def indices(value: Any, n: int, classes: int) -> None:
-    """The number of a class for each item."""
+    """Check for the number of a class for each item."""
     shaped("class_index", value, (n,), "(b,)")
     require(value.dtype == torch.int64, "class_index to give int64", value.dtype)
     within = bool(((value >= 0) & (value < classes)).all())

@@ -1,4 +1,4 @@
-"""Subsets of modalities: which get an encoder of their own, how they are named and combined.
+"""Subsets of modalities: the family with encoders of their own, names and partitions.
 
 A subset is a tuple of modality names in the order of the configuration; its canonical name joins
 them with ``+``, so ``("image", "label")`` is written ``image+label``.
@@ -15,20 +15,20 @@ from mmvae.foundations.errors import ConfigError, SearchLimit, UsageError, liste
 Subset = tuple[str, ...]
 
 MOST_OF_ALL = 16
-"""Modalities of which ``"all"`` subsets may be trained: 2^16 − 2 are 65,534."""
+"""Maximum number of modalities for training ``"all"`` subsets: 2^16 − 2 are 65,534."""
 
 MOST_STEPS = 1_000_000
-"""Trained subsets that the search for one partition looks at before it is given up."""
+"""Number of trained subsets after which the search for one partition stops."""
 
 MOST_SEARCHED = 500
-"""Modalities of the largest subset for which a partition is searched."""
+"""Maximum size of a subset for which a partition is searched."""
 
 
 def canonical(names: str | Iterable[str], modalities: Sequence[str]) -> Subset:
     """Return ``names``, or one name, as a subset: each once, in the order of ``modalities``.
 
     Raises:
-        UsageError: A name is no modality.
+        UsageError: A name is not a modality.
     """
     wanted = [names] if isinstance(names, str) else list(names)
     for name in wanted:
@@ -62,7 +62,7 @@ def family(spec: str | Sequence[str | Sequence[str]], modalities: Sequence[str])
     """
     n = len(modalities)
     if n == 1 and isinstance(spec, str):
-        return []  # a plain VAE: its only subset is the full set
+        return []  # a plain VAE: the only subset is the full set
     if spec == "singletons":
         return [(m,) for m in modalities]
     if spec == "all":
@@ -106,13 +106,12 @@ def partition(subset: Subset, trained: Sequence[Subset]) -> list[Subset]:
     """Partition ``subset`` into the fewest disjoint trained subsets (T8).
 
     Ties are broken by the order of ``trained``: of all partitions into the fewest, the one that
-    has the earliest first member, then the earliest second one, and so on. Where the trained
-    subsets that lie in ``subset`` are disjoint, as singletons are, there is no choice and no
-    search.
+    has the earliest first member, then the earliest second one, and so on. If the trained subsets
+    inside ``subset`` are disjoint, as singletons are, there is only one partition, and no search.
 
     Raises:
         UsageError: No partition exists; the message names the trained subsets.
-        SearchLimit: Too many were looked at (:data:`MOST_STEPS`) to say what the fewest are.
+        SearchLimit: The search exceeded :data:`MOST_STEPS` subsets before the fewest were found.
     """
     wanted = frozenset(subset)
     inside = [part for part in trained if part and wanted.issuperset(part)]
@@ -133,7 +132,7 @@ def partition(subset: Subset, trained: Sequence[Subset]) -> list[Subset]:
 
 
 def _fewest(subset: Subset, trained: Sequence[Subset]) -> list[Subset] | None:
-    """The first of the partitions of ``subset`` into the fewest; None where there is none.
+    """The first of the partitions of ``subset`` into the fewest; None if there is none.
 
     Raises:
         SearchLimit: See :func:`partition`.
@@ -159,16 +158,16 @@ class StepsExceeded(Exception):
 
 
 class Cover:
-    """The search for the fewest disjoint parts that make up a set; sets are bit masks.
+    """The search for the fewest disjoint parts whose union is a set; sets are bit masks.
 
-    It branches over the parts with one element, the one that the fewest parts have, largest parts
-    first, and remembers what could be made up of how many.
+    It branches over the parts that contain one element, the one in the fewest parts, largest parts
+    first, and memoises which sets are unions of how many parts.
 
     Args:
         parts: Sets that are not empty.
 
     Attributes:
-        steps: How many parts were looked at so far.
+        steps: Number of parts examined so far.
     """
 
     def __init__(self, parts: Sequence[int]) -> None:
@@ -184,7 +183,7 @@ class Cover:
         self._least = _fewest_summands({p.bit_count() for p in parts}, len(elements))
 
     def first(self, whole: int) -> list[int] | None:
-        """Places of the parts of the first partition into the fewest; None without one.
+        """Indices of the parts of the first partition into the fewest; None without one.
 
         Raises:
             StepsExceeded: The search takes too long.
@@ -194,14 +193,14 @@ class Cover:
             return None
         count = next(c for c in range(1, size + 1) if self.possible(whole, c))
         places: list[int] = []
-        for i, part in enumerate(self.parts):  # a part passed over is in no smallest partition
+        for i, part in enumerate(self.parts):  # a skipped part is in no smallest partition
             if part & ~whole == 0 and self.possible(whole ^ part, count - 1):
                 places.append(i)
                 whole, count = whole ^ part, count - 1
         return places
 
     def possible(self, rest: int, count: int) -> bool:
-        """Whether at most ``count`` disjoint parts make up ``rest``."""
+        """True if ``rest`` is the union of at most ``count`` disjoint parts."""
         count = min(count, rest.bit_count())
         if rest == 0 or self._enough.get(rest, count + 1) <= count:
             return True
@@ -223,7 +222,7 @@ class Cover:
 
 
 def _fewest_summands(sizes: Iterable[int], most: int) -> list[float]:
-    """How many of some sizes at least sum up to 0, 1, …, ``most``; infinity where none do."""
+    """The fewest of some sizes that sum to 0, 1, …, ``most``; infinity where none do."""
     least: list[float] = [0.0]
     for total in range(1, most + 1):
         least.append(1 + min((least[total - s] for s in sizes if s <= total), default=math.inf))

@@ -1,4 +1,4 @@
-"""The model protocol: all that bounds, generation and figures know of a model."""
+"""The model protocol: the methods that bounds, generation and statistics call on a model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ModelConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Terms:
-    """What an objective puts out for one batch.
+    """The result of an objective for one batch.
 
     Attributes:
         loss: Nats per item, shape (b,); falls as the model gets better; the trainer averages.
@@ -46,13 +46,13 @@ class Phase:
 
     Attributes:
         name: Used in checkpoints and metrics.
-        parameters: What this phase's optimizer updates. While it does, those of other phases are
-            held fixed: its loss has no gradient for them.
-        settings: Keys of ``[train]`` that this phase has values of its own for: ``optimizer``,
+        parameters: The parameters that this phase's optimizer updates. Those of other phases are
+            held fixed meanwhile: this phase's loss gives them no gradient.
+        settings: Keys of ``[train]`` with values of this phase's own: ``optimizer``,
             ``learning_rate``, ``betas``, ``eps``, ``momentum``, ``weight_decay``, ``clip_norm``,
             ``clip_value``. A schedule of the learning rate holds for all phases.
         first_epoch: The first epoch, from 0, that has this phase. Best weights by validation are
-            of after the last one began.
+            chosen only after the last phase has begun.
     """
 
     name: str
@@ -62,45 +62,45 @@ class Phase:
 
 
 class ByModality(nn.ModuleDict):
-    """Networks by the name of a modality, also where torch's dict has that attribute: ``values``.
+    """Networks by the name of a modality, even of one that is an attribute of dict: ``values``.
 
-    Reach them by ``networks[name]``; they are never attributes.
+    Access them as ``networks[name]``; they are never attributes.
     """
 
     def __setitem__(self, key: str, module: nn.Module) -> None:
         self._modules[key] = module  # as add_module, which refuses the names of attributes
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # so that `training` may be both
+        object.__setattr__(self, name, value)  # allows a modality called `training`
 
 
 class Trainable(nn.Module, ABC):
-    """What the training loop trains: a model, or a model with extensions around it."""
+    """The object that the training loop trains: a model, or a model with extensions around it."""
 
     takes_gaps: ClassVar[bool] = False
-    """Whether it can be trained on items that lack modalities."""
+    """True if it can be trained on items with missing modalities."""
 
     @property
     @abstractmethod
     def bare(self) -> Model:
-        """The model itself, which is what validation, figures and the final model know."""
+        """The model itself, as validation, evaluation and the final model use it."""
 
     @abstractmethod
     def phases(self) -> list[Phase]:
         """The updates of one training step, in order; the same at every call.
 
-        Called when a training begins, after the weights have reached their device. Each parameter
-        that is trained belongs to one of them.
+        Called when training begins, after the weights are on their device. Each trained parameter
+        belongs to one of the phases.
         """
 
     @abstractmethod
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
         """The loss of one phase and its named terms, nats per item.
 
-        Called once in each step for each phase (for each part of a batch that is accumulated),
-        under autocast, in train mode; and of a model alone for validation, in eval mode. All
-        randomness comes from ``draws``, but for layers such as dropout. A term that is no part of
-        the loss must not have a gradient of its own (``detach`` it).
+        Called once per step and phase (for each part of a batch under gradient accumulation),
+        under autocast, in train mode. For validation, called on the model alone, in eval mode. All
+        randomness comes from ``draws``, except in layers such as dropout. A term that is not part
+        of the loss must not have a gradient of its own (``detach`` it).
 
         Args:
             phase: Name of the phase.
@@ -115,23 +115,23 @@ class Trainable(nn.Module, ABC):
     def begin_phase(self, phase: str, items: Iterable[tuple[Batch, StepDraws]]) -> None:
         """Called once, without gradients, before the first step of a phase; default: nothing.
 
-        For weights that are better begun from the data than from chance. Every process is called;
-        what the leading one makes of the phase's parameters and buffers counts for all.
+        Use it to initialise weights from the data rather than at random. Every process calls it;
+        the main process's values of the phase's parameters and buffers are then used by all.
 
         Args:
             phase: Name of the phase.
-            items: Training items in an order of the seed, in batches that are read as they are
-                asked for, with the randomness for each.
+            items: Training items in an order fixed by the seed, in batches that are read lazily,
+                each with its randomness.
         """
 
     @property
     def together(self) -> bool:
-        """Whether all phases of a step take their gradients before any of them updates."""
+        """True if all phases of a step compute their gradients before any of them updates."""
         return False
 
     @property
     def skips_weights(self) -> bool:
-        """Whether a step's loss may leave some weights out; processes must know of it."""
+        """True if a step may leave some weights without gradient; distributed training asks."""
         return False
 
     def compilable(self) -> Iterable[nn.Module]:
@@ -145,7 +145,7 @@ class Model(Trainable):
     Args:
         config: The validated ``Config``.
         codecs: Modality → fitted codec, in the order of the configuration.
-        shapes: The families that a config chose, of models with :attr:`takes_shapes`.
+        shapes: The families that the config chose, for models with :attr:`takes_shapes`.
     """
 
     kind: ClassVar[str]
@@ -154,10 +154,10 @@ class Model(Trainable):
     Config: ClassVar[type[ModelConfig]] = ModelConfig
 
     conditional: ClassVar[bool] = False
-    """Whether prior or likelihoods condition on what is given, as p(x|z, w) in a CVAE does."""
+    """True if prior or likelihoods condition on given modalities, as p(x|z, w) in a CVAE."""
 
     takes_shapes: ClassVar[bool] = False
-    """Whether it takes ``[posterior]`` and ``[prior]``, as a third argument of its own."""
+    """True if it takes ``[posterior]`` and ``[prior]``, as a third argument of the constructor."""
 
     def __init__(
         self, config: Any, codecs: Mapping[str, Codec], shapes: Shapes | None = None
@@ -170,7 +170,7 @@ class Model(Trainable):
 
     @property
     def bare(self) -> Model:
-        """Itself."""
+        """The model itself."""
         return self
 
     @property
@@ -180,41 +180,41 @@ class Model(Trainable):
 
     @property
     def decoded(self) -> Subset:
-        """The modalities with a likelihood; a conditional model is always given the others."""
+        """The modalities with a likelihood; the others are always given to a conditional model."""
         return self.modalities
 
     @property
     def likelihood_weights(self) -> dict[str, float]:
-        """λ_m, what log p(x_m|z) counts in the loss (T12); default: by hand, as codecs say."""
+        """λ_m, the weight of log p(x_m|z) in the loss (T12); default: that of config or codec."""
         return {m: float(self.codecs[m].config.weight) for m in self.decoded}
 
     @abstractmethod
     def posterior(self, observed: Mapping[str, Tensor]) -> Posterior:
         """q(z | x_S) for the modalities S among the keys of ``observed``, each (b, event…).
 
-        Called for penalties, bounds, figures and whatever a trained model is asked; batch shape
-        (b,), event shape (d,), float32. A conditional model that was given no more than its
-        condition answers with its prior.
+        Called for penalties, bounds, statistics and all queries of a trained model; batch shape
+        (b,), event shape (d,), float32. A conditional model that is given only its condition
+        returns its prior.
 
         Raises:
             UsageError: The model has no posterior for S; the message names what it has.
         """
 
     def learn_patterns(self, patterns: Mapping[Subset, int]) -> None:
-        """Called once, before a training on items that lack modalities; default: nothing.
+        """Called once before training on items with missing modalities; default: nothing.
 
-        Only of models with ``takes_gaps``; later :meth:`objective` gets batches with
+        Only for models with ``takes_gaps``; later :meth:`objective` gets batches with
         :attr:`~mmvae.data.batches.Batch.present`.
 
         Args:
-            patterns: Which modalities training items have → how many items have these alone.
+            patterns: Set of modalities that an item has → number of items with exactly these.
 
         Raises:
-            ConfigError: Something that the model is to learn cannot be learned from them.
+            ConfigError: The model cannot learn from these patterns something that it has to.
         """
 
     def takes(self, observed: Subset) -> bool:
-        """Whether :meth:`joint_posterior` takes items that have these modalities alone."""
+        """True if :meth:`joint_posterior` takes items that have these modalities only."""
         return observed == self.modalities
 
     def joint_posterior(self, batch: Batch) -> Posterior:
@@ -236,48 +236,48 @@ class Model(Trainable):
         """p(z), or p(z | given) in models that condition on some modality; batch shape (b,).
 
         Args:
-            given: Modality → its model input (b, event…); what the model does not condition on is
-                ignored.
-            b: How many.
+            given: Modality → its model input (b, event…); modalities that the model does not
+                condition on are ignored.
+            b: Batch size.
         """
 
     def fitted_prior(self, b: int) -> Posterior | None:
-        """A prior that was fitted to the aggregate posterior, for samples where nothing is given.
+        """The prior fitted to the aggregate posterior, for samples without given modalities.
 
-        Bounds and penalties keep :meth:`prior`.
+        Bounds and penalties use :meth:`prior`.
 
         Args:
             b: Its batch shape is (b,).
 
         Returns:
-            None, the default, where there is none.
+            None, the default, if there is none.
         """
         return None
 
     def sampling_prior(self, b: int) -> Posterior:
-        """What unconditional samples of z come from: the fitted prior, or else p(z)."""
+        """The distribution of unconditional samples of z: the fitted prior, or else p(z)."""
         fitted = self.fitted_prior(b)
         return self.prior({}, b) if fitted is None else fitted
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode for all but frozen parts, whose running statistics stay as they are."""
+        """Set training mode for all but frozen parts, whose running statistics stay fixed."""
         super().train(mode)
         for module in self._still:
             module.eval()
         return self
 
     def remarks(self) -> list[str]:
-        """What people should know before it trains, a sentence each."""
+        """Remarks for the user before training starts, one sentence each."""
         return []
 
     def freeze(self, names: Sequence[str]) -> None:
-        """Hold weights as they are in all further training.
+        """Hold weights fixed in all further training.
 
         Args:
-            names: What the names of those weights begin with.
+            names: Prefixes of the names of those weights.
 
         Raises:
-            ConfigError: No weight begins so, or none is left to be trained.
+            ConfigError: No weight has such a prefix, or no weight is left to train.
         """
         weights = dict(self.named_parameters())
         for name in names:
@@ -302,7 +302,7 @@ class Model(Trainable):
         self.train(self.training)
 
     def weights_of(self, table: Table) -> Sequence[str]:
-        """What names of weights begin with that are of a table's family; default: none."""
+        """Name prefixes of the weights that belong to the family of a table; default: none."""
         return ()
 
     @abstractmethod
@@ -314,10 +314,10 @@ class Model(Trainable):
 
     @abstractmethod
     def supports(self, targets: Subset, given: Subset, proposal: Subset) -> str | None:
-        """Why log p(targets | given) by samples of q(z | proposal) can't be had, or None.
+        """Why log p(targets | given) by samples of q(z | proposal) is unavailable, or None.
 
-        Called before a bound or a figure is computed, with modalities in the model's order, for
-        the reason to be shown: a phrase. No tensors are touched.
+        Called before a bound or statistic is computed, with modalities in the model's order. The
+        reason is a phrase that is shown to the user. No tensors are touched.
         """
 
     def likelihood(
@@ -326,8 +326,8 @@ class Model(Trainable):
         """p(x_m | z) with flat batch shape (n,) for latents ``z`` of shape (n, d), in float32.
 
         Fold sample dimensions with :func:`fold` first: codecs see flat batches only. A model
-        changes its likelihoods in :meth:`parameters_of`, never here: figures that share samples
-        of the prior between items decode those once.
+        changes its likelihoods in :meth:`parameters_of`, never here: evaluation decodes samples of
+        the prior once where all items share them.
         """
         parameters = self.parameters_of(modality, z, given or {})
         return self.codecs[modality].likelihood(in_float32(parameters))
@@ -347,10 +347,10 @@ class Model(Trainable):
             modality: m.
             z: Latents, flat, (n, d).
             x: Model input of m, (n, event…).
-            observed: Which of its cells are observed, or None if all are.
+            observed: Mask of its observed cells, or None if all are observed.
             given: Condition → its model input (n, event…), for conditional models.
-            present: Which items have m, bool (n,), or None if all have. Nothing of the others
-                reaches a gradient, which is 0 where no item has m.
+            present: Mask of the items that have m, bool (n,), or None if all have. Other items
+                contribute nothing to the gradient, which is 0 where no item has m.
         """
         codec = self.codecs[modality]
         if present is None:
@@ -361,9 +361,9 @@ class Model(Trainable):
 
 
 def held_fixed(parameters: Parameters, rows: Tensor) -> Parameters:
-    """Parameters (n, …) whose gradient is 0 in some rows, bool (n,), whatever comes in there.
+    """Parameters (n, …) whose gradient is 0 in the masked rows, bool (n,), whatever arrives there.
 
-    A stand-in may lie outside the support, so that the slope of its density is no number.
+    A fill value may lie outside the support, where the slope of the density is not finite.
     """
     if isinstance(parameters, Tensor):
         which = rows.view(-1, *[1] * (parameters.dim() - 1))
@@ -372,7 +372,7 @@ def held_fixed(parameters: Parameters, rows: Tensor) -> Parameters:
 
 
 def in_float32(parameters: Parameters) -> Parameters:
-    """Likelihood parameters in float32 at least, whatever autocast made of them."""
+    """Likelihood parameters in at least float32, whatever their dtype under autocast."""
     if isinstance(parameters, Tensor):
         return parameters.float() if parameters.dtype.itemsize < 4 else parameters
     return {name: in_float32(value) for name, value in parameters.items()}  # type: ignore[misc]

@@ -17,7 +17,7 @@ from mmvae.models.separate_encoders import SeparateEncoders
 from mmvae.models.shared_encoders import SharedEncoders
 
 MOST_HEADS = 64
-"""Subsets that get heads of their own unless told otherwise."""
+"""Up to this many subsets get heads of their own by default."""
 
 Encoders = SeparateEncoders | SharedEncoders
 
@@ -32,11 +32,11 @@ def build_encoders(
     """The joint posterior q(z|x_M) and the subset posteriors q(z|x_S).
 
     Args:
-        config: ``[model]``; ``trunks`` and ``heads`` say what subsets share.
+        config: ``[model]``; ``trunks`` and ``heads`` say which networks the subsets share.
         codecs: Modality → codec.
         subsets: The subsets with a posterior of their own.
         shapes: Families of distributions, by ``[posterior]``.
-        gaps: Whether items may lack modalities.
+        gaps: True if items may lack modalities.
 
     Raises:
         ConfigError: A key has no effect with others, or names no trained subset.
@@ -84,13 +84,13 @@ def build_encoders(
 
 
 def _separate(config: JMVAEConfig, subsets: Sequence[Subset]) -> bool:
-    """Whether each posterior has trunks of its own, as in the paper."""
+    """True if each posterior has trunks of its own, as in the paper."""
     many = config.heads != "auto" or any(len(s) > 1 for s in subsets)
     return config.trunks == "separate" or (config.trunks == "auto" and not many)
 
 
 def shaped_subsets(subsets: Sequence[Subset], shapes: Shapes) -> list[bool]:
-    """Which subsets have posteriors of the family of ``[posterior]``.
+    """For each subset, True if its posterior is of the family of ``[posterior]``.
 
     Raises:
         ConfigError: There are none, or an entry of ``posterior.subsets`` is none of them.

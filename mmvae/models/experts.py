@@ -13,8 +13,9 @@ class Experts:
     """For each subset S, the trained subsets whose posteriors make up q(z|x_S).
 
     Args:
-        informed: The family, and which members items inform.
-        shaped: Which members are of the family of ``[posterior]``: they cannot be multiplied.
+        informed: The family, and its members that training items inform.
+        shaped: For each member, True if it is of the family of ``[posterior]``: these cannot be
+            multiplied.
     """
 
     def __init__(self, informed: Informed, shaped: Sequence[bool]) -> None:
@@ -24,7 +25,7 @@ class Experts:
         self.forget()
 
     def forget(self) -> None:
-        """Drop what was found, since other subsets may be trained now."""
+        """Clear the cached results, because the trained subsets may have changed."""
         self._found: dict[Subset, list[Subset]] = {}
 
     def of(self, subset: Subset) -> list[Subset]:

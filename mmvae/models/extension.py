@@ -1,4 +1,4 @@
-"""Extensions: what changes how a model is trained, and leaves the model itself as it is."""
+"""Extensions: objects that change how a model is trained but leave the model itself as it is."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ class ExtensionConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bands: ClassVar[Mapping[str, tuple[float, float]]] = {}
-    """Terms, as ``metrics.jsonl`` names them → where they lie in a sound training.
+    """Terms, named as in ``metrics.jsonl`` → their range in a sound training.
 
-    Reports draw them, and count the points of the last half that lie inside.
+    Reports draw these ranges, and count the points of the last half that lie inside.
     """
 
 
 class Extension(Trainable):
-    """Something around a model, or around another extension, that trains it differently.
+    """A wrapper around a model, or around another extension, that trains it differently.
 
     It may add phases with networks of its own, change the phases within, and add to their losses.
-    The model inside stays what it was: it alone is validated, evaluated, saved as the final model
-    and loaded again, so none of these needs the extension. Checkpoints hold the extension's own
-    weights beside the model's. With ``--init-from`` they start anew.
+    The inner model is unchanged: it alone is validated, evaluated, saved as the final model and
+    loaded again, and none of these needs the extension. Checkpoints hold the extension's own
+    weights beside the model's. ``--init-from`` initialises them afresh.
 
-    It is made once for each training, after the model, with torch's global random state seeded for
-    it alone, and moved to the model's device. This base changes nothing; override what your
-    extension changes.
+    An extension is built once per training, after the model, with torch's global random state
+    seeded for it alone, and is moved to the model's device. This base class changes nothing;
+    override the methods that your extension changes.
 
     Args:
         config: The validated ``Config``.
@@ -56,28 +56,28 @@ class Extension(Trainable):
 
     @property
     def bare(self) -> Model:
-        """The model in the middle."""
+        """The innermost model."""
         return self.inner.bare
 
     def phases(self) -> list[Phase]:
-        """See :meth:`Trainable.phases`; default: those within."""
+        """See :meth:`Trainable.phases`; default: those of the inner object."""
         return self.inner.phases()
 
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
-        """See :meth:`Trainable.objective`; default: that within."""
+        """See :meth:`Trainable.objective`; default: that of the inner object."""
         return self.inner.objective(phase, batch, draws, weight)
 
     def begin_step(self, epoch: int) -> None:
-        """See :meth:`Trainable.begin_step`; default: passed on."""
+        """See :meth:`Trainable.begin_step`; default: call the inner object."""
         self.inner.begin_step(epoch)
 
     def begin_phase(self, phase: str, items: Iterable[tuple[Batch, StepDraws]]) -> None:
-        """See :meth:`Trainable.begin_phase`; default: passed on."""
+        """See :meth:`Trainable.begin_phase`; default: call the inner object."""
         self.inner.begin_phase(phase, items)
 
     @property
     def together(self) -> bool:
-        """See :attr:`Trainable.together`; default: as within."""
+        """See :attr:`Trainable.together`; default: that of the inner object."""
         return self.inner.together
 
     @property

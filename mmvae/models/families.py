@@ -1,7 +1,7 @@
-"""Families of distributions over z: the shape that a posterior or a learned prior may take.
+"""Families of distributions over z: the form of a posterior or of a learned prior.
 
-The diagonal Gaussian is what every posterior is unless a config says otherwise. A plugin's family
-may take the place of the Gaussian in subset posteriors (``[posterior]``, T14) and be a prior that
+Every posterior is a diagonal Gaussian unless a config says otherwise. A plugin's family may
+replace the Gaussian in subset posteriors (``[posterior]``, T14) and may serve as a prior that
 is fitted to the aggregate posterior (``[prior]``, T15).
 """
 
@@ -40,19 +40,19 @@ class Family(ABC):
 
     @abstractmethod
     def head(self, context_dim: int, latent_dim: int) -> nn.Module:
-        """A network from what is known to a distribution over z, with fresh weights.
+        """Build a network from a context to a distribution over z, with fresh weights.
 
         Args:
-            context_dim: Width c of what it sees; 0 for a prior, which sees nothing.
+            context_dim: Width c of the context; 0 for a prior, which has none.
             latent_dim: d.
 
         Returns:
             A module whose call takes a context (…, c), real or half precision, and returns a
-            :class:`mmvae.Posterior` with batch shape (…) and event shape (d,) in float32 at
-            least, whatever autocast is on. Of c = 0 it takes (…, 0). A head may have a method
-            ``begin(samples, points)``: it is called once before the fit of a prior, without
-            gradients, with some 10,000 samples (n, d) of what is to be fitted and the best points
-            (n, d) of the posteriors that each is from, for weights to begin near them.
+            :class:`mmvae.Posterior` with batch shape (…) and event shape (d,) in at least float32,
+            whatever autocast is on. For c = 0 it takes (…, 0). A head may have a method
+            ``begin(samples, points)`` that initialises its weights near the target. It is called
+            once before a prior is fitted, without gradients, with some 10,000 samples (n, d) of
+            the target and the point estimates (n, d) of the posteriors they are drawn from.
         """
 
 
@@ -87,12 +87,12 @@ TABLES: tuple[Table, ...] = get_args(Table)
 """The tables of a config that choose a family."""
 
 BESIDE: Mapping[str, type[BaseModel]] = {"posterior": PosteriorKeys, "prior": PriorKeys}
-"""Table of a config → the keys that it has beside those of its family."""
+"""Table of a config → its keys beside those of its family."""
 
 
 @lru_cache(maxsize=64)
 def joined(own: type[BaseModel], beside: type[BaseModel]) -> type[BaseModel]:
-    """The schema of a table with a family's own keys and those beside them."""
+    """Merge a family's own keys and the table's other keys into one schema."""
     return create_model(own.__name__, __base__=(own, beside), __doc__=own.__doc__)
 
 
@@ -102,7 +102,7 @@ class Shapes:
 
     Attributes:
         posterior: The family of subset posteriors; None for diagonal Gaussians.
-        posterior_keys: Which of them.
+        posterior_keys: The subsets that have this family.
         prior: The family of the learned prior; None for none.
         prior_keys: When and how fast it is fitted.
     """
@@ -114,17 +114,17 @@ class Shapes:
 
     @property
     def any(self) -> bool:
-        """Whether a family was chosen at all."""
+        """True if a family was chosen at all."""
         return self.posterior is not None or self.prior is not None
 
     def chosen(self, table: Table) -> dict[str, Any] | None:
-        """What a table says of the networks: family, its keys, and the subsets; None without."""
+        """The entries of a table that define networks: family, its keys, subsets; None without."""
         keys = self.tables().get(table)
         beside = PriorKeys.model_fields
         return None if keys is None else {k: v for k, v in keys.items() if k not in beside}
 
     def tables(self) -> dict[str, dict[str, Any]]:
-        """``[posterior]`` and ``[prior]`` as plain values, those that there are."""
+        """The tables ``[posterior]`` and ``[prior]`` that are set, as plain values."""
         pairs: dict[str, tuple[Family | None, BaseModel]] = {
             "posterior": (self.posterior, self.posterior_keys),
             "prior": (self.prior, self.prior_keys),
@@ -141,14 +141,14 @@ class Shapes:
 
     @classmethod
     def of(cls, tables: Mapping[str, Mapping[str, Any]], find: Finder) -> Shapes:
-        """Undo :meth:`tables`.
+        """Invert :meth:`tables`.
 
         Args:
             tables: Plain values.
-            find: The class of each family by its word; raises where there is none.
+            find: The class of each family by its word; raises if there is none.
 
         Raises:
-            pydantic.ValidationError: A value is none that its schema takes.
+            pydantic.ValidationError: A schema does not accept a value.
         """
         found: dict[str, Any] = {}
         for name, keys in BESIDE.items():

@@ -1,7 +1,7 @@
-"""Values that leave a model for a user are finite, or there is an error and nothing is written.
+"""Finite values: check every value that leaves a model for a user; otherwise raise, write nothing.
 
-A NaN must be caught before it reaches a codec: pictures turn it into some grey level, labels into
-some class. So latents, the decoder's output and the values drawn from it are each looked at.
+A NaN must be caught before it reaches a codec: an image codec turns it into some grey level, a
+label codec into some class. So latents, decoder output and drawn values are each checked.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def finite_values(
     how: Callable[[Distribution], Tensor] | None = None,
     first: int = 0,
 ) -> Tensor:
-    """Values of p(x_m|z), for users to see.
+    """Finite values of p(x_m|z), as users see them.
 
     Args:
         model: The model.
         modality: m.
         z: Latents, flat, (n, d).
         given: Condition → its model input (n, event…), for conditional models.
-        how: From the likelihood to values (n, event…); the codec's best value unless given.
+        how: Maps the likelihood to values (n, event…); default: the codec's best value.
         first: Number of the first of the n values, for messages.
 
     Raises:
-        TrainingError: A latent, an output of the decoder or a value is not finite; the modality,
-            the item, how many there are and the cause are named.
+        TrainingError: A latent, an output of the decoder or a value is not finite; the message
+            names the modality, the item, the number of such values and the cause.
     """
     likelihood = finite_likelihood(model, modality, z, given, first)
     values = (how or model.codecs[modality].point)(likelihood)
@@ -54,29 +54,29 @@ def finite_likelihood(
     given: Mapping[str, Tensor] | None = None,
     first: int = 0,
 ) -> Distribution:
-    """p(x_m|z) at finite latents, of which no parameter is NaN; see :func:`finite_values`."""
+    """p(x_m|z) at finite latents, without NaN in its parameters; see :func:`finite_values`."""
     require_finite(model, modality, LATENT, z, first)
     parameters = in_float32(model.parameters_of(modality, z, given or {}))
     named = {"": parameters} if isinstance(parameters, Tensor) else parameters
     for name, values in named.items():
         what = f"the decoder's {name or 'output'}"
-        # An infinite parameter may be meant: a logit of what is impossible.
+        # An infinite parameter may be intended: the logit of an impossible value.
         require_finite(model, modality, what, values.nan_to_num(torch.nan, 0, 0), first)
     return model.codecs[modality].likelihood(parameters)
 
 
 def require_finite(model: Model, name: str, what: str, values: Tensor, first: int = 0) -> None:
-    """See that values (n, …) of items from ``first`` on are finite.
+    """Check that values (n, …) of items from ``first`` on are finite.
 
     Args:
         model: The model that they come from.
         name: The modality or modalities.
-        what: What the values are.
+        what: A description of the values, for messages.
         values: The values, (n, …).
         first: Number of the first item.
 
     Raises:
-        TrainingError: Some are not.
+        TrainingError: A value is not finite.
     """
     if values.isfinite().all():
         return

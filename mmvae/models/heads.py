@@ -1,4 +1,4 @@
-"""Heads: from the features of modalities to the posteriors of subsets, many at once."""
+"""Heads: map the features of modalities to the posteriors of many subsets at once."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def gaussian(raw: Tensor, variance: Variance) -> DiagonalGaussian:
     """Split a head's output (…, 2d) into mean and log σ², in float32.
 
     ``variance`` says what the second half is: log σ² (``"exp"``) or the argument of
-    σ² = softplus(·) (``"softplus"``, the paper's code). Log σ² is bounded: itself
-    within ±25, and at most ±30, where σ is 3 · 10⁻⁷, which float32 can hardly add to a mean.
+    σ² = softplus(·) (``"softplus"``, the paper's code). Log σ² is unchanged within ±25 and bounded
+    to ±30, where σ is 3 · 10⁻⁷, which float32 can hardly add to a mean.
     """
     mean, spread = (raw.float() if raw.dtype.itemsize < 4 else raw).chunk(2, dim=-1)
     log_variance = spread if variance == "exp" else log_softplus(spread)
@@ -43,7 +43,7 @@ def last_layer(width: int, latent_dim: int, shaped: HeadBuilder | None) -> nn.Mo
 
 
 def posterior(last: Tensor | Posterior, variance: Variance) -> Posterior:
-    """What :func:`last_layer` puts out, as a posterior."""
+    """Convert the output of :func:`last_layer` to a posterior."""
     return last if isinstance(last, Posterior) else gaussian(last, variance)
 
 
@@ -81,7 +81,7 @@ class SubsetHeads(nn.Module):
         self.heads = nn.Parameter(torch.empty(count, hidden_dim, 2 * latent_dim))
         self.heads_bias = nn.Parameter(torch.zeros(count, 1, 2 * latent_dim))
         self.act, self.variance = activation(act), variance
-        with torch.no_grad():  # nn.Linear's bounds, for the inputs that a subset has
+        with torch.no_grad():  # nn.Linear's bounds, for the number of inputs of a subset
             fan_in = (inside.sum(1) * feature_dim).view(-1, 1, 1)
             self.hidden.uniform_(-1, 1).div_(fan_in.sqrt())
             self.heads.uniform_(-1, 1).div_(hidden_dim**0.5)
@@ -103,11 +103,11 @@ class SubsetHeads(nn.Module):
 
 
 HeadBuilder = Callable[[int, int], nn.Module]
-"""Width of what is seen, d → a family's head: (…, width) to posteriors of batch shape (…)."""
+"""Width of the input, d → a family's head: (…, width) to posteriors of batch shape (…)."""
 
 
 class MaskedHead(nn.Module):
-    """One head for all subset posteriors: it sees a subset's features and which they are.
+    """One head for all subset posteriors, given a subset's features and its membership mask.
 
     Each modality adds its part to the first hidden layer, computed once for all subsets, so that
     a further subset costs no more than the layers above it.
@@ -120,7 +120,7 @@ class MaskedHead(nn.Module):
         hidden_dim: Width of the two hidden layers.
         act: Their activation.
         variance: See :func:`gaussian`.
-        shaped: Builds the head of a family on them; of diagonal Gaussians unless given.
+        shaped: Builds a family's head on these layers; default: diagonal Gaussians.
     """
 
     mask: Tensor
@@ -156,7 +156,7 @@ class MaskedHead(nn.Module):
         return posterior(self.heads(self._hidden(features, [index])[0]), self.variance)
 
     def _hidden(self, features: Tensor, drawn: Sequence[int]) -> Tensor:
-        """What the head sees of the drawn subsets, (n, b, h)."""
+        """The last hidden layer for the drawn subsets, (n, b, h)."""
         n, f, h = self.parts.shape
         mask = rows_of(self.mask, drawn)
         parts = torch.bmm(features.view(-1, n, f).transpose(0, 1), self.parts)  # (N, b, h)
@@ -167,7 +167,7 @@ class MaskedHead(nn.Module):
 
 
 def membership(subsets: Sequence[Subset], modalities: Subset) -> Tensor:
-    """Whether each of K subsets has each of N modalities, as 0 and 1, float32 (K, N)."""
+    """Membership of N modalities in K subsets, as 0 and 1, float32 (K, N)."""
     column = {m: k for k, m in enumerate(modalities)}
     inside = np.zeros((len(subsets), len(modalities)), np.float32)
     rows = np.repeat(np.arange(len(subsets)), [len(subset) for subset in subsets])
@@ -176,7 +176,7 @@ def membership(subsets: Sequence[Subset], modalities: Subset) -> Tensor:
 
 
 def rows_of(values: Tensor, drawn: Sequence[int]) -> Tensor:
-    """The drawn rows of ``values``; itself where all are drawn, which copies nothing."""
+    """The drawn rows of ``values``; ``values`` itself, without a copy, if all are drawn."""
     if len(drawn) == len(values):
         return values
     # a blocking copy would wait for the device at every step

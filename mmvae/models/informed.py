@@ -1,4 +1,4 @@
-"""Which subset posteriors an item informs: those of proper subsets of what it has."""
+"""Informed subset posteriors: an item informs those of the proper subsets of its modalities."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mmvae.modalities.subsets import Subset
 from mmvae.models.heads import membership, rows_of
 
 PATTERNS = 64
-"""How many patterns of gaps are held against the family at once."""
+"""Number of missingness patterns compared with the family at once."""
 
 
 class Informed(nn.Module):
-    r"""The members of a family 𝒮 that items with gaps inform, and their weights (T13).
+    r"""The members of a family 𝒮 that items with missing modalities inform; their weights (T13).
 
-    An item that has the modalities O informs 𝒮_O = {S ∈ 𝒮 : S ⊊ O}, or, where there are teachers
-    T and it does not have them all, none.
+    An item with the modalities O informs 𝒮_O = {S ∈ 𝒮 : S ⊊ O}. With teachers T, an item that does
+    not have all of T informs no subset.
 
     Args:
         subsets: The family 𝒮.
@@ -36,27 +36,27 @@ class Informed(nn.Module):
     ) -> None:
         super().__init__()
         self.family, self.modalities = list(subsets), modalities
-        self.known = list(range(len(self.family)))  # members that training items inform
+        self.known = list(range(len(self.family)))  # members informed by training items
         self.register_buffer("mask", membership(subsets, modalities), persistent=False)
         taught = membership([teachers], modalities)[0]
         self.register_buffer("teachers", taught, persistent=False)
 
     def remember(self) -> None:
-        """Make room for what :meth:`learn` finds, which is saved with the weights."""
+        """Allocate the buffers that :meth:`learn` fills; they are saved with the weights."""
         self.register_buffer("ever", torch.ones(len(self.family), dtype=torch.bool))
 
     def learn(self, patterns: Mapping[Subset, int]) -> list[bool]:
-        """Note which members some item informs.
+        """Record the members that some item informs.
 
         Args:
-            patterns: Which modalities training items have → how many items.
+            patterns: Set of modalities that an item has → number of such items.
         """
         found = torch.zeros(len(self.family), dtype=torch.bool, device=self.mask.device)
         largest_first = sorted(patterns, key=len, reverse=True)
         every = membership(largest_first, self.modalities).to(self.mask)
         for start in range(0, len(every), PATTERNS):
             has = every[start : start + PATTERNS]
-            left = (~found).nonzero().flatten()  # the largest patterns leave few to look for
+            left = (~found).nonzero().flatten()  # largest patterns first: few are left after
             found[left] = self._inside(self.mask[left], has).any(1)
         self.ever.copy_(found)
         self.known = found.nonzero().flatten().tolist()
@@ -64,26 +64,26 @@ class Informed(nn.Module):
 
     @property
     def subsets(self) -> list[Subset]:
-        """The members that training items informed; all, unless items lacked modalities."""
+        """The members that training items informed; all of them if no item lacked a modality."""
         if not hasattr(self, "ever"):
             return self.family
         known = self.ever.tolist()
         return [s for s, informed in zip(self.family, known, strict=True) if informed]
 
     def draw(self, draws: StepDraws, count: int) -> list[int]:
-        """Some members for a step, ascending, of those alone that training items inform.
+        """Draw members for a step, ascending, only from those that training items inform.
 
-        Any other has no weight in any loss: to draw it would be to draw nothing.
+        Other members have no weight in any loss, so drawing them would be of no use.
 
         Args:
             draws: The step's randomness.
-            count: n, how many; all that are informed if they are fewer.
+            count: n, the number to draw; all that are informed if they are fewer.
         """
         chosen = draws.choice("subsets", len(self.known), min(count, len(self.known)))
         return [self.known[k] for k in chosen]
 
     def counts(self, drawn: Sequence[int]) -> float:
-        """What each of these members counts in a step, so that the mean is the full sum."""
+        """The factor of each drawn member in a step, so that the expectation is the full sum."""
         return len(self.known) / len(drawn) if len(drawn) < len(self.known) else 1.0
 
     def weights(
@@ -107,7 +107,7 @@ class Informed(nn.Module):
         return torch.where(inside, each.unsqueeze(1), 0.0)
 
     def _inside(self, mask: Tensor, has: Tensor) -> Tensor:
-        """Whether each item, who has (b, N), informs each subset (n, N), bool (n, b)."""
+        """True where an item, by its mask has (b, N), informs a subset (n, N); bool (n, b)."""
         shared = mask @ has.T  # counts of up to N are exact in any precision
         size = mask.sum(1, keepdim=True)
         teaches = has @ self.teachers == self.teachers.sum()

@@ -56,7 +56,7 @@ class JMVAE(VariationalModel):
         )
         self.encoders.joint_posterior.start_at(config.start_variance)
         self.informed = Informed(self.subsets, self.modalities, self._teachers())
-        if self.gaps and self.subsets:  # data without gaps: the model of the paper, no more
+        if self.gaps and self.subsets:  # complete data: the model of the paper, nothing added
             self.informed.remember()
         self.penalty = KLPenalty(config, self.informed)
         self.experts = Experts(self.informed, shaped_subsets(self.subsets, self.shapes))
@@ -70,9 +70,9 @@ class JMVAE(VariationalModel):
     # Eq. 4
 
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
-        """The loss of JMVAE-kl on a batch, with one sample of z per item (T4, with gaps T13).
+        """The loss of JMVAE-kl on a batch, with one sample of z per item (T4, or T13).
 
-        In the phase of a learned prior it is the loss of that one (T15).
+        In the phase of a learned prior, the loss of that prior (T15).
         """
         if phase == PRIOR and self.learned_prior is not None:
             return self.learned_prior.loss(self._aggregate(batch), draws)
@@ -90,7 +90,7 @@ class JMVAE(VariationalModel):
 
     @property
     def likelihood_weights(self) -> dict[str, float]:
-        """λ_m: by hand, times a share by the number of dimensions where asked (T12)."""
+        """λ_m: the configured weight, scaled by the number of dimensions if asked (T12)."""
         weights = super().likelihood_weights
         if self.config.rescale == "dimensions":
             dims = {m: torch.Size(c.event_shape).numel() for m, c in self.codecs.items()}
@@ -106,7 +106,7 @@ class JMVAE(VariationalModel):
             observed: Modality → model input (b, event…), for the modalities of S.
 
         Raises:
-            UsageError: S has no posterior and none can be put together.
+            UsageError: S has no posterior, and no product of experts covers it.
         """
         subset = canonical(observed, self.modalities)
         if subset == self.modalities:
@@ -128,7 +128,7 @@ class JMVAE(VariationalModel):
         return parts[0] if len(parts) == 1 else product_of_experts(parts)
 
     def lacks_posterior(self, subset: Subset) -> str | None:
-        """Why there is no q(z|x_S), or None where there is (T8)."""
+        """The reason why there is no q(z|x_S), or None if there is one (T8)."""
         if subset == self.modalities or self.config.missing != "encoders":
             return None
         try:
@@ -138,12 +138,12 @@ class JMVAE(VariationalModel):
         return None
 
     def takes(self, observed: Subset) -> bool:
-        """Whether all others are modalities that training items lacked, too."""
+        """True if training items lacked every modality that these items lack."""
         known = self.gaps if self.sees_gaps else ()
         return bool(observed) and all(m in observed or m in known for m in self.modalities)
 
     def joint_posterior(self, batch: Batch) -> Posterior:
-        """q(z | x_O, O), with O what each item has; of complete items q(z | x_M) (T13).
+        """q(z | x_O, O), with O the modalities of each item; for complete items q(z | x_M) (T13).
 
         Raises:
             UsageError: Items lack a modality that every training item had.
@@ -179,14 +179,14 @@ class JMVAE(VariationalModel):
         return subsets
 
     def _teachers(self) -> Subset:
-        """What an item must have to inform subset posteriors (T13)."""
+        """The modalities that an item must have to inform subset posteriors (T13)."""
         try:
             return canonical(self.config.teachers, self.modalities)
         except UsageError as error:
             raise ConfigError(f"model.teachers: {error}") from None
 
     def _informed_anew(self) -> None:
-        """Go by which subsets some item informs, as it is known now."""
+        """Rebuild what depends on the set of informed subsets."""
         self.experts.forget()
         self.penalty.share()
 
@@ -196,23 +196,23 @@ class JMVAE(VariationalModel):
         return self.informed.subsets
 
     def learn_patterns(self, patterns: Mapping[Subset, int]) -> None:
-        """Learn which subset posteriors some item informs; the others are never asked.
+        """Record which subset posteriors some item informs; the others are never queried.
 
         Raises:
-            ConfigError: A subset that the config lists has no item, or no subset has one.
+            ConfigError: No item informs a subset that the config lists, or no subset is informed.
         """
         if self.subsets:
             self.penalty.learn(patterns)
             self.experts.forget()
 
     def remarks(self) -> list[str]:
-        """Which subset posteriors stay untrained."""
+        """A remark on the subset posteriors that stay untrained."""
         return self.penalty.remarks()
 
     # Training
 
     def phases(self) -> list[Phase]:
-        """One update of all parameters, and one of those of a learned prior."""
+        """One phase for all parameters, and one for those of a learned prior."""
         prior = self.learned_prior
         fitted = [] if prior is None else [prior.phase(self.shapes.prior_keys)]
         apart = set() if prior is None else {id(p) for p in prior.parameters()}
@@ -221,13 +221,13 @@ class JMVAE(VariationalModel):
 
     @property
     def skips_weights(self) -> bool:
-        """Trunks of subsets that a step did not draw get no gradient; shared ones always do."""
+        """True if a step draws only some of the subsets and some trunks are not shared."""
         some = self.penalty.per_step < len(self.subsets)
         apart = isinstance(self.encoders, SeparateEncoders)
         return some and (apart or bool(self.experts.whole))
 
     def begin_phase(self, phase: str, items: Iterable[tuple[Batch, StepDraws]]) -> None:
-        """Let a learned prior begin from samples of the aggregate posterior, unless it has."""
+        """Initialise a learned prior from samples of the aggregate posterior, unless begun."""
         if phase == PRIOR and self.learned_prior is not None:
             self.learned_prior.begin((self._aggregate(b), draws) for b, draws in items)
 

@@ -16,7 +16,7 @@ from mmvae.models.heads import Variance
 from mmvae.models.posterior_network import Fusion
 
 MOST_NETWORKS = 4096
-"""Subsets that may have networks of their own: all of twelve modalities."""
+"""Maximum number of subsets that may have networks of their own: all of twelve modalities."""
 
 
 class JMVAEConfig(ModelConfig):
@@ -172,15 +172,15 @@ class JMVAEConfig(ModelConfig):
 
 
 def _modalities(info: ValidationInfo) -> list[str]:
-    """The experiment's modalities; none where a section is made without an experiment."""
+    """The experiment's modalities; none if the section is built without an experiment."""
     return list((info.context or {}).get("modalities", []))
 
 
 def check_alphas(alphas: Mapping[str, float], subsets: Sequence[Subset]) -> None:
-    """Hold weights α_S to subsets that get a posterior.
+    """Check that each weight α_S belongs to a subset that gets a posterior.
 
     Raises:
-        ValueError: One is of no such subset, or no finite number above 0.
+        ValueError: A weight's subset gets none, or a weight is not a finite number above 0.
     """
     names = {subset_name(s): s for s in subsets} if alphas else {}
     for name, alpha in alphas.items():

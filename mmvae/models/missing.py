@@ -1,4 +1,4 @@
-"""Patterns: items grouped by which modalities they have, and the posterior that answers each."""
+"""Patterns: items grouped by the modalities they have, and the posterior that answers for each."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Group:
     """Items that have the same modalities.
 
     Attributes:
-        rows: Which items of the batch they are, int64 (g,), ascending.
-        subset: What they have, O; nothing, if an item has nothing.
-        batch: They alone, with the modalities of O.
+        rows: Their indices in the batch, int64 (g,), ascending.
+        subset: Their modalities O; empty if the items have none.
+        batch: These items only, with the modalities of O.
     """
 
     rows: Tensor
@@ -31,7 +31,7 @@ class Group:
 
 
 def by_pattern(batch: Batch) -> Iterator[Group]:
-    """The items of a batch in groups that have the same modalities; without gaps it is one."""
+    """Group the items of a batch by the modalities they have; one group if none are missing."""
     names = tuple(batch.x)
     if not batch.gaps:
         yield Group(torch.arange(len(batch)), names, batch)
@@ -48,7 +48,7 @@ def by_pattern(batch: Batch) -> Iterator[Group]:
 
 
 def completed(model: Model, group: Group) -> Batch:
-    """A group's items with stand-ins for what they lack, as the joint posterior takes them."""
+    """Fill a group's missing modalities with fill values, as the joint posterior takes them."""
     like = next(iter(group.batch.x.values()))
     n, blank = len(group.rows), [m for m in model.modalities if m not in group.subset]
     absent = torch.zeros(n, dtype=torch.bool, device=like.device)
@@ -62,15 +62,15 @@ def completed(model: Model, group: Group) -> Batch:
 
 
 def answers_jointly(model: Model, subset: Subset, named: bool) -> bool:
-    """Whether q(z|x_O, O) answers for items that have O, rather than the subset posterior q_O.
+    """True if q(z|x_O, O) answers for items that have O; False if the subset posterior q_O does.
 
-    It does for items that the model was trained to take as they are, unless someone names the
-    modalities to look at.
+    The joint posterior answers for items that the model was trained to take as they are, unless
+    the caller names the modalities to use.
 
     Args:
         model: The model.
         subset: O.
-        named: Whether someone named the modalities.
+        named: True if the caller named the modalities.
     """
     return subset != model.modalities and not named and model.takes(subset)
 

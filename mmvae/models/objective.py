@@ -1,4 +1,4 @@
-"""The objectives: per-item nats in, a loss and its named terms out."""
+"""The objectives: map per-item nats to a loss and its named terms."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def jmvae_objective(
             - \gamma \sum_{S} \alpha_S\, KL(q(z|x_M) \| q_S(z|x_S))
 
     With two modalities, their singletons and α_S = α it is Eq. 4 of Suzuki, Nakayama and Matsuo
-    (2016); without subsets it is Eq. 3; with one modality, the VAE's bound. Of items with gaps it
-    is T13: what an item lacks has nats of 0, and subsets that it cannot inform a weight of 0.
+    (2016); without subsets it is Eq. 3; with one modality, the VAE's bound. For items with missing
+    modalities it is T13: a missing modality counts 0 nats, an uninformed subset has weight 0.
 
     Args:
         log_likelihoods: Modality → log p(x_m|z) at a sample of the joint posterior, nats, (b,).
@@ -101,7 +101,7 @@ def kl_penalty(
 
     Args:
         divergences: KL(q(z|x_M) ‖ q_S(z|x_S)) for n subsets, nats, (n, b).
-        alphas: α_S of the n subsets, or of each item too, (n, b); with subsets drawn per step,
+        alphas: α_S of the n subsets, or per item too, (n, b); with subsets drawn per step,
             already times \|𝒮\| / n.
         subsets: The n subsets, for the names of their terms; empty leaves these out.
     """

@@ -18,10 +18,10 @@ from mmvae.models.posteriors import Posterior
 from mmvae.models.subset_posteriors import SubsetPosteriors
 
 MOST_PER_STEP = 16
-"""Subsets that a training step takes unless told otherwise."""
+"""Default number of subsets in a training step."""
 
 MOST_EVALUATED = 256
-"""Subsets of which the penalty of a validation consists; larger families are drawn from."""
+"""Number of subsets in the penalty of a validation; a larger family is sampled."""
 
 
 class KLPenalty:
@@ -29,13 +29,13 @@ class KLPenalty:
 
     Args:
         config: ``[model]``: α and how subsets share it, and how many subsets a step draws.
-        informed: The family 𝒮, and which members items inform.
+        informed: The family 𝒮, and its members that training items inform.
 
     Attributes:
-        alphas: α_S of the family, 0 of members that no training item informs.
+        alphas: α_S of the family, 0 for members that no training item informs.
 
     Raises:
-        ConfigError: A weight of ``subset_alpha`` is of no subset, or not above 0.
+        ConfigError: A weight of ``subset_alpha`` belongs to no subset, or is not above 0.
     """
 
     def __init__(self, config: JMVAEConfig, informed: Informed) -> None:
@@ -43,7 +43,7 @@ class KLPenalty:
         self.share()
 
     def share(self) -> None:
-        """Share 2α out among the subsets that some item informs, or their sizes (T6)."""
+        """Divide 2α among the subsets that some item informs, or among their sizes (T6)."""
         c, trained = self.config, set(self.informed.subsets)
         try:
             check_alphas(c.subset_alpha, self.informed.family)
@@ -59,13 +59,13 @@ class KLPenalty:
         ]
 
     def learn(self, patterns: Mapping[Subset, int]) -> None:
-        """Learn which subset posteriors some item informs; only these share 2α (T13).
+        """Record which subset posteriors some item informs; only these share 2α (T13).
 
         Args:
-            patterns: Which modalities training items have → how many items.
+            patterns: Set of modalities that an item has → number of such items.
 
         Raises:
-            ConfigError: A subset that the config lists has no item, or no subset has one.
+            ConfigError: No item informs a subset that the config lists, or no subset is informed.
         """
         known = self.informed.learn(patterns)
         self.share()
@@ -82,7 +82,7 @@ class KLPenalty:
             )
 
     def remarks(self) -> list[str]:
-        """Which subset posteriors stay untrained, in a sentence; empty if none does."""
+        """A remark on the subset posteriors that stay untrained; empty if there are none."""
         trained = set(self.informed.subsets)
         lacking = [subset_name(s) for s in self.informed.family if s not in trained]
         if not lacking:
@@ -95,7 +95,7 @@ class KLPenalty:
 
     @property
     def per_step(self) -> int:
-        """How many subsets a training step takes."""
+        """Number of subsets in a training step."""
         family = len(self.informed.family)
         return min(self.config.subsets_per_step or MOST_PER_STEP, family)
 
@@ -119,8 +119,9 @@ class KLPenalty:
             q: The joint posterior q(z|x_M), batch shape (b,).
             subset_posteriors: q_S(z|x_S) of the n drawn subsets; None without any.
             z: A sample of the joint posterior, (b, d), for divergences without a closed form.
-            presence: Modality → which items have it, bool (b,), where some lack it (T13).
-            drawn: Places of the drawn subsets in the family.
+            presence: Modality → mask of the items that have it, bool (b,), where some lack it
+                (T13).
+            drawn: Indices of the drawn subsets in the family.
         """
         if subset_posteriors is None:
             return None

@@ -17,26 +17,26 @@ from mmvae.models.posteriors import Posterior
 Fusion = Literal["dense", "linear"]
 
 Presence = Mapping[str, Tensor]
-"""Modality → which items have it, bool (b,), for those that some item may lack."""
+"""Modality → mask of the items that have it, bool (b,); only modalities that may be missing."""
 
 
 class PosteriorNetwork(nn.Module):
     """q(z|x_S): a trunk per modality of S, concatenated, fused, and two linear heads.
 
-    With gaps it is q(z|x_O, O): it also sees which modalities O of S an item has, and nothing of
-    what it lacks (T13).
+    With missing modalities it is q(z|x_O, O): its input is the mask of the modalities O that an
+    item has, and their features only (T13).
 
     Args:
         trunks: Modality → trunk (b, event…) → (b, feature_dim).
         feature_dims: Modality → width of its features.
         latent_dim: d.
-        fusion: ``"dense"``: one hidden layer over the concatenated features, as the paper's code
-            has it; ``"linear"``: the heads sit on the concatenated features, as its text reads.
+        fusion: ``"dense"``: one hidden layer over the concatenated features, as in the paper's
+            code; ``"linear"``: the heads take the concatenated features, as in its text.
         fusion_dim: Width of that hidden layer.
         act: Its activation.
         variance: See :func:`gaussian`.
-        gaps: Whether items may lack modalities.
-        shaped: Builds the head of a family; of diagonal Gaussians unless given.
+        gaps: True if items may lack modalities.
+        shaped: Builds the head of a family; default: diagonal Gaussians.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class PosteriorNetwork(nn.Module):
         self.gaps = gaps
 
     def forward(self, x: Mapping[str, Tensor], present: Presence | None = None) -> Posterior:
-        """Modality → input (b, event…) to q(z|x_S) with batch shape (b,)."""
+        """Map modality → input (b, event…) to q(z|x_S) with batch shape (b,)."""
         features = {name: trunk(x[name]) for name, trunk in self.trunks.items()}
         shown = list(between_gaps(features, present or {}).values())
         if self.gaps:
@@ -70,21 +70,21 @@ class PosteriorNetwork(nn.Module):
 
     @torch.no_grad()
     def start_at(self, variance: float) -> None:
-        """Begin with this many times (up to 1) the σ² that Gaussian posteriors would have."""
+        """Scale the initial σ² of Gaussian posteriors by this factor (up to 1)."""
         assert isinstance(self.heads, nn.Linear)
         raw = math.log(variance)
-        if self.variance == "softplus":  # of which 0, where it begins, makes log 2
+        if self.variance == "softplus":  # softplus(0) = log 2 is its initial value
             raw = math.log(math.expm1(variance * math.log(2)))
         self.heads.bias.chunk(2)[1].add_(raw)
 
     def _pattern(self, like: Tensor, present: Presence) -> Tensor:
-        """Which modalities items have, as 0 and 1, (b, N)."""
+        """The modalities that items have, as 0 and 1, (b, N)."""
         whole = torch.ones(len(like), dtype=torch.bool, device=like.device)
         return torch.stack([present.get(m, whole) for m in self.trunks], -1).to(like.dtype)
 
 
 def between_gaps(features: Mapping[str, Tensor], present: Presence) -> dict[str, Tensor]:
-    """Features (b, f) of modalities, zeros for what items lack."""
+    """Set the features (b, f) of missing modalities to zeros."""
     return {
         m: torch.where(present[m].unsqueeze(1), f, 0.0) if m in present else f
         for m, f in features.items()

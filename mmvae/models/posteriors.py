@@ -1,6 +1,6 @@
 """Posteriors and priors over the joint latent z, and the KL divergence between them.
 
-All of it runs in float32 at least, whatever autocast is on, and in nats per item.
+All computations run in at least float32, whatever autocast is on, and in nats per item.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor
 LOG_2PI = math.log(2.0 * math.pi)
 
 FARTHEST = 40.0
-"""|log σ²| is held within this, so that divergences of float32 stay finite: e^80 is 5 · 10³⁴."""
+"""Bound of |log σ²|, so that divergences in float32 stay finite: e^80 is 5 · 10³⁴."""
 
 
 class Posterior(ABC):
     """A distribution over z with batch shape ``(b,)`` and event shape ``(d,)``.
 
-    Whoever trains, evaluates or draws uses nothing but these methods, so that flows and mixtures
-    fit beside the diagonal Gaussian.
+    Training, evaluation and generation use only these methods, so that flows and mixtures can
+    replace the diagonal Gaussian.
     """
 
     @abstractmethod
@@ -36,7 +36,7 @@ class Posterior(ABC):
 
     @abstractmethod
     def point(self) -> Tensor:
-        """One best value, shape (b, d): the mean of a Gaussian."""
+        """The point estimate, shape (b, d): the mean of a Gaussian."""
 
     def detach(self) -> Posterior:
         """The same distribution, held fixed for gradients; default: :class:`HeldFixed`."""
@@ -44,7 +44,7 @@ class Posterior(ABC):
 
 
 class HeldFixed(Posterior):
-    """A distribution whose parameters get no gradient; a density's argument still does.
+    """A distribution whose parameters get no gradient; the argument of its density still does.
 
     Args:
         free: The distribution.
@@ -58,7 +58,7 @@ class HeldFixed(Posterior):
         return self.free.rsample(noise).detach()
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """See :meth:`Posterior.log_prob`; its gradient is that of first order for ``z``."""
+        """See :meth:`Posterior.log_prob`; the gradient for ``z`` is of first order only."""
         if not (torch.is_grad_enabled() and z.requires_grad):
             return self.free.log_prob(z).detach()
         at = z.detach().requires_grad_()
@@ -71,7 +71,7 @@ class HeldFixed(Posterior):
         return self.free.point().detach()
 
     def detach(self) -> HeldFixed:
-        """Itself."""
+        """The distribution itself."""
         return self
 
 
@@ -80,7 +80,7 @@ class DiagonalGaussian(Posterior):
 
     Args:
         mean: μ, shape (b, d).
-        log_variance: log σ², shape (b, d); what lies beyond ±40 is taken for ±40.
+        log_variance: log σ², shape (b, d); clamped to ±40.
     """
 
     def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
@@ -99,7 +99,7 @@ class DiagonalGaussian(Posterior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """See :meth:`Posterior.log_prob`."""
-        # Sums over dimensions apart: k samples share that of the variances.
+        # Two sums over dimensions: k samples share the sum over the variances.
         error = ((z - self.mean).square() * (-self.log_variance).exp()).sum(-1)
         return -0.5 * (error + (self.log_variance + LOG_2PI).sum(-1))
 
@@ -131,10 +131,10 @@ def kl_divergence(q: Posterior, p: Posterior, z: Tensor | None = None) -> Tensor
     """KL(q ‖ p) in nats per item, shape (b,).
 
     Args:
-        q: The distribution the expectation is under.
+        q: The distribution of the expectation.
         p: The other one, same shapes; with a closed form also n of them, batch shape (n, b).
-        z: Samples of ``q``, shape (b, d) or (k, b, d), used where no closed form is registered:
-            then it is the mean of log q(z) − log p(z), unbiased, and may be < 0.
+        z: Samples of ``q``, shape (b, d) or (k, b, d), used where no closed form is registered.
+            The result is then the mean of log q(z) − log p(z), unbiased, and may be < 0.
 
     Raises:
         ValueError: No closed form is registered and no samples were given.
@@ -150,7 +150,7 @@ def kl_divergence(q: Posterior, p: Posterior, z: Tensor | None = None) -> Tensor
 
 
 def closed_form(q: Posterior, p: Posterior) -> Tensor | None:
-    """KL(q ‖ p) in nats by its closed form; None where none is registered."""
+    """KL(q ‖ p) in nats in closed form; None if no closed form is registered."""
     found = _closed_forms.get((type(q), type(p)))
     return None if found is None else found(q, p)
 
@@ -167,9 +167,9 @@ def product_of_experts(experts: Sequence[Any]) -> DiagonalGaussian:
     r"""Multiply posteriors of disjoint subsets with the prior N(0, I) divided out (T8).
 
     q ∝ p(z)^{1−K} Π_k q_k. Per dimension, with precisions Λ_k, Λ = 1 + Σ_k (max(Λ_k, 1) − 1) and
-    Λ μ = Σ_k Λ_k μ_k. Exact where each expert is an exact diagonal Gaussian posterior of a
-    linear-Gaussian model, none of which is broader than the prior; otherwise an approximation,
-    with Λ ≥ 1.
+    Λ μ = Σ_k Λ_k μ_k. The result is exact if each expert is the exact diagonal Gaussian posterior
+    of a linear-Gaussian model and none is broader than the prior. Otherwise it is an
+    approximation, with Λ ≥ 1.
 
     Args:
         experts: K ≥ 1 diagonal Gaussians of the same shapes.

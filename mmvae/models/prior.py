@@ -16,11 +16,11 @@ PRIOR = "prior"
 """The phase that fits a learned prior."""
 
 BEGINNING = 10_000
-"""Samples of the aggregate posterior from which a learned prior begins, or a batch more."""
+"""Minimum number of samples of the aggregate posterior that initialise a learned prior."""
 
 
 class LearnedPrior(nn.Module):
-    """p(z) of a family: a head that sees nothing.
+    """p(z) of a family: a head without input.
 
     Args:
         family: The family of ``[prior]``.
@@ -36,7 +36,7 @@ class LearnedPrior(nn.Module):
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
 
     def forward(self, b: int) -> Posterior | None:
-        """It, with batch shape (b,); None before it has begun."""
+        """The prior with batch shape (b,); None before it has begun."""
         return self._density(b) if self.begun else None
 
     def _density(self, b: int) -> Posterior:
@@ -44,16 +44,16 @@ class LearnedPrior(nn.Module):
         return density
 
     def phase(self, keys: PriorKeys) -> Phase:
-        """The updates that fit it."""
+        """The phase that fits the prior."""
         rate = {} if keys.learning_rate is None else {"learning_rate": keys.learning_rate}
         weights = [p for p in self.parameters() if p.requires_grad]
         return Phase(PRIOR, weights, rate, keys.first_epoch)
 
     def begin(self, aggregate: Iterable[tuple[Posterior, StepDraws]]) -> None:
-        """Begin from samples of the aggregate posterior, unless it has begun or is frozen.
+        """Initialise from samples of the aggregate posterior, unless it has begun or is frozen.
 
         Args:
-            aggregate: Posteriors of batches of items, each with randomness to draw by.
+            aggregate: Posteriors of batches of items, each with the randomness for its samples.
         """
         if self.begun:
             return
@@ -71,7 +71,7 @@ class LearnedPrior(nn.Module):
         begin(torch.cat(samples), torch.cat(points))
 
     def loss(self, q: Posterior, draws: StepDraws) -> Terms:
-        """Its cross entropy to the aggregate posterior, by a sample of each item, nats, (b,)."""
+        """Cross entropy of the prior to the aggregate posterior, one sample each, nats, (b,)."""
         z = q.rsample(draws.normal("z of prior", self.latent_dim))
         nats = self._density(len(z)).log_prob(z)
         return Terms(-nats, {"log_density": nats})

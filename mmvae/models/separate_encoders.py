@@ -25,10 +25,10 @@ class SeparateEncoders(nn.Module):
     Args:
         codecs: Modality → codec.
         subsets: The subsets with a posterior of their own.
-        shaped: Which of them are of the chosen family; the others are diagonal Gaussians.
-        network: Builds a :class:`PosteriorNetwork` from trunks, feature widths, whether items
-            may lack modalities, and whether it is of the family.
-        gaps: Whether they may.
+        shaped: For each, True if it is of the chosen family; the others are diagonal Gaussians.
+        network: Builds a :class:`PosteriorNetwork` from trunks, feature widths and two flags:
+            items may lack modalities; the posterior is of the family.
+        gaps: True if items may lack modalities.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class SeparateEncoders(nn.Module):
         self.subset_posteriors = nn.ModuleList(build(s, shaped=own) for s, own in pairs)
 
     def joint(self, x: Mapping[str, Tensor], present: Presence | None = None) -> DiagonalGaussian:
-        """q(z|x_M), or q(z|x_O, O) of items that lack some; batch shape (b,)."""
+        """q(z|x_M), or q(z|x_O, O) for items with missing modalities; batch shape (b,)."""
         return self.joint_posterior(x, present)  # type: ignore[no-any-return]
 
     def subset(
         self, x: Mapping[str, Tensor], index: int, present: Presence | None = None
     ) -> Posterior:
-        """q(z|x_S) for one trained subset; ``x`` needs hold the modalities of S only."""
+        """q(z|x_S) for one trained subset; ``x`` must hold the modalities of S."""
         return self.subset_posteriors[index](x, present)  # type: ignore[no-any-return]
 
     def forward(
@@ -79,5 +79,5 @@ class SeparateEncoders(nn.Module):
         return self.joint(x, present), SubsetPosteriors(groups)
 
     def weights_of_family(self) -> list[str]:
-        """What the names of the weights of posteriors of the family begin with."""
+        """Name prefixes of the weights of posteriors of the family."""
         return [f"subset_posteriors.{k}." for k, own in enumerate(self.shaped) if own]

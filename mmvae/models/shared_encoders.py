@@ -28,14 +28,14 @@ class SharedEncoders(nn.Module):
     Args:
         codecs: Modality → codec.
         subsets: The subsets with a posterior of their own.
-        shaped: Which of them are of the chosen family: one masked head serves these.
+        shaped: For each, True if it is of the chosen family: one masked head serves these.
         network: Builds the joint :class:`PosteriorNetwork`.
         feature_dim: Width of the narrow features.
-        heads: Builds the :class:`SubsetHeads` or the :class:`MaskedHead` of some subsets, and
-            says with its last argument whether they are of the family.
-        gaps: Whether items may lack modalities.
-        apart: Whether the joint posterior has trunks of its own. Most of the information needed to
-            reconstruct a picture does not help to predict the other modalities.
+        heads: Builds the :class:`SubsetHeads` or the :class:`MaskedHead` of some subsets; its
+            last argument is True if they are of the family.
+        gaps: True if items may lack modalities.
+        apart: True if the joint posterior has trunks of its own. Most of the information needed to
+            reconstruct an image does not help to predict the other modalities.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class SharedEncoders(nn.Module):
         self.feature_dim = feature_dim
 
     def joint(self, x: Mapping[str, Tensor], present: Presence | None = None) -> DiagonalGaussian:
-        """q(z|x_M), or q(z|x_O, O) of items that lack some; batch shape (b,)."""
+        """q(z|x_M), or q(z|x_O, O) for items with missing modalities; batch shape (b,)."""
         seen = x if self.apart else self._features(x)
         return self.joint_posterior(seen, present)  # type: ignore[no-any-return]
 
     def subset(self, x: Mapping[str, Tensor], index: int) -> Posterior:
-        """q(z|x_S) for one trained subset; ``x`` needs hold the modalities of S only."""
+        """q(z|x_S) for one trained subset; ``x`` must hold the modalities of S."""
         here = self.subsets[index]
         known = {m: self.narrow[m](self.trunks[m](x[m])) for m in here}
         blank = torch.zeros_like(known[here[0]])
@@ -107,19 +107,19 @@ class SharedEncoders(nn.Module):
         return joint, SubsetPosteriors(groups)
 
     def _features(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What the shared trunks make of every modality, (b, feature_dim) each."""
+        """Features of every modality from the shared trunks, (b, feature_dim) each."""
         return {m: self.trunks[m](x[m]) for m in self.modalities}
 
     def _heads(self) -> list[tuple[Mapping[int, int], SubsetHeads | MaskedHead]]:
-        """The heads that there are; the subsets that each serves, with their places in it."""
+        """The existing heads, each with its subsets and their indices in the head."""
         pairs = ((self.plain, self.subset_heads), (self.of_family, self.family_head))
         return [(members, head) for members, head in pairs if head is not None]
 
     def weights_of_family(self) -> list[str]:
-        """What the names of the weights of posteriors of the family begin with."""
+        """Name prefixes of the weights of posteriors of the family."""
         return ["family_head.", "subset_heads."] if self.of_family else []
 
 
 def places(members: Iterable[int]) -> dict[int, int]:
-    """Members, and the place of each among them."""
+    """Each member → its index among the members."""
     return {k: place for place, k in enumerate(members)}

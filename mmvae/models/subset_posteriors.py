@@ -14,8 +14,8 @@ class SubsetPosteriors:
     """The posteriors of n drawn subsets, of one family or of several.
 
     Args:
-        groups: Places among the drawn, with the posteriors of those subsets, batch shape (n', b);
-            or one place, with a posterior of batch shape (b,).
+        groups: Indices among the drawn subsets, with the posteriors of those subsets, batch shape
+            (n', b); or one index, with a posterior of batch shape (b,).
     """
 
     def __init__(self, groups: Sequence[tuple[int | Sequence[int], Posterior]]) -> None:
@@ -24,7 +24,8 @@ class SubsetPosteriors:
     def divergences(self, joint: Posterior, z: Tensor) -> Tensor:
         """KL(q(z|x_M) ‖ q_S(z|x_S)) of each, nats, shape (n, b).
 
-        By the sample ``z`` of the joint posterior, (b, d), where there is no closed form (T14).
+        Where there is no closed form, the sample ``z`` of the joint posterior, (b, d), estimates
+        it (T14).
         """
         rows: dict[int, Tensor] = {}
         for places, q in self.groups:

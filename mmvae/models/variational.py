@@ -26,7 +26,7 @@ class VariationalModel(Model):
     decoders: ByModality
 
     def build_decoders(self) -> ByModality:
-        """A decoder for each modality, from z (n, d) to parameters of p(x_m|z)."""
+        """Build a decoder for each modality, from z (n, d) to parameters of p(x_m|z)."""
         return ByModality({m: codec.decoder(self.latent_dim) for m, codec in self.codecs.items()})
 
     @property
@@ -35,7 +35,7 @@ class VariationalModel(Model):
         return int(self.config.latent_dim)
 
     def prior(self, given: Mapping[str, Tensor], b: int) -> DiagonalGaussian:
-        """p(z) = N(0, I) with batch shape (b,); nothing is given to it (T1)."""
+        """p(z) = N(0, I) with batch shape (b,); it conditions on nothing (T1)."""
         like = next(self.parameters())
         return DiagonalGaussian.standard(like.new_zeros(b, self.latent_dim, dtype=torch.float32))
 
@@ -57,11 +57,11 @@ class VariationalModel(Model):
         }
 
     def lacks_posterior(self, subset: Subset) -> str | None:
-        """Why there is no q(z|x_S), or None, the default, where there is."""
+        """The reason why there is no q(z|x_S); None, the default, if there is one."""
         return None
 
     def supports(self, targets: Subset, given: Subset, proposal: Subset) -> str | None:
-        """None where the figure can be had, else the reason why it can't (T10)."""
+        """None if the likelihood query can be answered, else the reason why it cannot (T10)."""
         if set(targets) & set(given):
             return f"{subset_name(targets)} and {subset_name(given)} overlap."
         try:
@@ -71,7 +71,7 @@ class VariationalModel(Model):
         return self.lacks_posterior(proposal)
 
     def phases(self) -> list[Phase]:
-        """One update of all parameters."""
+        """One phase for all parameters."""
         return [Phase(self.kind, [p for p in self.parameters() if p.requires_grad])]
 
     def compilable(self) -> Iterable[nn.Module]:

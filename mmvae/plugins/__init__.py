@@ -1,1 +1,1 @@
-"""Plugins: hooks, roles, their discovery, and the errors of each."""
+"""Plugins: hooks, roles, discovery, and errors."""

@@ -43,5 +43,5 @@ class CoreMetrics:
     @staticmethod
     @hookimpl
     def register_metrics(register: Register) -> None:
-        """Offer the divergence of single dimensions of z."""
+        """Offer the metric of the KL per dimension of z."""
         register(LatentKL)

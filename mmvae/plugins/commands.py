@@ -1,4 +1,4 @@
-"""Commands and figures that distributions offer by entry point: each loaded when it is called."""
+"""Commands and figures that distributions offer by entry point: each loaded on its first call."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class OfferedCommand:
 
     Attributes:
         entry: The entry point; its name is the command's.
-        word: What it is called in messages: ``command`` or ``figure``.
-        disabled: Why the environment leaves it out; empty if it does not.
+        word: Its name in messages: ``command`` or ``figure``.
+        disabled: Why the environment disables it; empty if it does not.
     """
 
     entry: EntryPoint
@@ -40,7 +40,7 @@ class OfferedCommand:
 
     @property
     def name(self) -> str:
-        """What it is called by."""
+        """The name by which it is called."""
         return self.entry.name
 
     @property
@@ -57,7 +57,8 @@ class OfferedCommand:
         """Import it.
 
         Raises:
-            PluginError: It is disabled or broken; the message says who brings it, and why.
+            PluginError: It is disabled or broken; the message names the distribution and the
+                reason.
         """
         if self.disabled:
             raise PluginError(complaint([self], Fared("disabled", self.disabled)))
@@ -75,7 +76,7 @@ class OfferedCommand:
         return command
 
     def tried(self) -> Fared:
-        """How it fares when it is loaded."""
+        """The outcome of loading it."""
         try:
             self.load()
         except PluginError as error:
@@ -88,7 +89,7 @@ class OfferedCommand:
 
 @dataclass(frozen=True)
 class Fared:
-    """What became of a command that was loaded.
+    """The outcome of loading a command.
 
     Attributes:
         state: ``ok``, ``broken`` or ``disabled``.
@@ -102,7 +103,7 @@ class Fared:
 
 
 def complaint(commands: Sequence[OfferedCommand], fared: Fared) -> str:
-    """Which commands of one distribution are broken or disabled, why, and how to mend it."""
+    """The broken or disabled commands of one distribution, the reason, and how to fix it."""
     first, names = commands[0], ", ".join(f"{c.word} {c.name!r}" for c in commands)
     are = "is" if len(commands) == 1 else "are"
     who = f"{names} ({first.distribution} {first.version}) {are} {fared.state}"
@@ -116,7 +117,7 @@ def complaint(commands: Sequence[OfferedCommand], fared: Fared) -> str:
 
 
 def offered_commands(group: str, word: str) -> list[OfferedCommand]:
-    """All that installed distributions offer in an entry-point group, unloaded, by name.
+    """All commands that installed distributions offer in an entry-point group, unloaded, by name.
 
     Raises:
         UsageError: The environment names a plugin that is not installed.

@@ -1,4 +1,4 @@
-"""Entry points as others wrote them: who brings one, what it names, and why it cannot be had."""
+"""Entry points as written by others: their distribution, their target, and errors in them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIGURE_ENTRIES = "mmvae.figures"
 """The entry-point group in which distributions offer figures of their own."""
 
 UNKNOWN = "unknown"
-"""What stands for a name or a version that a distribution does not state."""
+"""Replacement for a name or a version that a distribution does not state."""
 
 _REFERENCE = re.compile(r"\w+(\.\w+)*\s*(:\s*\w+(\.\w+)*\s*)?(\[.*\]\s*)?")
 
@@ -37,10 +37,10 @@ def _stated(entry: EntryPoint, field: str) -> str:
 
 
 def require_reference(entry: EntryPoint) -> None:
-    """See that the value of an entry point can refer to something.
+    """Check that the value of an entry point can refer to something.
 
     Raises:
-        PluginError: It is no ``module`` or ``module:attribute``.
+        PluginError: It is not a ``module`` or ``module:attribute``.
     """
     if not _REFERENCE.fullmatch(entry.value.strip()):
         raise PluginError(f"its entry point {entry.name} = {entry.value!r} is no module:attribute")
@@ -50,7 +50,7 @@ def imported(entry: EntryPoint) -> object:
     """The module or object that an entry point names.
 
     Raises:
-        PluginError: There is none. Whatever else its module raises passes as it is.
+        PluginError: There is none. Other errors of its module pass unchanged.
     """
     try:
         module = import_module(entry.module)
@@ -70,7 +70,7 @@ def imported(entry: EntryPoint) -> object:
 
 
 def cause(error: BaseException) -> str:
-    """Why a stranger's code could not be used, in one line."""
+    """The reason why foreign code could not be used, in one line."""
     if isinstance(error, PluginError):
         return " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError):

@@ -1,4 +1,4 @@
-"""The switches: which plugins, commands and figures the environment leaves out."""
+"""The switches: the plugins, commands and figures that the environment disables."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from mmvae.foundations.errors import UsageError, nearest
 from mmvae.plugins.entry_points import COMMAND_ENTRIES, FIGURE_ENTRIES, PLUGIN_GROUP, maker
 
 ONLY, WITHOUT = "MMVAE_PLUGINS", "MMVAE_DISABLE_PLUGINS"
-"""The variables: these plugins alone, and all but these; names with commas."""
+"""The variables: enable only these plugins, and disable these; names with commas."""
 
 CORE = "mmvae"
-"""The distribution whose plugins are always heard, unless they are named to be left out."""
+"""The distribution whose plugins are always enabled, unless they are explicitly disabled."""
 
 
 @dataclass(frozen=True)
 class Switches:
-    """What the environment says of all that is installed.
+    """The environment's settings for all installed plugins.
 
     A name is that of a plugin or of a distribution. Commands and figures go with their
-    distribution: they stay where it is named or its plugins are, and leave with it or with the
-    last of its plugins.
+    distribution: they are enabled if it or one of its plugins is named, and disabled with it or
+    with the last of its plugins.
 
     Attributes:
-        only: Names in ``MMVAE_PLUGINS``; empty if all are wanted.
+        only: Names in ``MMVAE_PLUGINS``; empty if all are enabled.
         without: Names in ``MMVAE_DISABLE_PLUGINS``.
         plugins: Distribution → names of its plugins.
     """
@@ -37,10 +37,10 @@ class Switches:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> Switches:
-        """Read the variables, the process's own unless given.
+        """Read the variables; default: the process's own.
 
         Raises:
-            UsageError: One names nothing that is installed.
+            UsageError: A variable names something that is not installed.
         """
         variables = os.environ if environ is None else environ
         if not (variables.get(ONLY) or variables.get(WITHOUT)):  # spares reading all metadata
@@ -56,7 +56,7 @@ class Switches:
         return cls(only, without, plugins)
 
     def reason(self, entry: EntryPoint) -> str:
-        """Why this plugin, command or figure stays out; empty if it does not."""
+        """Why this plugin, command or figure is disabled; empty if it is not."""
         owner = maker(entry)[0]
         plugin = entry.group == PLUGIN_GROUP
         names = frozenset({entry.name}) if plugin else self.plugins.get(owner, frozenset())

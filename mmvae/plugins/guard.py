@@ -1,9 +1,9 @@
-"""The guard: a plugin's codec in use, each call of which is held against the contract.
+"""The guard: a plugin's codec in use, with every call checked against the contract.
 
-What a codec returns wrong fails somewhere in the core, long after the call, if at all. So every
+A wrong result of a codec fails somewhere in the core, long after the call, if at all. So every
 codec that a config or a model folder names is made from a guarded class: a subclass of the
-plugin's own that looks at what each method gives. The message names plugin, method, what was
-wanted and got, and what the plugin's author can do.
+plugin's own that checks the result of each method. The message names plugin, method, requirement
+and result, and what the plugin's author can do.
 """
 
 # super() is the plugin's class, which defines what is abstract here.
@@ -37,7 +37,7 @@ from mmvae.plugins.registry import IN_MEMORY, PluginInfo, Registry
 T = TypeVar("T")
 
 OF_VALUES = (TypeError, ValueError)
-"""What a codec may raise on values that it cannot take; the core then names the value."""
+"""The errors that a codec may raise for unacceptable values; the core then names the value."""
 
 
 def guarded_codec(registry: Registry, kind: str) -> type[Codec]:
@@ -61,7 +61,7 @@ def _guarded(codec: type[Codec], plugin: PluginInfo) -> type[Codec]:
 
 
 class Guard(Codec):
-    """Stands before a codec's class; see the module. Its own names leave the codec's alone."""
+    """Wraps a codec's class; see the module. Its own names do not hide the codec's."""
 
     __plugin: ClassVar[PluginInfo]
 
@@ -76,10 +76,10 @@ class Guard(Codec):
         check: Callable[[Any], Any] | None = None,
         passing: tuple[type[Exception], ...] = (),
     ) -> T:
-        """Call a method and look at what it gives; ``check`` may give it in another form.
+        """Call a method and check its result; ``check`` may convert it.
 
         Raises:
-            PluginError: It raised what is no error of ours, or returned what breaks the contract.
+            PluginError: It raised an error that is not ours, or its result breaks the contract.
         """
         try:
             value: T = function(*given)
@@ -99,7 +99,7 @@ class Guard(Codec):
         return value if changed is None else changed
 
     def fit(self, column: Column) -> State:
-        """See :meth:`Codec.fit`; what comes out is as it comes back from a run folder."""
+        """See :meth:`Codec.fit`; the result is as it is read back from a run folder."""
         return self.__ask("fit", super().fit, column, check=returned.state, passing=OF_VALUES)
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
@@ -249,7 +249,7 @@ class Guard(Codec):
 
 
 def broken(kind: str, plugin: PluginInfo, error: ContractBroken) -> PluginError:
-    """A breach of the contract as an error that says whose it is, and how its author goes on."""
+    """Convert a breach of contract to an error that names the plugin and advises its author."""
     if plugin.distribution == IN_MEMORY:
         whose, how = f"codec {kind!r}", "mmvae.testing.CodecContract"
     else:
@@ -258,7 +258,7 @@ def broken(kind: str, plugin: PluginInfo, error: ContractBroken) -> PluginError:
 
 
 def failed(plugin: PluginInfo, error: BaseException) -> PluginError:
-    """An exception of a plugin's code as an error that says where it was raised."""
+    """Convert an exception of a plugin's code to an error that names where it was raised."""
     said = f"{type(error).__name__}: {shortened(str(error), LONG)}"
     return PluginError(
         f"plugin {plugin} failed: {said}{raised_at(error, plugin)}. "

@@ -1,4 +1,4 @@
-"""Provenance: the plugins that a run or a model was made with, and what differs of them here."""
+"""Provenance: the plugins that a run or a model was made with, and their differences here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmvae.plugins.registry import IN_MEMORY, Registry, Role
 
 
 class Maker(BaseModel):
-    """The plugin that something came from, as it was when that was used."""
+    """The plugin that provided something, as it was at that time."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,21 +33,21 @@ class Maker(BaseModel):
 _RECORD = TypeAdapter(dict[str, Maker])
 
 OF_A_MODEL: Collection[Role] = ("codec", "model", "family")
-"""The roles that a trained model cannot do without, wherever it is used."""
+"""The roles that any use of a trained model needs."""
 
 
 def of_a_model(made_with: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a run's provenance that its model carries along."""
+    """The part of a run's provenance that its model keeps."""
     return {o: maker for o, maker in made_with.items() if o.split(" ")[0] in OF_A_MODEL}
 
 
 def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: object) -> None:
-    """See that the plugins which something was made with are here; warn where versions differ.
+    """Check that the plugins which something was made with are installed; warn if versions differ.
 
     Args:
-        made_with: What was recorded: ``"codec angle"`` → distribution, version and plugin.
-        registry: What is installed here.
-        origin: What to call it in messages: the folder of a run or a model.
+        made_with: The record: ``"codec angle"`` → distribution, version and plugin.
+        registry: The installed plugins.
+        origin: Its name in messages: the folder of a run or a model.
 
     Raises:
         PluginError: Some are missing, broken or disabled; the message says how to get each.
@@ -81,7 +81,7 @@ def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: ob
 
 
 def _missing(offer: str, maker: Maker, registry: Registry) -> str:
-    """What of a plugin is not here, why, and how to get it."""
+    """A message about a missing offer: the reason and how to get it."""
     role, _, kind = offer.partition(" ")
     if role in get_args(Role) and (conflict := registry.conflict(cast(Role, role), kind)):
         return f"{conflict}."
@@ -89,7 +89,7 @@ def _missing(offer: str, maker: Maker, registry: Registry) -> str:
 
 
 def _reason(maker: Maker, registry: Registry) -> str:
-    """Why something that one plugin offered is not here, and how to get it."""
+    """Why something that a plugin offered is missing here, and how to get it."""
     if maker.distribution == IN_MEMORY:
         return "it was passed in memory; pass the same registry."
     installed = [p for p in registry.plugins if p.distribution == maker.distribution]

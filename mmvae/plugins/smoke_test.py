@@ -1,7 +1,7 @@
-"""A rehearsal: a few items pass through each codec before a training; whoever fails is named.
+"""The smoke test: a few items pass through each codec before a training.
 
-What each method returns is held against the contract, so that a mistake is told by method, with
-what was wanted and got, rather than by a failure somewhere in the core.
+The result of each method is checked against the contract, so that a mistake is reported with its
+method, the requirement and the result, instead of a failure somewhere in the core.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from mmvae.plugins.registry import Registry
 T = TypeVar("T")
 
 ITEMS, INPUT = 4, 5
-"""Items of a rehearsal, and the width of its decoders' input."""
+"""Number of items of a smoke test, and the width of its decoders' input."""
 
 EVENT, ITEM = "(b, event…)", "(b,)"
 
 
 def rehearse(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None:
-    """Pass model input through all that a training and its uses call.
+    """Pass model input through all methods that a training and its uses call.
 
     Args:
         codec: A fitted codec.
         x: Model input of a few items, shape (b, event…).
-        observed: Which of its cells are observed, or None if all are.
+        observed: Mask of its observed cells, or None if all are observed.
 
     Raises:
-        ContractBroken: The message names the method, what was wanted and what was got.
+        ContractBroken: The message names the method, the requirement and the result.
     """
     for method, value in distributions(codec, x, observed).items():
         returned.float32(method, value)
@@ -57,10 +57,10 @@ def rehearse(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None:
 
 
 def distributions(codec: Codec, x: Tensor, observed: Tensor | None = None) -> dict[str, Tensor]:
-    """The networks' part: method → what it gave, of the right shape.
+    """Test the networks: method → its result, of the right shape.
 
     Raises:
-        ContractBroken: Something is of another kind or shape, or not finite.
+        ContractBroken: A result is of another kind or shape, or not finite.
     """
     b, shape = len(x), codec.event_shape
     with seeded_global(0), torch.no_grad():
@@ -83,7 +83,7 @@ def distributions(codec: Codec, x: Tensor, observed: Tensor | None = None) -> di
 
 
 def own_weights(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None:
-    """See that log p(x|z) depends on no weights but those of the networks.
+    """Check that log p(x|z) depends on no weights but those of the networks.
 
     Raises:
         ContractBroken: It depends on a weight that the codec holds, or that no network registers.
@@ -105,7 +105,7 @@ def own_weights(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None
 
 
 def leaves(value: Tensor) -> Iterator[Tensor]:
-    """The tensors that a result's gradient ends in."""
+    """The leaf tensors of a result's gradient."""
     waiting, seen = [value.grad_fn], set()
     while waiting:
         node: Any = waiting.pop()
@@ -118,7 +118,7 @@ def leaves(value: Tensor) -> Iterator[Tensor]:
 
 
 def _held(codec: Codec, leaf: Tensor) -> str:
-    """The attribute of the codec, or of its class, that holds a weight, if one does."""
+    """The attribute of the codec, or of its class, that holds a weight, if any."""
     own = {**{k: v for c in reversed(type(codec).__mro__) for k, v in vars(c).items()}}
     for name, value in (own | vars(codec)).items():
         inside = list(value.parameters()) if isinstance(value, nn.Module) else [value]
@@ -128,10 +128,10 @@ def _held(codec: Codec, leaf: Tensor) -> str:
 
 
 def values(codec: Codec, x: Tensor) -> None:
-    """The values' part: what is written, shown and compared.
+    """Test the values: written, shown and compared.
 
     Raises:
-        ContractBroken: Something is of another kind or length.
+        ContractBroken: A result is of another kind or length.
     """
     b = len(x)
     with seeded_global(0), torch.no_grad():
@@ -149,10 +149,10 @@ def values(codec: Codec, x: Tensor) -> None:
 
 
 def rehearse_all(materials: Data) -> None:
-    """Rehearse each codec of an experiment with the first training items that have its modality.
+    """Test each codec of an experiment with the first training items that have its modality.
 
     Raises:
-        ContractBroken: As :func:`rehearse`; it knows which codec it was.
+        ContractBroken: As :func:`rehearse`; it names the codec.
     """
     train = materials.batches("train")
     having = {m: train.items_with((m,))[:ITEMS] for m in materials.codecs}
@@ -173,10 +173,10 @@ def rehearse_all(materials: Data) -> None:
 
 @contextmanager
 def blaming(registry: Registry) -> Iterator[None]:
-    """Within the block say of what a plugin's code does wrong which plugin it is.
+    """Within the block, make errors of a plugin's code name the plugin.
 
     Raises:
-        PluginError: A codec broke its contract, or code of a plugin raised what is no error of
+        PluginError: A codec broke its contract, or a plugin's code raised an error that is not
             ours.
     """
     try:

@@ -1,12 +1,12 @@
-"""The versions of the plugin contract: which this release speaks, and what each one changed.
+"""The versions of the plugin contract: the one of this release, and the changes of each.
 
-A plugin's module states the version that it was written for, as a number written out::
+A plugin's module states the version that it was written for, as a literal number::
 
     mmvae_contract = 1
 
-It is read from the source before the module is imported, so that a plugin of another version is
-told what changed rather than failing in the middle. One that states none counts as written for the
-first version.
+It is read from the source before the module is imported, so that a plugin of another version gets
+a list of changes instead of a failure in the middle. A module without one counts as written for
+the first version.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmvae import __version__
 from mmvae.foundations.errors import PluginError
 
 VERSION = 1
-"""The version of the contract that this release speaks."""
+"""The version of the contract in this release."""
 
 STATEMENT = "mmvae_contract"
 """The name by which a plugin's module states the version it was written for."""
@@ -30,7 +30,7 @@ STATEMENT = "mmvae_contract"
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that a version of the contract changed.
+    """One change of a version of the contract.
 
     Attributes:
         how: ``added``, ``changed`` or ``removed``.
@@ -75,7 +75,7 @@ CHANGES: Mapping[int, tuple[Change, ...]] = {
         ),
     ),
 }
-"""Version → what it changed since the one before. Version 0 is the drafts before the first."""
+"""Version → its changes since the previous one. Version 0 is the drafts before the first."""
 
 
 def check_version(stated: int | None, distribution: str) -> None:
@@ -83,10 +83,10 @@ def check_version(stated: int | None, distribution: str) -> None:
 
     Args:
         stated: The version that its module states, None if it states none.
-        distribution: The distribution that brings it.
+        distribution: The plugin's distribution.
 
     Raises:
-        PluginError: The message says what changed since, or what to upgrade.
+        PluginError: The message lists the changes since, or names what to upgrade.
     """
     written_for = 1 if stated is None else stated
     if written_for > VERSION:
@@ -108,13 +108,13 @@ def check_version(stated: int | None, distribution: str) -> None:
 
 
 def stated_version(entry: EntryPoint) -> int | None:
-    """The version that the module of an entry point states, read without running that module.
+    """The version stated by the module of an entry point, read without running that module.
 
     Returns:
         The number, or None if the module states none or has no source to read.
 
     Raises:
-        PluginError: What it states is no number written out.
+        PluginError: The stated version is not a literal number.
     """
     for node in _statements(entry.module):
         if isinstance(node, ast.AnnAssign):
@@ -138,7 +138,7 @@ def stated_version(entry: EntryPoint) -> int | None:
 
 
 def _statements(module: str) -> list[ast.stmt]:
-    """The top level of a module's source; nothing if there is none to be read."""
+    """The top level of a module's source; empty if there is none to read."""
     try:
         spec = find_spec(module)  # imports packages above the module, not the module
     except ModuleNotFoundError:  # its import will say so

@@ -1,1 +1,1 @@
-"""What people look at: tables, figures and the page that holds them."""
+"""Output for people: tables, figures and the page that holds them."""

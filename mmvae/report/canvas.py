@@ -1,8 +1,8 @@
-"""Pictures drawn with matplotlib, without a window: colours, sizes, sheets of values.
+"""Images drawn with matplotlib, without a window: colours, sizes, sheets of values.
 
-Colours are those of Okabe and Ito (2008), which people with any colour vision tell apart; grey
-stands for their yellow, which is faint on white. More than eight things get the ten of Paul Tol's
-"muted" scheme, likewise with a darker grey.
+Colours are those of Okabe and Ito (2008), which people with any colour vision can distinguish;
+grey replaces their yellow, which is faint on white. More than eight classes get the ten colours of
+Paul Tol's "muted" scheme, likewise with a darker grey.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ LONG_NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{2,}(e[-+]?\d+)?(?![\w.])", re.IGN
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its words.
+    """A figure with title, caption and numbers.
 
     Attributes:
         name: Its file in the figures folder, without the ending.
-        title: What it is.
+        title: Its title.
         caption: How to read it, and what was run.
         png: The file's content.
-        numbers: What it shows as numbers, by name.
+        numbers: The plotted numbers, by name.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Picture:
 
 
 def require_matplotlib() -> None:
-    """Check that pictures can be drawn.
+    """Check that figures can be drawn.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -93,14 +93,14 @@ def require_matplotlib() -> None:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches, bound to no window."""
+    """Create an empty figure of this size in inches, bound to no window."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file, all its texts as they are: a ``$`` begins no formula."""
+    """Render the figure as a PNG file, with all texts literal: a ``$`` starts no formula."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
@@ -109,7 +109,7 @@ def png(figure: Figure) -> bytes:
     canvas: Any = FigureCanvasAgg(figure)
     for text in figure.findobj(Text):
         text.set_parse_math(False)
-    with rc_context({"text.parse_math": False}):  # texts that are made while it is drawn
+    with rc_context({"text.parse_math": False}):  # texts that are created during drawing
         canvas.print_png(buffer, metadata={"Software": None})  # without matplotlib's version
     return buffer.getvalue()
 
@@ -117,7 +117,7 @@ def png(figure: Figure) -> bytes:
 def class_styles(n: int) -> list[tuple[str, str]]:
     """A colour and a marker for each of n classes.
 
-    Classes that must share a colour, of more than ten, have markers far from each other's.
+    With more than ten classes, those that share a colour have clearly different markers.
     """
     colours = OKABE_ITO if n <= len(OKABE_ITO) else TOL_MUTED
     half = len(MARKERS) // 2
@@ -133,14 +133,14 @@ def sheet(
     column_groups: Sequence[tuple[str, int]] = (),
     blocks: Sequence[tuple[str, int]] = (),
 ) -> bytes:
-    """Values in rows and columns: pictures as pictures, anything else as text.
+    """Draw values in rows and columns: images as images, anything else as text.
 
     Args:
         rows: Cells, as codecs show them; all rows of equal length.
         row_labels: One for each row.
-        column_groups: Names of neighbouring columns and how many each has, ruled off; or none.
-        blocks: Titles of neighbouring columns and how many each has, set apart by a gap; or none.
-            A block ends where a group does.
+        column_groups: Names of neighbouring columns and the number of each, ruled off; or none.
+        blocks: Titles of neighbouring columns and the number of each, set apart by a space; or
+            none. A block ends where a group does.
 
     Returns:
         A PNG file.
@@ -178,7 +178,7 @@ def sheet(
         for place, value in zip(places, row, strict=True):
             draw_cell(axes, value, place + 0.5, middle)
     for (_, _, end), (_, start, _) in itertools.pairwise(spans):
-        if start == end:  # else there is a gap
+        if start == end:  # else there is a white space
             axes.axvline(start, color="black", linewidth=1)
     lift = (0.3 if column_groups else 0.08) / CELL
     for name, start, end in spanned(blocks, places):
@@ -192,7 +192,7 @@ def sheet(
 def spanned(
     groups: Sequence[tuple[str, int]], places: Sequence[float]
 ) -> Iterator[tuple[str, float, float]]:
-    """Each group's name, and where it starts and ends."""
+    """Yield each group's name, and its start and end."""
     first = 0
     for name, count in groups:
         yield name, places[first], places[first + count - 1] + 1
@@ -211,7 +211,7 @@ def text_width(text: str) -> float:
 
 
 def short_numbers(text: str) -> str:
-    """A text with its decimal numbers cut to four digits, so that they fit a cell."""
+    """Shorten the decimal numbers of a text to four digits, so that they fit a cell."""
     return LONG_NUMBER.sub(lambda match: f"{float(match[0]):.4g}", text)
 
 

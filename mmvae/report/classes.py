@@ -1,4 +1,4 @@
-"""Classes that colour a figure: a modality's, or a column's that the model never saw."""
+"""Classes that colour a figure: those of a modality, or of a column outside the model."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from mmvae.report.subject import Subject
 Array = np.ndarray[Any, Any]
 
 MOST_CLASSES = 20
-"""More colours and markers cannot be told apart."""
+"""Maximum number of classes: more colours and markers cannot be distinguished."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """What class each item of some data has.
+    """The class of each item of some data.
 
     Attributes:
-        word: What they are classes of: the modality or the column.
+        word: The modality or column of the classes.
         names: The name of each class.
         codes: Split → the class of each item, int64 (n,).
     """
@@ -40,7 +40,7 @@ class Classes:
 def classes_of(subject: Subject, word: str) -> Classes:
     """The classes of a modality, or else of a column of the subject's data.
 
-    Items of the training split and of the one that is shown have them.
+    They cover items of the training split and of the shown one.
 
     Raises:
         UsageError: There is no such modality and no such column.
@@ -68,7 +68,7 @@ def _coded(word: str, codec: Codec, split: Split, column: str) -> Tensor:
 
 
 def _of_column(subject: Subject, word: str, splits: dict[SplitName, Split]) -> Classes:
-    """Classes by the values of a column: the source's names, or the values that there are."""
+    """Classes by the values of a column, with the source's names or the values themselves."""
     for split in splits.values():
         if word not in split.columns:
             raise UsageError(
@@ -93,7 +93,7 @@ def _values(word: str, column: Column) -> Array:
     Raises:
         DataError: They are neither.
     """
-    for part in (column.take([0]), column):  # the first alone, before pictures are read
+    for part in (column.take([0]), column):  # only the first, before images are read
         values = np.asarray(part.read().values)
         if values.ndim != 1 or values.dtype.kind not in "biuU":
             origin = f"{column.origin}: " if column.origin else ""
@@ -105,7 +105,7 @@ def _values(word: str, column: Column) -> Array:
 
 
 def _codes(word: str, values: Array, kinds: Array, split: Split) -> Tensor:
-    """Which of the kinds each value is, int64 (n,)."""
+    """The index of each value among the kinds, int64 (n,)."""
     order = np.argsort(kinds)
     codes = order[np.searchsorted(kinds, values, sorter=order).clip(max=len(kinds) - 1)]
     wrong = np.flatnonzero(kinds[codes] != values)

@@ -1,4 +1,4 @@
-"""Clouds of points: a panel for each, at one scale, every class with its colour and marker."""
+"""Point clouds: one panel each, all at one scale, with a colour and marker for every class."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mmvae.report.classes import Classes
 from mmvae.report.tables import percent
 
 SIDE = 3.4
-"""Of a panel, in inches."""
+"""Size of a panel, in inches."""
 
 ACROSS = 4
-"""Most panels in a row."""
+"""Maximum number of panels in a row."""
 
 ROUNDS = 20
-"""Classes are drawn by turns, a part of each at once, so that none lies on top of the others."""
+"""Number of turns in which classes are drawn, so that no class covers the others."""
 
 AREAS = {"o": 11, "s": 9, "D": 8, "X": 12, "P": 12, "*": 20, "v": 13, "<": 13, ">": 13, "^": 13}
-"""Of each marker, so that all look equally large; square points."""
+"""Scale of each marker, so that all look equally large; square points."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Cloud:
     """Samples of one posterior.
 
     Attributes:
-        title: Whose they are.
+        title: The run or posterior.
         points: In two dimensions, (n, 2).
-        own: Whether those are the dimensions of z, and no projection.
+        own: True if those are the dimensions of z itself, without projection.
         classes: The class of each, int64 (n,), or None.
-        accuracy: Of the probe, mean and error over items, or None.
-        judged: How many items it was judged on.
-        known: How many training items it knew.
+        accuracy: Accuracy of the probe, mean and error over items, or None.
+        judged: Number of items that it was measured on.
+        known: Number of training items of the probe.
     """
 
     title: str
@@ -51,7 +51,7 @@ class Cloud:
 
 
 def draw_clouds(clouds: Sequence[Cloud], classes: Classes | None) -> bytes:
-    """Panels side by side at one scale, each with the probe's accuracy below: a PNG file."""
+    """Draw panels side by side at one scale, each with the probe's accuracy below: a PNG file."""
     across = min(len(clouds), ACROSS)
     down = -(-len(clouds) // across)
     legend = 0.0 if classes is None else 0.5 + 0.075 * max(map(len, classes.names))
@@ -84,7 +84,7 @@ def draw_clouds(clouds: Sequence[Cloud], classes: Classes | None) -> bytes:
 
 
 def limits(clouds: Sequence[Cloud]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Ends of both axes: equally long, and the same for all clouds."""
+    """Limits of both axes: of equal length, and the same for all clouds."""
     points = torch.cat([cloud.points for cloud in clouds])
     low, high = points.amin(0), points.amax(0)
     middle, half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.05, 1e-3)
@@ -93,7 +93,7 @@ def limits(clouds: Sequence[Cloud]) -> tuple[tuple[float, float], tuple[float, f
 
 
 def scatter(panel: Any, cloud: Cloud, classes: Classes | None) -> None:
-    """The points of one cloud, each class with a colour and marker of its own."""
+    """Draw the points of one cloud, each class with its colour and marker."""
     if cloud.classes is None or classes is None:
         panel.scatter(*cloud.points.T.tolist(), s=8, color=OKABE_ITO[0], alpha=0.6, linewidths=0)
         return
@@ -113,7 +113,7 @@ def scatter(panel: Any, cloud: Cloud, classes: Classes | None) -> None:
 
 
 def keys(classes: Classes) -> list[Any]:
-    """What the legend shows of each class."""
+    """The legend entries of the classes."""
     from matplotlib.lines import Line2D
 
     names = [short_name(name) for name in classes.names]

@@ -1,4 +1,4 @@
-"""Tables of a comparison: cells, other figures, and differences on the same items."""
+"""Tables of a comparison: likelihood queries, other statistics, differences on the same items."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PUBLISHED = "published"
 
 
 def heading(comparison: Comparison) -> str:
-    """What was compared, and on which items; each column's own where they differ."""
+    """The compared runs and their items; per column if these differ."""
     on = {column.heading: column.evaluated_on for column in comparison.columns}
     places = {h: f"{e['items']:,} items of the {e['split']} split" for h, e in on.items()}
     fingerprints = {h: e["data"] for h, e in on.items()}
@@ -27,13 +27,13 @@ def heading(comparison: Comparison) -> str:
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """The tables of a comparison, those that have rows."""
+    """The tables of a comparison that have rows."""
     made = (cells(comparison), others(comparison), differences(comparison))
     return [table for table in made if table.rows]
 
 
 def cells(comparison: Comparison) -> Table:
-    """Every cell's figure, beside it the published one where the configuration names a row."""
+    """Every likelihood query, beside the published value if the configuration names a row."""
     names = [column.heading for column in comparison.columns]
     beside = {h for row in comparison.published.values() for h in row}
     header = ["figure"]
@@ -53,7 +53,7 @@ def cells(comparison: Comparison) -> Table:
 
 
 def others(comparison: Comparison) -> Table:
-    """ELBO, KL and other figures; shares in percent."""
+    """ELBO, KL and other statistics; shares in percent."""
     names = [column.heading for column in comparison.columns]
     rows = [
         (label, *(write(plus_minus(row[h])) if h in row else NONE for h in names))
@@ -91,12 +91,12 @@ def title(cell: str, comparison: Comparison) -> str:
 
 
 def plus_minus(figure: Mapping[str, Any]) -> dict[str, float | None]:
-    """The figure with what stands after its ±: sd over seeds, or standard error over items."""
+    """The statistic with its ± value: sd over seeds, or standard error over items."""
     return {"mean": figure["mean"], "error": figure.get("sd", figure.get("error"))}
 
 
 def marked(figure: Mapping[str, Any]) -> str:
-    """A cell's figure, with ≥ if it bounds the log-likelihood from below, ≈ if it estimates it.
+    """The value of a query: ≥ if it bounds the log-likelihood from below, ≈ if it estimates it.
 
     In parentheses that of standardised values, where there is one.
     """
@@ -132,7 +132,7 @@ def _marks(comparison: Comparison) -> Iterator[str]:
 
 
 def _sampling(comparison: Comparison) -> Iterator[str]:
-    """Proposals, k and where log p(x_G) came from; by column where columns differ."""
+    """Proposals, k and the source of log p(x_G); by column if columns differ."""
     yield (
         "multiple: z is sampled from the posterior given all of the run's modalities; single: "
         "given the targets, or of a conditional what is given."
@@ -144,7 +144,7 @@ def _sampling(comparison: Comparison) -> Iterator[str]:
 
 
 def _by_column(comparison: Comparison, key: str) -> str:
-    """The values of a key of the cells; where a cell's differ between columns, by column."""
+    """The values of a key of the queries; by column if a query's differ between columns."""
     rows = comparison.cells.values()
     columns: dict[str, dict[str, None]] = {}
     for row in rows:

@@ -22,10 +22,10 @@ _NOT_TERMS = ("step", "epoch", "split", "seconds", "items_per_second", "learning
 _COLUMNS = 3
 
 Bands = Mapping[str, tuple[float, float]]
-"""Term → where it lies in a sound training."""
+"""Term → its range in a sound training."""
 
 BEYOND = "#7F7F7F"
-"""Colour of the marks for values that a panel leaves out of sight."""
+"""Colour of the marks for values outside the visible range of a panel."""
 
 
 def training_curves(material: Material) -> list[Picture]:
@@ -54,12 +54,12 @@ def training_curves(material: Material) -> list[Picture]:
 
 
 def records_of(run: Run) -> list[dict[str, Any]]:
-    """What a run measured as it trained, held to what its latest checkpoint knew, if it has one.
+    """A run's records, limited to those that its latest checkpoint recorded, if it has one.
 
     Raises:
         RunError: ``metrics.jsonl`` is damaged.
     """
-    with suppress(CheckpointError):  # of a run that is trained meanwhile, or keeps its model alone
+    with suppress(CheckpointError):  # the run is being trained, or keeps only its model
         path = CheckpointStore(run.checkpoints).find("latest")
         position = position_of(read_state(path), path)
         check_prefix(run.metrics, position.metrics_offset, position.metrics_sha256)
@@ -67,7 +67,7 @@ def records_of(run: Run) -> list[dict[str, Any]]:
 
 
 def observed_curves(material: Material) -> list[Picture]:
-    """One panel for each figure that observers wrote down; none if there are no such figures."""
+    """One panel for each statistic from observers; none if there are no such statistics."""
     records = [r for r in records_of(material.run) if r["split"] == "observed"]
     named = dict.fromkeys(name for record in records for name in record)
     figures = [name for name in named if name not in (*_NOT_TERMS, "errors")]
@@ -82,7 +82,7 @@ def observed_curves(material: Material) -> list[Picture]:
 
 
 def halves(records: Sequence[Record], figures: Sequence[str]) -> str:
-    """What each figure was half-way through what is recorded, and at its end."""
+    """The value of each statistic half-way through the records, and at their end."""
     middle = records[-1]["step"] / 2
     half = next(r for r in records if r["step"] >= middle)
     shared = [name for name in figures if name in half and name in records[-1]]
@@ -93,7 +93,7 @@ def halves(records: Sequence[Record], figures: Sequence[str]) -> str:
 
 
 def inside(records: Sequence[Record], bands: Bands) -> str:
-    """How many points of the last half of the training lie in each band."""
+    """The number of points in the last half of the training that lie inside each band."""
     last = [r for r in records if r["step"] > records[-1]["step"] / 2]
     told = ""
     for name, (low, high) in bands.items():
@@ -108,13 +108,14 @@ def inside(records: Sequence[Record], bands: Bands) -> str:
 
 
 def joined(records: Sequence[Record]) -> list[Record]:
-    """Training records of spans of equal length, but for the last: short ones count together.
+    """Training records of spans of equal length, except the last: short ones are averaged.
 
-    A record that follows another by a step or two is the mean of a batch or two, and would stand
-    out as if something had happened.
+    A record one or two steps after another is the mean of one or two batches only, and would look
+    like a jump.
 
     Args:
-        records: Records of the training split, in order; each the means since the one before.
+        records: Records of the training split, in order; each holds the means since the one
+            before.
     """
     steps = [0, *(r["step"] for r in records)]
     spans = [(steps[i + 1] - steps[i], record) for i, record in enumerate(records)]
@@ -143,12 +144,12 @@ def _mean(group: Sequence[tuple[int, Record]]) -> Record:
 def draw(
     splits: Mapping[str, Sequence[Record]], terms: Sequence[str], bands: Bands | None = None
 ) -> bytes:
-    """The panels, steps along each x axis.
+    """Draw the panels, steps along each x axis.
 
     Args:
         splits: Name → records of a split.
         terms: One for each panel.
-        bands: Term → span that is shaded.
+        bands: Term → range that is shaded.
     """
     rows = math.ceil(len(terms) / _COLUMNS)
     figure = new_figure(3.2 * _COLUMNS, 2.3 * rows)
@@ -201,7 +202,7 @@ def title(name: str) -> str:
 
 
 def low_end(panel: Any, points: Sequence[tuple[int, float]]) -> None:
-    """Leave the first, wild steps out of sight, so that the rest can be read, and say so."""
+    """Cut off the first, wild steps so that the rest can be read, and mark that."""
     ordered = sorted(value for _, value in points)
     low, high = ordered[len(ordered) // 50], ordered[-1 - len(ordered) // 50]
     margin = 0.05 * (high - low)

@@ -1,4 +1,4 @@
-"""Pictures of diagnostics: how the KL to the prior spreads over the dimensions of z."""
+"""Figures of diagnostics: the distribution of the KL to the prior over the dimensions of z."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmvae.report.material import Material
 
 
 def dimension_kl(material: Material) -> list[Picture]:
-    """KL of each latent dimension, sorted; none where the KL is no sum over dimensions."""
+    """KL of each latent dimension, sorted; none if the KL is not a sum over dimensions."""
     latent = material.evaluation.get("latent", {})
     if "kl per dimension" not in latent:
         return []
@@ -26,7 +26,7 @@ def dimension_kl(material: Material) -> list[Picture]:
 
 
 def draw(kl: Sequence[float], variance: Sequence[float]) -> bytes:
-    """Bars from the largest KL to the smallest, active and inactive dimensions told apart.
+    """Draw bars from the largest KL to the smallest; colours mark the active dimensions.
 
     Args:
         kl: Nats of each dimension, (d,).

@@ -1,4 +1,4 @@
-"""Figures that are asked for by name: reconstructions of one run, generated values of several."""
+"""Figures requested by name: reconstructions of one run, generated values of several."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mmvae.report.subject import Subject, origins, titles
 def reconstruction_picture(
     subject: Subject, modality: str | None = None, items: int = SHOWN_ITEMS
 ) -> tuple[Picture, list[str]]:
-    """A modality of some items: as it is, reconstructed from all, and from itself alone.
+    """A modality of some items: the true values, reconstructed from all, and from itself alone.
 
     Args:
         subject: The run.
-        modality: Which; the first that is decoded and shown as pictures unless given, or else
+        modality: The modality; default: the first that is decoded and shown as images, or else
             the first that is decoded.
-        items: How many.
+        items: Number of items.
 
     Returns:
-        The picture, and one line for each row that is left out, with the reason.
+        The figure, and one line for each row that is left out, with the reason.
 
     Raises:
         UsageError: The run has no such modality, or does not decode it.
@@ -69,10 +69,10 @@ def generated_picture(
 
     Args:
         subjects: The runs.
-        label: The modality with classes; the first of the first run unless given.
-        to: What is generated; unless given, the first run's first other modality that it shows
-            as pictures.
-        samples: How many from each class at temperature 1, beside the one at the mean.
+        label: The modality with classes; default: the first of the first run.
+        to: The modality to generate; default: the first run's first other modality that it shows
+            as images.
+        samples: Number per class at temperature 1, beside the one at the mean.
 
     Raises:
         UsageError: A run has no such modality or no such direction, or other classes.
@@ -128,7 +128,7 @@ def check_direction(subject: Subject, label: str, to: str, first: Subject) -> No
 
 
 def shown_as_pictures(subject: Subject, modalities: Sequence[str]) -> str:
-    """The first of these modalities that its codec shows as pictures, or else the first.
+    """The first of these modalities that its codec shows as images, or else the first.
 
     Raises:
         UsageError: There is none.

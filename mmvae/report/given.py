@@ -1,4 +1,4 @@
-"""Coherence of a study's rows by the number of given modalities: a table and a picture."""
+"""Coherence of a study's rows by the number of given modalities: a table and a figure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def coherence_table(title: str, label: str, records: Sequence[Record]) -> Table:
     """Coherence from one, two, … given modalities, row by row.
 
     Args:
-        title: The table's.
-        label: The modality by whose classes values are judged.
-        records: The rows; those that were not judged are left out.
+        title: The table's title.
+        label: The modality whose classes values should show.
+        records: The rows; those without coherence are left out.
     """
     found = [(r.label, r.judged[label]) for r in records if label in r.judged]
     sizes = sorted({int(size) for _, matrix in found for size in matrix["by size"]})
@@ -46,17 +46,17 @@ def share(figure: Figure | None) -> str:
 
 
 def real(matrix: Mapping[str, Any]) -> str:
-    """The mean over modalities of what their classifiers get right on real items, in percent."""
+    """The mean over modalities of their classifiers' accuracy on real items, in percent."""
     figures = matrix["classifier on real items"].values()
     return f"{100 * mean(f['mean'] for f in figures):.1f}" if figures else "–"
 
 
 def coherence_lines(label: str, results: Mapping[str, Sequence[Record]]) -> bytes:
-    """Coherence by the number of given modalities, a panel for each schedule: a PNG file.
+    """Draw coherence by the number of given modalities, a panel per schedule: a PNG file.
 
     Args:
-        label: The modality by whose classes values are judged.
-        results: Schedule → its rows; those that were not judged are left out.
+        label: The modality whose classes values should show.
+        results: Schedule → its rows; those without coherence are left out.
     """
     panels = {name: [r for r in rows if label in r.judged] for name, rows in results.items()}
     panels = {name: rows for name, rows in panels.items() if rows}

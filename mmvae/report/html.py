@@ -1,4 +1,4 @@
-"""The report as one page that holds everything: no scripts, no network."""
+"""The report as one self-contained page: no scripts, no network."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def page(
 
     Args:
         title: Heading.
-        summary: Terms and what they are.
-        tables: Figures of the evaluation.
-        pictures: They become part of the page.
-        commands: What to type to do all of it again.
+        summary: Terms and their values.
+        tables: Tables of the evaluation.
+        pictures: Figures; they become part of the page.
+        commands: Commands that reproduce all of it.
         config: The configuration, as TOML.
         notes: Remarks below the tables.
     """
@@ -68,7 +68,7 @@ def page(
 
 
 def escape(text: str) -> str:
-    """A text for a page: nothing in it is markup, or steers the reader's eye."""
+    """Escape a text for a page: it can neither be markup nor change the direction of text."""
     return html.escape(printable(text))
 
 
@@ -86,7 +86,7 @@ def table_html(table: Table) -> str:
 
 
 def picture_html(picture: Picture) -> str:
-    """A picture with its title and caption."""
+    """A figure with its title and caption."""
     data = base64.b64encode(picture.png).decode()
     return (
         f"<h3>{escape(picture.title)}</h3>\n<figure>\n"

@@ -1,4 +1,4 @@
-"""The latent map: samples of posteriors in two dimensions, and how discriminable they are."""
+"""The latent map: samples of posteriors in two dimensions, and how well classes separate."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from mmvae.report.subject import Subject, given_name, origins, titles
 from mmvae.report.tables import percent
 
 PROBED_ITEMS = 10_000
-"""Most items that the probe knows, and most that it is judged on."""
+"""Maximum number of items that train the probe, and that test it."""
 
 _PANELS = 4
 
 
 def latent_map(material: Material) -> list[Picture]:
-    """Of one run: samples given all modalities, and given fewer, in one projection."""
+    """The map of one run: samples given all modalities, and given fewer, in one projection."""
     model, label = material.trained.model, material.label
     known = None if label is None else material.trained.codecs[label].classes
     coloured = label is not None and known is not None and len(known) <= MOST_CLASSES
@@ -59,20 +59,21 @@ def latent_picture(
     label: str | None = None,
     items: int = MAPPED_ITEMS,
 ) -> Picture:
-    """Of several runs: samples of each one's posterior, a panel for each.
+    """The map of several runs: samples of each one's posterior, a panel for each.
 
     Args:
         subjects: The runs.
-        given: What the posteriors see; all modalities unless given.
-        label: Modality or column whose classes are shown; unless given, the first modality with
+        given: The modalities that the posteriors see; default: all.
+        label: Modality or column whose classes are shown; default: the first modality with
             classes that any of the runs has.
-        items: How many items are shown.
+        items: Number of items shown.
 
     Returns:
-        The picture, with the probe's accuracies by run in its ``numbers``.
+        The figure, with the probe's accuracies by run in its ``numbers``.
 
     Raises:
-        UsageError: A run has no such posterior, no such classes, or other ones than the rest.
+        UsageError: A run has no such posterior, no such classes, or classes that differ from the
+            others'.
         DataError: A column holds no classes.
     """
     word = label or next((s.label for s in subjects if s.label is not None), None)
@@ -118,15 +119,15 @@ def cloud(
     projection: Projection | None = None,
     items: int = MAPPED_ITEMS,
 ) -> tuple[Cloud, Projection]:
-    """Samples of q(z|x_S) for items of a split, and how well the probe tells their classes.
+    """Samples of q(z|x_S) for items of a split, with the probe's accuracy on their classes.
 
     Args:
         subject: The run.
         given: S.
         classes: The classes of its items, if they are known.
-        title: For its panel.
-        projection: Onto two dimensions; that of the samples shown unless given.
-        items: How many to show.
+        title: The title of its panel.
+        projection: Onto two dimensions; default: that of the samples shown.
+        items: Number of items to show.
     """
     split, shown = subject.split, subject.chosen(subject.split, items)
     judged, known = (shown[:0],) * 2 if classes is None else probed(subject, items)
@@ -152,10 +153,10 @@ def cloud(
 
 
 def probed(subject: Subject, items: int) -> tuple[Tensor, Tensor]:
-    """Rows of the split that the probe is judged on, and rows of the training split it knows.
+    """Rows of the split that test the probe, and rows of the training split that train it.
 
-    No item is its own neighbour: where training items are judged, the probe knows those that the
-    same permutation has next, or both are empty if there are too few.
+    No item is its own neighbour: if training items test the probe, those that come next in the
+    same permutation train it, or both are empty if there are too few.
     """
     split, most, total = subject.split, max(items, PROBED_ITEMS), len(subject.batches)
     if split != "train":
@@ -172,7 +173,7 @@ def what(
     classes: Classes | None,
     given: str | None = None,
 ) -> str:
-    """The caption's beginning: what is drawn and what the probe is."""
+    """The start of the caption: the content of the figure and the definition of the probe."""
     split = subject.split
     seen = "" if given is None else f" given {given}"
     text = (
@@ -206,7 +207,7 @@ def what(
 
 
 def _classes(subject: Subject, word: str, subjects: Sequence[Subject]) -> Classes:
-    """A run's classes; where it knows no such word, by the column that another run has for it."""
+    """A run's classes; if it has no such word, those of the column that another run uses."""
     if word not in subject.trained.codecs and word not in subject.data.splits["train"].columns:
         columns = (s.data.columns[word] for s in subjects if word in s.data.columns)
         return replace(classes_of(subject, next(columns, word)), word=word)
@@ -214,7 +215,7 @@ def _classes(subject: Subject, word: str, subjects: Sequence[Subject]) -> Classe
 
 
 def _check_same(subjects: Sequence[Subject], kinds: Sequence[Classes | None]) -> None:
-    """Refuse runs whose classes have other names: one legend stands for all panels."""
+    """Refuse runs whose classes have other names: one legend serves all panels."""
     names = [None if classes is None else classes.names for classes in kinds]
     for subject, found in zip(subjects, names, strict=True):
         if found != names[0]:

@@ -1,4 +1,4 @@
-"""What a report is made of: a run, its model, items to look at, and their evaluation."""
+"""The material of a report: a run, its model, items to show, and their evaluation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Share(BaseModel):
 
 
 class _Latent(BaseModel):
-    """What pictures read of the diagnostics of z."""
+    """The keys of the latent diagnostics that figures read."""
 
     active: int = Field(alias="active units")
     dimensions: int
@@ -43,14 +43,14 @@ class _Latent(BaseModel):
 
 
 class _Matrix(BaseModel):
-    """What pictures read of a coherence matrix."""
+    """The keys of a coherence matrix that figures read."""
 
     cells: dict[str, dict[str, _Share]]
     judges: dict[str, _Share] = Field(alias="classifier on real items")
 
 
 class Drawn(BaseModel):
-    """What pictures read of an evaluation, to see that it is there before they are drawn."""
+    """The keys of an evaluation that figures read, checked before they are drawn."""
 
     items: int
     modalities: list[str]

@@ -12,7 +12,7 @@ ROW, COLUMN = 0.21, 0.78
 """Height and width of a cell, in inches."""
 
 DARK = 0.6
-"""Shares above this are on a light ground and take dark letters."""
+"""Shares above this have a light background and get dark letters."""
 
 
 def coherence_maps(material: Material) -> list[Picture]:
@@ -42,7 +42,7 @@ def coherence_maps(material: Material) -> list[Picture]:
 
 
 def draw(shares: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str]) -> bytes:
-    """A heat map of shares in [0, 1], NaN in grey, every cell with its percentage: a PNG file."""
+    """Draw a heat map of shares in [0, 1], NaN in grey, with percentages: a PNG file."""
     from matplotlib import colormaps
 
     left = 0.35 + max(map(text_width, rows))

@@ -1,4 +1,4 @@
-"""Pictures of values: guessed from others, generated from classes, sampled from the prior."""
+"""Figures of values: predicted from others, generated from classes, sampled from the prior."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_ROWS = 20
 
 
 def reconstructions(material: Material) -> list[Picture]:
-    """For each decoded modality: the truth, and the guess from all and from each subset."""
+    """For each decoded modality: the true value, and its prediction from all and each subset."""
     model, batch = material.trained.model, material.shown
     everything = model.modalities
     givens = [everything, *shown_subsets(model)]
@@ -43,7 +43,7 @@ def reconstructions(material: Material) -> list[Picture]:
 def guess_rows(
     subject: Subject, batch: Batch, givens: Sequence[Subset], targets: Subset
 ) -> dict[str, list[list[Any]]]:
-    """Each target's true values as things to look at, and below them those guessed from each S."""
+    """Each target's true values for display, and below them those predicted from each S."""
     rows = {m: [subject.show(m, batch.x[m])] for m in targets}
     for given in givens:
         guessed = guesses(subject.trained.model, batch, given)
@@ -80,13 +80,13 @@ def class_rows(subject: Subject, label: str, modality: str, samples: int) -> lis
 
 
 def class_labels(codec: Codec, label: str) -> list[str]:
-    """What the rows of :func:`class_rows` are called."""
+    """The names of the rows of :func:`class_rows`."""
     assert codec.classes is not None
     return [f"{label} {name}" for name in codec.classes[:MOST_ROWS]]
 
 
 def generated_caption(subject: Subject, label: str, modality: str, samples: int) -> str:
-    """What a sheet of :func:`class_rows` shows."""
+    """The caption of a sheet of :func:`class_rows`."""
     classes = len(subject.trained.codecs[label].classes or ())
     which = f"each {label}" if classes <= MOST_ROWS else f"{MOST_ROWS} of {classes} {label}s"
     return (

@@ -1,4 +1,4 @@
-"""Projections of latents onto the two dimensions of a picture."""
+"""Projections of latents onto the two dimensions of a figure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Projection:
-    """Latents in two dimensions: as they are, or along two principal directions.
+    """Latents in two dimensions: unchanged, or along two principal directions.
 
     Attributes:
         centre: Shape (d,).
@@ -24,13 +24,13 @@ class Projection:
 
     @classmethod
     def of(cls, points: Tensor) -> Projection:
-        """The one for these points (n, d)."""
+        """Fit the projection to these points (n, d)."""
         if points.shape[1] == 2:
             return cls(torch.zeros(2), torch.eye(2), 1.0)
         return cls(*principal_directions(points))
 
     def __call__(self, points: Tensor) -> Tensor:
-        """Points (n, d) → (n, 2)."""
+        """Project points (n, d) to (n, 2)."""
         return (points - self.centre) @ self.directions
 
 

@@ -39,11 +39,11 @@ FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
     training_curves,
     observed_curves,
 )
-"""What a report shows, in its order."""
+"""The figures of a report, in order."""
 
 
 MOST_OF_A_FIGURE = 1 << 28
-"""Bytes of the largest file in a folder of figures."""
+"""Maximum size in bytes of a file in a folder of figures."""
 
 
 @exclusive()
@@ -56,16 +56,16 @@ def report(
     registry: Registry | None = None,
     say: Say = on_standard_error,
 ) -> Path:
-    """Write a run's figures and its ``report.html``; evaluate it first if that is still to do.
+    """Write a run's figures and its ``report.html``; evaluate it first if needed.
 
     Args:
         run: The run's folder.
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts for ``evaluate`` and ``data``; without any for
             ``evaluate``, an evaluation of these weights and data is shown whatever its keys were.
-        step: Told of progress.
-        registry: The plugins to choose from; the installed ones unless given.
-        say: Told if the data are not those that the run was trained on.
+        step: Reports progress.
+        registry: The plugins to choose from; default: the installed ones.
+        say: Called if the data differ from those that the run was trained on.
 
     Returns:
         The path of the report.
@@ -93,9 +93,9 @@ def report(
 
 
 def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] | None:
-    """What ``evaluation.json`` says if it was made with these weights and data.
+    """The content of ``evaluation.json`` if it was made with these weights and data.
 
-    Its keys count only where some are asked for.
+    Its keys are compared only if overrides are given.
     """
     if not opened.run.evaluation.exists():
         return None
@@ -112,7 +112,7 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
             *hints(result),
             heading(result),
         ]
-    except Exception as error:  # of any kind: its weights and data are right, but what it says?
+    except Exception as error:  # of any kind: its weights and data match, its content may not
         said = " ".join(str(error).split())[:300]
         problem = f"it lacks what a report shows ({type(error).__name__}: {said})"
         evaluate_anew(opened.run, opened.run.evaluation.name, problem, error)
@@ -124,7 +124,7 @@ def write_report(material: Material, step: Step = quiet) -> Path:
 
     Args:
         material: The run and its evaluation.
-        step: Told of progress.
+        step: Reports progress.
 
     Returns:
         The path of the report.
@@ -161,7 +161,7 @@ def write_report(material: Material, step: Step = quiet) -> Path:
 
 
 def own_names(model: Model) -> set[str]:
-    """Names of all pictures that a report of this model may draw, whatever it draws today.
+    """Names of all figures that a report of this model may draw, now or later.
 
     Files of other names were written by `mmvae figures` or the user, and stay.
     """
@@ -174,7 +174,7 @@ def own_names(model: Model) -> set[str]:
 
 
 def files_in(figures: Path) -> dict[str, bytes]:
-    """What the files of a folder hold, by name; nothing, if it is not there yet."""
+    """The contents of the files of a folder, by name; empty if it does not exist yet."""
     if not figures.is_dir():
         return {}
     with storage.reported(figures):
@@ -186,7 +186,7 @@ def files_in(figures: Path) -> dict[str, bytes]:
 
 
 def summary(material: Material) -> list[tuple[str, str]]:
-    """What was trained, on what, and how far."""
+    """The model, its data and the extent of its training."""
     env, result = material.run.environment(), material.evaluation
     model = material.trained.model
     parameters = sum(p.numel() for p in model.parameters())
@@ -209,7 +209,7 @@ def count(items: dict[str, int]) -> str:
 
 
 def commands(material: Material) -> str:
-    """What to type to do all of it again, as a new run beside this one."""
+    """The commands that reproduce everything, as a new run beside this one."""
     folder = material.run.folder
     config, again = str(folder / "config.resolved.toml"), str(folder.with_name(f"{folder.name}-2"))
     if material.experiment.data.source == "memory":

@@ -1,4 +1,4 @@
-"""The page of a study: what was run, its tables beside the published figures, what they show."""
+"""The page of a study: its runs, its tables beside published results, and its claims."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ GENERATED = (
 )
 
 VERSIONS = ("mmvae", "python", "torch", "numpy", "multivae")
-"""What the page names of a record's versions."""
+"""The versions of a record that the page names."""
 
 
 def page(study: Study, results: Mapping[str, Sequence[Record]]) -> str:
-    """The page of a study in Markdown: a function of its file and its results' files alone.
+    """The page of a study in Markdown: a function of the study's file and its results' files only.
 
     Args:
         study: The study.
-        results: Schedule → records of the rows that are there, in the study's order.
+        results: Schedule → records of the existing rows, in the study's order.
     """
     parts = [GENERATED, f"# {study.config.title}", study.config.about.strip()]
     parts += [
@@ -52,18 +52,18 @@ def page(study: Study, results: Mapping[str, Sequence[Record]]) -> str:
 
 
 def pictured(study: Study, results: Mapping[str, Sequence[Record]]) -> list[StudyTable]:
-    """The tables that are drawn, too: those of coherence that have rows."""
+    """The tables that are also drawn: those of coherence that have rows."""
     judged = {label for records in results.values() for r in records for label in r.judged}
     return [table for table in study.config.tables if table.coherence in judged]
 
 
 def picture_name(study: Study, table: StudyTable) -> str:
-    """The picture's file, in a folder ``figures`` beside the page."""
+    """The figure's file, in a folder ``figures`` beside the page."""
     return f"{study.name}-{table.coherence}.png"
 
 
 def pictures(study: Study, results: Mapping[str, Sequence[Record]]) -> dict[str, bytes]:
-    """The pictures of a page: file → PNG.
+    """The figures of a page: file → PNG.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -78,7 +78,7 @@ def pictures(study: Study, results: Mapping[str, Sequence[Record]]) -> dict[str,
 
 
 def section(study: Study, name: str, records: Sequence[Record]) -> list[str]:
-    """What was run on one schedule and what came of it."""
+    """The runs of one schedule and their results."""
     schedule = study.config.schedules[name]
     parts = [f"## Schedule `{name}`: {schedule.about}", trained(schedule, records)]
     parts += [changes(schedule), *conditions(records)]
@@ -94,7 +94,7 @@ def section(study: Study, name: str, records: Sequence[Record]) -> list[str]:
 
 
 def trained(schedule: Schedule, records: Sequence[Record]) -> str:
-    """Which seeds, how many training items, and what was tuned on what, in a line."""
+    """Seeds, number of training items and tuning, in one line."""
     seeds = sorted({record.seed for record in records})
     items = dict.fromkeys(f"{record.data['items']['train']:,}" for record in records)
     one = "one training of each row" if len(seeds) == 1 else "one training of each row and seed"
@@ -107,14 +107,14 @@ def trained(schedule: Schedule, records: Sequence[Record]) -> str:
 
 
 def changes(schedule: Schedule) -> str:
-    """What a schedule sets."""
+    """The settings of a schedule."""
     if not schedule.set:
         return "Every row is trained as its file says."
     return f"Beside what its file says, every row has {', '.join(f'`{s}`' for s in schedule.set)}."
 
 
 def conditions(records: Sequence[Record]) -> list[str]:
-    """Which items, how many samples, what hardware and versions."""
+    """Items, number of samples, hardware and versions."""
     return [
         *told(
             [r for r in records if r.cells],
@@ -144,7 +144,7 @@ def conditions(records: Sequence[Record]) -> list[str]:
 
 
 def judged(record: Record) -> str:
-    """Which items coherence is of."""
+    """The items that coherence covers."""
     most = parse(record.config, record.row)["evaluate"]["coherence_samples"]
     items = min(most, record.items)
     return (
@@ -154,7 +154,7 @@ def judged(record: Record) -> str:
 
 
 def modality(name: str) -> Callable[[Record], str]:
-    """What tells a modality's codec and its scale, on which the nats of its figures depend."""
+    """A function that describes a modality's codec and scale, on which its nats depend."""
     return lambda r: f"Modality {name}: {keys(parse(r.config, r.row)['modalities'][name])}"
 
 
@@ -164,7 +164,7 @@ def keys(table: Mapping[str, Any]) -> str:
 
 
 def told(records: Sequence[Record], tell: Callable[[Record], str]) -> Iterable[str]:
-    """Each different sentence about the records, with the rows' names where there are several."""
+    """Each distinct sentence about the records, with the rows' names if there are several."""
     said: dict[str, list[str]] = {}
     for record in records:
         said.setdefault(tell(record), []).append(record.label)
@@ -184,7 +184,7 @@ def hardware(record: Record) -> str:
 
 
 def trainings(records: Sequence[Record]) -> Table:
-    """How each row was trained."""
+    """The training of each row."""
     header = ("model", "row", "config", "seed", "items", "epochs", "steps", "training time")
     rows = tuple(
         (
@@ -203,7 +203,7 @@ def trainings(records: Sequence[Record]) -> Table:
 
 
 def cell_tables(study: Study, name: str, records: Sequence[Record]) -> list[Table]:
-    """The tables of a study on one schedule, those that have figures."""
+    """The tables of a study on one schedule that have values."""
     schedule, made = study.config.schedules[name], []
     for table in study.config.tables:
         title = f"{table.title} ({name} schedule)"
@@ -215,7 +215,7 @@ def cell_tables(study: Study, name: str, records: Sequence[Record]) -> list[Tabl
 
 
 def cell_table(title: str, found: Sequence[Figure], schedule: Schedule) -> Table:
-    """One table: every figure beside the published one, if there are any published ones."""
+    """One table: every value beside the published one, if there are any published ones."""
     published = any(figure.published is not None for figure in found)
     header = ["model", "samples"]
     header += ["published"] if published else []
@@ -234,19 +234,19 @@ def cell_table(title: str, found: Sequence[Figure], schedule: Schedule) -> Table
 
 
 def asked(schedule: Schedule) -> str:
-    """What the published figures ask of ours, as a heading."""
+    """The heading for the requirement that published values set for ours."""
     if not schedule.tolerance:
         return "as published or better"
     return f"within {number(schedule.tolerance)} or better"
 
 
 def reached(figure: Figure, schedule: Schedule) -> str:
-    """Whether a figure is what is asked."""
+    """The verdict on whether a value meets the requirement."""
     return {True: "yes", False: "no", None: "–"}[figure.reached(schedule.tolerance)]
 
 
 def note(found: Sequence[Figure], schedule: Schedule) -> str:
-    """How to read a table of cells."""
+    """A note on how to read a table of likelihood queries."""
     parts = []
     if compared := [f for f in found if f.published is not None]:
         count = sum(bool(f.reached(schedule.tolerance)) for f in compared)
@@ -257,7 +257,7 @@ def note(found: Sequence[Figure], schedule: Schedule) -> str:
 
 
 def claim_tables(study: Study, records: Sequence[Record]) -> list[Table]:
-    """What the figures show of the study's claims, those that can be judged."""
+    """The results on the study's claims that can be tested."""
     by_row = {record.row: record for record in records}
     rows = [
         claim_row(claim.text, finding)
@@ -283,7 +283,7 @@ UNSETTLED = (
 
 
 def order_tables(study: Study, records: Sequence[Record]) -> list[Table]:
-    """Whether our figures come in the order of the published ones; nothing without any."""
+    """Agreement of the order of our values with the published order; empty without any."""
     tables = [table.cells for table in study.config.tables if table.coherence is None]
     found = [order for cells in tables for order in orders(cells, records)]
     if not found:
@@ -303,7 +303,7 @@ def order_tables(study: Study, records: Sequence[Record]) -> list[Table]:
 
 
 def order_row(order: Order) -> tuple[str, ...]:
-    """Two published figures as a line of a table."""
+    """A row of a table for two published values."""
     found = order.found
     return (
         order.cell,
@@ -317,17 +317,17 @@ def order_row(order: Order) -> tuple[str, ...]:
 
 
 def samples(finding: Finding) -> str:
-    """The effective sample sizes of a finding's figures."""
+    """The effective sample sizes of a finding's estimates."""
     return ", ".join("–" if e is None else f"{e:,.1f}" for e in finding.effective)
 
 
 def so(finding: Finding) -> str:
-    """Whether it is so, and whether more samples would change it."""
+    """The verdict of a finding, and whether more samples could change it."""
     return finding.verdict if finding.settled else f"{finding.verdict}, unsettled"
 
 
 def claim_row(text: str, finding: Finding) -> tuple[str, ...]:
-    """One finding as a line of a table."""
+    """A row of a table for one finding."""
     sign = "+" if len(finding.rows) > 1 else "-"
     return (
         text,
@@ -341,12 +341,12 @@ def claim_row(text: str, finding: Finding) -> tuple[str, ...]:
 
 
 def nats(value: float | None, sign: str = "-") -> str:
-    """A figure with two digits and the minus sign of print; – for none."""
+    """Format a value with two digits and a true minus sign; – for none."""
     return "–" if value is None else f"{value:{sign},.2f}".replace("-", "−")
 
 
 def markdown(table: Table) -> str:
-    """A table in Markdown."""
+    """Format a table in Markdown."""
     lines = [table.header, tuple("---" for _ in table.header), *table.rows]
     return "\n".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines

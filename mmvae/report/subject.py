@@ -1,4 +1,4 @@
-"""Who sits for a figure: a run with its model and the items to look at."""
+"""The subject of a figure: a run with its model and the items to show."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Subject:
         experiment: Its configuration.
         trained: Its model.
         data: Its data, with the codecs of the model.
-        split: Which items are shown; of items with gaps, the complete ones alone.
+        split: The split whose items are shown; only those that have every modality.
         seed: Governs every draw for figures.
         step: The step of the model's weights.
     """
@@ -47,19 +47,19 @@ class Subject:
     step: int
 
     def __post_init__(self) -> None:
-        """Keep to items that have every modality, whose truth can be shown."""
+        """Restrict the split to items with every modality, so that their truth is known."""
         self._left_out = self.data.lacking(self.split)
         self.data = self.data.complete()
 
     @property
     def title(self) -> str:
-        """The published row that it reproduces, if there is one, else its name."""
+        """The published row that it reproduces, or else its name."""
         reference = self.experiment.reference
         return self.experiment.name if reference is None else reference.row
 
     @property
     def origin(self) -> str:
-        """What was run, for captions."""
+        """A description of the run, for captions."""
         only = f" (its complete items; {self._left_out:,} are not)" if self._left_out else ""
         return (
             f"Experiment {self.experiment.name}, step {self.step}, {self.split} split{only}, "
@@ -88,7 +88,7 @@ class Subject:
         return self.few(SHOWN_ITEMS)
 
     def few(self, count: int) -> Batch:
-        """So many of them, as different as may be: one of each class, then a second of each."""
+        """A few items, as different as possible: one of each class, then a second of each."""
         rows = range(len(self.mapped))
         if self.label is None:
             return self.mapped.take(sample(len(rows), count, self.seed, "shown").tolist())
@@ -107,13 +107,13 @@ class Subject:
         return self.trained.codecs[self.label].class_index(batch.x[self.label]).cpu()
 
     def show(self, modality: str, values: Tensor) -> list[Any]:
-        """Model values as things to look at."""
+        """Convert model values to their display form."""
         return self.trained.codecs[modality].show(values.cpu())
 
     def chosen(self, split: SplitName, most: int, after: int = 0) -> Tensor:
         """Rows of a split, ascending: all of them, or ``most`` drawn without replacement.
 
-        The first ``after`` drawn are left out: rows that were chosen before.
+        The first ``after`` drawn are left out, since they were chosen before.
         """
         order = permutation(len(self.data.batches(split)), self.seed, 0)
         return order[after : after + most].sort().values
@@ -136,7 +136,7 @@ class Subject:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Put the run's folder before what its model refuses."""
+        """Prefix errors of the model with the run's folder."""
         try:
             yield
         except UsageError as error:
@@ -149,7 +149,7 @@ def given_name(given: Subset, modalities: Subset) -> str:
 
 
 def titles(subjects: Sequence[Subject]) -> list[str]:
-    """Each run's title; where two have the same, with the name of their folder."""
+    """Each run's title; runs with equal titles get the name of their folder too."""
     found = [subject.title for subject in subjects]
     return [
         title if found.count(title) == 1 else f"{title} ({subject.run.folder.name})"
@@ -158,7 +158,7 @@ def titles(subjects: Sequence[Subject]) -> list[str]:
 
 
 def origins(subjects: Sequence[Subject]) -> str:
-    """What was run, for captions of several runs."""
+    """A description of several runs, for captions."""
     if len(subjects) == 1:
         return subjects[0].origin
     parts = [

@@ -1,4 +1,4 @@
-"""Tables of an evaluation, for the command line and the report: every figure with its error."""
+"""Tables of an evaluation, for the command line and the report: every statistic with its error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Table:
     """A table as text.
 
     Attributes:
-        title: What it shows.
+        title: Its title.
         header: Names of the columns.
         rows: The cells, row by row.
         note: A sentence on how to read it.
@@ -29,7 +29,7 @@ class Table:
 
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
-    """The tables of an evaluation's result, those that have rows."""
+    """The tables of an evaluation's result that have rows."""
     likelihoods = (bounds, cells, information)
     others = (divergences, coherences, accuracies, guesses, latent, gradient_shares)
     made = [make(result) for make in (*likelihoods, *others)]
@@ -50,7 +50,7 @@ def bounds(result: Mapping[str, Any]) -> Table:
 
 
 def cells(result: Mapping[str, Any]) -> Table:
-    """Importance-weighted figures: joint, marginal and conditional, single and multiple."""
+    """Likelihood queries: joint, marginal and conditional, single and multiple."""
     found = result.get("cells", {})
     rows = tuple(
         (
@@ -76,13 +76,13 @@ def cells(result: Mapping[str, Any]) -> Table:
 
 
 def given(figure: Mapping[str, Any]) -> str:
-    """Where log p(x_G) of an estimate comes from, and how many of its samples count."""
+    """The source of log p(x_G) in an estimate, and its effective sample size."""
     effective = figure.get("effective samples of what is given")
     return str(figure["given from"]) + (f", {effective:.1f} effective" if effective else "")
 
 
 def cell_order(name: str, result: Mapping[str, Any]) -> tuple[bool, int, list[int], str]:
-    """Joint and marginal figures before conditionals, larger target sets first."""
+    """Sort key: joint and marginal queries before conditionals, larger target sets first."""
     figure = name.partition("@")[0]
     targets, bar, _ = figure.partition("|")
     order = list(result["modalities"])
@@ -107,7 +107,7 @@ def divergences(result: Mapping[str, Any]) -> Table:
 
 
 def coherences(result: Mapping[str, Any]) -> Table:
-    """Share of generated values that show the class they were generated from, or beside."""
+    """Share of generated values that show the class given, or generated beside them."""
     columns = ("temperature 1", "mean", "classifier on real items")
     rows = tuple(
         (direction, *(percent(figures[name]) if name in figures else "–" for name in columns))
@@ -123,7 +123,7 @@ def coherences(result: Mapping[str, Any]) -> Table:
 
 
 MOST_ROWS = 16
-"""A coherence matrix of more rows is a picture, no table."""
+"""A coherence matrix with more rows than this is shown as a figure, not as a table."""
 
 
 def matrices(result: Mapping[str, Any]) -> Iterator[Table]:
@@ -158,13 +158,13 @@ def matrix_tables(
 
 
 def accuracies(result: Mapping[str, Any]) -> Table:
-    """Share of items whose class is guessed right from other modalities."""
+    """Accuracy of each class predicted from other modalities."""
     rows = tuple((name, percent(figure)) for name, figure in result.get("accuracy", {}).items())
     return Table("Accuracy", ("direction", "right"), rows, f"On the {result['split']} split.")
 
 
 def guesses(result: Mapping[str, Any]) -> Table:
-    """What each codec says of its modality guessed from others, or reconstructed."""
+    """Each codec's statistics on its modality predicted from others, or reconstructed."""
     givens = result.get("given", {})
     rows = tuple(
         (given, target, name, spread(figure))
@@ -177,7 +177,7 @@ def guesses(result: Mapping[str, Any]) -> Table:
 
 
 def latent(result: Mapping[str, Any]) -> Table:
-    """How many dimensions of z are in use, and how the KL to the prior spreads over them."""
+    """Number of dimensions of z in use, and the distribution of the KL to the prior over them."""
     figures = result.get("latent")
     if figures is None:
         return Table("Latent", (), ())
@@ -194,7 +194,7 @@ def latent(result: Mapping[str, Any]) -> Table:
 
 
 def gradient_shares(result: Mapping[str, Any]) -> Table:
-    """How much of the pull on z each modality has; a modality alone has it all."""
+    """Share of each modality in the gradient at z; a single modality has all of it."""
     figures = result.get("gradient shares", {})
     names = in_order(figures, result) if len(figures) > 1 else ()
     rows = tuple((name, spread(hundredfold(figures[name]))) for name in names)
@@ -206,7 +206,7 @@ def gradient_shares(result: Mapping[str, Any]) -> Table:
 
 
 def metrics(result: Mapping[str, Any]) -> Iterator[Table]:
-    """One table for each metric; figures in columns where they have details."""
+    """One table for each metric; statistics in columns if they have details."""
     for name, metric in result.get("metrics", {}).items():
         figures, title = metric["figures"], f"{name} ({metric['kind']})"
         note = " ".join([metric["about"], *metric["remarks"]])
@@ -218,7 +218,7 @@ def metrics(result: Mapping[str, Any]) -> Iterator[Table]:
             continue
         rows = tuple(
             (detail or "mean", *(_detail(figures, head, detail) for head in heads))
-            for detail in sorted(details, key=bool)  # what has no detail comes first
+            for detail in sorted(details, key=bool)  # statistics without details come first
         )
         yield Table(title, ("of", *heads), rows, note)
 
@@ -231,7 +231,7 @@ def _detail(figures: Mapping[str, Figure], head: str, detail: str) -> str:
 def in_order(names: Iterable[str], result: Mapping[str, Any]) -> list[str]:
     """Names of subsets by size, then by the order of the configuration.
 
-    A result that was read from its file has them in the order of the alphabet.
+    A result read from its file has them in alphabetical order.
     """
     order = {m: i for i, m in enumerate(result["modalities"])}
 
@@ -243,7 +243,7 @@ def in_order(names: Iterable[str], result: Mapping[str, Any]) -> list[str]:
 
 
 def heading(result: Mapping[str, Any]) -> str:
-    """One line that says what was evaluated."""
+    """One line that describes what was evaluated."""
     return (
         f"{result['name']}, step {weights(result)}: {result['items']} items of the "
         f"{result['split']} split, seed {result['seed']}; ± is the standard error over items"
@@ -251,35 +251,35 @@ def heading(result: Mapping[str, Any]) -> str:
 
 
 def densities(result: Mapping[str, Any]) -> Iterator[str]:
-    """Sentences that say what log-likelihoods are densities of, where codecs tell it."""
+    """Sentences on the measure of each density, for codecs that state it."""
     yield from map(density, result.get("densities", {}).items())
     if any("standardised" in figure for figure in result.get("terms", {}).values()):
         yield STANDARDISED
 
 
 def density(told: tuple[str, str]) -> str:
-    """One modality with what its likelihood is a density of, as a sentence."""
+    """A sentence on the measure of one modality's density."""
     return "Log-likelihoods of {}: density of {}.".format(*told)
 
 
 def weights(result: Mapping[str, Any]) -> str:
-    """The step of the weights, and of how many they are the best."""
+    """The step of the weights, and the number of steps among which they are the best."""
     step, last = result["step"], result["steps"]
     return f"{step}" if step == last else f"{step} (best by validation of {last} steps)"
 
 
 def left_out(result: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each figure that is missing, with the reason."""
+    """One line for each statistic that is left out, with the reason."""
     for name, reason in result["left out"].items():
         yield f"left out: {name} ({reason})"
 
 
 DROWNS = 0.9
-"""A modality with more of the gradient than this may drown the others."""
+"""Threshold of the gradient share above which a modality may suppress the others."""
 
 
 def hints(result: Mapping[str, Any]) -> Iterator[str]:
-    """What to try where a figure asks for it, a sentence each."""
+    """Advice for conspicuous results, one sentence each."""
     yield from drowning(result)
     for direction, figures in result.get("coherence", {}).items():
         real, chance = figures.get("classifier on real items"), figures.get("most frequent class")
@@ -304,13 +304,13 @@ def hints(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _above(figure: Figure, chance: Figure) -> bool:
-    """Whether a share is above another by more than two standard errors."""
+    """True if a share is above another by more than two standard errors."""
     mean, error, least = (x or 0.0 for x in (figure["mean"], figure["error"], chance["mean"]))
     return mean - 2 * error > least
 
 
 def drowning(result: Mapping[str, Any]) -> Iterator[str]:
-    """A hint if one modality has nearly all of the gradient, weights of the training included."""
+    """A hint if one modality has nearly all of the gradient, with the weights of the training."""
     weights = result.get("likelihood weights", {})
     pulls = {
         m: f["mean"] * weights.get(m, 1.0) for m, f in result.get("gradient shares", {}).items()
@@ -331,7 +331,7 @@ def drowning(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def term(name: str) -> str:
-    """``log_likelihood/image`` as people read it."""
+    """Format ``log_likelihood/image`` for people."""
     if name == "kl":
         return "KL to the prior"
     return name.replace("log_likelihood/", "log-likelihood of ")
@@ -359,7 +359,7 @@ def nats(figure: Mapping[str, Any]) -> str:
 
 
 def counted(figure: Figure) -> str:
-    """Of how many items a figure is, where others lack what it takes."""
+    """The number of items of a statistic, if some items lack a modality."""
     return f" ({figure['items']:,} items)" if "items" in figure else ""
 
 

@@ -1,10 +1,10 @@
-"""Checkpoints: the state of a training at one step, whole and verified or not there at all.
+"""Checkpoints: the state of a training at one step, either complete and verified or absent.
 
 ``RUN/checkpoints/step-00001200/`` holds one safetensors file per group of tensors, ``state.json``
-and ``MANIFEST.json`` with the size and SHA-256 of each; ``RUN/latest`` names one of
-them. Manifest and pointer are sealed by a checksum of their own, so any byte that changes is
-found before anything is used. A finished checkpoint is never changed: a step that is saved again
-gets a folder of its own (``step-00001200-2``). Nothing is pickled.
+and ``MANIFEST.json`` with the size and SHA-256 of each; ``RUN/latest`` names one of them. Manifest
+and pointer carry checksums of their own, so any changed byte is found before anything is used. A
+finished checkpoint is never changed: a step that is saved again gets a folder of its own
+(``step-00001200-2``). Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ Tensors = Mapping[str, Mapping[str, Tensor]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds, verified.
+    """The verified content of a checkpoint.
 
     Args:
         step: The number of optimizer steps done.
         tensors: Per file (without its ending), tensors by name, on the CPU.
-        state: The JSON state as it was given to `CheckpointStore.save`.
+        state: The JSON state that was passed to `CheckpointStore.save`.
         path: The folder it was read from.
         digests: Per file of tensors, its SHA-256.
     """
@@ -68,8 +68,8 @@ class CheckpointStore:
     """The checkpoints of one run; the process that saves must hold the run's lock.
 
     Args:
-        folder: ``RUN/checkpoints``; ``latest`` lies beside it. Made at the first save.
-        keep: How many of the newest checkpoints stay; at least 1.
+        folder: ``RUN/checkpoints``; ``latest`` lies beside it. Created at the first save.
+        keep: Number of newest checkpoints to keep; at least 1.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
@@ -78,16 +78,16 @@ class CheckpointStore:
         self.folder, self.run, self.keep = folder, folder.parent, keep
 
     def save(self, step: int, tensors: Tensors, state: Mapping[str, Any]) -> Path:
-        """Save a checkpoint durably, point ``latest`` at it, retire old ones.
+        """Save a checkpoint durably, point ``latest`` at it, remove old ones.
 
-        When it returns, the checkpoint survives a power cut. Older ones go only after that, and
-        with them those of later steps, which a run that was resumed from an earlier one left.
+        On return the checkpoint survives a power cut. Older ones are removed only after that, and
+        so are those of later steps, left over if the run resumed from an earlier checkpoint.
 
         Args:
             step: The number of optimizer steps done.
             tensors: Per file name (without ending), tensors by name, of any device and layout in
                 memory; they may share memory. Types are kept.
-            state: What JSON can hold, floats finite. Keys are strings; tuples come back as lists.
+            state: JSON-able values, floats finite. Keys are strings; tuples come back as lists.
 
         Returns:
             The checkpoint's folder.
@@ -107,7 +107,7 @@ class CheckpointStore:
         return final
 
     def go_on_from(self, path: Path) -> None:
-        """Make a checkpoint the latest, durably, before the run forgets what came after it.
+        """Make a checkpoint the latest, durably, before the run discards later records.
 
         Raises:
             TrainingError: The system refused.
@@ -131,7 +131,7 @@ class CheckpointStore:
             self._refuse(str(error), path)
 
     def find(self, which: str | int | Path) -> Path:
-        """Return the folder that ``which`` means, not yet verified; see `load`."""
+        """Return the folder that ``which`` refers to, not yet verified; see `load`."""
         if isinstance(which, Path):
             path: Path | None = which
         elif isinstance(which, int):
@@ -150,7 +150,7 @@ class CheckpointStore:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was ever saved here, so that a run starts from its first step."""
+        """True if nothing was ever saved here, so that a run starts from its first step."""
         return not os.path.lexists(self.run / LATEST) and not self.paths()
 
     def paths(self) -> list[Path]:
@@ -160,7 +160,7 @@ class CheckpointStore:
         return sorted(filter(_is_checkpoint, self.folder.iterdir()), key=_order)
 
     def intact(self) -> list[Path]:
-        """Return the folders of the checkpoints that verify, oldest first; it reads them all."""
+        """Return the folders of the checkpoints that verify, oldest first; reads all of them."""
         return [path for path in self.paths() if _verifies(path)]
 
     def _point(self, path: Path, remedy: str) -> None:
@@ -174,8 +174,8 @@ class CheckpointStore:
                 return self.folder / unseal(file, Pointer).checkpoint
             except CheckpointError as error:
                 self._refuse(f"{error} {_REPAIR}")
-        # Only a process killed at its first save leaves checkpoints without ``latest``; a folder
-        # appears when it is whole, so the newest is what ``latest`` was about to name.
+        # Only a process killed at its first save leaves checkpoints without ``latest``. A folder
+        # appears only when complete, so ``latest`` was about to name the newest.
         return self.paths()[-1] if self.paths() else None
 
     def _by_step(self) -> dict[int, Path]:
@@ -237,12 +237,12 @@ def write_folder(folder: Path, step: int, tensors: Tensors, state: Mapping[str, 
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """Return a contiguous copy on the CPU that shares no memory, as safetensors demands."""
+    """Return a contiguous copy on the CPU that shares no memory, as safetensors requires."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def read_folder(path: Path) -> Checkpoint:
-    """Verify and read what `write_folder` wrote; CheckpointError if it is not intact."""
+    """Verify and read a folder of `write_folder`; CheckpointError if it is not intact."""
     manifest, contents = _verified(path)
     try:
         state = strict_json(contents.pop(STATE))
@@ -264,7 +264,7 @@ def read_folder(path: Path) -> Checkpoint:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Verify and read the JSON state of a checkpoint alone; CheckpointError if it is damaged."""
+    """Verify and read only the JSON state of a checkpoint; CheckpointError if it is damaged."""
     file = unseal(path / MANIFEST, Manifest).files.get(STATE)
     if file is None:
         raise CheckpointError(f"Checkpoint {path} has no {STATE}.")
@@ -275,7 +275,7 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def _verified_file(path: Path, file: File) -> bytes:
-    """Return the content of one file, equal to what was saved."""
+    """Return the content of one file, verified."""
     data = content(path, file.size)
     if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
         raise CheckpointError(f"{path} is damaged: it is not what was saved.")
@@ -283,7 +283,7 @@ def _verified_file(path: Path, file: File) -> bytes:
 
 
 def _verified(path: Path) -> tuple[Manifest, dict[str, bytes]]:
-    """Return the manifest and every file's content, all equal to what was saved."""
+    """Return the manifest and every file's content, all verified."""
     manifest = unseal(path / MANIFEST, Manifest)
     named = FOLDER.fullmatch(path.name)
     if named and int(named[1]) != manifest.step:
@@ -297,7 +297,7 @@ def _verified(path: Path) -> tuple[Manifest, dict[str, bytes]]:
 
 
 def _memory() -> int:
-    """Bytes of memory that this machine has."""
+    """Bytes of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -314,11 +314,11 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def step_of(path: Path) -> int:
-    """Return the step that the name of a checkpoint's folder tells."""
+    """Return the step in the name of a checkpoint's folder."""
     return _order(path)[0]
 
 
 def _order(path: Path) -> tuple[int, int]:
-    """Return the step and which saving of that step a folder's name tells."""
+    """Return the step, and the count of its saves, from a folder's name."""
     step, again = FOLDER.fullmatch(path.name).groups()  # type: ignore[union-attr]  # checked before
     return int(step), int(again or 1)

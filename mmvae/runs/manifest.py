@@ -1,4 +1,4 @@
-"""Sealed files, JSON and tensors: each bears a checksum of all that it says."""
+"""Sealed files, JSON and tensors: each carries a checksum of its content."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FileName = Annotated[str, StringConstraints(pattern=f"^{STEM.pattern}$")]
 
 
 class Sealed(BaseModel):
-    """What every sealed file says: the version of its format, and the optimizer steps done."""
+    """Keys of every sealed file: the version of its format, and the optimizer steps done."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     format: int
@@ -38,7 +38,7 @@ class Sealed(BaseModel):
 
 
 class File(BaseModel):
-    """What a manifest says of a file."""
+    """A manifest's entry for a file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     size: int = Field(ge=0)
@@ -70,7 +70,7 @@ def unseal(file: Path, model: type[_Model]) -> _Model:
     """Read a sealed file.
 
     Raises:
-        CheckpointError: A byte of it changed, it is of a newer format, or not of this ``model``.
+        CheckpointError: A byte of it changed, its format is newer, or it is not of this ``model``.
     """
     data = content(file, _MAX_SEALED)
     try:
@@ -91,16 +91,16 @@ def unseal(file: Path, model: type[_Model]) -> _Model:
 
 
 def seal_tensors(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> bytes:
-    """Return tensors, and texts beside them, as a safetensors file with a checksum of both."""
+    """Return tensors and texts as a safetensors file with a checksum of both."""
     checksum = _checksum(tensors, made_with)
     return save(dict(tensors), {**made_with, "sealed": "true", "sha256": checksum})
 
 
 def unseal_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Undo `seal_tensors`; what older versions wrote bears no checksum and is taken as it is.
+    """Invert `seal_tensors`; files of older versions have no checksum and are accepted unchecked.
 
     Raises:
-        SafetensorError: It is no safetensors file.
+        SafetensorError: It is not a safetensors file.
         ValueError: A tensor or a text changed.
     """
     tensors = load(data)
@@ -114,7 +114,7 @@ def unseal_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _checksum(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> str:
-    """The SHA-256 of tensors and texts by their names, whatever their order in a file."""
+    """The SHA-256 of tensors and texts by their names, independent of their order in a file."""
     digest = hashlib.sha256(json.dumps(sorted(made_with.items())).encode())
     for name in sorted(tensors):
         value = tensors[name].contiguous()
@@ -124,7 +124,7 @@ def _checksum(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> st
 
 
 def strict_json(data: bytes) -> Any:
-    """Parse JSON as the standard has it; ValueError at NaN, infinity and half characters."""
+    """Parse JSON by the standard; ValueError at NaN, infinity and lone surrogates."""
 
     def finite(text: str) -> float:
         number = float(text)
@@ -133,13 +133,13 @@ def strict_json(data: bytes) -> Any:
         return number
 
     document = json.loads(data, parse_constant=finite, parse_float=finite)
-    if b"\\u" in data:  # an escape may stand for half a surrogate pair, which no file can hold
+    if b"\\u" in data:  # an escape may stand for a lone surrogate, which no file can hold
         json.dumps(document, ensure_ascii=False).encode()
     return document
 
 
 def content(file: Path, expected: int) -> bytes:
-    """Return at most ``expected`` + 1 bytes of a regular file; links and pipes are refused."""
+    """Return at most ``expected`` + 1 bytes of a regular file; refuse links and pipes."""
     try:
         with open(storage.open_regular(file), "rb") as stream:
             return stream.read(min(os.fstat(stream.fileno()).st_size, expected + 1))

@@ -1,7 +1,7 @@
-"""``metrics.jsonl``: what was measured, one JSON object a line, cut back exactly at a resume.
+"""``metrics.jsonl``: one JSON object per line and measurement, truncated exactly at a resume.
 
-A checkpoint notes how many bytes belong to its step, and their SHA-256, so that a resume goes on
-after the very lines that the checkpoint knew.
+A checkpoint records the number of bytes up to its step, and their SHA-256, so that a resume
+continues after exactly the lines that the checkpoint recorded.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
 
 MOST = 1 << 30
-"""Bytes of the largest ``metrics.jsonl`` that is read whole."""
+"""Maximum size in bytes of a ``metrics.jsonl`` that is read as a whole."""
 
 _CHUNK = 1 << 22
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class MetricsLog:
-    """``metrics.jsonl``: one JSON object a line, in the order in which they happened.
+    """``metrics.jsonl``: one JSON object per line, in order of time.
 
     JSON has no NaN or infinity: they are written as the strings ``"NaN"``, ``"Infinity"`` and
-    ``"-Infinity"``, and `read_metrics` turns these back.
+    ``"-Infinity"``, and `read_metrics` converts these back.
 
     Args:
-        path: The file; made if it does not exist. A torn last line is cut off.
+        path: The file; created if it does not exist. An incomplete last line is cut off.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class MetricsLog:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of what was written so far; a checkpoint stores it beside `offset`."""
+        """SHA-256 of the bytes written so far; a checkpoint stores it beside `offset`."""
         return self._digest.copy().hexdigest()
 
     @property
@@ -51,20 +51,21 @@ class MetricsLog:
         return self._journal.offset
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add a record; it survives this process at once and a power cut after `flush`."""
+        """Add a record; it survives this process at once, and a power cut after `flush`."""
         line = json.dumps(_as_json(record), ensure_ascii=False, allow_nan=False).encode() + b"\n"
         self._journal.append(line)
         self._digest.update(line)
 
     def flush(self) -> None:
-        """Make what was added durable."""
+        """Make added records durable."""
         self._journal.flush()
 
     def truncate(self, offset: int) -> None:
-        """Forget what was written after a checkpoint, before the run goes on from it.
+        """Discard what was written after a checkpoint, before the run resumes from it.
 
         Raises:
-            RunError: No line ends at ``offset``: it is not the file that the checkpoint knew.
+            RunError: No line ends at ``offset``: the file is not the one that the checkpoint
+                recorded.
         """
         try:
             self._journal.truncate(offset)
@@ -84,15 +85,15 @@ class MetricsLog:
 
 
 def check_prefix(path: Path, offset: int, sha256: str | None) -> None:
-    """See that a file begins with the lines that a checkpoint knew.
+    """Check that a file begins with the lines that a checkpoint recorded.
 
     Args:
         path: ``metrics.jsonl``.
-        offset: How many bytes the checkpoint knew.
-        sha256: Their SHA-256; None if its version noted none, so that any lines will do.
+        offset: Number of bytes that the checkpoint recorded.
+        sha256: Their SHA-256; None if its version recorded none, and then any lines are accepted.
 
     Raises:
-        RunError: They are missing, or others.
+        RunError: They are missing, or differ.
     """
     if offset == 0:
         return
@@ -122,7 +123,7 @@ def _other_lines(path: Path, known: int, size: int) -> RunError:
 
 
 class _Record(BaseModel):
-    """What every record has; all that it measured stands beside it."""
+    """The common keys of every record, beside its measurements."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -134,10 +135,10 @@ class _Record(BaseModel):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the records of ``metrics.jsonl``; a torn last line, of a killed process, is left out.
+    """Return the records of ``metrics.jsonl``, without an incomplete last line.
 
     Raises:
-        RunError: The file is missing, or a whole line is no record.
+        RunError: The file is missing, or a complete line is not a record.
     """
     try:
         lines = storage.read(path, MOST).split(b"\n")[:-1]
@@ -147,7 +148,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def read_training(path: Path) -> list[dict[str, Any]]:
-    """As `read_metrics`, of records that a training wrote: numbers, with step, epoch and split.
+    """Return the records of a training: numbers, with step, epoch and split; see `read_metrics`.
 
     Raises:
         RunError: As there; or a line has something else.

@@ -1,7 +1,7 @@
-"""The results of an evaluation as a run keeps them: figures, and the values of each item, sealed.
+"""The stored results of an evaluation, with checksums: statistics, and the values of each item.
 
-``evaluation.json`` and ``evaluation.items.safetensors`` bear a checksum of all that they say.
-Those of versions that wrote none are taken as they are.
+``evaluation.json`` and ``evaluation.items.safetensors`` carry a checksum of their content. Files
+of versions without checksums are accepted as they are.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from mmvae.runs.manifest import seal, seal_tensors, strict_json, unseal_tensors
 from mmvae.runs.run import Run
 
 MOST = 1 << 30
-"""Bytes of the largest file of results."""
+"""Maximum size in bytes of a file of results."""
 
-_SEALED = "sealed"  # beside the checksum, so that no damaged byte makes a file an older version's
+_SEALED = "sealed"  # beside the checksum: a damaged file is not mistaken for an older one
 
 
 def write_results(run: Run, result: Mapping[str, Any]) -> None:
     """Replace ``evaluation.json``.
 
     Raises:
-        TrainingError: The system refused; it is as it was.
+        TrainingError: The system refused; the old file is unchanged.
     """
     storage.write_bytes(run.evaluation, seal({**result, _SEALED: True}))
 
 
 def read_results(run: Run) -> dict[str, Any]:
-    """What ``evaluation.json`` says.
+    """Return the content of ``evaluation.json``.
 
     Raises:
-        RunError: It cannot be read, or is not what was written.
+        RunError: It cannot be read, or is not as it was written.
     """
     path = run.evaluation
     try:
@@ -60,19 +60,19 @@ def write_items(run: Run, items: Mapping[str, Tensor], made_with: Mapping[str, s
     Args:
         run: The run.
         items: Name → values, (n,).
-        made_with: What the values belong to.
+        made_with: The weights, data and settings that the values belong to.
 
     Raises:
-        TrainingError: The system refused; it is as it was.
+        TrainingError: The system refused; the old file is unchanged.
     """
     storage.write_bytes(run.evaluation_items, seal_tensors(items, made_with))
 
 
 def read_items(run: Run) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The values of each item by name, and what they belong to.
+    """Return the values of each item by name, and the settings that they belong to.
 
     Raises:
-        RunError: The file cannot be read, or is not what was written.
+        RunError: The file cannot be read, or is not as it was written.
     """
     path = run.evaluation_items
     try:
@@ -87,7 +87,7 @@ def evaluate_anew(
     """Refuse a file of results.
 
     Raises:
-        RunError: Always; it says that another evaluation replaces the file.
+        RunError: Always; the message says that another evaluation replaces the file.
     """
     raise RunError(
         f"{run.folder / name} cannot be read: {problem}. `mmvae evaluate {run.folder}` writes it "

@@ -2,8 +2,8 @@
 
 ``RUN/{config.toml, config.resolved.toml, env.json, plugins.lock.json, status.json, log.txt,
 metrics.jsonl, evaluation.json, report.html, figures/, model/, checkpoints/, latest}``. One process
-at a time may train a run, and one may evaluate it meanwhile; their locks are the system's, so they
-end with the process, however that ends.
+at a time may train a run, and one may evaluate it meanwhile. Their locks are the system's, so they
+end with the process, in whatever way it ends.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _RESULTS = ("evaluation.json", "evaluation.items.safetensors", "report.html", "f
 
 
 class Status(BaseModel):
-    """What ``status.json`` says.
+    """The content of ``status.json``.
 
     Args:
         state: ``running``, ``finished``, ``stopped`` (Ctrl-C), ``preempted`` (SIGTERM) or
-            ``failed``; read back, a ``running`` that no live process holds is ``killed``.
-        exit_code: The exit code, or None while the run goes on.
+            ``failed``; on reading, a ``running`` without a live process becomes ``killed``.
+        exit_code: The exit code, or None while the process runs.
         step: Optimizer steps done.
         epoch: Epochs begun.
         pid: The process that wrote it.
         host: Its machine.
-        updated: When, in UTC.
+        updated: Time of writing, in UTC.
         message: One line for people.
     """
 
@@ -65,14 +65,14 @@ class Status(BaseModel):
 
 
 class _Data(BaseModel):
-    """What ``env.json`` says of the data."""
+    """The description of the data in ``env.json``."""
 
     fingerprint: str | None = None
     items: dict[str, int] = {}
 
 
 class _Environment(BaseModel):
-    """What is read of ``env.json``."""
+    """The keys of ``env.json`` that are read."""
 
     data: _Data = _Data()
     packages: dict[str, str] = {}
@@ -80,7 +80,7 @@ class _Environment(BaseModel):
 
 
 class Run:
-    """A run folder that exists; made by `Run.create` or `Run.open`."""
+    """An existing run folder; constructed by `Run.create` or `Run.open`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -96,24 +96,25 @@ class Run:
         env: Mapping[str, Any],
         plugins: Mapping[str, Any],
     ) -> Run:
-        """Make a run folder, durably; ``status.json`` comes last and makes it a run.
+        """Create a run folder, durably; ``status.json`` is written last and makes it a run.
 
         Args:
-            folder: Where; it must not exist, or be empty, or the rest of a killed ``create``.
+            folder: Its path; it must not exist, or be empty, or be the rest of a killed
+                ``create``.
             config_text: The TOML as the user wrote it.
             resolved_text: The TOML with every value filled in.
             env: Versions, machine and seed.
             plugins: The plugins in use, with their versions.
 
         Raises:
-            RunError: The folder holds a run or anything else, or is being made by another process.
+            RunError: The folder holds a run or anything else, or another process is creating it.
             TrainingError: The system refused to write.
         """
         _check_free(folder)
         storage.make_folder(folder)
         run = cls(folder)
         with run.locked():
-            _check_free(folder)  # again, now that no other process can make it
+            _check_free(folder)  # again, now that no other process can create it
             storage.write_text(run.config, config_text)
             storage.write_text(run.resolved, resolved_text)
             storage.write_json(folder / "env.json", env)
@@ -151,7 +152,7 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """What was printed."""
+        """The log of printed lines."""
         return self.folder / "log.txt"
 
     @property
@@ -161,17 +162,17 @@ class Run:
 
     @property
     def evaluation(self) -> Path:
-        """The figures of the last evaluation."""
+        """The statistics of the last evaluation."""
         return self.folder / "evaluation.json"
 
     @property
     def evaluation_items(self) -> Path:
-        """The nats of each item in the cells of the last evaluation."""
+        """The nats of each item for the likelihood queries of the last evaluation."""
         return self.folder / "evaluation.items.safetensors"
 
     @property
     def evaluation_parts(self) -> Path:
-        """The folder of what an unfinished evaluation has computed."""
+        """The folder of an unfinished evaluation's partial results."""
         return self.folder / "evaluation.parts"
 
     @property
@@ -196,9 +197,9 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for this process's training; the same object may enter again.
+        """Hold the run's lock for this process's training; the same object may enter again.
 
-        The first entry also removes what killed trainings left unfinished.
+        The first entry also removes unfinished files of killed trainings.
 
         Raises:
             RunError: Another process, named by pid and host, trains it.
@@ -208,12 +209,12 @@ class Run:
 
     @contextlib.contextmanager
     def results_locked(self) -> Iterator[None]:
-        """As `locked`, for evaluation and report, which leave a training of the run alone."""
+        """Like `locked`, for evaluation and report; a training of the run is not affected."""
         with _entered(self._results_lock, _RESULTS):
             yield
 
     def check_in_place(self) -> None:
-        """See that the folder is still where the training that holds it began.
+        """Check that the folder is still where the training that holds it began.
 
         Raises:
             RunError: It was removed, moved or replaced meanwhile.
@@ -226,7 +227,7 @@ class Run:
             )
 
     def environment(self) -> dict[str, Any]:
-        """What ``env.json`` says: versions, machine, data.
+        """Return the content of ``env.json``: versions, machine, data.
 
         Raises:
             RunError: It cannot be read.
@@ -253,7 +254,7 @@ class Run:
             raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
 
     def plugins(self) -> dict[str, Any]:
-        """What ``plugins.lock.json`` says: the plugins in use when it was last trained.
+        """Return ``plugins.lock.json``: the plugins in use when it was last trained.
 
         Raises:
             RunError: It cannot be read.
@@ -261,12 +262,12 @@ class Run:
         return self._record(LOCK_OF_PLUGINS)
 
     def keep_plugins(self, plugins: Mapping[str, Any]) -> None:
-        """Replace what :meth:`plugins` says, where it differs."""
+        """Replace the stored :meth:`plugins` if they differ."""
         if plugins != self.plugins():
             storage.write_json(self.folder / LOCK_OF_PLUGINS, plugins)
 
     def status(self) -> Status:
-        """Read ``status.json``; a ``running`` whose process is gone reads ``killed``.
+        """Read ``status.json``; a ``running`` whose process no longer exists becomes ``killed``.
 
         Raises:
             RunError: The file is missing or damaged.
@@ -291,10 +292,10 @@ class Run:
         exit_code: int | None = None,
         message: str = "",
     ) -> None:
-        """Replace ``status.json`` at once; see `Status`.
+        """Replace ``status.json`` atomically; see `Status`.
 
-        How a training ended is written in place where the system has no room for a new file, so
-        that nobody reads "running" of what is over.
+        If the system has no room for a new file, a final state is written in place, so that a
+        training that is over is never reported as "running".
         """
         status = Status(
             state=state,
@@ -316,7 +317,7 @@ class Run:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder of this name; a name that no file can have is none's."""
+    """True if a folder of this name exists; False for a name that no file can have."""
     try:
         return path.is_dir()
     except (OSError, ValueError):  # too long, or with a NUL
@@ -324,7 +325,7 @@ def is_folder(path: Path) -> bool:
 
 
 def _refuse_links(folder: Path) -> None:
-    """Refuse links, pipes and devices: a run folder from elsewhere must lead nowhere else."""
+    """Refuse links, pipes and devices: a run folder must not point outside itself."""
     with os.scandir(folder) as entries:
         for entry in entries:
             own = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
@@ -360,7 +361,7 @@ def _entered(lock: FolderLock, names: Sequence[str], *folders: Path) -> Iterator
 
 
 def _check_free(folder: Path) -> None:
-    """Refuse a folder with a run or with anything that a killed ``create`` did not leave."""
+    """Refuse a folder with a run, or with anything that a killed ``create`` did not leave."""
     if not is_plain(folder.name or "."):
         raise RunError(
             f"{str(folder)!r} cannot name a run folder: expected printable characters without "
@@ -377,7 +378,7 @@ def _check_free(folder: Path) -> None:
             f"{folder} already holds a run. `mmvae resume {folder}` goes on with it; "
             "or choose another --run-dir."
         )
-    # The lock file comes first, so beside one our own names are the rest of a killed create.
+    # The lock file is created first, so our own names beside one come from a killed create.
     ours = {LOCK, *_CREATED} if LOCK in names else set()
     foreign = sorted(n for n in names - ours if not n.endswith(storage.PARTIAL))
     if foreign:

@@ -1,13 +1,13 @@
-"""The conformance suites: what a plugin's tests inherit and ``mmvae plugins check`` runs.
+"""The conformance suites, which a plugin's tests inherit and ``mmvae plugins check`` runs.
 
-A codec that brings :meth:`mmvae.Codec.examples` needs no more than its class:
+A codec with :meth:`mmvae.Codec.examples` needs only its class:
 
 .. code-block:: python
 
     class TestMyCodec(CodecContract):
         codec = MyCodec
 
-Otherwise say how to make one, and values for it:
+Otherwise define how to make one, and values for it:
 
 .. code-block:: python
 
@@ -19,10 +19,10 @@ Otherwise say how to make one, and values for it:
             return Column(np.random.default_rng(seed).normal(size=(n, 3)))
 
 Codecs of pictures, numbers or texts mix in :class:`PictureReading`, :class:`NumberReading` or
-:class:`TextReading`, which try the same value by every way in.
+:class:`TextReading`, which test the same value in every form.
 
-Each check states what the contract wants and what it got. :func:`verdicts` runs the same checks
-without pytest.
+Each check states the requirement of the contract and the result. :func:`verdicts` runs the same
+checks without pytest.
 """
 
 from mmvae.testing.codec import CodecContract

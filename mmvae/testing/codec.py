@@ -45,7 +45,7 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
     )
 
     def test_randomness_comes_from_the_generator(self) -> None:
-        """Draws follow the generator; the global random states have no part in them."""
+        """Draws follow the generator; the global random states do not affect them."""
         codec, column = self.fitted()
         x = input_of(codec, column)
         likelihood = likelihood_of(codec, N)
@@ -71,7 +71,7 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
         require(torch.equal(*states), wants, "generators that have moved unequally far")
 
     def test_state_survives_saving(self) -> None:
-        """What fit learned goes through JSON and safetensors and is the same."""
+        """The fitted state is unchanged by JSON and safetensors."""
         column, recipe = self.make_column(N, 0), self.make_codec()
         learned = recipe.fit(column)
         restored = returned.state(learned)
@@ -82,7 +82,7 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
 
     @needs("test_codecs_share_no_state", "test_restore_undoes_prepare")
     def test_a_loaded_codec_gives_the_same(self) -> None:
-        """What was learned says all: a codec made of it gives the same numbers."""
+        """The fitted state is complete: a codec made from it gives the same numbers."""
         codec, column = self.fitted()
         with global_seed(1):
             loaded = type(codec)(codec.config, returned.state(codec.state))
@@ -108,7 +108,7 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
         "test_classes_have_their_numbers",
     )
     def test_state_stays_as_it_was_fitted(self) -> None:
-        """No method changes what was learned: a run saves it once."""
+        """No method changes the fitted state: a run saves it once."""
         codec, column = self.fitted()
         before = copy.deepcopy(dict(codec.state))
         rehearse(codec, input_of(codec, column))

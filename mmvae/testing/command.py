@@ -22,7 +22,7 @@ class CommandContract(Contract):
         return self.command
 
     def test_it_is_a_command(self) -> None:
-        """What the entry point names is a click command, and can be loaded."""
+        """The entry point names a click command, and it can be loaded."""
         command = self.make_command()
         require(isinstance(command, click.Command), "a click command", repr(command))
 

@@ -26,12 +26,12 @@ State = Literal["kept", "broken", "not tried"]
 class Contract:
     """Base of the conformance suites; a check is a method whose name begins with ``test_``.
 
-    One cause is told once. A check that fails counts as not tried if one that it needs fails as
-    well: any of :attr:`foundations` before it, and those that :func:`needs` names.
+    Each cause is reported once. A failing check counts as not tried if a check that it needs fails
+    as well: one of :attr:`foundations` before it, or one that :func:`needs` names.
     """
 
     foundations: ClassVar[tuple[str, ...]] = ()
-    """The checks without which others say little, in their order."""
+    """The checks without which others are meaningless, in their order."""
 
     def __init_subclass__(cls, **keys: Any) -> None:
         super().__init_subclass__(**keys)
@@ -40,13 +40,13 @@ class Contract:
                 setattr(cls, name, _told_once(name, check))
 
     def _needed(self, name: str) -> list[str]:
-        """The checks that one needs, in their order."""
+        """The checks that a check needs, in their order."""
         base = self.foundations
         before = base[: base.index(name)] if name in base else base
         return [*before, *getattr(getattr(self, name), "needs", ())]
 
     def _cause(self, name: str) -> str:
-        """The check that fails and explains why this one does; empty if there is none."""
+        """The failing check that explains why this one fails; empty if there is none."""
         for needed in self._needed(name):
             try:
                 getattr(self, needed)()
@@ -75,7 +75,7 @@ Check = Callable[..., None]
 
 
 def needs(*checks: str) -> Callable[[Check], Check]:
-    """Mark a check that says little where one of these fails."""
+    """Mark a check that is meaningless if one of these fails."""
 
     def marked(check: Check) -> Check:
         check.needs = checks  # type: ignore[attr-defined]  # read by Contract alone
@@ -85,7 +85,7 @@ def needs(*checks: str) -> Callable[[Check], Check]:
 
 
 def _told_once(name: str, check: Check) -> Check:
-    """The check, which counts as not tried where another one tells its cause."""
+    """The check, which counts as not tried if another one reports its cause."""
 
     @wraps(check)
     def tried(self: Contract, *given: Any, **named: Any) -> None:
@@ -108,12 +108,12 @@ def title(check: str) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one check.
+    """The outcome of one check.
 
     Attributes:
         check: Name of the method, ``test_…``.
-        state: ``kept``, ``broken``, or ``not tried`` where there was nothing to try it with.
-        reason: What was wanted and got, or why it was not tried; empty if kept.
+        state: ``kept``, ``broken``, or ``not tried`` if there was nothing to test it with.
+        reason: Requirement and result, or why it was not tried; empty if kept.
     """
 
     check: str
@@ -134,7 +134,7 @@ def verdicts(contract: Contract) -> list[Verdict]:
 
 
 def violations(contract: Contract) -> dict[str, str]:
-    """Name of each broken check → what was wrong; empty if the contract is kept."""
+    """Name of each broken check → its message; empty if the contract is kept."""
     found = verdicts(contract)
     return {verdict.check: verdict.reason for verdict in found if verdict.state == "broken"}
 
@@ -165,12 +165,12 @@ def _place(error: BaseException) -> str:
 
 
 def not_tried(reason: str) -> NoReturn:
-    """End a check that has nothing to try; pytest shows it as skipped."""
+    """End a check that has nothing to test; pytest shows it as skipped."""
     raise unittest.SkipTest(reason)
 
 
 def require_offer(role: Role, offered: type[Any]) -> None:
-    """A class that a plugin can register in this role: base, kind, Config, nothing left out."""
+    """Check a class that a plugin registers in this role: base, kind, Config, not abstract."""
     try:
         add_offer([], role, offered)
     except TypeError as error:
@@ -178,7 +178,7 @@ def require_offer(role: Role, offered: type[Any]) -> None:
 
 
 def require_config(config: BaseModel) -> None:
-    """Keys go through TOML unchanged, are described in the schema, and unknown ones refused."""
+    """Check that keys survive TOML, are described in the schema, and unknown ones are refused."""
     schema = json.loads(json.dumps(type(config).model_json_schema()))
     described: dict[str, Any] = schema.get("properties", {})
     for key, entry in described.items():

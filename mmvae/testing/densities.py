@@ -26,12 +26,12 @@ from mmvae.testing.subject import (
 )
 
 TOLERANCE = 1e-3
-"""How far a total probability may be from 1."""
+"""Tolerance of a total probability."""
 
 TOTAL = "test_total_probability_is_one"
 
 SAMPLES, MIN_SAMPLES, CELLS = 4000, 400, 4_000_000
-"""Draws against which a density is held: fewer of large events, so many numbers in all."""
+"""Number of draws that are compared with a density: fewer for large events."""
 
 
 class DensityChecks(CodecSubject):
@@ -67,7 +67,7 @@ class DensityChecks(CodecSubject):
 
     @needs(TOTAL)
     def test_samples_follow_the_density(self) -> None:
-        """How often values are drawn is what log_prob says: over the support, a grid, or cells."""
+        """The frequencies of draws match log_prob: over the support, a grid, or cells."""
         codec, _ = self.fitted()
         support, grid = self.enumerate_support(codec), self.integration_grid(codec)
         n = max(MIN_SAMPLES, min(SAMPLES, CELLS // math.prod(codec.event_shape)))
@@ -86,7 +86,7 @@ class DensityChecks(CodecSubject):
 
     @needs(TOTAL)
     def test_points_lie_within_the_support(self) -> None:
-        """The best value lies where there is density, between the ends of the support."""
+        """The best value lies where the density is positive, within the ends of the support."""
         codec, _ = self.fitted()
         likelihood = likelihood_of(codec, N)
         point = codec.point(likelihood)
@@ -98,7 +98,7 @@ class DensityChecks(CodecSubject):
             require(within, f"point between {low} and {high}, the ends of the support", point)
 
     def _ends(self, codec: Codec, likelihood: Distribution) -> Iterator[tuple[Tensor, Tensor]]:
-        """Ends of the support, by the examples and by the distribution itself."""
+        """Ends of the support, from the examples and from the distribution itself."""
         support, grid = self.enumerate_support(codec), self.integration_grid(codec)
         for values in (support, None if grid is None else grid[0]):
             if values is not None:
@@ -112,7 +112,7 @@ class DensityChecks(CodecSubject):
 
     @needs(TOTAL)
     def test_unobserved_cells_have_no_effect(self) -> None:
-        """Neither value nor NaN counts; no cell observed gives 0, all observed the whole."""
+        """Unobserved values, even NaN, do not count; no observed cell gives 0, all the whole."""
         codec, column = self.fitted()
         x = input_of(codec, column)
         observed = torch.rand(x.shape, generator=generator()) < 0.5
@@ -136,9 +136,9 @@ class DensityChecks(CodecSubject):
 
     @needs("test_log_prob_is_finite_on_the_support")
     def test_log_prob_takes_the_stand_in(self) -> None:
-        """Of an item that lacks the modality; what it answers is dropped, so it may be anything.
+        """Accept the fill value of an item that lacks the modality; the result is ignored.
 
-        Parameters that are held fixed for that item get no gradient, also from NaN.
+        Parameters that are held fixed for that item get no gradient, even from NaN.
         """
         codec, column = self.fitted()
         x = input_of(codec, column)
@@ -151,7 +151,7 @@ class DensityChecks(CodecSubject):
     def test_numbers_are_float32_under_autocast_too(self) -> None:
         """Features and parameters are float32, or bfloat16 under its autocast; the rest float32.
 
-        The core hands on float32 parameters, whatever autocast made of them.
+        The core passes on float32 parameters, whatever their dtype under autocast.
         """
         codec, column = self.fitted()
         x = input_of(codec, column)

@@ -22,7 +22,7 @@ from mmvae.testing.phases import N, PhaseChecks
 class ExtensionContract(PhaseChecks):
     """Checks that an extension keeps the contract of :class:`mmvae.Extension`.
 
-    Set :attr:`extension`, and :attr:`keys` where its keys have no defaults. It stands around a
+    Set :attr:`extension`, and :attr:`keys` if its keys have no defaults. It wraps a
     small JMVAE of the modalities ``a``, grey pictures, and ``b``, attributes of ±1; override
     :meth:`make_inner` and :meth:`make_batch` for others.
     """
@@ -47,11 +47,11 @@ class ExtensionContract(PhaseChecks):
         return self.extension.Config.model_validate(dict(self.keys), context=known)
 
     def make_inner(self, gaps: bool = False) -> Trainable:
-        """What it stands around, with the same weights at every call."""
+        """The wrapped model, with the same weights at every call."""
         return stage.model(gaps).train()
 
     def make_batch(self, present: Mapping[str, Tensor] | None = None) -> Batch:
-        """N items that have both modalities, or those that are present: bool (N,)."""
+        """N items that have both modalities, or the present ones: bool (N,)."""
         whole = stage.batch(N)
         return replace(whole, present=present) if present else whole
 
@@ -66,7 +66,7 @@ class ExtensionContract(PhaseChecks):
             return self.extension(config, inner)
 
     def test_declarations(self) -> None:
-        """Kind and config class, and the model in the middle."""
+        """Kind and config class, and the innermost model."""
         inner = self.make_inner()
         extension = self._around(inner, 0)
         kinds = type(extension).__mro__
@@ -81,7 +81,7 @@ class ExtensionContract(PhaseChecks):
         require_config(self.make_config())
 
     def test_the_model_stays_what_it_was(self) -> None:
-        """Neither making it nor its losses change the model's weights, or give it new ones."""
+        """Neither its construction nor its losses change the model's weights, or add to them."""
         inner = self.make_inner()
         before = {name: value.clone() for name, value in inner.state_dict().items()}
         extension = self._around(inner, 0)
@@ -96,7 +96,7 @@ class ExtensionContract(PhaseChecks):
         require(not changed, "the model's weights left to its optimizer", f"others in {changed}")
 
     def test_weights_survive_saving(self) -> None:
-        """What a checkpoint keeps, loaded into a fresh one, gives the same losses."""
+        """The weights in a checkpoint, loaded into a new extension, give the same losses."""
         first, other = (self._around(self.make_inner(), seed) for seed in (0, 1))
         kept = {name: v.contiguous() for name, v in first.state_dict().items()}
         if kept:
@@ -112,7 +112,7 @@ class ExtensionContract(PhaseChecks):
             require(torch.equal(*losses), wants, "another")
 
     def test_bands_are_of_terms_that_it_logs(self) -> None:
-        """Each key of ``Config.bands`` is ``PHASE/TERM``, and its ends are in order."""
+        """Each key of ``Config.bands`` is ``PHASE/TERM``, with ordered ends."""
         extension, batch, logged = self.make_trained(), self.make_batch(), set()
         phases = extension.phases()
         extension.begin_step(max(phase.first_epoch for phase in phases))

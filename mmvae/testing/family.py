@@ -15,7 +15,7 @@ from mmvae.models.posteriors import Posterior
 from mmvae.testing.contract import Contract, require, require_config, require_offer
 
 SEEN, LATENT = 3, 2
-"""Width of what the head under test sees, and dimensions of z: few, so that a grid covers them."""
+"""Width of the tested head's context, and dimensions of z: few, so that a grid covers them."""
 
 REACH, POINTS = 10.0, 321
 """The grid on which densities are integrated, ± REACH in each dimension."""
@@ -41,7 +41,7 @@ class FamilyContract(Contract):
     """Keys of its Config."""
 
     def make_family(self) -> Family:
-        """A family as a config would make it."""
+        """A family as a config makes it."""
         if self.family is None:
             raise NotImplementedError("Set family.")
         return self.family(self.family.Config.model_validate(dict(self.keys)))
@@ -64,7 +64,7 @@ class FamilyContract(Contract):
         require_config(self.make_family().config)
 
     def test_distributions_have_their_shapes(self) -> None:
-        """Samples, densities and best points: of posteriors, of several at once, of a prior."""
+        """Samples, densities, point estimates: of posteriors, of several at once, of a prior."""
         cases = {"(b, c)": (_N, SEEN), "(n, b, c)": (2, _N, SEEN), "(b, 0), a prior": (_N, 0)}
         for name, shape in cases.items():
             q = self.head(shape[-1])(normal(*shape))
@@ -92,7 +92,7 @@ class FamilyContract(Contract):
             require(abs(total - 1) < 0.01, wants, f"{total:.4g}")
 
     def test_samples_follow_the_density(self) -> None:
-        """Means and second moments by samples are those by the density."""
+        """Means and second moments of samples match those of the density."""
         density, grid, volume = self._on_grid(2)
         q = self.head(latent=2)(normal(1, SEEN))
         z = q.rsample(normal(_MANY, 1, 2)).squeeze(1).detach().double()
@@ -106,7 +106,7 @@ class FamilyContract(Contract):
             require(close, f"a {name} of {by_density.tolist()}, by the density", found)
 
     def test_samples_follow_the_noise(self) -> None:
-        """A sample is a function of the noise alone, and carries gradients."""
+        """A sample is a function of the noise only, and has gradients."""
         q, noise = self.head()(normal(_N, SEEN)), normal(_N, LATENT)
         with seeded_global(1):
             z = q.rsample(noise)
@@ -120,7 +120,7 @@ class FamilyContract(Contract):
         require(not fixed, "detach() to hold it fixed for gradients", "gradients")
 
     def test_gradients_reach_every_parameter(self) -> None:
-        """From log q(z), of posteriors and of a prior."""
+        """Every weight gets a gradient from log q(z), in posteriors and in a prior."""
         for seen in (SEEN, 0):
             head = self.head(seen)
             head(normal(_MANY // 100, seen)).log_prob(
@@ -135,7 +135,7 @@ class FamilyContract(Contract):
             require(not idle, what, f"none in {', '.join(idle)}")
 
     def test_items_do_not_mix(self) -> None:
-        """What an item gets depends on its own context alone."""
+        """An item's result depends only on its own context."""
         head, context, z = self.head(), normal(_N, SEEN), normal(_N, LATENT)
         together = head(context).log_prob(z)
         alone = torch.cat([head(context[i : i + 1]).log_prob(z[i : i + 1]) for i in range(_N)])
@@ -143,7 +143,7 @@ class FamilyContract(Contract):
         require(close, "the same log_prob alone and in a batch", f"{alone} and {together}")
 
     def test_autocast_leaves_float32(self) -> None:
-        """Samples and densities in float32 at least under bfloat16 autocast."""
+        """Samples and densities are at least float32 under bfloat16 autocast."""
         with torch.autocast("cpu", dtype=torch.bfloat16):
             q = self.head()(normal(_N, SEEN).bfloat16())
             z = q.rsample(normal(_N, LATENT))

@@ -1,8 +1,8 @@
-"""Goodness of fit: whether draws of a likelihood follow its density.
+"""Goodness of fit: tests that draws of a likelihood follow its density.
 
-The frequency of each value of a small support, or the distribution function over a grid, or that
-of single cells where a likelihood factorises. Bounds are those of one case in a million, and draws
-are the same at every call.
+Compared are the frequency of each value of a small support, the distribution function over a grid,
+or that of single cells if a likelihood factorises. Bounds are those of one case in a million, and
+draws are the same at every call.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from mmvae.testing.contract import require
 from mmvae.testing.subject import generator, repeated
 
 DEVIATIONS = 5.0
-"""Standard errors that a frequency may be off."""
+"""Maximum deviation of a frequency, in standard errors."""
 
 KOLMOGOROV = 2.7
-"""√n times the largest distance of two distribution functions, in one case of a million."""
+"""√n times the largest distance of two distribution functions, in one case in a million."""
 
 POINTS = 2001
-"""Values between quantiles at which the density of a cell is taken."""
+"""Number of values between quantiles at which the density of a cell is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Density:
 
     Attributes:
         codec: The codec.
-        parameters: Of one item.
+        parameters: Parameters of one item.
     """
 
     codec: Codec
@@ -51,13 +51,13 @@ class Density:
         return self.codec.sample(self.likelihood(n), generator()).detach()
 
     def mass(self, values: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Exp log p of each of some values, float64 (k,)."""
+        """The probability or density, exp log p, of each of some values, float64 (k,)."""
         values = values.to(torch.float32)
         nats = self.codec.log_prob(self.likelihood(len(values)), values, observed)
         return nats.detach().double().exp()
 
     def fits_support(self, drawn: Tensor, support: Tensor) -> None:
-        """Each draw is a value of the support, and each value as frequent as its probability.
+        """Check that draws are in the support, and frequencies match the probabilities.
 
         Raises:
             ContractBroken: It is not so.
@@ -71,10 +71,10 @@ class Density:
         self._frequencies(support, counts, len(drawn), mass / mass.sum())
 
     def fits_grid(self, drawn: Tensor, grid: Tensor) -> None:
-        """Each dimension's distribution function is that of the density over the grid.
+        """Check that each dimension's distribution function matches the density over the grid.
 
         Raises:
-            ContractBroken: It is not so.
+            ContractBroken: It does not.
         """
         mass = self.mass(grid)
         mass = mass / mass.sum()  # another check is about the total
@@ -88,7 +88,7 @@ class Density:
             _close(at_ends.double() / len(draws), by_density, len(draws), ends, where)
 
     def fits_cells(self, drawn: Tensor) -> None:
-        """The first, a middle and the last cell, each by itself.
+        """Check the first, a middle and the last cell separately.
 
         Raises:
             ContractBroken: The draws of a cell do not follow its density.
@@ -152,7 +152,7 @@ class Density:
 
 
 def ends(support: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """Lower and upper end of a constraint of torch, as far as it says."""
+    """Lower and upper end of a constraint of torch, as far as it defines them."""
     while hasattr(support, "base_constraint"):
         support = support.base_constraint
     name = type(support).__name__.strip("_").lower()
@@ -167,7 +167,7 @@ def ends(support: Any) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _nearest(drawn: Tensor, values: Tensor, at_once: int = 500) -> tuple[Tensor, Tensor]:
-    """How far the nearest of some values is from each draw, and which it is."""
+    """The distance of each draw to the nearest of some values, and the index of that value."""
     parts = [torch.cdist(part, values).min(1) for part in torch.split(drawn, at_once)]
     return torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts])
 

@@ -28,13 +28,13 @@ class MakerContract(Contract):
     """The class under test; unless :meth:`make_maker` makes one."""
 
     keys: ClassVar[Mapping[str, Any]] = {}
-    """What it is told beside the number of items."""
+    """Settings beside the number of items."""
 
     items: ClassVar[int] = 6
-    """How many items it makes here, few and at least 2."""
+    """Number of items made in the checks, small but at least 2."""
 
     def make_maker(self, items: int) -> Maker:
-        """A fresh maker of so many items, the same ones at every call."""
+        """A new maker of ``items`` items, the same ones at every call."""
         if self.maker is None:
             raise NotImplementedError("Set maker, or define make_maker(self, items) -> Maker.")
         return self.maker(self.maker.Config(**{**self.keys, "items": items}))
@@ -73,7 +73,7 @@ class MakerContract(Contract):
             seen.add(name)
 
     def test_an_item_depends_on_its_number_alone(self) -> None:
-        """It is the same alone, among more items, and in another process."""
+        """An item is the same alone, among more items, and in another process."""
         n = self.items
         with global_seed(1):
             together = _made(self.make_maker(n).make(range(n)))
@@ -88,7 +88,7 @@ class MakerContract(Contract):
         require(not other, "items that depend on seed and number alone", f"another {other[:1]}")
 
     def test_the_end_is_the_same_again(self) -> None:
-        """The files about all items follow from the configuration."""
+        """The files about all items are a function of the configuration."""
         ends = []
         for seed in (1, 2):
             with global_seed(seed):

@@ -46,14 +46,14 @@ class MetricContract(Contract):
         return self.metric(self.metric.Config(**self.keys))
 
     def make_specimen(self, batch_size: int = 500) -> Specimen:
-        """What is measured, the same at every call."""
+        """The specimen, the same at every call."""
         training = partial(stage.items, _N, 1)
         return Specimen(
             stage.model(), stage.items(_N), training, batch_size=batch_size, kept=self._kept
         )
 
     def test_declarations(self) -> None:
-        """Kind, config class, and what its figures say."""
+        """Kind, config class, and the description of its statistics."""
         metric = self.make_metric()
         require(isinstance(metric, Metric), "a subclass of mmvae.Metric", type(metric).__mro__)
         require_offer("metric", type(metric))
@@ -67,13 +67,13 @@ class MetricContract(Contract):
         require_config(self.make_metric().config)
 
     def test_unavailable_answers_none_or_why(self) -> None:
-        """It says in words why a model cannot be measured."""
+        """None, or a reason in words why a model cannot be measured."""
         answer = self.make_metric().unavailable(self.make_specimen())
         kept = answer is None or (isinstance(answer, str) and bool(answer))
         require(kept, "unavailable to answer None or a reason", repr(answer))
 
     def test_each_item_has_a_finite_value(self) -> None:
-        """A mapping of figures to values (n,), in the order of the items."""
+        """A mapping of statistics to values (n,), in the order of the items."""
         specimen = self.make_specimen()
         found, n = self._measured(specimen), len(specimen.items)
         for name, values in found.items():
@@ -84,7 +84,7 @@ class MetricContract(Contract):
             require(finite, f"{name}: finite values", values)
 
     def test_values_follow_the_seed_alone(self) -> None:
-        """Measured again, with other global random states, it finds the same."""
+        """A second measurement, with other global random states, gives the same."""
         with global_seed(1):
             first = self._measured(self.make_specimen())
         with global_seed(2):
@@ -95,7 +95,7 @@ class MetricContract(Contract):
             require(torch.equal(values, again[name]), wants, "global randomness")
 
     def test_the_size_of_chunks_changes_nothing(self) -> None:
-        """``specimen.batch_size`` says how many items fit at once, and no more."""
+        """``specimen.batch_size`` limits the number of items at once, and changes no value."""
         first = self._measured(self.make_specimen())
         again = self._measured(self.make_specimen(_CHUNK))
         for name, values in first.items():
@@ -115,7 +115,7 @@ class MetricContract(Contract):
         require(not training, "a model in eval mode", f"train mode in {training}")
 
     def _measured(self, specimen: Specimen) -> Mapping[str, Tensor]:
-        """What it finds; a check ends here, not tried, if it cannot measure the specimen."""
+        """The result on the specimen; a check ends as not tried if it cannot be measured."""
         metric = self.make_metric()
         reason = metric.unavailable(specimen)
         if reason:

@@ -56,12 +56,12 @@ class ModelContract(PhaseChecks):
             return self.model(config, standin.codecs(*MODALITIES))
 
     def make_trained(self, gaps: bool = False) -> Model:
-        """The model; anew for items with gaps if asked."""
+        """The model; a new one for items with missing modalities if requested."""
         model = self.make_model()
         return type(model)(model.config, standin.codecs(*MODALITIES, gaps=True)) if gaps else model
 
     def make_batch(self, present: Mapping[str, torch.Tensor] | None = None) -> Batch:
-        """Stand-in items."""
+        """Placeholder items."""
         return standin.gappy(N, present) if present else standin.batch(N, *MODALITIES)
 
     def test_declarations(self) -> None:
@@ -103,7 +103,7 @@ class ModelContract(PhaseChecks):
             require(nats.shape == (N,), f"log p({m}|z) of shape ({N},)", tuple(nats.shape))
 
     def test_samples_follow_the_noise(self) -> None:
-        """A posterior's samples are a function of the noise alone, and carry gradients."""
+        """A posterior's samples are a function of the noise only, and have gradients."""
         model, items = self.make_model(), standin.batch(N, *MODALITIES)
         noise = torch.randn(N, model.latent_dim, generator=torch.Generator().manual_seed(0))
         q = model.posterior(items.x)
@@ -115,7 +115,7 @@ class ModelContract(PhaseChecks):
         require(not held.requires_grad, "detach() to hold it fixed for gradients", "gradients")
 
     def test_supports_answers_for_every_figure(self) -> None:
-        """None or a reason for each T, G, P; what it supports can be had."""
+        """None or a reason for each T, G, P; supported queries can be computed."""
         model, items = self.make_model(), standin.batch(N, *MODALITIES)
         supported = 0
         for targets, given, proposal in _figures(model.decoded):
@@ -143,7 +143,7 @@ class ModelContract(PhaseChecks):
 
 
 def _conditions(model: Model, items: Batch) -> dict[str, torch.Tensor]:
-    """What a conditional model is given; nothing for the others."""
+    """The conditions of a conditional model; empty for the others."""
     if not model.conditional:
         return {}
     return {m: x for m, x in items.x.items() if m not in model.decoded}
@@ -157,7 +157,7 @@ def _bound(
 
 
 def _figures(decoded: Subset) -> Iterator[tuple[Subset, Subset, Subset]]:
-    """Every T of what is decoded, G apart from it, and P."""
+    """Every T of the decoded modalities, every G disjoint from it, and P."""
     subsets = [s for n in range(len(MODALITIES) + 1) for s in combinations(MODALITIES, n)]
     for targets, given, proposal in product(subsets, repeat=3):
         apart = not set(targets) & set(given)

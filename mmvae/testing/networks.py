@@ -31,11 +31,11 @@ _ANOTHER_DEVICE = r"same device|expected device|[Cc]annot copy out of meta"
 
 
 DRAWS = 3
-"""Networks that are built anew to see where gradients come."""
+"""Number of networks that are built anew to trace gradients."""
 
 
 def _idle(codec: Codec, x: torch.Tensor) -> set[str]:
-    """Parameters of fresh networks that log p(x|z) has no gradient in."""
+    """Parameters of new networks in which log p(x|z) has no gradient."""
     encoder, decoder = codec.encoder(), codec.decoder(codec.feature_dim)
     likelihood = codec.likelihood(in_float32(decoder(encoder(x))))
     nats = codec.log_prob(likelihood, x, None).sum()
@@ -50,7 +50,7 @@ def _idle(codec: Codec, x: torch.Tensor) -> set[str]:
 
 
 def _some_cells(many: int, most: int = 48) -> list[int]:
-    """All cells of an event, or some of a large one."""
+    """All cells of an event, or a sample of a large one."""
     chosen = torch.randperm(many, generator=torch.Generator().manual_seed(0))[:most]
     return sorted(int(c) for c in chosen)
 
@@ -58,7 +58,7 @@ def _some_cells(many: int, most: int = 48) -> list[int]:
 def _unseen(
     encoder: nn.Module, x: torch.Tensor, others: torch.Tensor, cells: set[int]
 ) -> set[int]:
-    """The cells of which features have no gradient, and that change none when they change."""
+    """The cells in which features have no gradient, and whose change does not affect them."""
     leaf = x.clone().requires_grad_()
     features = encoder(leaf)
     weights = torch.rand(features.shape, generator=torch.Generator().manual_seed(0))
@@ -88,7 +88,7 @@ class NetworkChecks(CodecSubject):
         distributions(codec, input_of(codec, column))
 
     def test_weights_belong_to_the_networks(self) -> None:
-        """What is learned by gradients is in encoder() and decoder(), and nowhere else."""
+        """Weights trained by gradients are in encoder() and decoder(), and nowhere else."""
         codec, column = self.fitted()
         own_weights(codec, input_of(codec, column))
 
@@ -115,7 +115,7 @@ class NetworkChecks(CodecSubject):
         require(not blind, wants, got)
 
     def test_gradients_reach_every_parameter(self) -> None:
-        """Encoder and decoder are trained as a whole."""
+        """Every weight of encoder and decoder gets a gradient."""
         codec, column = self.fitted()
         x = input_of(codec, column)
         idle: set[str] | None = None
@@ -145,7 +145,7 @@ class NetworkChecks(CodecSubject):
             )
 
     def test_networks_follow_the_device(self) -> None:
-        """On another device all that networks, likelihood and log_prob compute stays there."""
+        """On another device all results of networks, likelihood and log_prob stay there."""
         codec, column = self.fitted()
         found = torch.accelerator.current_accelerator()
         device = torch.device("meta") if found is None else found
@@ -168,7 +168,7 @@ class NetworkChecks(CodecSubject):
             require(value.device.type == device.type, wants, value.device)
 
     def test_codecs_share_no_state(self) -> None:
-        """Each call makes networks of its own, and fitting one codec leaves others alone."""
+        """Each call makes networks of its own, and fitting one codec does not change others."""
         codec, column = self.fitted()
         other = type(codec)(codec.config, codec.fit(column))
         kept: list[nn.Module] = []

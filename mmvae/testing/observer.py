@@ -15,7 +15,7 @@ from mmvae.testing.contract import Contract, not_tried, require, require_config,
 from mmvae.training.observer import Observer, ObserverConfig, Watched
 
 NAME = "observed"
-"""What the observer's table is called."""
+"""The name of the observer's table."""
 
 _N, _EPOCHS = 24, 3
 
@@ -23,7 +23,7 @@ _N, _EPOCHS = 24, 3
 class ObserverContract(Contract):
     """Checks that an observer keeps the contract of :class:`mmvae.Observer`.
 
-    Set :attr:`observer`, and :attr:`keys` where its keys have no defaults. It looks on at a small
+    Set :attr:`observer`, and :attr:`keys` where its keys have no defaults. It observes a small
     JMVAE of the modalities ``a``, grey pictures, and ``b``, attributes of ±1; override
     :meth:`make_watched` for others.
     """
@@ -96,7 +96,7 @@ class ObserverContract(Contract):
         require(not changed, "all weights left as they are", f"others in {changed}")
 
     def test_a_resumed_run_is_observed_alike(self) -> None:
-        """It keeps nothing that a later look needs: one that begins anew finds the same."""
+        """No state is kept that a later look needs: a new observer finds the same."""
         with _folder() as whole, _folder() as parts:
             stayed = self._looked(self.make_observer(), whole, (1, 2))[-1]
             self._looked(self.make_observer(), parts, (1,))
@@ -109,7 +109,7 @@ class ObserverContract(Contract):
         require(not other, "the same content of files after a stop too", f"another of {other}")
 
     def _looked(self, observer: Observer, folder: Path, epochs: tuple[int, ...]) -> list[Any]:
-        """What it finds after each of these epochs, having begun before the first of them."""
+        """The results after each of these epochs, for an observer that began before the first."""
         self._begun(observer, self.make_watched(folder, epochs[0] - 1))
         found = []
         for watched in (self.make_watched(folder, epoch) for epoch in epochs):
@@ -118,7 +118,7 @@ class ObserverContract(Contract):
         return found
 
     def _begun(self, observer: Observer, watched: Watched) -> None:
-        """Begin; a check ends here, not tried, if it refuses the model."""
+        """Begin; a check ends as not tried if the observer refuses the model."""
         try:
             with _seeded(observer, watched):
                 observer.begin(watched)
@@ -127,7 +127,7 @@ class ObserverContract(Contract):
 
 
 def _seeded(observer: Observer, watched: Watched) -> AbstractContextManager[None]:
-    """Torch's global random state, as the core sets it around each call."""
+    """Set torch's global random state, as the core does around each call."""
     return seeded_global(derived_seed(watched.seed, "observer", observer.name, watched.epoch))
 
 

@@ -1,4 +1,4 @@
-"""Checks of what is trained, a model or an extension around one: phases, draws, gaps."""
+"""Checks of a trainable, a model or an extension around one: phases, draws, missing modalities."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ N = 32
 
 
 class PhaseChecks(Contract):
-    """What the training loop asks of a model, and of an extension around one."""
+    """The requirements of the training loop on a model, and on an extension around one."""
 
     def make_trained(self, gaps: bool = False) -> Trainable:
-        """A fresh one, with the same weights at every call; for items with gaps if asked."""
+        """A new one, with the same weights at every call; for missing modalities if requested."""
         raise NotImplementedError
 
     def make_batch(self, present: Mapping[str, Tensor] | None = None) -> Batch:
-        """N items that have both modalities, or those that are present: bool (N,)."""
+        """N items that have both modalities, or the present ones: bool (N,)."""
         raise NotImplementedError
 
     def test_phases_are_complete_and_apart(self) -> None:
@@ -62,7 +62,7 @@ class PhaseChecks(Contract):
             require(torch.equal(loss, losses[1][name]), wants, "global randomness")
 
     def test_gaps_touch_every_weight(self) -> None:
-        """Finite losses of items with gaps; a gradient for all, whatever a batch lacks."""
+        """Losses with missing modalities are finite, and every weight gets a gradient."""
         if not self.make_trained().takes_gaps:
             not_tried("it declares takes_gaps = False")
         trained = self.make_trained(gaps=True)

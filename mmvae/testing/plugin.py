@@ -1,4 +1,4 @@
-"""Which contracts a plugin has to keep: of one kind, or of all that a distribution offers."""
+"""The contracts that a plugin must keep: for one kind, or for everything in a distribution."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mmvae.testing.source import SourceContract
 from mmvae.testing.stage import MODALITIES
 
 ON_STAND_INS: Collection[Role] = ("model", "extension", "metric", "observer")
-"""The roles that are tried on the suites' own two modalities, which their keys may name."""
+"""The roles that are tested on the suites' own two modalities, which their keys may name."""
 
 NO_EXAMPLES = (
     "it brings no examples: define the classmethod examples on the codec, or run the tests of its "
@@ -36,14 +36,14 @@ NO_EXAMPLES = (
 
 @dataclass(frozen=True)
 class Checked:
-    """One thing that a plugin or a distribution offers, and what became of its checks.
+    """One offer of a plugin or a distribution, and the outcome of its checks.
 
     Attributes:
-        role: What it is: a role of the registry, ``command`` or ``figure``.
-        kind: The word that it is named by.
-        origin: The plugin that offers it, or the distribution that brings a command.
-        verdicts: One for each check; empty if none could be tried.
-        reason: Why none could be tried; empty otherwise.
+        role: A role of the registry, ``command`` or ``figure``.
+        kind: Its word.
+        origin: The plugin that offers it, or the distribution of a command.
+        verdicts: One for each check; empty if none could be run.
+        reason: Why none could be run; empty otherwise.
     """
 
     role: str
@@ -59,7 +59,7 @@ class Checked:
 
     @property
     def remark(self) -> str:
-        """What its authors should do though no check fails; empty if nothing."""
+        """Advice for its authors although no check fails; empty if none."""
         if self.origin.contract is not None or self.origin.distribution == "mmvae":
             return ""
         return (
@@ -77,14 +77,14 @@ def check(
     """Run the contracts of everything called ``name``.
 
     Args:
-        registry: What is installed.
+        registry: The installed plugins.
         name: A kind, a plugin, a distribution, or a command.
         keys: Keys of the Config of each, beside those of its examples.
-        commands: The commands and figures that are installed.
+        commands: The installed commands and figures.
 
     Raises:
         UsageError: Nothing has this name, or a key is wrong.
-        PluginError: The plugin is broken, disabled, or at odds with another about a kind.
+        PluginError: The plugin is broken, disabled, or offers a kind that another offers too.
     """
     named = [c for c in commands if name in (c.name, c.distribution)]
     found = offers(registry, name, [word for c in commands for word in (c.name, c.distribution)])
@@ -95,12 +95,12 @@ def check(
 def offers(
     registry: Registry, name: str, others: Sequence[str] = ()
 ) -> list[tuple[PluginInfo, Offer]]:
-    """What is called ``name``: offers of this kind, or all of that plugin or distribution.
+    """The offers called ``name``: those of this kind, or all of that plugin or distribution.
 
     Args:
-        registry: What is installed.
+        registry: The installed plugins.
         name: A kind, a plugin or a distribution.
-        others: Names that something else has, for which there may be no offer.
+        others: Names of other things, which may be without an offer.
 
     Raises:
         UsageError: Nothing has this name.
@@ -120,7 +120,7 @@ def offers(
 
 
 def _refuse(registry: Registry, name: str, others: Sequence[str]) -> None:
-    """Say that nothing is called ``name``; a broken plugin may have offered it."""
+    """Raise that nothing is called ``name``; a broken plugin may have offered it."""
     known = {*others, *(o.kind for p in registry.plugins for o in p.offers)}
     known |= {word for p in registry.plugins for word in (p.name, p.distribution)}
     message = (
@@ -148,10 +148,10 @@ def _checked(plugin: PluginInfo, offer: Offer, keys: Mapping[str, Any]) -> Check
 
 
 def _checked_command(offered: OfferedCommand) -> Checked:
-    """The checks of a command, the first of which is that it can be loaded.
+    """The checks of a command; the first is that it can be loaded.
 
     Raises:
-        PluginError: The environment leaves it out.
+        PluginError: The environment disables it.
     """
     origin = PluginInfo("", offered.distribution, offered.version)
     if offered.disabled:
@@ -172,7 +172,7 @@ def _checked_command(offered: OfferedCommand) -> Checked:
 
 
 def _contract(offer: Offer, keys: Mapping[str, Any]) -> Contract | str:
-    """The contract of an offer, or the reason why there is nothing to try."""
+    """The contract of an offer, or the reason why nothing can be tested."""
     examples = examples_of(offer.offered, keys) if offer.role == "codec" else None
     if offer.role == "codec":
         if examples is None:
@@ -285,4 +285,4 @@ CONTRACTS: Mapping[Role, Callable[[type[Any], Any], Contract]] = {
     "metric": _metric,
     "observer": _observer,
 }
-"""Role → what makes its suite, for a class and its config. Every role has one."""
+"""Role → function that makes its suite, for a class and its config. Every role has one."""

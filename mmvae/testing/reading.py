@@ -1,7 +1,7 @@
-"""Checks of how raw values are read: one value is the same by every way in, or refused.
+"""Checks of reading: a raw value gives the same model input in every form, or is refused.
 
 The same picture comes as an array, as an image of PIL or as a file; the same number as int16, as
-float64 or in a masked array. A codec need not take each form, but it must not read one as
+float64 or in a masked array. A codec need not accept each form, but it must not read one as
 something else. These checks are for codecs of pictures, numbers and texts, which mix them in:
 
 .. code-block:: python
@@ -28,19 +28,19 @@ from mmvae.testing.contract import not_tried, require
 from mmvae.testing.subject import CodecSubject, input_of, same
 
 REFUSALS = (TypeError, ValueError)
-"""How a codec says that it does not take a form; UnsupportedValue is one of them."""
+"""The errors by which a codec refuses a form; UnsupportedValue is one of them."""
 
 TURNED = 6
-"""EXIF's word for a picture that is to be turned by 90° to be upright."""
+"""EXIF's code for a picture that must be turned by 90° to be upright."""
 
 
 def same_by_every_way(codec: Codec, ways: Mapping[str, Column], tolerance: float = 1e-6) -> None:
-    """Each form of the same values is read alike, or refused.
+    """Check that each form of the same values gives the same input, or is refused.
 
     Args:
         codec: A fitted codec.
-        ways: What a form is called → the values in that form; the first is the plain one.
-        tolerance: How far model inputs may be apart.
+        ways: Name of a form → the values in that form; the first is the plain one.
+        tolerance: Maximum difference of model inputs.
 
     Raises:
         ContractBroken: Two forms give different model input.
@@ -65,7 +65,7 @@ class PictureReading(CodecSubject):
     """Pictures as arrays, images of PIL and files; turned, transparent, of 8 or 16 bits."""
 
     picture: ClassVar[tuple[int, ...]] = (8, 8)
-    """Height and width, and 3 for colour, of pictures that the codec takes."""
+    """Height and width, and 3 for colour, of pictures that the codec accepts."""
 
     def _pixels(self) -> np.ndarray[Any, Any]:
         levels = np.random.default_rng(0).integers(0, 256, self.picture)
@@ -88,7 +88,7 @@ class PictureReading(CodecSubject):
         same_by_every_way(self.fitted()[0], columns, tolerance=1 / 255)
 
     def test_turned_pictures_are_upright(self) -> None:
-        """A file whose EXIF data say that it is to be turned is read as a viewer shows it."""
+        """A file whose EXIF data say that it must be turned is read as a viewer shows it."""
         pixels = self._pixels()
         lying = Image.fromarray(np.rot90(pixels).copy())
         tags = Image.Exif()
@@ -101,7 +101,7 @@ class PictureReading(CodecSubject):
         same_by_every_way(self.fitted()[0], ways)
 
     def test_colour_that_is_not_seen_does_not_count(self) -> None:
-        """Two pictures that differ where they are transparent are one, or both are refused."""
+        """Pictures that differ only in hidden colours are equal, or both are refused."""
         side = self.picture[:2]
         pixels = np.random.default_rng(1).integers(0, 256, (*side, 4)).astype(np.uint8)
         pixels[..., 3] = 255
@@ -115,7 +115,7 @@ class PictureReading(CodecSubject):
         same_by_every_way(self.fitted()[0], ways)
 
     def test_masked_pixels_are_no_values(self) -> None:
-        """A masked array with gaps is refused, or its gaps are cells that are not observed."""
+        """A masked array is refused, or its masked pixels are unobserved cells."""
         pixels = self._pixels()[None]
         mask = np.zeros(pixels.shape, bool)
         mask[:, 0, 0] = True
@@ -126,13 +126,13 @@ class NumberReading(CodecSubject):
     """Numbers of any type, large ones, and masked arrays."""
 
     numbers: ClassVar[Sequence[Any]] = (0, 1, 2)
-    """Whole numbers that the codec takes, one for each item, or one list for each."""
+    """Integers that the codec accepts, one for each item, or one list for each."""
 
     large: ClassVar[Sequence[Any]] = ()
-    """Whole numbers beyond 2³¹ that it takes, in the same form."""
+    """Integers beyond 2³¹ that it accepts, in the same form."""
 
     def test_numbers_are_read_alike_in_every_form(self) -> None:
-        """Whatever their type, bits and container."""
+        """The type, bits and container of numbers do not matter."""
         codec, _ = self.fitted()
         for numbers in filter(len, (self.numbers, self.large)):
             whole = np.asarray(numbers, np.int64)
@@ -148,7 +148,7 @@ class NumberReading(CodecSubject):
             same_by_every_way(codec, {name: Column(form) for name, form in forms.items()})
 
     def test_masked_numbers_are_no_values(self) -> None:
-        """A masked array with gaps is refused, or its gaps are cells that are not observed."""
+        """A masked array is refused, or its masked numbers are unobserved cells."""
         values = np.asarray(self.numbers, np.float64)
         mask = np.zeros(values.shape, bool)
         mask[(0,) * values.ndim] = True
@@ -159,10 +159,10 @@ class TextReading(CodecSubject):
     """Texts with a byte-order mark, carriage returns, spaces at the ends, composed letters."""
 
     awkward: ClassVar[Sequence[str]] = ("\ufeffab", "a\rb", "a\r\nb", " ab ", "e\u0301", "a\x00b")
-    """Texts that files and editors like to change."""
+    """Texts that files and editors tend to change."""
 
     def test_texts_come_back_as_they_are(self) -> None:
-        """A text that is taken is restored to the letter; otherwise it is refused."""
+        """An accepted text is restored exactly; otherwise it is refused."""
         for text in self.awkward:
             column = Column([text, *self.make_column(4, 0).values])
             recipe = self.make_codec()
@@ -178,7 +178,7 @@ class TextReading(CodecSubject):
 def masked_are_gaps(
     codec: Codec, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]
 ) -> None:
-    """Values under a mask are not observed, or refused: what they hide is nobody's data.
+    """Check that masked values are unobserved or refused; the hidden values must not be used.
 
     Raises:
         ContractBroken: They are read as values.

@@ -57,7 +57,7 @@ class SourceContract(Contract):
         require(len(splits.get("train", ())) > 0, "a split train with items", "none")
 
     def test_columns_are_alike_in_every_split(self) -> None:
-        """The same names everywhere, each column as long as the ids, class names alike."""
+        """The same names everywhere, each column as long as the ids, equal class names."""
         splits = self.make_source().splits()
         first = splits["train"].columns
         require(bool(first), "one column at least", "none")
@@ -81,7 +81,7 @@ class SourceContract(Contract):
                 seen[item] = name
 
     def test_columns_can_be_read_again(self) -> None:
-        """Values come the same a second time, whole, by row and from another source."""
+        """Values are the same a second time: all, by row, and from another source."""
         with global_seed(1):
             splits = self.make_source().splits()
         with global_seed(2):

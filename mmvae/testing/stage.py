@@ -1,6 +1,6 @@
-"""The stage: a small model of drawn pictures and their signs, on which others are tried.
+"""The stage: a small model of drawn pictures and their signs, for tests of other plugins.
 
-Metrics, observers and extensions work on any model; the suites try them on this one, a JMVAE of
+Metrics, observers and extensions work on any model; the suites test them on this one, a JMVAE of
 the modalities ``a``, grey pictures of 8×8 pixels, and ``b``, attributes of ±1 that the pictures
 show.
 """
@@ -26,7 +26,7 @@ from mmvae.models.base import Model
 from mmvae.models.jmvae import JMVAE
 
 PICTURE, SIGNS = MODALITIES = ("a", "b")
-"""What the suites call the two modalities; keys may name them."""
+"""The suites' names of the two modalities; keys may name them."""
 
 SIDE = 8
 KEYS: Mapping[str, Any] = {"latent_dim": 2, "fusion_dim": 8}
@@ -62,11 +62,11 @@ class Pictures(Codec):
         return likelihood.mean
 
     def restore(self, x: Tensor) -> Column:
-        """The same values, cut off outside [0, 1]."""
+        """The same values, clamped to [0, 1]."""
         return Column(x[:, 0].detach().clamp(0, 1).cpu().numpy())
 
     def parse(self, text: str) -> Column:
-        """Nothing can be typed."""
+        """No value can be typed."""
         raise ValueError(f"{text!r} is no picture.")
 
     def show(self, x: Tensor) -> list[Any]:
@@ -115,7 +115,7 @@ class Signs(Codec):
 
 
 def codecs(gaps: bool = False) -> dict[str, Codec]:
-    """Both codecs, of modalities that training items lack or never do."""
+    """Both codecs, for modalities that training items lack or never lack."""
     state = {GAPS: True} if gaps else None
     return {PICTURE: Pictures(CodecConfig(), state), SIGNS: Signs(CodecConfig(), state)}
 
@@ -129,7 +129,7 @@ def model(gaps: bool = False) -> Model:
 
 @cache
 def items(n: int, seed: int = 0) -> Batches:
-    """Items of which each attribute brightens a part of the picture of its own."""
+    """Items in which each attribute brightens its own part of the picture."""
     draw = np.random.default_rng(seed)
     hidden = draw.normal(size=(n, 3))
     parts = np.zeros((3, SIDE, SIDE))

@@ -1,4 +1,4 @@
-"""Stand-ins: a plain codec on which the suite tries models, which know no concrete modality."""
+"""A simple codec on which the suite tests models, which know no concrete modality."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Reals(Codec):
 
 
 def codecs(*names: str, gaps: bool = False) -> dict[str, Codec]:
-    """A stand-in for each modality, which training items lack or never do."""
+    """A codec for each modality, which training items lack or never lack."""
     return {name: Reals(CodecConfig(), {GAPS: True} if gaps else None) for name in names}
 
 
@@ -66,7 +66,7 @@ def batch(items: int, *names: str) -> Batch:
 
 
 def gappy(items: int, present: Mapping[str, Tensor]) -> Batch:
-    """The same items with gaps: modality → which items have it, bool (items,)."""
+    """The same items with missing modalities: modality → mask of its items, bool (items,)."""
     x = {
         m: torch.where(present[m].unsqueeze(1), v, 0.0)
         for m, v in batch(items, *present).x.items()

@@ -1,4 +1,4 @@
-"""What the checks of a codec are made on: a fitted codec, its input, networks and likelihood."""
+"""The subject of a codec's checks: a fitted codec, its input, networks and likelihood."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CodecSubject(Contract):
     """The class under test; unless :meth:`make_codec` makes one."""
 
     restores = True
-    """Whether ``restore`` undoes ``prepare`` exactly; False where preparing loses something."""
+    """True if ``restore`` inverts ``prepare`` exactly; False if preparing loses information."""
 
     def examples(self) -> Examples | None:
         """The examples that the class brings."""
@@ -56,12 +56,12 @@ class CodecSubject(Contract):
         return list(examples.edges.items()) if examples else []
 
     def invalid_columns(self) -> list[tuple[str, Column]]:
-        """Named columns with one row outside the support, which must be refused by row."""
+        """Named columns with one row outside the support, which must be refused with its row."""
         examples = self.examples()
         return list(examples.invalid.items()) if examples else []
 
     def enumerate_support(self, codec: Codec) -> Tensor | None:
-        """All values (k, event…) that a countable x can take, if they are few."""
+        """All values (k, event…) of a countable x, if they are few."""
         examples = self.examples()
         return examples.support if examples else None
 
@@ -71,12 +71,12 @@ class CodecSubject(Contract):
         return examples.grid if examples else None
 
     def texts(self) -> Sequence[str]:
-        """Texts that ``parse`` takes, each one value."""
+        """Texts that ``parse`` accepts, each one value."""
         examples = self.examples()
         return examples.texts if examples else ()
 
     def fitted(self) -> tuple[Codec, Column]:
-        """A codec fitted as the core does it, and the column that it was fitted to."""
+        """A codec fitted as by the core, and the column that it was fitted to."""
         column = self.make_column(N, 0)
         recipe = self.make_codec()
         return type(recipe)(recipe.config, returned.state(recipe.fit(column))), column
@@ -112,7 +112,7 @@ def built(codec: Codec, part: str, seed: int = 0) -> nn.Module:
 
 
 def seeded(network: nn.Module, values: Tensor) -> Parameters:
-    """What a network puts out; dropout draws the same cells at every call."""
+    """A network's output; dropout draws the same cells at every call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         output: Parameters = network(values)
@@ -120,7 +120,7 @@ def seeded(network: nn.Module, values: Tensor) -> Parameters:
 
 
 def parameters_of(codec: Codec, n: int) -> Parameters:
-    """Parameters of n items from a fresh decoder, as the core hands them on."""
+    """Parameters of n items from a new decoder, as the core passes them on."""
     return in_float32(built(codec, "decoder")(latents(n)))
 
 
@@ -137,7 +137,7 @@ def in_float32(parameters: Parameters) -> Parameters:
 
 
 def flat(output: Parameters) -> Tensor:
-    """Everything that a network put out, one row per item."""
+    """The whole output of a network, one row per item."""
     parts = output.values() if isinstance(output, dict) else [output]
     return torch.cat([part.flatten(1) for part in parts], 1)
 
@@ -155,7 +155,7 @@ def same(a: Any, b: Any) -> bool:
 
 @contextmanager
 def global_seed(seed: int) -> Iterator[Callable[[], bool]]:
-    """Seed every global random state; yields a function that says whether they are untouched."""
+    """Seed every global random state; yield a function that tells if they are untouched."""
     saved = _global_states()
     torch.manual_seed(seed)
     np.random.seed(seed)

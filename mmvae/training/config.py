@@ -1,4 +1,4 @@
-"""``[train]``: how a model is fitted."""
+"""``[train]``: the settings of training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmvae.foundations.section import Section
 from mmvae.foundations.toml import literal
 
 FIXED_KEYS = ("batch_size", "drop_last", "seed", "freeze")
-"""Keys of ``[train]`` that a run keeps: its order of items depends on them, or what is trained."""
+"""Keys of ``[train]`` that a resumed run must keep: the order of items or the model needs them."""
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 

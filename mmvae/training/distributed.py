@@ -1,4 +1,4 @@
-"""Several processes acting as one: agreement, and failures that reach everyone."""
+"""Distributed training: agreement between processes, and failures that reach all of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mmvae.foundations.errors import TrainingError
 
 
 def leading(accelerator: Accelerator) -> bool:
-    """Whether this is the process that writes and shows."""
+    """True on the main process, which writes files and shows progress."""
     return bool(accelerator.is_main_process)
 
 
 def agreed(value: int, accelerator: Accelerator) -> int:
-    """The largest of all processes' values, known to all."""
+    """The maximum of all processes' values, known to all."""
     if accelerator.num_processes == 1:
         return value
     own = torch.tensor([value], device=accelerator.device)
@@ -27,25 +27,25 @@ def agreed(value: int, accelerator: Accelerator) -> int:
 
 
 def leave_at_exit() -> None:
-    """Leave the group of processes before this one ends.
+    """Leave the process group before this process ends.
 
-    Its threads would otherwise meet the end of the process, and sometimes abort it.
+    Otherwise the group's threads outlive it and sometimes abort it.
     """
-    atexit.unregister(_leave)  # once is enough, however often a process trains
+    atexit.unregister(_leave)  # registered once, however often a process trains
     atexit.register(_leave)
 
 
 def _leave() -> None:
     if torch.distributed.is_initialized():
-        gc.collect()  # what still refers to the group keeps its threads
+        gc.collect()  # references to the group keep its threads alive
         torch.distributed.destroy_process_group()
 
 
 @contextmanager
 def everyone_follows(accelerator: Accelerator) -> Iterator[None]:
-    """Run a block in which one process may fail; if it does, all of them stop.
+    """Run a block in which one process may fail; if it does, stop all of them.
 
-    Without it, a failure on one process before a collective leaves the others waiting.
+    Without it, a failure on one process before a collective operation leaves the others waiting.
 
     Raises:
         TrainingError: Another process failed in its block.
@@ -53,7 +53,7 @@ def everyone_follows(accelerator: Accelerator) -> Iterator[None]:
     failure: Exception | None = None
     try:
         yield
-    except Exception as error:  # of any kind: the others must learn of it before it is raised
+    except Exception as error:  # of any kind: it is reported to the others before it is raised
         failure = error
     failed = agreed(int(failure is not None), accelerator)
     if failure is not None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmvae.models.base import Model
 
 DEGREE = 8
-"""η of the polynomial decay: the mean is of about the last 1/(η + 1) of the updates."""
+"""η of the polynomial decay: the mean covers about the last 1/(η + 1) of the updates."""
 
 
 class WeightAverage:
@@ -21,18 +21,18 @@ class WeightAverage:
     .. math:: \bar w_t = d_t\, \bar w_{t-1} + (1 - d_t)\, w_t, \qquad
         d_t = \min\left(d, \frac{t - 1}{t + 8}\right)
 
-    for the update t = 1, 2, … since these weights began to be trained. As d₁ = 0, the mean holds
-    nothing of what they were before: it is a weighted mean of w₁ … w_t. While t is small it is of
-    about the last ninth of the updates, by weights that grow as s⁸ (the polynomial decay of Shamir
-    and Zhang 2013, η = 8); from t = (1 + 8 d) / (1 − d) on it is of about the last 1 / (1 − d).
+    for the update t = 1, 2, … since these weights began to be trained. As d₁ = 0, the initial
+    weights do not contribute: it is a weighted mean of w₁ … w_t. While t is small it covers about
+    the last ninth of the updates, with weights that grow as s⁸ (the polynomial decay of Shamir and
+    Zhang 2013, η = 8). From t = (1 + 8 d) / (1 − d) on it covers about the last 1 / (1 − d).
 
-    Unlike ``torch.optim.swa_utils.AveragedModel`` it asks the device for no number, so a step
-    never waits for it. It needs no state but the mean, since t is a function of the step.
+    Unlike ``torch.optim.swa_utils.AveragedModel`` it reads no value from the device, so a step
+    never waits for it. Its only state is the mean, since t is a function of the step.
 
     Args:
         model: The model, with its first weights.
         decay: d, in (0, 1).
-        begins: id of a parameter → the step, from 0, from which it is trained; 0 unless given.
+        begins: id of a parameter → the first step, from 0, that trains it; default 0.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: Model, step: int) -> None:
-        """Move the mean towards the weights that ``step`` left; whole numbers are copied."""
+        """Move the mean towards the weights after ``step``; integer buffers are copied."""
         for mean, new in zip(_tensors(self.model), _tensors(model), strict=True):
             updates = step + 1 - self._begins.get(id(new), 0)
             if mean.is_floating_point() and updates > 0:
@@ -54,10 +54,10 @@ class WeightAverage:
 
 
 def decay_of(updates: int, decay: float) -> float:
-    """d_t of the update t, counted from 1: none at first, then growing up to ``decay``."""
+    """d_t of the update t, counted from 1: 0 at first, then growing up to ``decay``."""
     return min(decay, (updates - 1) / (updates + DEGREE))
 
 
 def _tensors(model: Model) -> Iterator[Tensor]:
-    """Weights and buffers, a shared one once."""
+    """Weights and buffers, shared ones once."""
     return chain(model.parameters(), model.buffers())

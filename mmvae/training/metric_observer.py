@@ -12,7 +12,7 @@ from mmvae.training.observer import Observer, Watched
 
 
 def refusal(name: str, every: int, reason: str) -> ConfigError:
-    """What is raised of a metric that cannot be measured while the model trains."""
+    """The error for a metric that cannot be measured during training."""
     return ConfigError(
         f"metrics.{name}.every = {every}: it cannot be measured while the model trains: {reason}. "
         f"Leave every out, or the whole table."
@@ -20,14 +20,15 @@ def refusal(name: str, every: int, reason: str) -> ConfigError:
 
 
 class Measuring(Observer):
-    """Measures one metric on the validation split; ``[metrics.NAME] every`` says how often.
+    """Measures one metric on the validation split, at the interval ``[metrics.NAME] every``.
 
-    As in an evaluation, on the items that have every modality.
+    As in an evaluation, it uses the items that have every modality.
 
     Args:
-        metric: The metric; its config says every how many epochs.
+        metric: The metric; its config gives the interval in epochs.
         name: Its name in the configuration.
-        shared: What metrics share, such as classifiers; the same for all of a training.
+        shared: The objects that metrics share, such as classifiers; the same for the whole
+            training.
     """
 
     kind = "metric"
@@ -37,10 +38,10 @@ class Measuring(Observer):
         self.metric, self.shared = metric, shared
 
     def begin(self, watched: Watched) -> None:
-        """Refuse a metric that the model or the data cannot give.
+        """Refuse a metric that cannot be measured on this model or data.
 
         Raises:
-            ConfigError: It is one.
+            ConfigError: It cannot be measured.
         """
         reason = "the data have no validation split"
         if watched.validation is not None:

@@ -1,8 +1,8 @@
-"""The description of a saved model: what ``state.json`` says of it, checked before it is used.
+"""The description of a saved model in ``state.json``, checked before it is used.
 
-A checksum tells that a file is what was saved, not that what was saved is sound: whoever gives a
-model away can seal anything. So names are held to the rule of configurations, sizes and types are
-compared with the weights before memory is taken for a network, and the network is tried once.
+A checksum shows that a file is unchanged, not that its content is sound: anybody who distributes
+a model can compute one. So names must satisfy the rules of configurations, sizes and types are
+compared with the weights before memory is allocated for a network, and the network is run once.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from mmvae.models.base import Model
 from mmvae.training.state import codec_states
 
 _LARGER, _SMALL, _LEAST = 4, 1 << 22, 1 << 10
-"""How many times larger than its weights a network may be while it is built, how many numbers are
-few, and how many a tensor counts at least."""
+"""Limit of a network while it is built, in numbers: this factor times its weights plus a constant;
+each weight counts at least a minimum."""
 
 
 class Description(BaseModel):
-    """What ``state.json`` says of a model; keys of a training beside it are left alone.
+    """The description of a model in ``state.json``; other keys, of a training, are ignored.
 
     Attributes:
         order: The modalities in the order of the configuration.
         modalities: The table of each, with the kind of its ``codec``.
         model: The table of the model, with its ``kind``.
-        codecs: What each codec learned, but for tensors.
+        codecs: The fitted state of each codec, without tensors.
         posterior: The table of the family of subset posteriors, if one was chosen.
         prior: The table of the family of the prior, if one was chosen.
-        plugins: The plugins that it was made with, if it says so.
+        plugins: The plugins that it was made with, if recorded.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -65,7 +65,7 @@ class Description(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Description:
-        """Refuse lists of modalities that differ, and tables that do not say their kind."""
+        """Refuse lists of modalities that differ, and tables without their kind."""
         names = sorted(self.order)
         if len(set(names)) < len(names) or not names == sorted(self.modalities):
             raise ValueError("'order' and 'modalities' name different modalities")
@@ -82,11 +82,11 @@ class Description(BaseModel):
         """Read a description from the state of a checkpoint or a model folder.
 
         Args:
-            state: What its ``state.json`` holds.
-            origin: What to call it in messages.
+            state: The content of its ``state.json``.
+            origin: Its name in messages.
 
         Raises:
-            CheckpointError: A key is missing or its value is none that mmvae writes.
+            CheckpointError: A key is missing or has a value that mmvae does not write.
         """
         try:
             return cls.model_validate(state)
@@ -100,19 +100,19 @@ class Description(BaseModel):
 
     @property
     def families(self) -> dict[str, dict[str, Any]]:
-        """The tables of families that there are, as `Shapes.of` takes them."""
+        """The tables of families that are set, as `Shapes.of` takes them."""
         tables = {"posterior": self.posterior, "prior": self.prior}
         return {name: table for name, table in tables.items() if table is not None}
 
     def states(self, tensors: Mapping[str, Tensor], origin: object) -> dict[str, State]:
-        """What each codec learned, tensors included.
+        """The fitted state of each codec, tensors included.
 
         Args:
             tensors: ``modality/name`` → tensor.
-            origin: What to call it in messages.
+            origin: Its name in messages.
 
         Raises:
-            CheckpointError: A tensor is of no modality.
+            CheckpointError: A tensor belongs to no modality.
         """
         for name in tensors:
             modality, slash, key = name.partition("/")
@@ -123,7 +123,7 @@ class Description(BaseModel):
 
 @contextmanager
 def fitting(origin: object) -> Iterator[None]:
-    """Run a block that puts a model together as its description says.
+    """Run a block that builds a model from its description.
 
     Raises:
         CheckpointError: Something failed: the description does not fit the installed plugins.
@@ -134,7 +134,7 @@ def fitting(origin: object) -> Iterator[None]:
         yield
     except (CheckpointError, PluginError):
         raise
-    except Exception as error:  # of any kind: the codecs met values that nobody foresaw
+    except Exception as error:  # of any kind: codecs may meet any values
         if out_of_memory(error):
             raise TrainingError(
                 f"Out of memory while the model of {origin} is built. Free some, or use a "
@@ -149,14 +149,14 @@ def fitting(origin: object) -> Iterator[None]:
 
 @contextmanager
 def no_larger_than(weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Stop networks that, while they are built in the block, outgrow their weights.
+    """Stop networks that outgrow their weights while they are built in the block.
 
     Args:
-        weights: The weights that they shall take.
+        weights: The weights to be loaded.
 
     Raises:
-        CheckpointError: One operation would make a tensor of many more numbers than the largest
-            weight has, or all weights and buffers together would have many more than these.
+        CheckpointError: One operation would create a tensor much larger than the largest weight,
+            or all weights and buffers together would be much larger than these.
     """
     largest = max((value.numel() for value in weights.values()), default=0)
     left = _LARGER * sum(max(_LEAST, value.numel()) for value in weights.values()) + _SMALL
@@ -182,10 +182,10 @@ def no_larger_than(weights: Mapping[str, Tensor]) -> Iterator[None]:
 
 
 class _Bounded(TorchFunctionMode):
-    """Runs each operation without memory first (on torch's ``meta`` device), to learn its size.
+    """Runs each operation first without memory (on torch's ``meta`` device), to learn its size.
 
     Args:
-        most: Numbers that a tensor may hold.
+        most: Maximum number of elements of a tensor.
     """
 
     def __init__(self, most: int) -> None:
@@ -194,7 +194,7 @@ class _Bounded(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        """Refuse what would be too large, else let it happen."""
+        """Refuse an operation whose result would be too large, else run it."""
         kwargs = kwargs or {}
         if not _in_place(func) and _reach(args, kwargs) ** 2 > self.most:
             for made in tree_leaves(_sketch(func, args, kwargs)):
@@ -204,13 +204,13 @@ class _Bounded(TorchFunctionMode):
 
 
 def _in_place(func: Any) -> bool:
-    """Whether a function of torch fills or describes a tensor that is there."""
+    """True if a function of torch fills or describes an existing tensor."""
     name: str = getattr(func, "__name__", "")
     return name.endswith("_") or name in ("__get__", "__set__")
 
 
 def _reach(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
-    """The product of all sizes that an operation is given; what it gives is below its square."""
+    """The product of all sizes among an operation's arguments; the result is below its square."""
     reach = 1
     for value in tree_leaves((tuple(args), dict(kwargs))):
         size = value.numel() if isinstance(value, Tensor) else value
@@ -219,7 +219,7 @@ def _reach(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
 
 
 def _sketch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """What an operation gives, without memory; None where only its values could tell."""
+    """The result of an operation, without memory; None if it depends on values."""
 
     def bare(value: Any) -> Any:
         return value.detach().to("meta") if isinstance(value, Tensor) else value
@@ -229,7 +229,7 @@ def _sketch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     try:
         with torch.device("meta"):
             return func(*tree_map(bare, tuple(args)), **tree_map(bare, dict(kwargs)))
-    except Exception:  # the operation itself follows, and says why
+    except Exception:  # the operation runs next and raises its own error
         return None
 
 
@@ -242,12 +242,12 @@ def _outgrown() -> CheckpointError:
 
 @torch.no_grad()
 def try_out(model: Model) -> None:
-    """Pass one stand-in item through a model in eval mode, and what is decoded through its codecs.
+    """Run one item of fill values through a model in eval mode, and decode it through its codecs.
 
-    Whatever is wrong with what codecs learned shows here rather than in use.
+    An error in the codecs' fitted state shows here rather than in use.
 
     Raises:
-        ValueError: A codec answers with another shape, or with classes that are no names.
+        ValueError: A codec returns another shape, or classes that are not names.
     """
     with seeded_global(0):
         x = {m: codec.missing(1) for m, codec in model.codecs.items()}

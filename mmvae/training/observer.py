@@ -1,4 +1,4 @@
-"""The observer contract: who looks on at a training, at set moments, and changes nothing in it."""
+"""The observer contract: observers watch a training at set moments and change nothing in it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Watched:
     """A training as observers see it.
 
     Attributes:
-        model: The model, without extensions, in eval mode; its running mean of weights where
-            ``train.ema`` keeps one.
+        model: The model, without extensions, in eval mode; with ``train.ema`` its running mean of
+            weights.
         train: The training split.
         validation: The validation split, or None.
         seed: The run's seed.
-        batch_size: Items to look at at once.
+        batch_size: Number of items per batch.
         folder: The run's folder, where an observer may write files of its own; None without.
         step: Steps done.
         epoch: Epochs done.
-        epochs: Epochs in all.
+        epochs: Total number of epochs.
     """
 
     model: Model
@@ -50,17 +50,17 @@ class Watched:
 
 
 class Observer:
-    """Something that looks on at a training, switched on by a table ``[observers.NAME]``.
+    """Watches a training; enabled by a table ``[observers.NAME]``.
 
-    It is called on the leading process alone, without gradients' being needed, while the others
-    wait, so it should be quick. It must not change the model or the items. Its draws may come from
-    ``watched.seed``; torch's global random state is put back after each call. It keeps nothing
-    that a later call needs, so that a run that was stopped and resumed is observed as one that
-    was not; what it finds out goes to ``metrics.jsonl`` or into files of its own.
+    It is called on the main process only, under no_grad, while the others wait, so it should be
+    quick. It must not change the model or the items. Its draws may come from ``watched.seed``;
+    torch's global random state is restored after each call. It must keep no state that a later
+    call needs, so that a resumed run is observed like an uninterrupted one. Its results go to
+    ``metrics.jsonl`` or into files of its own.
 
     Args:
         config: The validated ``Config``.
-        name: What its table is called.
+        name: The name of its table.
     """
 
     kind: ClassVar[str]
@@ -72,25 +72,25 @@ class Observer:
         self.config, self.name = config, name
 
     def begin(self, watched: Watched) -> None:
-        """Called when a training begins, and when it goes on; default: nothing.
+        """Called when a training starts or resumes; default: nothing.
 
         Raises:
-            ConfigError: It cannot look on at such a model; the training ends before its first
-            step.
+            ConfigError: It cannot observe such a model; the training ends before its first
+                step.
         """
 
     def due(self, epoch: int, epochs: int) -> bool:
-        """Whether to look after this epoch, counted from 1; default: every so many, and last."""
+        """True if :meth:`look` is due after this epoch, from 1; default: at intervals and last."""
         return bool(epoch % self.config.every == 0 or epoch == epochs)
 
     def look(self, watched: Watched) -> Mapping[str, tuple[float, float | None]]:
         """Called after an epoch that is :meth:`due`, after its validation.
 
         Returns:
-            Named figures, each with its standard error or None, for ``metrics.jsonl`` and the
+            Named statistics, each with its standard error or None, for ``metrics.jsonl`` and the
             report's curves; default: none.
         """
         return {}
 
     def end(self, watched: Watched) -> None:
-        """Called once the last epoch is done, or patience ended the training; default: nothing."""
+        """Called after the last epoch, or when patience ended the training; default: nothing."""

@@ -1,4 +1,4 @@
-"""All observers of a training: called in turn, with the model and all randomness as they were."""
+"""The observers of a training, called in turn; model and random state are restored after each."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Audience:
         self.observers = list(observers)
 
     def begin(self, watched: Watched) -> None:
-        """Tell all that the training begins, or goes on."""
+        """Call every observer at the start or resumption of the training."""
         for observer in self.observers:
             with untouched(observer, watched, "begin"):
                 observer.begin(watched)
 
     def due(self, epoch: int, epochs: int) -> bool:
-        """Whether one wants to look after this epoch, counted from 1."""
+        """True if an observer is due after this epoch, counted from 1."""
         return any(observer.due(epoch, epochs) for observer in self.observers)
 
     def look(self, watched: Watched) -> dict[str, Any]:
-        """What those find out that look after this epoch: figures, and their ``errors``."""
+        """The statistics of the observers that are due after this epoch, and their ``errors``."""
         figures: dict[str, float] = {}
         errors: dict[str, float] = {}
         for observer in self.observers:
@@ -47,7 +47,7 @@ class Audience:
         return {**figures, "errors": errors} if figures else {}
 
     def end(self, watched: Watched) -> None:
-        """Tell all that the training is over."""
+        """Call every observer at the end of the training."""
         for observer in self.observers:
             with untouched(observer, watched, "end"):
                 observer.end(watched)
@@ -55,16 +55,16 @@ class Audience:
 
 @contextmanager
 def untouched(observer: Observer, watched: Watched, doing: str) -> Iterator[None]:
-    """Let one observer look: the model in eval mode, then as it was, and so all randomness.
+    """Call one observer with the model in eval mode; restore its mode and all random state.
 
     Args:
-        observer: Whom to name if it fails.
-        watched: What it is shown.
-        doing: Which of its methods is called.
+        observer: Named in the message if it fails.
+        watched: The training that it sees.
+        doing: The method that is called.
 
     Raises:
         PluginError: It failed.
-        TrainingError: It changed a weight; the training is not what it was.
+        TrainingError: It changed a weight; the training is no longer reproducible.
     """
     model = watched.model
     modes = {module: module.training for module in model.modules()}
@@ -92,10 +92,10 @@ def _title(observer: Observer) -> str:
 
 
 def _checked(observer: Observer, found: Any) -> Mapping[str, tuple[float, float | None]]:
-    """What an observer found out, after a look at its types.
+    """Check the types of an observer's result.
 
     Raises:
-        PluginError: It is something else than the contract says.
+        PluginError: It breaks its contract.
     """
 
     def sound(figure: Any) -> bool:

@@ -14,7 +14,7 @@ from mmvae.training.config import TrainConfig
 
 
 def build_optimizer(parameters: Sequence[nn.Parameter], config: TrainConfig) -> Optimizer:
-    """The configured optimizer, in its fused form where the device has one."""
+    """The configured optimizer, in its fused form if the device has one."""
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
     common: dict[str, Any] = {
         "lr": config.learning_rate,
@@ -39,11 +39,11 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what :func:`optimizer_tensors` took; hyperparameters stay as configured.
+    """Restore the state from :func:`optimizer_tensors`; hyperparameters stay as configured.
 
     Raises:
-        ConfigError: They belong to another kind of optimizer.
-        CheckpointError: They belong to another set of parameters.
+        ConfigError: The state belongs to another kind of optimizer.
+        CheckpointError: The state belongs to another set of parameters.
     """
     adam = any(name.endswith(".exp_avg") for name in tensors)
     if tensors and adam != isinstance(optimizer, Adam):

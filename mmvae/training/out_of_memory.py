@@ -1,4 +1,4 @@
-"""Out of memory: which batch size, or which widths, to try instead."""
+"""Out of memory: advice on the batch size or widths to try instead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmvae.training.config import TrainConfig
 
 @contextmanager
 def out_of_memory_advice(config: TrainConfig) -> Iterator[None]:
-    """Turn a failed allocation in the block into an error that names what to try.
+    """Turn a failed allocation in the block into an error with advice.
 
     Raises:
         TrainingError: The block ran out of memory.
@@ -47,7 +47,7 @@ def memory_for_networks() -> Iterator[None]:
 
 
 def advice(config: TrainConfig) -> str:
-    """What to try: smaller parts, smaller batches, or data that stay on disk."""
+    """Advice: smaller parts, smaller batches, or data that stay on disk."""
     ways = ["-s data.resident=false if the data themselves are too large"]
     if config.batch_size > 1:
         ways.insert(0, f"-s train.batch_size={config.batch_size // 2} in a new run")

@@ -1,4 +1,4 @@
-"""Progress of a training, as people see it: a live table, or plain lines without a terminal."""
+"""Progress of a training for people: a live table, or plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _REDRAW_S = 0.1  # drawing a table takes longer than a small step
 class Progress:
     """Silent progress; the base of the others.
 
-    The loop calls :meth:`record` with each line of ``metrics.jsonl``, :meth:`say` with anything
-    else worth a line, and uses it as a context manager.
+    The loop calls :meth:`record` with each line of ``metrics.jsonl`` and :meth:`say` with any
+    other message, and uses it as a context manager.
     """
 
     def __enter__(self) -> Progress:
@@ -45,7 +45,7 @@ class PlainProgress(Progress):
     """One line per record, for logs and pipes.
 
     Args:
-        stream: Where to; standard error unless given.
+        stream: The output stream; default: standard error.
         pause: Seconds in which a split has at most one line; the last step always has its own.
     """
 
@@ -77,7 +77,7 @@ class LiveProgress(Progress):
     """A live table on a terminal: terms of the bound, rate, time left, age of the checkpoint.
 
     Args:
-        console: The terminal; the one of standard error unless given.
+        console: The terminal; default: that of standard error.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -135,12 +135,12 @@ class LiveProgress(Progress):
 
 
 class LoggedProgress(Progress):
-    """Shows progress and adds its plain lines to ``log.txt``, with how the training ended.
+    """Shows progress and adds its plain lines to ``log.txt``, with the outcome of the training.
 
-    Neither may end the training: where people watch may close, and the disk of the log fill up.
+    Neither may end the training: the terminal may close, and the disk of the log may fill up.
 
     Args:
-        shown: Where people watch.
+        shown: The progress that people see.
         path: The log; lines are added to those of earlier trainings of the run.
     """
 
@@ -173,7 +173,7 @@ class LoggedProgress(Progress):
         self._log(lambda: self.lines.say(line))
 
     def _show(self, call: Callable[[Progress], object]) -> None:
-        """Show something; once the system refuses, the log alone tells how the training goes."""
+        """Show something; after the system refuses once, only the log records progress."""
         try:
             call(self.shown)
         except OSError as error:
@@ -182,7 +182,7 @@ class LoggedProgress(Progress):
             self._log(lambda: self.lines.say(told))
 
     def _log(self, call: Callable[[], None]) -> None:
-        """Log something; lines that the system refuses are left out, and the first is told of."""
+        """Log something; drop lines that the system refuses, and report the first such failure."""
         try:
             call()
         except TrainingError as error:
@@ -204,7 +204,7 @@ class PlainLines(PlainProgress):
 
 
 def shown_terms(record: Mapping[str, Any]) -> dict[str, float]:
-    """The terms of a record that are worth a place on the screen."""
+    """The terms of a record that are shown on the screen."""
     hidden = {"step", "epoch", "split", "seconds", "items_per_second", "learning_rate"}
     if record.get("beta") == 1.0:  # no longer of interest
         hidden.add("beta")
@@ -218,7 +218,7 @@ def shown_terms(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people write them: ``"1h02m"``, ``"3m20s"``, ``"8s"``."""
+    """Format seconds: ``"1h02m"``, ``"3m20s"``, ``"8s"``."""
     if seconds != seconds or seconds == float("inf"):
         return "?"
     whole = int(seconds)
@@ -228,7 +228,7 @@ def duration(seconds: float) -> str:
 
 
 def progress_for(stream: TextIO, quiet: bool = False) -> Progress:
-    """The progress that fits where it is shown."""
+    """The kind of progress that suits the output stream."""
     if quiet:
         return Progress()
     return LiveProgress() if stream.isatty() else PlainProgress(stream, pause=2.0)

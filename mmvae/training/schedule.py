@@ -20,7 +20,7 @@ def warmup_weight(epoch: int, warmup_epochs: int) -> float:
 
 
 def warmup_weight_of_step(step: int, warmup_steps: int) -> float:
-    """Warm-up weight β by steps rather than epochs, for trainings of few, long epochs.
+    """Warm-up weight β by steps instead of epochs, for trainings of few, long epochs.
 
     Args:
         step: Step, counted from 0.
@@ -43,7 +43,7 @@ def learning_rate(
         step: Step, counted from 0.
         total_steps: Steps of the whole training.
         peak: The highest rate.
-        schedule: ``"constant"``, or a fall to ``final`` at the last step, linear or as a cosine.
+        schedule: ``"constant"``, or a linear or cosine decay to ``final`` at the last step.
         warmup_steps: Steps of growth; the first step already has peak / warmup_steps.
         final: The rate at the last step of a falling schedule.
     """

@@ -1,4 +1,4 @@
-"""What a training is at an instant: all that a checkpoint must hold to go on exactly."""
+"""The state of a training: everything that a checkpoint must hold to resume exactly."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Position:
 
     Attributes:
         step: Optimizer steps done.
-        best: Best value of the monitored validation figure so far, or None.
-        best_step: The step it was reached at.
-        waiting: Validations since then, but for those while β or the learning rate rose.
+        best: Best value of the monitored validation term so far, or None.
+        best_step: The step at which it was reached.
+        waiting: Validations since then, without those while β or the learning rate rose.
         metrics_offset: Bytes of ``metrics.jsonl`` that belong to the steps done.
-        metrics_sha256: Their SHA-256; None in checkpoints of versions that did not note it.
+        metrics_sha256: Their SHA-256; None in checkpoints of versions that did not record it.
     """
 
     step: Count = 0
@@ -49,10 +49,10 @@ _POSITION = TypeAdapter(Position)
 
 
 def position_of(state: Mapping[str, Any], origin: object) -> Position:
-    """Read where a training stands from the state of its checkpoint.
+    """Read a training's position from the state of its checkpoint.
 
     Raises:
-        CheckpointError: It does not say, or says what cannot be.
+        CheckpointError: The position is missing or impossible.
     """
     try:
         return _POSITION.validate_python(state["position"])
@@ -86,16 +86,16 @@ class TrainingState:
         self.terms = TermMeans()
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights that validation, figures and the final model use: averaged if asked for."""
+        """The weights for validation, evaluation and the final model: averaged if configured."""
         source = self.model if self.average is None else self.average.model
         return dict(source.state_dict())
 
     def keep_best(self) -> None:
-        """Remember the present weights as the best by validation."""
+        """Keep the present weights as the best by validation."""
         self.best_weights = {name: value.clone() for name, value in self.weights().items()}
 
     def tensors(self) -> Tensors:
-        """All tensors, by file and name, but the terms' rows, which processes must sum first."""
+        """All tensors, by file and name, without the terms' rows: processes sum these first."""
         files: Tensors = {"model": dict(self.model.state_dict())}
         if own := extension_weights(self.trained):
             files["extensions"] = own
@@ -109,7 +109,7 @@ class TrainingState:
         return files | ({"codecs": codecs} if codecs else {})
 
     def numbers(self) -> dict[str, Any]:
-        """Everything that is no tensor, as JSON."""
+        """Everything that is not a tensor, as JSON."""
         return {
             "position": asdict(self.position),
             "terms": {"names": list(self.terms.names.items()), "steps": self.terms.steps},
@@ -118,7 +118,7 @@ class TrainingState:
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to a checkpoint.
+        """Restore a checkpoint.
 
         Raises:
             CheckpointError: It belongs to another model or another configuration.
@@ -127,7 +127,7 @@ class TrainingState:
             self._restore(checkpoint)
         except MmvaeError:
             raise
-        except Exception as error:  # of any kind: its checksums hold, but not what it says
+        except Exception as error:  # of any kind: its checksums are right but its content is not
             raise CheckpointError(
                 f"{checkpoint.path} does not fit this run ({type(error).__name__}: {error}). "
                 f"Train a new run."
@@ -159,13 +159,13 @@ class TrainingState:
 
 
 def model_prefix(trained: Trainable) -> str:
-    """What the names of the model's weights begin with, seen from the extensions around it."""
+    """Prefix of the names of the model's weights within the extensions around it."""
     name = next(name for name, module in trained.named_modules() if module is trained.bare)
     return f"{name}." if name else ""
 
 
 def extension_weights(trained: Trainable) -> dict[str, Tensor]:
-    """The weights that extensions have of their own; none where there is only a model."""
+    """The extensions' own weights; none if there is only a model."""
     inside = model_prefix(trained)
     weights = trained.state_dict()
     return {name: value for name, value in weights.items() if not name.startswith(inside)}
@@ -177,13 +177,13 @@ def load_weights(
     origin: str,
     new: Sequence[str] = (),
 ) -> None:
-    """Load weights whose names, shapes and types must all fit.
+    """Load weights whose names, shapes and types must all match.
 
     Args:
-        module: What gets them.
+        module: The module that receives them.
         weights: The weights.
-        origin: Where they are from, for messages.
-        new: What names begin with of weights that stay as they are.
+        origin: Their source, for messages.
+        new: Name prefixes of weights that stay as they are.
 
     Raises:
         CheckpointError: They belong to another model; the first difference is named.
@@ -199,15 +199,15 @@ def load_weights(
 def refuse_other_weights(
     own: Mapping[str, Tensor], weights: Mapping[str, Tensor], origin: str
 ) -> None:
-    """Refuse weights that are not those of a model by name, shape and type.
+    """Refuse weights that differ from a model's in name, shape or type.
 
     Args:
         own: The model's, perhaps without memory.
-        weights: The weights that it shall take.
-        origin: Where they are from, for messages.
+        weights: The weights to be loaded.
+        origin: Their source, for messages.
 
     Raises:
-        CheckpointError: They are another model's; the first difference is named.
+        CheckpointError: They belong to another model; the first difference is named.
     """
     for name in sorted(own.keys() ^ weights.keys()):
         what = "is missing" if name in own else "is not part of this model"
@@ -226,7 +226,7 @@ def refuse_other_weights(
 
 
 def describe_model(model: Model) -> dict[str, Any]:
-    """Model and modalities as plain values, by the words of their plugins: enough to rebuild."""
+    """Describe model and modalities as plain values, by the words of their plugins, to rebuild."""
     return {
         "model": {**model.config.model_dump(mode="json"), "kind": model.kind},
         "order": list(model.modalities),  # JSON is written with sorted keys
@@ -239,7 +239,7 @@ def describe_model(model: Model) -> dict[str, Any]:
 
 
 def codec_numbers(codecs: Mapping[str, Codec]) -> dict[str, dict[str, Any]]:
-    """What codecs learned, without tensors."""
+    """The fitted state of codecs, without tensors."""
     return {
         modality: {k: v for k, v in codec.state.items() if not isinstance(v, Tensor)}
         for modality, codec in codecs.items()
@@ -247,7 +247,7 @@ def codec_numbers(codecs: Mapping[str, Codec]) -> dict[str, dict[str, Any]]:
 
 
 def codec_tensors(codecs: Mapping[str, Codec]) -> dict[str, Tensor]:
-    """What codecs learned as tensors, named ``modality/name``."""
+    """The tensors of the fitted state of codecs, named ``modality/name``."""
     return {
         f"{modality}/{k}": v
         for modality, codec in codecs.items()
@@ -259,7 +259,7 @@ def codec_tensors(codecs: Mapping[str, Codec]) -> dict[str, Tensor]:
 def codec_states(
     numbers: Mapping[str, Mapping[str, Any]], tensors: Mapping[str, Tensor]
 ) -> dict[str, State]:
-    """Undo :func:`codec_numbers` and :func:`codec_tensors`."""
+    """Invert :func:`codec_numbers` and :func:`codec_tensors`."""
     states: dict[str, dict[str, Any]] = {m: dict(values) for m, values in numbers.items()}
     for name, value in tensors.items():
         modality, key = name.split("/", 1)

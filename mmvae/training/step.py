@@ -1,4 +1,4 @@
-"""One optimizer step on a global batch: the same for any number of processes and parts."""
+"""One optimizer step on a global batch: independent of the number of processes and parts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Objective(nn.Module):
 
 
 class Stepper:
-    """Takes optimizer steps of one model on one split.
+    """Performs optimizer steps of one model on one split.
 
     Args:
         trained: The model, with the extensions around it, on the accelerator's device.
@@ -73,7 +73,7 @@ class Stepper:
         self._seen: tuple[int, Tensor, Batch] | None = None
 
     def _average(self, decay: float) -> WeightAverage:
-        """A running mean of the weights; what a late phase trains begins with that phase."""
+        """A running mean of the weights; for weights of a late phase it starts with that phase."""
         begins: dict[int, int] = {}
         for phase in self.phases:
             step = phase.first_epoch * self.order.steps_per_epoch
@@ -83,7 +83,7 @@ class Stepper:
 
     @property
     def epoch(self) -> int:
-        """Epochs begun."""
+        """Number of epochs begun."""
         return min(self.state.position.step // self.order.steps_per_epoch + 1, self.config.epochs)
 
     def _warmup_weight(self, step: int) -> float:
@@ -95,11 +95,11 @@ class Stepper:
     def step(self, step: int) -> None:
         """One optimizer step per phase on the global batch of ``step``.
 
-        Phases run in turn, each at the weights that those before it left; or together, when all
-        gradients are taken before the first update.
+        Phases run in turn, each at the weights left by those before it. With ``together`` all
+        gradients are computed before the first update.
         """
         seed = derived_seed(self.config.seed, "global", step, self._process)
-        with GLOBAL:  # dropout draws from them until the step is done
+        with GLOBAL:  # dropout uses these draws until the step is done
             seed_global(seed, self.train.device)
             self._update(step)
 
@@ -132,7 +132,7 @@ class Stepper:
 
     @torch.no_grad()
     def _begin(self, phase: Phase) -> None:
-        """Let a phase begin from the data; processes begin alike."""
+        """Initialise a phase from the data, identically on all processes."""
         seed, size = self.config.seed, self.config.batch_size
         order = permutation(len(self.train), derived_seed(seed, "begin", phase.name), 0)
 
@@ -150,8 +150,8 @@ class Stepper:
     def gradients(self, step: int, phase: Phase, items: Tensor, weight: float) -> None:
         """Accumulate the gradient of the mean loss over the global batch.
 
-        Each part adds its sum over items / global items, so the result depends neither on the
-        number of parts nor on that of processes (which average their gradients).
+        Each part adds its sum over items / global items. So the result depends neither on the
+        number of parts nor on the number of processes (which average their gradients).
         """
         parts, total = self.config.accumulation, len(items)
         for part in range(parts):
@@ -166,7 +166,7 @@ class Stepper:
             self.state.terms.add(step, label, terms, count, items[seen])
 
     def _batch(self, step: int, items: Tensor, draws: StepDraws) -> Batch:
-        """The items' batch; the phases of a step share it, unless it is cut into parts."""
+        """The items' batch; the phases of a step share it, unless it is divided into parts."""
         if self._seen is not None and self._seen[0] == step and self._seen[1].equal(items):
             return self._seen[2]
         batch = self.train.batch(items, draws, training_view)
@@ -195,7 +195,7 @@ class Stepper:
 
 @contextmanager
 def alone(phase: Phase, phases: Sequence[Phase]) -> Iterator[None]:
-    """Hold the parameters of all other phases fixed, so that no gradient is computed for them."""
+    """Hold the parameters of all other phases fixed, so that they get no gradient."""
     mine = {id(p) for p in phase.parameters}
     theirs = (p for other in phases for p in other.parameters if id(p) not in mine)
     others = [p for p in theirs if p.requires_grad]
@@ -210,9 +210,10 @@ def alone(phase: Phase, phases: Sequence[Phase]) -> Iterator[None]:
 
 @contextmanager
 def unchecked_distributions() -> Iterator[None]:
-    """Build distributions without a check of their arguments, which would wait for the device.
+    """Build distributions without validation of their arguments, which would wait for the device.
 
-    Some of torch's check whatever a codec asks for. The loop finds NaN itself, and names the term.
+    Some of torch's validate in spite of the codec's arguments. The loop finds NaN itself, and
+    names the term.
     """
     before = Distribution._validate_args
     Distribution.set_default_validate_args(False)
@@ -223,7 +224,7 @@ def unchecked_distributions() -> Iterator[None]:
 
 
 def compile_networks(model: Trainable) -> None:
-    """Compile trunks and decoders in place, which leaves the names of weights alone.
+    """Compile trunks and decoders in place, which keeps the names of weights.
 
     The noise is drawn outside of them, so compiled and eager training draw the same samples.
     """

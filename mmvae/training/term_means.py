@@ -1,4 +1,4 @@
-"""Running means of an objective's terms, kept on the device and checked for NaN in one go."""
+"""Running means of an objective's terms, kept on the device and checked for NaN together."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ class TermMeans:
     Nothing is copied to the host before :meth:`means`, so a step never waits for the device.
 
     Attributes:
-        names: Phase → its terms; the phase's name is empty where there is only one.
+        names: Phase → its terms; the phase's name is empty if there is only one.
         steps: The steps since the last flush, counted from 0.
         rows: For each of them, phase → sums over items of its terms, then the number of items.
-        seen: For each part of a step, the step, its items and whether all their terms are finite.
+        seen: For each part of a step, the step, its items and, per item, True if all terms are
+            finite.
     """
 
     def __init__(self) -> None:
@@ -32,14 +33,14 @@ class TermMeans:
     def add(
         self, step: int, phase: str, terms: Terms, items: int, which: Tensor | None = None
     ) -> None:
-        """Add one step's (or accumulation part's) terms; a further part of a step is added up.
+        """Add the terms of one step or accumulation part; parts of the same step are summed.
 
         Args:
             step: The step, counted from 0.
             phase: The phase, or an empty name if there is only one.
             terms: Its terms.
-            items: How many of the rows count; the others only kept the batch from being empty.
-            which: Their numbers in the training split, to name one whose terms are not finite.
+            items: Number of rows that count; the others only kept the batch from being empty.
+            which: Their indices in the training split, to name an item whose terms are not finite.
         """
         names = ["loss", *terms.named]
         if self.names.setdefault(phase, names) != names:
@@ -60,7 +61,7 @@ class TermMeans:
         return torch.stack([torch.cat([row[p] for p in self.names]) for row in self.rows])
 
     def restore(self, names: dict[str, list[str]], steps: list[int], stacked: Tensor) -> None:
-        """Go back to what :meth:`stacked` returned; ValueError if it is of another shape."""
+        """Restore what :meth:`stacked` returned; ValueError if its shape differs."""
         widths = [len(terms) + 1 for terms in names.values()]
         if stacked.shape != (len(steps), sum(widths)):
             raise ValueError(f"terms {names} of steps {steps} in {tuple(stacked.shape)} numbers")
@@ -68,11 +69,11 @@ class TermMeans:
         self.rows = [dict(zip(names, row.split(widths), strict=True)) for row in stacked]
 
     def blank(self) -> None:
-        """Count what was summed so far as zero, on a process whose share another one holds."""
+        """Set the sums so far to zero, on a process whose share another one holds."""
         self.rows = [{p: torch.zeros_like(sums) for p, sums in row.items()} for row in self.rows]
 
     def check(self, stacked: Tensor) -> None:
-        """Stop at the first step with a term that is not finite.
+        """Raise at the first step with a term that is not finite.
 
         Args:
             stacked: :meth:`stacked`, summed over processes.
@@ -93,7 +94,7 @@ class TermMeans:
         return sorted(set(items[~sound].tolist())) if sound.any() else []
 
     def means(self, stacked: Tensor) -> dict[str, float]:
-        """Mean over items of each term; then start anew.
+        """Mean over items of each term; then reset.
 
         Args:
             stacked: :meth:`stacked`, summed over processes.
@@ -117,7 +118,7 @@ class TermMeans:
 
 
 def wide(device: torch.device) -> torch.dtype:
-    """The type to sum in: float64, but on Apple's devices, which have none."""
+    """The type of sums: float64, except on Apple's devices, which have none."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -137,17 +138,17 @@ def check_finite(
     split: str = "",
     bad_items: Callable[[int], Sequence[int]] = lambda row: (),
 ) -> None:
-    """Stop at the first row with a value that is not finite.
+    """Raise at the first row with a value that is not finite.
 
     Args:
         stacked: Shape (rows, columns).
-        names: Of the columns.
-        when: Of the rows: ``"at step 3"``.
-        split: Of the items.
+        names: Names of the columns.
+        when: Descriptions of the rows: ``"at step 3"``.
+        split: The split of the items.
         bad_items: Row → its items with a term that is not finite.
 
     Raises:
-        NonFinite: Names term, value and step. The loss is named only if no term is to blame.
+        NonFinite: Names term, value and step. The loss is named only if every term is finite.
     """
     bad = ~torch.isfinite(stacked)
     if not bool(bad.any()):

@@ -1,4 +1,4 @@
-"""The training loop: step after step, with records, validation, checkpoints and stops between."""
+"""The training loop: steps, and between them records, validation, checkpoints and stops."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Limits:
-    """What may end a training before its last epoch.
+    """Limits that may end a training before its last epoch.
 
     Attributes:
-        max_steps: Stop after this many steps in all.
+        max_steps: Stop after this total number of steps.
         max_seconds: Stop this many seconds after the start of this process's training.
     """
 
@@ -48,7 +48,7 @@ class Limits:
 
 
 class Trainer(Stepper):
-    """Takes steps, and between them logs, validates, saves and stops.
+    """Performs steps, and between them logs, validates, saves and stops.
 
     Args:
         trained: The model, with the extensions around it, on the accelerator's device.
@@ -56,11 +56,11 @@ class Trainer(Stepper):
         validation: The validation split, or None.
         config: The ``[train]`` section.
         run: Its folder on the leading process, None on the others.
-        keeps: Whether there is a run folder at all; without one nothing is saved.
+        keeps: True if there is a run folder at all; without one nothing is saved.
         accelerator: Devices, precision, processes, trackers.
-        progress: Where people watch.
+        progress: Shows progress to people.
         validation_batch_size: Items per validation chunk.
-        observers: Who looks on, on the leading process.
+        observers: The observers, on the main process.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Trainer(Stepper):
         self._tell_status(now)
 
     def _tell_status(self, now: float) -> None:
-        """Keep ``status.json`` fresh, but not at each record of a quick training."""
+        """Update ``status.json``, but not at every record of a quick training."""
         if self.run is not None and now - self._told >= _STATUS_S:
             self.run.check_in_place()
             self._write_status()
@@ -192,7 +192,7 @@ class Trainer(Stepper):
             when=f"in the validation after step {done}",
         )
         value = means[self.config.monitor]
-        if self._all_begun(done):  # others lack what a later phase trains
+        if self._all_begun(done):  # earlier weights lack what a later phase trains
             self._compare(value, done)
         epoch = self.order.epoch(done - 1) + 1
         self._write({"step": done, "epoch": epoch, "split": "validation", **means})
@@ -210,18 +210,18 @@ class Trainer(Stepper):
             position.waiting = 0 if self._warming_up(done) else position.waiting + 1
 
     def _warming_up(self, done: int) -> bool:
-        """Whether β or the learning rate still rises, so that better weights are yet to come."""
+        """True while β or the learning rate still rises, so that better weights are expected."""
         rising = done < self.config.schedule_warmup_steps
         return rising or self._warmup_weight(max(done - 1, 0)) < 1
 
     def _all_begun(self, done: int) -> bool:
-        """Whether every phase of this training has begun, as one of a fitted prior does late."""
+        """True if every phase of this training has begun; that of a fitted prior begins late."""
         epochs = self.config.epochs
         begun = [p.first_epoch for p in self.phases if p.first_epoch < epochs]
         return done > max(begun) * self.order.steps_per_epoch
 
     def _observe(self, done: int) -> None:
-        """Let observers look, and write down what they found out."""
+        """Call the observers that are due, and record their results."""
         epoch = self.order.epoch(done - 1) + 1
         if not self.audience.due(epoch, self.config.epochs):
             return
@@ -231,7 +231,7 @@ class Trainer(Stepper):
         self._logged = time.monotonic()
 
     def _let(self, call: Callable[[Watched], T]) -> T | None:
-        """Call the audience on the leading process, while the others wait."""
+        """Call observers on the main process, while the others wait."""
         if not self.audience.observers:
             return None
         with everyone_follows(self.accelerator):
@@ -278,7 +278,7 @@ class Trainer(Stepper):
             self.progress.record(record, self.total_steps, self._seconds_left(record["step"]))
 
     def _seconds_left(self, done: int) -> float:
-        """Until the last step, or a limit of this session if that comes before."""
+        """Seconds until the last step, or until an earlier limit of this session."""
         since, limits = time.monotonic() - self._began, self._limits
         steps = max(done - self._first_step, 1)
         last = self.total_steps if limits.max_steps is None else limits.max_steps
@@ -290,7 +290,7 @@ class Trainer(Stepper):
     # -- stopping and saving -------------------------------------------------------------------
 
     def _reason_to_stop(self, requests: StopRequests, limits: Limits) -> str | int | None:
-        """Why to stop before the next step; processes agree, since they must stop together."""
+        """The reason to stop before the next step, if any; processes agree, to stop together."""
         step = self.state.position.step
         if limits.max_steps is not None and step >= limits.max_steps:
             return "--max-steps"
@@ -307,7 +307,7 @@ class Trainer(Stepper):
         return {0: None, 1: "--max-time"}.get(reason, reason)
 
     def _asks(self, step: int) -> bool:
-        """Whether processes talk before this step; each talk makes them wait for each other."""
+        """True if processes communicate before this step; this makes them wait for each other."""
         return self._processes == 1 or step % _STEPS_BETWEEN_TALKS == 0
 
     def _stop(self, reason: str | int) -> str:
@@ -353,7 +353,7 @@ class Trainer(Stepper):
 
     @contextmanager
     def _way_on(self) -> Iterator[None]:
-        """Say after a NaN what a resume can do: from where it goes on, and with which keys.
+        """Add to an error about NaN how to resume: from which step, and with which keys.
 
         Raises:
             NonFinite: The block did.
@@ -391,10 +391,10 @@ class Trainer(Stepper):
         return tensors
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint; see :meth:`TrainingState.restore`.
+        """Resume from a checkpoint; see :meth:`TrainingState.restore`.
 
         Raises:
-            RunError: ``metrics.jsonl`` does not begin with the lines that the checkpoint knew.
+            RunError: ``metrics.jsonl`` does not begin with the lines recorded by the checkpoint.
         """
         self.state.restore(checkpoint)
         position = self.state.position
@@ -404,14 +404,14 @@ class Trainer(Stepper):
                 check_prefix(metrics, position.metrics_offset, position.metrics_sha256)
         self._restored = checkpoint.path
         self._saved_step = self.state.position.step
-        if not leading(self.accelerator):  # the leading process holds what all have summed
+        if not leading(self.accelerator):  # the main process holds the sum over all
             self.state.terms.blank()
 
     @contextmanager
     def _metrics_log(self) -> Iterator[None]:
-        """Open ``metrics.jsonl`` cut to what belongs to the steps done.
+        """Open ``metrics.jsonl``, truncated to the steps done.
 
-        The checkpoint gone on from becomes the latest first: a later one knows more lines.
+        First the checkpoint resumed from becomes the latest one: a later one records more lines.
         """
         if self.run is None:
             yield

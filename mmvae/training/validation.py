@@ -26,8 +26,8 @@ def validate(
 ) -> dict[str, float]:
     """Mean over items of the terms at full weight (β = γ = 1), one sample of z.
 
-    An item gets the same noise at every call, so that epochs are compared on equal terms, however
-    the items are cut into chunks. Each process takes its rows of every chunk.
+    An item gets the same noise at every call, whatever the chunk size, so that epochs are
+    comparable. Each process takes its rows of every chunk.
 
     Args:
         model: The model itself, not wrapped.
@@ -35,7 +35,7 @@ def validate(
         batch_size: Items per chunk, over all processes.
         seed: The run's seed.
         accelerator: For the sum over processes.
-        when: For messages, when in the training this is.
+        when: The moment in the training, for messages.
 
     Returns:
         The first phase's terms by name, those of the model's further phases as ``PHASE/term``,
@@ -80,7 +80,7 @@ def bad_items(sound: Sequence[tuple[int, Tensor]]) -> list[int]:
     """The items with a term that is not finite, unless all have one.
 
     Args:
-        sound: Of each chunk its first item, and whether all terms of an item are finite, (b,).
+        sound: For each chunk its first item, and a mask of the items with finite terms, (b,).
     """
     rows = [first + torch.arange(len(finite)) for first, finite in sound]
     finite = torch.cat([finite.cpu() for _, finite in sound])

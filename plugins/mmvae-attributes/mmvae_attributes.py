@@ -1,4 +1,4 @@
-"""Signed attributes: a vector of ±1, each saying whether an item has an attribute.
+"""Signed attributes: a vector of ±1, one sign per attribute: the item has it or lacks it.
 
 The attributes of faces of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891):
 p(w|z) = Π_a N(w_a; tanh f_a(z), 1), or as probabilities p(w|z) = Π_a σ(w_a f_a(z)).
@@ -69,7 +69,7 @@ class SignedAttributes(Codec):
     Config = SignedAttributesConfig
 
     def fit(self, column: Column) -> State:
-        """Learn the attributes' number and names (their positions if nobody names them)."""
+        """Learn the number and names of the attributes (positions if they have no names)."""
         if len(column) == 0:
             raise UnsupportedValue(None, "an empty column", "at least one row of attributes")
         count = _matrix(column.take([0]).read()).shape[1]
@@ -87,7 +87,7 @@ class SignedAttributes(Codec):
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """The names: each value says by its sign whether an item has that attribute."""
+        """The names: the sign of each value says whether an item has that attribute."""
         return self.names
 
     @property
@@ -107,7 +107,7 @@ class SignedAttributes(Codec):
         return torch.from_numpy(values.astype(np.int8)), None
 
     def condition(self, raw: Column) -> Tensor:
-        """Any finite reals (b, attributes): +2 asks for more than the data ever show."""
+        """Any finite reals (b, attributes): +2 means more than any value of the data."""
         values = self._sized(raw).astype(np.float64)
         converted = torch.from_numpy(values).to(torch.float32)
         self._refuse(values, ~converted.isfinite().numpy(), "a finite number of 32 bits")
@@ -172,7 +172,7 @@ class SignedAttributes(Codec):
         return Column(signs.numpy(), names=self.names)
 
     def parse(self, text: str) -> Column:
-        """``Smiling=2,Male=-1`` (attributes not named are 0: nothing said), or all numbers."""
+        """``Smiling=2,Male=-1`` (attributes not named are 0: unspecified), or all numbers."""
         parts = [part.strip() for part in text.split(",") if part.strip()]
         if not any("=" in part for part in parts):
             return self._all(text, parts)
@@ -195,7 +195,7 @@ class SignedAttributes(Codec):
         return Column(np.array([[_number(part, part) for part in parts]]), names=self.names)
 
     def show(self, x: Tensor) -> list[Any]:
-        """The names of the attributes an item has."""
+        """The names of the attributes that an item has."""
         has = x.detach().cpu() >= 0
         return [
             ", ".join(n for n, yes in zip(self.names, row, strict=True) if yes) or "none"

@@ -106,7 +106,7 @@ class Categorical(Codec):
         return int(self.config.encoder[-1]) if self.config.encoder else len(self.classes)
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
-        """Labels (b,), or codes where classes have names that are no numbers → one-hot uint8."""
+        """Labels (b,), or codes if no class name is a number → one-hot uint8."""
         labels = _labels(column)
         codes = self._codes(labels, column.names)
         bad = np.flatnonzero(codes < 0)
@@ -122,7 +122,7 @@ class Categorical(Codec):
         return F.one_hot(torch.from_numpy(codes), len(self.classes)).to(torch.uint8), None
 
     def _codes(self, labels: list[str] | Array, names: Sequence[str] | None) -> Array:
-        """Labels → codes of classes, −1 for what is none."""
+        """Labels → codes of classes, −1 for unknown ones."""
         code = {name: k for k, name in enumerate(self.classes)}
         if isinstance(labels, list):
             return np.array([code.get(name, -1) for name in labels], np.int64)
@@ -131,10 +131,10 @@ class Categorical(Codec):
         return np.array(codes, np.int64)[inverse]
 
     def _code(self, label: bool | int, code: Mapping[str, int], names: Any) -> int:
-        """The class of an integer or boolean; −1 if it is none.
+        """The class of an integer or boolean; −1 if there is none.
 
-        An integer is a code where the source says so by its names, or where no name of a class is
-        a number; else it is the class of that name.
+        An integer is a code if the source gives names, or if no class name is a number. Otherwise
+        it is the name of a class.
         """
         if isinstance(label, bool):
             return code.get(str(label), code.get(str(int(label)), -1) if self._integers else -1)
@@ -149,7 +149,7 @@ class Categorical(Codec):
 
     @property
     def _coded(self) -> bool:
-        """Whether an integer is the code of a class, for no class is called by a number."""
+        """True if an integer is the code of a class, because no class name is a number."""
         named: bool = self.state["named"]
         return named and not any(map(_is_integer, self.classes))
 
@@ -201,7 +201,7 @@ class Categorical(Codec):
         return OneHotCategorical(logits=parameters, validate_args=False)
 
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """Log-probability of the label (b,); 0 where any cell of its one-hot is unobserved."""
+        """Log-probability of the label (b,); 0 if any cell of its one-hot is unobserved."""
         assert isinstance(likelihood, OneHotCategorical)
         if observed is None:
             return (x * likelihood.logits).sum(-1)  # its logits are normalised
@@ -232,7 +232,7 @@ class Categorical(Codec):
         return Column(np.array(list(labels))[codes])
 
     def parse(self, text: str) -> Column:
-        """A class's name, or its code where no class is called by a number."""
+        """A class's name, or its code if no class name is a number."""
         word = text if text in self.classes else text.strip()
         if self._booleans:
             word = word.capitalize()
@@ -245,7 +245,7 @@ class Categorical(Codec):
         raise ValueError(f"{text!r} is no class; expected {self._accepted()}.{hint}")
 
     def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
-        """1 where the guess is right, else 0."""
+        """1 if the prediction is right, else 0."""
         return {"accuracy": (self.class_index(guess) == self.class_index(x)).float()}
 
     @classmethod
@@ -273,7 +273,7 @@ class Categorical(Codec):
 
 
 def _labels(column: Column) -> list[str] | Array:
-    """Raw labels (n,) → names, or bool or int64; refuses gaps, fractions and other types."""
+    """Raw labels (n,) → names, bool or int64; refuses missing values, fractions, other types."""
     values = column.values
     if np.ma.is_masked(values):
         row = int(np.ma.getmaskarray(values).argmax())
@@ -303,7 +303,7 @@ def _labels(column: Column) -> list[str] | Array:
 
 
 def _array(values: list[Any]) -> list[str] | Array:
-    """A list of names as it is, one of numbers as an array; refuses a mixture."""
+    """A list of names unchanged, a list of numbers as an array; refuses a mixture."""
     kinds: tuple[tuple[Any, str], ...] = (
         (str, "a class name"),
         ((bool, np.bool_), "a boolean"),
@@ -337,7 +337,7 @@ def _distinct(labels: Array) -> list[Any]:
 
 
 def _few(labels: list[Any]) -> list[Any]:
-    """Labels that are not as many as ids would be."""
+    """The labels, refused if they are as many as ids would be."""
     if len(labels) > _MOST:
         raise UnsupportedValue(
             None, f"{len(labels)} labels", f"at most {_MOST} classes", "Are these labels or ids?"
@@ -350,7 +350,7 @@ def _is_integer(name: str) -> bool:
 
 
 def _names(classes: Sequence[str]) -> Array:
-    """Names as an array, of objects where texts of NumPy would lose a final NUL."""
+    """Names as an array, of objects if NumPy's texts would lose a final NUL."""
     names = np.array(classes)
     return names if names.tolist() == list(classes) else np.array(classes, object)
 

@@ -20,7 +20,7 @@ STREAMS: dict[str, type[TableStream]] = {
     ".jsonl": JsonLinesStream,
     ".json": JsonLinesStream,
 }
-"""What reads and writes each ending."""
+"""The stream class of each ending."""
 
 
 def open_stream(

@@ -161,12 +161,12 @@ class ArrowStream(TableStream):
 
 
 class ArrowWriter(Writer):
-    """Writes Parquet or an Arrow file; what is not filled stays as it was, to the bit.
+    """Writes Parquet or an Arrow file; values that are not filled stay identical, to the bit.
 
     Args:
         stream: The table that is written again.
         path: The file to write.
-        schema: Of all columns, new ones among them.
+        schema: The schema of all columns, including new ones.
     """
 
     def __init__(self, stream: ArrowStream, path: Path, schema: Any) -> None:
@@ -242,7 +242,7 @@ def array(values: list[Any], kind: Any) -> Any:
 
 
 def encoded(value: Any, kind: Any, where: str) -> Any:
-    """A value in the form that an Arrow type wants it.
+    """A value in the form that an Arrow type needs.
 
     Raises:
         DataError: It is not of the type's kind.
@@ -302,7 +302,7 @@ BUFFER = 1 << 20
 
 
 def kind_of(kind: Any) -> Kind:
-    """What a column of an Arrow type holds."""
+    """The kind of values of an Arrow type."""
     from pyarrow import types
 
     if types.is_dictionary(kind):
@@ -326,7 +326,7 @@ def kind_of(kind: Any) -> Kind:
 
 
 def is_list(kind: Any) -> bool:
-    """Whether an Arrow type is one of lists."""
+    """True for Arrow types of lists."""
     from pyarrow import types
 
     tests = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view)
@@ -334,7 +334,7 @@ def is_list(kind: Any) -> bool:
 
 
 def plain_type(kind: Any) -> Any:
-    """The Arrow type of a column as it is read; see :func:`plain`."""
+    """The Arrow type as which a column is read; see :func:`plain`."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -348,7 +348,7 @@ def plain_type(kind: Any) -> Any:
 
 
 def plain(column: Any) -> Any:
-    """An Arrow column in one of few types: dictionaries as their values, dates as ISO texts."""
+    """An Arrow column in one of a few types: dictionaries as values, dates as ISO texts."""
     import pyarrow.compute as pc
     from pyarrow import types
 
@@ -369,7 +369,7 @@ def plain(column: Any) -> Any:
 
 
 def without_hollow(column: Any) -> Any:
-    """A column of structures, null where they hold nothing, as of a picture that is not there."""
+    """A column of structures, null where they are empty, e.g. for a missing picture."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -388,10 +388,10 @@ def without_hollow(column: Any) -> Any:
 
 
 def wider(held: Any, filled: Any) -> Any:
-    """The type of a column in which gaps are filled.
+    """The type of a column whose missing values are filled.
 
-    One of nothing takes the type of what fills it, and one of integers that of numbers, since
-    means of whole numbers need not be whole.
+    A column of nulls takes the type of the new values, and a column of integers that of numbers,
+    since means of integers need not be integers.
     """
     from pyarrow import types
 

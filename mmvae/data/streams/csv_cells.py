@@ -1,4 +1,4 @@
-"""Cells of a CSV file: records split into cells as they are written, quotes and all."""
+"""Cells of a CSV file: records divided into cells as they are written, including quotes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def records(
 
     Args:
         lines: Lines with their ends.
-        separator: What stands between cells.
+        separator: The separator of cells.
         where: The file, for messages.
         bounds: How long a record may be.
 
@@ -74,7 +74,7 @@ def records(
 
 
 def closing(line: str, at: int) -> int:
-    """Where the quote is that closes a cell, at or after a place; −1 if it is not there."""
+    """The position of the quote that closes a cell, from ``at`` on; −1 if there is none."""
     while (at := line.find('"', at)) >= 0:
         if not line.startswith('""', at):
             return at
@@ -83,7 +83,7 @@ def closing(line: str, at: int) -> int:
 
 
 def text_of(cell: str, words: Collection[str] = ()) -> str | None:
-    """The text of a cell; None where it is empty, or a null word without quotes.
+    """The text of a cell; None if it is empty, or a null word without quotes.
 
     Args:
         cell: As it is written.
@@ -95,6 +95,6 @@ def text_of(cell: str, words: Collection[str] = ()) -> str | None:
 
 
 def cell_of(text: str, separator: str) -> str:
-    """The cell that is read as a text, which is not empty."""
+    """Write a non-empty text as the cell that is read back as this text."""
     special = text in NULL_WORDS or any(c in text for c in ('"', "\n", "\r", separator))
     return '"' + text.replace('"', '""') + '"' if special else text

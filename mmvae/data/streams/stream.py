@@ -1,7 +1,7 @@
-"""Tables read and written in chunks of rows, so that neither is ever whole in memory.
+"""Tables read and written in chunks of rows, so that they are never in memory as a whole.
 
-Columns that nobody asks for pass through as they are: of Parquet and Arrow the values with their
-types, of CSV and JSON lines what was written.
+Columns that are not requested pass through unchanged: values and types of Parquet and Arrow, the
+written text of CSV and JSON lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Types = Mapping[str, ColumnType]
 """Column → its type."""
 
 Filled = Mapping[str, Mapping[int, Any]]
-"""Column → row of a chunk → the value that is to stand there."""
+"""Column → row of a chunk → its new value."""
 
 
 class Rows(ABC):
@@ -34,11 +34,11 @@ class Rows(ABC):
         """A column's values, of the kind that the stream says, as an Arrow array with nulls.
 
         Raises:
-            DataError: A value is not of the kind that is wanted.
+            DataError: A value is not of the requested kind.
         """
 
     def values(self, name: str) -> list[Any]:
-        """A column's values, None where there is none."""
+        """A column's values, None for missing ones."""
         found: list[Any] = self.arrow(name).to_pylist()
         return found
 
@@ -59,16 +59,16 @@ class TableStream(ABC):
         self.types, self.remarks = {}, []
 
     names: list[str]
-    """Its columns."""
+    """The names of its columns."""
 
     total: int
-    """Its rows."""
+    """The number of its rows."""
 
     types: dict[str, ColumnType]
-    """How each column is read; another type may be put in its place before reading."""
+    """The type as which each column is read; it may be replaced before reading."""
 
     remarks: list[str]
-    """What a person should know of how it is read, a sentence each."""
+    """Remarks on the reading, one sentence each."""
 
     @abstractmethod
     def chunks(self, size: int) -> Iterator[Rows]:
@@ -76,10 +76,10 @@ class TableStream(ABC):
 
     @abstractmethod
     def kind(self, name: str) -> Kind:
-        """What a column holds in the file, however it is read."""
+        """The kind of a column's values in the file, however it is read."""
 
     holds_bytes: ClassVar[bool] = False
-    """Whether its columns can hold encoded pictures, or their paths alone."""
+    """True if its columns can hold encoded pictures; False if only their paths."""
 
     def labels(self, name: str) -> tuple[str, ...] | None:
         """Names of the classes whose codes a column holds, if the file knows them."""
@@ -95,7 +95,7 @@ class TableStream(ABC):
 
     @abstractmethod
     def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:
-        """Where the same table goes with some gaps filled, and some more columns.
+        """A writer for the same table with some missing values filled, and new columns.
 
         Args:
             path: The file to write.
@@ -109,7 +109,7 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, rows: Rows, filled: Filled, added: Mapping[str, Sequence[Any]]) -> None:
-        """Write some rows with other values in some places, and the values of new columns.
+        """Write some rows with new values in some cells, and the values of new columns.
 
         Raises:
             DataError: A value does not fit its column.
@@ -123,9 +123,9 @@ class Writer(ABC):
 
 
 def read_as(kind: Kind, wanted: ColumnType | None) -> ColumnType:
-    """How a column is read that holds ``kind`` in a file.
+    """The type as which a column is read if the file holds ``kind``.
 
-    A column of texts that is wanted so, say, may hold nothing but digits in this file.
+    For example, a column that must be read as texts may hold only digits in this file.
     """
     if wanted is None or wanted.kind in ("code", "list", "picture", "null", "other"):
         return ColumnType(kind)
@@ -137,14 +137,14 @@ def read_as(kind: Kind, wanted: ColumnType | None) -> ColumnType:
 
 
 SIMPLE = ("text", "integer", "number", "boolean", "null")
-"""Kinds of which each value can be said in another of them, or is refused."""
+"""Pairs of kinds such that a value of the first either converts to the second or is refused."""
 
 
 def cast(value: Any, kind: Kind, where: str) -> Any:
-    """A value as one of another kind.
+    """Convert a value to another kind.
 
     Raises:
-        DataError: It cannot be said in that kind.
+        DataError: The kind cannot represent it.
     """
     try:
         return None if value is None else converted(value, kind)
@@ -156,10 +156,10 @@ def cast(value: Any, kind: Kind, where: str) -> Any:
 
 
 def fitting(value: Any, kind: Kind, where: str) -> Any:
-    """A value that fills a gap of a column, as one of the column's kind.
+    """Convert a value that fills a column to the column's kind.
 
     Raises:
-        DataError: It is none.
+        DataError: The kind cannot represent it.
     """
     try:
         return converted(value, kind) if kind in SIMPLE else value
@@ -171,6 +171,6 @@ def fitting(value: Any, kind: Kind, where: str) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, without its full stop."""
+    """The first line of an error's message, without its full stop."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

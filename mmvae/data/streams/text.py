@@ -31,14 +31,14 @@ from mmvae.foundations.errors import DataError, short
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind
 
 ENCODING = "utf-8-sig"
-"""UTF-8, with a mark at its beginning or without, as spreadsheets write it."""
+"""UTF-8, with or without a byte order mark, as spreadsheets write it."""
 
 SCANNED = 10_000
-"""Rows that are looked at together to find the kinds of columns."""
+"""Number of rows examined together to find the kinds of columns."""
 
 
 def arrow_type(kind: Kind) -> Any:
-    """The Arrow type of values of a kind; None if the values tell."""
+    """The Arrow type of values of a kind; None if it is inferred from the values."""
     import pyarrow as pa
 
     types = {
@@ -173,12 +173,12 @@ class CsvRows(Rows):
         return pa.array(texts, arrow_type(kind))
 
     def place(self, line: int, name: str) -> str:
-        """Where a cell is, for messages."""
+        """The place of a cell, for messages."""
         return f"{self.stream.path}, line {line}, column {name!r}"
 
 
 class CsvStream(TableStream):
-    """A CSV or TSV file; all cells of a column say of which kind it is."""
+    """A CSV or TSV file; the kind of a column is inferred from all of its cells."""
 
     def __init__(
         self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
@@ -216,7 +216,7 @@ class CsvStream(TableStream):
         return found
 
     def _broken(self, name: str) -> bool:
-        """Whether a column of texts that is to be one of integers has other numbers."""
+        """True if a column of texts that should be integers holds other numbers."""
         place = self.names.index(name)
         return any(
             isinstance(cast(text_of(record[place]), "number", rows.place(line, name)), float)
@@ -293,7 +293,7 @@ class CsvStream(TableStream):
         return CsvWriter(self, path, tuple(added))
 
     def cell(self, name: str, value: Any) -> str:
-        """A value as a cell of a column, written as the others are.
+        """Format a value as a cell of a column, in the same way as the other cells.
 
         Raises:
             DataError: A CSV file cannot hold it.
@@ -310,7 +310,7 @@ class CsvStream(TableStream):
 
 
 class CsvWriter(Writer):
-    """Writes CSV or TSV; what is not filled is written as it was.
+    """Writes CSV or TSV; cells that are not filled are written unchanged.
 
     Args:
         stream: The table that is written again.
@@ -345,7 +345,7 @@ class CsvWriter(Writer):
 
 
 def written(value: Any, separator: str, where: str) -> str:
-    """A value as a cell of a CSV file; lists are JSON arrays.
+    """Format a value as a cell of a CSV file; lists are JSON arrays.
 
     Raises:
         DataError: A CSV file cannot hold it.
@@ -364,7 +364,7 @@ def written(value: Any, separator: str, where: str) -> str:
 
 
 NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf")}
-"""How numbers that JSON lacks are written in it."""
+"""The written form of numbers that JSON lacks."""
 
 
 UNFIT = (OverflowError, UnicodeError, TypeError, ValueError)
@@ -420,12 +420,12 @@ class JsonLinesRows(Rows):
         return DataError(f"{where}: {said}, expected a value of type {field.type}. Correct it.")
 
     def place(self, line: int, name: str) -> str:
-        """Where a value is, for messages."""
+        """The place of a value, for messages."""
         return f"{self.stream.path}, line {line}, column {name!r}"
 
 
 class JsonLinesStream(TableStream):
-    """A file of JSON objects, one on each line or all in one array; what one lacks is null."""
+    """A file of JSON objects, one per line or all in one array; missing keys are null."""
 
     def __init__(
         self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
@@ -455,7 +455,7 @@ class JsonLinesStream(TableStream):
                     self._arrow[name] = unified(values, self._arrow.get(name))
 
     def _refuse_mixed(self, name: str) -> None:
-        """Refuse values of several types, unless it is known as which they count."""
+        """Refuse values of several types, unless the type of the column is known."""
         found = self._found[name]
         if NESTED & found.keys():
             alike = found.keys() <= NESTED and self._arrow[name] is not None
@@ -471,7 +471,7 @@ class JsonLinesStream(TableStream):
         )
 
     def _is_known(self, name: str) -> bool:
-        """Whether a column is wanted as a kind in which each value can be said."""
+        """True if a column is requested as a kind that can represent each value."""
         return name in self.wanted and self.wanted[name].kind in SIMPLE
 
     def chunks(self, size: int) -> Iterator[JsonLinesRows]:
@@ -548,7 +548,7 @@ def found_in(value: Any) -> Found:
 
 
 class JsonLinesWriter(Writer):
-    """Writes JSON: lines, or one array where the table was one.
+    """Writes JSON: lines, or one array if the table was one.
 
     Args:
         stream: The table that is written again.

@@ -1,1 +1,1 @@
-"""Evaluated runs side by side; no model is loaded and no data are opened."""
+"""Comparison of evaluated runs; no model is loaded and no data are opened."""

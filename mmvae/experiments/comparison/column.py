@@ -1,4 +1,4 @@
-"""Columns of a comparison: one run each, or several that differ in nothing but their seed."""
+"""Columns of a comparison: one run each, or several that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmvae.experiments.comparison.evaluated import EvaluatedRun, Figure, MetricF
 from mmvae.foundations.errors import UsageError
 
 INDIFFERENT = ("seed", "batch_size", "memory")
-"""Keys of ``[evaluate]`` that change no figure but by chance."""
+"""Keys of ``[evaluate]`` that change results only by chance."""
 
 ASIDE: Any = {
     "name": True,
@@ -25,18 +25,18 @@ ASIDE: Any = {
     "observers": True,
     "train": {"seed"},
 }
-"""Keys of the configuration that change no figure; what was measured, the evaluation says."""
+"""Keys of the configuration that change no result; the evaluation records the measurement."""
 
 NETWORK = ("weight", "encoder", "decoder", "activation")
-"""Keys of a modality that leave its values and their density alone."""
+"""Keys of a modality that change neither its values nor their density."""
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One run, or several that differ in nothing but their seed.
+    """One run, or several that differ only in their seed.
 
     Attributes:
-        heading: What the column is called; unique.
+        heading: The title of the column; unique.
         runs: At least one.
     """
 
@@ -45,7 +45,7 @@ class Column:
 
     @property
     def first(self) -> EvaluatedRun:
-        """The run that stands for what all of them have in common."""
+        """The run that represents the common settings."""
         return self.runs[0]
 
     @property
@@ -55,12 +55,12 @@ class Column:
 
     @property
     def evaluated_on(self) -> dict[str, Any]:
-        """The items on which the figures were computed."""
+        """The items on which the statistics were computed."""
         evaluation = self.first.evaluation
         return {key: getattr(evaluation, key) for key in ("split", "items", "data")}
 
     def summary(self, figures: Sequence[Figure | None]) -> dict[str, Any] | None:
-        """One figure of each run: of one run with its error, of several their mean and sd.
+        """Summarise one statistic: for one run with its error, for several their mean and sd.
 
         None if a run lacks it.
         """
@@ -73,13 +73,13 @@ class Column:
         return {"mean": fmean(means), "sd": stdev(means), "seeds": len(means)}
 
     def measured(self, label: str) -> Tensor | None:
-        """Each item's value of a metric's figure, (n,), likewise."""
+        """Each item's value of a metric's statistic, (n,), averaged likewise."""
         if any(label not in run.measured for run in self.runs):
             return None
         return torch.stack([run.measured[label] for run in self.runs]).mean(0)
 
     def nats(self, cell: Cell) -> Tensor | None:
-        """Each item's nats, (n,), a mean over the runs; None if one lacks the cell."""
+        """Each item's nats, (n,), averaged over the runs; None if a run lacks the query."""
         if any(cell not in run.items for run in self.runs):
             return None
         return torch.stack([run.items[cell] for run in self.runs]).mean(0)
@@ -91,10 +91,10 @@ def seed_of(run: EvaluatedRun) -> int:
 
 
 def gathered(runs: Sequence[EvaluatedRun]) -> list[tuple[EvaluatedRun, ...]]:
-    """Runs that agree in everything but seed and name together, in the order of the first ones.
+    """Group runs that agree in everything but seed and name, in the order of their first run.
 
     Raises:
-        UsageError: Two of them have the same seed too.
+        UsageError: Two runs of a group have the same seed.
     """
     groups: list[list[EvaluatedRun]] = []
     for run in runs:
@@ -113,10 +113,10 @@ def gathered(runs: Sequence[EvaluatedRun]) -> list[tuple[EvaluatedRun, ...]]:
 
 
 def _alike(a: EvaluatedRun, b: EvaluatedRun) -> bool:
-    """Whether two runs agree in everything but seed and name.
+    """True if two runs agree in everything but seed and name.
 
-    Cells may be older than the evaluation that holds them, so they are asked how they were
-    computed; a cell that one of the runs lacks parts nothing.
+    Likelihood queries may be older than the evaluation that holds them, so their own settings are
+    compared; a query that one of the runs lacks is ignored.
     """
     return _all_but_seed(a) == _all_but_seed(b) and all(
         a.cells[cell].how == b.cells[cell].how for cell in a.cells.keys() & b.cells.keys()
@@ -124,7 +124,7 @@ def _alike(a: EvaluatedRun, b: EvaluatedRun) -> bool:
 
 
 def _all_but_seed(run: EvaluatedRun) -> str:
-    """All on which the figures of a run's last evaluation depend, but for its seed."""
+    """All settings that the results of a run's last evaluation depend on, without its seed."""
     config = run.config.model_dump(exclude=ASIDE)
     evaluation = run.evaluation
     keys = {key: v for key, v in evaluation.config.items() if key not in INDIFFERENT}
@@ -153,7 +153,7 @@ def _name(run: EvaluatedRun) -> str:
 
 
 def different_items(a: Column, b: Column) -> str | None:
-    """In what the items differ on which two columns were evaluated; None if they are the same."""
+    """The difference between the items of two columns' evaluations; None if they are equal."""
     differ = [
         f"{key} {a.evaluated_on[key]} and {b.evaluated_on[key]}"
         for key in a.evaluated_on
@@ -168,7 +168,7 @@ def different_items(a: Column, b: Column) -> str | None:
 
 
 def different_densities(a: Column, b: Column) -> list[str]:
-    """Shared modalities whose log-likelihoods two columns have of different densities."""
+    """Shared modalities whose log-likelihoods refer to different densities in two columns."""
     ours, theirs = (column.first.evaluation for column in (a, b))
     return [
         f"{a.heading} and {b.heading} have log-likelihoods of {m} of different densities "
@@ -184,7 +184,7 @@ def _density(densities: Mapping[str, str], modality: str) -> str:
 
 
 def different_formats(a: Column, b: Column) -> list[str]:
-    """That versions of mmvae evaluated two columns which measure in different ways."""
+    """A remark if versions of mmvae that measure differently evaluated two columns."""
     ours, theirs = (column.first.evaluation.format for column in (a, b))
     if ours == theirs:
         return []
@@ -196,7 +196,7 @@ def different_formats(a: Column, b: Column) -> list[str]:
 
 
 def different_metrics(a: Column, b: Column) -> list[str]:
-    """Metrics of one name that two columns measured in different ways."""
+    """Metrics of the same name that two columns measured differently."""
     ours, theirs = (column.first.evaluation.metrics for column in (a, b))
     return [
         f"{a.heading} and {b.heading} measured metrics.{name} in different ways "
@@ -211,7 +211,7 @@ def _metric(metric: MetricFigures) -> str:
 
 
 def different_values(a: Column, b: Column) -> list[str]:
-    """Keys of shared modalities that may give the same items other values or densities."""
+    """Keys of shared modalities that may give the same items different values or densities."""
     ours, theirs = (column.first.config.modalities for column in (a, b))
     return [
         f"{a.heading} and {b.heading} differ in modalities.{m}.{key} "

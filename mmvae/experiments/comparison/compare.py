@@ -1,4 +1,4 @@
-"""Runs side by side: their figures, and the differences of their nats on the same items."""
+"""Comparison of runs: their statistics, and the differences of their nats on the same items."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ from mmvae.experiments.comparison.figures import (
 from mmvae.foundations.errors import UsageError
 
 Row = dict[str, dict[str, Any]]
-"""A figure of each column that has it, by the column's heading."""
+"""A statistic of each column that has it, by the column's heading."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures of several runs; each as ``mean`` with ``error``, or with ``sd`` over ``seeds``.
+    """Statistics of several runs; each as ``mean`` with ``error``, or with ``sd`` over ``seeds``.
 
     Attributes:
-        columns: The runs, those that differ only in their seed together.
+        columns: The runs; those that differ only in their seed share a column.
         modalities: The modalities of all runs.
-        baseline: The heading of the column from which differences are taken.
-        cells: Name of a cell → heading → figure in nats per item, with ``bound``, ``samples`` and
-            ``given from``, and ``standardised``, the figure of standardised values, where a codec
-            standardises. Joint cells come first, then marginals, then conditionals.
-        published: Name of a cell → heading → the published figure, of standardised values.
-        figures: Other figures: ELBO, KL, variation of information, active units, metrics.
+        baseline: The heading of the column that is subtracted for differences.
+        cells: Name of a query → heading → its value in nats per item, with ``bound``, ``samples``
+            and ``given from``, and ``standardised``, the value for standardised values, if a codec
+            standardises. Joint queries come first, then marginals, then conditionals.
+        published: Name of a query → heading → the published value, for standardised values.
+        figures: Other statistics: ELBO, KL, variation of information, active units, metrics.
         shares: Shares of items: accuracy and coherence.
-        differences: Name of a cell → heading → the mean difference from the baseline over the
+        differences: Name of a query → heading → the mean difference from the baseline over the
             items that both were evaluated on, and its standard error.
-        metric_differences: The same of metrics, by the labels that they have in ``figures``.
-        remarks: What to know before comparing, one sentence each.
+        metric_differences: The same for metrics, by their labels in ``figures``.
+        remarks: Remarks to read before comparing, one sentence each.
     """
 
     columns: tuple[Column, ...]
@@ -98,18 +98,18 @@ def compare(
     group: bool = True,
     unpaired: bool = False,
 ) -> Comparison:
-    """Hold evaluated runs side by side.
+    """Compare evaluated runs with each other and with published results.
 
     Args:
-        runs: Their folders, each evaluated; one alone is held against the published figures.
-        baseline: The run from which differences are taken; the first unless given.
-        group: Whether runs that differ only in ``train.seed`` and name become one column.
-        unpaired: Whether runs that were evaluated on other items than the baseline are shown all
-            the same, without differences.
+        runs: Their folders, each evaluated; a single one is compared with the published results.
+        baseline: The run that is subtracted for differences; default: the first.
+        group: True if runs that differ only in ``train.seed`` and name become one column.
+        unpaired: True if runs evaluated on other items than the baseline are shown too, without
+            differences.
 
     Raises:
-        UsageError: No run, a run twice, or runs with no figure in common; a baseline that is none
-            of them; runs evaluated on different items, unless ``unpaired``.
+        UsageError: No run, a run twice, or runs without a common statistic; a baseline that is not
+            one of them; runs evaluated on different items, unless ``unpaired``.
         RunError: A run is missing or was not evaluated; its evaluation is damaged or outdated.
         CheckpointError: The manifest of a run's model is damaged.
     """
@@ -164,7 +164,7 @@ def compare(
 def _cells(
     columns: Sequence[Column], modalities: list[str]
 ) -> tuple[dict[str, Row], dict[str, dict[str, float]]]:
-    """Computed and published figures, by the names of the cells and then by heading."""
+    """Computed and published values, by the names of the queries and then by heading."""
     found = {cell for column in columns for run in column.runs for cell in run.cells}
     computed: dict[str, Row] = {}
     published: dict[str, dict[str, float]] = {}
@@ -186,7 +186,7 @@ def _cells(
 
 
 def cell_order(cell: Cell, modalities: Sequence[str]) -> tuple[Any, ...]:
-    """Where a cell stands: joint, marginal, conditional; multiple, single, other proposals."""
+    """Sort key of a query: joint, marginal, conditional; multiple, single, other proposals."""
     place = {m: i for i, m in enumerate(modalities)}
     targets, given, proposal = (
         (len(subset), [place[m] for m in subset])
@@ -200,7 +200,7 @@ def cell_order(cell: Cell, modalities: Sequence[str]) -> tuple[Any, ...]:
 def side_by_side(
     columns: Sequence[Column], *kinds: Callable[[Evaluation], Mapping[str, Figure]]
 ) -> dict[str, Row]:
-    """Label of a figure → heading → figure, for figures of these kinds."""
+    """Label of a statistic → heading → its value, for these kinds of statistics."""
     rows: dict[str, Row] = {}
     for kind in kinds:
         for column in columns:
@@ -226,7 +226,7 @@ def _differences(
 
 
 def paired(ours: Tensor, theirs: Tensor) -> dict[str, Any]:
-    """Mean difference of the same items (n,), of those that have it: the others are NaN."""
+    """Mean difference of the same items (n,), over those that have it: the others are NaN."""
     both = (theirs - ours)[~(theirs - ours).isnan()]
     return mean_and_error(both) | {"items": len(both)}
 
@@ -268,7 +268,7 @@ def _position(baseline: str | Path | None, folders: Sequence[Path]) -> int:
 
 
 def _refuse_strangers(columns: Sequence[Column], rows: Mapping[str, Row]) -> None:
-    """Refuse columns none of which has a figure of another; KL and active units do not count."""
+    """Refuse columns that share no statistic with another; KL and active units do not count."""
     if len(columns) > 1 and not any(len(row) > 1 for row in rows.values()):
         have = "; ".join(
             f"{c.heading} has {', '.join(n for n, row in rows.items() if c.heading in row) or '–'}"

@@ -1,7 +1,7 @@
-"""A run's evaluation read back: its figures, what each item contributed, and what was published.
+"""A run's stored evaluation: its statistics, the values of each item, and published results.
 
-Neither the model nor the data are opened; all that is asked of the model's folder is whether the
-figures are those of the weights that it holds now.
+Neither the model nor the data are opened. The model's folder is read only to check that the
+evaluation belongs to the weights that it holds now.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ V = TypeVar("V")
 
 
 class Kept(BaseModel):
-    """A part of ``evaluation.json``; keys that nobody compares are left unread."""
+    """A part of ``evaluation.json``; keys that are not compared are not read."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -43,9 +43,9 @@ class Figure(Kept):
 
 
 class CellFigure(Figure):
-    """A cell's figure, in nats per item of values in the user's units, and how it was computed.
+    """The value of a query, in nats per item in the user's units, and how it was computed.
 
-    ``standardised`` is that of standardised values, where a codec standardises.
+    ``standardised`` is the value for standardised values, if a codec standardises.
     """
 
     samples: int
@@ -55,12 +55,12 @@ class CellFigure(Figure):
 
     @property
     def how(self) -> dict[str, Any]:
-        """How it was computed: ``bound``, ``samples`` and ``given from``."""
+        """The settings of its computation: ``bound``, ``samples`` and ``given from``."""
         return {"bound": self.bound, "samples": self.samples, "given from": self.given_from}
 
 
 class MetricFigures(Kept):
-    """What a metric gave, and the keys of its table."""
+    """The results of a metric, and the keys of its table."""
 
     kind: str
     keys: dict[str, Any] = {}
@@ -68,12 +68,12 @@ class MetricFigures(Kept):
 
     @property
     def main(self) -> dict[str, Figure]:
-        """The figures that are no details of others."""
+        """The statistics that are not details of others."""
         return {name: figure for name, figure in self.figures.items() if "/" not in name}
 
 
 class Evaluation(Kept):
-    """What a comparison reads of ``evaluation.json``."""
+    """The keys of ``evaluation.json`` that a comparison reads."""
 
     name: str
     format: int = 0
@@ -104,9 +104,9 @@ class Training(BaseModel):
 
 
 class Configuration(Kept):
-    """What a comparison reads of ``config.resolved.toml``, which needs no plugin.
+    """The keys of ``config.resolved.toml`` that a comparison reads; it needs no plugin.
 
-    Further tables, such as those of extensions, are kept as they are: runs may differ in them.
+    Further tables, such as those of extensions, are kept unread: runs may differ in them.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -120,18 +120,18 @@ class Configuration(Kept):
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedRun:
-    """A run with the figures of its last evaluation.
+    """A run with the results of its last evaluation.
 
     Attributes:
-        folder: The run's folder, as it was named.
+        folder: The run's folder, as the user named it.
         config: Its resolved configuration.
-        evaluation: Its figures.
-        cells: The figure of each cell.
-        items: The nats of each item in each cell, float64 (n,), in the order of the split; NaN
-            for items that lack what the cell needs.
-        measured: The values of each item behind each metric's figure, by its label, likewise.
-        published: The nats of each cell in the published row that it reproduces, if any.
-        finished: Whether its training came to its end.
+        evaluation: Its statistics.
+        cells: The value of each likelihood query.
+        items: The nats of each item in each query, float64 (n,), in the order of the split; NaN
+            for items that lack a modality of the query.
+        measured: The values of each item behind each metric's statistic, by its label, likewise.
+        published: The nats of each query in the published row that it reproduces, if any.
+        finished: True if its training is complete.
     """
 
     folder: Path
@@ -144,7 +144,7 @@ class EvaluatedRun:
     finished: bool = True
 
     def aligned(self, modalities: list[str]) -> EvaluatedRun:
-        """The same with the cells' subsets in the order of ``modalities``."""
+        """The same run, with the queries' subsets in the order of ``modalities``."""
 
         def renamed(values: Mapping[Cell, V]) -> dict[Cell, V]:
             return {aligned_cell(cell, modalities): value for cell, value in values.items()}
@@ -158,7 +158,7 @@ class EvaluatedRun:
 
 
 def aligned_cell(cell: Cell, modalities: list[str]) -> Cell:
-    """The same cell, its subsets in the order of ``modalities``."""
+    """The same query, with its subsets in the order of ``modalities``."""
     subsets = (cell.targets, cell.given, cell.proposal)
     return Cell(*(canonical(subset, modalities) for subset in subsets))
 
@@ -167,8 +167,9 @@ def open_evaluated(run: str | Path) -> EvaluatedRun:
     """Read the last evaluation of a run.
 
     Raises:
-        RunError: There is no run; it was not evaluated; a file is damaged; the figures are of
-            other weights than the run's model has now, or the items' nats of other figures.
+        RunError: There is no run; it was not evaluated; a file is damaged; the evaluation belongs
+            to other weights than the run's model has now, or the items' nats to another
+            evaluation.
         CheckpointError: The manifest of its model is damaged.
     """
     opened = Run.open(Path(run))
@@ -192,7 +193,7 @@ def open_evaluated(run: str | Path) -> EvaluatedRun:
 
 
 def metric_labels(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
-    """Label of each figure of a metric, for people → metric and figure."""
+    """Label of each metric's statistic, for people → metric and statistic."""
     return {
         f"{name}: {figure}": (name, figure)
         for name, metric in evaluation.metrics.items()
@@ -201,7 +202,7 @@ def metric_labels(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
 
 
 def read_evaluation(run: Run) -> Evaluation:
-    """The figures of a run's last evaluation.
+    """The statistics of a run's last evaluation.
 
     Raises:
         RunError: It was not evaluated, or the file is damaged.
@@ -220,9 +221,9 @@ def read_evaluation(run: Run) -> Evaluation:
 
 
 def _refuse_outdated(run: Run, evaluation: Evaluation) -> None:
-    """Refuse figures of weights that the run no longer has."""
+    """Refuse an evaluation of weights that the run no longer has."""
     folder = run.model
-    if not folder.is_dir():  # not trained to its end, so it was the latest checkpoint
+    if not folder.is_dir():  # training is incomplete, so it was the latest checkpoint
         folder = run.checkpoints / unseal(run.folder / "latest", Pointer).checkpoint
     manifest = unseal(folder / "MANIFEST.json", Manifest)
     if evaluation.weights not in {file.sha256 for file in manifest.files.values()}:
@@ -242,12 +243,12 @@ def _config(run: Run) -> Configuration:
 
 
 def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
-    """The values of each item, float64 (n,), by the names that they have in their file.
+    """The values of each item, float64 (n,), by their names in the file.
 
-    They are those that gave the figures: nats of cells, and values of metrics.
+    They are the values behind the statistics: nats of queries, and values of metrics.
 
     Raises:
-        RunError: The file is missing, damaged or of another evaluation.
+        RunError: The file is missing, damaged or from another evaluation.
     """
     path = run.evaluation_items
     figures: dict[str, Figure] = dict(evaluation.cells)
@@ -269,7 +270,7 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
         if values.dtype != torch.float64 or values.shape != (evaluation.items,):
             found = f"{values.dtype} of shape {tuple(values.shape)}"
             _refuse(run, path, f"holds {found} for {name!r}, expected {evaluation.items} float64")
-        mean = float(values.nanmean())  # NaN: the item lacks what the cell needs
+        mean = float(values.nanmean())  # NaN: the item lacks a modality of the query
         if not abs(mean - figure.mean) <= 1e-6 * max(1.0, abs(figure.mean)):  # also for NaN
             problem = f"the mean of {name!r} is {mean:.6g}, expected {figure.mean:.6g}"
             _refuse(run, path, f"is of another evaluation: {problem}")
@@ -277,7 +278,7 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
 
 
 def by_cell(values: Mapping[str, V], modalities: Sequence[str]) -> dict[Cell, V]:
-    """Values by the cells that their texts name; without ``@P`` both multiple and single.
+    """Values by the queries that their texts name; without ``@P`` both multiple and single.
 
     Raises:
         UsageError: A text is malformed or names an unknown modality.
@@ -297,7 +298,7 @@ def _refuse(run: Run, path: Path, problem: str) -> NoReturn:
 
 
 def _reason(error: Exception) -> str:
-    """An error in one line; pydantic's own message has several."""
+    """The message of an error in one line; pydantic's own has several."""
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors(include_url=False, include_input=False)[0]

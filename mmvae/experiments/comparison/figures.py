@@ -1,4 +1,4 @@
-"""The figures, beside cells, that runs are compared by; each with its label."""
+"""The statistics, beside likelihood queries, by which runs are compared; each with its label."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mmvae.experiments.comparison.evaluated import Evaluation, Figure, metric_la
 
 
 def elbo(evaluation: Evaluation) -> dict[str, Figure]:
-    """The ELBO, with what it bounds."""
+    """The ELBO, with the quantity that it bounds."""
     of = evaluation.bounds_of or f"log p({', '.join(evaluation.modalities)})"
     return {f"ELBO of {of}": evaluation.bounds["elbo"]} if "elbo" in evaluation.bounds else {}
 
@@ -23,13 +23,13 @@ def kl(evaluation: Evaluation) -> dict[str, Figure]:
 
 
 def active(evaluation: Evaluation) -> dict[str, Figure]:
-    """How many dimensions of z are in use."""
+    """Number of dimensions of z in use."""
     count = evaluation.latent.get("active units")
     return {"active units": Figure(mean=count)} if isinstance(count, (int, float)) else {}
 
 
 def accuracy(evaluation: Evaluation) -> dict[str, Figure]:
-    """Shares of items whose class is guessed right."""
+    """Shares of items whose class is predicted correctly."""
     return {f"accuracy, {way}": figure for way, figure in evaluation.accuracy.items()}
 
 
@@ -44,6 +44,6 @@ def coherence(evaluation: Evaluation) -> dict[str, Figure]:
 
 
 def metrics(evaluation: Evaluation) -> dict[str, Figure]:
-    """What the metrics of the configuration gave, but for details."""
+    """The statistics of the configured metrics, without details."""
     labels = metric_labels(evaluation).items()
     return {label: evaluation.metrics[name].figures[figure] for label, (name, figure) in labels}

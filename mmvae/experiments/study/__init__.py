@@ -1,1 +1,1 @@
-"""Studies: rows of a table trained and evaluated alike, and what their results show."""
+"""Studies: rows of a table, trained and evaluated alike, and the claims on their results."""

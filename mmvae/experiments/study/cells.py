@@ -1,4 +1,4 @@
-"""Cells of a study's tables, which rows of different modalities share as far as they have them."""
+"""Likelihood queries of a study's tables, shared by rows as far as they have the modalities."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from mmvae.evaluation.query import cell_name, parse_cell
 
 
 def modalities_of(text: str) -> list[str]:
-    """The modalities that a cell names, in the order in which it does."""
+    """The modalities in the text of a query, in its order."""
     figure, _, by = text.partition("@")
     sides = [*figure.split("|"), *([] if by.strip() in ("", "single", "multiple") else [by])]
     return list(dict.fromkeys(part.strip() for side in sides for part in side.split("+")))
 
 
 def check_cell(text: str) -> None:
-    """See that a cell is well-formed, whatever modalities a row has.
+    """Check that a query is well-formed, whatever modalities a row has.
 
     Raises:
         UsageError: It is not.
@@ -24,10 +24,11 @@ def check_cell(text: str) -> None:
 
 
 def cells_of(text: str, modalities: Sequence[str]) -> list[str]:
-    """The names under which an evaluation of a row keeps what ``text`` names.
+    """The names under which an evaluation of a row stores the query ``text``.
 
-    None where the row lacks a modality; two where single and multiple differ and the text leaves
-    it open. Of one modality ``image@single``, ``image@multiple`` and ``image`` are all ``image``.
+    Empty if the row lacks a modality; two names if single and multiple differ and the text does
+    not choose. For one modality ``image@single``, ``image@multiple`` and ``image`` are all
+    ``image``.
     """
     if not set(modalities_of(text)) <= set(modalities):
         return []

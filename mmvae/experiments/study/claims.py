@@ -1,4 +1,4 @@
-"""What a study's figures show: paired differences of rows, beside what was published."""
+"""The claims of a study: paired differences of rows, compared with thresholds and publications."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from mmvae.experiments.study.study import Claim
 Verdict = Literal["yes", "no", "not clear"]
 
 CLEAR = 2.0
-"""Standard errors by which a figure must miss a threshold to be clearly on one side of it."""
+"""Minimum distance from a threshold, in standard errors, of a clear verdict."""
 
 FEW = 5.0
-"""Effective samples below which a figure is unsettled: it would still rise with more samples."""
+"""Effective sample size below which an estimate is unsettled: more samples would raise it."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One figure of a claim, held against its threshold.
+    """One value of a claim, compared with its threshold.
 
     Attributes:
         rows: The rows' labels, from the worse to the better; or the one row.
-        value: Their paired difference, or the row's figure, in nats per item.
-        error: Its standard error over items; None of a single item.
+        value: Their paired difference, or the row's value, in nats per item.
+        error: Its standard error over items; None for a single item.
         expected: ``"≥ 1"`` or ``"< −500"``.
-        verdict: Whether it is so; not clear within two standard errors of the threshold, or
-            without an error.
-        effective: Mean effective sample size of each row's figure, None where it is not known.
+        verdict: The verdict; not clear within two standard errors of the threshold, or without an
+            error.
+        effective: Mean effective sample size of each row's estimate, None if it is not known.
     """
 
     rows: tuple[str, ...]
@@ -46,12 +46,12 @@ class Finding:
 
     @property
     def settled(self) -> bool:
-        """Whether no figure has few effective samples, so that more samples would change it."""
+        """True if every estimate has many effective samples, so that more would not change it."""
         return all(e is None or e >= FEW for e in self.effective)
 
 
 def findings(claim: Claim, records: Mapping[str, Record]) -> list[Finding]:
-    """What the records say of a claim; nothing of rows that are not there.
+    """The findings of the records on a claim; rows without a record are left out.
 
     Args:
         claim: The claim.
@@ -86,24 +86,24 @@ def _rise(claim: Claim, worse: Record | None, better: Record | None) -> Finding 
 
 
 def same_items(a: Record, b: Record) -> bool:
-    """Whether two rows were evaluated on the same items, so that their nats can be paired."""
+    """True if two rows were evaluated on the same items, so that their nats can be paired."""
     return (a.data, a.split) == (b.data, b.split)
 
 
 def effective(record: Record, name: str) -> float | None:
-    """Mean effective sample size of a cell."""
+    """Mean effective sample size of a query."""
     found: float | None = record.cells[name].get("effective samples")
     return found
 
 
 @dataclass(frozen=True)
 class Order:
-    """Two published figures, and whether ours come in their order.
+    """Two published values, compared with the order of ours.
 
     Attributes:
-        cell: What both are of, without how z is sampled: ``image|label``.
-        published: The higher published figure less the lower one, in nats per item.
-        found: Our paired difference, from the lower to the higher, held against 0.
+        cell: The query of both, without how z is sampled: ``image|label``.
+        published: The higher published value minus the lower one, in nats per item.
+        found: Our paired difference, from the lower to the higher, compared with 0.
     """
 
     cell: str
@@ -112,13 +112,13 @@ class Order:
 
 
 def orders(cells: Sequence[str], records: Sequence[Record]) -> list[Order]:
-    """The order of a table's published figures, held against our nats of the same items.
+    """Compare the order of a table's published values with our nats of the same items.
 
-    Of each cell, the figures of the rows that are neighbours in the published order; of each row,
-    those by different samples. Published figures that are equal have no order.
+    For each query, the values of rows that are neighbours in the published order; for each row,
+    those by different samples. Equal published values have no order.
 
     Args:
-        cells: The table's cells.
+        cells: The table's queries.
         records: The rows.
     """
     rows = [[(r, n) for n in _published(cells, r)] for r in records]
@@ -137,17 +137,17 @@ def orders(cells: Sequence[str], records: Sequence[Record]) -> list[Order]:
 
 
 def _published(cells: Sequence[str], record: Record) -> list[str]:
-    """The row's own names of the cells that it and the publication have figures of."""
+    """The row's own names of the queries that both it and the publication have."""
     named = dict.fromkeys(name for cell in cells for name in record.named(cell))
     return [name for name in named if name in record.published]
 
 
 Member = tuple[Record, str]
-"""A row's figure: its record, and the name of the cell."""
+"""A row's value: its record, and the name of the query."""
 
 
 def neighbours(group: Sequence[Member]) -> list[tuple[Member, Member]]:
-    """Pairs of figures that follow one another in the published order, the lower first."""
+    """Pairs of values that are neighbours in the published order, the lower first."""
     levels: dict[float, list[Member]] = {}
     for record, name in group:
         levels.setdefault(record.published[name], []).append((record, name))
@@ -168,20 +168,20 @@ def _order(worse: Record, a: str, better: Record, b: str) -> Order:
 
 
 def _sampled(record: Record, name: str) -> str:
-    """A row's label, with how z is sampled where there is a choice."""
+    """A row's label, with the sampling of z if there is a choice."""
     proposal = name.partition("@")[2]
     return f"{record.label} ({proposal})" if proposal else record.label
 
 
 def verdict(margin: float, error: float | None) -> Verdict:
-    """Whether a margin is above 0, by at least two standard errors; not clear without any."""
+    """The verdict on a margin above 0, by at least two standard errors; not clear without any."""
     if error is None or abs(margin) < CLEAR * error:
         return "not clear"
     return "yes" if margin >= 0 else "no"
 
 
 def spread(values: Array) -> tuple[float, float | None]:
-    """Mean and standard error over items that have the figure; a single item has no error."""
+    """Mean and standard error over items that have the value; a single item has no error."""
     values = values[~np.isnan(values)]
     n = len(values)
     return float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else None
@@ -189,17 +189,17 @@ def spread(values: Array) -> tuple[float, float | None]:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a row beside the published one.
+    """One value of a row beside the published one.
 
     Attributes:
-        label: The row, as tables call it.
-        proposal: ``multiple``, ``single`` or a subset; empty where there is no choice.
-        bound: Whether it is a lower bound rather than an estimate.
+        label: The row's name in tables.
+        proposal: ``multiple``, ``single`` or a subset; empty if there is no choice.
+        bound: True if it is a lower bound rather than an estimate.
         mean: Nats per item.
-        error: Standard error over items; None of a single item.
+        error: Standard error over items; None for a single item.
         effective: Mean effective sample size.
-        published: The published figure, or None.
-        given_from: Where log p(x_G) of a conditional got its samples, or None.
+        published: The published value, or None.
+        given_from: The source of the samples for log p(x_G) of a conditional, or None.
     """
 
     label: str
@@ -213,16 +213,16 @@ class Figure:
 
     @property
     def difference(self) -> float | None:
-        """Ours less the published one."""
+        """Our value minus the published one."""
         return None if self.published is None else self.mean - self.published
 
     def reached(self, tolerance: float) -> bool | None:
-        """Whether it is at most so many nats below the published figure; None without one."""
+        """True if it is at most this many nats below the published value; None without one."""
         return None if self.difference is None else self.difference >= -tolerance
 
 
 def figures(cells: Sequence[str], records: Sequence[Record]) -> list[Figure]:
-    """The figures of a table: row by row, each cell that a row has, once."""
+    """The values of a table: row by row, each query that a row has, once."""
     found = []
     for record in records:
         names = dict.fromkeys(name for text in cells for name in record.named(text))
@@ -245,5 +245,5 @@ def _figure(record: Record, name: str) -> Figure:
 
 
 def number(value: float) -> str:
-    """A number for people, with the minus sign of print."""
+    """Format a number with a true minus sign."""
     return f"{value:g}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""Numbers packed into text: float32, little-endian, compressed by zlib, written in base64."""
+"""Numbers packed into text: float32, little-endian, compressed by zlib, encoded in base64."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MOST = 64 << 20
 
 
 def pack(values: Array) -> str:
-    """Numbers (n,) as text; :func:`unpack` gives them back to float32's seven digits."""
+    """Pack numbers (n,) into text; :func:`unpack` restores them to float32's seven digits."""
     raw = np.asarray(values).astype(_DTYPE).tobytes()
     return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
 
 
 def unpack(text: str) -> Array:
-    """The numbers of :func:`pack`, float64 (n,).
+    """Unpack the numbers of :func:`pack`, float64 (n,).
 
     Raises:
         ValueError: The text is damaged, or holds more than :data:`MOST` bytes.

@@ -1,10 +1,9 @@
-"""A row's results as they are kept: one JSON file, complete and the same on every machine.
+"""The stored results of a row: one JSON file, complete and the same on every machine.
 
-``RESULTS/STUDY/SCHEDULE/ROW.json`` holds the config and its hash, every figure with its error, the
-nats of each item (:mod:`mmvae.experiments.study.packing`), how it was trained, on what hardware,
-with which versions, and the losses of the first steps, by which a training can be checked without
-all of it.
-Where a codec standardises, nats are of standardised values, as published figures are.
+``RESULTS/STUDY/SCHEDULE/ROW.json`` holds the config and its hash, every statistic with its error,
+the nats of each item (:mod:`mmvae.experiments.study.packing`), the training, the hardware, the
+versions, and the losses of the first steps, by which a training can be checked without repeating
+all of it. If a codec standardises, nats refer to standardised values, as published results do.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ FORMAT = 1
 REMEDY = "Remove it; `mmvae reproduce` writes it anew."
 
 FIRST_STEPS = 200
-"""Steps of a training whose losses are kept."""
+"""Number of training steps whose losses are stored."""
 
 OTHER = ("bounds", "variation of information", "accuracy", "coherence", "coherence matrix")
-"""Further parts of ``evaluation.json`` that are kept."""
+"""Further parts of ``evaluation.json`` that are stored."""
 
 IN_NATS = ("bounds", "variation of information")
-"""Those of them that are log-likelihoods."""
+"""The parts that are log-likelihoods."""
 
 
 class Reading(BaseModel):
-    """A training loss, the mean over the steps since the reading before."""
+    """A training loss, the mean over the steps since the previous reading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,27 +54,27 @@ class Reading(BaseModel):
 
 
 class Record(BaseModel):
-    """What is kept of a row; its fields are the keys of the file.
+    """The stored results of a row; its fields are the keys of the file.
 
     Args:
-        format: Of the file.
-        study: Its name.
+        format: Version of the file's format.
+        study: Name of the study.
         schedule: Name of the schedule.
         row: Name of the row.
-        label: What tables call it.
-        source: Where the published figures were published; empty without any.
+        label: Its name in tables.
+        source: The publication of the published values; empty without any.
         published: Cell → published nats per item.
         config: The whole configuration as TOML, defaults included.
-        config_hash: Changes with any value of what is trained, and how.
-        cells: Cell → mean, standard error and how it was estimated, as ``evaluation.json`` has it.
-        other: Further figures of the evaluation.
+        config_hash: Changes with any value that determines the training.
+        cells: Query → mean, standard error and estimator, as in ``evaluation.json``.
+        other: Further statistics of the evaluation.
         nats: Cell → nats of each item, packed.
         split: Items that were evaluated.
         items: Their number.
         k: Samples per item.
         seed: Of the training.
         epochs: Passes over the training items.
-        steps: Optimizer steps in all.
+        steps: Total number of optimizer steps.
         weights: Step at which the weights were reached, and their SHA-256.
         training_seconds: Time that the training took.
         hardware: Processor, cores, threads, device.
@@ -122,22 +121,22 @@ class Record(BaseModel):
 
     @property
     def judged(self) -> dict[str, dict[str, Any]]:
-        """Modality with classes → the coherence matrix by them; empty if none was judged."""
+        """Modality with classes → its coherence matrix; empty if there is none."""
         return dict(self.other.get("coherence matrix", {}))
 
     def named(self, text: str) -> list[str]:
-        """The row's own names of what a text names, as far as it has the figures."""
+        """The row's own names of the queries in a text, as far as it has their values."""
         return [name for name in cells_of(text, self.modalities) if name in self.cells]
 
 
 def record_path(results: Path, study: str, schedule: str, row: str) -> Path:
-    """Where a row's results are kept."""
+    """The path of a row's results."""
     folder = storage.within(storage.within(results, study), schedule)
     return storage.within(folder, f"{row}.json")
 
 
 def write_record(results: Path, record: Record) -> Path:
-    """Keep a row's results.
+    """Store a row's results.
 
     Raises:
         TrainingError: The system refused to write.
@@ -170,7 +169,7 @@ def read_record(path: Path) -> Record:
 
 
 def read_records(results: Path, study: Study) -> dict[str, list[Record]]:
-    """Schedule → records of its rows, in the study's order, of those that are there.
+    """Schedule → records of its existing rows, in the study's order.
 
     Raises:
         DataError: A file is damaged.
@@ -194,15 +193,15 @@ def make_record(
     evaluation: Mapping[str, Any],
     nats: Mapping[str, Array],
 ) -> Record:
-    """What to keep of a row whose run is finished and evaluated.
+    """Build the record of a row whose run is finished and evaluated.
 
     Args:
         study: The study.
         schedule: Name of the schedule.
         row: The row.
         run: Its run.
-        evaluation: What ``evaluation.json`` says.
-        nats: Cell → nats of each item, (n,).
+        evaluation: The content of ``evaluation.json``.
+        nats: Query → nats of each item, (n,).
 
     Raises:
         RunError: A file of the run cannot be read.
@@ -241,7 +240,7 @@ def make_record(
 
 
 def standardised(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Figures in nats with mean and error of standardised values, where a codec standardises."""
+    """Replace mean and error by those for standardised values, if a codec standardises."""
     return {
         name: {key: value for key, value in figure.items() if key != KEY} | figure.get(KEY, {})
         for name, figure in figures.items()
@@ -251,14 +250,14 @@ def standardised(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
 def first_steps(readings: Sequence[Mapping[str, Any]]) -> list[Reading]:
     """The training losses of the first steps, from the records of a run.
 
-    None where the model's first phase, whose loss it is, is frozen.
+    Empty if the model's first phase, whose loss it is, is frozen.
     """
     first = [r for r in readings if r["step"] <= FIRST_STEPS and "loss" in r]
     return [Reading(step=r["step"], loss=r["loss"]) for r in first]
 
 
 def training_seconds(readings: Sequence[Mapping[str, Any]]) -> float:
-    """Time that a training took, over all its sessions, each of which counts from 0."""
+    """Duration of a training over all its sessions, each of which counts from 0."""
     total = before = 0.0
     for seconds in (r["seconds"] for r in readings):
         total += seconds - before if seconds >= before else seconds
@@ -267,9 +266,9 @@ def training_seconds(readings: Sequence[Mapping[str, Any]]) -> float:
 
 
 def hardware(env: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run was trained on, as its ``env.json`` says.
+    """The hardware of a run's training, from its ``env.json``.
 
-    Runs that were begun before ``env.json`` named the processor are given this machine's.
+    For runs older than the key for the processor, this machine's processor is used.
     """
     return {
         "processor": env.get("processor") or processor(),

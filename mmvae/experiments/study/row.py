@@ -1,4 +1,4 @@
-"""A row of a study as it is trained here, and as its results are recorded."""
+"""A row of a study: its configuration for training here, and for its stored results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmvae.plugins.registry import Registry
 from mmvae.runs.run import Run
 
 PLACE = ("data", "root")
-"""The one key that says where files lie rather than what they hold; a fingerprint says that."""
+"""The only key for the place of files rather than their content, which a fingerprint covers."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Row:
     Attributes:
         name: Its file's name without the ending.
         loaded: Its configuration with all overrides.
-        recorded: The same, but ``data.root`` as its file says, so that it is the same config
-            wherever the files lie.
+        recorded: The same with ``data.root`` as in its file, so that the config is the same
+            wherever the files are.
     """
 
     name: str
@@ -32,16 +32,16 @@ class Row:
     recorded: LoadedConfig
 
     def refuse_another(self, run: Run, registry: Registry) -> None:
-        """See that a run is of this row's config, wherever its data lie.
+        """Check that a run has this row's config, wherever its data are.
 
         Raises:
-            RunError: It is of another; the message names both hashes and the first difference.
+            RunError: It has another; the message names both hashes and the first difference.
         """
         own = self.placed(load_experiment(run.resolved, (), registry), registry)
         if own.hash == self.recorded.hash:
             return
         old, new = (
-            # The order of the modalities counts too.
+            # The order of the modalities must match too.
             toml.flatten(c.trained) | {("modalities",): list(c.values["modalities"])}
             for c in (own, self.recorded)
         )
@@ -53,7 +53,7 @@ class Row:
         )
 
     def placed(self, config: LoadedConfig, registry: Registry) -> LoadedConfig:
-        """A config whose data lie where this row's file says they do."""
+        """The config with the data at the place that this row's file names."""
         values = toml.without_none(config.values)
         place = self.recorded.values["data"].get("root")
         if place is not None and "root" in values["data"]:
@@ -72,9 +72,9 @@ def load_rows(
 
     Args:
         study: The study.
-        schedule: Name of the schedule; the first unless given.
+        schedule: Name of the schedule; default: the first.
         overrides: ``key=value`` texts for every row, after those of the schedule.
-        only: Names of rows; all unless given.
+        only: Names of rows; default: all.
         registry: The plugins to choose from.
 
     Raises:

@@ -28,7 +28,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Schedule(Section):
-    """``[schedules.NAME]``: what all rows are trained with beside what their files say."""
+    """``[schedules.NAME]``: training settings of all rows, beside those of their files."""
 
     about: str = Field("as the rows say", description="What it is, in a few words.")
     set: list[str] = Field([], description="Texts key=value, as -s takes them, for every row.")
@@ -62,10 +62,11 @@ class StudyTable(Section):
 
 
 class Claim(Section):
-    """``[[claims]]``: what the figures should show, of one of two forms.
+    """``[[claims]]``: an expected result, of one of two forms.
 
-    Either ``rising``, rows from the worst to the best, each better than the one before by
-    ``at_least`` nats, by paired differences; or ``row``, whose figure lies ``below`` so many nats.
+    Either ``rising``, rows from the worst to the best, each better than the previous one by
+    ``at_least`` nats, by paired differences; or ``row``, whose value is ``below`` a number of
+    nats.
     """
 
     text: str = Field(min_length=1, description="The claim as a sentence.")
@@ -108,7 +109,7 @@ class StudyConfig(Section):
 
 @dataclass(frozen=True)
 class Study:
-    """A study that was read.
+    """A study as read from its file.
 
     Attributes:
         name: The file's name without its ending.
@@ -123,7 +124,7 @@ class Study:
     rows: Mapping[str, Path]
 
     def schedule(self, name: str | None) -> tuple[str, Schedule]:
-        """A schedule by name, the first one for None.
+        """A schedule by name; None for the first one.
 
         Raises:
             UsageError: There is none of this name.
@@ -139,18 +140,18 @@ class Study:
         return name, schedules[name]
 
     def shown(self, schedule: str) -> list[str]:
-        """The rows that a schedule is for, in the study's order, those trained elsewhere last."""
+        """The rows of a schedule, in the study's order, those trained elsewhere last."""
         listed = self.config.schedules[schedule].rows
         every = [*self.rows, *self.config.elsewhere]
         return [name for name in every if listed is None or name in listed]
 
     def tells(self, config: EvaluateConfig) -> bool:
-        """Whether rows that are evaluated so have figures for the study's tables."""
+        """True if rows with this evaluation have values for the study's tables."""
         judged = any(table.coherence for table in self.config.tables)
         return bool(config.bounds) or (judged and config.coherence)
 
     def chosen(self, schedule: str, only: Sequence[str]) -> list[str]:
-        """The rows of these names that a schedule trains, all of them for none.
+        """The rows of these names that a schedule trains; without names, all of them.
 
         Raises:
             UsageError: It trains no row of a name.
@@ -206,7 +207,7 @@ def _check_cells(config: StudyConfig, document: Document) -> None:
 
 
 def _check_names(config: StudyConfig, document: Document, known: Sequence[str]) -> None:
-    """See that a schedule's rows are rows, and that no two rows have one name."""
+    """Check that a schedule's rows exist, and that no two rows have the same name."""
     for name, schedule in config.schedules.items():
         for i, row in enumerate(schedule.rows or ()):
             if row not in known:

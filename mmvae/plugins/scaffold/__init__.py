@@ -1,4 +1,4 @@
-"""The start of a plugin: a distribution that works as it is written."""
+"""The start of a plugin: a working distribution."""
 
 from mmvae.plugins.scaffold.distribution import write_distribution
 

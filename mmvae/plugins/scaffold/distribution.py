@@ -1,4 +1,4 @@
-"""A new distribution with one codec, from templates: whole or not at all."""
+"""A new distribution with one codec, from templates: written completely or not at all."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TAKEN = {"Any", "Callable", "Codec", "Column", "Distribution", "Examples", "Fie
     "PositiveInt",
     "Tensor",
 }
-"""What the module imports: no names for its class."""
+"""The imports of the module: names that its class cannot have."""
 
 _ITEMS = 500
 
@@ -46,13 +46,13 @@ def write_distribution(out: Path, name: str, kind: str, installed: Registry) -> 
     """Write the distribution ``name`` with the codec ``kind`` and return its folder, ``out/name``.
 
     Args:
-        out: Where; made if it is not there.
-        name: What pip will call it.
+        out: The parent folder; created if it does not exist.
+        name: The distribution's name for pip.
         kind: The codec's word in TOML.
         installed: The plugins that it must not clash with.
 
     Raises:
-        UsageError: A name is taken or not fit for its place, or the folder exists.
+        UsageError: A name is in use or invalid, or the folder exists.
         TrainingError: The system refused; nothing is left behind.
     """
     _check_names(name, kind)
@@ -74,7 +74,7 @@ def write_distribution(out: Path, name: str, kind: str, installed: Registry) -> 
 
 
 def _check_names(name: str, kind: str) -> None:
-    """Refuse what pip, Python or a config could not take.
+    """Refuse names that pip, Python or a config cannot take.
 
     Raises:
         UsageError: The message says what was expected.
@@ -98,10 +98,10 @@ def _check_names(name: str, kind: str) -> None:
 
 
 def _check_free(name: str, kind: str, installed: Registry) -> None:
-    """Refuse what would clash with something that is installed.
+    """Refuse names that clash with something installed.
 
     Raises:
-        UsageError: The message says with what.
+        UsageError: The message names it.
     """
     module, plugin = _module(name), _plugin(name)
     if PathFinder.find_spec(module) is not None:
@@ -122,7 +122,7 @@ def _check_free(name: str, kind: str, installed: Registry) -> None:
 
 
 def _words(name: str, kind: str) -> dict[str, str]:
-    """What the templates leave open."""
+    """The values of the templates' placeholders."""
     capitals = "".join(part.capitalize() for part in re.split("[-_.]", kind))
     return {
         "distribution": name,

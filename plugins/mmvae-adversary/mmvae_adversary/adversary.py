@@ -1,4 +1,4 @@
-"""The adversary: a critic beside a model, and three updates in turn over disjoint parameters."""
+"""The adversary: a critic beside a model, and three alternating updates of disjoint parameters."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ class Adversary(Extension):
 
     * updates the critic by −log D(x) − log(1 − D(x̂)) − log(1 − D(x_p));
     * updates the decoder of x by −γ log p(x|z) − w (log D(x̂) + log D(x_p));
-    * and all the rest as the model within does, by its bound.
+    * updates all other parameters by the inner model's bound.
 
     Args:
         config: Its table.
         inner: The model.
 
     Raises:
-        ConfigError: The model has no decoder for the modality, or one that nothing can be learned
-            through.
+        ConfigError: The model has no decoder for the modality, or one without a gradient.
     """
 
     kind = "adversary"
@@ -56,7 +55,7 @@ class Adversary(Extension):
     # -- the phases ----------------------------------------------------------------------------
 
     def phases(self) -> list[Phase]:
-        """Critic, decoder, and the phases within with what is left of their parameters."""
+        """Critic, decoder, and the inner phases with the remaining parameters."""
         rate = self.config.learning_rate
         critic_rate = self.config.critic_learning_rate or rate
         critics = [p for p in self.critic.parameters() if p.requires_grad]
@@ -88,22 +87,22 @@ class Adversary(Extension):
         }
 
     def begin_step(self, epoch: int) -> None:
-        """Learn the epoch, for ``start_epoch``."""
+        """Record the epoch, for ``start_epoch``."""
         self._epoch = epoch
         super().begin_step(epoch)
 
     @property
     def started(self) -> bool:
-        """Whether the critic is at work."""
+        """True once the critic is active."""
         return bool(self._epoch + 1 >= self.config.start_epoch)
 
     @property
     def together(self) -> bool:
-        """Whether the three updates take their gradients at the same weights."""
+        """True if the three updates compute their gradients at the same weights."""
         return self.config.updates == "together" or self.inner.together
 
     def compilable(self) -> Iterable[nn.Module]:
-        """The critic's trunk, and what there is within."""
+        """The critic's trunk, and the networks of the inner model."""
         return [self.critic.trunk, *self.inner.compilable()]
 
     # -- the losses ----------------------------------------------------------------------------
@@ -152,14 +151,14 @@ class Adversary(Extension):
         return Terms(loss, named)
 
     def _decode(self, batch: Batch, draws: StepDraws) -> tuple[Distribution, Distribution]:
-        """p(x|z) whose means are x̂ and, once started, x_p; no gradient reaches z."""
+        """p(x|z) whose means are x̂ and, once the critic is active, x_p; no gradient reaches z."""
         with torch.no_grad():
             z, free = self._posterior_sample(batch, draws), self._free_sample(batch, draws)
         guess = self._likelihood(batch, z)
         return guess, self._likelihood(batch, free) if self.started else guess
 
     def _decoded_before(self, batch: Batch) -> tuple[Distribution, Distribution] | None:
-        """What the critic's update has decoded of this batch: it changed no weight of that."""
+        """The decoded values of this batch from the critic's update, still valid after it."""
         before, self._decoded = self._decoded, None
         return before[1:] if before is not None and before[0] is batch else None
 
@@ -169,10 +168,10 @@ class Adversary(Extension):
             truth = self.critic.features(batch.x[self.modality])
         return 0.5 * (self.critic.features(guess) - truth).square().sum(1)
 
-    # -- what the critic sees ------------------------------------------------------------------
+    # -- the critic's input --------------------------------------------------------------------
 
     def _posterior_sample(self, batch: Batch, draws: StepDraws) -> Tensor:
-        """Z ~ q(z|x_M), by the noise that the model's own bound takes."""
+        """Z ~ q(z|x_M), with the same noise as the model's own bound."""
         noise = draws.normal("z", self.bare.latent_dim)
         return self.bare.posterior(batch.x).rsample(noise)
 
@@ -184,19 +183,19 @@ class Adversary(Extension):
         return torch.erf(noise / math.sqrt(2.0))  # 2 Φ(ε) − 1
 
     def _likelihood(self, batch: Batch, z: Tensor) -> Distribution:
-        """p(x|z[, w]), with w what the batch gives a conditional model."""
+        """p(x|z[, w]), with w the batch's conditions of a conditional model."""
         return self.bare.likelihood(self.modality, z, given(self.bare, batch.x))
 
     def _mean(self, likelihood: Distribution, batch: Batch) -> Tensor:
-        """The mean of x, (b, event…); cells that the item lacks are as in the item."""
+        """The mean of x, (b, event…), with missing cells as in the item."""
         mean = self.bare.codecs[self.modality].point(likelihood)
         observed = batch.observed[self.modality]
         if observed is None:
             return mean
-        return torch.where(observed, mean, batch.x[self.modality])  # else gaps would tell
+        return torch.where(observed, mean, batch.x[self.modality])  # else they give it away
 
     def _noisy(self, x: Tensor, draws: StepDraws, name: str) -> Tensor:
-        """What the critic sees of x (b, event…)."""
+        """The critic's input for x (b, event…), with noise."""
         if self.config.noise == 0:
             return x
         noisy: Tensor = x + self.config.noise * draws.normal(name, *x.shape[1:])
@@ -205,7 +204,7 @@ class Adversary(Extension):
 
 @contextmanager
 def learning(weights: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Let gradients reach these weights from what is computed within, in whatever phase."""
+    """Let gradients of the block's computations reach these weights, in any phase."""
     held = [p for p in weights if not p.requires_grad]
     for p in held:
         p.requires_grad_(True)
@@ -217,18 +216,18 @@ def learning(weights: Iterable[nn.Parameter]) -> Iterator[None]:
 
 
 def given(model: Model, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The modalities without a decoder, which a conditional model is always given."""
+    """The modalities without a decoder, which are always given to a conditional model."""
     return {m: value for m, value in x.items() if m not in model.decoded}
 
 
 def decoder_weights(model: Model, modality: str) -> list[nn.Parameter]:
-    """The weights that decoding a modality depends on, whatever the model.
+    """The weights that the decoder of a modality uses, found for any model.
 
     They are those for which the parameters of its likelihood have a gradient.
 
     Raises:
-        ConfigError: The codec's point has none, so that no critic could teach the decoder, or all
-            of them are frozen.
+        ConfigError: The codec's point has no gradient, so that a critic cannot train the decoder,
+            or all of the weights are frozen.
     """
     training = model.training
     model.eval()

@@ -1,4 +1,4 @@
-"""The critic: a network that tells real items from decoded ones, and what both sides lose."""
+"""The critic: a network that distinguishes real from decoded items, and both sides' losses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Critic(nn.Module):
     The trunk is the codec's ``critic()`` if it has one, else another ``encoder()``.
 
     Args:
-        codec: Of the modality; fitted.
+        codec: The fitted codec of the modality.
     """
 
     def __init__(self, codec: Codec) -> None:
@@ -39,7 +39,7 @@ class Critic(nn.Module):
         return features.float()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Model values (b, event…) → logits (b,), float32: positive for what looks real."""
+        """Model values (b, event…) → logits (b,), float32: positive for items that look real."""
         logits: Tensor = self.logit(self.trunk(x))
         return logits.squeeze(-1).float()
 
@@ -60,6 +60,6 @@ def decoder_loss(*decoded: Tensor) -> Tensor:
 
 
 def accuracy(real: Tensor, *decoded: Tensor) -> Tensor:
-    """Share that a critic tells right, (b,); real and decoded count alike: ½ is guessing."""
+    """Share that a critic classifies correctly, (b,); both kinds weigh equally, ½ is chance."""
     found_out = torch.stack([(logits < 0).float() for logits in decoded]).mean(0)
     return 0.5 * ((real > 0).float() + found_out)

@@ -1,4 +1,4 @@
-"""Conditional models for mmvae to compare a joint one with: ``cvae`` and ``cmma``."""
+"""Conditional models for mmvae, as baselines for joint ones: ``cvae`` and ``cmma``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CMMA: the condition enters the prior, p(z|w), and the decoder sees z alone."""
+"""CMMA: the condition enters the prior, p(z|w), and the decoder sees z only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CMMA(ConditionalModel):
     """Conditional multimodal autoencoder (Pandey, Dukkipati 2016, arXiv:1603.01801).
 
     The prior p(z|w) is a learned diagonal Gaussian whose network has trunks of its own; w reaches
-    x through z alone. Trained on
+    x through z only. Trained on
 
         E_{q(z|x, w)} log p(x|z) − β KL(q(z|x, w) ‖ p(z|w))
 
@@ -60,7 +60,7 @@ class CMMA(ConditionalModel):
         return parameters
 
     def penalty(self, q: DiagonalGaussian) -> Tensor | None:
-        """KL(q ‖ N(0, I)) where the key asks for it."""
+        """KL(q ‖ N(0, I)) if the key requests it."""
         if self.config.prior_penalty == "none":
             return None
         return kl_divergence(q, DiagonalGaussian.standard(q.mean))

@@ -1,4 +1,4 @@
-"""What CVAE and CMMA share: p(x|w) of one target modality x given all the others, w.
+"""The common base of CVAE and CMMA: p(x|w) of one target modality x given all the others, w.
 
 Both have a posterior q(z|x, w) and are trained on a bound of log p(x|w); they differ in where w
 enters: the decoder (CVAE) or the prior (CMMA).
@@ -62,7 +62,7 @@ class ConditionalConfig(ModelConfig):
 
 
 def _check_target(target: str, modalities: Sequence[str]) -> None:
-    """Refuse a target that is no modality or stands alone.
+    """Refuse a target that is not a modality or is the only one.
 
     Raises:
         ValueError: The message says what was expected.
@@ -117,12 +117,12 @@ class ConditionalModel(VariationalModel):
 
     @property
     def decoded(self) -> Subset:
-        """The target alone."""
+        """The target only."""
         return (self.target,)
 
     @property
     def ability(self) -> str:
-        """What this model can do, for messages."""
+        """The abilities of this model, for messages."""
         return f"A {self.kind} models {self.target!r} given {_listed(self.conditions)}"
 
     def posterior(self, observed: Mapping[str, Tensor]) -> DiagonalGaussian:
@@ -151,10 +151,10 @@ class ConditionalModel(VariationalModel):
         """
 
     def require(self, given: Mapping[str, Tensor]) -> None:
-        """Refuse to go on without the whole of w.
+        """Check that the whole of w is given.
 
         Raises:
-            UsageError: Names what is missing.
+            UsageError: Names the missing modalities.
         """
         lacking = [m for m in self.conditions if m not in given]
         if lacking:
@@ -173,7 +173,7 @@ class ConditionalModel(VariationalModel):
             raise UsageError(f"{self.ability}: it has no decoder for {modality!r}.")
 
     def supports(self, targets: Subset, given: Subset, proposal: Subset) -> str | None:
-        """None for log p(x|w) by samples of q(z|x, w) or of the prior, else what can be had."""
+        """None for log p(x|w) by samples of q(z|x, w) or the prior, else the available queries."""
         w = set(self.conditions)
         fits = set(targets) == {self.target} and set(given) == w
         if fits and set(proposal) in (set(self.modalities), w):
@@ -215,7 +215,7 @@ def conditional_terms(
     .. math::
         L = \lambda\, E_{q(z|x,w)}[\log p(x|z,w)] - \beta\, KL(q(z|x,w) \| p(z|w))
 
-    With a penalty that is what the warm-up weighs, and the divergence from the prior counts in
+    With a penalty, the warm-up weights the penalty, and the divergence from the prior counts in
     full from the first step on:
 
     .. math::

@@ -18,8 +18,8 @@ class CVAEConfig(ConditionalConfig):
 class CVAE(ConditionalModel):
     """Conditional VAE (Kingma et al. 2014, arXiv:1406.5298; Sohn, Lee, Yan 2015).
 
-    The target's decoder sees [z, f_1(w_1), …, f_K(w_K)]: z beside the features of each condition,
-    which an encoder trunk of the decoder's own makes. Trained on
+    The target's decoder sees [z, f_1(w_1), …, f_K(w_K)]: z beside the features of each condition
+    from encoder trunks of the decoder's own. Trained on
 
         E_{q(z|x, w)} log p(x|z, w) − β KL(q(z|x, w) ‖ N(0, I))
 
@@ -38,7 +38,7 @@ class CVAE(ConditionalModel):
         self.decoder = ByModality({self.target: self.codecs[self.target].decoder(width)})
 
     def prior(self, given: Mapping[str, Tensor], b: int) -> DiagonalGaussian:
-        """N(0, I) with batch shape (b,), whatever w; but w must be given, for the decoder."""
+        """N(0, I) with batch shape (b,), independent of w; but the decoder needs w to be given."""
         self.require(given)
         return VariationalModel.prior(self, given, b)
 

@@ -1,4 +1,4 @@
-"""Digits: 1,797 handwritten digits of 8×8 pixels that scikit-learn carries; no network."""
+"""Digits: 1,797 handwritten digits of 8×8 pixels that scikit-learn includes; no network."""
 
 from __future__ import annotations
 

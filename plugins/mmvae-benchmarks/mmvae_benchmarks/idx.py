@@ -28,11 +28,11 @@ MOST = 256 << 20
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray[Any, Any]:
-    """Read unsigned bytes with so many dimensions.
+    """Read unsigned bytes with a given number of dimensions.
 
     Raises:
         DataError: The file cannot be read, is empty, has another type or number of dimensions, or
-            more or fewer bytes than its header promises; the message has offset and figures.
+            more or fewer bytes than its header declares; the message has offset and numbers.
     """
     header = 4 + 4 * dimensions
     with _opened(path) as file:

@@ -1,4 +1,4 @@
-"""The maker ``leaves``: one Parquet file as people have them, of several kinds, with gaps."""
+"""The maker ``leaves``: one realistic Parquet file with mixed column types and missing values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mmvae import Maker
 FILE = "leaves.parquet"
 
 PER_PLANT = 5
-"""Leaves that were picked from one plant, and look alike."""
+"""Number of leaves from one plant, which look alike."""
 
 GAPS = {"picture": 0.1, "size": 0.2, "note": 0.5, "kind": 0.3}
-"""Share of the leaves that lack each; of the cells of ``size`` another tenth is missing."""
+"""Share of the leaves that lack each; another tenth of the cells of ``size`` is missing."""
 
 SIDE, SCALE = 16, 10.0  # pixels; millimetres from the middle of the picture to its edge
 
@@ -64,7 +64,7 @@ class Leaves(Maker):
         yield FILE, file.getvalue()
 
     def leaf(self, index: int) -> dict[str, Any]:
-        """One leaf, counted from 0; what it lacks is None, and a cell of its size NaN."""
+        """One leaf, from 0; None for a missing modality, NaN for a missing cell of its size."""
         plant = self._random(index // PER_PLANT, 0)
         kind = KINDS[plant.integers(len(KINDS))]
         own = self._random(index, 1)
@@ -84,12 +84,12 @@ class Leaves(Maker):
         return row | lacking | {"plant": index // PER_PLANT}
 
     def _random(self, index: int, purpose: int) -> np.random.Generator:
-        """Chance of its own for each plant and each leaf."""
+        """A random generator of its own for each plant and each leaf."""
         return np.random.Generator(np.random.PCG64([self.config.seed, index, purpose]))
 
 
 def note(length: float, shape: float) -> str:
-    """What someone jotted down: size and shape in words."""
+    """A short note: size and shape in words."""
     long = "long" if length > 13 else "short" if length < 8.5 else "middling"
     wide = "narrow" if shape < 0.4 else "round" if shape > 0.8 else "oval"
     return f"{long}, {wide}"

@@ -82,7 +82,7 @@ def read_files(kind: str, root: str | None) -> tuple[tuple[Array, Array], tuple[
     """Images (n, 28, 28) and labels (n,) of the training files, and those of the test files.
 
     Args:
-        kind: The source that wants them.
+        kind: The source that reads them.
         root: Its ``data.root``.
 
     Raises:

@@ -23,7 +23,7 @@ from mmvae.modalities.codec import row_index
 Array = np.ndarray[Any, Any]
 
 DEBIAN = "/usr/share/tuxpaint/stamps"
-"""Where Debian's package puts them."""
+"""The path of Debian's package."""
 
 HOW_TO_GET = (
     "On Debian and Ubuntu: apt install tuxpaint-stamps-default. Elsewhere unpack the Tux Paint "
@@ -31,7 +31,7 @@ HOW_TO_GET = (
 )
 
 MIRRORED = re.compile(r"(_mirror|_flip)+$")
-"""How the name of a variant ends that Tux Paint shows in place of a mirrored or turned stamp."""
+"""Suffix of the names of variants that Tux Paint shows in place of a mirrored or turned stamp."""
 
 ENGLISH = "en"
 
@@ -54,7 +54,7 @@ class StampsConfig(SourceConfig):
 class Stamps(Source):
     """Columns ``picture`` (uint8, size×size×3), ``caption`` (text) and ``category``.
 
-    A stamp that is drawn in SVG alone lacks its picture, one that is not translated its caption.
+    A stamp drawn only in SVG lacks its picture; a stamp without a translation lacks its caption.
     """
 
     kind = "stamps"
@@ -76,7 +76,7 @@ class Stamps(Source):
         return digest.hexdigest()
 
     def remarks(self) -> tuple[str, ...]:
-        """How many lack a picture or a caption."""
+        """The number of stamps that lack a picture or a caption."""
         splits = self._splits.values()
         items, drawn, told = (
             sum(len(s) - s.columns[name].gaps if name else len(s) for s in splits)
@@ -104,7 +104,7 @@ class Stamps(Source):
                 f"{root}: no stamps in it, expected folders such as animals with pictures. "
                 f"{HOW_TO_GET}"
             )
-        for name, files in stamps.items():  # a variant has the caption of what it mirrors
+        for name, files in stamps.items():  # a variant has the caption of its original
             if ".txt" not in files and ".txt" in found.get(base := original(name), {}):
                 files[".txt"] = found[base][".txt"]
         return stamps
@@ -151,10 +151,10 @@ class Stamps(Source):
 
 
 class ScaledPictures(LazyValues):
-    """Pictures of files on a white square, uint8 (n, size, size, 3), read when asked for.
+    """Pictures of files on a white square, uint8 (n, size, size, 3), read on demand.
 
     Args:
-        files: The file of each item; None where there is none, which reads as white.
+        files: The file of each item; None if there is none, which is read as white.
         size: Side of the square.
     """
 
@@ -172,7 +172,7 @@ class ScaledPictures(LazyValues):
         """See :meth:`mmvae.LazyValues.read`.
 
         Raises:
-            DataError: A file is no picture.
+            DataError: A file is not a picture.
         """
         pixels = np.full((len(self), self.size, self.size, 3), 255, np.uint8)
         for row, file in enumerate(self.files):
@@ -182,7 +182,7 @@ class ScaledPictures(LazyValues):
 
 
 def scaled(file: Path, size: int) -> Image.Image:
-    """A picture as large as fits into a white square, in its middle.
+    """A picture scaled to fit a white square, centred in it.
 
     Raises:
         DataError: It cannot be read.
@@ -219,11 +219,11 @@ def read_captions(file: Path) -> dict[str, str]:
 
 
 def original(name: str) -> str:
-    """The stamp that a mirrored variant belongs to; of any other stamp itself."""
+    """The stamp that a mirrored variant belongs to; other stamps belong to themselves."""
     return MIRRORED.sub("", name)
 
 
 def known(values: Sequence[Any]) -> Array | None:
-    """Which items have a value, as columns say it: None if all have."""
+    """Mask of the items that have a value, as columns need it: None if all have."""
     present = np.array([value is not None for value in values])
     return None if present.all() else present

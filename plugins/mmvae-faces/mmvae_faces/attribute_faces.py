@@ -1,4 +1,4 @@
-"""The figure ``attribute-faces``: what setting one attribute does to a face (Fig. 4a)."""
+"""The figure ``attribute-faces``: the effect of setting one attribute of a face (Fig. 4a)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def attribute_faces_picture(
     Args:
         subject: The run; its seed chooses Base and the noise.
         model: Its model, with the modalities that are shown.
-        edits: What is set in each column after the first.
+        edits: The edit of each column after the first.
         count: Rows of random faces; a row's noise is the same in every column.
-        variance: ζ, of the noise: z = μ + √ζ σ ε.
+        variance: ζ, the variance of the noise: z = μ + √ζ σ ε.
 
     Raises:
         UsageError: An edit names no attribute, or the model cannot draw from attributes.

@@ -1,4 +1,4 @@
-"""The figure ``attribute-map``: where z lies when one attribute is set (Fig. 4b)."""
+"""The figure ``attribute-map``: the position of z when one attribute is set (Fig. 4b)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def attribute_map_picture(
         subject: The run; its seed chooses Base and the noise.
         model: Its model, with the modality of attributes.
         edits: A colour for each, and one for Base.
-        samples: How many of each.
-        variance: ζ, of the noise; 1 samples the posterior itself.
+        samples: Number of samples of each.
+        variance: ζ, the variance of the noise; 1 samples the posterior itself.
 
     Raises:
         UsageError: An edit names no attribute, there are too many, or the model cannot do it.

@@ -1,4 +1,4 @@
-"""Edits: attributes set to values, as ``--attribute Smiling=2,Male=-2`` gives them."""
+"""Edits: attributes set to values, as in ``--attribute Smiling=2,Male=-2``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mmvae import UsageError
 OPTION = "--attribute"
 MINUS = "−"
 LARGEST = 1e6
-"""Values are at most so far from 0: far beyond all sense, and well within float32."""
+"""Maximum absolute value: beyond any useful value, and well within float32."""
 
 PAPER_EDITS = ("Male=-2", "Eyeglasses=2", "Young=-2", "Smiling=2", "Mouth_Slightly_Open=2")
-"""The five edits of a face, in the manner of the paper's Fig. 5."""
+"""The five edits of a face, like those of the paper's Fig. 5."""
 
 PAPER_SETTINGS = ("Male=2", "Male=-2", "Bald=2", "Smiling=2", "Eyeglasses=2", "Young=-2")
-"""What is set beside Base, in the manner of the paper's Fig. 4."""
+"""The edits beside Base, like those of the paper's Fig. 4."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Edit:
     """Attributes to set, all at once.
 
     Attributes:
-        values: Attribute → value: any number up to ±10⁶, of which the data know only ±1.
+        values: Attribute → value: any number up to ±10⁶; the data have only ±1.
     """
 
     values: dict[str, float]
@@ -38,8 +38,8 @@ class Edit:
         """Read ``NAME=VALUE``, or several with commas.
 
         Raises:
-            UsageError: A part has no value, or one that is no number up to ±10⁶; or a name comes
-                twice.
+            UsageError: A part has no value, or a value that is not a number up to ±10⁶; or a name
+                occurs twice.
         """
         values: dict[str, float] = {}
         for part in text.split(","):
@@ -76,13 +76,13 @@ class Edit:
 
 
 def default_edits(texts: Sequence[str], names: Sequence[str]) -> tuple[Edit, ...]:
-    """Those of the paper's edits whose attributes there are; else each of the first five at 2."""
+    """The paper's edits whose attributes exist; else each of the first five at 2."""
     known = [edit for edit in map(Edit.parse, texts) if set(edit.values) <= set(names)]
     return tuple(known) or tuple(Edit({name: 2.0}) for name in names[:5])
 
 
 def unknown(name: str, names: Sequence[str]) -> str:
-    """That an attribute does not exist, and which ones may have been meant."""
+    """The message for an unknown attribute, with similar names."""
     small = {known.lower(): known for known in names}
     close = difflib.get_close_matches(name.lower(), small, n=3, cutoff=0.5)
     if close:

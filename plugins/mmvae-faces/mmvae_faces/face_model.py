@@ -1,8 +1,8 @@
-"""A model of pictures and their signed attributes: what the paper's figures of faces ask of it.
+"""A model of pictures and their signed attributes: queries for the paper's figures of faces.
 
-Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891), Figs. 1, 4 and 5. With x a picture and w its
-attributes, best values of decoders are meant throughout, at z drawn from a posterior or at its
-best point. Any model of mmvae will do that has the posterior and the decoder that are asked for.
+Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891), Figs. 1, 4 and 5. Let x be a picture and w
+its attributes. All decoded values are best values of decoders, at z drawn from a posterior or at
+its point estimate. Any model of mmvae with the needed posteriors and decoders will do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmvae.foundations.randomness import generator
 
 @dataclass(frozen=True)
 class FaceModel:
-    """A trained model and the two of its modalities that figures of faces are about.
+    """A trained model and the two of its modalities that figures of faces use.
 
     Attributes:
         trained: The model.
@@ -55,26 +55,26 @@ class FaceModel:
         return codec.names
 
     def read(self, x: Tensor) -> Tensor:
-        """Attributes read off pictures (b, c, h, w): real values, about −1 to 1, (b, a)."""
+        """Predict the attributes of pictures (b, c, h, w): real values, about −1 to 1, (b, a)."""
         return self._best(self.image, x, self.attributes)
 
     def reconstructed(self, x: Tensor) -> Tensor:
-        """Pictures (b, c, h, w) through z and back, given themselves alone."""
+        """Reconstruct pictures (b, c, h, w), given the pictures only."""
         return self._best(self.image, x, self.image)
 
     def average(self, w: Tensor) -> Tensor:
-        """The average faces x_mean of attributes (b, a): at the best point of q(z|w)."""
+        """The average faces x_mean of attributes (b, a): at the point estimate of q(z|w)."""
         return self._best(self.attributes, w, self.image)
 
     def random(self, w: Tensor, noise: Tensor) -> Tensor:
-        """Faces of attributes (b, a), one for each row of noise (b, d): see :func:`face_noise`."""
+        """Faces for attributes (b, a), one per row of noise (b, d): see :func:`face_noise`."""
         return self._best(self.attributes, w, self.image, noise)
 
     def latents(self, w: Tensor, noise: Tensor) -> Tensor:
         """Samples of q(z|w) for attributes (b, a) and noise (b, d), on the CPU.
 
         Raises:
-            TrainingError: One is not finite.
+            TrainingError: A value is not finite.
         """
         with torch.no_grad():
             given = {self.attributes: w.to(self.trained.device)}
@@ -85,8 +85,8 @@ class FaceModel:
     def changed(self, x: Tensor, w: Tensor, w_changed: Tensor) -> Tensor:
         """A picture with other attributes: x + x'_mean − x_mean, (b, c, h, w).
 
-        What the two average faces differ in is added to the picture itself, so that all that
-        attributes say nothing of stays as it is (the paper's Fig. 5).
+        The difference of the two average faces is added to the picture itself, so that everything
+        that attributes do not describe is unchanged (the paper's Fig. 5).
         """
         return x + (self.average(w_changed) - self.average(w))
 
@@ -108,7 +108,7 @@ def face_noise(count: int, latent_dim: int, variance: float, seed: int) -> Tenso
     """Noise for random faces, (count, d): √ζ·ε, so that z = μ + √ζ σ ε has variance ζ σ².
 
     Args:
-        count: How many faces.
+        count: Number of faces.
         latent_dim: d.
         variance: ζ, 0.6 in the paper; 1 draws from the posterior itself.
         seed: Governs ε; it depends on nothing else, so faces of other attributes share it.
@@ -118,18 +118,18 @@ def face_noise(count: int, latent_dim: int, variance: float, seed: int) -> Tenso
 
 
 def random_base(count: int, seed: int) -> Tensor:
-    """Attributes of ±1 at random, each sign as likely, (1, count): the paper's *Base*."""
+    """Random attributes of ±1, each sign equally likely, (1, count): the paper's *Base*."""
     signs = torch.randint(0, 2, (1, count), generator=generator(seed, "faces", "base"))
     return 2.0 * signs - 1.0
 
 
 def shows_pictures(codec: Codec) -> bool:
-    """Whether a codec's values are pictures to look at."""
+    """True if a codec's values are shown as pictures."""
     return isinstance(codec.show(codec.missing(1))[0], Image.Image)
 
 
 def holds_signs(codec: Codec) -> bool:
-    """Whether a codec's values are named attributes of ±1."""
+    """True if a codec's values are named attributes of ±1."""
     return isinstance(codec, SignedAttributes)
 
 

@@ -1,4 +1,4 @@
-"""Photographs: a file of anyone's, cut to the square that a model of faces was trained on."""
+"""Photographs: any picture file, cropped to the square that a model of faces was trained on."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ CropKind = Literal["face", "centre"]
 
 MOST_BYTES = 500_000_000
 SOUGHT = 512
-"""Faces are sought in a copy of at most so many pixels a side: those of CelebA as they are."""
+"""Faces are searched in a copy of at most this many pixels per side, the size of CelebA's."""
 
 ALIKE = 0.5
-"""What is smaller than this share of the largest face counts as no face: mostly it is none."""
+"""Faces smaller than this share of the largest are ignored: mostly they are false detections."""
 
 
 @dataclass(frozen=True)
 class PhotoCrop:
-    """How photographs are cut.
+    """The crop of photographs.
 
     Attributes:
         kind: Around the face, or the largest square in the middle.
-        faces: How faces are found. Unlike in a data set, one that is small in its picture is
-            taken too.
+        faces: The settings of face detection. Unlike in a data set, a small face is accepted too.
     """
 
     kind: CropKind
@@ -64,7 +63,7 @@ class PhotoCrop:
             path: The file.
             size: Side of the square.
             channels: 1 for grey, 3 for RGB.
-            which: Which face, 1 the first from the left; needed only where there are several.
+            which: The face's number, 1 the first from the left; needed only if there are several.
 
         Raises:
             DataError: No whole picture, no face, several faces, or one too near to the edge.
@@ -94,7 +93,7 @@ def read_photo(path: Path) -> Image.Image:
     """A picture file, upright and in RGB.
 
     Raises:
-        DataError: There is no file, or it is no whole picture, or too large.
+        DataError: The file does not exist, is not a complete picture, or is too large.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "there is no such file"
@@ -107,7 +106,7 @@ def read_photo(path: Path) -> Image.Image:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused anyway
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below
             return crops.opened(encoded)
     except Unreadable as error:
         raise DataError(
@@ -129,10 +128,10 @@ def find_faces(picture: Image.Image, settings: FaceSettings) -> list[Face]:
 
 
 def chosen(path: Path, faces: Sequence[Face], which: int | None) -> Face:
-    """The one face, or the one that is asked for.
+    """The only face, or the requested one.
 
     Raises:
-        DataError: There is none, or there are several and none is asked for.
+        DataError: There is none, or there are several and none is requested.
     """
     if not faces:
         raise DataError(
@@ -153,7 +152,7 @@ def photo_input(model: FaceModel, crop: PhotoCrop, path: Path, which: int | None
     """A photograph as the model's input, (1, c, h, w).
 
     Raises:
-        UsageError: The model's pictures are no squares of grey or RGB.
+        UsageError: The model's pictures are not squares of grey or RGB.
         DataError: As :meth:`PhotoCrop.__call__`.
     """
     shape = model.trained.codecs[model.image].event_shape

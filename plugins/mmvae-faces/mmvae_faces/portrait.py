@@ -1,4 +1,4 @@
-"""Portraits: faces, attributes read off them, and the faces with some changed (Fig. 5)."""
+"""Portraits: faces, attributes predicted from them, and the faces after edits (Fig. 5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METHOD = (
     "x'_mean is the average face of w with the attributes named above set. Nothing is drawn at "
     "random."
 )
-"""How the columns of a strip come about, for captions."""
+"""The definition of a strip's columns, for captions."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Portraits:
 
     Attributes:
         x: The pictures, (b, c, h, w).
-        w: Attributes read off them, (b, a).
+        w: Attributes predicted from them, (b, a).
         average: x_mean, the average face of those attributes, (b, c, h, w).
-        reconstructed: The pictures given themselves alone, (b, c, h, w).
+        reconstructed: The pictures reconstructed from themselves only, (b, c, h, w).
         changed: For each edit x + x'_mean − x_mean, (b, c, h, w).
     """
 

@@ -13,13 +13,13 @@ from mmvae.report.canvas import LABEL, new_figure, png
 from mmvae_faces.edit import signed
 
 SIDE = 1.15
-"""Of a picture, in inches."""
+"""Size of a picture, in inches."""
 
 LIST = 1.4
 """Width of a list of attributes, in inches."""
 
 LISTED = 10
-"""Attributes that a list has room for."""
+"""Maximum number of attributes in a list."""
 
 
 def strip(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:

@@ -15,18 +15,18 @@ from mmvae_faces.strip import LISTED, listed, strip
 def variations_picture(
     subject: Subject, model: FaceModel, x: Tensor, who: str, count: int, variance: float
 ) -> Picture:
-    """A row for each picture: itself, the attributes read off it, faces of those attributes.
+    """A row for each picture: itself, its predicted attributes, faces of those attributes.
 
     Args:
         subject: The run.
         model: Its model, with the modalities that are shown.
         x: The pictures, (b, c, h, w).
-        who: What they are, for the caption.
+        who: A description of them, for the caption.
         count: Random faces of each; they share their noise between rows.
-        variance: ζ, of the noise: z = μ + √ζ σ ε.
+        variance: ζ, the variance of the noise: z = μ + √ζ σ ε.
 
     Raises:
-        UsageError: The model cannot read or draw.
+        UsageError: The model cannot predict attributes or generate pictures.
     """
     noise = face_noise(count, model.trained.model.latent_dim, variance, subject.seed)
     show = model.trained.codecs[model.image].show

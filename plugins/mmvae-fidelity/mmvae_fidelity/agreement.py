@@ -1,4 +1,4 @@
-"""Attributes and pictures both ways: does each show what the other says, rare attributes too?"""
+"""Agreement of attributes and pictures in both directions; rare attributes weigh equally."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ class AttributeAgreement(Metric):
         return found
 
     def _truth(self, specimen: Specimen) -> Tensor:
-        """Which attributes the split's items have, bool (n, attributes)."""
+        """Attributes of the split's items, bool (n, attributes)."""
         labels = self.config.labels
         key = ("truth", labels, id(specimen.items))
         truth: Tensor = specimen.shared(key, lambda: specimen.real(labels) >= 0)
         return truth
 
     def _counted(self, specimen: Specimen, names: Sequence[str], truth: Tensor) -> list[int]:
-        """Places of the attributes that count; those that all items have or lack are remarked."""
+        """Indices of the attributes that count; a remark names those that do not vary."""
         wanted = [names.index(name) for name in self.config.attributes or names]
         both = varies(truth)
         constant = [names[a] for a in wanted if not both[a]]
@@ -134,19 +134,19 @@ class AttributeAgreement(Metric):
 
 
 def varies(truth: Tensor) -> Tensor:
-    """Which attributes some items have and some lack, bool (n, attributes) → (attributes,)."""
+    """Mask of the attributes that vary between items, bool (n, attributes) → (attributes,)."""
     return truth.any(0) & ~truth.all(0)
 
 
 def balanced_accuracy(said: Tensor, truth: Tensor) -> Tensor:
     """½ (sensitivity + specificity) of each attribute, linearised, float64 (n, attributes).
 
-    With s_c the share that is told right among the n_c items of a class c, an item of c adds
+    With s_c the share of correct predictions among the n_c items of a class c, an item of c adds
     n / (2 n_c) · (right − s_c); the mean over items is the balanced accuracy.
 
     Args:
-        said: What is said of each item, bool (n, attributes).
-        truth: What is so, likewise; of each attribute both must occur.
+        said: The predictions, bool (n, attributes).
+        truth: The true values, likewise; both values of each attribute must occur.
     """
     right, n = (said == truth).double(), len(truth)
     whole = torch.zeros_like(right)

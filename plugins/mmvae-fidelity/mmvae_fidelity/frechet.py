@@ -13,7 +13,7 @@ from mmvae_fidelity.judge import judge_of, labelled
 from mmvae_fidelity.pictures import PictureConfig, generated, real, unavailable
 
 TINY = 1e-10
-"""Eigenvalues below this share of the largest count as 0."""
+"""Eigenvalues below this share of the largest are set to 0."""
 
 
 class FrechetConfig(PictureConfig):
@@ -27,7 +27,7 @@ class FrechetConfig(PictureConfig):
 
 
 class Frechet(Metric):
-    """|m − m'|² + tr(S + S' − 2 (S S')^½) of features of a classifier of our own."""
+    """|m − m'|² + tr(S + S' − 2 (S S')^½) of features of a classifier trained here."""
 
     kind = "frechet"
     Config = FrechetConfig
@@ -66,7 +66,7 @@ class Frechet(Metric):
 
 
 def no_labels(specimen: Specimen, modality: str, labels: str | None) -> str | None:
-    """Why no classifier can be trained, or None."""
+    """The reason why no classifier can be trained, or None."""
     codecs = specimen.model.codecs
     if labels is None:
         found = labelled(specimen, modality)
@@ -126,7 +126,7 @@ def linearised(real: Tensor, other: Tensor) -> Tensor:
 
     Args:
         real: Features of the items, float64 (n, d).
-        other: Features of what was generated for each, float64 (n, d).
+        other: Features of the value generated for each, float64 (n, d).
     """
     (m, s), (m2, s2) = moments(real), moments(other)
     distance = frechet(m, s, m2, s2)
@@ -141,17 +141,17 @@ def _influence(x: Tensor, m: Tensor, s: Tensor, m2: Tensor, s2: Tensor) -> Tenso
 
 
 def halves(real: Tensor, order: Tensor) -> Tensor:
-    """As :func:`linearised`, of one half of the items and the other; each pair counts twice.
+    """Apply :func:`linearised` to two halves of the items; each pair counts twice.
 
     Args:
         real: Features of the items, float64 (n, d).
-        order: The items at random, (n,), every other of which is of the first half: the table
-            itself may be sorted.
+        order: A random order of the items, (n,), since the table may be sorted; its even positions
+            are the first half.
     """
     pairs = len(real) // 2
     one, two = order[0 : 2 * pairs : 2], order[1 : 2 * pairs : 2]
     values = linearised(real[one], real[two])
     mean = values.mean()
-    found = mean.repeat(len(real))  # an odd one out says nothing
-    found[one] = found[two] = mean + (values - mean) * 2**0.5  # so that the error is of the pairs
+    found = mean.repeat(len(real))  # with an odd number, the last item is left out
+    found[one] = found[two] = mean + (values - mean) * 2**0.5  # the error is over pairs
     return found

@@ -1,4 +1,4 @@
-"""A classifier of our own: what it sees in pictures judges a model's, as features and verdicts."""
+"""A classifier of pictures trained here; metrics use its features and predictions."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Judge(nn.Module):
     Args:
         shape: (channels, height, width) of a picture.
         prior: Log-odds of each attribute, or log-shares of each class, in the training items. The
-            head learns what a picture adds to them, so that verdicts treat rare and common labels
+            head learns the difference from them, so that predictions treat rare and common labels
             alike (Menon et al. 2021, arXiv:2007.07314).
-        exclusive: Whether the labels are classes, of which an item has one.
+        exclusive: True if the labels are classes, of which an item has one.
     """
 
     prior: Tensor
@@ -56,7 +56,7 @@ class Judge(nn.Module):
         return seen.mean((2, 3))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """What each picture says for each label beyond the prior, (b, labels)."""
+        """The evidence of each picture for each label beyond the prior, (b, labels)."""
         evidence: Tensor = self.head(self.features(pictures))
         return evidence
 
@@ -69,7 +69,7 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def verdict(self, pictures: Tensor) -> Tensor:
-        """Whether pictures (n, …) speak for each attribute, bool (n, attributes), on the CPU."""
+        """Predict each attribute of pictures (n, …), bool (n, attributes), on the CPU."""
         return torch.cat(
             [self(part.to(self.prior)).cpu() > 0 for part in torch.split(pictures, CHUNK)]
         )
@@ -82,7 +82,7 @@ class Judge(nn.Module):
 
 
 def labelled(specimen: Specimen, modality: str) -> str | None:
-    """The first modality beside this one with classes or attributes, which teaches the judge."""
+    """The first other modality with classes or attributes, whose labels train the classifier."""
     codecs = specimen.model.codecs.items()
     return next(
         (m for m, c in codecs if m != modality and (c.classes or c.attributes) is not None), None
@@ -90,7 +90,7 @@ def labelled(specimen: Specimen, modality: str) -> str | None:
 
 
 def judge_of(specimen: Specimen, modality: str, labels: str) -> Judge:
-    """The judge of a modality's pictures, trained once for all metrics that ask."""
+    """The classifier of a modality's pictures, trained once for all metrics that use it."""
     key: Hashable = ("judge", modality, labels)
     made: Judge = specimen.shared(key, lambda: train_judge(specimen, modality, labels))
     return made
@@ -102,10 +102,10 @@ def label_values(codec: Codec, x: Tensor) -> Tensor:
 
 
 def train_judge(specimen: Specimen, modality: str, labels: str) -> Judge:
-    """Train a judge on real training items: AdamW, one cycle of the learning rate.
+    """Train a classifier on real training items: AdamW, one cycle of the learning rate.
 
-    Five epochs, or as many more as 1,000 steps take; no picture is mirrored, since a side may be
-    what its label is about. It is a function of the items and the seed.
+    Five epochs, or as many more as 1,000 steps take. Pictures are not mirrored, since the label
+    may depend on the side. The result is a function of the items and the seed.
     """
     codecs = specimen.model.codecs
     codec, target = codecs[modality], codecs[labels]
@@ -115,7 +115,7 @@ def train_judge(specimen: Specimen, modality: str, labels: str) -> Judge:
     ]
     pictures, truth = (torch.cat(column) for column in zip(*parts, strict=True))
     device = specimen.items.device
-    torch.manual_seed(specimen.seed)  # metrics run within a random state of theirs
+    torch.manual_seed(specimen.seed)  # metrics run within a random state of their own
     exclusive = target.classes is not None
     judge = Judge(tuple(pictures.shape[1:]), _prior(truth, target), exclusive).to(device).train()
     epochs = max(LEAST_EPOCHS, math.ceil(LEAST_STEPS * BATCH / len(truth)))
@@ -136,7 +136,7 @@ def train_judge(specimen: Specimen, modality: str, labels: str) -> Judge:
 
 
 def _prior(truth: Tensor, target: Codec) -> Tensor:
-    """Log-odds of attributes, or log-shares of classes, each counted once more than it is."""
+    """Log-odds of attributes, or log-shares of classes, with every count increased by one."""
     if target.classes is not None:
         counts = torch.bincount(truth, minlength=len(target.classes)).float() + 1
         return (counts / counts.sum()).log()

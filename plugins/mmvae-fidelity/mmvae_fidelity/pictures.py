@@ -1,4 +1,4 @@
-"""Pictures for metrics: real ones and a model's own, in the user's units, by what they show."""
+"""Pictures for metrics: real ones and a model's own, in the user's units, by posterior."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from mmvae import Codec, ConfigError, MetricConfig, Specimen
 
 TOLERANCE = 1e-3
-"""Pixels may lie so far outside [0, 1] by rounding, and are cut off there."""
+"""Pixels may lie this far outside [0, 1] by rounding, and are clamped."""
 
 
 class PictureConfig(MetricConfig):
@@ -27,12 +27,13 @@ class PictureConfig(MetricConfig):
 
 
 def pixels(codec: Codec, x: Tensor) -> Tensor:
-    """Model values (n, event…) → pictures in the user's units, float32 (n, c, height, width).
+    """Convert model values (n, event…) to pictures, float32 (n, c, height, width).
 
-    Whole numbers, 0 to 255, become 0 to 1; others lie there already.
+    They are in the user's units: integers, 0 to 255, are scaled to [0, 1]; floats are in it
+    already.
 
     Raises:
-        ConfigError: The values are no pictures, or outside [0, 1].
+        ConfigError: The values are not pictures, or outside [0, 1].
     """
     values = np.asarray(codec.restore(x).values)
     if values.ndim not in (3, 4) or values.dtype.kind not in "fu":
@@ -46,7 +47,7 @@ def pixels(codec: Codec, x: Tensor) -> Tensor:
         pictures = pictures / 255
     elif len(pictures):
         low, high = float(pictures.min()), float(pictures.max())
-        if low < -TOLERANCE or high > 1 + TOLERANCE:  # what is not finite is for figures to tell
+        if low < -TOLERANCE or high > 1 + TOLERANCE:  # statistics report NaN
             raise ConfigError(
                 f"metrics: codec {codec.kind!r} gives pictures from {low:g} to {high:g}; expected "
                 f"pixels in [0, 1], or 0 to 255 as 8-bit whole numbers. Scale them where its data "
@@ -67,11 +68,11 @@ def real(specimen: Specimen, modality: str) -> Tensor:
 
 
 def generated(specimen: Specimen, config: PictureConfig) -> Iterator[tuple[str, Tensor]]:
-    """A model's pictures by the posterior that z was sampled from: name, (n, c, height, width).
+    """Yield a model's pictures by posterior of z: name, (n, c, height, width).
 
     Each is the mean of p(x|z) at one sample z for each item of the split, in the view that real
-    pictures have (:func:`mmvae.Codec.fixed`): of binary pixels it is a draw of p(x|z). Posteriors
-    that the model has not are remarked on; those that the configuration names are refused before.
+    pictures have (:func:`mmvae.Codec.fixed`): for binary pixels it is a draw of p(x|z). A remark
+    names posteriors that the model lacks; those named in the configuration are refused earlier.
     """
     codec = specimen.model.codecs[config.modality]
     for given in posteriors(specimen, config):
@@ -83,7 +84,7 @@ def generated(specimen: Specimen, config: PictureConfig) -> Iterator[tuple[str, 
 
 
 def posteriors(specimen: Specimen, config: PictureConfig) -> list[tuple[str, ...]]:
-    """The sets of modalities that z is sampled given; the empty one is the prior."""
+    """The sets of given modalities from which z is sampled; the empty one is the prior."""
     if config.given is not None:
         return [tuple(given) for given in config.given]
     everything = specimen.model.modalities
@@ -92,12 +93,12 @@ def posteriors(specimen: Specimen, config: PictureConfig) -> list[tuple[str, ...
 
 
 def name_of(given: tuple[str, ...]) -> str:
-    """What a figure of pictures at z from this posterior is called."""
+    """The name of a statistic of pictures at z from this posterior."""
     return f"z given {'+'.join(given)}" if given else "z from the prior"
 
 
 def unavailable(specimen: Specimen, config: PictureConfig) -> str | None:
-    """Why pictures can't be had of such a model, or None."""
+    """The reason why such a model has no pictures, or None."""
     modality, model = config.modality, specimen.model
     if modality not in model.codecs:
         return f"modality = {modality!r} is none of {', '.join(model.modalities)}"

@@ -11,7 +11,7 @@ from mmvae import Metric, Specimen
 from mmvae_fidelity.pictures import PictureConfig, generated, real, unavailable
 
 FLOOR = 1e-8
-"""Added to powers, of pixels in [0, 1], so that a flat picture has a logarithm."""
+"""Added to powers, for pixels in [0, 1], so that a uniform picture has a finite logarithm."""
 
 
 class PowerSpectrum(Metric):
@@ -50,8 +50,8 @@ class PowerSpectrum(Metric):
 def spectra(pictures: Tensor) -> Tensor:
     """Radial power spectra of pictures (n, c, height, width), decibels, float64 (n, rings).
 
-    The power of the two-dimensional Fourier transform of each picture under a Hann window, less
-    its mean, is averaged over channels and over rings of equal frequency, from one cycle a
+    Each picture, minus its mean and under a Hann window, is Fourier transformed in two dimensions.
+    The power is averaged over channels and over rings of equal frequency, from one cycle per
     picture to the Nyquist frequency of its smaller side.
     """
     height, width = pictures.shape[-2:]
@@ -72,7 +72,7 @@ def spectra(pictures: Tensor) -> Tensor:
 
 
 def _times(height: int, width: int) -> Tensor:
-    """How often each frequency of a real transform is in the whole one, (height, width // 2 + 1).
+    """Multiplicity of each frequency of a real transform in the full one, (height, width//2 + 1).
 
     All but those across 0 and Nyquist stand for their opposites too.
     """
@@ -84,7 +84,7 @@ def _times(height: int, width: int) -> Tensor:
 
 
 def _rings(height: int, width: int) -> Tensor:
-    """The ring of each frequency of a real transform: 1, 2, …; 0 belongs to none."""
+    """The ring of each frequency of a real transform: 1, 2, …; 0 for none."""
     down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)
     radius = (down.square() + across.square()).sqrt()
     side = min(height, width)
@@ -99,7 +99,7 @@ def distance(real: Tensor, other: Tensor) -> Tensor:
 
     Args:
         real: Spectra of the items, (n, rings).
-        other: Spectra of what was generated for each, (n, rings).
+        other: Spectra of the picture generated for each, (n, rings).
     """
     apart = other - real
     mean = apart.mean(0)
@@ -110,6 +110,6 @@ def distance(real: Tensor, other: Tensor) -> Tensor:
 
 
 def high(real: Tensor, other: Tensor) -> Tensor:
-    """Mean difference over the upper half of the rings, (n,): below 0 what is blurred."""
+    """Mean difference over the upper half of the rings, (n,): below 0 for blurred pictures."""
     upper = real.shape[1] // 2
     return (other - real)[:, upper:].mean(1)

@@ -1,4 +1,4 @@
-"""Posteriors and priors with more shape for mmvae: the families ``flow`` and ``mixture``."""
+"""More flexible posteriors and priors for mmvae: the families ``flow`` and ``mixture``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Location and scale of a distribution, from a context or as weights of their own."""
+"""Location and scale of a distribution, from a context or as free weights."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from mmvae import bounded
 
 
 def full(value: Tensor) -> Tensor:
-    """In float32 at least."""
+    """Convert to at least float32."""
     return value.float() if value.dtype.itemsize < 4 else value
 
 
 class Numbers(nn.Module):
-    """``width`` numbers: linear in a context (…, c), or weights where c = 0.
+    """``width`` numbers: linear in a context (…, c), or free weights if c = 0.
 
-    They begin near ``start``, so that a family begins near a distribution that is named there.
+    They start near ``start``, so that a family starts near a chosen distribution.
 
     Args:
         context_dim: c.
-        start: Their first values, (width,).
+        start: Their initial values, (width,).
     """
 
     def __init__(self, context_dim: int, start: Tensor) -> None:
@@ -31,12 +31,12 @@ class Numbers(nn.Module):
             self.linear.bias.requires_grad_(False)  # `start` is the bias
 
     def forward(self, context: Tensor) -> Tensor:
-        """Context (…, c) → (…, width), in float32 at least."""
+        """Map a context (…, c) to (…, width), in at least float32."""
         if self.linear is None:
             return self.start.expand(*context.shape[:-1], -1)
         return full(self.linear(context)) + self.start
 
 
 def log_deviation(raw: Tensor) -> Tensor:
-    """Log σ: ``raw`` itself within ±12.5, and at most ±15, so that σ and 1/σ² stay finite."""
+    """Log σ: ``raw`` unchanged within ±12.5, bounded to ±15, so that σ and 1/σ² stay finite."""
     return bounded(raw, 12.5, 2.5)

@@ -3,9 +3,9 @@ r"""Normalising flows as posteriors and priors: the family ``flow``.
 .. math::
     z = \mu + \sigma \odot T^{-1}(\epsilon), \qquad \epsilon \sim N(0, I) \text{ or a mixture},
 
-with location μ, scale σ and the transforms T of what is known. T is a chain of masked
+with location μ, scale σ and transforms T that depend on the context. T is a chain of masked
 autoregressive transforms (Papamakarios et al. 2017, arXiv:1705.07057), affine or of
-rational-quadratic splines (Durkan et al. 2019, arXiv:1906.04032), as Zuko has them.
+rational-quadratic splines (Durkan et al. 2019, arXiv:1906.04032), implemented by Zuko.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class FlowPosterior(Posterior):
     """A flow over z, given what is known.
 
     Args:
-        transform: T, from u = (z − μ)/σ to the base, as Zuko has transforms.
+        transform: T, from u = (z − μ)/σ to the base, a transform of Zuko.
         base: Distribution of T(u); None for N(0, I).
         location: μ, shape (…, d).
         log_scale: log σ, shape (…, d).
@@ -72,7 +72,7 @@ class FlowPosterior(Posterior):
         self.location, self.log_scale = location, log_scale
 
     def rsample(self, noise: Tensor) -> Tensor:
-        """See :meth:`mmvae.Posterior.rsample`: as many passes as ``passes`` for each transform."""
+        """See :meth:`mmvae.Posterior.rsample`: ``passes`` passes for each transform."""
         with exact(noise):
             noise = noise.to(self.location)
             return self._from_base(noise if self.base is None else self.base.rsample(noise))
@@ -90,7 +90,7 @@ class FlowPosterior(Posterior):
             return total
 
     def point(self) -> Tensor:
-        """Where the flow takes the best point of its base, shape (…, d)."""
+        """The image under the flow of the base's point estimate, shape (…, d)."""
         with exact(self.location):
             start = torch.zeros_like(self.location) if self.base is None else self.base.point()
             return self._from_base(start)
@@ -101,16 +101,16 @@ class FlowPosterior(Posterior):
 
 
 def exact(like: Tensor) -> torch.autocast:
-    """Without autocast: densities need float32."""
+    """Disable autocast: densities need float32."""
     return torch.autocast(like.device.type, enabled=False)
 
 
 class FlowHead(nn.Module):
-    """From what is known to a :class:`FlowPosterior`.
+    """Maps a context to a :class:`FlowPosterior`.
 
     Args:
         config: The family's keys.
-        context_dim: Width of what it sees; 0 for nothing.
+        context_dim: Width of the context; 0 for none.
         latent_dim: d.
     """
 

@@ -19,18 +19,18 @@ from mmvae_flows.affine import Numbers, full, log_deviation
 LOG_2PI = math.log(2.0 * math.pi)
 
 GRAINS = 4096.0
-"""Parts of one standard deviation; a float of 32 bits up to 4 has a thousand places in each."""
+"""Grains per standard deviation; a float32 up to 4 has a thousand values in each."""
 
 EDGE = 1e-12
-"""How near to 0 and 1 a uniform number may come: as Φ, some seven standard deviations."""
+"""Minimum distance of a uniform number from 0 and 1: some seven standard deviations under Φ."""
 
 
 SPREAD = 0.3
-"""Standard deviation of the components' first means: near, so that all of them see all data."""
+"""Standard deviation of the components' initial means: small, so that all of them see all data."""
 
 
 NARROWER = 0.75
-"""Standard deviations of components that begin on samples, by that of all samples."""
+"""Initial standard deviations of components placed on samples, relative to that of all samples."""
 
 
 class MixtureConfig(FamilyConfig):
@@ -49,8 +49,8 @@ class MixturePosterior(Posterior):
         logits: log π up to a constant, shape (…, K).
         means: μ, shape (…, K, d).
         log_scales: log σ, shape (…, K, d).
-        batch: The batch shape (…), to which the leading dimensions of all three broadcast; those
-            of ``logits`` unless given.
+        batch: The batch shape (…), to which the leading dimensions of all three broadcast;
+            default: those of ``logits``.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class MixturePosterior(Posterior):
     def rsample(self, noise: Tensor) -> Tensor:
         """See :meth:`mmvae.Posterior.rsample`.
 
-        The noise also chooses the component. A number u, uniform in (0, 1), lies in an interval of
-        length π_k that belongs to one of them; where in it u lies is uniform again, and takes the
-        place of u in the noise. In two dimensions and more u is the direction of (ε_1, ε_2), which
-        has nothing to do with their length. So noise times a temperature chooses components by
-        their weights, at any temperature, and draws near their means. In one dimension u is the
-        fine part of ε, its place between two multiples of a small number. Noise 0 takes the
-        heaviest. Weights get no gradient through a sample.
+        The noise also chooses the component. A number u, uniform in (0, 1), is computed from it
+        and falls into one of K intervals of lengths π_k. The position of u within its interval is
+        uniform again and replaces u in the noise. In two or more dimensions u is the direction of
+        (ε_1, ε_2), which is independent of their length. So noise times a temperature chooses
+        components by their weights, at any temperature, and draws near their means. In one
+        dimension u is the fine part of ε, its position between two multiples of a small number.
+        Noise 0 chooses the heaviest component. Weights get no gradient through a sample.
         """
         exact = torch.float32 if noise.device.type == "mps" else torch.float64
         edge = max(EDGE, torch.finfo(exact).eps)
@@ -96,8 +96,8 @@ class MixturePosterior(Posterior):
     def log_prob(self, z: Tensor) -> Tensor:
         """See :meth:`mmvae.Posterior.log_prob`.
 
-        ((z − μ)/σ)² is multiplied out, so that it takes matrix products and no tensor of all
-        samples, components and dimensions. That costs precision where components are narrow: in 64
+        ((z − μ)/σ)² is expanded, so that it needs matrix products instead of a tensor over
+        samples, components and dimensions. This costs precision for narrow components: in 64
         dimensions of float32 up to 0.03 nats with |μ|/σ = 30, and 0.3 nats with 100.
         """
         with torch.autocast(z.device.type, enabled=False):
@@ -106,7 +106,7 @@ class MixturePosterior(Posterior):
             square = torch.einsum("...d,...kd->...k", z.square(), precision)
             cross = torch.einsum("...d,...kd->...k", z, self.means * precision)
             rest = (self.means.square() * precision + 2.0 * self.log_scales + LOG_2PI).sum(-1)
-            least = (2.0 * self.log_scales + LOG_2PI).sum(-1)  # rounding makes no square < 0
+            least = (2.0 * self.log_scales + LOG_2PI).sum(-1)  # no square < 0 by rounding
             twice = torch.maximum(square - 2.0 * cross + rest, least)
             return (self.log_weights - 0.5 * twice).logsumexp(-1)
 
@@ -124,25 +124,25 @@ class MixturePosterior(Posterior):
 
 
 def heaviest_in_the_middle(log_weights: Tensor) -> Tensor:
-    """Components (…, K) so ordered that weights fall from the middle to both ends.
+    """Order components (…, K) so that weights fall from the middle to both ends.
 
-    Then the middle of the weights' sum lies in the heaviest.
+    Then the midpoint of the cumulative weights lies in the heaviest.
     """
     falling = log_weights.argsort(dim=-1, descending=True, stable=True)
     return torch.cat([falling[..., 1::2].flip(-1), falling[..., 0::2]], -1)
 
 
 def uniform(noise: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """A uniform number of standard normal noise, and the noise with another in its place.
+    """Extract a uniform number from standard normal noise, and a function to replace it.
 
     Args:
         noise: (…, d).
 
     Returns:
-        u in [0, 1], shape (…, 1), ½ where the noise is 0, and the function that puts another such
-        number in the place of u. It is the direction of the first two dimensions as part of a
-        full turn. Where there is but one dimension, it is the place of the noise between two
-        multiples of 1/:data:`GRAINS`, of which the size of the noise tells nothing.
+        u in [0, 1], shape (…, 1), ½ where the noise is 0, and the function that returns the noise
+        with another such number in place of u. u is the direction of the first two dimensions as
+        part of a full turn. In one dimension, it is the position of the noise between two
+        multiples of 1/:data:`GRAINS`, which is independent of the size of the noise.
     """
     if noise.shape[-1] == 1:
         scaled = GRAINS * noise + 0.5
@@ -159,13 +159,13 @@ def uniform(noise: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
 
 
 class MixtureHead(nn.Module):
-    """From what is known to a :class:`MixturePosterior`.
+    """Maps a context to a :class:`MixturePosterior`.
 
     Args:
         components: K.
-        context_dim: Width of what it sees; 0 for nothing.
+        context_dim: Width of the context; 0 for none.
         latent_dim: d.
-        narrow: Width to which what it sees is narrowed.
+        narrow: Width to which the context is projected.
     """
 
     def __init__(
@@ -180,10 +180,10 @@ class MixtureHead(nn.Module):
         self.log_scales = Numbers(seen, torch.zeros(components * latent_dim))
 
     def begin(self, samples: Tensor, points: Tensor) -> None:
-        """Set the components of a prior on points (n, d), each narrower than all samples are.
+        """Place the components of a prior on points (n, d), each narrower than all samples are.
 
-        On points and not on samples, which lie anywhere in dimensions that say nothing: few
-        components would be near what is to be fitted, and take all of it.
+        Points are used instead of samples, which are arbitrary in unused dimensions: few
+        components would be near the target, and take all of it.
         """
         components, _ = self.shape
         chosen = torch.randperm(max(len(points), components))[:components] % len(points)

@@ -2,10 +2,10 @@
 
 p(x|z) = Π_i π_i(z)^x_i (1 − π_i(z))^(1 − x_i), from logits.
 
-Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) use it for MNIST, the pixels drawn anew every
-epoch: dense layers in, dense layers out. Grey pixels that should stay grey take the continuous
-Bernoulli (:mod:`mmvae_images.continuous_bernoulli`), a density on [0, 1]. Its logits are bounded:
-a pixel that is always exactly 0 has an unbounded density.
+Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) use it for MNIST, with pixels drawn afresh
+every epoch and dense layers in encoder and decoder. Grey pixels that should stay grey use the
+continuous Bernoulli (:mod:`mmvae_images.continuous_bernoulli`), a density on [0, 1]. Its logits
+are bounded, because a pixel that is always exactly 0 has an unbounded density.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mmvae_images.continuous_bernoulli import ContinuousBernoulli, bounded
 from mmvae_images.examples import pictures
 from mmvae_images.image import ImageCodec, ImageConfig
 
-_ROWS = 1024  # pictures binarised at once: bounds the memory of 64-bit noise
+_ROWS = 1024  # number of pictures binarised at once: limits the memory of 64-bit noise
 _BOUND = 255.0  # logits whose means are one level of 8 bits from black and white
 _ENDS = 1.5  # over the bound: means nearer than this to black or white are shown as such
 
@@ -78,7 +78,7 @@ class BernoulliImageConfig(ImageConfig):
 
 
 class BernoulliImage(ImageCodec):
-    """Binary pixels, whose probabilities grey levels are; or grey ones, left as they are."""
+    """Binary pixels with grey levels as probabilities; or grey pixels, unchanged."""
 
     kind = "bernoulli-image"
     Config = BernoulliImageConfig
@@ -90,7 +90,7 @@ class BernoulliImage(ImageCodec):
 
     @property
     def grey(self) -> bool:
-        """Whether pixels stay grey."""
+        """True if pixels stay grey."""
         return bool(self.config.likelihood == "continuous-bernoulli")
 
     @property
@@ -100,7 +100,7 @@ class BernoulliImage(ImageCodec):
         return f"grey levels in [0, 1], logits within ±{bound:g}" if self.grey else None
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
-        """See :class:`ImageCodec`; ``once`` and ``threshold`` leave black and white alone."""
+        """See :class:`ImageCodec`; ``once`` and ``threshold`` give black and white pixels only."""
         x, observed = super().prepare(column)
         if self.config.binarise == "resample":
             return x, observed
@@ -111,16 +111,17 @@ class BernoulliImage(ImageCodec):
         return torch.from_numpy(drawn).to(x.dtype) * white, observed
 
     def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Fresh binary pixels x_i ~ Bernoulli(grey_i); what is binary or to stay grey does."""
+        """Fresh binary pixels x_i ~ Bernoulli(grey_i); binary or grey pixels stay unchanged."""
         if self.grey or self.config.binarise != "resample":
             return x
         return _bernoulli(x, generator)
 
     def fixed(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The pixels of validation and test figures: binary, unless they stay grey.
+        """The pixels for validation and test: binary, unless they stay grey.
 
-        Binary pictures stay as they are. A model's grey means become binary as the data did:
-        drawn with their level as probability, which is a draw of p(x|z), or cut at one half.
+        Binary pictures are unchanged. A model's grey means become binary in the same way as the
+        data: drawn with their level as probability, which is a draw of p(x|z), or thresholded at
+        one half.
         """
         if self.grey or (self.config.binarise != "resample" and bool(((x == 0) | (x == 1)).all())):
             return x
@@ -151,7 +152,7 @@ class BernoulliImage(ImageCodec):
         return Independent(Bernoulli(logits=parameters, validate_args=False), 3)
 
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """Σ x·l − log(1 + exp l) over pixels with logits l: a third of the passes over memory."""
+        """Σ x·l − log(1 + exp l) over pixels with logits l, with a third of the memory traffic."""
         if self.grey or observed is not None:
             return super().log_prob(likelihood, x, observed)
         assert isinstance(likelihood, Independent)
@@ -163,8 +164,8 @@ class BernoulliImage(ImageCodec):
     def point(self, likelihood: Distribution) -> Tensor:
         """The mean: each pixel's probability, or its mean grey level.
 
-        A mean grey level never reaches black or white. One that lies within 1.5 / ``logit_bound``
-        of either, 1.5 levels of 8 bits by default, is rounded to it; its gradient is the mean's.
+        A mean grey level never reaches black or white. A mean within 1.5 / ``logit_bound`` of
+        either, 1.5 levels of 8 bits by default, is rounded to it; its gradient is the mean's.
         """
         mean = likelihood.mean
         if not self.grey:
@@ -188,7 +189,7 @@ class BernoulliImage(ImageCodec):
 
     @classmethod
     def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
-        """Pictures of four grey pixels, of which there are sixteen in black and white."""
+        """Pictures of four grey pixels; in black and white there are sixteen."""
         binary = (keys or {}).get("likelihood", "bernoulli") == "bernoulli"
         values = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
         small = {"encoder": (8,), "decoder": (8,)}
@@ -204,7 +205,7 @@ def _bernoulli(probability: Tensor, generator: torch.Generator) -> Tensor:
 def draw_once(pixels: np.ndarray[Any, Any], seed: int) -> np.ndarray[Any, Any]:
     """Draw each pixel with its grey level as probability: a pure function of picture and seed.
 
-    Neither the order of pictures nor the batch they come in matters, so that streamed and
+    The result depends neither on the order of pictures nor on their batch, so that streamed and
     resident data agree.
 
     Args:

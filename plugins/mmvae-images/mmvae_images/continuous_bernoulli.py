@@ -2,7 +2,7 @@
 
 p(x) = C(l) exp(l x) on [0, 1] with C(l) = l / (exp(l) − 1), from a logit l (Loaiza-Ganem and
 Cunningham 2019, arXiv:1907.06845). torch's own distribution clamps probabilities, so in float32
-it is no density beyond |l| = 16.
+it is not a density beyond |l| = 16.
 
 Everything is computed from the size a = |l| and the distance of x from the end of [0, 1] where
 the density is highest, t = 1 − x if l > 0 and t = x otherwise, which has the density
@@ -38,10 +38,10 @@ _SERIES = tuple(
 """c_n of log[sinh(l/2) / (l/2)] = Σ_n c_n l^(2n), which converges for |l| < 2π."""
 
 _NEAR = 1.0
-"""Below this |l| the series holds: to 1e-15, as its ninth term says."""
+"""Below this |l| the series is used: accurate to 1e-15, by its ninth term."""
 
 _FLAT = 1e-3
-"""Below this |l| distribution function and quantile are expanded to the second order in l."""
+"""Below this |l| distribution function and quantile are expanded to second order in l."""
 
 
 class ContinuousBernoulli(Distribution):
@@ -143,7 +143,7 @@ class ContinuousBernoulli(Distribution):
             return self.rsample(sample_shape)
 
     def _split(self) -> tuple[Tensor, Tensor]:
-        """|l| where the closed forms hold, 1 elsewhere; and where the series hold."""
+        """|l| where the closed forms hold, 1 elsewhere; and the mask where the series hold."""
         size = self.logits.abs()
         near = size < _NEAR
         return size.where(~near, _NEAR), near
@@ -156,7 +156,7 @@ class ContinuousBernoulli(Distribution):
 
 
 def bounded(logits: Tensor, bound: float) -> Tensor:
-    """Logits within ±``bound``: as they are up to half of it, bent smoothly beyond (C²).
+    """Logits within ±``bound``: unchanged up to half of it, smoothly saturating beyond (C²).
 
     l ↦ sign(l) [b/2 + (b/2) tanh((|l| − b/2) / (b/2))] for |l| > b/2.
     """

@@ -1,4 +1,4 @@
-"""Small pictures with which the conformance suite tries the image codecs."""
+"""Small pictures with which the conformance suite tests the image codecs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pictures(
     Args:
         shape: (h, w), or (h, w, 3) for colour.
         keys: Keys of small networks.
-        support: Every picture there is, where pixels are black or white.
+        support: Every possible picture, if pixels are black or white.
     """
 
     def column(n: int, seed: int) -> Column:

@@ -1,7 +1,7 @@
 """Gaussian conv image: real pixels, p(x|z) = Π_i N(x_i; μ_i(z), σ_i²), convolutional networks.
 
-The networks are those of the faces of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) as
-their published code has them: stride-2 4×4 convolutions, a dense layer, and the mirror back.
+The networks are those for faces in the published code of Suzuki, Nakayama and Matsuo (2016,
+arXiv:1611.01891): stride-2 4×4 convolutions, a dense layer, and the mirror image as decoder.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from mmvae_images.pixels import describe
 
 _ROWS = 1024  # pictures read at once while the scale is learned
 VarianceKey = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["scalar", "pixel"]
-_RAW_ONE = math.log(math.expm1(1.0))  # softplus of it is 1, where a learned number starts
-_FAINT = 0.3  # of the decoder's last weights, where pictures start grey
-_LARGE = 1e12  # variances that are learned stay as they are up to here, and below twice as much
+_RAW_ONE = math.log(math.expm1(1.0))  # its softplus is 1, the initial value of a learned number
+_FAINT = 0.3  # scale of the decoder's last weights when pictures start grey
+_LARGE = 1e12  # learned variances are unchanged up to here, and bounded to twice as much
 _LEVEL = 1 / 255  # a pixel that varies less than one grey level is scaled by one grey level
 
 
@@ -139,7 +139,7 @@ class GaussianConvImage(ImageCodec):
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
         """Log-density of pixels in [0, 1], nats (b,).
 
-        That of standardised pixels less Σ_i log s_i, with s_i their deviations.
+        It is the log-density of standardised pixels minus Σ_i log s_i, with s_i their deviations.
         """
         nats = super().log_prob(likelihood, x, observed)
         log_scale = self.log_scale
@@ -151,7 +151,7 @@ class GaussianConvImage(ImageCodec):
         return nats - (observed * log_scale).flatten(1).sum(1)
 
     def to_pixels(self, x: Tensor) -> Tensor:
-        """Model values → pixels in [0, 1]; what lies outside is cut off."""
+        """Model values → pixels in [0, 1], clamped."""
         x = x.detach().float().cpu()
         if self.config.pixels == "standardised":
             x = x * self.state["deviation"] + self.state["mean"]
@@ -185,7 +185,7 @@ class GaussianConvImage(ImageCodec):
     def decoder(self, input_dim: int) -> nn.Module:
         """A dense layer to the smallest map, then transposed convolutions up to the picture.
 
-        Before it those of ``decoder_dense``.
+        The layers of ``decoder_dense`` come first.
         """
         widths = list(reversed(self.config.channels_hidden))
         dense = self.config.decoder_dense
@@ -209,7 +209,7 @@ class GaussianConvImage(ImageCodec):
 
     @torch.no_grad()
     def _start_grey(self, last: nn.Module) -> None:
-        """Let the decoder's last layer begin near mid-grey; if standardised, near the mean."""
+        """Initialise the decoder's last layer near mid-grey; if standardised, near the mean."""
         assert isinstance(last, nn.ConvTranspose2d)
         assert last.bias is not None
         last.weight.mul_(_FAINT)
@@ -219,7 +219,7 @@ class GaussianConvImage(ImageCodec):
 
     @property
     def _bias(self) -> bool:
-        return bool(self.config.norm != "batch")  # batch norm takes any constant away again
+        return bool(self.config.norm != "batch")  # batch norm removes any constant
 
     def _norm_and_activation(self, width: int) -> list[nn.Module]:
         norms: dict[str, list[nn.Module]] = {
@@ -230,7 +230,7 @@ class GaussianConvImage(ImageCodec):
         return [*norms[self.config.norm], activation(self.config.activation)]
 
     def likelihood(self, parameters: Parameters) -> Distribution:
-        """Independent normal pixels; σ² = softplus(raw) + floor where it is learned."""
+        """Independent normal pixels; σ² = softplus(raw) + floor if it is learned."""
         if isinstance(parameters, Tensor):
             deviation = torch.full_like(parameters, math.sqrt(self.config.variance))
             return Independent(Normal(parameters, deviation, validate_args=False), 3)
@@ -255,7 +255,7 @@ class GaussianConvImage(ImageCodec):
 
 
 class _GaussianHead(nn.Module):
-    """The decoder's last step: its output read as a mean, with what is learned of σ² beside it."""
+    """The decoder's last step: its output as a mean, with the learned part of σ²."""
 
     def __init__(self, body: nn.Module, config: GaussianConvImageConfig) -> None:
         super().__init__()
@@ -275,9 +275,10 @@ class _GaussianHead(nn.Module):
 
 
 def _initialised(network: nn.Sequential) -> nn.Sequential:
-    """Weights by which rectifiers keep the scale of what passes (He et al. 2015).
+    """Initialise weights so that rectifiers preserve the scale of activations (He et al. 2015).
 
-    torch's own are smaller by a factor of √6 a layer; with them these networks learn more slowly.
+    torch's own are smaller by a factor of √6 per layer; with them these networks learn more
+    slowly.
     """
     for layer in network:
         if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):

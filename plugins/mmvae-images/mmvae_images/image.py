@@ -1,4 +1,4 @@
-"""What the image codecs share: shape, reading, and the way back to pictures."""
+"""The base of the image codecs: shape, reading, and conversion back to pictures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ImageCodec(Codec):
     Config = ImageConfig
 
     def fit(self, column: Column) -> State:
-        """Learn shape and dtype from the first picture; :meth:`prepare` holds all to them."""
+        """Learn shape and dtype from the first picture; :meth:`prepare` requires them of all."""
         if len(column) == 0:
             raise UnsupportedValue(None, "an empty column", "at least one picture")
         first = read(column.take([0]).read(), self.config.channels, self.config.max_pixels)
@@ -75,11 +75,11 @@ class ImageCodec(Codec):
         return doubts(column, self.config.max_pixels)
 
     def to_input(self, x: Tensor) -> Tensor:
-        """Grey levels 0..255 → float32 in [0, 1]; floats are there already."""
+        """Grey levels 0..255 → float32 in [0, 1]; floats are unchanged."""
         return x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x.to(torch.float32)
 
     def to_pixels(self, x: Tensor) -> Tensor:
-        """Model values (b, event…) → pixels in [0, 1]; undoes :meth:`to_input`."""
+        """Model values (b, event…) → pixels in [0, 1]; inverts :meth:`to_input`."""
         return x.detach().float().cpu().clamp(0, 1)
 
     def restore(self, x: Tensor) -> Column:
@@ -89,7 +89,7 @@ class ImageCodec(Codec):
         return Column(_channels_last(self.to_pixels(x)))
 
     def parse(self, text: str) -> Column:
-        """Path of a picture file → one picture, converted to grey or RGB as the model wants it."""
+        """Path of a picture file → one picture, converted to grey or RGB as the model needs it."""
         channels, height, width = self.event_shape
         try:
             picture = converted(opened(text, most=self.config.max_pixels), channels)

@@ -1,8 +1,8 @@
 """Pixels: raw pictures in any of the forms that sources give, read into one array.
 
-Integers count grey levels 0..255 and floats lie in [0, 1]: the dtype declares the scale, the
-values are never looked at to guess it. Pictures are read upright, as EXIF says, and what is
-transparent is laid on white, as a page shows it.
+Integers are grey levels 0..255 and floats lie in [0, 1]: the dtype declares the scale, which is
+never guessed from the values. Pictures are read upright, as EXIF says, and transparent pictures
+are laid on white, as a page shows them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # opened refuse
 Pixels = np.ndarray[Any, Any]
 
 MODES = {1: "L", 3: "RGB"}
-_READABLE = {"1": "L", "L": "L", "RGB": "RGB"}  # modes that name their channels by themselves
+_READABLE = {"1": "L", "L": "L", "RGB": "RGB"}  # modes with self-explanatory channels
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")  # converting them to 8 bits would clip
 _PROFILED = ("CMYK", "LAB", "HSV")  # modes whose colours depend on a profile
 _FILL = "Fill what is NaN or masked, or leave the whole picture out."
@@ -72,7 +72,7 @@ def _stacked(pictures: list[Pixels]) -> Pixels:
                 f"the shape of the first one, {pictures[0].shape}",
                 "Crop or scale the pictures to one size and mode first.",
             )
-    if len({picture.dtype for picture in pictures}) > 1:  # each has a scale of its own
+    if len({picture.dtype for picture in pictures}) > 1:  # each has its own scale
         pictures = [_in_range(picture, row) for row, picture in enumerate(pictures)]
     if len({picture.dtype for picture in pictures}) > 1:
         pictures = [p if p.dtype == np.float32 else p / np.float32(255) for p in pictures]
@@ -182,8 +182,8 @@ def converted(picture: Image.Image, channels: int | None, row: int | None = None
     """Turn a picture into mode L or RGB, upright, on white where it is transparent.
 
     Raises:
-        UnsupportedValue: Its mode has more than 8 bits, or needs ``channels`` to say what it is,
-            or it is damaged.
+        UnsupportedValue: Its mode has more than 8 bits, or is ambiguous without ``channels``, or
+            it is damaged.
     """
     mode = MODES[channels] if channels else _READABLE.get(picture.mode)
     if mode is None or picture.mode in _DEEP:
@@ -206,7 +206,7 @@ def converted(picture: Image.Image, channels: int | None, row: int | None = None
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """A picture with transparency as a white page shows it; else hidden colours would appear."""
+    """Lay a transparent picture on white; otherwise hidden colours would appear."""
     page = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(page, picture.convert("RGBA")).convert("RGB")
 
@@ -239,7 +239,7 @@ def _of_array(pixels: Pixels) -> Iterator[str]:
 
 def _of_image(picture: Image.Image) -> Iterator[str]:
     frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":  # of cameras, whose first picture is the whole one
+    if frames > 1 and picture.format != "MPO":  # from cameras; the first frame is the full picture
         yield "several pictures in one file, of which the first is read"
     if picture.info.get(_CUT):
         yield "16 bits a channel, read as 8"
@@ -273,7 +273,7 @@ def _checked(pixels: Pixels, channels: int | None) -> Pixels:
 
 
 def _in_range(pixels: Pixels, row: int | None = None) -> Pixels:
-    """Pixels (n, h, w, channels), or of the picture in this row, as uint8 or float32."""
+    """Convert pixels (n, h, w, channels), or this row's picture, to uint8 or float32 in range."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == bool:
@@ -292,7 +292,7 @@ def _in_range(pixels: Pixels, row: int | None = None) -> Pixels:
 
 
 def _refuse_masked(pixels: Any, row: int | None = None) -> None:
-    """Refuse pictures (n, …), or the picture in this row, if a mask hides a pixel of theirs.
+    """Refuse pictures (n, …), or the picture in this row, if a mask hides one of their pixels.
 
     Raises:
         UnsupportedValue: A pixel is masked.

@@ -1,4 +1,4 @@
-"""The observer ``samples``: sheets of generated pictures, to watch a model learn."""
+"""The observer ``samples``: sheets of generated pictures that show how a model learns."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class SamplesConfig(ObserverConfig):
 class Samples(Observer):
     """Writes ``RUN/NAME/epoch-0001.png`` and so on: the best values at the same z every time.
 
-    z ~ p(z) is a function of the run's seed, so that a place on the sheets shows one latent point
-    as its picture changes.
+    z ~ p(z) is a function of the run's seed, so that a place on the sheets shows the same latent
+    point in every epoch.
     """
 
     kind = "samples"
     Config = SamplesConfig
 
     def begin(self, watched: Watched) -> None:
-        """Refuse what cannot be drawn.
+        """Refuse a modality that cannot be drawn.
 
         Raises:
             ConfigError: The model does not generate the modality on its own, or it shows as text.
@@ -75,7 +75,7 @@ class Samples(Observer):
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures of one size in rows, about as many as columns."""
+    """Arrange pictures of one size in about as many rows as columns."""
     columns = math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)
     width, height = pictures[0].width + GAP, pictures[0].height + GAP

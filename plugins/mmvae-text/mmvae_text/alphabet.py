@@ -1,4 +1,4 @@
-"""Alphabet: which symbols there are, and texts as their codes."""
+"""Alphabet: the symbols of texts, and texts as their codes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Unit = Literal["character", "byte"]
 Array = np.ndarray[Any, Any]
 
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
-"""What a character outside the alphabet is read as, if it is not refused."""
+"""Replacement for a character outside the alphabet, if it is not refused."""
 
-_ROWS = 4096  # texts read at once
+_ROWS = 4096  # number of texts read at once
 
 
 def texts(column: Column) -> list[str | None]:
-    """The texts of a column; None where an item has none.
+    """The texts of a column; None for an item without one.
 
     Raises:
-        UnsupportedValue: A value is no text.
+        UnsupportedValue: A value is not a text.
     """
     found: list[str | None] = []
     values = column.values
@@ -68,11 +68,11 @@ MARKS = {
     "\0": "a NUL",
     UNKNOWN: "a replacement character, as of bytes that could not be decoded",
 }
-"""Symbols that nobody sees, or that stand for a mistake, and what to call them."""
+"""Invisible symbols, or symbols that indicate a mistake, and their names."""
 
 
 def doubts(column: Column) -> Iterator[tuple[int, str]]:
-    """Rows of a column whose texts have :data:`MARKS` in them, and which."""
+    """Rows of a column whose texts contain :data:`MARKS`, with these marks."""
     for row, text in enumerate(texts(column)):
         for mark, what in MARKS.items():
             if mark in (text or ""):
@@ -80,14 +80,14 @@ def doubts(column: Column) -> Iterator[tuple[int, str]]:
 
 
 def counted(column: Column, unit: Unit) -> tuple[Counter[str], int]:
-    """Characters with how often they occur (none for bytes), and the length of the longest text.
+    """Characters with their frequencies (none for bytes), and the length of the longest text.
 
     Args:
         column: The texts, perhaps unread and larger than memory.
-        unit: What a text consists of.
+        unit: The unit of a text.
 
     Raises:
-        UnsupportedValue: A value is no text.
+        UnsupportedValue: A value is not a text.
     """
     counts: Counter[str] = Counter()
     longest = 0
@@ -112,8 +112,8 @@ class Alphabet:
     """The symbols of texts and their codes: 0 ends a text, 1, 2, … are the symbols.
 
     Args:
-        unit: ``"byte"``: the 256 bytes, whatever ``characters`` says.
-        characters: The characters; with :data:`UNKNOWN` among them none is refused.
+        unit: ``"byte"``: the 256 bytes, and ``characters`` is ignored.
+        characters: The characters; if they include :data:`UNKNOWN`, no character is refused.
     """
 
     def __init__(self, unit: Unit, characters: str = "") -> None:
@@ -121,11 +121,11 @@ class Alphabet:
         self._codes = {c: k for k, c in enumerate(characters, start=1)}
 
     def __len__(self) -> int:
-        """Number of symbols, the end among them."""
+        """Number of symbols, including the end."""
         return 1 + (len(self.characters) if self.unit == "character" else 256)
 
     def encode(self, text: str, row: int) -> Sequence[int]:
-        """A text as codes, without an end.
+        """Encode a text as codes, without an end.
 
         Raises:
             UnsupportedValue: A character is not in the alphabet.
@@ -146,9 +146,9 @@ class Alphabet:
         return codes
 
     def decode(self, codes: Sequence[int]) -> str:
-        """Codes, the first end and all after it left out, as a text.
+        """Decode codes up to the first end.
 
-        Bytes that are no UTF-8 become :data:`UNKNOWN`.
+        Bytes that are not UTF-8 become :data:`UNKNOWN`.
         """
         symbols = codes[: codes.index(0)] if 0 in codes else codes
         if self.unit == "byte":
@@ -157,5 +157,5 @@ class Alphabet:
 
 
 def short(text: str, most: int = 40) -> str:
-    """A text for messages."""
+    """Shorten a text for messages."""
     return repr(text if len(text) <= most else f"{text[:most]}…")

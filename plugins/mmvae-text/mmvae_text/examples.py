@@ -1,4 +1,4 @@
-"""Examples: the texts with which the conformance suite tries the codec."""
+"""Examples: the texts with which the conformance suite tests the codec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of texts: convolutions that read one, positions that write one."""
+"""Networks of texts: convolutions that read one, and per-position layers that write one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mmvae_text.strings import ended
 class Reader(nn.Module):
     """Codes (b, L) → features (b, 2 · channels[-1]): embedding, convolutions, pooling.
 
-    Symbols and their positions are embedded; the convolutions' sum over L and their maximum, over
-    the text and its end alone, are the features. Each item is read by itself.
+    Symbols and their positions are embedded. The features are the sum and the maximum of the
+    convolutions over the text and its end. Items do not affect each other.
 
     Args:
-        symbols: Codes that occur, the stand-in for a missing text among them.
+        symbols: Number of codes, including the fill value for a missing text.
         length: L.
         channels: Channels of the embedding, and of each convolution.
-        kernel: Positions that a convolution sees at once, an odd number.
+        kernel: Width of a convolution, an odd number.
         act: Activation after each convolution.
     """
 
@@ -46,16 +46,16 @@ class Reader(nn.Module):
 
 
 class Writer(nn.Module):
-    """Latents (b, input_dim) → logits (b, L, V): each position by itself, given z.
+    """Latents (b, input_dim) → logits (b, L, V): positions are independent, given z.
 
-    A projection of z plus the position's embedding goes through dense layers that all positions
+    A projection of z plus the position's embedding passes through dense layers that all positions
     share.
 
     Args:
-        input_dim: Width of what it is given.
+        input_dim: Width of its input.
         length: L.
         symbols: V.
-        hidden: Widths of the dense layers, one at least.
+        hidden: Widths of the dense layers, at least one.
         act: Their activation.
     """
 

@@ -17,8 +17,8 @@ class Strings(Distribution):
     .. math::
         p(s) = \prod_{i < n} p_i(s_i) \cdot p_n(\mathrm{end}), \qquad n = |s| < L,
 
-    and without the last factor for n = L. Each position either ends the string or goes on, so the
-    probabilities of all strings sum to 1.
+    and without the last factor for n = L. Each position either ends the string or continues it, so
+    the probabilities of all strings sum to 1.
 
     Args:
         logits: Scores of each position's symbols, END first, shape (b, L, V).
@@ -29,7 +29,7 @@ class Strings(Distribution):
         super().__init__(logits.shape[:-2], logits.shape[-2:-1], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of codes (…, b, L), nats (…, b); what follows an end has no part."""
+        """Log-probability of codes (…, b, L), nats (…, b); codes after an end are ignored."""
         codes = value.long()
         log_probs = self.log_probs.expand(*codes.shape, -1)
         nats = log_probs.gather(-1, codes.unsqueeze(-1)).squeeze(-1)
@@ -46,7 +46,7 @@ class Strings(Distribution):
         return torch.where(inside, codes + END + 1, END)
 
     def draw(self, generator: torch.Generator | None = None) -> Tensor:
-        """One string for each item, codes (b, L), drawn where the generator is."""
+        """One string for each item, codes (b, L), drawn on the generator's device."""
         log_probs = self.log_probs
         where = log_probs.device if generator is None else generator.device
         probabilities = log_probs.exp().flatten(0, -2).to(where)
@@ -63,11 +63,11 @@ class Strings(Distribution):
 
 
 def ended(codes: Tensor) -> Tensor:
-    """Which positions (…, L) lie after the first end, bool of the same shape."""
+    """True for positions (…, L) after the first end, bool of the same shape."""
     ends = (codes == END).int()
     return ends.cumsum(-1) - ends > 0
 
 
 def lengths(codes: Tensor) -> Tensor:
-    """Symbols before the end, (…,)."""
+    """Number of symbols before the end, (…,)."""
     return (~ended(codes) & (codes != END)).sum(-1)

@@ -140,16 +140,16 @@ class Text(Codec):
         return torch.from_numpy(codes), observed
 
     def doubts(self, column: Column) -> Iterator[tuple[int, str]]:
-        """Texts with marks in them that nobody sees."""
+        """Texts that contain invisible marks."""
         return doubts(column)
 
     @property
     def _gap(self) -> int:
-        """The code that stands in for a missing text: no symbol, and not an empty text."""
+        """The code for a missing text: not a symbol, and different from an empty text."""
         return len(self.alphabet)
 
     def missing(self, b: int) -> Tensor:
-        """A code of its own at every position, so that no text is not an empty text."""
+        """A special code at every position, so that a missing text differs from an empty one."""
         return torch.full((b, *self.event_shape), float(self._gap))
 
     def encoder(self) -> nn.Module:
@@ -158,7 +158,7 @@ class Text(Codec):
         return Reader(self._gap + 1, self.event_shape[0], c.encoder, c.kernel, c.activation)
 
     def decoder(self, input_dim: int) -> nn.Module:
-        """Dense layers for each position by itself."""
+        """Dense layers, applied to each position independently."""
         c = self.config
         return Writer(input_dim, self.event_shape[0], len(self.alphabet), c.decoder, c.activation)
 
@@ -168,8 +168,8 @@ class Text(Codec):
         return Strings(parameters)
 
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """Log-probability of the texts (b,); 0 where any position is not observed."""
-        if observed is None:  # no symbol stands for no text
+        """Log-probability of the texts (b,); 0 if any position is unobserved."""
+        if observed is None:  # the code of a missing text is not a symbol
             return likelihood.log_prob(torch.where(x == self._gap, END, x))
         nats = likelihood.log_prob(torch.where(observed, x, END))
         return torch.where(observed.all(-1), nats, 0.0)
@@ -184,22 +184,22 @@ class Text(Codec):
         return likelihood.draw(generator).float()
 
     def restore(self, x: Tensor) -> Column:
-        """Codes (b, max_length) → texts, None where there is none."""
+        """Codes (b, max_length) → texts, None for a missing one."""
         return Column([self._text(codes) for codes in x.detach().cpu().long().tolist()])
 
     def _text(self, codes: list[int]) -> str | None:
         return None if self._gap in codes else self.alphabet.decode(codes)
 
     def parse(self, text: str) -> Column:
-        """The text as it was typed."""
+        """The typed text, unchanged."""
         return Column([text])
 
     def show(self, x: Tensor) -> list[Any]:
-        """The texts, quoted where one would not see all of them: empty, padded, line breaks."""
+        """The texts, quoted if parts would be invisible: empty, padded, line breaks."""
         return [_shown(text) for text in self.restore(x).values]
 
     def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
-        """Share of right positions up to the end of the longer text; 1 where all is right."""
+        """Share of right positions up to the end of the longer text; 1 if all are right."""
         longer = torch.maximum(lengths(guess), lengths(x))
         right = (guess == x) & (torch.arange(x.shape[-1], device=x.device) < longer.unsqueeze(-1))
         accuracy = torch.where(longer > 0, right.sum(-1) / longer.clamp(min=1), 1.0)

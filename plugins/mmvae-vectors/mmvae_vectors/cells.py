@@ -18,7 +18,7 @@ from mmvae import Column, UnsupportedValue
 Array = np.ndarray[Any, Any]
 
 LARGEST = float(np.finfo(np.float32).max)
-"""Models compute in float32, so a larger number would become infinite."""
+"""Maximum absolute value: models compute in float32, where a larger number would be infinite."""
 
 _WRITTEN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 
@@ -34,7 +34,7 @@ def read(column: Column, names: Sequence[str]) -> Array:
         names: Names of the cells, as many as a vector has.
 
     Raises:
-        UnsupportedValue: A row has another length, or a cell is no finite number.
+        UnsupportedValue: A row has another length, or a cell is not a finite number.
     """
     cells = matrix(column.values, len(names))
     if cells.shape[1] != len(names):
@@ -46,11 +46,11 @@ def read(column: Column, names: Sequence[str]) -> Array:
 
 
 EXACT = 2**53
-"""Larger whole numbers have neighbours that are the same number as a float."""
+"""Integers above this are not all exact as floats."""
 
 
 def doubts(column: Column) -> Iterator[tuple[int, str]]:
-    """Rows with whole numbers whose last digits floating numbers cannot hold: ids, times in ns."""
+    """Rows with integers whose last digits are lost in floats: ids, times in ns."""
     values = column.values
     whole = isinstance(values, np.ndarray) and values.dtype.kind in "iu"
     if not whole and not isinstance(values, (list, tuple)):
@@ -62,10 +62,10 @@ def doubts(column: Column) -> Iterator[tuple[int, str]]:
 
 
 def refuse(cells: Array, bad: Array, names: Sequence[str]) -> None:
-    """Refuse cells (n, cells) where there are ``bad`` ones, naming the first.
+    """Refuse cells (n, cells) if any are ``bad``, naming the first.
 
     Raises:
-        UnsupportedValue: There is one.
+        UnsupportedValue: A cell is bad.
     """
     if bad.any():
         row, a = (int(i) for i in np.argwhere(bad)[0])
@@ -78,19 +78,19 @@ def refuse(cells: Array, bad: Array, names: Sequence[str]) -> None:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of some names, for messages."""
+    """The first few names, for messages."""
     return ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
 
 
 def matrix(values: Any, width: int | None = None) -> Array:
-    """Raw values → float64 (n, cells), whatever the numbers are; no columns if all are gaps.
+    """Raw values → float64 (n, cells), for all types of numbers; no columns if all are missing.
 
     Args:
         values: See :func:`read`.
-        width: Cells that each vector of a list must have; those of the first one unless given.
+        width: Number of cells of each vector of a list; default: that of the first one.
 
     Raises:
-        UnsupportedValue: Something is no number, or a row is shorter or longer than others.
+        UnsupportedValue: A value is not a number, or a row is shorter or longer than others.
     """
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
         values = np.ma.filled(values.astype(np.float64), np.nan)
@@ -107,17 +107,17 @@ def matrix(values: Any, width: int | None = None) -> Array:
 
 
 def is_single(values: Any) -> bool:
-    """Whether rows are bare numbers rather than vectors."""
+    """True if rows are bare numbers rather than vectors."""
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values.ndim == 1
     return not any(isinstance(row, (list, tuple, np.ndarray)) for row in values)
 
 
 def _from_texts(rows: list[Any]) -> list[Any]:
-    """Rows with texts as the numbers that they write, such as ``+7`` and ``007``.
+    """Convert texts in rows to numbers, such as ``+7`` and ``007``.
 
     Raises:
-        UnsupportedValue: A text writes no number; it is named.
+        UnsupportedValue: A text is not a number; it is named.
     """
     for i, row in enumerate(rows):
         if isinstance(row, str) and not _WRITTEN.fullmatch(row):
@@ -151,7 +151,7 @@ def _stacked(rows: list[Any], width: int | None) -> Array:
 
 
 def _is_gap(row: Any) -> bool:
-    """Whether an item lacks the whole vector; a DataFrame writes NaN for it."""
+    """True if an item lacks the whole vector; a DataFrame writes NaN for it."""
     return row is None or (isinstance(row, float) and math.isnan(row))
 
 
@@ -163,7 +163,7 @@ def _floats(row: Any, i: int) -> Array:
 
 
 def _vector(row: Any, i: int) -> Sequence[float]:
-    """One raw row as numbers, NaN where it says None."""
+    """One raw row as numbers, NaN for None."""
     if isinstance(row, np.ndarray):
         row = row.tolist()
     cells = list(row) if isinstance(row, (list, tuple)) else [row]

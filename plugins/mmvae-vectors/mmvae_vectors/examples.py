@@ -1,4 +1,4 @@
-"""Examples: the vectors with which the conformance suite tries the codec."""
+"""Examples: the vectors with which the conformance suite tests the codec."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def column(n: int, seed: int) -> Column:
 
 
 def examples(keys: Mapping[str, Any] | None = None) -> Examples:
-    """Vectors of two cells, in units of their own so that a grid covers them.
+    """Vectors of two cells, in model units so that a grid covers them.
 
-    A standardised density is one of other units, and heavy tails reach beyond any grid.
+    A standardised density has other units, and heavy tails extend beyond any grid.
     """
     axis = torch.arange(-10, 10, 0.1)
     given = keys or {}

@@ -1,4 +1,4 @@
-"""Moments: mean and standard deviation of each cell over the values that are observed."""
+"""Moments: mean and standard deviation of each cell over the observed values."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from mmvae import Column, UnsupportedValue
 from mmvae_vectors.cells import Array, is_single, matrix, read
 
 _ROWS = 4096  # rows read at once
-_ROUNDING = 1e-12  # a deviation smaller than this part of the mean is no deviation
+_ROUNDING = 1e-12  # a deviation smaller than this part of the mean counts as 0
 
 
 @dataclass(frozen=True)
 class Moments:
-    """What is known of some vectors, each array float64 (cells,).
+    """The moments of some vectors, each array float64 (cells,).
 
     Attributes:
-        count: How many values of each cell are observed.
+        count: Number of observed values of each cell.
         mean: Their mean.
         squares: Their summed squared distances from the mean.
-        single: Whether the raw rows are bare numbers rather than vectors.
+        single: True if the raw rows are bare numbers rather than vectors.
     """
 
     count: Array
@@ -32,13 +32,13 @@ class Moments:
 
     @property
     def deviation(self) -> Array:
-        """Standard deviation; 1 where all values are equal, so that one can divide by it."""
+        """Standard deviation; 1 if all values are equal, so that one can divide by it."""
         deviation = np.sqrt(self.squares / np.maximum(self.count, 1))
         return np.where(deviation <= _ROUNDING * np.abs(self.mean), 1.0, deviation)
 
     @classmethod
     def of(cls, cells: Array, single: bool) -> Moments:
-        """The moments of cells (n, cells), NaN where there is nothing."""
+        """The moments of cells (n, cells), NaN for missing ones."""
         seen = ~np.isnan(cells)
         count = seen.sum(0)
         mean = np.where(seen, cells, 0.0).sum(0) / np.maximum(count, 1)
@@ -58,11 +58,11 @@ class Moments:
 
 
 def moments(column: Column, names: Sequence[str] | None) -> Moments:
-    """The moments of a column that may be larger than memory, some rows at a time.
+    """The moments of a column that may be larger than memory, computed in chunks of rows.
 
     Args:
         column: The values, perhaps unread.
-        names: Names of the cells, for errors; their positions unless given.
+        names: Names of the cells, for errors; default: their positions.
 
     Raises:
         UnsupportedValue: There is no vector at all, or a value is refused.
@@ -74,7 +74,7 @@ def moments(column: Column, names: Sequence[str] | None) -> Moments:
             if total is not None:
                 width = len(total.count)
             if width == 0:
-                continue  # nothing but gaps so far
+                continue  # only missing values so far
             cells = read(part, names or [str(a) for a in range(width)])
         except UnsupportedValue as error:
             row = None if error.row is None else start + error.row

@@ -1,4 +1,4 @@
-"""Networks of vectors: dense layers, and the head that knows how σ is had."""
+"""Networks of vectors: dense layers, and the head that outputs σ."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from mmvae import Activation, Parameters, activation
 
-_RAW_ONE = math.log(math.expm1(1.0))  # softplus of it is 1, where a learned scale starts
+_RAW_ONE = math.log(math.expm1(1.0))  # its softplus is 1, the initial value of a learned scale
 
 
 def dense(width: int, hidden: Sequence[int], act: Activation, layer_norm: bool) -> nn.Sequential:
-    """Dense layers (b, width) → (b, hidden[-1]), each with an activation behind it."""
+    """Dense layers (b, width) → (b, hidden[-1]), each followed by an activation."""
     layers: list[nn.Module] = []
     for wider in hidden:
         norm = [nn.LayerNorm(wider)] if layer_norm else []
@@ -24,7 +24,7 @@ def dense(width: int, hidden: Sequence[int], act: Activation, layer_norm: bool) 
 
 
 class Head(nn.Module):
-    """The decoder's last step: its output read as locations, with raw scales beside them.
+    """The decoder's last step: its output as locations and raw scales.
 
     Args:
         body: Networks (b, input_dim) → (b, cells), or (b, 2 · cells) if the scale is predicted.

@@ -1,4 +1,4 @@
-"""Vector: real numbers, p(x|z) = Π_a f((x_a − μ_a(z)) / σ_a) / σ_a, any of which may be missing.
+"""Vector: real numbers, p(x|z) = Π_a f((x_a − μ_a(z)) / σ_a) / σ_a, with missing cells allowed.
 
 f is a Gaussian, Laplace or Student-t density. Networks see values standardised on the training
 split; log-likelihoods are densities of the data in the user's own units.
@@ -33,10 +33,10 @@ from mmvae_vectors.moments import moments
 from mmvae_vectors.networks import Head, dense
 
 LARGE = 1e12
-"""Scales that are learned stay as they are up to here, and below twice as much."""
+"""Learned scales are unchanged up to here, and bounded to twice as much."""
 
 NAMED = 32
-"""Vectors of more cells have no figure of comparison for each cell."""
+"""Vectors with more cells than this have no statistic per cell."""
 
 
 class Vector(Codec):
@@ -89,7 +89,7 @@ class Vector(Codec):
         return int(self.config.encoder[-1]) if self.config.encoder else len(self.names)
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
-        """Numbers (b, cells) → standardised float32 and which are observed; 0 for the others."""
+        """Numbers (b, cells) → standardised float32, 0 if unobserved; mask of the observed."""
         cells = read(column, self.names)
         observed = ~np.isnan(cells)
         mean, deviation = self.state["mean"].numpy(), self.state["deviation"].numpy()
@@ -99,7 +99,7 @@ class Vector(Codec):
         return x, None if observed.all() else torch.from_numpy(observed)
 
     def doubts(self, column: Column) -> Iterator[tuple[int, str]]:
-        """Whole numbers that lose their last digits."""
+        """Integers that lose their last digits."""
         return doubts(column)
 
     def encoder(self) -> nn.Module:
@@ -108,7 +108,7 @@ class Vector(Codec):
         return dense(len(self.names), c.encoder, c.activation, c.layer_norm)
 
     def decoder(self, input_dim: int) -> nn.Module:
-        """Dense layers, then a location for each cell, and a raw scale where z predicts it."""
+        """Dense layers, then a location for each cell, and a raw scale if z predicts it."""
         c, cells = self.config, len(self.names)
         width = c.decoder[-1] if c.decoder else input_dim
         body = dense(input_dim, c.decoder, c.activation, c.layer_norm)
@@ -116,7 +116,7 @@ class Vector(Codec):
         return Head(body, cells, c.scale)
 
     def likelihood(self, parameters: Parameters) -> Distribution:
-        """Independent cells in model units; σ = softplus(raw) + floor where it is not fixed."""
+        """Independent cells in model units; σ = softplus(raw) + floor if it is not fixed."""
         if isinstance(parameters, Tensor):
             location, scale = parameters, torch.full_like(parameters, self.config.scale)
         else:
@@ -141,7 +141,8 @@ class Vector(Codec):
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
         """Log-density of the observed values in the user's units, nats (b,).
 
-        That of the standardised values less Σ_a log s_a, with s_a their deviations.
+        It is the log-density of the standardised values minus Σ_a log s_a, with s_a their
+        deviations.
         """
         nats = super().log_prob(likelihood, x, observed)
         log_scale = self.log_scale
@@ -210,7 +211,7 @@ def _location(likelihood: Distribution) -> Tensor:
 
 
 def _number(text: str, part: str) -> float:
-    """A number, or NaN for a cell that is not observed."""
+    """A number, or NaN for an unobserved cell."""
     try:
         number = float(text)
     except ValueError:

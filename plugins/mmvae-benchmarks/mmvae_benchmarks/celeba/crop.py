@@ -1,8 +1,8 @@
 """Crops: the square of a picture that is kept, around the face or in the centre.
 
-The faces of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) as their published code has
-them: OpenCV's cascade finds the face, its box is widened, and the picture is left out if that box
-reaches out of the picture or is narrow.
+The faces of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) as in their published code:
+OpenCV's cascade finds the face and its box is widened. A picture is left out if that box is narrow
+or extends beyond the picture.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mmvae import DataError
 from mmvae_benchmarks.celeba.pictures import Unreadable
 
 MOST_PIXELS = 64_000_000
-"""Larger pictures are refused undecoded."""
+"""Maximum number of pixels: larger pictures are refused before decoding."""
 
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
 """Modes whose conversion to 8 bits would clip."""
@@ -52,7 +52,7 @@ class FaceSettings(BaseModel):
 
 
 class Outcome(IntEnum):
-    """What became of a picture."""
+    """The outcome of cropping a picture."""
 
     KEPT = 0
     NO_FACE = 1
@@ -92,7 +92,7 @@ class FaceDetector:
     """OpenCV's frontal-face cascade; one for each thread.
 
     Args:
-        settings: How faces are sought.
+        settings: The settings of the search.
 
     Raises:
         DataError: OpenCV is missing, or a version without cascades.
@@ -120,7 +120,7 @@ def opencv() -> Any:
     """OpenCV, in a version that has cascades.
 
     Raises:
-        DataError: It has not.
+        DataError: The installed version has none.
     """
     try:
         cv2 = importlib.import_module("cv2")
@@ -139,13 +139,13 @@ def opencv() -> Any:
 def face_box(
     faces: Sequence[Face], width: int, height: int, settings: FaceSettings
 ) -> Box | Outcome:
-    """The square around the first of ``faces``, or why there is none.
+    """The square around the first of ``faces``, or the reason why there is none.
 
     Args:
         faces: As :class:`FaceDetector` gives them.
-        width: Of the picture.
-        height: Of the picture.
-        settings: When a picture is kept.
+        width: Width of the picture.
+        height: Height of the picture.
+        settings: The conditions for keeping a picture.
     """
     if not faces:
         return Outcome.NO_FACE
@@ -181,7 +181,7 @@ def opened(encoded: bytes) -> Image.Image:
             raise Unreadable(f"mode {picture.mode} has more than 8 bits")
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
-        if picture.has_transparency_data:  # whose hidden colours nobody means
+        if picture.has_transparency_data:  # hidden colours have no meaning
             page = Image.new("RGBA", picture.size, "white")
             return Image.alpha_composite(page, picture.convert("RGBA")).convert("RGB")
         return picture.convert("RGB")

@@ -29,7 +29,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Listing:
-    """What the attribute file says.
+    """The content of the attribute file.
 
     Attributes:
         path: The file.
@@ -92,13 +92,13 @@ def some(names: list[str]) -> str:
 
 
 def short(text: str, most: int = 40) -> str:
-    """What a line holds, for messages."""
+    """The content of a line, for messages."""
     text = text.strip()
     return repr(text if len(text) <= most else f"{text[:most]}…")
 
 
 def _attribute_order(path: Path, names: list[str]) -> list[int]:
-    """Where each of the forty attributes stands in the file."""
+    """The position in the file of each of the forty attributes."""
     for name in names:
         if name not in ATTRIBUTES:
             _refuse(
@@ -120,7 +120,7 @@ def _pairs(
     values: Mapping[str, int],
     expected: str,
 ) -> tuple[list[str], Array]:
-    """File names, and what follows them on each line, int8 (n, width)."""
+    """File names, and the values after them on each line, int8 (n, width)."""
     names: dict[str, None] = {}
     rows = bytearray()
     for number, line in lines:

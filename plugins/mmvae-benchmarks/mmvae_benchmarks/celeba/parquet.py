@@ -1,7 +1,7 @@
 """CelebA in Parquet: the Hub's ``flwrlabs/celeba``, or files of the same columns on disk.
 
-Assumed of them: a column ``image`` of encoded pictures and one column of booleans for each of the
-forty attributes; columns beside those (``celeb_id``) are left alone. The splits are called
+They must have a column ``image`` of encoded pictures and one column of booleans for each of the
+forty attributes; other columns (``celeb_id``) are ignored. The splits are called
 ``train``, ``valid`` or ``validation``, and ``test``.
 """
 
@@ -29,7 +29,7 @@ class TablePictures(Pictures):
 
     Args:
         tables: Split → its ``datasets.Dataset``.
-        origin: Where they come from.
+        origin: The origin of the tables.
     """
 
     def __init__(self, tables: dict[str, Any], origin: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the encoded pictures are: a folder or a zip file, read one picture at a time."""
+"""The place of the encoded pictures: a folder or a zip file, read one picture at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 class Unreadable(Exception):
-    """A picture's bytes cannot be had, or are no picture; the message says why."""
+    """A picture's bytes are missing or are not a picture; the message gives the reason."""
 
 
 class Pictures(ABC):
@@ -26,8 +26,8 @@ class Pictures(ABC):
 
     Attributes:
         names: Their names, for ids and messages.
-        origin: Where they are, for messages.
-        unlisted: Names of pictures beside them that nothing is known of.
+        origin: Their place, for messages.
+        unlisted: Names of further pictures there that the listing does not have.
     """
 
     names: Sequence[str]
@@ -56,7 +56,7 @@ class FolderPictures(Pictures):
     Args:
         folder: The folder.
         names: The pictures that are wanted, in order.
-        listing: What names them, for messages.
+        listing: The file that lists them, for messages.
 
     Raises:
         DataError: A wanted picture is missing.
@@ -131,14 +131,14 @@ class ZipPictures(Pictures):
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name is that of a picture."""
+    """True if a file's name is that of a picture."""
     return name.lower().endswith(ENDINGS) and not name.startswith(".")
 
 
 def _compared(
     origin: str, found: Mapping[str, object], wanted: Sequence[str], listing: Path
 ) -> list[str]:
-    """The pictures that are found and not wanted; an error if one is wanted and not found."""
+    """The pictures that are found but not wanted; an error if one is wanted but not found."""
     if not found:
         raise DataError(
             f"{origin}: there are no pictures in it, expected {some(list(wanted))} as "

@@ -15,7 +15,7 @@ PAUSE_S = 10.0
 
 
 class Progress:
-    """Rate and time left of so many pictures; :meth:`advance` is safe from several threads.
+    """Rate and time left for a number of pictures; :meth:`advance` is safe from several threads.
 
     Args:
         total: Number of pictures.
@@ -47,13 +47,13 @@ class Progress:
         self._stack.close()
 
     def begin(self, done: int) -> None:
-        """Say how many pictures were done before."""
+        """Print the number of pictures that were done before."""
         self.before, self._started = done, time.monotonic()
         if self._bar is None:
             self._say(f"cropping {self.total - done:,} of {self.total:,} pictures")
 
     def advance(self) -> None:
-        """One more picture is done."""
+        """Count one more picture as done."""
         with self._lock:
             self.count += 1
             now = time.monotonic()

@@ -14,7 +14,7 @@ from mmvae_benchmarks.celeba import crop as crops
 from mmvae_benchmarks.celeba.crop import FaceSettings, Outcome
 
 VERSION = 1
-"""Raised when the same settings give other pixels than before, or shards another number."""
+"""Increased when the same settings give other pixels than before, or shards of another size."""
 
 Cut = Callable[[bytes], np.ndarray[Any, Any] | Outcome]
 
@@ -24,7 +24,7 @@ class Recipe:
     """Settings of the crop.
 
     Attributes:
-        crop: Around the face, or the largest square in the centre.
+        crop: The crop: around the face, or the largest square in the centre.
         size: Side of the square, in pixels.
         faces: How faces are found and kept.
     """
@@ -34,7 +34,7 @@ class Recipe:
     faces: FaceSettings
 
     def settings(self) -> dict[str, Any]:
-        """All that decides about the pixels."""
+        """All settings that determine the pixels."""
         settings = {"version": VERSION, "crop": self.crop, "size": self.size}
         return settings | ({"faces": self.faces.model_dump()} if self.crop == "face" else {})
 

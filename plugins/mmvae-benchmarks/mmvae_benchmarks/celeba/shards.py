@@ -1,7 +1,7 @@
-"""Shards: runs of pictures that are cropped by one thread each, and stay when all is stopped.
+"""Shards: consecutive pictures that one thread crops, and that survive an interruption.
 
-Threads do here, since decoding, the cascade and scaling all release Python's lock; and unlike
-processes they ask nothing of the script that calls.
+Threads suffice, since decoding, the cascade and scaling all release Python's lock. Unlike
+processes they require nothing of the calling script.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from mmvae_benchmarks.celeba.recipe import Cut, Recipe
 Array = np.ndarray[Any, Any]
 
 SHARDS = "shards"
-"""Folder of the files that say which are done."""
+"""Folder of the files that mark completed shards."""
 
 SHARD = 200
-"""Pictures of one shard; another number needs another VERSION of the recipe."""
+"""Pictures per shard; another number needs another VERSION of the recipe."""
 
 MOST_UNREADABLE = 100
-"""Unreadable pictures after which the rest is not looked at."""
+"""Number of unreadable pictures after which the search stops."""
 
 REMEDY = "then repeat the command: it goes on from there. Another disk: data.cache."
-"""What to do when the system refuses to write."""
+"""Advice if the system refuses to write."""
 
 
 class Stopped(Exception):
@@ -46,16 +46,16 @@ class Stopped(Exception):
 
 @dataclass
 class Work:
-    """What the threads share.
+    """The state that the threads share.
 
     Attributes:
-        folder: Of the files that say a shard is done.
+        folder: The folder of the files that mark completed shards.
         images: The array's file.
-        pictures: What to crop.
-        recipe: How.
-        progress: Told of each picture.
-        stop: Set when threads are to leave off.
-        unreadable: Row → why it cannot be read.
+        pictures: The pictures to crop.
+        recipe: The crop.
+        progress: Counts each picture.
+        stop: Set when threads must stop.
+        unreadable: Row → the reason why it cannot be read.
     """
 
     folder: Path
@@ -73,14 +73,14 @@ class Work:
         return range(0, len(self.pictures), SHARD)
 
     def done(self, start: int) -> Path:
-        """The file that says a shard is done: its outcomes and a hash of its pixels."""
+        """The file that marks a completed shard: its outcomes and a hash of its pixels."""
         return self.folder / f"{start:08d}.json"
 
     def cut(self, start: int) -> None:
         """Crop one shard and write it, unless a picture of it cannot be read.
 
         Raises:
-            Stopped: The threads are to leave off.
+            Stopped: The threads must stop.
             TrainingError: The system refused to write.
         """
         rows = range(start, min(start + SHARD, len(self.pictures)))
@@ -102,7 +102,7 @@ class Work:
             self.unreadable[row] = str(error)
             result = Outcome.KEPT
             if len(self.unreadable) >= MOST_UNREADABLE:
-                self.stop.set()  # here, since who waits for the threads may come late
+                self.stop.set()  # here, since the waiting thread may react late
         self.progress.advance()
         if isinstance(result, Outcome):
             return int(result)
@@ -122,10 +122,10 @@ def cut_shards(
     """Crop all shards that are not done yet.
 
     Args:
-        folder: The store's folder; ``shards/`` in it says what is done.
-        images: The array's file, with its header and all its room.
-        pictures: What to crop.
-        recipe: How.
+        folder: The store's folder; ``shards/`` in it marks completed shards.
+        images: The array's file, with its header and at full size.
+        pictures: The pictures to crop.
+        recipe: The crop.
         workers: Number of threads.
 
     Returns:
@@ -151,10 +151,10 @@ def cut_shards(
 
 
 def run(work: Work, todo: list[int], workers: int) -> None:
-    """Crop shards in threads; whatever ends it, all threads have left off."""
+    """Crop shards in threads; on return, for any reason, all threads have stopped."""
     with ThreadPoolExecutor(workers) as pool:
         try:
-            with suppress(Stopped):  # of which enough cannot be read
+            with suppress(Stopped):  # enough of its pictures cannot be read
                 for future in as_completed([pool.submit(work.cut, start) for start in todo]):
                     future.result()
         finally:  # also an interrupt: the pool waits for its threads

@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 LISTING, PARTITION, IMAGES = "list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba"
 FOLDERS = (".", "Anno", "Eval", "Img")
-"""Where files are looked for below ``root``, the last three as the data set's page has them."""
+"""Places of the files below ``root``, the last three as on the data set's page."""
 
 HOW_TO_GET = (
     f"Get {IMAGES}.zip, {LISTING} and {PARTITION} from the CelebA page of the Multimedia "
@@ -96,7 +96,7 @@ class Items:
     Attributes:
         pictures: Their encoded pictures.
         attributes: ±1, int8 (n, 40).
-        partition: Gives the official split of each: 0, 1 or 2, int8 (n,).
+        partition: Function that gives the official split of each: 0, 1 or 2, int8 (n,).
     """
 
     pictures: Pictures
@@ -125,7 +125,7 @@ class Celeba(Source):
         return digest.hexdigest()
 
     def remarks(self) -> tuple[str, ...]:
-        """How many pictures were kept, and why others were not."""
+        """The number of kept pictures, and the reasons why others were left out."""
         return (self._store.summary(),)
 
     @cached_property
@@ -174,8 +174,8 @@ def open_items(config: CelebaConfig) -> Items:
     """Find the data set in any of its forms.
 
     Raises:
-        ConfigError: Nothing is named.
-        DataError: Nothing is there, or it is malformed.
+        ConfigError: The config names no data.
+        DataError: The data do not exist or are malformed.
     """
     if config.hub is not None:
         try:
@@ -227,13 +227,13 @@ def table_items(path: str) -> Items:
 
 
 def found(root: Path, name: str) -> Path | None:
-    """A file or folder below ``root``, in one of the places where it may be."""
+    """A file or folder below ``root``, in one of its possible places."""
     places = (root / folder / name for folder in FOLDERS)
     return next((place for place in places if place.exists()), None)
 
 
 def cache_folder(config: CelebaConfig) -> Path:
-    """Where the cropped pictures are kept."""
+    """The folder of the cropped pictures."""
     if config.cache is not None:
         return place(config.cache)
     root = place(config.root or "")

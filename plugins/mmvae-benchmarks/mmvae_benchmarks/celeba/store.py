@@ -1,9 +1,9 @@
 """The store: pictures cropped once, kept on disk as one memory-mapped array of uint8.
 
-A store is a folder named by a fingerprint of settings and pictures, so another setting or another
-picture is another store. While it is made, each shard of pictures is written at its place in
-``images.npy`` and made durable before the file that says so; a killed process loses the shards it
-was at. ``report.json`` comes last: a store that has it is whole.
+A store is a folder named by a fingerprint of settings and pictures, so other settings or pictures
+make another store. During creation, each shard of pictures is written at its place in
+``images.npy`` and made durable before the file that marks it; a killed process loses only the
+shards in progress. ``report.json`` is written last: a store that has it is complete.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ IMAGES, OUTCOMES, LEFT_OUT, REPORT = "images.npy", "outcomes.npy", "left-out.tsv
 
 @dataclass(frozen=True)
 class Store:
-    """A store that is whole.
+    """A complete store.
 
     Attributes:
         folder: Its folder.
-        report: What ``report.json`` says: pictures, kept, left_out, settings, content.
+        report: The content of ``report.json``: pictures, kept, left_out, settings, content.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class Store:
 
     @cached_property
     def rows(self) -> Array:
-        """Which pictures were kept, ascending."""
+        """Rows of the kept pictures, ascending."""
         with self._readable():
             return np.flatnonzero(np.load(self.folder / OUTCOMES) == Outcome.KEPT)
 
@@ -63,7 +63,7 @@ class Store:
             return StoredImages(np.load(self.folder / IMAGES, mmap_mode="r"), self.rows)
 
     def summary(self) -> str:
-        """How many pictures were kept, and why others were not, in one sentence."""
+        """The number of kept pictures, and why others were left out, in one sentence."""
         report, counts = self.report, self.report["left_out"]
         parts = [f"{counts[text]:,} {text}" for text in REASONS.values() if counts.get(text)]
         text = f"{report['kept']:,} of {report['pictures']:,} pictures kept"
@@ -80,11 +80,11 @@ class Store:
 
 
 class StoredImages(LazyValues):
-    """Some rows of a store's pictures, uint8 (n, size, size, 3), read when asked for.
+    """Some rows of a store's pictures, uint8 (n, size, size, 3), read on demand.
 
     Args:
         images: All rows, memory-mapped.
-        rows: Which of them.
+        rows: The selected rows.
     """
 
     def __init__(self, images: Array, rows: Array) -> None:
@@ -103,17 +103,17 @@ class StoredImages(LazyValues):
 
 
 def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) -> Store:
-    """The store of these pictures, made unless it is there.
+    """Open the store of these pictures; create it if it does not exist.
 
     Args:
         cache: The folder of stores.
-        pictures: What to crop.
-        recipe: How to crop it.
-        workers: Threads that crop.
+        pictures: The pictures to crop.
+        recipe: The crop.
+        workers: Number of threads.
 
     Raises:
         DataError: Pictures cannot be read, none was kept, or the store is damaged.
-        TrainingError: The system refused to write, as when the disk is full.
+        TrainingError: The system refused to write, e.g. because the disk is full.
     """
     key = recipe.fingerprint() + pictures.fingerprint()
     name = (
@@ -135,13 +135,13 @@ def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) ->
 
 
 def make(folder: Path, pictures: Pictures, recipe: Recipe, workers: int) -> None:
-    """Crop all pictures into a store, or those that a killed process left."""
+    """Crop all pictures into a store, or those left by a killed process."""
     images, started = folder / IMAGES, time.monotonic()
     shape = (len(pictures), recipe.size, recipe.size, 3)
-    recipe.cutter()  # says now if anything it needs is missing
+    recipe.cutter()  # reports missing requirements early
     storage.clean(folder, remedy=REMEDY)
     if not images.is_file():
-        if (folder / SHARDS).is_dir():  # of an array that someone deleted
+        if (folder / SHARDS).is_dir():  # the array was deleted
             storage.remove_folder(folder / SHARDS, remedy=REMEDY)
         reserve(images, shape)
     outcomes, content = cut_shards(folder, images, pictures, recipe, workers)
@@ -173,7 +173,7 @@ def make(folder: Path, pictures: Pictures, recipe: Recipe, workers: int) -> None
 
 
 def reserve(path: Path, shape: tuple[int, ...]) -> None:
-    """Make the array's file with all its room, so that a disk too small is known at once."""
+    """Create the array's file at full size, so that a full disk is noticed at once."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -184,12 +184,12 @@ def reserve(path: Path, shape: tuple[int, ...]) -> None:
         size = len(header.getvalue()) + int(np.prod(shape, dtype=np.int64))
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
-        else:  # macOS: the room is found while writing
+        else:  # macOS: space is allocated while writing
             file.truncate(size)
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """What ``report.json`` of a store says.
+    """The content of a store's ``report.json``.
 
     Raises:
         DataError: It is damaged.
@@ -202,12 +202,12 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def damaged(folder: Path, why: str) -> DataError:
-    """The error of a store that was whole and no longer is."""
+    """The error for a store that was complete and no longer is."""
     return DataError(f"{folder}: the cropped pictures are damaged ({why}). Delete that folder.")
 
 
 def npy(array: Array) -> bytes:
-    """An array as the content of a ``.npy`` file."""
+    """Encode an array as the content of a ``.npy`` file."""
     file = io.BytesIO()
     np.save(file, array)
     return file.getvalue()
@@ -215,7 +215,7 @@ def npy(array: Array) -> bytes:
 
 @contextmanager
 def alone(folder: Path, pause: float = 0.5) -> Iterator[None]:
-    """Hold a folder's lock, after waiting for the process that has it."""
+    """Hold a folder's lock, after waiting for its present holder."""
     lock, told = FolderLock(folder), False
     with ExitStack() as stack:
         while True:

@@ -1,8 +1,8 @@
-"""The forty attributes of CelebA, drawn together: correlated as in life, each about as frequent.
+"""The forty attributes of CelebA, drawn jointly, with realistic correlations and frequencies.
 
-Sex and age are drawn first and everything else given them, by tables estimated from what is
-published of CelebA. Attributes that deny each other never meet: one colour of hair at most, none
-of them on a bald head, no beard and no lack of one together.
+Sex and age are drawn first and everything else given them, by tables estimated from published
+statistics of CelebA. Contradictory attributes never occur together: at most one colour of hair,
+none on a bald head, a beard or its absence.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ HAIR_COLOUR: tuple[tuple[float, ...], ...] = (
 # Straight, wavy; the rest is neither: tied back or cropped. Of women, of men.
 HAIR_TEXTURE = ((0.19, 0.46), (0.25, 0.15))
 
-# Of men: what grows on the chin, and how often.
+# Beards of men, with their frequencies.
 BEARDS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.600, ()),
     (0.175, ("5_o_Clock_Shadow",)),
@@ -81,14 +81,14 @@ ATTRACTIVE = (
     | {"Chubby": -2.0, "Double_Chin": -1.0, "Big_Nose": -1.5, "Bags_Under_Eyes": -1.0}
     | {"Eyeglasses": -1.0, "Bald": -1.0, "Gray_Hair": -1.0, "Receding_Hairline": -1.0}
 )
-"""A rule of thumb of this data set, not of anyone: attractive means a score of 2.5 or more."""
+"""An arbitrary rule of this data set: attractive means a score of 2.5 or more."""
 
 
 def draw_attributes(rng: np.random.Generator) -> dict[str, bool]:
     """Draw the attributes of one person.
 
     Args:
-        rng: Where chance comes from; always the same number of draws are taken.
+        rng: The random generator; the number of draws is always the same.
 
     Returns:
         All of ``NAMES``, in their order.
@@ -122,7 +122,7 @@ def draw_attributes(rng: np.random.Generator) -> dict[str, bool]:
 
 
 def _grow_hair(has: dict[str, bool], group: int, chance: Mapping[str, float]) -> None:
-    """Settle what is on the head: a hat, nothing, or hair of one colour, texture and line."""
+    """Decide the hair: a hat, none, or hair of one colour, texture and hairline."""
     if has["Bald"]:
         has["Wearing_Hat"] = False
     if has["Bald"] or has["Wearing_Hat"]:
@@ -140,5 +140,5 @@ def _grow_hair(has: dict[str, bool], group: int, chance: Mapping[str, float]) ->
 
 
 def _choice(shares: Sequence[float], chance: float) -> int:
-    """The index that ``chance`` in [0, 1) falls on; ``len(shares)`` beyond all of them."""
+    """The index that ``chance`` in [0, 1) falls on; ``len(shares)`` if beyond all of them."""
     return int(np.searchsorted(np.cumsum(shares), chance, side="right"))

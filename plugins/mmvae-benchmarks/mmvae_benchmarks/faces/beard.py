@@ -9,7 +9,7 @@ from mmvae_benchmarks.faces.look import mix, shade
 
 
 def draw_beard(canvas: Canvas, face: Face, head: Mask) -> None:
-    """What grows on cheeks and chin, before the mouth is drawn over it."""
+    """Draw the hair of cheeks and chin, before the mouth is drawn over it."""
     chin, colour, w = face.chin, _colour(face), face.width
     if face["5_o_Clock_Shadow"]:
         tone = mix(shade(face.skin, 0.45), (46, 50, 60), 0.4)

@@ -24,7 +24,7 @@ SIZE = (WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING)
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the face is: centre in pixels of the picture, pixels per face unit, tilt (radians)."""
+    """The pose: centre in pixels of the picture, pixels per face unit, tilt (radians)."""
 
     x: float
     y: float
@@ -41,7 +41,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Mask:
-    """How much of each pixel is covered: an 8-bit picture and the corner where it lies."""
+    """The coverage of each pixel: an 8-bit picture and the position of its corner."""
 
     image: Image.Image
     corner: tuple[int, int]
@@ -58,7 +58,7 @@ class Canvas:
     """A picture in the making.
 
     Args:
-        pose: Where the face is.
+        pose: Position, scale and tilt of the face.
         background: RGB picture of ``SIZE``.
     """
 
@@ -76,7 +76,7 @@ class Canvas:
         return self._mask(lines, soft, width, opacity)
 
     def _mask(self, shapes: Sequence[Array], soft: float, width: float, opacity: float) -> Mask:
-        # What is very soft is drawn at half the size: nobody sees it, and blurring costs less.
+        # Very soft shapes are drawn at half the size: it is invisible, and blurring costs less.
         unit = self.pose.scale * OVERSAMPLING
         reduction = 2 if soft * unit > 3 else 1
         radius, pen = soft * unit / reduction, max(1, round(width * unit / reduction))

@@ -29,8 +29,8 @@ def draw(face: Face, noise: np.random.Generator) -> Image.Image:
     """Draw a face.
 
     Args:
-        face: Whose picture.
-        noise: Where the grain of the picture comes from.
+        face: The face.
+        noise: The generator of the picture's grain.
 
     Returns:
         RGB picture of 178×218 pixels.

@@ -52,7 +52,7 @@ class Face:
 
     @cached_property
     def hair(self) -> Colour:
-        """Colour of the hair; red where no attribute names one."""
+        """Colour of the hair; red if no attribute names one."""
         named = [HAIR[name] for name in HAIR if self[name]]
         dark, light = named[0] if named else RED
         return mix(dark, light, self.look("hair_tone"))

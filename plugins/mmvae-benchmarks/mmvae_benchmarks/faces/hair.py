@@ -11,7 +11,7 @@ from mmvae_benchmarks.faces.look import mix, shade
 
 
 def draw_back_hair(canvas: Canvas, face: Face) -> None:
-    """Hair behind the head: long, or a knot where it is neither straight nor wavy."""
+    """Hair behind the head: long, or a knot if it is neither straight nor wavy."""
     if face["Male"] or face["Bald"]:
         return
     dark, look, w = shade(face.hair, 0.72), face.look, face.width
@@ -61,7 +61,7 @@ def draw_front_hair(canvas: Canvas, face: Face) -> None:
 
 
 def _hairline(face: Face) -> Array:
-    """Where forehead and hair meet, from the left temple to the right one."""
+    """The line between forehead and hair, from the left temple to the right one."""
     part, low = face.look("hair_part", -0.7, 0.7), -0.55 if face["Male"] else -0.1
     if face["Receding_Hairline"]:
         middle = [(0.0, -2.1), (0.45, -2.18), (0.85, -2.45), (1.45, -2.3)]
@@ -78,7 +78,7 @@ def _hairline(face: Face) -> Array:
 
 
 def _draw_temples(canvas: Canvas, face: Face) -> None:
-    """What a hat leaves to be seen of short hair."""
+    """Draw the short hair that a hat leaves visible."""
     outer = [(1.72, -1.6), (2.34, -1.6), (2.4, -0.6), (2.16, 0.1)]
     strip = loop(*outer, (2.0, -0.2), (1.86, -0.9)) * (face.width, 1)
     for side in SIDES:
@@ -107,7 +107,7 @@ def _rippled(line: Array, size: float, step: float, phase: float) -> Array:
 
 
 def _streak(canvas: Canvas, face: Face, hair: Mask) -> None:
-    """Strands, dark and light in turn: straight or wavy, none where hair is neither."""
+    """Strands, alternately dark and light: straight or wavy, none if hair is neither."""
     if not (face["Straight_Hair"] or face["Wavy_Hair"]):
         return
     wave, phase = 0.16 * face["Wavy_Hair"], face.look("hair_phase", 0, 6)

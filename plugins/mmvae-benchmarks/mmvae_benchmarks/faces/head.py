@@ -22,7 +22,7 @@ def draw_neck(canvas: Canvas, face: Face) -> None:
 
 
 def draw_head(canvas: Canvas, face: Face) -> Mask:
-    """Ears and head, shaded; returns where the head is."""
+    """Ears and head, shaded; returns the mask of the head."""
     skin, w = face.skin, face.width
     for side in SIDES:
         ear = ellipse(2.12 * w * side, 0.12, 0.3, 0.58, -0.12 * side)

@@ -1,4 +1,4 @@
-"""What makes a face itself beside its attributes: proportions, colours, pose and light."""
+"""The individual look of a face beside its attributes: proportions, colours, pose and light."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Look:
     """One person's traits: independent of each other, and of the attributes.
 
     Args:
-        rng: Where chance comes from; always the same number of draws are taken, so that
-            attributes change nothing about the rest of a face.
+        rng: The random generator; the number of draws is always the same, so that attributes do
+            not change the rest of a face.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._chance = dict(zip(TRAITS, rng.random(len(TRAITS)).tolist(), strict=True))
 
     def __call__(self, trait: str, low: float = 0.0, high: float = 1.0) -> float:
-        """The trait, evenly spread between ``low`` and ``high``."""
+        """The trait, uniform between ``low`` and ``high``."""
         return low + (high - low) * float(self._chance[trait])
 
     def pose(self) -> Pose:
-        """Where the face is in the picture; the eyes near where CelebA aligns them."""
+        """Position of the face in the picture; the eyes are near where CelebA aligns them."""
         return Pose(
             x=WIDTH / 2 + self("shift_x", -6, 6),
             y=HEIGHT * 0.5 + self("shift_y", -5, 5),

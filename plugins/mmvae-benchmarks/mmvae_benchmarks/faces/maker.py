@@ -21,13 +21,13 @@ PICTURES, ATTRIBUTES, PARTITION = (
     "list_eval_partition.txt",
 )
 VALIDATION_FROM, TEST_FROM = 162_770 / 202_599, 182_637 / 202_599
-"""Where CelebA's own partition cuts: the pictures in order, 80 % for training."""
+"""Boundaries of CelebA's own partition: the pictures in order, 80 % for training."""
 
-_ATTRIBUTES, _LOOK, _NOISE = range(3)  # what one face's random numbers are for
+_ATTRIBUTES, _LOOK, _NOISE = range(3)  # the purposes of one face's random numbers
 
 
 class FacesConfig(MakerConfig):
-    """What the maker is told."""
+    """Settings of the maker."""
 
     items: int = Field(ge=1, le=999_999, description="How many faces: six digits name a file.")
 
@@ -46,7 +46,7 @@ class Faces(Maker):
             yield f"{PICTURES}/{file_name(index)}", file.getvalue()
 
     def finish(self) -> Iterator[tuple[str, bytes]]:
-        """The attributes of all faces, and which split each belongs to."""
+        """The attributes of all faces, and the split of each."""
         items = self.config.items
         lines = [str(items), " ".join(NAMES)]
         for index in range(items):
@@ -68,7 +68,7 @@ class Faces(Maker):
         return draw(face, self._random(index, _NOISE))
 
     def _random(self, index: int, purpose: int) -> np.random.Generator:
-        """Chance of its own for each face and purpose, so that nothing depends on the others."""
+        """A generator of its own for each face and purpose, so that faces are independent."""
         return np.random.Generator(np.random.PCG64([self.config.seed, index, purpose]))
 
 

@@ -14,7 +14,7 @@ from mmvae_benchmarks.faces.look import hue, mix, shade
 
 @dataclass(frozen=True)
 class Lips:
-    """Four lines from corner to corner, and where things between them are.
+    """Four lines from corner to corner, and the positions between them.
 
     Attributes:
         width: Half the width of the mouth.

@@ -1,4 +1,4 @@
-"""What people wear: clothes, necklace, tie, earrings, glasses and hat."""
+"""Clothes, necklace, tie, earrings, glasses and hat."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def draw_hat(canvas: Canvas, face: Face) -> None:
 
 
 def _trim(canvas: Canvas, face: Face, cap: Mask, edge: Array, cloth: Colour) -> None:
-    """What makes a hat the kind that it is: ribbon and brim, knitted rim, or peak."""
+    """Draw the distinctive part of a hat: ribbon and brim, knitted rim, or peak."""
     style, w, band = face.look("hat"), face.width, shade(cloth, 0.55)
     if style < 0.4:
         canvas.line(edge + (0, -0.22), band, 0.5, within=cap)

@@ -1,6 +1,6 @@
-"""Chance by item: numbers that are a function of (seed, purpose, item), whatever was drawn before.
+"""Random numbers per item: a function of (seed, purpose, item), independent of earlier draws.
 
-So a picture can be drawn when it is asked for, alone or among others, and is always the same.
+So a picture can be drawn on demand, alone or among others, and is always the same.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ def uniforms(seed: int, purpose: str, items: Array, count: int) -> Array:
 
     Args:
         seed: Other seeds give unrelated numbers.
-        purpose: So do other purposes.
+        purpose: Other purposes give unrelated numbers too.
         items: Item numbers, (n,).
-        count: How many for each item.
+        count: Number of values per item.
     """
     key = hashlib.blake2b(repr((seed, purpose)).encode(), digest_size=8).digest()
     start = np.uint64(int.from_bytes(key, "big"))

@@ -14,7 +14,7 @@ from mmvae_benchmarks.polymnist.textures import Family
 Array = np.ndarray[Any, Any]
 
 CHUNK = 250
-"""Pictures drawn at once; more would only take memory."""
+"""Number of pictures drawn at once; more would only take memory."""
 
 
 def drawn(digits: Array, family: Family, seed: int, items: Array) -> Array:
@@ -22,8 +22,8 @@ def drawn(digits: Array, family: Family, seed: int, items: Array) -> Array:
 
     Args:
         digits: Grey levels, uint8 (n, 28, 28).
-        family: Of the textures.
-        seed: Governs them.
+        family: The family of the textures.
+        seed: Governs the textures.
         items: Item numbers, (n,).
     """
     texture = family.pictures(seed, items)
@@ -37,14 +37,14 @@ def drawn(digits: Array, family: Family, seed: int, items: Array) -> Array:
 
 
 class DrawnPictures(LazyValues):
-    """Some pictures of one modality, uint8 (n, 28, 28, 3), drawn when asked for.
+    """Some pictures of one modality, uint8 (n, 28, 28, 3), drawn on demand.
 
     Drawing one takes about as long as reading it from a disk would.
 
     Args:
-        family: Of the textures.
+        family: The family of the textures.
         digits: The digit pictures of a file, uint8 (k, 28, 28).
-        which: Which of them each item shows, (n,).
+        which: The index of each item's digit, (n,).
         items: Item numbers, (n,).
         seed: Governs the textures.
     """

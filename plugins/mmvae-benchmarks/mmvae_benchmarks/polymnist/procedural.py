@@ -20,7 +20,7 @@ from mmvae_benchmarks.polymnist.textures import FAMILIES
 Array = np.ndarray[Any, Any]
 
 VERSION = 1
-"""Raised when the same settings give other items than before."""
+"""Increased when the same settings give other items than before."""
 
 
 class ProceduralConfig(SourceConfig):
@@ -63,7 +63,7 @@ class ProceduralPolymnist(Source):
         return self._splits
 
     def fingerprint(self) -> str:
-        """Hash of the digits and of all that decides what is made of them."""
+        """Hash of the digits and of all settings that determine the items."""
         digest = hashlib.blake2b(digest_size=16)
         for pair in self._files:
             for array in pair:
@@ -71,7 +71,7 @@ class ProceduralPolymnist(Source):
                 digest.update(array.data)
         keys = self.config.model_dump(exclude={"root", *SourceConfig.model_fields})
         if self.config.held_out is None:
-            del keys["held_out"]  # data without it are what they were before there was this key
+            del keys["held_out"]  # without it the fingerprint is that of versions before this key
         digest.update(repr((VERSION, sorted(keys.items()))).encode())
         return digest.hexdigest()
 
@@ -101,9 +101,9 @@ class ProceduralPolymnist(Source):
     def _made(
         self, file: str, images: Array, labels: Array, start: int, end: int, gaps: float
     ) -> Split:
-        """Items of some digits of a file: none shows a digit from outside of them."""
+        """Items of a range of a file's digits: none shows a digit from outside that range."""
         seed, digits = self.config.seed, labels[start:end]
-        # Numbers of items: other files and other ranges have others.
+        # Item numbers differ between files and between ranges.
         numbers = np.arange(start, end) + (0 if file == "train" else 1 << 32)
         columns: dict[str, Column] = {}
         for m, family in enumerate(FAMILIES):
@@ -122,7 +122,7 @@ class ProceduralPolymnist(Source):
 
 
 def first(split: Split, most: int | None) -> Split:
-    """The first so many items of a split; all for None."""
+    """The first ``most`` items of a split; all for None."""
     return split.take(np.arange(min(len(split), most or len(split))))
 
 
@@ -137,10 +137,10 @@ def partners(seed: int, modality: int, labels: Array, items: Array) -> Array:
 
 
 def kept(seed: int, items: Array, count: int, gaps: float) -> Array:
-    """Which of their ``count`` values items have, bool (n, count): one of them at least.
+    """Mask of the ``count`` values that items have, bool (n, count): at least one each.
 
-    Each is missing with probability ``gaps``, whatever the others are; only an item that would
-    have none keeps the one that came nearest to being there.
+    Each is missing with probability ``gaps``, independently. An item that would have none keeps
+    the one with the largest random number.
     """
     chance = uniforms(seed, "gaps", items, count)
     has: Array = (chance >= gaps) | (chance == chance.max(1, keepdims=True))

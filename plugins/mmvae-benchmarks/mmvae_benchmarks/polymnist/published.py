@@ -1,4 +1,4 @@
-"""The source ``polymnist``: the published pictures, in the folders that they come in."""
+"""The source ``polymnist``: the published pictures, in their published folders."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Polymnist(Source):
     Config = PolymnistConfig
 
     def splits(self) -> Mapping[SplitName, Split]:
-        """Train, validation and test; an item lacks the pictures whose files are not there."""
+        """Train, validation and test; an item lacks the pictures whose files do not exist."""
         return self._splits
 
     def fingerprint(self) -> str:
@@ -81,7 +81,7 @@ class Polymnist(Source):
         return {**split_items(train, config.validation, 0, config.split_seed), "test": test}
 
     def _read(self, root: Path, name: str) -> Split:
-        """One folder of folders, its items with the label that their names give."""
+        """Read one folder of folders; the names of items give their labels."""
         folder = root / name
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder. {LAYOUT}")

@@ -1,8 +1,8 @@
 """Five families of procedural textures, each a function of (seed, item) alone.
 
 A family gives every item a field in [0, 1] over the pixels; two colours of the family's own hues
-turn it into a picture. Both are dark, or the inverse of dark ones, so that what is drawn inverted
-on them stands out.
+turn it into a picture. Both colours are dark, or the inverse of dark ones, so that an inverted
+digit is clearly visible.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Family:
     """One family of textures.
 
     Attributes:
-        name: What it looks like.
+        name: A description of its appearance.
         field: Numbers in [0, 1) (n, draws) → values in [0, 1], float32 (n, 28, 28).
-        draws: How many numbers an item's field takes.
-        hues: Where its two colours come from, as parts of the colour circle.
+        draws: Number of random numbers for an item's field.
+        hues: The hues of its two colours, as parts of the colour circle.
     """
 
     name: str
@@ -143,7 +143,7 @@ FAMILIES = (
 
 
 def _c(values: Array) -> Array:
-    """A number of each item, to go with its pixels: (n, 1, 1)."""
+    """Reshape a number per item to broadcast over its pixels: (n, 1, 1)."""
     return values[:, None, None]
 
 

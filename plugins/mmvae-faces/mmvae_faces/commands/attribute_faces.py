@@ -1,4 +1,4 @@
-"""``mmvae figures attribute-faces``: what setting one attribute does to a face."""
+"""``mmvae figures attribute-faces``: the effect of setting one attribute of a face."""
 
 from __future__ import annotations
 

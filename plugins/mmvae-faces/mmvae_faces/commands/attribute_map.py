@@ -1,4 +1,4 @@
-"""``mmvae figures attribute-map``: where z lies when one attribute is set."""
+"""``mmvae figures attribute-map``: the position of z when one attribute is set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mmvae edit``: a photograph of anyone's with other attributes."""
+"""``mmvae edit``: any photograph with other attributes."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def opened_model(
 
 @contextmanager
 def named(run: Path) -> Iterator[None]:
-    """Put the run's folder before what its model or its data refuse."""
+    """Prefix errors of the model or the data with the run's folder."""
     try:
         yield
     except UsageError as error:

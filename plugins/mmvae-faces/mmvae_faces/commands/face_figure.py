@@ -1,4 +1,4 @@
-"""What the figures of this plugin share: a run is opened, drawn from, and a file is written."""
+"""The common part of this plugin's figure commands: open a run, draw, and write a file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def face_figure(draw: Callable[..., Picture]) -> Callable[..., None]:
     """Add ``RUN``, ``--image``, ``--attributes`` and the options that all figures have.
 
     Args:
-        draw: Gets the run as ``subject``, its model as ``model``, and all options but these.
+        draw: Receives the run as ``subject``, its model as ``model``, and the other options.
 
     Returns:
-        What a click command calls; ``--split``, if it has one, chooses the items of ``subject``.
+        A function for a click command; ``--split``, if any, chooses the items of ``subject``.
     """
 
     @run_argument

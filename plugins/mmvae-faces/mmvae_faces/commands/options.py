@@ -22,7 +22,7 @@ class EditType(click.ParamType[Edit]):
     name = "edit"
 
     def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Edit:
-        """Read it; a mistake ends the command before a model is opened."""
+        """Parse it; a mistake ends the command before a model is opened."""
         return value if isinstance(value, Edit) else Edit.parse(str(value))
 
 
@@ -33,7 +33,7 @@ class Variance(click.FloatRange):
         super().__init__(min=0)
 
     def convert(self, value: Any, param: Any, ctx: click.Context | None) -> float:
-        """Read it; nan lies in every range, and inf in this one."""
+        """Parse it; refuse nan, which is in every range, and inf, which is in this one."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value!r} is no finite number; expected one such as 0.6.", param, ctx)
