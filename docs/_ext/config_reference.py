@@ -28,7 +28,7 @@ def sections(registry: Registry) -> Iterator[str]:
     yield table(Experiment, only=["name"])
     yield "## `[data]`\n\n`source` names where items come from; these keys are every source's."
     yield table(SourceConfig)
-    for kind, source in registry.sources.items():
+    for kind, source in registry.kinds("source").items():
         yield f'### `source = "{kind}"`\n\n{origin(registry, "source", kind)}'
         yield table(source.Config, without=SourceConfig)
     yield (
@@ -36,10 +36,10 @@ def sections(registry: Registry) -> Iterator[str]:
         "named by. `codec` names its kind; these keys are every codec's."
     )
     yield table(CodecConfig)
-    for kind, codec in registry.codecs.items():
+    for kind, codec in registry.kinds("codec").items():
         yield f'### `codec = "{kind}"`\n\n{origin(registry, "codec", kind)}'
         yield table(codec.Config, without=CodecConfig)
-    for kind, model in registry.models.items():
+    for kind, model in registry.kinds("model").items():
         yield f'## `[model]` with `kind = "{kind}"`\n\n{origin(registry, "model", kind)}'
         yield table(model.Config)
     yield (
@@ -52,10 +52,10 @@ def sections(registry: Registry) -> Iterator[str]:
         "These keys are every family's."
     )
     yield table(PriorKeys)
-    for kind, family in registry.families.items():
+    for kind, family in registry.kinds("family").items():
         yield f'### `family = "{kind}"`\n\n{origin(registry, "family", kind)}'
         yield table(family.Config)
-    for kind, extension in registry.extensions.items():
+    for kind, extension in registry.kinds("extension").items():
         yield (
             f"## `[{kind}]`\n\nSwitches an extension of the training on. "
             f"{origin(registry, 'extension', kind)}"
@@ -66,7 +66,7 @@ def sections(registry: Registry) -> Iterator[str]:
         "names it; this key is every metric's."
     )
     yield table(MetricConfig)
-    for kind, metric in registry.metrics.items():
+    for kind, metric in registry.kinds("metric").items():
         yield f'### `kind = "{kind}"`\n\n{origin(registry, "metric", kind)}'
         yield table(metric.Config, without=MetricConfig)
     yield (
@@ -74,7 +74,7 @@ def sections(registry: Registry) -> Iterator[str]:
         "names it; this key is every observer's."
     )
     yield table(ObserverConfig)
-    for kind, observer in registry.observers.items():
+    for kind, observer in registry.kinds("observer").items():
         yield f'### `kind = "{kind}"`\n\n{origin(registry, "observer", kind)}'
         yield table(observer.Config, without=ObserverConfig)
     yield "## `[train]`"

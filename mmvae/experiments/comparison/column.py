@@ -14,18 +14,10 @@ from torch import Tensor
 from mmvae.evaluation.query import Cell
 from mmvae.experiments.comparison.evaluated import EvaluatedRun, Figure, MetricFigures
 from mmvae.foundations.errors import UsageError
+from mmvae.plugins.roles import choosing
 
 INDIFFERENT = ("seed", "batch_size", "memory")
 """Keys of ``[evaluate]`` that change no figure but by chance."""
-
-ASIDE: Any = {
-    "name": True,
-    "evaluate": True,
-    "metrics": True,
-    "observers": True,
-    "train": {"seed"},
-}
-"""Keys of the configuration that change no figure; what was measured, the evaluation says."""
 
 NETWORK = ("weight", "encoder", "decoder", "activation")
 """Keys of a modality that leave its values and their density alone."""
@@ -125,7 +117,10 @@ def _alike(a: EvaluatedRun, b: EvaluatedRun) -> bool:
 
 def _all_but_seed(run: EvaluatedRun) -> str:
     """All on which the figures of a run's last evaluation depend, but for its seed."""
-    config = run.config.model_dump(exclude=ASIDE)
+    aside: dict[str, Any] = {table: True for table, role in choosing() if not role.trained}
+    # What was measured, the evaluation says; none of these changes a figure.
+    aside |= {"name": True, "evaluate": True, "train": {"seed"}}
+    config = run.config.model_dump(exclude=aside)
     evaluation = run.evaluation
     keys = {key: v for key, v in evaluation.config.items() if key not in INDIFFERENT}
     items = [evaluation.split, evaluation.items, evaluation.data, evaluation.densities]
