@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import safetensors.torch
 import torch
@@ -27,6 +27,8 @@ class ExtensionContract(PhaseChecks):
     :meth:`make_inner` and :meth:`make_batch` for others.
     """
 
+    role = "extension"
+
     foundations: ClassVar[tuple[str, ...]] = (
         "test_declarations",
         "test_the_model_stays_what_it_was",
@@ -35,16 +37,6 @@ class ExtensionContract(PhaseChecks):
 
     extension: ClassVar[type[Extension] | None] = None
     """The class under test."""
-
-    keys: ClassVar[Mapping[str, Any]] = {}
-    """Keys of its table."""
-
-    def make_config(self) -> ExtensionConfig:
-        """Its config."""
-        if self.extension is None:
-            raise NotImplementedError("Set extension, the class under test.")
-        known = {"modalities": list(stage.MODALITIES)}
-        return self.extension.Config.model_validate(dict(self.keys), context=known)
 
     def make_inner(self, gaps: bool = False) -> Trainable:
         """What it stands around, with the same weights at every call."""

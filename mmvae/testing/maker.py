@@ -6,18 +6,21 @@ import sys
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from mmvae.data.generator import Maker, MakerConfig
-from mmvae.testing.contract import Contract, require, require_config, require_offer
+from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.subject import global_seed
+from mmvae.testing.suite import Suite
 
 
-class MakerContract(Contract):
+class MakerContract(Suite):
     """Checks that a maker keeps the contract of :class:`mmvae.Maker`.
 
     Set :attr:`maker`, and :attr:`keys` where it has more keys without defaults than ``items``.
     """
+
+    role = "maker"
 
     foundations: ClassVar[tuple[str, ...]] = (
         "test_declarations",
@@ -27,11 +30,15 @@ class MakerContract(Contract):
     maker: ClassVar[type[Maker] | None] = None
     """The class under test; unless :meth:`make_maker` makes one."""
 
-    keys: ClassVar[Mapping[str, Any]] = {}
-    """What it is told beside the number of items."""
-
     items: ClassVar[int] = 6
     """How many items it makes here, few and at least 2."""
+
+    @classmethod
+    def of(cls, offered: type[Any], keys: Mapping[str, Any]) -> Self:
+        """See :meth:`Suite.of`; a number of items among the keys is what it makes here."""
+        made = super().of(offered, {"items": cls.items, **keys})
+        type(made).items = made.make_config().items
+        return made
 
     def make_maker(self, items: int) -> Maker:
         """A fresh maker of so many items, the same ones at every call."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations, product
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch.distributions import Distribution
@@ -29,6 +29,8 @@ class ModelContract(PhaseChecks):
     Set :attr:`model`, and :attr:`keys` where its keys have no defaults or ask for wide layers.
     """
 
+    role = "model"
+
     foundations: ClassVar[tuple[str, ...]] = (
         "test_declarations",
         "test_distributions_have_their_shapes",
@@ -37,16 +39,6 @@ class ModelContract(PhaseChecks):
 
     model: ClassVar[type[Model] | None] = None
     """The class under test; unless :meth:`make_model` makes one."""
-
-    keys: ClassVar[Mapping[str, Any]] = {}
-    """Keys of ``[model]``; the modalities are :data:`MODALITIES`."""
-
-    def make_config(self) -> ModelConfig:
-        """Its config."""
-        if self.model is None:
-            raise NotImplementedError("Set model, or define make_model(self) -> Model.")
-        known = {"modalities": list(MODALITIES)}
-        return self.model.Config.model_validate(dict(self.keys), context=known)
 
     def make_model(self) -> Model:
         """A fresh model of the modalities ``a`` and ``b``, with the same weights at every call."""

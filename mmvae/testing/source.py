@@ -8,17 +8,21 @@ import numpy as np
 
 from mmvae.data.source import SPLITS, Source, SourceConfig, Split
 from mmvae.modalities.codec import Column
-from mmvae.testing.contract import Contract, require, require_config, require_offer
+from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.subject import global_seed, same
+from mmvae.testing.suite import Suite
 
 _ROWS = 3  # rows that are read apart from the others
 
 
-class SourceContract(Contract):
+class SourceContract(Suite):
     """Checks that a source keeps the contract of :class:`mmvae.Source`.
 
-    Set :attr:`source` if its keys all have defaults; otherwise define :meth:`make_source`.
+    Set :attr:`source`, and :attr:`keys` where its keys have no defaults; or define
+    :meth:`make_source`.
     """
+
+    role = "source"
 
     foundations: ClassVar[tuple[str, ...]] = (
         "test_declarations",
@@ -32,9 +36,9 @@ class SourceContract(Contract):
 
     def make_source(self) -> Source:
         """A fresh source of a few items, the same ones at every call."""
-        if self.source is None:
-            raise NotImplementedError("Set source, or define make_source(self) -> Source.")
-        return self.source(self.source.Config())
+        config = self.make_config()
+        assert self.source is not None  # make_config sees to it
+        return self.source(config)
 
     def test_declarations(self) -> None:
         """Kind and config class."""
