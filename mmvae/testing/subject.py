@@ -38,17 +38,14 @@ class CodecSubject(Suite):
 
     def make_config(self) -> Any:
         """The Config of its examples' keys and :attr:`keys`."""
-        if self.codec is None:
-            raise NotImplementedError("Set codec, or define make_codec(self) -> Codec.")
         examples = self.examples()
         keys = examples.keys if examples else {}
-        return self.codec.Config.model_validate({**keys, **self.keys})
+        return self.under_test().Config.model_validate({**keys, **self.keys})
 
     def make_codec(self) -> Codec:
         """A fresh, unfitted codec with small networks."""
-        config = self.make_config()
-        assert self.codec is not None  # make_config sees to it
-        return self.codec(config)
+        codec: Codec = self.under_test()(self.make_config())
+        return codec
 
     def make_column(self, n: int, seed: int) -> Column:
         """``n`` valid raw values; another seed gives others, of the same shape and classes."""

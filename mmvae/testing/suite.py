@@ -33,10 +33,14 @@ class Suite(Contract):
         made.make_config()
         return made
 
-    def make_config(self) -> Any:
-        """The Config of the class under test."""
-        offered = getattr(self, self.role)
+    def under_test(self) -> type[Any]:
+        """The class under test."""
+        offered: type[Any] | None = getattr(self, self.role)
         if offered is None:
             raise NotImplementedError(f"Set {self.role}, or define make_{self.role}.")
+        return offered
+
+    def make_config(self) -> Any:
+        """The Config of the class under test."""
         known = {"modalities": list(MODALITIES)} if self.on_stage else None
-        return offered.Config.model_validate(dict(self.keys), context=known)
+        return self.under_test().Config.model_validate(dict(self.keys), context=known)
