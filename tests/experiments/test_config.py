@@ -11,7 +11,7 @@ from nudge import nudge_registry
 from pydantic import BaseModel, ValidationError, field_validator
 from toys import toy_config, toy_registry
 
-from mmvae.experiments.config import TrainConfig, json_schema, load_experiment
+from mmvae.experiments.config import TrainConfig, choices, json_schema, load_experiment
 from mmvae.foundations.errors import ConfigError
 from mmvae.foundations.toml import flatten
 from mmvae.plugins.loader import Registry
@@ -256,6 +256,9 @@ def test_an_extension_is_a_table_of_its_own_or_nothing_at_all() -> None:
     load_experiment(tomllib.loads(bare.resolved_toml()), registry=without)
     switched = load_experiment(toy_config() | {"nudge": {"modality": "v"}}, registry=with_)
     assert list(switched.experiment.extensions) == ["nudge"]
+    assert set(choices(switched.experiment)) - set(choices(bare.experiment)) == {
+        ("extension", "nudge")
+    }
     assert switched.experiment.extensions["nudge"].rate == 0.5
     assert switched.hash != bare.hash
     again = load_experiment(tomllib.loads(switched.resolved_toml()), registry=with_)

@@ -149,6 +149,18 @@ def test_there_are_eight() -> None:
         load_experiment(swept(one={"tool": "broom"}), registry=toy_registry())
 
 
+def test_kinds_are_sorted(row: Role) -> None:
+    brooms = [type("B", (Broom,), {"kind": kind}) for kind in ("c", "a", "b")]
+    assert list(Registry.of(ninths=brooms).kinds("ninth")) == ["a", "b", "c"]
+
+
+def test_no_config_can_take_a_key_that_the_row_says_is_taken(monkeypatch) -> None:
+    monkeypatch.setitem(ROLES, "ninth", replace(ROW, taken=("width",)))
+    with pytest.raises(TypeError, match="key 'width', which every ninth has from the core"):
+        Registry.of(ninths=[Broom])
+    assert {"subsets", "first_epoch"} <= set(ROLES["family"].taken)
+
+
 def test_a_plugin_offers_it(plugin) -> None:
     plugin()
     registry = load_registry()
@@ -250,6 +262,9 @@ def test_it_may_have_one_table_with_a_default(monkeypatch) -> None:
     assert given.values["ninth"] == {"tool": "broom", "width": 2}
     without = load_experiment(toy_config(), registry=with_brooms())
     assert without.experiment.ninth is None
+    assert {"type": "null"} in json_schema(with_brooms())["properties"]["ninth"]["anyOf"]
+    with pytest.raises(ConfigError, match="ninth.tool: unknown ninth 'broom'"):
+        load_experiment(toy_config() | {"ninth": {"width": 2}}, registry=toy_registry())
     with pytest.raises(ConfigError, match="ninth.width = 0: expected a number >= 1"):
         load_experiment(toy_config() | {"ninth": {"width": 0}}, registry=with_brooms())
 
