@@ -37,7 +37,9 @@ class Suite(Contract):
         """The class under test."""
         offered: type[Any] | None = getattr(self, self.role)
         if offered is None:
-            raise NotImplementedError(f"Set {self.role}, or define make_{self.role}.")
+            raise NotImplementedError(
+                f"Set {self.role}, the class under test, or override what makes one."
+            )
         return offered
 
     def make_config(self) -> Any:
