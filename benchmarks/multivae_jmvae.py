@@ -115,7 +115,7 @@ def planned_items(row: Row, registry: Registry) -> int:
     """Training items of the row itself, by which an epoch is counted."""
     whole = [*row.loaded.overrides, 'data.incomplete="keep"']
     experiment = load_experiment(row.loaded.source, whole, registry).experiment
-    return len(registry.source(experiment.data.source)(experiment.data).splits()["train"])
+    return len(registry.find("source", experiment.data.source)(experiment.data).splits()["train"])
 
 
 class Encoder(BaseEncoder):  # type: ignore[misc]

@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "command_reference",
     "config_reference",
+    "hook_reference",
     "plugin_readmes",
 ]
 exclude_patterns = ["_build"]

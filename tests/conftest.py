@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from mmvae.models.base import ModelConfig
+from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.registry import Registry
 
 TOY = """
@@ -95,12 +97,12 @@ def install(site: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return install
 
 
-class ToyModelConfig(BaseModel):
+class ToyModelConfig(ModelConfig):
     alpha: float = Field(0.1, ge=0, description="Weight.")
     subsets: bool | list[str] = Field(True, description="Family.")
 
 
-class ToyModel:
+class ToyModel(JMVAE):
     kind = "jmvae"
     Config = ToyModelConfig
 

@@ -52,8 +52,8 @@ def nudge_registry(*extensions: type[Extension]) -> Registry:
     """The toys and Nudge, or other extensions in its place."""
     known = toy_registry()
     return Registry.of(
-        codecs=known.codecs.values(),
-        sources=known.sources.values(),
-        models=known.models.values(),
+        codecs=known.kinds("codec").values(),
+        sources=known.kinds("source").values(),
+        models=known.kinds("model").values(),
         extensions=extensions or [Nudge],
     )

@@ -129,7 +129,9 @@ def test_no_file_names_a_place_on_one_machine() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("statement", ["import mmvae", "import mmvae.cli.main"])
+@pytest.mark.parametrize(
+    "statement", ["import mmvae", "import mmvae; mmvae.hookimpl", "import mmvae.cli.main"]
+)
 def test_the_first_import_is_light(statement: str) -> None:
     heavy = ("torch", "datasets", "accelerate", "matplotlib")
     code = f"{statement}; import sys; print([m for m in {heavy} if m in sys.modules])"

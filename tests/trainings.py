@@ -67,9 +67,9 @@ def registry(*codecs: type[mmvae.Codec]) -> Registry:
     known = toy_registry()
     return Registry.of(
         codecs=[VectorCodec, ClassCodec, NoisyCodec, *codecs],
-        sources=[known.source(kind) for kind in ("toy", "memory", "table")],
-        models=[known.model("jmvae")],
-        families=known.families.values(),
+        sources=[known.find("source", kind) for kind in ("toy", "memory", "table")],
+        models=[known.find("model", "jmvae")],
+        families=known.kinds("family").values(),
     )
 
 

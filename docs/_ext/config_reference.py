@@ -10,80 +10,46 @@ from generated import Generated
 from pydantic import BaseModel
 from sphinx.application import Sphinx
 
-from mmvae.data.source import SourceConfig
-from mmvae.evaluation.metric import MetricConfig
-from mmvae.experiments.config import EvaluateConfig, Experiment, TrainConfig
-from mmvae.modalities.codec import CodecConfig
-from mmvae.models.families import PosteriorKeys, PriorKeys
+from mmvae.experiments.config import Experiment, experiment_schema
+from mmvae.foundations.section import Section
+from mmvae.models.families import BESIDE
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.registry import Registry
-from mmvae.training.observer import ObserverConfig
+from mmvae.plugins.roles import Role, choosing
 
 Schema = Mapping[str, Any]
 
 
 def sections(registry: Registry) -> Iterator[str]:
     """Yield the Markdown of each section of the TOML file."""
+    roles, extensions = dict(choosing()), registry.kinds("extension")
     yield "## Top level"
     yield table(Experiment, only=["name"])
-    yield "## `[data]`\n\n`source` names where items come from; these keys are every source's."
-    yield table(SourceConfig)
-    for kind, source in registry.sources.items():
-        yield f'### `source = "{kind}"`\n\n{origin(registry, "source", kind)}'
-        yield table(source.Config, without=SourceConfig)
-    yield (
-        "## `[modalities.NAME]`\n\nOne section for each modality, in the order that subsets are "
-        "named by. `codec` names its kind; these keys are every codec's."
-    )
-    yield table(CodecConfig)
-    for kind, codec in registry.codecs.items():
-        yield f'### `codec = "{kind}"`\n\n{origin(registry, "codec", kind)}'
-        yield table(codec.Config, without=CodecConfig)
-    for kind, model in registry.models.items():
-        yield f'## `[model]` with `kind = "{kind}"`\n\n{origin(registry, "model", kind)}'
-        yield table(model.Config)
-    yield (
-        "## `[posterior]`\n\nThe family of subset posteriors, in place of diagonal Gaussians; "
-        "`family` names it. This key is every family's."
-    )
-    yield table(PosteriorKeys)
-    yield (
-        "## `[prior]`\n\nA prior that is fitted to the aggregate posterior; `family` names it. "
-        "These keys are every family's."
-    )
-    yield table(PriorKeys)
-    for kind, family in registry.families.items():
-        yield f'### `family = "{kind}"`\n\n{origin(registry, "family", kind)}'
-        yield table(family.Config)
-    for kind, extension in registry.extensions.items():
-        yield (
-            f"## `[{kind}]`\n\nSwitches an extension of the training on. "
-            f"{origin(registry, 'extension', kind)}"
-        )
-        yield table(extension.Config)
-    yield (
-        "## `[metrics.NAME]`\n\nOne section for each further figure that is measured. `kind` "
-        "names it; this key is every metric's."
-    )
-    yield table(MetricConfig)
-    for kind, metric in registry.metrics.items():
-        yield f'### `kind = "{kind}"`\n\n{origin(registry, "metric", kind)}'
-        yield table(metric.Config, without=MetricConfig)
-    yield (
-        "## `[observers.NAME]`\n\nOne section for each that looks on at the training. `kind` "
-        "names it; this key is every observer's."
-    )
-    yield table(ObserverConfig)
-    for kind, observer in registry.observers.items():
-        yield f'### `kind = "{kind}"`\n\n{origin(registry, "observer", kind)}'
-        yield table(observer.Config, without=ObserverConfig)
-    yield "## `[train]`"
-    yield table(TrainConfig)
-    yield "## `[evaluate]`"
-    yield table(EvaluateConfig)
+    for name, field in experiment_schema(registry).model_fields.items():
+        if name in roles:
+            yield from choices(name, roles[name], field.description, registry)
+        elif name in extensions:
+            yield f"## `[{name}]`\n\n{field.description} {origin(registry, 'extension', name)}"
+            yield table(extensions[name].Config)
+        elif isinstance(field.default, Section):
+            yield f"## `[{name}]`\n\n{field.description}"
+            yield table(type(field.default))
 
 
-def origin(registry: Registry, role: Any, kind: str) -> str:
+def choices(name: str, role: Role, about: str | None, registry: Registry) -> Iterator[str]:
+    """Yield a table that chooses: the keys of all kinds, and after the role's last, of each."""
+    heading = f"[{name}.NAME]" if role.named else f"[{name}]"
+    yield f"## `{heading}`\n\n{about}"
+    every = BESIDE.get(name, role.config)
+    if every.model_fields:
+        yield f"Keys of every {role}:"
+        yield table(every)
+    for kind, offered in registry.kinds(role.name).items() if name == role.tables[-1] else ():
+        yield f'### `{role.key} = "{kind}"`\n\n{origin(registry, role.name, kind)}'
+        yield table(offered.Config, without=role.config)
+
+
+def origin(registry: Registry, role: str, kind: str) -> str:
     """Say which distribution offers a kind."""
     return f"From `{registry.provider(role, kind).distribution}`."
 

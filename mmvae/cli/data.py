@@ -132,7 +132,7 @@ def make(kind: str, items: int, out: Path, seed: int, processes: int | None) -> 
 
     DIR appears when the data set is whole. If the work is interrupted, the same command goes on.
     """
-    maker = _maker(load_registry().maker(kind), items, seed)
+    maker = _maker(load_registry().find("maker", kind), items, seed)
     with shown_counts(kind) as tell:
         make_data(maker, out, processes or cores(), tell)
     say(f"{out}: {items} {kind}, seed {seed}")

@@ -15,7 +15,8 @@ from mmvae.foundations.errors import PluginError, UsageError
 from mmvae.foundations.toml import parse_override
 from mmvae.plugins.commands import Fared, OfferedCommand, complaint
 from mmvae.plugins.loader import load_registry
-from mmvae.plugins.registry import PluginInfo, Registry
+from mmvae.plugins.plugin_info import PluginInfo
+from mmvae.plugins.registry import Registry
 from mmvae.plugins.version import VERSION
 
 if TYPE_CHECKING:

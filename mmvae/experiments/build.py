@@ -9,6 +9,7 @@ import os
 import platform
 from collections.abc import Hashable, Mapping
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from mmvae.data.memory import MemorySource
 from mmvae.data.mixing import check_batches
 from mmvae.data.source import Source
 from mmvae.evaluation.metric import Metric
-from mmvae.experiments.config import Experiment
+from mmvae.experiments.config import Experiment, choices
 from mmvae.foundations.errors import ConfigError, UsageError
 from mmvae.foundations.randomness import derived_seed, seeded_global
 from mmvae.modalities.codec import Codec, CodecConfig, State
@@ -120,7 +121,7 @@ def open_source(experiment: Experiment, registry: Registry, data: Any = None) ->
         DataError: They were not given to a source in memory.
     """
     config = experiment.data
-    source_class = registry.source(config.source)
+    source_class = registry.find("source", config.source)
     memory = issubclass(source_class, MemorySource)
     if data is not None and not memory:
         raise UsageError(
@@ -143,7 +144,7 @@ def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str,
         ConfigError: Training items lack modalities, and the model does not support that.
         TrainingError: Memory ran out.
     """
-    kind: type[Model] = registry.model(experiment.model.kind)
+    kind: type[Model] = registry.find("model", experiment.model.kind)
     refuse_gaps(f"A {experiment.model.kind!r} model", kind, codecs)
     with memory_for_networks(), seeded_global(derived_seed(experiment.train.seed, "weights")):
         found = shapes(experiment, registry)
@@ -156,7 +157,7 @@ def shapes(experiment: Experiment, registry: Registry) -> Shapes:
     """The families that the config chose for distributions over z."""
     chosen = {"posterior": experiment.posterior, "prior": experiment.prior}
     tables = {name: c.model_dump(mode="json") for name, c in chosen.items() if c is not None}
-    return Shapes.of(tables, registry.family)
+    return Shapes.of(tables, partial(registry.find, "family"))
 
 
 def extended(experiment: Experiment, registry: Registry, model: Model) -> Trainable:
@@ -171,7 +172,7 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
     """
     trained: Trainable = model
     for kind, config in experiment.extensions.items():
-        extension: type[Extension] = registry.extension(kind)
+        extension: type[Extension] = registry.find("extension", kind)
         refuse_gaps(f"The extension [{kind}]", extension, model.codecs)
         seed = derived_seed(experiment.train.seed, "weights", kind)
         with memory_for_networks(), seeded_global(seed):
@@ -188,7 +189,7 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
 
 def metrics(experiment: Experiment, registry: Registry) -> dict[str, Metric]:
     """The metrics that the config names, by their names."""
-    return {m: registry.metric(c.kind)(c) for m, c in experiment.metrics.items()}
+    return {m: registry.find("metric", c.kind)(c) for m, c in experiment.metrics.items()}
 
 
 def observers(experiment: Experiment, registry: Registry) -> list[Observer]:
@@ -199,7 +200,8 @@ def observers(experiment: Experiment, registry: Registry) -> list[Observer]:
         for name, metric in metrics(experiment, registry).items()
         if metric.config.every is not None
     ]
-    named = [registry.observer(c.kind)(c, n) for n, c in experiment.observers.items()]
+    chosen = experiment.observers.items()
+    named = [registry.find("observer", c.kind)(c, name) for name, c in chosen]
     return measuring + named
 
 
@@ -271,17 +273,8 @@ def described(materials: Data) -> dict[str, Any]:
 
 def plugins_used(experiment: Experiment, registry: Registry) -> dict[str, Any]:
     """The plugins that an experiment uses, with distribution and version."""
-    wanted: list[tuple[Any, str]] = [
-        ("source", experiment.data.source),
-        ("model", experiment.model.kind),
-        *(("codec", c.codec) for c in experiment.modalities.values()),
-        *(("family", c.family) for c in (experiment.posterior, experiment.prior) if c is not None),
-        *(("extension", kind) for kind in experiment.extensions),
-        *(("metric", c.kind) for c in experiment.metrics.values()),
-        *(("observer", c.kind) for c in experiment.observers.values()),
-    ]
-    used = {(role, kind): registry.provider(role, kind) for role, kind in wanted}
+    used = {f"{role} {kind}": registry.provider(role, kind) for role, kind in choices(experiment)}
     return {
-        f"{role} {kind}": {"distribution": p.distribution, "version": p.version, "plugin": p.name}
-        for (role, kind), p in used.items()
+        offer: {"distribution": p.distribution, "version": p.version, "plugin": p.name}
+        for offer, p in used.items()
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -24,11 +24,12 @@ from pydantic import (
     create_model,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.query import check_cells
-from mmvae.experiments.config_errors import CHOICES, explain, table_schema
+from mmvae.experiments.config_errors import explain, table_schema
 from mmvae.experiments.reference import ReferenceConfig
 from mmvae.foundations import toml
 from mmvae.foundations.errors import ConfigError, UsageError, listed, nearest
@@ -37,7 +38,8 @@ from mmvae.foundations.section import LONGEST_NAME, Section, TableName
 from mmvae.foundations.toml_document import Document, read
 from mmvae.modalities.subsets import family, subset_name
 from mmvae.plugins.loader import load_registry
-from mmvae.plugins.registry import TOP_LEVEL, Registry, Role
+from mmvae.plugins.registry import Registry
+from mmvae.plugins.roles import ROLES, Role, choosing, top_level
 from mmvae.training.config import TrainConfig
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "LoadedConfig",
     "ReferenceConfig",
     "TrainConfig",
+    "choices",
     "experiment_schema",
     "json_schema",
     "load_experiment",
@@ -103,7 +106,7 @@ class Experiment(Section):
         return {
             kind: table
             for kind, table in tables.items()
-            if kind not in TOP_LEVEL and table is not None
+            if kind not in top_level() and table is not None
         }
 
     @field_validator("name")
@@ -148,9 +151,9 @@ class LoadedConfig:
 
     @property
     def trained(self) -> dict[str, Any]:
-        """The values that determine the training."""
-        extensions = self.experiment.extensions
-        tables = ("data", "modalities", "model", "posterior", "prior", "train", *extensions)
+        """The values that say what is trained, and how."""
+        chosen = [table for table, role in choosing() if role.trained]
+        tables = ("train", *chosen, *self.experiment.extensions)
         return {key: value for key, value in self.values.items() if key in tables}
 
     @cached_property
@@ -228,7 +231,7 @@ def check_families(experiment: Experiment, document: Document, registry: Registr
     for table in ("posterior", "prior"):
         chosen = getattr(experiment, table)
         kind = experiment.model.kind
-        if chosen is not None and not getattr(registry.model(kind), "takes_shapes", False):
+        if chosen is not None and not getattr(registry.find("model", kind), "takes_shapes", False):
             raise ConfigError(
                 f"{document.place((table,))}: {table}: a {kind!r} model takes no family but its "
                 f"own. Leave the table out, or set model.kind = 'jmvae'."
@@ -254,21 +257,27 @@ def check_families(experiment: Experiment, document: Document, registry: Registr
         seen.add(name)
 
 
+def choices(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """Each role and kind that an experiment names."""
+    for table, role in choosing():
+        given = getattr(experiment, table)
+        each = given.values() if role.named else [given] if given else []
+        yield from ((role.name, getattr(chosen, role.key)) for chosen in each)
+    yield from (("extension", kind) for kind in experiment.extensions)
+
+
 def resolved(experiment: Experiment) -> dict[str, Any]:
     """An experiment as plain values in the order of its schema, the choosing words first."""
     values = experiment.model_dump(mode="json")
-    values["data"] = {"source": values["data"]["source"], **values["data"]}
-    values["model"] = {"kind": values["model"]["kind"], **values["model"]}
-    values["modalities"] = {
-        name: {"codec": table["codec"], **table} for name, table in values["modalities"].items()
-    }
-    for chosen in ("posterior", "prior"):
-        if (table := values.pop(chosen)) is not None:
-            values[chosen] = {"family": table["family"], **table}
-    for chosen in ("metrics", "observers"):
-        tables = values.pop(chosen)
-        if tables:
-            values[chosen] = {name: {"kind": t["kind"], **t} for name, t in tables.items()}
+    for table, role in choosing():
+        if _may_lack(type(experiment).model_fields[table]):
+            given = values.pop(table)  # to the end, or away
+        else:
+            given = values[table]
+        if given and role.named:
+            values[table] = {n: {role.key: t[role.key], **t} for n, t in given.items()}
+        elif given:
+            values[table] = {role.key: given[role.key], **given}
     return values
 
 
@@ -280,56 +289,53 @@ def json_schema(registry: Registry) -> dict[str, Any]:
 
 def experiment_schema(registry: Registry) -> type[Experiment]:
     """:class:`Experiment` with the tables that these plugins define."""
-    roles: tuple[Role, ...]
-    roles = ("source", "codec", "model", "family", "extension", "metric", "observer")
-    return _experiment_schema(*(tuple(registry.kinds(role).items()) for role in roles))
+    return _experiment_schema(
+        tuple((role, tuple(registry.kinds(role.name).items())) for role in ROLES.values())
+    )
 
 
 Kinds = tuple[tuple[str, type[Any]], ...]
 
 
 @lru_cache(maxsize=32)
-def _experiment_schema(
-    sources: Kinds,
-    codecs: Kinds,
-    models: Kinds,
-    families: Kinds,
-    extensions: Kinds,
-    metrics: Kinds,
-    observers: Kinds,
-) -> type[Experiment]:
+def _experiment_schema(offered: tuple[tuple[Role, Kinds], ...]) -> type[Experiment]:
     # Cached, so that experiments loaded twice with the same plugins are of one class and equal.
-    fields = Experiment.model_fields
-    codec = Annotated[Any, _Choice("modalities", codecs)]
-    metric = Annotated[Any, _Choice("metrics", metrics)]
-    observer = Annotated[Any, _Choice("observers", observers)]
-    tables: dict[str, Any] = {
-        "data": (Annotated[Any, _Choice("data", sources)], fields["data"]),
-        "modalities": (dict[TableName, codec], fields["modalities"]),
-        "model": (Annotated[Any, _Choice("model", models)], fields["model"]),
-        "posterior": (Annotated[Any, _Choice("posterior", families)] | None, fields["posterior"]),
-        "prior": (Annotated[Any, _Choice("prior", families)] | None, fields["prior"]),
-        "metrics": (dict[TableName, metric], fields["metrics"]),
-        "observers": (dict[TableName, observer], fields["observers"]),
-    }
-    for kind, offered in extensions:
-        about = f"Switches the extension {kind!r} on."
-        tables[kind] = (
-            _closed(offered.Config, kind, "extension", {}) | None,
-            Field(None, description=about),
-        )
-    return create_model("Experiment", __base__=Experiment, __doc__=Experiment.__doc__, **tables)
+    fields: dict[str, Any] = {}
+    for role, kinds in offered:
+        fields |= {table: _table(table, role, kinds) for table in role.tables}
+        fields |= {k: _switch(k, role, c.Config) for k, c in kinds if role.own_table}
+    return create_model("Experiment", __base__=Experiment, __doc__=Experiment.__doc__, **fields)
+
+
+def _table(table: str, role: Role, kinds: Kinds) -> tuple[Any, FieldInfo]:
+    """The field of a table that chooses, or of named tables that each do."""
+    empty: Any = {} if role.named else None
+    about = f"Chooses a {role}; {role.key!r} chooses the keys."
+    field = Experiment.model_fields.get(table) or Field(empty, description=about)
+    chosen: Any = Annotated[Any, _Choice(table, role, kinds)]
+    if role.named:
+        return dict[TableName, chosen], field
+    return chosen | None if _may_lack(field) else chosen, field
+
+
+def _may_lack(field: FieldInfo) -> bool:
+    """Whether a config may go without a table."""
+    return field.default in (None, {})
+
+
+def _switch(kind: str, role: Role, config: type[BaseModel]) -> tuple[Any, Any]:
+    """The field of a table that switches on the class that it is called by."""
+    about = f"Switches the {role} {kind!r} on."
+    return _closed(config, kind, role, {}) | None, Field(None, description=about)
 
 
 class _Choice:
     """Annotation of a table whose keys depend on one of them, by the classes of a registry."""
 
-    def __init__(self, table: str, kinds: Kinds) -> None:
-        role, self.key, _ = CHOICES[table]
-        self.default = "jmvae" if role == "model" else None
+    def __init__(self, table: str, role: Role, kinds: Kinds) -> None:
+        self.key, self.default = role.key, role.default or None
         self.schemas = {
-            kind: _chosen(table_schema(table, offered), role, self.key, kind, kind == self.default)
-            for kind, offered in kinds
+            kind: _chosen(table_schema(table, offered), role, kind) for kind, offered in kinds
         }
 
     def __get_pydantic_core_schema__(
@@ -348,22 +354,21 @@ class _Choice:
 
 
 @lru_cache(maxsize=256)
-def _chosen(
-    config: type[BaseModel], role: str, key: str, kind: str, default: bool
-) -> type[BaseModel]:
+def _chosen(config: type[BaseModel], role: Role, kind: str) -> type[BaseModel]:
     """The plugin's schema with the key that chose it, closed to unknown keys."""
-    field = Field(kind if default else ..., description=f"Chooses the {role} {kind!r}.")
-    return _closed(config, kind, role, {key: (Literal[kind], field)})
+    default = kind if kind == role.default else ...
+    field = Field(default, description=f"Chooses the {role} {kind!r}.")
+    return _closed(config, kind, role, {role.key: (Literal[kind], field)})
 
 
 def _closed(
-    config: type[BaseModel], kind: str, role: str, fields: Mapping[str, Any]
+    config: type[BaseModel], kind: str, role: Role, fields: Mapping[str, Any]
 ) -> type[BaseModel]:
     """The plugin's schema with further fields, closed to unknown keys."""
     title = "".join(word.capitalize() for word in kind.replace("_", "-").split("-"))
     closed = {"extra": "forbid", "frozen": True}
     return create_model(
-        title + role.capitalize(),
+        title + role.name.capitalize(),
         __base__=config,
         __doc__=config.__doc__,
         __cls_kwargs__=closed,

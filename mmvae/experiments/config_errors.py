@@ -15,21 +15,8 @@ from mmvae.foundations.errors import ConfigError, MmvaeError, PluginError, neare
 from mmvae.foundations.toml import KeyPath, dotted, literal
 from mmvae.foundations.toml_document import Document
 from mmvae.models.families import BESIDE, joined
-from mmvae.plugins.registry import CHOOSING, Registry, Role
-
-CHOICES: Mapping[str, tuple[Role, str, int]] = {
-    "data": ("source", CHOOSING["source"], 1),
-    "modalities": ("codec", CHOOSING["codec"], 2),
-    "model": ("model", CHOOSING["model"], 1),
-    "posterior": ("family", CHOOSING["family"], 1),
-    "prior": ("family", CHOOSING["family"], 1),
-    "metrics": ("metric", CHOOSING["metric"], 2),
-    "observers": ("observer", CHOOSING["observer"], 2),
-}
-"""Tables that plugins define: role, the key that chooses, and the depth of the chosen table."""
-
-NAMED = [table for table, (_, _, depth) in CHOICES.items() if depth == 2]
-"""Tables of tables, whose names the user chooses."""
+from mmvae.plugins.registry import Registry
+from mmvae.plugins.roles import choosing
 
 
 def table_schema(table: str, offered: type[Any]) -> type[BaseModel]:
@@ -164,7 +151,8 @@ class _Reader:
             return Mistake(path, str(details["ctx"]["error"]))
         if path == ("modalities",) and kind == "too_short":
             return Mistake(path, "expected at least one table [modalities.NAME].")
-        if str(path[0]) in NAMED and details["loc"][-1] == "[key]":
+        named = [table for table, role in choosing() if role.named]
+        if path[0] in named and details["loc"][-1] == "[key]":
             return Mistake(path, "expected a name of the letters A-Z and a-z, digits, _ and -.")
         return _wrong_value(found, details)
 
@@ -178,20 +166,20 @@ class _Reader:
         return f"{place}: {dotted(mistake.path)}{shown}: {mistake.text}"
 
     def _choice(self, loc: KeyPath) -> Mistake:
-        """A table whose codec, source or model is missing or unknown."""
-        role, key, _ = CHOICES[str(loc[0])]
+        """A table that does not say, or wrongly says, which codec, source or model it is for."""
+        role = dict(choosing())[str(loc[0])]
         table = self.document.value(loc) if self._written(loc) else {}
         if not isinstance(table, Mapping):
-            return Mistake(loc, f"expected a table with the key {key!r}.")
-        word = table.get(key, "jmvae" if role == "model" else None)
-        path = (*loc, key)
+            return Mistake(loc, f"expected a table with the key {role.key!r}.")
+        word = table.get(role.key, role.default or None)
+        path = (*loc, role.key)
         if word is None:
-            words = ", ".join(self.registry.kinds(role)) or "none is installed"
+            words = ", ".join(self.registry.kinds(role.name)) or "none is installed"
             return Mistake(path, f"this key is required; expected one of: {words}.")
         if not isinstance(word, str):
             return Mistake(path, "expected a text in quotes.")
         try:
-            self.registry.find(role, word)
+            self.registry.find(role.name, word)
         except MmvaeError as error:
             return Mistake(path, str(error), plugin=isinstance(error, PluginError))
         raise AssertionError(f"{role} {word!r} is known, yet validation refused it")
@@ -218,11 +206,11 @@ class _Reader:
         """
         schema: type[BaseModel] | None = self.root
         owner, info, path, union = schema, None, list[str | int](), False
-        _, _, depth = CHOICES.get(str(loc[0]) if loc else "", ("", "", 0))
+        table = str(loc[0]) if loc else ""
+        role = dict(choosing()).get(table)
         for position, part in enumerate(loc):
-            if depth and position == depth and part != "[key]":
-                table = str(loc[0])
-                schema = table_schema(table, self.registry.kinds(CHOICES[table][0])[str(part)])
+            if role and position == (2 if role.named else 1) and part != "[key]":
+                schema = table_schema(table, self.registry.kinds(role.name)[str(part)])
                 continue
             known = schema.model_fields.get(str(part)) if schema else None
             last = position == len(loc) - 1

@@ -7,6 +7,7 @@ Weights and fitted states of codecs are safetensors; a manifest of checksums cov
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +155,10 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
     with fitting(origin), seeded_global(0):  # the initial weights are replaced anyway
         codecs = {m: build_codec(registry, said.modalities[m], states[m]) for m in said.order}
         table = dict(said.model)
-        kind = registry.model(table.pop("kind"))
+        kind = registry.find("model", table.pop("kind"))
         config = kind.Config.model_validate(table)
-        with no_larger_than(weights), seeded_global(0):  # weights are replaced below
-            shapes = Shapes.of(said.families, registry.family)
+        with no_larger_than(weights), seeded_global(0):  # first weights are drawn, and go
+            shapes = Shapes.of(said.families, partial(registry.find, "family"))
             model: Model = kind(config, codecs, shapes) if shapes.any else kind(config, codecs)
         load_weights(model, weights, str(origin))
         try_out(model.eval())

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from mmvae.data.folder import FolderSource
 from mmvae.data.memory import MemorySource
 from mmvae.data.table import TableSource
 from mmvae.evaluation.latent import LatentKL
 from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.hookspecs import hookimpl
-
-Register = Callable[[type[Any]], None]
+from mmvae.plugins.roles import Register
 
 
 class CoreModels:

@@ -18,7 +18,7 @@ from mmvae.plugins.environment import Switches
 from mmvae.plugins.version import check_version, stated_version
 
 if TYPE_CHECKING:
-    from mmvae.plugins.registry import State  # which imports torch, and help is quick
+    from mmvae.plugins.plugin_info import State  # which imports torch, and help is quick
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ from mmvae.foundations.errors import (
 )
 from mmvae.modalities import returned
 from mmvae.modalities.codec import Codec, Column, Parameters, State
-from mmvae.plugins.registry import IN_MEMORY, PluginInfo, Registry
+from mmvae.plugins.plugin_info import PluginInfo
+from mmvae.plugins.registry import IN_MEMORY, Registry
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ def guarded_codec(registry: Registry, kind: str) -> type[Codec]:
         ConfigError: No installed plugin offers it.
         PluginError: Two plugins offer it, or a broken one might.
     """
-    return _guarded(registry.codec(kind), registry.provider("codec", kind))
+    codec: type[Codec] = registry.find("codec", kind)
+    return _guarded(codec, registry.provider("codec", kind))
 
 
 @cache

@@ -14,16 +14,18 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import get_args
 
 import pluggy
 
 from mmvae.foundations.errors import PluginError, PluginWarning, nearest
-from mmvae.plugins import hookspecs
 from mmvae.plugins.entry_points import PLUGIN_GROUP, cause, imported, maker, require_reference
 from mmvae.plugins.environment import Switches
-from mmvae.plugins.registry import Offer, PluginInfo, Registry, Role, add_offer, plural
+from mmvae.plugins.offer import Offer, add_offer
+from mmvae.plugins.plugin_info import PluginInfo
+from mmvae.plugins.registry import Registry
+from mmvae.plugins.roles import ROLES
 from mmvae.plugins.version import check_version, stated_version
 
 __all__ = ["PluginInfo", "Registry", "load_registry"]
@@ -53,7 +55,7 @@ def load_registry(environ: Mapping[str, str] | None = None, *, warn: bool = True
     for plugin in plugins:
         if warn and plugin.warning:
             warnings.warn(plugin.warning, PluginWarning, stacklevel=2)
-    return Registry.from_plugins(plugins)
+    return Registry(plugins)
 
 
 def _namesakes(entry: EntryPoint, entries: Sequence[EntryPoint]) -> list[str]:
@@ -112,43 +114,37 @@ def _hear(plugin: object, offers: list[Offer]) -> None:
         TypeError: Something it registers does not fulfil its role.
     """
     manager = pluggy.PluginManager("mmvae")
-    manager.add_hookspecs(hookspecs)
+    roles = {role.hook: role for role in ROLES.values()}
+    manager.add_hookspecs(type("Hooks", (), {n: r.specification() for n, r in roles.items()}))
     try:
         manager.register(plugin)
     except pluggy.PluginValidationError as error:
         raise PluginError(_mismatch(plugin) or str(error)) from error
-    known = [name for name in vars(hookspecs) if name.startswith("register_")]
     marked = {hook.name: hook for hook in manager.get_hookcallers(plugin) or []}
     for name in marked:
-        if name not in known:
-            raise PluginError(f"unknown hook {name!r}.{nearest(name, known)}")
-    unmarked = [name for name in known if name not in marked and hasattr(plugin, name)]
+        if name not in roles:
+            raise PluginError(f"unknown hook {name!r}.{nearest(name, roles)}")
+    unmarked = [name for name in roles if name not in marked and hasattr(plugin, name)]
     if unmarked or not marked:
         raise PluginError(
             f"its {unmarked[0]} is not marked with @mmvae.hookimpl"
             if unmarked
-            else f"it has no hook; mark one of {', '.join(known)} with @mmvae.hookimpl"
+            else f"it has no hook; mark one of {', '.join(roles)} with @mmvae.hookimpl"
         )
     if mismatch := _mismatch(plugin):
         raise PluginError(mismatch)
-    roles: tuple[Role, ...] = get_args(Role)
-    for role in roles:
-        getattr(manager.hook, f"register_{plural(role)}")(
-            register=lambda offered, role=role: add_offer(offers, role, offered)
-        )
+    for name, role in roles.items():
+        getattr(manager.hook, name)(register=partial(add_offer, offers, role))
 
 
 def _mismatch(plugin: object) -> str:
     """What is wrong with the arguments of a plugin's hooks; empty if nothing is."""
-    for name, spec in vars(hookspecs).items():
-        hook = getattr(plugin, name, None) if name.startswith("register_") else None
-        if not callable(hook):
-            continue
-        wanted, got = (list(inspect.signature(f).parameters) for f in (spec, hook))
-        if got != wanted:
+    for role in ROLES.values():
+        hook = getattr(plugin, role.hook, None)
+        got = list(inspect.signature(hook).parameters) if callable(hook) else ["register"]
+        if got != ["register"]:
             return (
-                f"its hook {name} takes the arguments ({', '.join(got)}); expected "
-                f"({', '.join(wanted)})"
+                f"its hook {role.hook} takes the arguments ({', '.join(got)}); expected (register)"
             )
     return ""
 

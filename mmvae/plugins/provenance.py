@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
-from typing import Any, cast, get_args
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mmvae.foundations.errors import CheckpointError, PluginError, PluginWarning
-from mmvae.plugins.registry import IN_MEMORY, Registry, Role
+from mmvae.plugins.registry import IN_MEMORY, Registry
+from mmvae.plugins.roles import ROLES
 
 
 class Maker(BaseModel):
@@ -32,13 +33,11 @@ class Maker(BaseModel):
 
 _RECORD = TypeAdapter(dict[str, Maker])
 
-OF_A_MODEL: Collection[Role] = ("codec", "model", "family")
-"""The roles that any use of a trained model needs."""
-
 
 def of_a_model(made_with: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a run's provenance that its model keeps."""
-    return {o: maker for o, maker in made_with.items() if o.split(" ")[0] in OF_A_MODEL}
+    """The part of a run's provenance that its model carries along."""
+    needed = [role.name for role in ROLES.values() if role.of_model]
+    return {offer: maker for offer, maker in made_with.items() if offer.split(" ")[0] in needed}
 
 
 def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: object) -> None:
@@ -62,10 +61,10 @@ def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: ob
     missing = []
     for offer, maker in record.items():
         role, _, kind = offer.partition(" ")
-        if role not in get_args(Role) or kind not in registry.kinds(cast(Role, role)):
+        if role not in ROLES or kind not in registry.kinds(role):
             missing.append(_missing(offer, maker, registry))
             continue
-        here = registry.provider(cast(Role, role), kind)
+        here = registry.provider(role, kind)
         now = f"{here.distribution} {here.version}"
         # The core reads what older versions of it wrote.
         comparable = not {here.distribution, maker.distribution} & {"mmvae", IN_MEMORY}
@@ -83,7 +82,7 @@ def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: ob
 def _missing(offer: str, maker: Maker, registry: Registry) -> str:
     """A message about a missing offer: the reason and how to get it."""
     role, _, kind = offer.partition(" ")
-    if role in get_args(Role) and (conflict := registry.conflict(cast(Role, role), kind)):
+    if role in ROLES and (conflict := registry.conflict(role, kind)):
         return f"{conflict}."
     return f"{role} {kind!r} of {maker}: {_reason(maker, registry)}"
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from mmvae.foundations.errors import LONG, shortened
 from mmvae.foundations.errors import ContractBroken as ContractBroken
 from mmvae.foundations.errors import require as require
-from mmvae.plugins.registry import Role, add_offer
+from mmvae.plugins.offer import add_offer
+from mmvae.plugins.roles import ROLES
 
 State = Literal["kept", "broken", "not tried"]
 
@@ -169,10 +170,10 @@ def not_tried(reason: str) -> NoReturn:
     raise unittest.SkipTest(reason)
 
 
-def require_offer(role: Role, offered: type[Any]) -> None:
-    """Check a class that a plugin registers in this role: base, kind, Config, not abstract."""
+def require_offer(role: str, offered: type[Any]) -> None:
+    """A class that a plugin can register in this role: base, kind, Config, nothing left out."""
     try:
-        add_offer([], role, offered)
+        add_offer([], ROLES[role], offered)
     except TypeError as error:
         raise ContractBroken(f"Wanted a {role} that can be registered; got {error}.") from error
 

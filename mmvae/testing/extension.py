@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import safetensors.torch
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from mmvae.data.batches import Batch
 from mmvae.foundations.randomness import StepDraws, seeded_global
 from mmvae.models.base import Trainable
-from mmvae.models.extension import Extension, ExtensionConfig
+from mmvae.models.extension import Extension
 from mmvae.testing import stage
 from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.phases import N, PhaseChecks
@@ -27,6 +27,8 @@ class ExtensionContract(PhaseChecks):
     :meth:`make_inner` and :meth:`make_batch` for others.
     """
 
+    role = "extension"
+
     foundations: ClassVar[tuple[str, ...]] = (
         "test_declarations",
         "test_the_model_stays_what_it_was",
@@ -35,16 +37,6 @@ class ExtensionContract(PhaseChecks):
 
     extension: ClassVar[type[Extension] | None] = None
     """The class under test."""
-
-    keys: ClassVar[Mapping[str, Any]] = {}
-    """Keys of its table."""
-
-    def make_config(self) -> ExtensionConfig:
-        """Its config."""
-        if self.extension is None:
-            raise NotImplementedError("Set extension, the class under test.")
-        known = {"modalities": list(stage.MODALITIES)}
-        return self.extension.Config.model_validate(dict(self.keys), context=known)
 
     def make_inner(self, gaps: bool = False) -> Trainable:
         """The wrapped model, with the same weights at every call."""
@@ -61,19 +53,15 @@ class ExtensionContract(PhaseChecks):
 
     def _around(self, inner: Trainable, seed: int) -> Extension:
         config = self.make_config()
-        assert self.extension is not None  # make_config sees to it
         with seeded_global(seed):
-            return self.extension(config, inner)
+            extension: Extension = self.under_test()(config, inner)
+        return extension
 
     def test_declarations(self) -> None:
         """Kind and config class, and the innermost model."""
         inner = self.make_inner()
         extension = self._around(inner, 0)
-        kinds = type(extension).__mro__
-        require(isinstance(extension, Extension), "a subclass of mmvae.Extension", kinds)
         require_offer("extension", type(extension))
-        config = extension.Config
-        require(issubclass(config, ExtensionConfig), "a Config of ExtensionConfig", config)
         require(extension.bare is inner.bare, "bare, the model in the middle", extension.bare)
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:

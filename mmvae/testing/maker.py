@@ -6,18 +6,21 @@ import sys
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from mmvae.data.generator import Maker, MakerConfig
-from mmvae.testing.contract import Contract, require, require_config, require_offer
+from mmvae.data.generator import Maker
+from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.subject import global_seed
+from mmvae.testing.suite import Suite
 
 
-class MakerContract(Contract):
+class MakerContract(Suite):
     """Checks that a maker keeps the contract of :class:`mmvae.Maker`.
 
     Set :attr:`maker`, and :attr:`keys` where it has more keys without defaults than ``items``.
     """
+
+    role = "maker"
 
     foundations: ClassVar[tuple[str, ...]] = (
         "test_declarations",
@@ -27,25 +30,27 @@ class MakerContract(Contract):
     maker: ClassVar[type[Maker] | None] = None
     """The class under test; unless :meth:`make_maker` makes one."""
 
-    keys: ClassVar[Mapping[str, Any]] = {}
-    """Settings beside the number of items."""
-
     items: ClassVar[int] = 6
     """Number of items made in the checks, small but at least 2."""
 
+    @classmethod
+    def of(cls, offered: type[Any], keys: Mapping[str, Any]) -> Self:
+        """See :meth:`Suite.of`; a number of items among the keys is what it makes here."""
+        made = super().of(offered, {"items": cls.items, **keys})
+        type(made).items = made.make_config().items
+        return made
+
     def make_maker(self, items: int) -> Maker:
-        """A new maker of ``items`` items, the same ones at every call."""
-        if self.maker is None:
-            raise NotImplementedError("Set maker, or define make_maker(self, items) -> Maker.")
-        return self.maker(self.maker.Config(**{**self.keys, "items": items}))
+        """A fresh maker of so many items, the same ones at every call."""
+        kind = self.under_test()
+        maker: Maker = kind(kind.Config(**{**self.keys, "items": items}))
+        return maker
 
     def test_declarations(self) -> None:
         """Kind and config class, and a class that other processes can import."""
         maker = self.make_maker(self.items)
         kind = type(maker)
-        require(isinstance(maker, Maker), "a subclass of mmvae.Maker", kind.__mro__)
         require_offer("maker", type(maker))
-        require(issubclass(maker.Config, MakerConfig), "a Config of MakerConfig", maker.Config)
         module = sys.modules.get(kind.__module__)
         try:
             found: Any = attrgetter(kind.__qualname__)(module)

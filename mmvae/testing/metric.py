@@ -10,21 +10,25 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mmvae.evaluation.metric import Metric, MetricConfig, Specimen
+from mmvae.evaluation.metric import Metric, Specimen
 from mmvae.testing import stage
-from mmvae.testing.contract import Contract, not_tried, require, require_config, require_offer
+from mmvae.testing.contract import not_tried, require, require_config, require_offer
 from mmvae.testing.subject import global_seed
+from mmvae.testing.suite import Suite
 
 _N, _CHUNK = 48, 20  # items, and how many at once where that is to change nothing
 
 
-class MetricContract(Contract):
+class MetricContract(Suite):
     """Checks that a metric keeps the contract of :class:`mmvae.Metric`.
 
     Set :attr:`metric`, and :attr:`keys` where its keys have no defaults. It measures a small JMVAE
     of the modalities ``a``, grey pictures, and ``b``, attributes of ±1; override
     :meth:`make_specimen` for others.
     """
+
+    role = "metric"
+    on_stage = True
 
     foundations: ClassVar[tuple[str, ...]] = (
         "test_declarations",
@@ -34,16 +38,12 @@ class MetricContract(Contract):
     metric: ClassVar[type[Metric] | None] = None
     """The class under test; unless :meth:`make_metric` makes one."""
 
-    keys: ClassVar[Mapping[str, Any]] = {}
-    """Keys of its table."""
-
     _kept: ClassVar[dict[Hashable, Any]] = {}  # a classifier, say, is trained once for all checks
 
     def make_metric(self) -> Metric:
         """A fresh metric."""
-        if self.metric is None:
-            raise NotImplementedError("Set metric, or define make_metric(self) -> Metric.")
-        return self.metric(self.metric.Config(**self.keys))
+        metric: Metric = self.under_test()(self.make_config())
+        return metric
 
     def make_specimen(self, batch_size: int = 500) -> Specimen:
         """The specimen, the same at every call."""
@@ -55,9 +55,7 @@ class MetricContract(Contract):
     def test_declarations(self) -> None:
         """Kind, config class, and the description of its statistics."""
         metric = self.make_metric()
-        require(isinstance(metric, Metric), "a subclass of mmvae.Metric", type(metric).__mro__)
         require_offer("metric", type(metric))
-        require(issubclass(metric.Config, MetricConfig), "a Config of MetricConfig", metric.Config)
         about = metric.about
         said = isinstance(about, str) and bool(about.strip())
         require(said, "about, a sentence or two on what the figures say", repr(about))

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from mmvae.foundations.errors import ConfigError
 from mmvae.foundations.randomness import derived_seed, seeded_global
 from mmvae.testing import stage
-from mmvae.testing.contract import Contract, not_tried, require, require_config, require_offer
-from mmvae.training.observer import Observer, ObserverConfig, Watched
+from mmvae.testing.contract import not_tried, require, require_config, require_offer
+from mmvae.testing.suite import Suite
+from mmvae.training.observer import Observer, Watched
 
 NAME = "observed"
 """The name of the observer's table."""
@@ -20,13 +21,16 @@ NAME = "observed"
 _N, _EPOCHS = 24, 3
 
 
-class ObserverContract(Contract):
+class ObserverContract(Suite):
     """Checks that an observer keeps the contract of :class:`mmvae.Observer`.
 
     Set :attr:`observer`, and :attr:`keys` where its keys have no defaults. It observes a small
     JMVAE of the modalities ``a``, grey pictures, and ``b``, attributes of ±1; override
     :meth:`make_watched` for others.
     """
+
+    role = "observer"
+    on_stage = True
 
     foundations: ClassVar[tuple[str, ...]] = (
         "test_declarations",
@@ -36,14 +40,10 @@ class ObserverContract(Contract):
     observer: ClassVar[type[Observer] | None] = None
     """The class under test; unless :meth:`make_observer` makes one."""
 
-    keys: ClassVar[Mapping[str, Any]] = {}
-    """Keys of its table."""
-
     def make_observer(self) -> Observer:
         """A fresh observer."""
-        if self.observer is None:
-            raise NotImplementedError("Set observer, or define make_observer(self) -> Observer.")
-        return self.observer(self.observer.Config(**self.keys), NAME)
+        observer: Observer = self.under_test()(self.make_config(), NAME)
+        return observer
 
     def make_watched(self, folder: Path | None, epoch: int) -> Watched:
         """A training after this epoch, the same at every call."""
@@ -53,11 +53,7 @@ class ObserverContract(Contract):
     def test_declarations(self) -> None:
         """Kind, config class and the table's name."""
         observer = self.make_observer()
-        kinds = type(observer).__mro__
-        require(isinstance(observer, Observer), "a subclass of mmvae.Observer", kinds)
         require_offer("observer", type(observer))
-        config = observer.Config
-        require(issubclass(config, ObserverConfig), "a Config of ObserverConfig", config)
         require(observer.name == NAME, f"its table's name, {NAME!r}, as name", observer.name)
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:

@@ -10,16 +10,19 @@ from torch import Tensor
 from mmvae.data.batches import Batch
 from mmvae.foundations.randomness import StepDraws, seeded_global
 from mmvae.models.base import Phase, Terms, Trainable
-from mmvae.testing.contract import Contract, not_tried, require
+from mmvae.testing.contract import not_tried, require
 from mmvae.testing.stage import MODALITIES
+from mmvae.testing.suite import Suite
 from mmvae.training.step import alone
 
 N = 32
 """Items in a batch."""
 
 
-class PhaseChecks(Contract):
-    """The requirements of the training loop on a model, and on an extension around one."""
+class PhaseChecks(Suite):
+    """What the training loop asks of a model, and of an extension around one."""
+
+    on_stage = True
 
     def make_trained(self, gaps: bool = False) -> Trainable:
         """A new one, with the same weights at every call; for missing modalities if requested."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from mmvae.foundations.errors import PluginError, UsageError, nearest, require, short
 from mmvae.modalities.codec_examples import Examples, examples_of
 from mmvae.plugins.commands import OfferedCommand
-from mmvae.plugins.registry import Offer, PluginInfo, Registry, Role
+from mmvae.plugins.offer import Offer
+from mmvae.plugins.plugin_info import PluginInfo
+from mmvae.plugins.registry import Registry
 from mmvae.plugins.version import STATEMENT, VERSION, stated_version
 from mmvae.testing.codec import CodecContract
 from mmvae.testing.command import CommandContract
@@ -21,12 +23,23 @@ from mmvae.testing.family import FamilyContract
 from mmvae.testing.maker import MakerContract
 from mmvae.testing.metric import MetricContract
 from mmvae.testing.model import ModelContract
-from mmvae.testing.observer import NAME, ObserverContract
+from mmvae.testing.observer import ObserverContract
 from mmvae.testing.source import SourceContract
 from mmvae.testing.stage import MODALITIES
+from mmvae.testing.suite import Suite
 
-ON_STAND_INS: Collection[Role] = ("model", "extension", "metric", "observer")
-"""The roles that are tested on the suites' own two modalities, which their keys may name."""
+_SUITES: tuple[type[Suite], ...] = (
+    CodecContract,
+    SourceContract,
+    MakerContract,
+    ModelContract,
+    FamilyContract,
+    ExtensionContract,
+    MetricContract,
+    ObserverContract,
+)
+SUITES: dict[str, type[Suite]] = {suite.role: suite for suite in _SUITES}
+"""Role → its suite. Every role has one."""
 
 NO_EXAMPLES = (
     "it brings no examples: define the classmethod examples on the codec, or run the tests of its "
@@ -172,117 +185,23 @@ def _checked_command(offered: OfferedCommand) -> Checked:
 
 
 def _contract(offer: Offer, keys: Mapping[str, Any]) -> Contract | str:
-    """The contract of an offer, or the reason why nothing can be tested."""
-    examples = examples_of(offer.offered, keys) if offer.role == "codec" else None
-    if offer.role == "codec":
+    """The contract of an offer, or the reason why there is nothing to try."""
+    suite = SUITES[offer.role]
+    if issubclass(suite, CodecContract):
+        examples = examples_of(offer.offered, keys)
         if examples is None:
             return NO_EXAMPLES
         wanted = "examples to give mmvae.Examples, or None"
         require(isinstance(examples, Examples), wanted, short(examples))
-        keys = {**examples.keys, **keys}
-    if offer.role == "maker":
-        keys = {"items": MakerContract.items, **keys}
-    known = {"modalities": list(MODALITIES)} if offer.role in ON_STAND_INS else None
     try:
-        config = offer.offered.Config.model_validate(dict(keys), context=known)
+        return suite.of(offer.offered, keys)
     except ValidationError as error:
         missing = [".".join(map(str, e["loc"])) for e in error.errors() if e["type"] == "missing"]
         if missing and len(missing) == error.error_count():
-            hint = f"; the modalities are {' and '.join(MODALITIES)}" if known else ""
+            hint = f"; the modalities are {' and '.join(MODALITIES)}" if suite.on_stage else ""
             return f"give its keys without default: {' '.join(f'-s {m}=…' for m in missing)}{hint}"
         raise UsageError(f"{offer}: {'; '.join(_problem(e) for e in error.errors())}") from error
-    if offer.role == "codec":
-        return _codec(offer.offered, config, examples)
-    return CONTRACTS[offer.role](offer.offered, config)
 
 
 def _problem(error: Any) -> str:
     return f"{'.'.join(map(str, error['loc'])) or 'its keys'}: {error['msg']}"
-
-
-def _codec(kind: type[Any], config: Any, given: Examples | None = None) -> Contract:
-    class Codec(CodecContract):
-        codec = kind
-
-        def make_codec(self) -> Any:
-            return kind(config)
-
-        def examples(self) -> Examples | None:
-            return given
-
-    return Codec()
-
-
-def _source(kind: type[Any], config: Any) -> Contract:
-    class Source(SourceContract):
-        def make_source(self) -> Any:
-            return kind(config)
-
-    return Source()
-
-
-def _family(kind: type[Any], config: Any) -> Contract:
-    class Family(FamilyContract):
-        def make_family(self) -> Any:
-            return kind(config)
-
-    return Family()
-
-
-def _maker(kind: type[Any], config: Any) -> Contract:
-    class Maker(MakerContract):
-        items = config.items
-
-        def make_maker(self, items: int) -> Any:
-            return kind(config.model_copy(update={"items": items}))
-
-    return Maker()
-
-
-def _model(kind: type[Any], config: Any) -> Contract:
-    class Model(ModelContract):
-        model = kind
-
-        def make_config(self) -> Any:
-            return config
-
-    return Model()
-
-
-def _extension(kind: type[Any], config: Any) -> Contract:
-    class Extension(ExtensionContract):
-        extension = kind
-
-        def make_config(self) -> Any:
-            return config
-
-    return Extension()
-
-
-def _metric(kind: type[Any], config: Any) -> Contract:
-    class Metric(MetricContract):
-        def make_metric(self) -> Any:
-            return kind(config)
-
-    return Metric()
-
-
-def _observer(kind: type[Any], config: Any) -> Contract:
-    class Observer(ObserverContract):
-        def make_observer(self) -> Any:
-            return kind(config, NAME)
-
-    return Observer()
-
-
-CONTRACTS: Mapping[Role, Callable[[type[Any], Any], Contract]] = {
-    "codec": _codec,
-    "source": _source,
-    "maker": _maker,
-    "model": _model,
-    "family": _family,
-    "extension": _extension,
-    "metric": _metric,
-    "observer": _observer,
-}
-"""Role → function that makes its suite, for a class and its config. Every role has one."""

@@ -6,20 +6,23 @@ from typing import ClassVar
 
 import numpy as np
 
-from mmvae.data.source import Source, SourceConfig, Split
-from mmvae.data.split_names import SPLITS
+from mmvae.data.source import SPLITS, Source, Split
 from mmvae.modalities.codec import Column
-from mmvae.testing.contract import Contract, require, require_config, require_offer
+from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.subject import global_seed, same
+from mmvae.testing.suite import Suite
 
 _ROWS = 3  # rows that are read apart from the others
 
 
-class SourceContract(Contract):
+class SourceContract(Suite):
     """Checks that a source keeps the contract of :class:`mmvae.Source`.
 
-    Set :attr:`source` if its keys all have defaults; otherwise define :meth:`make_source`.
+    Set :attr:`source`, and :attr:`keys` where its keys have no defaults; or define
+    :meth:`make_source`.
     """
+
+    role = "source"
 
     foundations: ClassVar[tuple[str, ...]] = (
         "test_declarations",
@@ -33,16 +36,13 @@ class SourceContract(Contract):
 
     def make_source(self) -> Source:
         """A fresh source of a few items, the same ones at every call."""
-        if self.source is None:
-            raise NotImplementedError("Set source, or define make_source(self) -> Source.")
-        return self.source(self.source.Config())
+        source: Source = self.under_test()(self.make_config())
+        return source
 
     def test_declarations(self) -> None:
         """Kind and config class."""
         source = self.make_source()
-        require(isinstance(source, Source), "a subclass of mmvae.Source", type(source).__mro__)
         require_offer("source", type(source))
-        require(issubclass(source.Config, SourceConfig), "a Config of SourceConfig", source.Config)
         require(isinstance(source.config, source.Config), "its Config", type(source.config))
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:

@@ -15,14 +15,16 @@ from torch.distributions import Distribution
 from mmvae.modalities import returned
 from mmvae.modalities.codec import Codec, Column, Parameters, model_input
 from mmvae.modalities.codec_examples import Examples, examples_of
-from mmvae.testing.contract import Contract
+from mmvae.testing.suite import Suite
 
 N = 6  # items per check
 INPUT = 5  # width of a decoder's input
 
 
-class CodecSubject(Contract):
+class CodecSubject(Suite):
     """The codec under test; a test class sets :attr:`codec`, or overrides the methods."""
+
+    role = "codec"
 
     codec: ClassVar[type[Codec] | None] = None
     """The class under test; unless :meth:`make_codec` makes one."""
@@ -32,14 +34,18 @@ class CodecSubject(Contract):
 
     def examples(self) -> Examples | None:
         """The examples that the class brings."""
-        return None if self.codec is None else examples_of(self.codec)
+        return None if self.codec is None else examples_of(self.codec, self.keys)
+
+    def make_config(self) -> Any:
+        """The Config of its examples' keys and :attr:`keys`."""
+        examples = self.examples()
+        keys = examples.keys if examples else {}
+        return self.under_test().Config.model_validate({**keys, **self.keys})
 
     def make_codec(self) -> Codec:
         """A fresh, unfitted codec with small networks."""
-        if self.codec is None:
-            raise NotImplementedError("Set codec, or define make_codec(self) -> Codec.")
-        examples = self.examples()
-        return self.codec(self.codec.Config(**(examples.keys if examples else {})))
+        codec: Codec = self.under_test()(self.make_config())
+        return codec
 
     def make_column(self, n: int, seed: int) -> Column:
         """``n`` valid raw values; another seed gives others, of the same shape and classes."""

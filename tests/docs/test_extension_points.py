@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import mmvae
 from mmvae import testing
-from mmvae.plugins import hookspecs
-from mmvae.plugins.registry import plural
-from mmvae.testing.plugin import CONTRACTS
+from mmvae.plugins.roles import ROLES, Role
+from mmvae.testing.plugin import SUITES
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-HOOKS = [name for name in vars(hookspecs) if name.startswith("register_")]
+HOOKS = [role.hook for role in ROLES.values()]
 GROUPS = sorted(
     {
         group
@@ -50,13 +51,23 @@ def entries(group: str) -> Iterator[tuple[Path, str]]:
             yield (module / "__init__.py" if module.is_dir() else module.with_suffix(".py")), name
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-def test_a_hook_says_when_it_is_called_and_stands_in_the_reference(hook: str) -> None:
-    text = getattr(hookspecs, hook).__doc__ or ""
-    assert "Called once" in text
-    assert "call ``register(" in text
-    reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    assert re.search(rf":members:[^\n]*\b{hook}\b", reference), f"{hook} is not in docs/api.md"
+@pytest.mark.parametrize("role", ROLES.values(), ids=str)
+def test_a_hook_says_what_to_register_and_stands_in_the_architecture(role: Role) -> None:
+    text = role.specification().__doc__ or ""
+    assert text.startswith("Offer ")
+    assert f"call ``register({role}_class)`` once for each subclass of" in text
+    assert getattr(mmvae, role.base.__name__) is role.base, "the documentation names it so"
+    architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert f"* `{role.hook}`: " in architecture
+
+
+def test_every_hook_stands_in_the_reference(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    made = import_module("hook_reference").sections(ROLES.values())
+    for role, section in zip(ROLES.values(), made, strict=True):
+        assert f".. py:function:: {role.hook}(register: " in section
+        assert role.about in section
+    assert "```{hook-reference}\n```" in (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -91,8 +102,7 @@ def test_what_is_looked_for_is_found() -> None:
 
 def test_every_role_has_a_suite_that_is_documented() -> None:
     """So that a new hook comes with checks of what it takes."""
-    roles = {hook.removeprefix("register_") for hook in HOOKS}
-    assert {plural(role) for role in CONTRACTS} == roles
+    assert SUITES.keys() == ROLES.keys()
     reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     for name in testing.__all__:
         if name.endswith("Contract") and name != "Contract":

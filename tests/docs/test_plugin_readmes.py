@@ -17,7 +17,7 @@ from mmvae.modalities.codec import CodecConfig
 from mmvae.models.base import ModelConfig
 from mmvae.models.extension import ExtensionConfig
 from mmvae.plugins.loader import load_registry
-from mmvae.plugins.registry import Offer
+from mmvae.plugins.offer import Offer
 from mmvae.training.observer import ObserverConfig
 
 ROOT = Path(__file__).parents[2]

@@ -16,8 +16,8 @@ def data() -> Data:
     registry = toy_registry()
     config = toy_config(data={"source": "toy", "items": 300, "test": 200})
     experiment = load_experiment(config, registry=registry).experiment
-    recipes = {m: (registry.codec(c.codec), c) for m, c in experiment.modalities.items()}
-    return open_data(registry.source("toy")(experiment.data), recipes)
+    recipes = {m: (registry.find("codec", c.codec), c) for m, c in experiment.modalities.items()}
+    return open_data(registry.find("source", "toy")(experiment.data), recipes)
 
 
 @pytest.fixture(autouse=True)

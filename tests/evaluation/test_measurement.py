@@ -72,9 +72,9 @@ class Elsewhere(Missed):
 def registry(*metrics: type[mmvae.Metric]) -> Registry:
     known = toy_registry()
     return Registry.of(
-        codecs=known.codecs.values(),
-        sources=known.sources.values(),
-        models=known.models.values(),
+        codecs=known.kinds("codec").values(),
+        sources=known.kinds("source").values(),
+        models=known.kinds("model").values(),
         metrics=metrics or (Missed, Wrong, Infinite, Raising, Unsure, Elsewhere, LatentKL),
     )
 

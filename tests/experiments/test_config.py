@@ -11,7 +11,7 @@ from nudge import nudge_registry
 from pydantic import BaseModel, ValidationError, field_validator
 from toys import toy_config, toy_registry
 
-from mmvae.experiments.config import TrainConfig, json_schema, load_experiment
+from mmvae.experiments.config import TrainConfig, choices, json_schema, load_experiment
 from mmvae.foundations.errors import ConfigError
 from mmvae.foundations.toml import flatten
 from mmvae.plugins.loader import Registry
@@ -41,10 +41,10 @@ def test_plugins_tables_are_validated_by_their_schemas(path: Path, toys: Registr
     experiment = load_experiment(path, registry=toys).experiment
     assert experiment.name == "pair"
     assert (experiment.data.source, experiment.data.root) == ("toybox", "here")
-    assert isinstance(experiment.data, toys.source("toybox").Config)
+    assert isinstance(experiment.data, toys.find("source", "toybox").Config)
     assert list(experiment.modalities) == ["second", "first"], "the order of the file"
     second, first = experiment.modalities.values()
-    assert isinstance(second, toys.codec("toy").Config)
+    assert isinstance(second, toys.find("codec", "toy").Config)
     assert (second.codec, second.size, second.weight, first.size) == ("toy", 7, 1.0, 4)
     assert (experiment.model.kind, experiment.model.alpha) == ("jmvae", 0.1)
     assert experiment.train == TrainConfig()
@@ -230,16 +230,16 @@ def test_there_is_a_schema_without_any_plugin() -> None:
 def test_a_validator_sees_the_names_of_the_modalities(path: Path, toys: Registry) -> None:
     seen = []
 
-    class Config(toys.model("jmvae").Config):
+    class Config(toys.find("model", "jmvae").Config):
         @field_validator("alpha")
         @classmethod
         def look(cls, value, info):
             seen.append(info.context["modalities"])
             raise ConfigError("alpha is not to my taste")
 
-    model = type("Other", (), {"kind": "other", "Config": Config})
+    model = type("Other", (toys.find("model", "jmvae"),), {"kind": "other", "Config": Config})
     registry = Registry.of(
-        codecs=toys.codecs.values(), sources=toys.sources.values(), models=[model]
+        codecs=toys.kinds("codec").values(), sources=toys.kinds("source").values(), models=[model]
     )
     with pytest.raises(ConfigError, match=r"pair.toml: alpha is not to my taste"):
         load_experiment(path, ["model.kind=other", "model.alpha=1"], registry)
@@ -256,6 +256,9 @@ def test_an_extension_is_a_table_of_its_own_or_nothing_at_all() -> None:
     load_experiment(tomllib.loads(bare.resolved_toml()), registry=without)
     switched = load_experiment(toy_config() | {"nudge": {"modality": "v"}}, registry=with_)
     assert list(switched.experiment.extensions) == ["nudge"]
+    assert set(choices(switched.experiment)) - set(choices(bare.experiment)) == {
+        ("extension", "nudge")
+    }
     assert switched.experiment.extensions["nudge"].rate == 0.5
     assert switched.hash != bare.hash
     again = load_experiment(tomllib.loads(switched.resolved_toml()), registry=with_)

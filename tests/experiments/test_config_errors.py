@@ -105,7 +105,7 @@ def test_each_mistake_says_what_to_write(toys, tmp_path, text, override, message
 
 
 def broken(*plugins: PluginInfo, base: Registry) -> Registry:
-    return Registry.from_plugins([*base.plugins, *plugins])
+    return Registry([*base.plugins, *plugins])
 
 
 def test_a_mistake_that_a_broken_plugin_may_have_made_is_its_own(toys, tmp_path) -> None:
@@ -134,9 +134,10 @@ class NestedConfig(SourceConfig):
 
 
 def test_keys_inside_nested_schemas_are_named_in_full(toys, tmp_path) -> None:
-    nested = type("Nested", (toys.source("toybox"),), {"kind": "nested", "Config": NestedConfig})
+    box = toys.find("source", "toybox")
+    nested = type("Nested", (box,), {"kind": "nested", "Config": NestedConfig})
     registry = Registry.of(
-        codecs=toys.codecs.values(), sources=[nested], models=toys.models.values()
+        codecs=toys.kinds("codec").values(), sources=[nested], models=toys.kinds("model").values()
     )
     text = """\
 [data]
@@ -178,7 +179,7 @@ def test_a_table_whose_plugin_is_not_there_says_what_is(tmp_path) -> None:
     path.write_text(GOOD + '[adversary]\nmodality = "a"\n', encoding="utf-8")
     installed = nudge_registry()
     with pytest.raises(ConfigError, match=r"adversary: unknown table: .*offer: nudge") as caught:
-        load_experiment(path, (), Registry.of(extensions=installed.extensions.values()))
+        load_experiment(path, (), Registry.of(extensions=installed.kinds("extension").values()))
     assert "Install the plugin that it belongs to" in str(caught.value)
     assert ":6: adversary" in str(caught.value)
     broken = PluginInfo("bad", "bad-plugin", "1.0", "broken", error="ImportError: no x")
@@ -188,5 +189,5 @@ def test_a_table_whose_plugin_is_not_there_says_what_is(tmp_path) -> None:
         encoding="utf-8",
     )
     with pytest.raises(PluginError, match="adversary: .*ImportError: no x") as caught:
-        load_experiment(path, (), Registry.from_plugins([*good, broken]))
+        load_experiment(path, (), Registry([*good, broken]))
     assert caught.value.exit_code == 3

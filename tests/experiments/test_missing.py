@@ -109,14 +109,14 @@ def test_streamed_and_accumulated_it_is_the_same(run, tmp_path) -> None:
 
 
 def test_a_model_that_takes_complete_items_only_says_so(tmp_path) -> None:
-    class Whole(toy_registry().model("jmvae")):
+    class Whole(toy_registry().find("model", "jmvae")):
         kind = "whole"
         takes_gaps = False
 
     known = toy_registry()
     plugins = Registry.of(
-        codecs=[known.codec("toy-vector"), known.codec("toy-class")],
-        sources=[known.source("memory")],
+        codecs=[known.find("codec", "toy-vector"), known.find("codec", "toy-class")],
+        sources=[known.find("source", "memory")],
         models=[Whole],
     )
     with pytest.raises(ConfigError, match=r"'whole' model takes complete items only.*v, w, c"):
@@ -139,9 +139,9 @@ class Counting(mmvae.Metric):
 def counting_registry() -> Registry:
     known = toy_registry()
     return Registry.of(
-        codecs=[known.codec("toy-vector"), known.codec("toy-class")],
-        sources=[known.source("memory")],
-        models=[known.model("jmvae")],
+        codecs=[known.find("codec", "toy-vector"), known.find("codec", "toy-class")],
+        sources=[known.find("source", "memory")],
+        models=[known.find("model", "jmvae")],
         metrics=[Counting],
     )
 

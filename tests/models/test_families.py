@@ -370,10 +370,10 @@ def test_a_model_that_takes_no_family_refuses_the_table(tmp_path):
 
     registry = toy_registry()
     more = mmvae.plugins.registry.Registry.of(
-        codecs=registry.codecs.values(),
-        sources=registry.sources.values(),
+        codecs=registry.kinds("codec").values(),
+        sources=registry.kinds("source").values(),
         models=[Plainer],
-        families=registry.families.values(),
+        families=registry.kinds("family").values(),
     )
     config = toy_config(prior={"family": "toy-plain"}, model={"kind": "plainer"})
     with pytest.raises(ConfigError, match=r"prior: a 'plainer' model takes no family"):

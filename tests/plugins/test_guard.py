@@ -17,7 +17,9 @@ from mmvae.experiments.train import load
 from mmvae.foundations.errors import DataError, PluginError
 from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.guard import guarded_codec
-from mmvae.plugins.registry import Offer, PluginInfo, Registry
+from mmvae.plugins.offer import Offer
+from mmvae.plugins.plugin_info import PluginInfo
+from mmvae.plugins.registry import Registry
 
 PLUGIN = """
 import mmvae
@@ -155,7 +157,7 @@ def test_what_a_network_raises_in_use_is_told_too(used, capsys) -> None:
 
 def registry_of(codec: type[mmvae.Codec], distribution: str = "my-plugin") -> Registry:
     offer = Offer("codec", codec.kind, codec)
-    return Registry.from_plugins([PluginInfo("mine", distribution, "1.0", offers=(offer,))])
+    return Registry([PluginInfo("mine", distribution, "1.0", offers=(offer,))])
 
 
 class Mine(VectorCodec):

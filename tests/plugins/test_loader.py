@@ -9,9 +9,9 @@ import mmvae
 from conftest import TOY
 from mmvae.experiments.config import Experiment
 from mmvae.foundations.errors import ConfigError, PluginError, PluginWarning, UsageError
-from mmvae.plugins import hookspecs
 from mmvae.plugins.loader import PluginInfo, Registry, load_registry
-from mmvae.plugins.registry import SLOW_S, TOP_LEVEL
+from mmvae.plugins.plugin_info import SLOW_S
+from mmvae.plugins.roles import ROLES, top_level
 
 SHELF = """
 import mmvae
@@ -81,6 +81,16 @@ BROKEN = {
         "TypeError: it registers <class 'dict'> as a maker: expected a subclass of "
         "<class 'mmvae.data.generator.Maker'>",
     ),
+    "no model": (
+        "class M:\n    kind = 'm'\n" + HOOK + "models(register):\n    register(M)",
+        "TypeError: it registers <class 'bad_plugin.M'> as a model: expected a subclass of "
+        "<class 'mmvae.models.base.Model'>",
+    ),
+    "no observer": (
+        HOOK + "observers(register):\n    register(dict)",
+        "TypeError: it registers <class 'dict'> as an observer: expected a subclass of "
+        "<class 'mmvae.training.observer.Observer'>",
+    ),
     "abstract codec": (
         "import mmvae\nclass C(mmvae.Codec):\n    kind = 'c'\n"
         + HOOK
@@ -89,26 +99,30 @@ BROKEN = {
         "event_shape, feature_dim, likelihood, parse, point, prepare, restore",
     ),
     "no kind": (
-        "class M: ...\n" + HOOK + "models(register):\n    register(M)",
+        "import mmvae\nclass M(mmvae.Model): ...\n" + HOOK + "models(register):\n    register(M)",
         "TypeError: its model M has kind None: expected a word such as 'gaussian-image' "
         "(lower-case letters and digits, parts joined by - _ or .)",
     ),
     "an extension that takes a table of the core's": (
-        "class E:\n    kind = 'train'\n" + HOOK + "extensions(register):\n    register(E)",
+        "import mmvae\nclass E(mmvae.Extension):\n    kind = 'train'\n"
+        + HOOK
+        + "extensions(register):\n    register(E)",
         "TypeError: its extension E has kind 'train', which cannot name a table of its own: "
         "expected a word such as 'adversary', of a-z, 0-9 and _, and none of {tables}",
     ),
     "an extension that names no table": (
-        "class E:\n    kind = 'model-json'\n" + HOOK + "extensions(register):\n    register(E)",
+        "import mmvae\nclass E(mmvae.Extension):\n    kind = 'model-json'\n"
+        + HOOK
+        + "extensions(register):\n    register(E)",
         "TypeError: its extension E has kind 'model-json', which cannot name a table of its own: "
         "expected a word such as 'adversary', of a-z, 0-9 and _, and none of {tables}",
     ),
     "no Config": (
-        "class M:\n    kind = 'm'\n    Config = dict\n"
+        "import mmvae\nclass M(mmvae.Model):\n    kind = 'm'\n    Config = dict\n"
         + HOOK
         + "models(register):\n    register(M)",
         "TypeError: its model M has Config <class 'dict'>: expected a subclass of "
-        "<class 'pydantic.main.BaseModel'>",
+        "<class 'mmvae.models.base.ModelConfig'>",
     ),
     "a Config with a key of the core's": (
         "import mmvae\nclass C(mmvae.SourceConfig):\n    source: str = 'x'\n"
@@ -122,7 +136,9 @@ BROKEN = {
     "a Config that TOML cannot write": (
         "from collections.abc import Callable\nimport mmvae\n"
         "class C(mmvae.ModelConfig):\n    f: Callable[[], int] = int\n"
-        "class M:\n    kind, Config = 'm', C\n" + HOOK + "models(register):\n    register(M)",
+        "class M(mmvae.Model):\n    kind, Config = 'm', C\n"
+        + HOOK
+        + "models(register):\n    register(M)",
         "TypeError: its model M has a Config without a JSON Schema; expected fields that TOML "
         "can write: Cannot generate a JsonSchema for core_schema.CallableSchema For further "
         "information visit {pydantic}",
@@ -138,11 +154,11 @@ BROKEN = {
 
 def said(text: str) -> str:
     """A text of :data:`BROKEN`, with what belongs to this installation."""
-    hooks = [name for name in vars(hookspecs) if name.startswith("register_")]
+    hooks = [role.hook for role in ROLES.values()]
     return text.format(
         mmvae=mmvae.__file__,
         hooks=", ".join(hooks[1:]),
-        tables=", ".join(TOP_LEVEL),
+        tables=", ".join(top_level()),
         pydantic=f"https://errors.pydantic.dev/{'.'.join(pydantic.VERSION.split('.')[:2])}/u/"
         "invalid-for-json-schema",
     )
@@ -159,8 +175,8 @@ def test_a_sound_plugin_is_found_with_its_distribution(install) -> None:
     plugin = info(registry, "toys")
     assert (plugin.distribution, plugin.version, plugin.state) == ("toy-plugin", "1.0", "ok")
     assert list(map(str, plugin.offers)) == ["codec toy", "source toybox"]
-    assert registry.codec("toy").kind == "toy"
-    assert registry.source("toybox").kind == "toybox"
+    assert registry.find("codec", "toy").kind == "toy"
+    assert registry.find("source", "toybox").kind == "toybox"
     assert registry.provider("codec", "toy") is plugin
 
 
@@ -178,7 +194,7 @@ def test_a_broken_plugin_is_blamed_once_and_the_others_go_on(
     assert broken.state == "broken"
     assert broken.error == said(error)
     assert broken.traceback.startswith("Traceback")
-    assert registry.codec("toy").kind == "toy"
+    assert registry.find("codec", "toy").kind == "toy"
     [warning] = warned
     mended = (
         f"bad (bad-plugin 1.0) is broken: {broken.error.rstrip('.')}. Mend it (pip install "
@@ -187,9 +203,10 @@ def test_a_broken_plugin_is_blamed_once_and_the_others_go_on(
     )
     assert str(warning.message) == f"plugin {mended}"
     with pytest.raises(PluginError) as caught:
-        registry.codec("nothing")
+        registry.find("codec", "nothing")
+    offered = registry.kinds("codec")
     assert str(caught.value) == (
-        f"unknown codec 'nothing'; installed plugins offer: {', '.join(registry.codecs)}. "
+        f"unknown codec 'nothing'; installed plugins offer: {', '.join(offered)}. "
         f"A broken plugin may have offered it: {mended}"
     )
     assert caught.value.exit_code == 3
@@ -238,7 +255,7 @@ def test_a_module_that_a_plugin_lacks_is_not_taken_for_itself(install) -> None:
 
 def test_what_a_plugin_prints_is_no_result(install, capsys) -> None:
     install("toy-plugin", "toys", f"print('hello'){TOY}")
-    assert load_registry().codec("toy").kind == "toy"
+    assert load_registry().find("codec", "toy").kind == "toy"
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "hello\n")
 
@@ -247,7 +264,7 @@ def test_a_plugin_that_takes_long_to_import_is_named(install) -> None:
     install("toy-plugin", "toys", f"import time; time.sleep({SLOW_S + 0.1}){TOY}")
     with pytest.warns(PluginWarning) as warned:
         registry = load_registry({"MMVAE_PLUGINS": "toys"})
-    assert registry.codec("toy").kind == "toy"
+    assert registry.find("codec", "toy").kind == "toy"
     [text] = [str(w.message) for w in warned if "toys" in str(w.message)]
     assert text == (
         "plugin toys (toy-plugin 1.0) took 5 s to import, as it will with every command. "
@@ -277,7 +294,7 @@ def test_nobody_takes_a_name_of_the_core(install) -> None:
     registry = load_registry(warn=False)
     states = {p.distribution: p.state for p in registry.plugins if p.name == "jmvae"}
     assert states == {"mmvae": "ok", "bad-plugin": "broken"}
-    assert registry.model("jmvae").kind == "jmvae"
+    assert registry.find("model", "jmvae").kind == "jmvae"
 
 
 def test_a_plugin_that_is_interrupted_is_named(install) -> None:
@@ -294,9 +311,9 @@ def test_what_a_plugin_offered_before_it_broke_is_not_used(install) -> None:
     body = "register(type('Half', (Toy,), {'kind': 'half'})); 1 / 0"
     install("half-plugin", "half", SHELF.format(module="toy_plugin", body=body))
     registry = load_registry(warn=False)
-    assert "half" not in registry.codecs
+    assert "half" not in registry.kinds("codec")
     with pytest.raises(PluginError, match="^codec 'half' is offered by plugin half .*Zero"):
-        registry.codec("half")
+        registry.find("codec", "half")
 
 
 def test_a_kind_offered_twice_names_both_and_harms_only_itself(install) -> None:
@@ -304,8 +321,8 @@ def test_a_kind_offered_twice_names_both_and_harms_only_itself(install) -> None:
     install("copy-plugin", "copies", SHELF.format(module="toy_plugin", body="register(Toy)"))
     registry = load_registry()
     with pytest.raises(PluginError, match=r"copies \(copy-plugin 1.0\), toys \(toy-plugin 1.0\)"):
-        registry.codec("toy")
-    assert registry.source("toybox").kind == "toybox"
+        registry.find("codec", "toy")
+    assert registry.find("source", "toybox").kind == "toybox"
     [conflict] = registry.conflicts
     assert "copy-plugin" in conflict
     assert "toy-plugin" in conflict
@@ -326,14 +343,14 @@ def test_only_and_all_but(install) -> None:
     assert info(only, "jmvae").state != "disabled", "the core's own are always heard"
     without = load_registry({"MMVAE_DISABLE_PLUGINS": "toys, bad"})
     assert (info(without, "toys").state, info(without, "bad").state) == ("disabled", "disabled")
-    assert "toy" not in without.codecs
+    assert "toy" not in without.kinds("codec")
 
 
 def test_a_disabled_plugin_is_not_imported_and_is_mentioned(install) -> None:
     install("bad-plugin", "bad", "raise KeyboardInterrupt")
     registry = load_registry({"MMVAE_DISABLE_PLUGINS": "bad"})
     with pytest.raises((ConfigError, PluginError), match="Disabled plugins: bad"):
-        registry.codec("nothing")
+        registry.find("codec", "nothing")
 
 
 @pytest.mark.parametrize("variable", ["MMVAE_PLUGINS", "MMVAE_DISABLE_PLUGINS"])
@@ -348,19 +365,19 @@ def test_an_unknown_name_in_the_environment_is_an_error(install, variable: str) 
 
 def test_an_unknown_kind_gets_the_nearest_and_the_list(install) -> None:
     install("toy-plugin", "toys")
-    toy = load_registry().codec("toy")
+    toy = load_registry().find("codec", "toy")
     registry = Registry.of(codecs=[toy])
     with pytest.raises(ConfigError, match=r"offer: toy\. Did you mean 'toy'\?") as caught:
-        registry.codec("toi")
+        registry.find("codec", "toi")
     assert caught.value.exit_code == 2
     assert "mmvae plugins list" in str(caught.value)
 
 
 def test_a_registry_made_in_memory_checks_what_it_is_given() -> None:
-    assert Registry.of().codecs == {}
+    assert Registry.of().kinds("codec") == {}
     with pytest.raises(TypeError, match="expected a subclass"):
         Registry.of(codecs=[dict])  # type: ignore[list-item]
 
 
 def test_no_extension_can_take_a_table_of_the_core() -> None:
-    assert set(TOP_LEVEL) == set(Experiment.model_fields)
+    assert set(top_level()) == set(Experiment.model_fields)

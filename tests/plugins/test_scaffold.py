@@ -17,7 +17,8 @@ from mmvae.data.table import TableSource
 from mmvae.foundations import storage
 from mmvae.foundations.errors import TrainingError
 from mmvae.models.jmvae import JMVAE
-from mmvae.plugins.registry import PluginInfo, Registry
+from mmvae.plugins.plugin_info import PluginInfo
+from mmvae.plugins.registry import Registry
 from mmvae.plugins.scaffold import write_distribution
 from mmvae.testing import verdicts
 

@@ -107,6 +107,11 @@ def test_a_broken_maker_is_caught_by_the_check_meant_for_it(kind, check, said):
     assert re.search(said, violations(Contract())[check])
 
 
+def test_as_many_items_are_made_as_the_keys_say():
+    assert MakerContract.of(Numbers, {}).items == 6
+    assert MakerContract.of(Numbers, {"items": 9}).items == 9
+
+
 def test_every_check_has_a_maker_that_breaks_it():
     checks = {name for name in dir(MakerContract) if name.startswith("test_")}
     assert checks == {check for _, check, _ in BROKEN}

@@ -51,9 +51,9 @@ class Clumsy(mmvae.Observer):
 
 KNOWN = toy_registry()
 REGISTRY = Registry.of(
-    codecs=KNOWN.codecs.values(),
-    sources=KNOWN.sources.values(),
-    models=KNOWN.models.values(),
+    codecs=KNOWN.kinds("codec").values(),
+    sources=KNOWN.kinds("source").values(),
+    models=KNOWN.kinds("model").values(),
     metrics=[LatentKL],
     observers=[Diary, Meddler, Clumsy],
 )

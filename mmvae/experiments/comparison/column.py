@@ -14,18 +14,10 @@ from torch import Tensor
 from mmvae.evaluation.query import Cell
 from mmvae.experiments.comparison.evaluated import EvaluatedRun, Figure, MetricFigures
 from mmvae.foundations.errors import UsageError
+from mmvae.plugins.roles import choosing
 
 INDIFFERENT = ("seed", "batch_size", "memory")
 """Keys of ``[evaluate]`` that change results only by chance."""
-
-ASIDE: Any = {
-    "name": True,
-    "evaluate": True,
-    "metrics": True,
-    "observers": True,
-    "train": {"seed"},
-}
-"""Keys of the configuration that change no result; the evaluation records the measurement."""
 
 NETWORK = ("weight", "encoder", "decoder", "activation")
 """Keys of a modality that change neither its values nor their density."""
@@ -124,8 +116,11 @@ def _alike(a: EvaluatedRun, b: EvaluatedRun) -> bool:
 
 
 def _all_but_seed(run: EvaluatedRun) -> str:
-    """All settings that the results of a run's last evaluation depend on, without its seed."""
-    config = run.config.model_dump(exclude=ASIDE)
+    """All on which the figures of a run's last evaluation depend, but for its seed."""
+    aside: dict[str, Any] = {table: True for table, role in choosing() if not role.trained}
+    # What was measured, the evaluation says; none of these changes a figure.
+    aside |= {"name": True, "evaluate": True, "train": {"seed"}}
+    config = run.config.model_dump(exclude=aside)
     evaluation = run.evaluation
     keys = {key: v for key, v in evaluation.config.items() if key not in INDIFFERENT}
     items = [evaluation.split, evaluation.items, evaluation.data, evaluation.densities]

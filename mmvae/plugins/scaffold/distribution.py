@@ -114,7 +114,7 @@ def _check_free(name: str, kind: str, installed: Registry) -> None:
             f"{name!r} is taken: its plugin would be called {plugin!r}, as is that of "
             f"{owner.distribution} {owner.version}. Choose another name."
         )
-    if kind in installed.codecs:
+    if kind in installed.kinds("codec"):
         raise UsageError(
             f"--codec {kind} is taken by plugin {installed.provider('codec', kind)}, and two may "
             f"not offer one word. Choose another."
