@@ -326,7 +326,7 @@ def _may_lack(field: FieldInfo) -> bool:
 def _switch(kind: str, role: Role, config: type[BaseModel]) -> tuple[Any, Any]:
     """The field of a table that switches on the class that it is called by."""
     about = f"Switches the {role} {kind!r} on."
-    return _closed(config, kind, role, {}) | None, Field(None, description=about)
+    return _closed(config, kind, role.name, {}) | None, Field(None, description=about)
 
 
 class _Choice:
@@ -334,8 +334,10 @@ class _Choice:
 
     def __init__(self, table: str, role: Role, kinds: Kinds) -> None:
         self.key, self.default = role.key, role.default or None
+        word = table if len(role.tables) > 1 else role.name  # names in the schema stay apart
         self.schemas = {
-            kind: _chosen(table_schema(table, offered), role, kind) for kind, offered in kinds
+            kind: _chosen(table_schema(table, offered), role, kind, word)
+            for kind, offered in kinds
         }
 
     def __get_pydantic_core_schema__(
@@ -354,21 +356,21 @@ class _Choice:
 
 
 @lru_cache(maxsize=256)
-def _chosen(config: type[BaseModel], role: Role, kind: str) -> type[BaseModel]:
+def _chosen(config: type[BaseModel], role: Role, kind: str, word: str) -> type[BaseModel]:
     """The plugin's schema with the key that chose it, closed to unknown keys."""
     default = kind if kind == role.default else ...
     field = Field(default, description=f"Chooses the {role} {kind!r}.")
-    return _closed(config, kind, role, {role.key: (Literal[kind], field)})
+    return _closed(config, kind, word, {role.key: (Literal[kind], field)})
 
 
 def _closed(
-    config: type[BaseModel], kind: str, role: Role, fields: Mapping[str, Any]
+    config: type[BaseModel], kind: str, word: str, fields: Mapping[str, Any]
 ) -> type[BaseModel]:
     """The plugin's schema with further fields, closed to unknown keys."""
     title = "".join(word.capitalize() for word in kind.replace("_", "-").split("-"))
     closed = {"extra": "forbid", "frozen": True}
     return create_model(
-        title + role.name.capitalize(),
+        title + word.capitalize(),
         __base__=config,
         __doc__=config.__doc__,
         __cls_kwargs__=closed,

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mmvae.data.source import SPLITS, Source, Split
+from mmvae.data.source import Source, Split
+from mmvae.data.split_names import SPLITS
 from mmvae.modalities.codec import Column
 from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.subject import global_seed, same
