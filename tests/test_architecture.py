@@ -137,3 +137,27 @@ def test_the_first_import_is_light(statement: str) -> None:
     code = f"{statement}; import sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_help_of_every_command_is_light() -> None:
+    """Plugins' own commands are asked too; those that only plugins of a user bring are theirs."""
+    code = """
+import contextlib, io, sys
+import click
+from mmvae.cli.main import cli, run
+
+def helped(command, words):
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        assert run([*words, "--help"]) == 0, words
+    assert "Usage" in shown.getvalue(), words
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            helped(command.get_command(context, name), [*words, name])
+
+helped(cli, [])
+print([m for m in ("torch", "datasets", "accelerate", "pydantic", "numpy") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"

@@ -9,8 +9,6 @@ import click
 
 from mmvae.cli.evaluate import print_table
 from mmvae.cli.options import echo, example, json_option, print_json
-from mmvae.experiments.comparison.compare import compare
-from mmvae.report.comparison import comparison_tables, heading
 
 
 @click.command(
@@ -44,6 +42,9 @@ def command(
     name make one column, mean ± standard deviation over seeds. Everything is read from what
     `mmvae evaluate` keeps in the runs.
     """
+    from mmvae.experiments.comparison.compare import compare
+    from mmvae.report.comparison import comparison_tables, heading
+
     comparison = compare(runs, baseline=baseline, group=not no_group, unpaired=unpaired)
     if as_json:
         print_json(comparison.as_dict())

@@ -17,11 +17,9 @@ from mmvae.cli.options import (
     say,
     set_option,
 )
-from mmvae.experiments.config import json_schema, load_experiment
 from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
 from mmvae.foundations.toml import dotted, flatten, literal
-from mmvae.plugins.loader import load_registry
 
 
 @click.group(epilog=example("mmvae config check examples/digits.toml"))
@@ -35,6 +33,8 @@ def command() -> None:
 @json_option
 def show(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show every key of CONFIG with its value and where it comes from."""
+    from mmvae.experiments.config import load_experiment
+
     loaded = load_experiment(config, overrides)
     values = {dotted(path): value for path, value in flatten(loaded.values).items()}
     if as_json:
@@ -54,6 +54,8 @@ def show(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check CONFIG and tell every mistake in it; exit code 2 if there is one."""
+    from mmvae.experiments.config import load_experiment
+
     loaded = load_experiment(config, overrides)
     experiment = loaded.experiment
     if as_json:
@@ -74,6 +76,9 @@ def schema(out: Path | None) -> None:
     It covers the installed plugins. Editors use it when a file's first line is
     `#:schema mmvae.schema.json`.
     """
+    from mmvae.experiments.config import json_schema
+    from mmvae.plugins.loader import load_registry
+
     text = json.dumps(json_schema(load_registry()), indent=2, ensure_ascii=False)
     if out is None:
         echo(text)

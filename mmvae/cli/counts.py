@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from rich import progress as bars
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from mmvae.cli.options import manners, say
-from mmvae.training.progress import duration
+
+if TYPE_CHECKING:
+    from rich import progress as bars
+
 
 Tell = Callable[[int, int], None]
 """Called with the number of tasks done and their total."""
@@ -46,6 +47,8 @@ class Pace:
 
     def __call__(self, done: int, total: int) -> str:
         """Return ``"70/s, 1m20s left"``; an empty text before anything is done."""
+        from mmvae.training.progress import duration
+
         now = time.monotonic()
         since, before = self._start = self._start or (now, done)
         if done == before or now == since:
@@ -68,6 +71,9 @@ def _lines(what: str) -> Tell:
 
 
 def _bar() -> bars.Progress:
+    from rich import progress as bars
+    from rich.console import Console
+
     return bars.Progress(
         "{task.description}",
         bars.BarColumn(),

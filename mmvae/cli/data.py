@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import ValidationError
 
 from mmvae.cli.counts import shown_counts
 from mmvae.cli.info import cores
@@ -20,17 +19,14 @@ from mmvae.cli.options import (
     say,
     set_option,
 )
-from mmvae.data.checks import Finding
-from mmvae.data.checks import check as check_data
-from mmvae.data.dataset import Data, open_data
-from mmvae.data.description import ModalitySummary, SplitSummary, as_json
-from mmvae.data.description import describe as describe_data
-from mmvae.data.generator import Maker
-from mmvae.experiments.build import open_source, recipes
-from mmvae.experiments.config import load_experiment
-from mmvae.experiments.generate import make_data
 from mmvae.foundations.errors import DataCheckError, UsageError
-from mmvae.plugins.loader import load_registry
+
+if TYPE_CHECKING:
+    from mmvae.data.checks import Finding
+    from mmvae.data.dataset import Data
+    from mmvae.data.description import ModalitySummary, SplitSummary
+    from mmvae.data.generator import Maker
+
 
 MOST_PATTERNS = 40
 """Maximum number of rows in a table of patterns; the rest is summed up."""
@@ -52,6 +48,12 @@ def command() -> None:
 @json_option
 def describe(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Describe the data of CONFIG as its model sees them: sizes, ranges, classes, gaps."""
+    from mmvae.data.dataset import open_data
+    from mmvae.data.description import describe as describe_data
+    from mmvae.experiments.build import open_source, recipes
+    from mmvae.experiments.config import load_experiment
+    from mmvae.plugins.loader import load_registry
+
     registry = load_registry()
     experiment = load_experiment(config, overrides, registry).experiment
     source = open_source(experiment, registry)
@@ -80,6 +82,11 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     training split lacks. Worth a look are repeated items, constant columns, extreme numbers such
     as fill values, tiny splits.
     """
+    from mmvae.data.checks import check as check_data
+    from mmvae.experiments.build import open_source, recipes
+    from mmvae.experiments.config import load_experiment
+    from mmvae.plugins.loader import load_registry
+
     registry = load_registry()
     experiment = load_experiment(config, overrides, registry).experiment
     source = open_source(experiment, registry)
@@ -132,6 +139,9 @@ def make(kind: str, items: int, out: Path, seed: int, processes: int | None) -> 
 
     DIR appears when the data set is whole. If the work is interrupted, the same command goes on.
     """
+    from mmvae.experiments.generate import make_data
+    from mmvae.plugins.loader import load_registry
+
     maker = _maker(load_registry().find("maker", kind), items, seed)
     with shown_counts(kind) as tell:
         make_data(maker, out, processes or cores(), tell)
@@ -139,6 +149,8 @@ def make(kind: str, items: int, out: Path, seed: int, processes: int | None) -> 
 
 
 def _maker(maker: type[Maker], items: int, seed: int) -> Maker:
+    from pydantic import ValidationError
+
     given: dict[str, Any] = {"items": items, "seed": seed}
     try:
         return maker(maker.Config(**given))
@@ -207,6 +219,8 @@ def _gaps(summary: SplitSummary) -> str:
 
 
 def _json(data: Data, summaries: dict[str, SplitSummary]) -> dict[str, object]:
+    from mmvae.data.description import as_json
+
     modalities = {
         m: {
             "column": data.columns[m],

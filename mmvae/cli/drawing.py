@@ -6,17 +6,19 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mmvae.cli.options import echo, json_option, print_json, say, set_option
 from mmvae.data.split_names import SPLITS
-from mmvae.experiments.evaluate import open_run
 from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
-from mmvae.report.canvas import Picture, require_matplotlib
-from mmvae.report.subject import Subject
+
+if TYPE_CHECKING:
+    from mmvae.report.canvas import Picture
+    from mmvae.report.subject import Subject
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,6 +84,10 @@ def opened(
     runs: Sequence[Path], split: str | None, seed: int | None, overrides: tuple[str, ...]
 ) -> list[Subject]:
     """The runs with models and data, opened after a check that figures can be drawn."""
+    from mmvae.experiments.evaluate import open_run
+    from mmvae.report.canvas import require_matplotlib
+    from mmvae.report.subject import Subject
+
     require_matplotlib()
     if split is not None:
         overrides = (*overrides, f'evaluate.split="{split}"')

@@ -8,8 +8,6 @@ import click
 
 from mmvae.cli.items import items_arguments, load_items, tell_unused
 from mmvae.cli.options import example, json_option, print_json, say
-from mmvae.data.output_tables import write_table
-from mmvae.experiments.train import load
 
 
 @click.command(
@@ -29,6 +27,9 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_j
     and so does what single items lack. An item with nothing gets the mean of the prior.
     The table has the columns id, z_000, z_001, …; an .npz has the arrays id and z.
     """
+    from mmvae.data.output_tables import write_table
+    from mmvae.experiments.train import load
+
     model = load(run)
     items = load_items(model, run, data)
     tell_unused(model, items, data, given)

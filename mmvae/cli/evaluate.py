@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from mmvae.cli.options import (
     columns,
@@ -25,12 +22,13 @@ from mmvae.cli.options import (
 from mmvae.cli.steps import shown_steps
 from mmvae.data.split_names import SPLITS
 from mmvae.evaluation.query import STANDARD
-from mmvae.experiments.config import load_experiment
-from mmvae.experiments.evaluate import evaluate
 from mmvae.foundations.errors import Interrupted, Terminated
 from mmvae.foundations.printable import printable
-from mmvae.report.tables import Table, densities, heading, hints, left_out, tables
-from mmvae.runs.run import Run
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from mmvae.report.tables import Table
 
 
 @click.command(
@@ -79,6 +77,10 @@ def command(
     evaluate shares them out to several processes. Cells of earlier evaluations of the same weights
     and items are kept.
     """
+    from mmvae.experiments.evaluate import evaluate
+    from mmvae.report.tables import densities, heading, hints, left_out, tables
+    from mmvae.runs.run import Run
+
     if split is not None:
         overrides = (*overrides, f'evaluate.split="{split}"')
     if bounds is not None:
@@ -114,11 +116,19 @@ def command(
 
 def has_bounds(run: Path, overrides: tuple[str, ...]) -> bool:
     """True if the run's configuration, with these overrides, names likelihood queries."""
+    from mmvae.experiments.config import load_experiment
+    from mmvae.runs.run import Run
+
     return bool(load_experiment(Run.open(run).resolved, overrides).experiment.evaluate.bounds)
 
 
 def print_table(table: Table) -> None:
     """Print a table: ruled on a terminal, plain otherwise."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
     if not sys.stdout.isatty():
         echo(f"\n{table.title}")
         echo(columns([table.header, *table.rows]))
@@ -134,4 +144,6 @@ def print_table(table: Table) -> None:
 
 def _cell(text: str) -> Text:
     """A cell with its literal text: brackets are no markup, and control characters are escaped."""
+    from rich.text import Text
+
     return Text(printable(text, one_line=True))

@@ -18,9 +18,7 @@ from mmvae.cli.items import Names
 from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import example, say
 from mmvae.plugins.entry_points import FIGURE_ENTRIES
-from mmvae.report.figures import generated_picture, reconstruction_picture
 from mmvae.report.item_counts import MAPPED_ITEMS, SHOWN_ITEMS
-from mmvae.report.latent import latent_picture
 
 
 @click.group(
@@ -87,6 +85,8 @@ def latent(
     training items, in all dimensions of z, show its class; with --split train, some of those are
     judged by others.
     """
+    from mmvae.report.latent import latent_picture
+
     subjects = opened(runs, split, seed, overrides)
     write(latent_picture(subjects, given or None, label, items), runs, out, as_json)
 
@@ -127,6 +127,8 @@ def reconstructions(
 
     Rows: the input; its best value given all modalities (multiple), and given itself (single).
     """
+    from mmvae.report.figures import reconstruction_picture
+
     (subject,) = opened([run], split, seed, overrides)
     picture, left_out = reconstruction_picture(subject, modality, items)
     for line in left_out:
@@ -173,5 +175,7 @@ def generated(
     A block for each RUN and a row for each class: at the mean of the posterior that sees the class
     alone, and at samples of it, the same noise for each RUN.
     """
+    from mmvae.report.figures import generated_picture
+
     subjects = opened(runs, None, seed, overrides)
     write(generated_picture(subjects, label, to, count), runs, out, as_json)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from PIL import Image
 
 from mmvae.cli.options import columns, echo, example, json_option, print_json, say
 from mmvae.cli.pictures import contact_sheet, png
-from mmvae.data.output_tables import WRITERS, check_output, plain, write_table
-from mmvae.experiments.train import load
 from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
 
 SHEET = ".png"
 
@@ -81,6 +82,9 @@ def command(
 
     Pictures are written as PNG files, one for each and a sheet of all; the rest is printed.
     """
+    from mmvae.data.output_tables import plain
+    from mmvae.experiments.train import load
+
     if out is not None:
         check_place(out)
     model = load(run)
@@ -131,6 +135,8 @@ def check_place(out: Path) -> None:
     Raises:
         UsageError: The ending is unknown, or the folder is not empty.
     """
+    from mmvae.data.output_tables import WRITERS, check_output
+
     if out.suffix and not out.is_dir():
         if out.suffix not in (SHEET, *WRITERS):
             raise UsageError(
@@ -147,6 +153,8 @@ def check_place(out: Path) -> None:
 
 def is_pictures(things: Sequence[Any]) -> bool:
     """True if a codec shows its values as pictures."""
+    from PIL import Image
+
     return all(isinstance(thing, Image.Image) for thing in things)
 
 
@@ -168,6 +176,8 @@ def write(
             modalities.
         TrainingError: The system refused to write; no incomplete file stays.
     """
+    from mmvae.data.output_tables import WRITERS, write_table
+
     if out is not None and not out.is_dir() and out.suffix in WRITERS:
         write_table(out, values)
         return out, {m: [out] * len(things) for m, things in pictures.items()}

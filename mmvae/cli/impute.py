@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmvae.cli.items import run_bounds
 from mmvae.cli.options import example, json_option, print_json, say
 from mmvae.cli.steps import shown_steps
-from mmvae.experiments.train import load
-from mmvae.inference.table_imputation import Filled, impute_table
+
+if TYPE_CHECKING:
+    from mmvae.inference.table_imputation import Filled
 
 
 @click.command(
@@ -47,6 +48,9 @@ def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool)
     which of their cells. A row with nothing is filled from the prior. Pictures in a column of
     paths go to files in the folder NAME_pictures beside FILE, NAME being FILE without its ending.
     """
+    from mmvae.experiments.train import load
+    from mmvae.inference.table_imputation import impute_table
+
     with shown_steps() as step:
         done = impute_table(load(run), data, out, by, seed, step, run_bounds(run))
     if as_json:

@@ -9,11 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
-import torch
 
 from mmvae import __version__
 from mmvae.cli.options import columns, echo, example, json_option, print_json
-from mmvae.plugins.loader import load_registry
 
 PACKAGES = ("torch", "accelerate", "datasets", "pydantic", "pluggy", "safetensors", "numpy")
 
@@ -40,6 +38,10 @@ def command(as_json: bool) -> None:
 
 def information() -> dict[str, Any]:
     """The output of ``mmvae info``, as plain values."""
+    import torch
+
+    from mmvae.plugins.loader import load_registry
+
     states = Counter(plugin.state for plugin in load_registry().plugins)
     return {
         "mmvae": __version__,
@@ -69,6 +71,8 @@ def cores() -> int:
 
 
 def _devices() -> list[str]:
+    import torch
+
     cuda = [
         f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())
     ]

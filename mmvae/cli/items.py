@@ -6,27 +6,22 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mmvae.cli.options import say
-from mmvae.data.bounds import Bounds
-from mmvae.data.declared_types import bounds_of
-from mmvae.data.output_tables import check_output
-from mmvae.data.paths import place, tried
-from mmvae.data.source import Split
 from mmvae.data.split_names import SPLITS
-from mmvae.data.table import load_tables
-from mmvae.experiments.build import open_source
-from mmvae.experiments.config import load_experiment
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
 from mmvae.foundations.toml_document import read
-from mmvae.inference.trained_model import TrainedModel
-from mmvae.plugins.loader import load_registry
-from mmvae.plugins.provenance import require_plugins
-from mmvae.runs.run import Run
+
+if TYPE_CHECKING:
+    from mmvae.data.bounds import Bounds
+    from mmvae.data.source import Split
+    from mmvae.inference.trained_model import TrainedModel
+    from mmvae.runs.run import Run
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +33,8 @@ class TableFile(click.ParamType[Path]):
 
     def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Path:
         """Check ending and folder."""
+        from mmvae.data.output_tables import check_output
+
         path = Path(str(value))
         check_output(path)
         return path
@@ -87,6 +84,10 @@ def load_items(model: TrainedModel, run: Path, data: str) -> Split:
         DataError: There is no such split or file, or it cannot be read.
         RunError: A split is requested, but there is no run to take it from.
     """
+    from mmvae.data.paths import place, tried
+    from mmvae.data.table import load_tables
+    from mmvae.runs.run import Run
+
     if data in SPLITS:
         return run_split(Run.open(run), data)
     if not os.path.isfile(place(data)):
@@ -104,6 +105,9 @@ def run_bounds(run: Path) -> Bounds:
     Raises:
         ConfigError: The config cannot be read.
     """
+    from mmvae.data.bounds import Bounds
+    from mmvae.data.declared_types import bounds_of
+
     config = run / "config.resolved.toml"
     if not config.is_file():
         return Bounds()
@@ -126,6 +130,11 @@ def tell_unused(
 
 def run_split(run: Run, name: str) -> Split:
     """A split of the data that a run was trained on."""
+    from mmvae.experiments.build import open_source
+    from mmvae.experiments.config import load_experiment
+    from mmvae.plugins.loader import load_registry
+    from mmvae.plugins.provenance import require_plugins
+
     registry = load_registry()
     require_plugins(run.plugins(), registry, run.folder)
     experiment = load_experiment(run.resolved, registry=registry).experiment

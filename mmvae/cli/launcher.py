@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 
 from mmvae.foundations.errors import RunError
-from mmvae.runs.run import Run
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM)
 
@@ -48,6 +47,8 @@ def torchrun(arguments: Sequence[str], command: Sequence[str], run: Path) -> int
 
 def stored_exit_code(run: Path, code: int) -> int:
     """The exit code in a run's status, or ``code`` if there is none."""
+    from mmvae.runs.run import Run
+
     try:
         stored = Run.open(run).status().exit_code
     except RunError:  # it ended before there was a run; the processes have told why

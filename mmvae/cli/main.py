@@ -25,7 +25,7 @@ COMMANDS = {
     "train": "Train a model as a TOML file describes it.",
     "resume": "Go on with a run where it stopped.",
     "evaluate": "Compute bounds and coherence of a trained model.",
-    "compare": "Compare evaluated runs with each other, and beside published figures.",
+    "compare": "Compare evaluated runs, and with published results.",
     "reproduce": "Train and evaluate every row of a study, and print its tables.",
     "generate": "Generate modalities, from others or from the prior.",
     "embed": "Write the joint representation of items.",

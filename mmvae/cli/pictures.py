@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from PIL import Image
+if TYPE_CHECKING:
+    from PIL import Image
+
 
 GAP = 2
 SMALLEST = 64
@@ -22,6 +25,8 @@ def png(picture: Image.Image) -> bytes:
 
 def contact_sheet(pictures: Sequence[Image.Image]) -> Image.Image:
     """Arrange pictures of one size on one sheet, row by row, as square as possible."""
+    from PIL import Image
+
     across = math.ceil(math.sqrt(len(pictures)))
     down = math.ceil(len(pictures) / across)
     width, height = pictures[0].size

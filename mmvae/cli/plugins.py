@@ -14,10 +14,12 @@ from mmvae.cli.options import columns, echo, example, json_option, print_json, s
 from mmvae.foundations.errors import PluginError, UsageError
 from mmvae.foundations.toml import parse_override
 from mmvae.plugins.commands import Fared, OfferedCommand, complaint
-from mmvae.plugins.loader import load_registry
-from mmvae.plugins.plugin_info import PluginInfo
-from mmvae.plugins.registry import Registry
 from mmvae.plugins.version import VERSION
+
+if TYPE_CHECKING:
+    from mmvae.plugins.plugin_info import PluginInfo
+    from mmvae.plugins.registry import Registry
+
 
 if TYPE_CHECKING:
     from mmvae.testing.plugin import Checked
@@ -38,6 +40,8 @@ def command() -> None:
 @json_option
 def list_(traceback: bool, as_json: bool) -> None:
     """List plugins: what each offers, its state, and why a broken one is broken."""
+    from mmvae.plugins.loader import load_registry
+
     registry = load_registry(warn=False)  # it says more of them itself
     commands = [(c, c.tried()) for group in (cli, figures) for c in group.everything()]
     if as_json:
@@ -147,6 +151,7 @@ def check(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
     with; -s gives keys that others cannot do without. Models, extensions, metrics and observers
     are tried on two modalities of the suite's own, a and b.
     """
+    from mmvae.plugins.loader import load_registry
     from mmvae.testing.plugin import check as check_plugin  # not needed to list plugins
 
     commands = [c for group in (cli, figures) for c in group.everything()]
@@ -184,6 +189,7 @@ def new(name: str, kind: str, out: Path) -> None:
     It has a module, a README, a test that inherits the conformance suite, and an example with
     its data. Edit the likelihood from there.
     """
+    from mmvae.plugins.loader import load_registry
     from mmvae.plugins.scaffold import write_distribution  # not needed to list plugins
 
     folder = write_distribution(out, name, kind, load_registry(warn=False))

@@ -8,7 +8,6 @@ import click
 
 from mmvae.cli.options import echo, example, say, set_option
 from mmvae.cli.steps import shown_steps
-from mmvae.report.report import report
 
 
 @click.command(
@@ -22,6 +21,8 @@ def command(run: Path, overrides: tuple[str, ...]) -> None:
     RUN is evaluated first if RUN/evaluation.json is missing, or was made with other weights, data
     or keys of [evaluate]. Needs matplotlib: pip install 'mmvae[plot]'.
     """
+    from mmvae.report.report import report
+
     with shown_steps() as step:
         path = report(run, overrides=overrides, step=step, say=say)
     echo(f"Report: {path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,19 +12,12 @@ from mmvae.cli.jobs import Jobs
 from mmvae.cli.options import echo, example, say, set_option
 from mmvae.cli.steps import shown_steps
 from mmvae.cli.training import progress
-from mmvae.experiments.reproduce import (
-    Shown,
-    interrupted_by_signals,
-    refuse_several_processes,
-    reproduce,
-)
-from mmvae.experiments.study.record import read_records
-from mmvae.experiments.study.row import load_rows
-from mmvae.experiments.study.study import Study, load_study
 from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
-from mmvae.plugins.loader import load_registry
-from mmvae.report.reproduction import cell_tables, claim_tables, page, pictures
+
+if TYPE_CHECKING:
+    from mmvae.experiments.study.study import Study
+
 
 RESULTS = Path("runs", "results")
 
@@ -91,6 +85,16 @@ def command(
     command goes on. -s overrides a key of every row; data.root, where files lie, makes no other
     config, and anything else asks for --results, so that trials stay apart from the study.
     """
+    from mmvae.experiments.reproduce import (
+        Shown,
+        interrupted_by_signals,
+        refuse_several_processes,
+        reproduce,
+    )
+    from mmvae.experiments.study.row import load_rows
+    from mmvae.experiments.study.study import load_study
+    from mmvae.plugins.loader import load_registry
+
     refuse_several_processes()
     loaded = load_study(study)
     if target is not None:
@@ -138,6 +142,9 @@ def command(
 
 def print_tables(study: Study, schedule: str, results: Path) -> None:
     """Print the tables of one schedule, for all rows with results."""
+    from mmvae.experiments.study.record import read_records
+    from mmvae.report.reproduction import cell_tables, claim_tables
+
     records = read_records(results, study).get(schedule, [])
     for table in (*cell_tables(study, schedule, records), *claim_tables(study, records)):
         print_table(table)
@@ -152,6 +159,9 @@ def print_tables(study: Study, schedule: str, results: Path) -> None:
 
 def write_page(study: Study, results: Path, target: Path) -> None:
     """Write the page of the existing results."""
+    from mmvae.experiments.study.record import read_records
+    from mmvae.report.reproduction import page, pictures
+
     records = read_records(results, study)
     if not records:
         raise UsageError(

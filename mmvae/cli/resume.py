@@ -8,7 +8,6 @@ import click
 
 from mmvae.cli.options import example, set_option
 from mmvae.cli.training import conclude, limit_options, progress, stopped_together
-from mmvae.experiments.train import resume
 
 
 @click.command(
@@ -45,6 +44,8 @@ def command(
 
     Only keys of [train] may be set anew, such as train.epochs for a longer run.
     """
+    from mmvae.experiments.train import resume
+
     with stopped_together():
         result = resume(
             run,

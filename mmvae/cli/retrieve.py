@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mmvae.cli.items import Names, TableFile, load_items
 from mmvae.cli.options import echo, example, json_option, print_json, say
-from mmvae.data.output_tables import write_table
-from mmvae.experiments.train import load
-from mmvae.inference.retrieval import Found, retrieve
+
+if TYPE_CHECKING:
+    from mmvae.inference.retrieval import Found
 
 
 @click.command(
@@ -66,6 +67,10 @@ def command(
     Where candidates are DATA's own items, recall@k is the share of items that find themselves
     among the k nearest, by other modalities.
     """
+    from mmvae.data.output_tables import write_table
+    from mmvae.experiments.train import load
+    from mmvae.inference.retrieval import retrieve
+
     model = load(run)
     gallery = None if among is None else load_items(model, run, among)
     items = load_items(model, run, data)

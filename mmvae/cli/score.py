@@ -10,11 +10,6 @@ import click
 
 from mmvae.cli.items import items_arguments, load_items, tell_unused
 from mmvae.cli.options import echo, example, json_option, print_json
-from mmvae.data.output_tables import write_table
-from mmvae.evaluation.standardised import KEY
-from mmvae.evaluation.statistics import mean_and_error
-from mmvae.experiments.train import load
-from mmvae.report.tables import density
 
 
 @click.command(
@@ -53,6 +48,12 @@ def command(
     Each value is an estimate of a lower bound from k samples: that of a single item may lie above
     its log p(x) by chance; the mean over items bounds from below, the tighter the larger k.
     """
+    from mmvae.data.output_tables import write_table
+    from mmvae.evaluation.standardised import KEY
+    from mmvae.evaluation.statistics import mean_and_error
+    from mmvae.experiments.train import load
+    from mmvae.report.tables import density
+
     model = load(run)
     items = load_items(model, run, data)
     tell_unused(model, items, data, given)

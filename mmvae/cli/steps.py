@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import Progress, TaskID
+from typing import TYPE_CHECKING
 
 from mmvae.cli.options import echo, manners
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.training.progress import duration
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 
 PAUSE_S = 10.0
 """Seconds between two lines without a terminal."""
@@ -33,6 +34,9 @@ def shown_steps() -> Iterator[Step]:
 @contextmanager
 def bars() -> Iterator[Step]:
     """A bar for each running task, with the time left."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     tasks: dict[str, TaskID] = {}
     with Progress(console=Console(stderr=True), transient=True) as drawn:
 
@@ -56,6 +60,8 @@ class Lines:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """See :data:`mmvae.evaluation.steps.Step`."""
+        from mmvae.training.progress import duration
+
         now = time.monotonic()
         started, before = self.begun.setdefault(what, (now, done))
         if now - self.said < PAUSE_S:

@@ -11,11 +11,7 @@ from mmvae.cli.launcher import torchrun
 from mmvae.cli.options import columns, config_argument, echo, example, leading, manners, set_option
 from mmvae.cli.training import conclude, limit_options, progress, stopped_together
 from mmvae.data.split_names import SPLITS
-from mmvae.experiments.config import load_experiment
-from mmvae.experiments.train import dry_run as try_out
-from mmvae.experiments.train import train
 from mmvae.foundations.errors import UsageError
-from mmvae.runs.run import default_folder
 
 
 @click.command(
@@ -66,6 +62,11 @@ def command(
 
     Ctrl-C or SIGTERM saves and stops; `mmvae resume` goes on.
     """
+    from mmvae.experiments.config import load_experiment
+    from mmvae.experiments.train import dry_run as try_out
+    from mmvae.experiments.train import train
+    from mmvae.runs.run import default_folder
+
     if launcher_arguments and launcher is None:
         raise UsageError(f"{launcher_arguments[0]}: only --launcher takes further arguments.")
     if dry_run:

@@ -6,16 +6,19 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mmvae.cli.duration import Duration
 from mmvae.cli.options import echo, leading, manners
-from mmvae.experiments.session import Result
 from mmvae.foundations.errors import Interrupted, OutputError
 from mmvae.foundations.signals import outliving_hangups
-from mmvae.training.progress import Progress, progress_for
+
+if TYPE_CHECKING:
+    from mmvae.experiments.session import Result
+    from mmvae.training.progress import Progress
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,6 +40,8 @@ def limit_options(command: F) -> F:
 
 def progress() -> Progress:
     """Progress on standard error, as the options say."""
+    from mmvae.training.progress import progress_for
+
     return progress_for(sys.stderr, manners().quiet or not leading())
 
 

@@ -36,7 +36,7 @@ def test_ctrl_c_says_how_to_go_on(mmvae, run: Path, monkeypatch: pytest.MonkeyPa
     def stopped(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mmvae.cli.evaluate.evaluate", stopped)
+    monkeypatch.setattr("mmvae.experiments.evaluate.evaluate", stopped)
     result = mmvae("evaluate", run)
     assert result.code == 130
     assert "the same command goes on" in result.err

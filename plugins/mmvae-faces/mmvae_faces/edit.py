@@ -6,10 +6,12 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mmvae import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OPTION = "--attribute"
 MINUS = "−"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from mmvae import Picture, Subject
 from mmvae.cli.options import example
-from mmvae_faces.attribute_faces import attribute_faces_picture
 from mmvae_faces.commands.face_figure import face_figure
 from mmvae_faces.commands.options import (
     PAPER_VARIANCE,
@@ -14,7 +14,11 @@ from mmvae_faces.commands.options import (
     variance_option,
 )
 from mmvae_faces.edit import PAPER_SETTINGS, Edit, default_edits
-from mmvae_faces.face_model import FaceModel
+
+if TYPE_CHECKING:
+    from mmvae import Picture, Subject
+    from mmvae_faces.face_model import FaceModel
+
 
 mmvae_contract = 1
 
@@ -43,5 +47,7 @@ def command(
     Base has ±1 at random; in each other column one attribute is set in it. Above the average face,
     below it random faces, whose noise is the same along each row.
     """
+    from mmvae_faces.attribute_faces import attribute_faces_picture
+
     edits = edits or default_edits(PAPER_SETTINGS, model.names)
     return attribute_faces_picture(subject, model, edits, count, variance)

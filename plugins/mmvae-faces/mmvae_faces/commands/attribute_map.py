@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from mmvae import Picture, Subject
 from mmvae.cli.options import example
-from mmvae_faces.attribute_map import attribute_map_picture
 from mmvae_faces.commands.face_figure import face_figure
 from mmvae_faces.commands.options import edits_option, variance_option
 from mmvae_faces.edit import PAPER_SETTINGS, Edit, default_edits
-from mmvae_faces.face_model import FaceModel
+
+if TYPE_CHECKING:
+    from mmvae import Picture, Subject
+    from mmvae_faces.face_model import FaceModel
+
 
 mmvae_contract = 1
 
@@ -39,6 +43,8 @@ def command(
     Base has ±1 at random, the same as in attribute-faces; each colour is Base with one attribute
     set. Latents of more than two dimensions are shown along their two principal directions.
     """
+    from mmvae_faces.attribute_map import attribute_map_picture
+
     with subject.named():
         edits = edits or default_edits(PAPER_SETTINGS, model.names)
         return attribute_map_picture(subject, model, edits, samples, variance)

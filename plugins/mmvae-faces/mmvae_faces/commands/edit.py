@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mmvae import Picture, UsageError
+from mmvae import UsageError
 from mmvae.cli.drawing import PngFile, write
 from mmvae.cli.options import example, json_option
-from mmvae.experiments.config import Experiment, load_experiment
-from mmvae.inference.model_folder import built, saved_model, weights_step
-from mmvae.plugins.loader import load_registry
-from mmvae.report.canvas import require_matplotlib
-from mmvae.runs.run import Run
 from mmvae_faces.commands.options import crop_options, edits_option, modality_options
 from mmvae_faces.edit import PAPER_EDITS, Edit, default_edits
-from mmvae_faces.face_model import FaceModel
-from mmvae_faces.photo import CropKind, PhotoCrop, photo_input
-from mmvae_faces.portrait import METHOD, Portraits, attribute_values, portrait_strip
+
+if TYPE_CHECKING:
+    from mmvae import Picture
+    from mmvae.experiments.config import Experiment
+    from mmvae_faces.face_model import FaceModel
+    from mmvae_faces.photo import CropKind
+
 
 mmvae_contract = 1
 
@@ -61,6 +61,10 @@ def command(
     strip is written: the face, the attributes read off it, their average face, the
     reconstruction, and the face with each edit.
     """
+    from mmvae.report.canvas import require_matplotlib
+    from mmvae_faces.photo import PhotoCrop, photo_input
+    from mmvae_faces.portrait import METHOD, Portraits, attribute_values, portrait_strip
+
     require_matplotlib()
     experiment, step, model = opened_model(run, image, attributes)
     edits = edits or default_edits(PAPER_EDITS, model.names)
@@ -83,6 +87,12 @@ def opened_model(
     run: Path, image: str | None, attributes: str | None
 ) -> tuple[Experiment, int, FaceModel]:
     """A run's configuration, the step of its weights, and its model, without its data."""
+    from mmvae.experiments.config import load_experiment
+    from mmvae.inference.model_folder import built, saved_model, weights_step
+    from mmvae.plugins.loader import load_registry
+    from mmvae.runs.run import Run
+    from mmvae_faces.face_model import FaceModel
+
     registry = load_registry()
     folder = Run.open(run)
     experiment = load_experiment(folder.resolved, (), registry).experiment

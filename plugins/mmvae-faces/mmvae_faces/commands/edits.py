@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from mmvae import Picture, Subject
 from mmvae.cli.drawing import split_option
 from mmvae.cli.options import example
 from mmvae_faces.commands.face_figure import face_figure
 from mmvae_faces.commands.options import edits_option, items_option
 from mmvae_faces.edit import PAPER_EDITS, Edit, default_edits
-from mmvae_faces.edited import edited_picture
-from mmvae_faces.face_model import FaceModel
+
+if TYPE_CHECKING:
+    from mmvae import Picture, Subject
+    from mmvae_faces.face_model import FaceModel
+
 
 mmvae_contract = 1
 
@@ -33,4 +37,6 @@ def command(subject: Subject, model: FaceModel, edits: tuple[Edit, ...], items: 
     each edit the input plus the difference of two average faces, with the edit and without.
     """
     edits = edits or default_edits(PAPER_EDITS, model.names)
+    from mmvae_faces.edited import edited_picture
+
     return edited_picture(subject, model, edits, items)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmvae import Picture
 from mmvae.cli.drawing import common_options, opened, run_argument, write
 from mmvae_faces.commands.options import modality_options
-from mmvae_faces.face_model import FaceModel
+
+if TYPE_CHECKING:
+    from mmvae import Picture
 
 
 def face_figure(draw: Callable[..., Picture]) -> Callable[..., None]:
@@ -38,6 +39,8 @@ def face_figure(draw: Callable[..., Picture]) -> Callable[..., None]:
         split: str | None = None,
         **own: Any,
     ) -> None:
+        from mmvae_faces.face_model import FaceModel
+
         (subject,) = opened([run], split, seed, overrides)
         with subject.named():
             model = FaceModel.of(subject.trained, image, attributes)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mmvae import Picture, Subject
 from mmvae.cli.drawing import split_option
 from mmvae.cli.options import example
 from mmvae_faces.commands.face_figure import face_figure
@@ -16,9 +16,12 @@ from mmvae_faces.commands.options import (
     items_option,
     variance_option,
 )
-from mmvae_faces.face_model import FaceModel
-from mmvae_faces.photo import CropKind, PhotoCrop, photo_input
-from mmvae_faces.variations import variations_picture
+
+if TYPE_CHECKING:
+    from mmvae import Picture, Subject
+    from mmvae_faces.face_model import FaceModel
+    from mmvae_faces.photo import CropKind
+
 
 mmvae_contract = 1
 
@@ -58,6 +61,9 @@ def command(
     which: int | None,
 ) -> Picture:
     """Read attributes off a photo and draw varied faces from them: the paper's Fig. 1."""
+    from mmvae_faces.photo import PhotoCrop, photo_input
+    from mmvae_faces.variations import variations_picture
+
     if photo is None:
         x = subject.few(items).x[model.image]
         who = f"{len(x)} {subject.split} items"
