@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from mmvae.codec import GAPS, READ_AS, Codec, CodecConfig, State
+from mmvae.codec import GAPS, READ_AS, Codec, CodecConfig, Column, State
 from mmvae.data.batches import Batches, prepare
 from mmvae.data.columns import column_type
 from mmvae.data.gaps import (
@@ -20,8 +21,9 @@ from mmvae.data.gaps import (
     not_empty,
     patterns,
 )
-from mmvae.data.refusals import refusals
+from mmvae.data.refusals import place, refusals
 from mmvae.errors import DataError, nearest
+from mmvae.returned import is_name
 from mmvae.source import Source, Split, SplitName
 
 CHUNK = 500
@@ -251,10 +253,11 @@ def fitted(
     how the column was read.
 
     Raises:
-        DataError: The codec refuses the column.
+        DataError: The codec refuses the column, or the source's names for it are none.
     """
     if state is None:
         values = train.columns[column]
+        check_names(modality, values)
         gaps, ids = values.gaps > 0, np.asarray(train.ids)[values.rows]
         with refusals(modality, codec_class.kind, values, ids):
             state = codec_class(config).fit(values.without_gaps())
@@ -263,6 +266,23 @@ def fitted(
         if kind := column_type(values.without_gaps()):
             state = {**state, READ_AS: [kind.kind, *sorted(kind.words or ())]}
     return codec_class(config, state)
+
+
+def check_names(modality: str, column: Column) -> None:
+    """Check that what a source calls the classes or cells of a column are names, each once.
+
+    Raises:
+        DataError: One is empty, has half a character in it, or stands twice.
+    """
+    counts = Counter(column.names or ())
+    for name, count in counts.items():
+        if count > 1 or not is_name(name):
+            what = f"{count} times" if count > 1 else "which is no name"
+            raise DataError(
+                f"{place(modality, column)}: the source names its classes or cells, one of them "
+                f"{name!r}, {what}; expected valid texts that are not empty, each once. "
+                f"Rename it in the data."
+            )
 
 
 def check_columns(kind: str, name: str, split: Split, columns: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from mmvae.data.columns import as_array, from_tensor, table_split
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.data.spool import CHUNK, passing
 from mmvae.errors import DataError
+from mmvae.printable import is_unicode
 from mmvae.source import SPLITS, Source, Split, SplitName
 
 
@@ -143,6 +144,7 @@ def as_split(data: Any, origin: str) -> Split:
             f"datasets.Dataset or IterableDataset, or a dict with the key 'train' of those."
         )
     refuse_repeated([name for name, _, _ in found], origin)
+    refuse_halves([name for name, _, _ in found], origin)
     columns = {
         str(name): as_column(values, f"{origin}[{name!r}]", tuple(names) if names else None)
         for name, values, names in found
@@ -166,6 +168,20 @@ def refuse_repeated(names: Sequence[Any], origin: str) -> None:
             raise DataError(
                 f"{origin}: {count} columns are called {name!r} ({written}); expected each name "
                 f"once. Rename them."
+            )
+
+
+def refuse_halves(names: Sequence[Any], origin: str) -> None:
+    """See that names of columns are valid Unicode.
+
+    Raises:
+        DataError: One has half a surrogate pair in it.
+    """
+    for name in map(str, names):
+        if not is_unicode(name):
+            raise DataError(
+                f"{origin}: a column is called {name!r}, which has half a character in it; "
+                f"expected valid Unicode. Rename it."
             )
 
 

@@ -27,6 +27,7 @@ from mmvae.config import TableName
 from mmvae.errors import CheckpointError, MmvaeError, PluginError, TrainingError, out_of_memory
 from mmvae.models.protocol import Model
 from mmvae.randomness import seeded_global
+from mmvae.returned import is_name
 from mmvae.training.state import codec_states
 
 _LARGER, _SMALL, _LEAST = 4, 1 << 22, 1 << 10
@@ -256,5 +257,5 @@ def try_out(model: Model) -> None:
                 raise ValueError(f"{m}: one item is not restored as one")
     for m, codec in model.codecs.items():
         for names in (codec.classes, codec.attributes):
-            if names is not None and not all(isinstance(name, str) and name for name in names):
+            if names is not None and not all(map(is_name, names)):
                 raise ValueError(f"{m}: {names!r:.80} are no names")

@@ -60,6 +60,8 @@ class CategoricalConfig(CodecConfig):
     def _distinct(cls, classes: int | tuple[str, ...] | None) -> int | tuple[str, ...] | None:
         if isinstance(classes, tuple) and (not classes or len(set(classes)) < len(classes)):
             raise ValueError("expected at least one name, each name once")
+        if isinstance(classes, tuple) and "" in classes:
+            raise ValueError("expected names of one character at least, got ''")
         return classes
 
 
@@ -281,11 +283,11 @@ def _labels(column: Column) -> list[str] | Array:
     known = isinstance(values, np.ndarray) and values.dtype != object
     labels = values if known else _array(list(values))
     if isinstance(labels, list):
-        return labels
+        return _named(labels)
     if labels.ndim != 1:
         raise UnsupportedValue(None, f"an array of shape {labels.shape}", "shape (n,)")
     if labels.dtype.kind == "U":
-        return [str(name) for name in labels.tolist()]
+        return _named([str(name) for name in labels.tolist()])
     if labels.dtype.kind not in "biuf":
         raise UnsupportedValue(None, f"labels of type {labels.dtype}", "integers or names")
     if labels.dtype.kind == "f":
@@ -300,6 +302,29 @@ def _labels(column: Column) -> list[str] | Array:
                 'column = "text".',
             )
     return labels if labels.dtype == bool else labels.astype(np.int64)
+
+
+def _named(labels: list[str]) -> list[str]:
+    """Labels of which each is a name; refuses empty texts and halves of characters."""
+    for label in set(labels):
+        if not label:
+            raise UnsupportedValue(
+                labels.index(label),
+                "the empty text as a label",
+                "a name of one character at least",
+                "Leave the value out (null) if it stands for no label; write a name, such as "
+                "'none', if it is one.",
+            )
+        try:
+            label.encode()
+        except UnicodeEncodeError as error:
+            raise UnsupportedValue(
+                labels.index(label),
+                f"label {label!r} (half a character)",
+                "a name that is valid Unicode",
+                "Correct the label.",
+            ) from error
+    return labels
 
 
 def _array(values: list[Any]) -> list[str] | Array:

@@ -273,3 +273,8 @@ def test_two_columns_of_one_name_are_refused(data: Any, message: str) -> None:
 def test_columns_may_be_called_by_numbers() -> None:
     split = as_split(pd.DataFrame({0: [1], 1: ["x"]}), "data")
     assert split.columns["1"].values == ["x"]
+
+
+def test_a_column_called_by_half_a_character_is_refused() -> None:
+    with pytest.raises(DataError, match=r"data: a column is called '.ud800', .* Rename it"):
+        source({"\ud800": np.zeros(3)})
