@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -104,10 +105,49 @@ def values_of(column: Column) -> Iterator[Any]:
 
 
 def as_bytes(value: Any) -> bytes:
-    """The content of one raw value: an array's or picture's bytes, else its text."""
-    if hasattr(value, "tobytes"):
-        return bytes(value.tobytes())
-    return value if isinstance(value, bytes) else repr(value).encode()
+    """The content of one raw value: an array's or picture's bytes, else its text.
+
+    Raises:
+        DataError: It holds an object that only its place in memory tells from others.
+    """
+    if hasattr(value, "tobytes") and not of_objects(value):
+        palette = getattr(value, "palette", None)  # of pictures whose pixels are places in it
+        return bytes(value.tobytes()) + (palette.tobytes() if palette else b"")
+    if isinstance(value, bytes):
+        return value
+    text = repr(told(value))
+    if found := PLACE.search(text):
+        raise DataError(
+            f"A value holds {text[:80]}, which is told by its place in memory alone "
+            f"({found[0]}), so data of it would never be the same again; expected numbers, texts, "
+            f"arrays, pictures, or lists of those. Convert it."
+        )
+    return text.encode()
+
+
+PLACE = re.compile(r"\bat 0x[0-9a-fA-F]+")
+"""How an object that has no text of its own is shown."""
+
+
+def of_objects(value: Any) -> bool:
+    """Whether a value is an array of Python's objects, whose bytes are their places in memory."""
+    return bool(getattr(getattr(value, "dtype", None), "hasobject", False))
+
+
+def told(value: Any) -> Any:
+    """A value with arrays and tensors in it as type and bytes, whose own text would be cut."""
+    if isinstance(value, (list, tuple)):
+        cells = [told(cell) for cell in value]
+        return cells if isinstance(value, list) else tuple(cells)
+    if isinstance(value, dict):
+        return {key: told(cell) for key, cell in value.items()}
+    if hasattr(value, "detach"):
+        value = from_tensor(value)
+    if of_objects(value):
+        return told(value.tolist())
+    if hasattr(value, "tobytes") and not isinstance(value, np.generic):
+        return form(value), as_bytes(value)
+    return value
 
 
 def form(value: Any) -> str:

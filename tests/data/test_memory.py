@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import datasets
@@ -278,3 +279,48 @@ def test_columns_may_be_called_by_numbers() -> None:
 def test_a_column_called_by_half_a_character_is_refused() -> None:
     with pytest.raises(DataError, match=r"data: a column is called '.ud800', .* Rename it"):
         source({"\ud800": np.zeros(3)})
+
+
+def told_apart(*items: list[Any]) -> list[str]:
+    """A fingerprint of each list of values, as raw values of a column."""
+    return [source({"v": Column(values)}, validation=0, test=0).fingerprint() for values in items]
+
+
+def picture(colour: tuple[int, int, int]) -> Image.Image:
+    image = Image.new("P", (2, 2))
+    image.putpalette([*colour, *[0] * 765])
+    return image
+
+
+LARGE = [np.arange(2000), np.arange(2000)]
+LARGE[1][1000] = 0
+DIFFERENT: dict[str, tuple[Any, Any]] = {
+    "rows with None": (np.array([1.5, None], object), np.array([2.5, None], object)),
+    "lists with None": ([1.5, None], [None, 1.5]),
+    "lists of large arrays": ([LARGE[0], None], [LARGE[1], None]),
+    "dicts of large arrays": ({"a": LARGE[0]}, {"a": LARGE[1]}),
+    "tuples of large tensors": tuple((torch.from_numpy(a), "") for a in LARGE),
+    "arrays of arrays": tuple(np.array([a, None], object) for a in LARGE),
+    "palettes": (picture((255, 0, 0)), picture((0, 255, 0))),
+    "texts": ("a", "\ud800"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_a_fingerprint_is_of_values_not_of_places_in_memory(case: str) -> None:
+    a, b = DIFFERENT[case]
+    one, again, other = told_apart([a] * 3, [copy.deepcopy(a)] * 3, [a, b, a])
+    assert one == again != other
+
+
+def test_rows_of_objects_are_the_same_data_again() -> None:
+    def made() -> dict[str, Any]:
+        return {"x": np.array([[i + 0.5, None if i % 3 else i * 2.25] for i in range(30)], object)}
+
+    assert source(made()).fingerprint() == source(made()).fingerprint()
+
+
+@pytest.mark.parametrize("inside", [list, tuple, lambda value: {"a": value[0]}])
+def test_values_that_only_their_place_tells_apart_are_refused(inside: Any) -> None:
+    with pytest.raises(DataError, match=r"<object object at 0x.* Convert it"):
+        told_apart([inside([object()])])
