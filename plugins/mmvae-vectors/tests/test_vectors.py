@@ -68,10 +68,10 @@ class VectorContract(NumberReading, CodecContract):
         ]
 
     def grid(self, codec, reach, step):
-        """Standardised values, and the volume of a cell of theirs in the user's units."""
+        """Model values, and the volume of a cell of theirs."""
         axis = torch.arange(-reach, reach, step)
         values = torch.cartesian_prod(*[axis] * len(codec.names)).reshape(-1, len(codec.names))
-        return values, step ** len(codec.names) * float(codec.state["deviation"].prod())
+        return values, step ** len(codec.names)
 
 
 class TestGaussianVector(VectorContract):
