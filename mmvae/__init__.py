@@ -61,6 +61,7 @@ _HOME = {
     "Variance": "mmvae.models.heads",
     "Batch": "mmvae.data.batches",
     "StepDraws": "mmvae.randomness",
+    "written_number": "mmvae.data.written",
     "finite_values": "mmvae.models.finite",
     "require_finite": "mmvae.models.finite",
     "Picture": "mmvae.report.canvas",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from mmvae.codec import State as State
     from mmvae.comparison.compare import compare as compare
     from mmvae.data.batches import Batch as Batch
+    from mmvae.data.written import written_number as written_number
     from mmvae.errors import ConfigError as ConfigError
     from mmvae.errors import DataError as DataError
     from mmvae.errors import MmvaeError as MmvaeError

@@ -206,6 +206,20 @@ def as_number(value: Any) -> Any:
     raise ValueError("a number")
 
 
+def written_number(text: str) -> float:
+    """A number that a person writes, by the rule for cells of tables: of digits 0 to 9 alone.
+
+    Args:
+        text: Such as ``12``, ``-0.5``, ``1e3`` or ``inf``; blanks around it do not count.
+
+    Raises:
+        ValueError: It writes no number; ``1_0`` and digits of other scripts are none.
+    """
+    number = as_number(text.strip())
+    assert isinstance(number, (int, float))
+    return float(number)
+
+
 def as_boolean(value: Any) -> Any:
     """A text, or 0 or 1, as a boolean.
 

@@ -214,8 +214,8 @@ def units_hint(codec: Codec, total: float) -> str:
     if log_scale is None or total <= 0 or abs(math.log(total)) < ROOM:
         return ""
     return (
-        "Does log_prob hold -log s of each observed cell, s as log_scale says it? (A grid's volume "
-        "is one of model values.)"
+        "Does log_prob hold -log s of each observed cell, s as log_scale says it? (The volume of "
+        "a grid is one of model values.)"
     )
 
 

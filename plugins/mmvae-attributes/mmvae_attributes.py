@@ -29,6 +29,7 @@ from mmvae import (
     UnsupportedValue,
     hookimpl,
     mlp,
+    written_number,
 )
 
 mmvae_contract = 1
@@ -299,7 +300,7 @@ def _filled(values: Any) -> Any:
 
 def _number(text: str, part: str) -> float:
     try:
-        number = float(text)
+        number = written_number(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

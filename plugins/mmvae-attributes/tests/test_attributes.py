@@ -145,6 +145,7 @@ def test_parse_names_some_or_lists_all():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("Male=1_0", "'1_0' is not a finite number"),
         ("Smilin=1", r"'Smilin' is no attribute.*Did you mean 'Smiling'\?"),
         ("Male=big", "'big' is not a finite number"),
         ("Male=nan", "not a finite number"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mmvae import UsageError
+from mmvae import UsageError, written_number
 
 OPTION = "--attribute"
 MINUS = "−"
@@ -97,7 +97,7 @@ def signed(value: float, digits: str = "g") -> str:
 
 def _number(text: str, where: str) -> float:
     try:
-        number = float(text)
+        number = written_number(text)
     except ValueError:
         number = math.nan
     if not abs(number) <= LARGEST:

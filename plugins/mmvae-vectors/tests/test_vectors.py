@@ -325,6 +325,8 @@ def test_parse_takes_names_or_all_numbers():
         "1": "has 1 numbers, expected 2, or pairs such as height=1",
         "1,inf": "'inf' is not a finite number",
         "height=tall": "'tall' is not a finite number",
+        "height=1_0": "'1_0' is not a finite number",
+        "\u0661,70": "'\u0661' is not a finite number",
     }.items():
         with pytest.raises(ValueError, match=message):
             codec.parse(text)
