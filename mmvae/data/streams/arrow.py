@@ -168,7 +168,7 @@ class ArrowWriter(Writer):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if self.stream.path.suffix == ".parquet":
+        if self.stream.path.suffix.lower() == ".parquet":
             made = pq.ParquetWriter(str(self.path), self.schema)
         else:
             options = pa.ipc.IpcWriteOptions(unify_dictionaries=False, emit_dictionary_deltas=True)
@@ -276,7 +276,7 @@ def opened_arrow(path: Path) -> Any:
             counted = sum(file.get_batch(i).num_rows for i in range(file.num_record_batches))
             yield file.schema, counted, batches
 
-    return parquet() if path.suffix == ".parquet" else arrow()
+    return parquet() if path.suffix.lower() == ".parquet" else arrow()
 
 
 def kind_of(kind: Any) -> Kind:
