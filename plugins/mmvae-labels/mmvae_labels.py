@@ -36,6 +36,7 @@ Array = np.ndarray[Any, Any]
 
 _MOST = 100_000  # one-hot vectors longer than this mean that the column holds ids, not labels
 _EXACT = 2.0**53  # whole floats beyond it may be other integers rounded
+_LARGE = 2**63  # integers from here on need more than the 64 bits of an array
 _LABEL = "a whole number or a name"
 
 
@@ -301,7 +302,21 @@ def _labels(column: Column) -> list[str] | Array:
                 "Label every item; of a table, declare labels such as 1.10 in [data.types]: "
                 'column = "text".',
             )
+    if labels.dtype.kind == "u":
+        _refuse_large(labels)
     return labels if labels.dtype == bool else labels.astype(np.int64)
+
+
+def _refuse_large(labels: Sequence[Any] | Array) -> None:
+    """Refuse whole numbers of more than 64 bits, which would be others in an array."""
+    for row, label in enumerate(labels):
+        if isinstance(label, (int, np.integer)) and not -_LARGE <= int(label) < _LARGE:
+            raise UnsupportedValue(
+                row,
+                f"label {label}",
+                "a whole number of 64 bits",
+                "Are these labels or ids? Write labels as texts.",
+            )
 
 
 def _named(labels: list[str]) -> list[str]:
@@ -342,6 +357,7 @@ def _array(values: list[Any]) -> list[str] | Array:
             raise UnsupportedValue(row, f"label {value!r}", expected, "Label every item.")
     if found == [0]:
         return [str(value) for value in values]
+    _refuse_large(values)
     return np.array(values) if values else np.zeros(0, np.int64)
 
 
