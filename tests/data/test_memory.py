@@ -324,3 +324,26 @@ def test_rows_of_objects_are_the_same_data_again() -> None:
 def test_values_that_only_their_place_tells_apart_are_refused(inside: Any) -> None:
     with pytest.raises(DataError, match=r"<object object at 0x.* Convert it"):
         told_apart([inside([object()])])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [True, 1, 7, False],
+        [0, np.True_],
+        np.array([True, 2], object),
+        pd.Series([True, 2, 0.5], dtype=object),
+        [[True, 2], [0, 1]],
+        [[1.0], [np.False_]],
+        [np.array([True]), np.array([2])],
+    ],
+)
+def test_truth_values_beside_numbers_stay_what_they_are(values: Any) -> None:
+    found = as_column(values, "data['y']").values
+    assert isinstance(found, list)
+    assert repr(found) == repr(list(values))
+
+
+@pytest.mark.parametrize("values", [[True, False], [np.True_, False], [[True], [False]]])
+def test_truth_values_alone_are_an_array(values: Any) -> None:
+    assert as_column(values, "data['y']").values.dtype == bool
