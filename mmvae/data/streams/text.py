@@ -22,8 +22,17 @@ from mmvae.data.streams.stream import (
     fitting,
     read_as,
 )
-from mmvae.data.written import STYLES, Evidence, is_number, merged, of_numbers, unified
-from mmvae.errors import DataError
+from mmvae.data.written import (
+    LARGEST,
+    STYLES,
+    Evidence,
+    is_number,
+    merged,
+    of_numbers,
+    unified,
+)
+from mmvae.errors import DataError, short
+from mmvae.printable import is_unicode
 
 ENCODING = "utf-8-sig"
 """UTF-8, with a mark at its beginning or without, as spreadsheets write it."""
@@ -115,7 +124,7 @@ class CsvStream(TableStream):
 
     def __init__(self, path: Path, wanted: Types | None = None) -> None:
         super().__init__(path, wanted)
-        self.separator = "\t" if path.suffix == ".tsv" else ","
+        self.separator = "\t" if path.suffix.lower() == ".tsv" else ","
         self.names, self.total = [], 0
         self._header: list[str] = []
         self._words: dict[str, Counter[str]] = {}
@@ -336,6 +345,7 @@ class JsonLinesRows(Rows):
         try:
             return pa.array(values, field.type)
         except (pa.ArrowException, OverflowError, UnicodeError, TypeError) as error:
+            self.stream.refuse_unholdable(name)
             raise DataError(
                 f"{self.stream.path}, column {name!r}, lines {self.lines[0]} to "
                 f"{self.lines[-1]}: {first_line(error)}. Expected values of one type."
@@ -364,6 +374,11 @@ class JsonLinesStream(TableStream):
     def _scan(self, rows: JsonLinesRows) -> None:
         for row, line in zip(rows.objects, rows.lines, strict=True):
             for name, value in row.items():
+                if name not in self._found and not is_unicode(name):
+                    raise DataError(
+                        f"{self.path}, line {line}: a column is called {name!r}, which has half a "
+                        f"character in it; expected valid Unicode. Rename it."
+                    )
                 found = self._found.setdefault(name, {})
                 if value is not None:
                     found.setdefault(found_in(value), line)
@@ -383,11 +398,23 @@ class JsonLinesStream(TableStream):
             alike = alike or self._is_known(name)
         if alike:
             return
+        self.refuse_unholdable(name)
         told = " and ".join(f"{kind} (line {line})" for kind, line in list(found.items())[:2])
         raise DataError(
             f"{self.path}, column {name!r}: values of several types, {told}; expected one. Write "
             f"them alike, or declare what they are in [data.types]."
         )
+
+    def refuse_unholdable(self, name: str) -> None:
+        """Refuse the first value of a column that no table of Arrow holds.
+
+        Raises:
+            DataError: There is one.
+        """
+        for rows in self.chunks(SCANNED):
+            for row, line in zip(rows.objects, rows.lines, strict=True):
+                if why := unholdable(row.get(name)):
+                    raise DataError(f"{rows.place(line, name)}: {why}")
 
     def _is_known(self, name: str) -> bool:
         """Whether a column is wanted as a kind in which each value can be said."""
@@ -436,6 +463,11 @@ class JsonLinesStream(TableStream):
                 f"{self.path}, line {number + error.lineno - 1}: no JSON ({error}). Expected a "
                 f"JSON object on each line."
             ) from error
+        except (ValueError, RecursionError) as error:  # thousands of digits, or of brackets
+            raise DataError(
+                f"{self.path}, line {number}: {first_line(error)}. Expected a JSON object on each "
+                f"line, without numbers of thousands of digits or lists of thousands of levels."
+            ) from error
 
     def _object(self, row: Any, number: int) -> dict[str, Any]:
         if not isinstance(row, dict):
@@ -471,6 +503,23 @@ class JsonLinesStream(TableStream):
 
 Found = Literal["text", "word", "integer", "number", "boolean", "list", "other"]
 """Kinds of values of JSON; ``word``: a text that may be a number that is not finite."""
+
+
+def unholdable(value: Any) -> str:
+    """Why no table of Arrow holds a value of JSON, and what to do; empty if one does."""
+    if isinstance(value, dict):
+        return next(filter(None, map(unholdable, [*value, *value.values()])), "")
+    if isinstance(value, list):
+        return next(filter(None, map(unholdable, value)), "")
+    if isinstance(value, str) and not is_unicode(value):
+        return f"got {short(value)}, half a character, expected valid Unicode. Correct the text."
+    if isinstance(value, int) and not -LARGEST <= value < LARGEST:
+        return (
+            f"got {short(value)}, expected a whole number of 64 bits. Write it as a text, in "
+            f"quotes, if it is an id or a label; else with a decimal point."
+        )
+    return ""
+
 
 NUMBERS = frozenset({"integer", "number", "word"})
 NESTED = frozenset({"list", "other"})
