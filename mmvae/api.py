@@ -38,7 +38,7 @@ from mmvae.plugins import load_registry
 from mmvae.provenance import require_plugins
 from mmvae.registry import Registry
 from mmvae.rehearsal import blaming, rehearse_all
-from mmvae.session import Result, held, run_training
+from mmvae.session import Result, held, refusals_leave_nothing, run_training
 from mmvae.surroundings import exclusive
 from mmvae.trained import TrainedModel
 from mmvae.training.checkpoint import CheckpointStore
@@ -113,6 +113,7 @@ def train(
     prepare_for_gaps(model, materials)
     model.freeze(experiment.train.freeze)
     trained = extended(experiment, registry, model)
+    looking = observers(experiment, registry)
     run = None
     with everyone_follows(accelerator):
         if leading(accelerator):
@@ -124,16 +125,17 @@ def train(
                 plugins_used(experiment, registry),
             )
     limits = Limits(max_steps, max_seconds)
-    return run_training(
-        experiment,
-        materials,
-        trained,
-        run,
-        accelerator,
-        limits,
-        progress,
-        observers=observers(experiment, registry),
-    )
+    with refusals_leave_nothing(run):
+        return run_training(
+            experiment,
+            materials,
+            trained,
+            run,
+            accelerator,
+            limits,
+            progress,
+            observers=looking,
+        )
 
 
 @exclusive()

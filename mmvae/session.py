@@ -14,7 +14,16 @@ from mmvae import storage
 from mmvae.config import Experiment
 from mmvae.data.extremes import extreme_items, naming_items
 from mmvae.data.loading import Data
-from mmvae.errors import Interrupted, MmvaeError, RunError, Terminated, TrainingError
+from mmvae.errors import (
+    ConfigError,
+    DataError,
+    Interrupted,
+    MmvaeError,
+    PluginError,
+    RunError,
+    Terminated,
+    TrainingError,
+)
 from mmvae.model_folder import save_model
 from mmvae.models.protocol import Model, Trainable
 from mmvae.randomness import kept_global
@@ -177,6 +186,23 @@ def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> No
     with suppress(TrainingError, RunError):  # the error itself says more than this one would
         run.check_in_place()
         run.write_status(state, step=step, epoch=epoch, exit_code=code, message=message)
+
+
+@contextmanager
+def refusals_leave_nothing(run: Run | None) -> Iterator[None]:
+    """Remove a new run that config, data or a plugin keep from its first step.
+
+    So the same command works once what was refused is mended. What fails later is kept.
+
+    Args:
+        run: The run that the block trains, on the process that writes it.
+    """
+    try:
+        yield
+    except (ConfigError, DataError, PluginError):
+        if run is not None and reached(run)[0] == 0 and run.saved_nothing:
+            run.discard()
+        raise
 
 
 def reached(run: Run) -> tuple[int, int]:

@@ -152,14 +152,13 @@ def as_array(values: Sequence[Any]) -> Any:
 
 def cell_types(values: Sequence[Any]) -> set[type]:
     """The types of cells in lists and arrays, of any depth; those of NumPy's booleans are bool."""
-    found: set[type] = set()
-    for kind in set(map(type, values)):
-        if kind in (list, tuple, np.ndarray):
-            for value in (v for v in values if type(v) is kind):
-                found |= {value.dtype.type} if kind is np.ndarray else cell_types(value)
-        else:
-            found.add(kind)
-    return {bool if kind is np.bool_ else kind for kind in found}
+    found: set[type] = set(map(type, values))
+    for value in values if found & {list, tuple, np.ndarray} else ():
+        if isinstance(value, np.ndarray):
+            found.add(value.dtype.type)
+        elif isinstance(value, (list, tuple)):
+            found |= cell_types(value)
+    return {bool if kind is np.bool_ else kind for kind in found - {list, tuple, np.ndarray}}
 
 
 def column_type(column: Column) -> ColumnType:

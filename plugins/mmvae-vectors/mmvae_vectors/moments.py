@@ -44,10 +44,7 @@ class Moments:
         """
         seen = ~np.isnan(cells)
         count = seen.sum(0)
-        first = (
-            np.take_along_axis(cells, seen.argmax(0)[None], 0)[0] if len(cells) else count * 0.0
-        )
-        first = np.where(count > 0, first, 0.0)
+        first = np.where(count > 0, cells[seen.argmax(0), np.arange(cells.shape[1])], 0.0)
         away = np.where(seen, cells - first, 0.0)
         mean = away.sum(0) / np.maximum(count, 1)
         squares = (np.where(seen, away - mean, 0.0) ** 2).sum(0)
