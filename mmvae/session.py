@@ -14,6 +14,7 @@ from mmvae import storage
 from mmvae.config import Experiment
 from mmvae.data.extremes import extreme_items, naming_items
 from mmvae.data.loading import Data
+from mmvae.data.names import told_alike
 from mmvae.errors import (
     ConfigError,
     DataError,
@@ -116,6 +117,9 @@ def run_training(
             if experiment.evaluate.split not in materials.splits:
                 progress.say(without_evaluation(experiment.evaluate.split, materials))
             if saved is None and run is not None:
+                for m, codec in materials.codecs.items():
+                    for phrase in told_alike(codec):
+                        progress.say(f"Modality {m!r}: {phrase}.")
                 for remark in extreme_items(materials):
                     progress.say(remark)
             with naming_items(materials):

@@ -18,6 +18,7 @@ from mmvae.data.extremes import extremes
 from mmvae.data.gaps import check_training, presence
 from mmvae.data.loading import check_columns, chunks, fitted, usable, without_discarded
 from mmvae.data.memory import as_bytes
+from mmvae.data.names import told_alike
 from mmvae.errors import DataError, UnsupportedValue
 from mmvae.source import SPLITS, Source, Split, SplitName
 
@@ -97,6 +98,8 @@ def check(
         try:
             check_training(splits["train"], {m: columns[m]})
             codecs[m] = fitted(m, codec_class, config, splits["train"], columns[m])
+            told = told_alike(codecs[m])
+            findings += [Finding("doubt", "train", m, None, phrase) for phrase in told]
         except DataError as error:
             findings.append(Finding("column", "train", m, None, str(error)))
     for name in names:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from mmvae.errors import DataError
+from mmvae.codec import Codec
+from mmvae.errors import DataError, as_seen
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".txt", ".npy")
 """Endings that a table may give items whose files have others."""
@@ -92,6 +93,24 @@ def folded(name: str) -> str:
     """A name without what people lose from it: capitals, spaces, leading zeros, an end ``.0``."""
     plain = re.sub(r"\s+", "", name.casefold()).removesuffix(".0")
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", plain)
+
+
+def look_alikes(names: Iterable[str]) -> list[list[str]]:
+    """Names that differ by nothing that shows: blanks at the ends, marks, forms of Unicode."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(as_seen(name), []).append(name)
+    return [found for found in alike.values() if len(found) > 1]
+
+
+def told_alike(codec: Codec) -> Iterator[str]:
+    """A phrase for each group of classes or attributes of a codec that look the same."""
+    for what, names in (("classes", codec.classes), ("attributes", codec.attributes)):
+        for group in look_alikes(names or ())[:LISTED]:
+            yield (
+                f"the {what} {', '.join(map(ascii, group))} look the same, and are taken as "
+                f"{len(group)}; write them alike if they are one"
+            )
 
 
 def some(names: Iterable[Any]) -> str:

@@ -6,7 +6,6 @@ p(w|z) = Π_a N(w_a; tanh f_a(z), 1), or as probabilities p(w|z) = Π_a σ(w_a f
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from mmvae import (
     UnsupportedValue,
     hookimpl,
     mlp,
+    nearest,
     written_number,
 )
 
@@ -183,8 +183,7 @@ class SignedAttributes(Codec):
         for part in parts:
             name, _, number = (piece.strip() for piece in part.partition("="))
             if name not in self.names:
-                close = difflib.get_close_matches(name, self.names, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
+                hint = nearest(name, self.names)
                 raise ValueError(f"{name!r} is no attribute; there are {self._accepted()}.{hint}")
             values[0, self.names.index(name)] = _number(number, part)
         return Column(values, names=self.names)

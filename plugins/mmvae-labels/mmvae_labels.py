@@ -5,7 +5,6 @@ The label codec of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) on MNIST
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,6 +27,7 @@ from mmvae import (
     UnsupportedValue,
     hookimpl,
     mlp,
+    nearest,
 )
 
 mmvae_contract = 1
@@ -243,8 +243,7 @@ class Categorical(Codec):
             return Column([word])
         if self._coded and _is_integer(word) and 0 <= int(word) < len(self.classes):
             return Column([self.classes[int(word)]])
-        close = difflib.get_close_matches(word, self.classes, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = nearest(word, self.classes)
         raise ValueError(f"{text!r} is no class; expected {self._accepted()}.{hint}")
 
     def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:

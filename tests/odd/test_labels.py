@@ -218,6 +218,32 @@ def test_the_commands_refuse_an_empty_label_alike(folder: Path, capsys: Any) -> 
     assert not (folder / "runs").exists()
 
 
+def test_labels_that_look_the_same_are_remarked(folder: Path, capsys: Any) -> None:
+    found = ["a", "a ", "a\u200b", "\xe4", "a\u0308"]
+    write(
+        folder / "t.csv",
+        {"x": [i / 7 for i in range(100)], "y": [found[i % 5] for i in range(100)]},
+    )
+    (folder / "c.toml").write_text(
+        "[data]\nsource = 'table'\npath = 't.csv'\n[modalities.x]\ncodec = 'vector'\n"
+        "[modalities.y]\ncodec = 'categorical'\n[train]\nepochs = 1\n"
+    )
+    told = [
+        r"the classes 'a', 'a ', 'a\u200b' look the same, and are taken as 3",
+        r"the classes 'a\u0308', '\xe4' look the same, and are taken as 2",
+    ]
+    assert main.run(["data", "check", "c.toml"]) == 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert all(phrase in said for phrase in told)
+    assert main.run(["train", "c.toml", "--run-dir", "run", "--max-steps", "1"]) == 0
+    log = (folder / "run" / "log.txt").read_text("utf-8")
+    assert all(f"Modality 'y': {phrase}" in log for phrase in told)
+    capsys.readouterr()
+    assert main.run(["generate", "run", "--given", "y=A\u0308".lower() + " ", "--to", "x"]) == 0
+    assert main.run(["generate", "run", "--given", "y=\u00a0\xe4\u200b", "--to", "x"]) == 2
+    assert "Did you mean" in capsys.readouterr().err
+
+
 def table(found: Sequence[Any], n: int = 60) -> dict[str, list[Any]]:
     """A number that tells the label, and the label, of which each fifth is missing."""
     codes = [i % len(found) for i in range(n)]
