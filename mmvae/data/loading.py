@@ -22,6 +22,7 @@ from mmvae.data.gaps import (
     patterns,
 )
 from mmvae.data.refusals import place, refusals
+from mmvae.data.streams.csv_cells import other_separator
 from mmvae.errors import DataError, nearest
 from mmvae.returned import is_name
 from mmvae.source import Source, Split, SplitName
@@ -296,9 +297,10 @@ def check_columns(kind: str, name: str, split: Split, columns: Mapping[str, str]
         raise DataError(f"Source {kind!r}, split {name!r}: it holds no items.")
     for modality, column in columns.items():
         if column not in split.columns:
+            hint = nearest(column, split.columns) + other_separator(list(split.columns))
             raise DataError(
                 f"Source {kind!r}, split {name!r}: modality {modality!r} wants column {column!r}, "
-                f"but there are {', '.join(split.columns)}.{nearest(column, split.columns)} "
+                f"but there are {', '.join(split.columns)}.{hint} "
                 f"Name the column with modalities.{modality}.column."
             )
         length = len(split.columns[column])

@@ -98,8 +98,8 @@ def is_table(path: Path) -> bool:
 
 
 def is_litter(path: Path) -> bool:
-    """Whether a file or folder is hidden, or one that file managers leave."""
-    return path.name.startswith(".") or path.name.lower() in (*LITTER, "__macosx")
+    """Whether a file or folder is hidden, or one that file managers and office programs leave."""
+    return path.name.startswith((".", "~$")) or path.name.lower() in (*LITTER, "__macosx")
 
 
 def refuse_unreadable(path: Path) -> None:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from mmvae.column_type import Kind
@@ -181,6 +182,8 @@ def converted(value: Any, kind: Kind) -> Any:
 
 def as_text(value: Any) -> Any:
     """A boolean or number as the text that is read as the same."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # as of integers that gaps made fractional
     return str(value) if isinstance(value, (bool, int, float)) else value

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from PIL import Image
 from pydantic import ValidationError
 from toys import NAMES, toy_items
 
+from mmvae.column_type import ColumnType
 from mmvae.data.columns import TableColumn
+from mmvae.data.loading import check_columns
 from mmvae.data.streams import open_stream
 from mmvae.data.table import TableConfig, TableSource, load_tables
 from mmvae.errors import DataError
@@ -392,3 +395,39 @@ def test_capitals_of_an_ending_do_not_count(tmp_path: Path, ending: str) -> None
     assert read(out.rename(tmp_path / f"out{ending}")) == read(
         capitals.rename(tmp_path / f"t{ending}")
     )
+
+
+def test_semicolons_between_values_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("x;y\n1;a\n2;b\n")
+    split = load_tables(str(file))["train"]
+    with pytest.raises(DataError, match=r"but there are x;y\..* separated by ';'; expected comm"):
+        check_columns("table", "train", split, {"x": "x"})
+    file.write_text("x;y\n1,5;a\n2;b\n")
+    with pytest.raises(DataError, match=r"line 2: 2 values, expected 1, .* separated by ';'"):
+        load_tables(str(file))
+    file.write_text("x\n1,5\n")
+    with pytest.raises(DataError, match="Quote a text in which ',' stands.$"):
+        load_tables(str(file))
+
+
+def test_decimals_that_are_texts_keep_their_zeros(tmp_path: Path) -> None:
+    numbers = [Decimal("1.10"), None, Decimal("-2.00"), Decimal("0.05")]
+    file = write(tmp_path / "t.parquet", {"y": numbers})
+    wanted = {"y": ColumnType("text")}
+    column = load_tables(str(file), types=wanted)["train"].columns["y"]
+    assert list(column.read().values) == ["1.10", None, "-2.00", "0.05"]
+    assert list(load_tables(str(file))["train"].columns["y"].without_gaps().read().values) == [
+        1.1,
+        -2,
+        0.05,
+    ]
+
+
+def test_lock_files_are_left_out_and_files_of_one_name_told_apart(tmp_path: Path) -> None:
+    for name in ("one/a.csv", "two/a.csv", "two/~$a.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x\n1\n2\n" if name[0] == "o" else "x\n3\n4\n")
+    remarks = " ".join(source(tmp_path, validation=0, test=0).remarks())
+    assert "4 rows of 'one/a.csv', 'two/a.csv'" in remarks
+    assert "left out 'two/~$a.csv'" in remarks

@@ -43,10 +43,13 @@ class ArrowRows(Rows):
         """See :meth:`Rows.arrow`."""
         import pyarrow as pa
 
-        found = plain(self.table.column(name))
+        column = self.table.column(name)
+        found = plain(column)
         own, kind = self.stream.kind(name), self.stream.types[name].kind
         if kind not in SIMPLE or own in (kind, "null"):
             return found
+        if kind == "text" and pa.types.is_decimal(column.type):
+            found = column  # its texts keep their zeros: 1.10 is not 1.1
         where = f"{self.stream.path}, column {name!r}, row "
         values = [
             cast(value, kind, f"{where}{row}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmvae.column_type import NULL_WORDS, ColumnType, Kind
-from mmvae.data.streams.csv_cells import cell_of, records, text_of
+from mmvae.data.streams.csv_cells import cell_of, other_separator, records, text_of
 from mmvae.data.streams.stream import (
     SIMPLE,
     Filled,
@@ -198,6 +198,7 @@ class CsvStream(TableStream):
                 raise DataError(
                     f"{self.path}, line {line}: {len(cells)} values, expected {len(header)}, one "
                     f"for each column. Quote a text in which {self.separator!r} stands."
+                    f"{other_separator(header)}"
                 )
             yield line, cells
 

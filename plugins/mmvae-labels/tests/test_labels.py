@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import pytest
 import torch
@@ -252,3 +254,15 @@ def test_numbers_of_more_than_64_bits_are_refused_as_they_are(values):
 
 def test_unsigned_numbers_of_64_bits_are_labels():
     assert fitted(Column(np.array([3, 2**63 - 1], np.uint64))).classes == ("3", str(2**63 - 1))
+
+
+@pytest.mark.parametrize("value", [["c"], b"c", datetime.time(2), datetime.timedelta(seconds=2)])
+def test_labels_of_other_types_are_told_what_to_become(value):
+    with pytest.raises(UnsupportedValue, match="Convert the labels to texts or whole numbers"):
+        fitted(Column([value, value]))
+
+
+@pytest.mark.parametrize("gap", [None, float("nan")])
+def test_gaps_among_labels_are_told_as_such(gap):
+    with pytest.raises(UnsupportedValue, match="row 1: .*Label every item"):
+        fitted(Column(["a", gap]))
