@@ -13,6 +13,7 @@ import numpy as np
 
 from mmvae.codec import Codec
 from mmvae.errors import DataError, as_seen
+from mmvae.printable import is_unicode, printable
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".txt", ".npy")
 """Endings that a table may give items whose files have others."""
@@ -33,7 +34,16 @@ def natural(name: str) -> list[tuple[bool, int, str, str]]:
 
 
 def name_of(file: Path) -> str:
-    """The name of the item that a file belongs to: the file's, without its ending."""
+    """The name of the item that a file belongs to: the file's, without its ending.
+
+    Raises:
+        DataError: The file's name is no valid Unicode, so that nothing could be written of it.
+    """
+    if not is_unicode(file.stem):
+        raise DataError(
+            f"{printable(str(file))}: the bytes of its name, {os.fsencode(file.name)!r}, are no "
+            f"UTF-8; expected a name that is. Rename the file."
+        )
     return unicodedata.normalize("NFC", file.stem)  # systems write é in two ways
 
 

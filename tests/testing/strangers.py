@@ -477,6 +477,24 @@ class ScaleElsewhere(ScaledBy):
     scale = torch.zeros(DIM, device="meta")
 
 
+class LearnsHalfACharacter(Sound):
+    """A symbol of half a surrogate pair, which no file holds."""
+
+    def fit(self, column):
+        return {**super().fit(column), "symbols": ["a", "\ud800"]}
+
+
+class ClassCalledNothing(Letter):
+    classes = ("", "b", "c")
+
+    def restore(self, x):
+        return Column([Letter.classes[k] for k in x.argmax(-1).tolist()])
+
+    def prepare(self, column):
+        codes = [Letter.classes.index(value) for value in column.values]
+        return F.one_hot(torch.tensor(codes), 3).to(torch.uint8), None
+
+
 class Standardised(Sound):
     """A sound codec whose model input has deviation 1: it says so, and scores users' values."""
 
@@ -627,6 +645,8 @@ STRANGERS = {
     TiesItsNetworks: ("test_codecs_share_no_state", "fresh parameters from each encoder"),
     LearnsArrays: (STATE, r"'low': array\(\[0\., 0\.\]\).*torch\.as_tensor"),
     LearnsNaN: (STATE, "'least': nan"),
+    LearnsHalfACharacter: (STATE, "'symbols': .*surrogates not allowed"),
+    ClassCalledNothing: (DECLARED, r"classes to be None or a tuple of names; got \(''"),
     LearnsByNumber: (STATE, r"'names': \{1: 'one'\}, which comes back as \{'1': 'one'\}"),
     LearnsAWeight: (STATE, "'scale' without a gradient; got a weight"),
     LearnsAList: (STATE, r"fit to give a mapping of what it learned; got \[\{"),
