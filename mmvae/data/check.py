@@ -98,8 +98,8 @@ def check(
         try:
             check_training(splits["train"], {m: columns[m]})
             codecs[m] = fitted(m, codec_class, config, splits["train"], columns[m])
-            told = told_alike(codecs[m])
-            findings += [Finding("doubt", "train", m, None, phrase) for phrase in told]
+            phrases = told_alike(codecs[m])
+            findings += [Finding("doubt", "train", m, None, phrase) for phrase in phrases]
         except DataError as error:
             findings.append(Finding("column", "train", m, None, str(error)))
     for name in names:

@@ -17,7 +17,7 @@ from mmvae.codec import Column, LazyValues
 from mmvae.data.columns import as_array, from_tensor, table_split
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.data.spool import CHUNK, passing
-from mmvae.errors import DataError
+from mmvae.errors import DataError, short
 from mmvae.printable import is_unicode
 from mmvae.source import SPLITS, Source, Split, SplitName
 
@@ -115,14 +115,7 @@ def as_bytes(value: Any) -> bytes:
         return bytes(value.tobytes()) + (palette.tobytes() if palette else b"")
     if isinstance(value, bytes):
         return value
-    text = repr(told(value))
-    if found := PLACE.search(text):
-        raise DataError(
-            f"A value holds {text[:80]}, which is told by its place in memory alone "
-            f"({found[0]}), so data of it would never be the same again; expected numbers, texts, "
-            f"arrays, pictures, or lists of those. Convert it."
-        )
-    return text.encode()
+    return repr(told(value)).encode()
 
 
 PLACE = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -135,7 +128,13 @@ def of_objects(value: Any) -> bool:
 
 
 def told(value: Any) -> Any:
-    """A value with arrays and tensors in it as type and bytes, whose own text would be cut."""
+    """A value with arrays and tensors in it as type and bytes, whose own text would be cut.
+
+    Raises:
+        DataError: It holds an object that only its place in memory tells from others.
+    """
+    if value is None or isinstance(value, (str, bytes, int, float)):
+        return value
     if isinstance(value, (list, tuple)):
         cells = [told(cell) for cell in value]
         return cells if isinstance(value, list) else tuple(cells)
@@ -147,6 +146,12 @@ def told(value: Any) -> Any:
         return told(value.tolist())
     if hasattr(value, "tobytes") and not isinstance(value, np.generic):
         return form(value), as_bytes(value)
+    if found := PLACE.search(repr(value)):
+        raise DataError(
+            f"A value holds {short(value)}, which is told by its place in memory alone "
+            f"({found[0]}), so data of it would never be the same again; expected numbers, texts, "
+            f"arrays, pictures, or lists of those. Convert it."
+        )
     return value
 
 

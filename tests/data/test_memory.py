@@ -303,6 +303,7 @@ DIFFERENT: dict[str, tuple[Any, Any]] = {
     "arrays of arrays": tuple(np.array([a, None], object) for a in LARGE),
     "palettes": (picture((255, 0, 0)), picture((0, 255, 0))),
     "texts": ("a", "\ud800"),
+    "texts about places": ("<x at 0x1>", "<x at 0x2>"),
 }
 
 
