@@ -115,7 +115,7 @@ def restored_scale(codec: Codec, x: Tensor) -> Tensor | None:
         Its amount, float64 (event…); None if restore gives something else than one real number
         for each cell, or multiplies by no constant, or mixes cells.
     """
-    step = 0.01 * (2.0 * (torch.rand(x.shape, generator=generator()) < 0.5) - 1)
+    step = 0.1 * (2.0 * (torch.rand(x.shape, generator=generator()) < 0.5) - 1)
     here, there = (codec.restore(values).values for values in (x, x + step))
     for values in (here, there):
         real = isinstance(values, np.ndarray) and values.dtype.kind == "f"
