@@ -7,7 +7,7 @@ p(w|z) = Π_a N(w_a; tanh f_a(z), 1), or as probabilities p(w|z) = Π_a σ(w_a f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -274,6 +274,8 @@ def _matrix(column: Column) -> Array:
         raise UnsupportedValue(
             None, "rows of unequal length", "one number per attribute"
         ) from None
+    if values.dtype.kind in "iuf" and not isinstance(column.values, np.ndarray):
+        _refuse_truths(column.values)
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim != 2 or values.dtype.kind not in "biuf":
@@ -283,6 +285,14 @@ def _matrix(column: Column) -> Array:
             "numbers of shape (n, attributes)",
         )
     return values
+
+
+def _refuse_truths(rows: Sequence[Any]) -> None:
+    """Refuse a truth value beside numbers, of which NumPy would make 1 or 0."""
+    for i, row in enumerate(rows):
+        for cell in row if isinstance(row, (list, tuple)) else (row,):
+            if isinstance(cell, (bool, np.bool_)):
+                raise UnsupportedValue(i, repr(cell), "-1 or +1", "Absence is written -1.")
 
 
 def _unmasked(values: Any) -> Array:

@@ -172,3 +172,8 @@ def test_restore_gives_signs_and_show_the_names_that_are_on():
 def test_accuracy_is_the_share_of_right_signs():
     figures = fitted().compare(torch.tensor([[0.1, 0.9]]), torch.tensor([[-1.0, 1.0]]))
     assert figures["accuracy"].tolist() == [0.5]
+
+
+def test_truth_values_beside_numbers_are_refused():
+    with pytest.raises(UnsupportedValue, match="row 1: got True, expected -1 or .1"):
+        fitted().prepare(Column([[1, -1], [True, -1]]))
