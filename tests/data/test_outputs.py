@@ -66,7 +66,7 @@ def test_mixed_ids_become_text_not_pickles(tmp_path) -> None:
     assert np.load(tmp_path / "t.npz", allow_pickle=False)["id"].tolist() == ["1", "b", "None"]
 
 
-@pytest.mark.parametrize("name", ["t.txt", "t", "t.CSV", "nowhere/t.csv", "folder.csv"])
+@pytest.mark.parametrize("name", ["t.txt", "t", "t.CSVX", "nowhere/t.csv", "folder.csv"])
 def test_places_that_cannot_be_are_refused(tmp_path, name: str) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match="--out"):
