@@ -63,6 +63,7 @@ _HOME = {
     "Variance": "mmvae.models.heads",
     "Batch": "mmvae.data.batches",
     "StepDraws": "mmvae.foundations.randomness",
+    "written_number": "mmvae.data.written_cells",
     "finite_values": "mmvae.models.finite",
     "require_finite": "mmvae.models.finite",
     "Picture": "mmvae.report.canvas",
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from mmvae.data.source import SourceConfig as SourceConfig
     from mmvae.data.source import Split as Split
     from mmvae.data.split_names import SplitName as SplitName
+    from mmvae.data.written_cells import written_number as written_number
     from mmvae.evaluation.metric import Metric as Metric
     from mmvae.evaluation.metric import MetricConfig as MetricConfig
     from mmvae.evaluation.metric import Specimen as Specimen

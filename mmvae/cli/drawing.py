@@ -33,7 +33,7 @@ class PngFile(click.ParamType[Path]):
     def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Path:
         """Check ending and folder."""
         path = Path(str(value))
-        if path.suffix != PNG:
+        if path.suffix.lower() != PNG:
             raise UsageError(f"--out {path}: unknown ending {path.suffix!r}, expected {PNG}.")
         if not path.parent.is_dir():
             raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first.")

@@ -138,14 +138,14 @@ def check_place(out: Path) -> None:
     from mmvae.data.output_tables import WRITERS, check_output
 
     if out.suffix and not out.is_dir():
-        if out.suffix not in (SHEET, *WRITERS):
+        if out.suffix.lower() not in (SHEET, *WRITERS):
             raise UsageError(
                 f"--out {out}: unknown ending {out.suffix!r}, expected one of {SHEET}, "
                 f"{', '.join(WRITERS)}, or a folder."
             )
         if not out.parent.is_dir():
             raise UsageError(f"--out {out}: there is no folder {out.parent}; make it first.")
-        if out.suffix in WRITERS:
+        if out.suffix.lower() in WRITERS:
             check_output(out)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"--out {out} exists; name a new or empty folder.")
@@ -178,10 +178,10 @@ def write(
     """
     from mmvae.data.output_tables import WRITERS, write_table
 
-    if out is not None and not out.is_dir() and out.suffix in WRITERS:
+    if out is not None and not out.is_dir() and out.suffix.lower() in WRITERS:
         write_table(out, values)
         return out, {m: [out] * len(things) for m, things in pictures.items()}
-    if out is not None and not out.is_dir() and out.suffix == SHEET:
+    if out is not None and not out.is_dir() and out.suffix.lower() == SHEET:
         return out, write_sheet(out, pictures)
     if pictures:
         refuse_one_name_for_two(pictures)

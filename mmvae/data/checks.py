@@ -15,6 +15,7 @@ from mmvae.data.batches import prepare
 from mmvae.data.dataset import check_columns, chunks, fitted, usable, without_discarded
 from mmvae.data.description import ModalitySummary, add
 from mmvae.data.extreme_values import extremes
+from mmvae.data.item_names import told_alike
 from mmvae.data.memory import as_bytes
 from mmvae.data.missing import check_training, presence
 from mmvae.data.source import Source, Split
@@ -98,6 +99,8 @@ def check(
         try:
             check_training(splits["train"], {m: columns[m]})
             codecs[m] = fitted(m, codec_class, config, splits["train"], columns[m])
+            phrases = told_alike(codecs[m])
+            findings += [Finding("doubt", "train", m, None, phrase) for phrase in phrases]
         except DataError as error:
             findings.append(Finding("column", "train", m, None, str(error)))
     for name in names:

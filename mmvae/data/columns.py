@@ -139,6 +139,8 @@ def as_array(values: Sequence[Any]) -> Any:
     values = [from_tensor(v) if hasattr(v, "detach") else v for v in values]
     if not values or not isinstance(values[0], (int, float, np.generic, np.ndarray, list, tuple)):
         return values
+    if bool in (found := cell_types(values)) and len(found) > 1:  # NumPy would make True a 1
+        return values
     try:
         array = np.asarray(values)
     except ValueError:  # of different shapes
@@ -146,6 +148,17 @@ def as_array(values: Sequence[Any]) -> Any:
     if array.dtype.kind == "f" and all(isinstance(v, int) for v in values):  # too large for NumPy
         return values
     return array if array.dtype.kind in "biufc" else values
+
+
+def cell_types(values: Sequence[Any]) -> set[type]:
+    """The types of cells in lists and arrays, of any depth; those of NumPy's booleans are bool."""
+    found: set[type] = set(map(type, values))
+    for value in values if found & {list, tuple, np.ndarray} else ():
+        if isinstance(value, np.ndarray):
+            found.add(value.dtype.type)
+        elif isinstance(value, (list, tuple)):
+            found |= cell_types(value)
+    return {bool if kind is np.bool_ else kind for kind in found - {list, tuple, np.ndarray}}
 
 
 def column_type(column: Column) -> ColumnType:

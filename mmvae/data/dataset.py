@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -21,9 +22,11 @@ from mmvae.data.missing import (
 )
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SplitName
-from mmvae.data.value_errors import refusals
+from mmvae.data.streams.csv_cells import other_separator
+from mmvae.data.value_errors import place, refusals
 from mmvae.foundations.errors import DataError, nearest
-from mmvae.modalities.codec import GAPS, READ_AS, Codec, CodecConfig, State
+from mmvae.modalities.codec import GAPS, READ_AS, Codec, CodecConfig, Column, State
+from mmvae.modalities.returned import is_name
 
 CHUNK = 500
 """Number of items prepared at once."""
@@ -252,10 +255,11 @@ def fitted(
     and the type of the column.
 
     Raises:
-        DataError: The codec refuses the column.
+        DataError: The codec refuses the column, or the source's names for it are none.
     """
     if state is None:
         values = train.columns[column]
+        check_names(modality, values)
         gaps, ids = values.gaps > 0, np.asarray(train.ids)[values.rows]
         with refusals(modality, codec_class.kind, values, ids):
             state = codec_class(config).fit(values.without_gaps())
@@ -264,6 +268,23 @@ def fitted(
         if kind := column_type(values.without_gaps()):
             state = {**state, READ_AS: [kind.kind, *sorted(kind.words or ())]}
     return codec_class(config, state)
+
+
+def check_names(modality: str, column: Column) -> None:
+    """Check that what a source calls the classes or cells of a column are names, each once.
+
+    Raises:
+        DataError: One is empty, has half a character in it, or stands twice.
+    """
+    counts = Counter(column.names or ())
+    for name, count in counts.items():
+        if count > 1 or not is_name(name):
+            what = f"{count} times" if count > 1 else "which is no name"
+            raise DataError(
+                f"{place(modality, column)}: the source names its classes or cells, one of them "
+                f"{name!r}, {what}; expected valid texts that are not empty, each once. "
+                f"Rename it in the data."
+            )
 
 
 def check_columns(kind: str, name: str, split: Split, columns: Mapping[str, str]) -> None:
@@ -277,9 +298,10 @@ def check_columns(kind: str, name: str, split: Split, columns: Mapping[str, str]
         raise DataError(f"Source {kind!r}, split {name!r}: it holds no items.")
     for modality, column in columns.items():
         if column not in split.columns:
+            hint = nearest(column, split.columns) + other_separator(list(split.columns))
             raise DataError(
                 f"Source {kind!r}, split {name!r}: modality {modality!r} wants column {column!r}, "
-                f"but there are {', '.join(split.columns)}.{nearest(column, split.columns)} "
+                f"but there are {', '.join(split.columns)}.{hint} "
                 f"Name the column with modalities.{modality}.column."
             )
         length = len(split.columns[column])

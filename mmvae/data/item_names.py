@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from mmvae.foundations.errors import DataError
+from mmvae.foundations.errors import DataError, as_seen
+from mmvae.foundations.printable import is_unicode, printable
+from mmvae.modalities.codec import Codec
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".txt", ".npy")
 """Endings that a table may give items whose files have others."""
@@ -32,7 +34,16 @@ def natural(name: str) -> list[tuple[bool, int, str, str]]:
 
 
 def name_of(file: Path) -> str:
-    """The name of the item that a file belongs to: the file's name without its ending."""
+    """The name of the item that a file belongs to: the file's, without its ending.
+
+    Raises:
+        DataError: The file's name is no valid Unicode, so that nothing could be written of it.
+    """
+    if not is_unicode(file.stem):
+        raise DataError(
+            f"{printable(str(file))}: the bytes of its name, {os.fsencode(file.name)!r}, are no "
+            f"UTF-8; expected a name that is. Rename the file."
+        )
     return unicodedata.normalize("NFC", file.stem)  # systems write é in two ways
 
 
@@ -92,6 +103,24 @@ def folded(name: str) -> str:
     """Normalise a name: without capitals, spaces, leading zeros, and a final ``.0``."""
     plain = re.sub(r"\s+", "", name.casefold()).removesuffix(".0")
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", plain)
+
+
+def look_alikes(names: Iterable[str]) -> list[list[str]]:
+    """Names that differ by nothing that shows: blanks at the ends, marks, forms of Unicode."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(as_seen(name), []).append(name)
+    return [found for found in alike.values() if len(found) > 1]
+
+
+def told_alike(codec: Codec) -> Iterator[str]:
+    """A phrase for each group of classes or attributes of a codec that look the same."""
+    for what, names in (("classes", codec.classes), ("attributes", codec.attributes)):
+        for group in look_alikes(names or ())[:LISTED]:
+            yield (
+                f"the {what} {', '.join(map(ascii, group))} look the same, and are taken as "
+                f"{len(group)}; write them alike if they are one"
+            )
 
 
 def some(names: Iterable[Any]) -> str:

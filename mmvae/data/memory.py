@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,8 @@ from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.data.stream_cache import CHUNK, passing
-from mmvae.foundations.errors import DataError
+from mmvae.foundations.errors import DataError, short
+from mmvae.foundations.printable import is_unicode
 from mmvae.modalities.codec import Column, LazyValues
 
 
@@ -103,10 +105,54 @@ def values_of(column: Column) -> Iterator[Any]:
 
 
 def as_bytes(value: Any) -> bytes:
-    """The content of one raw value: an array's or picture's bytes, else its text."""
-    if hasattr(value, "tobytes"):
-        return bytes(value.tobytes())
-    return value if isinstance(value, bytes) else repr(value).encode()
+    """The content of one raw value: an array's or picture's bytes, else its text.
+
+    Raises:
+        DataError: It holds an object that only its place in memory tells from others.
+    """
+    if hasattr(value, "tobytes") and not of_objects(value):
+        palette = getattr(value, "palette", None)  # of pictures whose pixels are places in it
+        return bytes(value.tobytes()) + (palette.tobytes() if palette else b"")
+    if isinstance(value, bytes):
+        return value
+    return repr(told(value)).encode()
+
+
+PLACE = re.compile(r"\bat 0x[0-9a-fA-F]+")
+"""How an object that has no text of its own is shown."""
+
+
+def of_objects(value: Any) -> bool:
+    """Whether a value is an array of Python's objects, whose bytes are their places in memory."""
+    return bool(getattr(getattr(value, "dtype", None), "hasobject", False))
+
+
+def told(value: Any) -> Any:
+    """A value with arrays and tensors in it as type and bytes, whose own text would be cut.
+
+    Raises:
+        DataError: It holds an object that only its place in memory tells from others.
+    """
+    if value is None or isinstance(value, (str, bytes, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        cells = [told(cell) for cell in value]
+        return cells if isinstance(value, list) else tuple(cells)
+    if isinstance(value, dict):
+        return {key: told(cell) for key, cell in value.items()}
+    if hasattr(value, "detach"):
+        value = from_tensor(value)
+    if of_objects(value):
+        return told(value.tolist())
+    if hasattr(value, "tobytes") and not isinstance(value, np.generic):
+        return form(value), as_bytes(value)
+    if found := PLACE.search(repr(value)):
+        raise DataError(
+            f"A value holds {short(value)}, which is told by its place in memory alone "
+            f"({found[0]}), so data of it would never be the same again; expected numbers, texts, "
+            f"arrays, pictures, or lists of those. Convert it."
+        )
+    return value
 
 
 def form(value: Any) -> str:
@@ -143,6 +189,7 @@ def as_split(data: Any, origin: str) -> Split:
             f"datasets.Dataset or IterableDataset, or a dict with the key 'train' of those."
         )
     refuse_repeated([name for name, _, _ in found], origin)
+    refuse_halves([name for name, _, _ in found], origin)
     columns = {
         str(name): as_column(values, f"{origin}[{name!r}]", tuple(names) if names else None)
         for name, values, names in found
@@ -166,6 +213,20 @@ def refuse_repeated(names: Sequence[Any], origin: str) -> None:
             raise DataError(
                 f"{origin}: {count} columns are called {name!r} ({written}); expected each name "
                 f"once. Rename them."
+            )
+
+
+def refuse_halves(names: Sequence[Any], origin: str) -> None:
+    """See that names of columns are valid Unicode.
+
+    Raises:
+        DataError: One has half a surrogate pair in it.
+    """
+    for name in map(str, names):
+        if not is_unicode(name):
+            raise DataError(
+                f"{origin}: a column is called {name!r}, which has half a character in it; "
+                f"expected valid Unicode. Rename it."
             )
 
 

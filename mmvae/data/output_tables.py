@@ -23,7 +23,7 @@ def check_output(path: Path, option: str = "--out") -> None:
     Raises:
         UsageError: The ending is unknown, the folder does not exist, or ``path`` is a folder.
     """
-    if path.suffix not in WRITERS:
+    if path.suffix.lower() not in WRITERS:
         raise UsageError(
             f"{option} {path}: unknown ending {path.suffix!r}, expected one of "
             f"{', '.join(WRITERS)}."
@@ -53,9 +53,9 @@ def write_table(path: Path, columns: Mapping[str, Any], spread: bool = False) ->
     found = {name: plain(values) for name, values in columns.items()}
     for name, values in found.items():
         _require_finite(path, name, np.asarray(values))
-    if spread and path.suffix != ".npz":
+    if spread and path.suffix.lower() != ".npz":
         found = flat(found)
-    storage.write_bytes(path, WRITERS[path.suffix](found, str(path)))
+    storage.write_bytes(path, WRITERS[path.suffix.lower()](found, str(path)))
 
 
 def flat(columns: Mapping[str, Any]) -> dict[str, Any]:

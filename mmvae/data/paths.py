@@ -98,8 +98,8 @@ def is_table(path: Path) -> bool:
 
 
 def is_litter(path: Path) -> bool:
-    """True if a file or folder is hidden, or written by file managers."""
-    return path.name.startswith(".") or path.name.lower() in (*LITTER, "__macosx")
+    """True if a file or folder is hidden, or left by file managers or office programs."""
+    return path.name.startswith((".", "~$")) or path.name.lower() in (*LITTER, "__macosx")
 
 
 def refuse_unreadable(path: Path) -> None:

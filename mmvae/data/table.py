@@ -198,7 +198,7 @@ class TableSource(Source):
         splits, found = self.splits(), []
         if self._files is not None:
             for name, reading in self._readings.items():
-                of = some(file.name for file in self._files.splits[name])
+                of = some(named_below(self.config.path, self._files.splits[name]))
                 found.append(f"{self.config.path}: {len(reading.table)} rows of {of}")
             if unread := [name for name in self._files.splits if name not in self._readings]:
                 found.append(f"{self.config.path}: left out the splits {some(unread)}")
@@ -329,6 +329,14 @@ def local_tables(path: str, configuration: str | None = None) -> Tables | None:
             f"are taken as they are; name a folder to read all of its files."
         )
     return None
+
+
+def named_below(path: str, files: Sequence[Path]) -> list[str]:
+    """The names of files, with their folders below a path where some have the same."""
+    names = [file.name for file in files]
+    if len(set(names)) == len(names):
+        return names
+    return [str(file.relative_to(place(path))) for file in files]
 
 
 def has_card(folder: Path) -> bool:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from mmvae.modalities.column_type import Kind
@@ -184,6 +185,8 @@ def converted(value: Any, kind: Kind) -> Any:
 
 def as_text(value: Any) -> Any:
     """Convert a boolean or number to the text that is read as the same value."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # as of integers that gaps made fractional
     return str(value) if isinstance(value, (bool, int, float)) else value
@@ -207,6 +210,20 @@ def as_number(value: Any) -> Any:
     if re.fullmatch(INFINITE, value):
         return float(value)
     raise ValueError("a number")
+
+
+def written_number(text: str) -> float:
+    """A number that a person writes, by the rule for cells of tables: of digits 0 to 9 alone.
+
+    Args:
+        text: Such as ``12``, ``-0.5``, ``1e3`` or ``inf``; blanks around it do not count.
+
+    Raises:
+        ValueError: It writes no number; ``1_0`` and digits of other scripts are none.
+    """
+    number = as_number(text.strip())
+    assert isinstance(number, (int, float))
+    return float(number)
 
 
 def as_boolean(value: Any) -> Any:

@@ -12,9 +12,19 @@ from accelerate import Accelerator
 
 from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import extreme_items, naming_items
+from mmvae.data.item_names import told_alike
 from mmvae.experiments.config import Experiment
 from mmvae.foundations import storage
-from mmvae.foundations.errors import Interrupted, MmvaeError, RunError, Terminated, TrainingError
+from mmvae.foundations.errors import (
+    ConfigError,
+    DataError,
+    Interrupted,
+    MmvaeError,
+    PluginError,
+    RunError,
+    Terminated,
+    TrainingError,
+)
 from mmvae.foundations.randomness import kept_global
 from mmvae.inference.model_folder import save_model
 from mmvae.inference.trained_model import TrainedModel
@@ -107,6 +117,9 @@ def run_training(
             if experiment.evaluate.split not in materials.splits:
                 progress.say(without_evaluation(experiment.evaluate.split, materials))
             if saved is None and run is not None:
+                for m, codec in materials.codecs.items():
+                    for phrase in told_alike(codec):
+                        progress.say(f"Modality {m!r}: {phrase}.")
                 for remark in extreme_items(materials):
                     progress.say(remark)
             with naming_items(materials):
@@ -177,6 +190,23 @@ def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> No
     with suppress(TrainingError, RunError):  # the first error says more than this one
         run.check_in_place()
         run.write_status(state, step=step, epoch=epoch, exit_code=code, message=message)
+
+
+@contextmanager
+def refusals_leave_nothing(run: Run | None) -> Iterator[None]:
+    """Remove a new run that config, data or a plugin keep from its first step.
+
+    So the same command works once what was refused is mended. What fails later is kept.
+
+    Args:
+        run: The run that the block trains, on the process that writes it.
+    """
+    try:
+        yield
+    except (ConfigError, DataError, PluginError):
+        if run is not None and reached(run)[0] == 0 and run.saved_nothing:
+            run.discard()
+        raise
 
 
 def reached(run: Run) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from mmvae.experiments.compatibility import (
     refuse_unequal_data,
 )
 from mmvae.experiments.config import LoadedConfig, load_experiment
-from mmvae.experiments.session import Result, held, run_training
+from mmvae.experiments.session import Result, held, refusals_leave_nothing, run_training
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
 from mmvae.foundations.surroundings import exclusive
@@ -112,6 +112,7 @@ def train(
     prepare_for_gaps(model, materials)
     model.freeze(experiment.train.freeze)
     trained = extended(experiment, registry, model)
+    looking = observers(experiment, registry)
     run = None
     with everyone_follows(accelerator):
         if leading(accelerator):
@@ -123,16 +124,17 @@ def train(
                 plugins_used(experiment, registry),
             )
     limits = Limits(max_steps, max_seconds)
-    return run_training(
-        experiment,
-        materials,
-        trained,
-        run,
-        accelerator,
-        limits,
-        progress,
-        observers=observers(experiment, registry),
-    )
+    with refusals_leave_nothing(run):
+        return run_training(
+            experiment,
+            materials,
+            trained,
+            run,
+            accelerator,
+            limits,
+            progress,
+            observers=looking,
+        )
 
 
 @exclusive()

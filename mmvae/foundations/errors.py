@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
@@ -217,9 +218,26 @@ class UnsupportedValue(ValueError):
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the nearest of ``words``, or an empty string."""
-    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+    """A sentence that names the one of some words that may have been meant, or nothing.
+
+    A word that looks the same, but is written otherwise, is told by its escapes.
+    """
+    known = list(words)
+    twin = next((other for other in known if as_seen(other) == as_seen(word)), None)
+    if twin is not None and twin != word:
+        return f" Did you mean {twin!r}? It is written {ascii(twin)}, not {ascii(word)}."
+    close = difflib.get_close_matches(word, known, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def as_seen(text: str) -> str:
+    """A text as a reader sees it: letters composed, without marks and blanks that do not show."""
+    shown = "".join(
+        " " if c.isspace() else c
+        for c in unicodedata.normalize("NFC", text)
+        if unicodedata.category(c) not in ("Cf", "Cc") or c.isspace()
+    )
+    return unicodedata.normalize("NFC", shown.strip())
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:

@@ -41,5 +41,14 @@ def is_plain(name: str) -> bool:
     return bool(name) and name == name.strip() and name == printable(name, one_line=True)
 
 
+def is_unicode(text: str) -> bool:
+    """True if a text holds no half of a surrogate pair, so that UTF-8 can encode it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _steers(character: str) -> bool:
     return character in _STEERING or unicodedata.category(character) in ("Cc", "Cs")

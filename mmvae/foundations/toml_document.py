@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvae.foundations.errors import ConfigError
+from mmvae.foundations.printable import is_unicode, printable
 from mmvae.foundations.storage import MOST
 from mmvae.foundations.toml import (
     KeyPath,
@@ -89,12 +90,23 @@ def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Document:
     """
     if isinstance(source, Mapping):
         table = plain(source)
-        return Document("config", dumps(table), table)
+        text = dumps(table)
+        if not is_unicode(text):
+            raise ConfigError(
+                f"config: {printable(_half(text), one_line=True)}: half a character, which no "
+                f"file can hold; expected valid Unicode. Correct that text."
+            )
+        return Document("config", text, table)
     name = os.fspath(source)
     data = sys.stdin.buffer.read() if name == "-" else _read_bytes(Path(name))
     name = "<stdin>" if name == "-" else name
     text = _decode(data, name)
     return Document(name, text, parse(text, name), places_of(text, name))
+
+
+def _half(text: str) -> str:
+    """The first line of a text that has half a character in it."""
+    return next(line.strip() for line in text.split("\n") if not is_unicode(line))
 
 
 def _read_bytes(path: Path) -> bytes:

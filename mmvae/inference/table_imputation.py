@@ -122,7 +122,7 @@ def check_out(path: Path, out: Path) -> None:
     Raises:
         UsageError: It exists, its folder does not, or it has another ending.
     """
-    if out.suffix != path.suffix:
+    if out.suffix.lower() != path.suffix.lower():
         raise UsageError(
             f"--out {out}: the filled table is of the same kind as {path}; expected the ending "
             f"{path.suffix}."

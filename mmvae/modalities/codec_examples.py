@@ -25,7 +25,8 @@ class Examples:
         support: Every model value of a countable x, float32 (k, event…), if they are few; their
             probabilities must add up to 1.
         grid: Model values, float32 (k, event…), that cover a real x of few dimensions at equal
-            distances, and the volume of a cell; the density must integrate to 1.
+            distances, and the volume of a cell of theirs. The density must integrate to 1; where
+            model input is standardised, the check multiplies the volume by exp Σ ``log_scale``.
         texts: Texts that ``parse`` accepts, each one value: ``("350", "-10.5")``.
     """
 

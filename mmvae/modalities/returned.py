@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mmvae.foundations.errors import ContractBroken, require, short
+from mmvae.foundations.printable import is_unicode
 from mmvae.modalities.codec import GAPS, Codec, Column, LazyValues, State
 
 SAVED = "numbers that are finite, texts, lists and dicts of those by text, or tensors"
@@ -80,7 +81,7 @@ def state(learned: Any) -> State:
     plain = {key: value for key, value in learned.items() if not isinstance(value, Tensor)}
     tensors = {key: value for key, value in learned.items() if isinstance(value, Tensor)}
     for key in learned:
-        named = isinstance(key, str) and key not in ("", GAPS)
+        named = isinstance(key, str) and is_unicode(key) and key not in ("", GAPS)
         require(named, f"fit to name what it learned by texts, {GAPS!r} excepted", repr(key))
     for key, value in plain.items():
         _plain(key, value)
@@ -97,8 +98,8 @@ def _plain(key: str, value: Any) -> None:
     wanted, remedy = f"fit to give a state of {SAVED}", "Arrays can be kept by torch.as_tensor."
     got = f"{key!r}: {short(value)}"
     try:
-        again = json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
+        again = json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+    except (TypeError, ValueError, RecursionError) as error:  # ValueError: half a character, too
         got = f"{got} ({error})"
         raise ContractBroken(f"Wanted {wanted}; got {got}. {remedy}") from error
     require(again == _listed(value), wanted, f"{got}, which comes back as {short(again)}")
@@ -143,7 +144,7 @@ def declared(codec: Codec) -> None:
     for name, names in {"classes": codec.classes, "attributes": codec.attributes}.items():
         if names is None:
             continue
-        texts = isinstance(names, tuple) and all(isinstance(one, str) for one in names)
+        texts = isinstance(names, tuple) and all(map(is_name, names))
         require(texts and bool(names), f"{name} to be None or a tuple of names", short(names))
         require(len(set(names)) == len(names), f"{name} to name each once", short(names))
     attributes = codec.attributes
@@ -151,6 +152,11 @@ def declared(codec: Codec) -> None:
     require(attributes is None or shape == (len(attributes),), wanted, shape)
     if codec.log_scale is not None:
         _log_scale(codec.log_scale, shape)
+
+
+def is_name(value: Any) -> bool:
+    """Whether a value can name a class or an attribute: a text, not empty, of valid Unicode."""
+    return isinstance(value, str) and bool(value) and is_unicode(value)
 
 
 def _log_scale(value: Any, shape: tuple[int, ...]) -> None:

@@ -195,6 +195,21 @@ class Run:
         """The folder for `mmvae.runs.checkpoint.CheckpointStore`."""
         return self.folder / "checkpoints"
 
+    @property
+    def saved_nothing(self) -> bool:
+        """Whether there is neither a checkpoint nor a model."""
+        return not any(map(os.path.lexists, (self.checkpoints, self.model)))
+
+    def discard(self) -> None:
+        """Remove the folder and all in it.
+
+        Raises:
+            RunError: Another process trains the run.
+            TrainingError: The system refused.
+        """
+        with self.locked():
+            storage.remove_folder(self.folder)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run's lock for this process's training; the same object may enter again.
@@ -374,8 +389,11 @@ def _check_free(folder: Path) -> None:
         raise RunError(f"{folder} is a file. Choose another --run-dir.")
     names = {entry.name for entry in folder.iterdir()}
     if "status.json" in names:
+        begun = "goes on with it"
+        if Run(folder).saved_nothing:
+            begun = "begins it anew, with its own config, for it saved no checkpoint"
         raise RunError(
-            f"{folder} already holds a run. `mmvae resume {folder}` goes on with it; "
+            f"{folder} already holds a run. `mmvae resume {folder}` {begun}; "
             "or choose another --run-dir."
         )
     # The lock file is created first, so our own names beside one come from a killed create.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import torch
@@ -62,6 +63,20 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
                 second = draw(generator())
             wants = f"{name} to depend on its generator alone"
             require(torch.equal(first, second), wants, "global randomness")
+        recipe = self.make_codec()
+        still: dict[str, Callable[[], object]] = {
+            "fit": lambda: recipe.fit(column),
+            "condition": lambda: codec.condition(column),
+            "missing": lambda: codec.missing(N),
+            "log_prob": lambda: codec.log_prob(likelihood, x, None),
+            "point": lambda: codec.point(likelihood),
+            "restore": lambda: codec.restore(x).values,
+        }
+        for name, call in still.items():
+            with global_seed(1) as untouched:
+                with suppress(Exception):  # what fails is told by the check meant for it
+                    call()
+                require(untouched(), f"{name} to draw nothing", "a draw of global randomness")
         states = []
         for values in (x, torch.zeros_like(x)):
             source = generator()

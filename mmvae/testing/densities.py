@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from mmvae.modalities.codec import Codec
 from mmvae.testing.contract import needs, not_tried, require
-from mmvae.testing.goodness import Density, ends
+from mmvae.testing.goodness import Density, ends, units_hint
 from mmvae.testing.subject import (
     CodecSubject,
     N,
@@ -23,12 +23,16 @@ from mmvae.testing.subject import (
     latents,
     likelihood_of,
     parameters_of,
+    restored_scale,
 )
 
 TOLERANCE = 1e-3
 """Tolerance of a total probability."""
 
 TOTAL = "test_total_probability_is_one"
+
+TOLERANCE_OF_SCALES = 0.01
+"""How far a logarithm of a scale may be from what restore shows."""
 
 SAMPLES, MIN_SAMPLES, CELLS = 4000, 400, 4_000_000
 """Number of draws that are compared with a density: fewer for large events."""
@@ -45,25 +49,69 @@ class DensityChecks(CodecSubject):
             log_prob = codec.log_prob(likelihood_of(codec, len(x)), x, None)
             require(bool(log_prob.isfinite().all()), f"{name}: a finite log_prob", log_prob)
 
-    @needs("test_log_prob_is_finite_on_the_support")
+    @needs("test_restore_undoes_prepare")
+    def test_log_scale_says_the_units(self) -> None:
+        """Where restore multiplies each cell by a number s, ``log_scale`` is its logarithm.
+
+        Unless the codec says as ``density`` that log p is one of other values.
+        """
+        codec, column = self.fitted()
+        said = codec.log_scale
+        if said is None and codec.density is not None:
+            not_tried(f"its density is one of {codec.density}")
+        measured = restored_scale(codec, input_of(codec, column))
+        if measured is None:
+            not_tried("restore does not give a real number for each cell, or is not linear")
+        wanted = measured.log()
+        got = torch.zeros_like(wanted) if said is None else said.double()
+        wants = (
+            f"log_scale to be log s = {wanted.tolist()} where restore multiplies cells by s = "
+            f"{measured.tolist()}"
+        )
+        remedy = (
+            "log_prob then holds -log s of each observed cell. Or say as density which values "
+            "log p is a density of."
+        )
+        alike = torch.allclose(got, wanted, rtol=0, atol=TOLERANCE_OF_SCALES)
+        require(alike, wants, said if said is None else said.tolist(), remedy)
+
+    @needs("test_log_prob_is_finite_on_the_support", "test_log_scale_says_the_units")
     def test_total_probability_is_one(self) -> None:
-        """Summed over a small support, or integrated over a grid."""
+        """Summed over a small support, or integrated over a grid, or over single cells.
+
+        A grid is of model values; where these are standardised, the user's are s times as far
+        apart.
+        """
         codec, _ = self.fitted()
         support, grid = self.enumerate_support(codec), self.integration_grid(codec)
-        cases = {"sum over the support": None if support is None else (support, 1.0)}
-        cases["integral over the grid"] = grid
+        log_scale = codec.log_scale
+        if support is not None:
+            self._adds_up(codec, "sum over the support", support, 1.0)
+        if grid is not None:
+            stretch = 1.0 if log_scale is None else float(log_scale.double().sum().exp())
+            self._adds_up(codec, "integral over the grid", grid[0], grid[1] * stretch)
         if support is None and grid is None:
-            not_tried("neither support nor grid: name one in the examples if x is small")
-        for name, case in cases.items():
-            if case is None:
-                continue
-            values, volume = case
-            z = latents(1).expand(len(values), -1)
-            likelihood = codec.likelihood(in_float32(built(codec, "decoder").eval()(z)))
-            log_prob = codec.log_prob(likelihood, values.to(torch.float32), None)
-            total = float(log_prob.detach().double().exp().sum()) * volume
-            wants = f"a total probability of 1 ({name}, within {TOLERANCE})"
-            require(abs(total - 1) < TOLERANCE, wants, f"{total:.6g}")
+            if log_scale is None:
+                not_tried("neither support nor grid: name one in the examples if x is small")
+            density = self._density(codec)
+            try:
+                density.adds_up_in_cells(density.sample(SAMPLES // 4), log_scale.double().exp())
+            except TypeError as refusal:
+                not_tried(f"neither support nor grid, and no cells alone: {refusal}")
+
+    @staticmethod
+    def _adds_up(codec: Codec, name: str, values: Tensor, volume: float) -> None:
+        z = latents(1).expand(len(values), -1)
+        likelihood = codec.likelihood(in_float32(built(codec, "decoder").eval()(z)))
+        log_prob = codec.log_prob(likelihood, values.to(torch.float32), None)
+        total = float(log_prob.detach().double().exp().sum()) * volume
+        wants = f"a total probability of 1 ({name}, within {TOLERANCE})"
+        require(abs(total - 1) < TOLERANCE, wants, f"{total:.6g}", units_hint(codec, total))
+
+    @staticmethod
+    def _density(codec: Codec) -> Density:
+        decoder = built(codec, "decoder").eval()
+        return Density(codec, in_float32(decoder(latents(1).expand(2, -1))))
 
     @needs(TOTAL)
     def test_samples_follow_the_density(self) -> None:
@@ -71,8 +119,7 @@ class DensityChecks(CodecSubject):
         codec, _ = self.fitted()
         support, grid = self.enumerate_support(codec), self.integration_grid(codec)
         n = max(MIN_SAMPLES, min(SAMPLES, CELLS // math.prod(codec.event_shape)))
-        decoder = built(codec, "decoder").eval()
-        density = Density(codec, in_float32(decoder(latents(1).expand(2, -1))))
+        density = self._density(codec)
         drawn = density.sample(n)
         if support is not None:
             density.fits_support(drawn, support)

@@ -7,6 +7,7 @@ draws are the same at every call.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ KOLMOGOROV = 2.7
 
 POINTS = 2001
 """Number of values between quantiles at which the density of a cell is evaluated."""
+
+
+TAILS = (0.005, 0.995)
+"""Quantiles of draws between which the density of a cell is taken."""
+
+ROOM = 0.05
+"""How far the total probability of a cell may be from 1: draws say where its tails begin."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class Density:
         mass = self.mass(grid)
         mass = mass / mass.sum()  # another check is about the total
         cells, draws = grid.flatten(1), drawn.flatten(1).double()
+        middles = []
         for dimension in range(cells.shape[1]):
             centres, place = torch.unique(cells[:, dimension].double(), return_inverse=True)
             by_density = torch.zeros_like(centres).index_add_(0, place, mass).cumsum(0)
@@ -86,6 +95,14 @@ class Density:
             at_ends = torch.searchsorted(draws[:, dimension].sort().values, ends, right=True)
             where = f"dimension {dimension}"
             _close(at_ends.double() / len(draws), by_density, len(draws), ends, where)
+            half = int(torch.searchsorted(by_density, 0.5))
+            middles.append(float(ends[min(half, len(ends) - 1)]))
+        at = torch.tensor(middles, dtype=torch.float64)
+        dense, large = cells.double() > at, draws > at
+        for a, b in itertools.combinations(range(cells.shape[1]), 2):
+            expected = float(mass[dense[:, a] & dense[:, b]].sum())
+            found = float((large[:, a] & large[:, b]).double().mean())
+            self._together(a, b, found, expected, len(draws))
 
     def fits_cells(self, drawn: Tensor) -> None:
         """Check the first, a middle and the last cell separately.
@@ -96,8 +113,50 @@ class Density:
         """
         cells = drawn[0].numel()
         self._factorises(drawn[:8], cells // 2)
-        for cell in sorted({0, cells // 2, cells - 1}):
+        chosen = sorted({0, cells // 2, cells - 1})
+        for cell in chosen:
             self._fits_cell(drawn, cell)
+        self._apart(drawn, chosen)
+
+    def adds_up_in_cells(self, drawn: Tensor, scale: Tensor) -> None:
+        """The density of the first, a middle and the last cell is one of the user's values.
+
+        Args:
+            drawn: Draws, (n, event…).
+            scale: By how much the user's values of each cell are larger, (event…).
+
+        Raises:
+            ContractBroken: Its integral is not 1.
+            TypeError: The likelihood does not factorise over cells.
+        """
+        cells = drawn[0].numel()
+        self._factorises(drawn[:8], cells // 2)
+        for cell in sorted({0, cells // 2, cells - 1}):
+            draws = drawn.flatten(1)[:, cell].double()
+            centres, step, within = _between(draws, *TAILS)
+            stretch = float(scale.flatten()[cell])
+            total = float(self._cell(drawn[:1], cell, centres).sum()) * step * stretch
+            share = within / len(draws)
+            wants = f"a total probability of 1 (integral over cell {cell}, within {ROOM})"
+            close = abs(total / share - 1) < ROOM
+            require(close, wants, f"{total / share:.4g}", units_hint(self.codec, total))
+
+    def _apart(self, drawn: Tensor, cells: list[int]) -> None:
+        """Cells of which the likelihood is a product are drawn apart from each other."""
+        n = len(drawn)
+        large = drawn.flatten(1).double()
+        large = (large > large.mean(0)).double()
+        for a, b in itertools.combinations(cells, 2):
+            expected = float(large[:, a].mean() * large[:, b].mean())
+            self._together(a, b, float((large[:, a] * large[:, b]).mean()), expected, n)
+
+    @staticmethod
+    def _together(a: int, b: int, found: float, expected: float, n: int) -> None:
+        room = DEVIATIONS * math.sqrt(expected * (1 - expected) / n) + 0.01
+        wants = f"samples with large values of cells {a} and {b} in {expected:.3f} of them"
+        wants += ", as log_prob says"
+        remedy = "Draw each cell's noise for itself."
+        require(abs(found - expected) <= room, wants, f"{found:.3f}", remedy)
 
     def _factorises(self, x: Tensor, cell: int) -> None:
         alone = torch.zeros(x.shape, dtype=torch.bool)
@@ -117,12 +176,10 @@ class Density:
                 values, counts.double(), len(draws), self._cell(drawn[:1], cell, values), cell
             )
         elif len(values) > 0.99 * len(draws):  # else there are atoms between densities
-            low, high = (float(draws.quantile(q)) for q in (0.005, 0.995))
-            step = (high - low) / POINTS
-            centres = torch.linspace(low + step / 2, high - step / 2, POINTS, dtype=torch.float64)
+            centres, step, _ = _between(draws, *TAILS)
             by_density = self._cell(drawn[:1], cell, centres).cumsum(0)
-            within = draws[(draws >= low) & (draws <= high)].sort().values
             ends = centres + step / 2
+            within = draws[(draws >= ends[0] - step) & (draws <= ends[-1])].sort().values
             at_ends = torch.searchsorted(within, ends, right=True) / len(within)
             # In another unit than the user's a density has another scale, but the same shape.
             _close(at_ends, by_density / by_density[-1], len(within), ends, f"cell {cell}")
@@ -149,6 +206,25 @@ class Density:
         rest = 1 - float(mass.sum())  # of values that were never drawn
         room_ = DEVIATIONS * math.sqrt(max(rest, 0.0) / n) + DEVIATIONS / math.sqrt(n)
         require(rest <= room_, f"samples{where} of all values that have density", "of some alone")
+
+
+def units_hint(codec: Codec, total: float) -> str:
+    """What to do where a total is not 1, and log s explains it."""
+    log_scale = codec.log_scale
+    if log_scale is None or total <= 0 or abs(math.log(total)) < ROOM:
+        return ""
+    return (
+        "Does log_prob hold -log s of each observed cell, s as log_scale says it? (The volume of "
+        "a grid is one of model values.)"
+    )
+
+
+def _between(draws: Tensor, low: float, high: float) -> tuple[Tensor, float, int]:
+    """Centres of small cells between two quantiles of draws, their width, and draws within."""
+    first, last = float(draws.quantile(low)), float(draws.quantile(high))
+    step = (last - first) / POINTS
+    centres = torch.linspace(first + step / 2, last - step / 2, POINTS, dtype=torch.float64)
+    return centres, step, int(((draws >= first) & (draws <= last)).sum())
 
 
 def ends(support: Any) -> Iterator[tuple[Tensor, Tensor]]:

@@ -27,6 +27,9 @@ from mmvae.modalities.codec import Codec, Column
 from mmvae.testing.contract import not_tried, require
 from mmvae.testing.subject import CodecSubject, input_of, same
 
+ODD_NUMBERS = {"1_0": "10", "\u0661": "1", "\uff11\uff12": "12"}
+"""Texts that Python takes for numbers and tables do not, and which they would be."""
+
 REFUSALS = (TypeError, ValueError)
 """The errors by which a codec refuses a form; UnsupportedValue is one of them."""
 
@@ -146,6 +149,20 @@ class NumberReading(CodecSubject):
             if whole.ndim == 1:
                 forms["decimals"] = [Decimal(int(number)) for number in whole]
             same_by_every_way(codec, {name: Column(form) for name, form in forms.items()})
+
+    def test_typed_numbers_are_those_of_tables(self) -> None:
+        """What a table refuses as a number is none on the command line either."""
+        codec, _ = self.fitted()
+        width = len(np.ravel(np.asarray(self.numbers[0])))
+        for odd, plain in ODD_NUMBERS.items():
+            texts = [",".join([number] * width) for number in (odd, plain)]
+            try:
+                given, taken = (codec.condition(codec.parse(text)) for text in texts)
+            except ValueError:
+                continue
+            wants = f"parse({texts[0]!r}) to be refused, as a table refuses it"
+            remedy = "mmvae.written_number reads numbers as tables do."
+            require(not torch.equal(given, taken), wants, f"{plain} read", remedy)
 
     def test_masked_numbers_are_no_values(self) -> None:
         """A masked array is refused, or its masked numbers are unobserved cells."""

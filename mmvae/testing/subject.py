@@ -72,7 +72,7 @@ class CodecSubject(Suite):
         return examples.support if examples else None
 
     def integration_grid(self, codec: Codec) -> tuple[Tensor, float] | None:
-        """Values (k, event…) that cover a real x of one or two dimensions, and a cell's volume."""
+        """Model values (k, event…) that cover a real x of few dimensions, and a cell's volume."""
         examples = self.examples()
         return examples.grid if examples else None
 
@@ -108,6 +108,32 @@ def latents(n: int) -> Tensor:
 def input_of(codec: Codec, column: Column) -> Tensor:
     """Raw values → float32 model input."""
     return model_input(codec, *codec.prepare(column))
+
+
+def restored_scale(codec: Codec, x: Tensor) -> Tensor | None:
+    """The number by which restore multiplies each cell of model input.
+
+    Args:
+        codec: A fitted codec.
+        x: Model input, (b, event…).
+
+    Returns:
+        Its amount, float64 (event…); None if restore gives something else than one real number
+        for each cell, or multiplies by no constant, or mixes cells.
+    """
+    step = 0.1 * (2.0 * (torch.rand(x.shape, generator=generator()) < 0.5) - 1)
+    here, there = (codec.restore(values).values for values in (x, x + step))
+    for values in (here, there):
+        real = isinstance(values, np.ndarray) and values.dtype.kind == "f"
+        if not real or values.size != x.numel():
+            return None
+    moved = torch.from_numpy(np.asarray(there, np.float64) - np.asarray(here, np.float64))
+    slopes = (moved.reshape(x.shape) / ((x + step).double() - x.double())).abs()
+    scale = slopes.median(0).values
+    alike = (slopes - scale).abs() <= 0.005 * scale
+    turning = 1 if len(x) > 2 else 0  # of angles that pass the end of their circle meanwhile
+    constant = bool((alike.sum(0) >= len(x) - turning).all()) and bool((scale > 0).all())
+    return scale if constant and bool(scale.isfinite().all()) else None
 
 
 def built(codec: Codec, part: str, seed: int = 0) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -127,6 +127,35 @@ class ValueChecks(CodecSubject):
         alone, _ = codec.prepare(column.take(rows))
         require(torch.equal(alone, x[rows]), f"rows 3, 1 alone to give {x[rows]}", alone)
 
+    @needs("test_doubts_name_rows_and_say_what")
+    def test_numbers_far_out_stay_apart_or_are_refused(self) -> None:
+        """Two numbers far from the others are two model inputs, unless one is told of.
+
+        A codec that cuts values off changes data unsaid; it may refuse them (UnsupportedValue),
+        or tell of them (``doubts``).
+        """
+        codec, column = self.fitted()
+        raw = column.values
+        if not isinstance(raw, np.ndarray) or raw.dtype.kind != "f" or not raw.size:
+            not_tried("raw values are no array of real numbers")
+        centre, spread = np.nanmean(raw, 0), np.nanstd(raw, 0)
+        spread = np.where(spread > 0, spread, 1.0)
+        for times in (10, -10, 1000, -1000):
+            far = np.stack([centre + times * spread, centre + 1.2 * times * spread])
+            pair = Column(far.astype(raw.dtype), names=column.names)
+            try:
+                given = input_of(codec, pair).flatten(1)
+            except UnsupportedValue:
+                continue
+            if list(codec.doubts(pair)):
+                continue
+            lost = given[0] == given[1]
+            per_cell = lost.numel() == far[0].size
+            wants = f"{short(far[0].tolist())} and {short(far[1].tolist())} prepared as two values"
+            wants += ", or refused, or told of by doubts"
+            kept = not bool(lost.any() if per_cell else lost.all())
+            require(kept, wants, f"{short(given[0].tolist())} for both")
+
     def test_doubts_name_rows_and_say_what(self) -> None:
         """Pairs of a row and a text, of values that prepare takes."""
         codec, column = self.fitted()
@@ -199,20 +228,29 @@ class ValueChecks(CodecSubject):
         codec, column = self.fitted()
         for text in self.texts():
             self._parsed(codec, text)
-        for text in typed(codec.restore(input_of(codec, column)).values[:2]):
+        restored = codec.restore(input_of(codec, column)).take([0, 1])
+        given = codec.condition(restored)
+        for row, text in [*typed(restored.values), (None, NO_VALUE)]:
             try:
-                self._parsed(codec, text)
+                typed_in = self._parsed(codec, text)
             except ValueError:  # a way to refuse; only texts from the examples must be taken
                 continue
+            if row is None:
+                continue
+            wants = f"parse({short(text)}) to be the value that restore writes so, which condition"
+            wants += f" takes as {short(given[row].tolist())}"
+            alike = torch.allclose(typed_in[0], given[row], rtol=1e-3, atol=1e-3)
+            require(alike, wants, short(typed_in[0].tolist()))
 
     @staticmethod
-    def _parsed(codec: Codec, text: str) -> None:
+    def _parsed(codec: Codec, text: str) -> Tensor:
         parsed = codec.parse(text)
         returned.column("parse", parsed, 1)
         given = codec.condition(parsed)
         wants = f"condition(parse({short(text)}))"
         returned.tensor(wants, given, (1, *codec.event_shape), EVENT)
         returned.float32(wants, given)
+        return given
 
     @needs("test_parse_gives_one_row_or_refuses")
     def test_classes_have_their_numbers(self) -> None:
@@ -232,12 +270,16 @@ class ValueChecks(CodecSubject):
             require(got == [number], f"class_index {[number]} of parse({name!r})", got)
 
 
-def typed(values: Any) -> list[str]:
-    """Values as someone may type them, and a text that is hardly one."""
-    written = [str(value) for value in values]
-    lists = [value for value in values if isinstance(value, (list, np.ndarray)) and len(value)]
-    joined = [",".join(map(str, np.ravel(value)[:LONG])) for value in lists]
-    return [*written, *joined, "no such value \u2603"]
+NO_VALUE = "no such value \u2603"
+"""A text that is hardly a value of any codec."""
+
+
+def typed(values: Any) -> Iterator[tuple[int, str]]:
+    """Rows of restored values, each with a text as someone may type it."""
+    for row, value in enumerate(values):
+        yield row, str(value)
+        if isinstance(value, (list, np.ndarray)) and 0 < np.size(value) <= LONG:
+            yield row, ",".join(map(str, np.ravel(value).tolist()))
 
 
 class Unread(LazyValues):

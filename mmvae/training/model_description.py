@@ -32,6 +32,7 @@ from mmvae.foundations.errors import (
 from mmvae.foundations.randomness import seeded_global
 from mmvae.foundations.section import TableName
 from mmvae.modalities.codec import State
+from mmvae.modalities.returned import is_name
 from mmvae.models.base import Model
 from mmvae.training.state import codec_states
 
@@ -262,5 +263,5 @@ def try_out(model: Model) -> None:
                 raise ValueError(f"{m}: one item is not restored as one")
     for m, codec in model.codecs.items():
         for names in (codec.classes, codec.attributes):
-            if names is not None and not all(isinstance(name, str) and name for name in names):
+            if names is not None and not all(map(is_name, names)):
                 raise ValueError(f"{m}: {names!r:.80} are no names")

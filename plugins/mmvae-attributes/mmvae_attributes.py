@@ -6,9 +6,8 @@ p(w|z) = Π_a N(w_a; tanh f_a(z), 1), or as probabilities p(w|z) = Π_a σ(w_a f
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +28,8 @@ from mmvae import (
     UnsupportedValue,
     hookimpl,
     mlp,
+    nearest,
+    written_number,
 )
 
 mmvae_contract = 1
@@ -59,6 +60,8 @@ class SignedAttributesConfig(CodecConfig):
     def _distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if names is not None and (not names or len(set(names)) < len(names)):
             raise ValueError("expected at least one name, each name once")
+        if names is not None and "" in names:
+            raise ValueError("expected names of one character at least, got ''")
         return names
 
 
@@ -180,8 +183,7 @@ class SignedAttributes(Codec):
         for part in parts:
             name, _, number = (piece.strip() for piece in part.partition("="))
             if name not in self.names:
-                close = difflib.get_close_matches(name, self.names, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
+                hint = nearest(name, self.names)
                 raise ValueError(f"{name!r} is no attribute; there are {self._accepted()}.{hint}")
             values[0, self.names.index(name)] = _number(number, part)
         return Column(values, names=self.names)
@@ -272,6 +274,8 @@ def _matrix(column: Column) -> Array:
         raise UnsupportedValue(
             None, "rows of unequal length", "one number per attribute"
         ) from None
+    if values.dtype.kind in "iuf" and not isinstance(column.values, np.ndarray):
+        _refuse_truths(column.values)
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim != 2 or values.dtype.kind not in "biuf":
@@ -281,6 +285,14 @@ def _matrix(column: Column) -> Array:
             "numbers of shape (n, attributes)",
         )
     return values
+
+
+def _refuse_truths(rows: Sequence[Any]) -> None:
+    """Refuse a truth value beside numbers, of which NumPy would make 1 or 0."""
+    for i, row in enumerate(rows):
+        for cell in row if isinstance(row, (list, tuple)) else (row,):
+            if isinstance(cell, (bool, np.bool_)):
+                raise UnsupportedValue(i, repr(cell), "-1 or +1", "Absence is written -1.")
 
 
 def _unmasked(values: Any) -> Array:
@@ -297,7 +309,7 @@ def _filled(values: Any) -> Any:
 
 def _number(text: str, part: str) -> float:
     try:
-        number = float(text)
+        number = written_number(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

@@ -5,7 +5,6 @@ The label codec of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) on MNIST
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,6 +27,7 @@ from mmvae import (
     UnsupportedValue,
     hookimpl,
     mlp,
+    nearest,
 )
 
 mmvae_contract = 1
@@ -36,6 +36,7 @@ Array = np.ndarray[Any, Any]
 
 _MOST = 100_000  # one-hot vectors longer than this mean that the column holds ids, not labels
 _EXACT = 2.0**53  # whole floats beyond it may be other integers rounded
+_LARGE = 2**63  # integers from here on need more than the 64 bits of an array
 _LABEL = "a whole number or a name"
 
 
@@ -60,6 +61,8 @@ class CategoricalConfig(CodecConfig):
     def _distinct(cls, classes: int | tuple[str, ...] | None) -> int | tuple[str, ...] | None:
         if isinstance(classes, tuple) and (not classes or len(set(classes)) < len(classes)):
             raise ValueError("expected at least one name, each name once")
+        if isinstance(classes, tuple) and "" in classes:
+            raise ValueError("expected names of one character at least, got ''")
         return classes
 
 
@@ -240,8 +243,7 @@ class Categorical(Codec):
             return Column([word])
         if self._coded and _is_integer(word) and 0 <= int(word) < len(self.classes):
             return Column([self.classes[int(word)]])
-        close = difflib.get_close_matches(word, self.classes, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = nearest(word, self.classes)
         raise ValueError(f"{text!r} is no class; expected {self._accepted()}.{hint}")
 
     def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
@@ -281,11 +283,11 @@ def _labels(column: Column) -> list[str] | Array:
     known = isinstance(values, np.ndarray) and values.dtype != object
     labels = values if known else _array(list(values))
     if isinstance(labels, list):
-        return labels
+        return _named(labels)
     if labels.ndim != 1:
         raise UnsupportedValue(None, f"an array of shape {labels.shape}", "shape (n,)")
     if labels.dtype.kind == "U":
-        return [str(name) for name in labels.tolist()]
+        return _named([str(name) for name in labels.tolist()])
     if labels.dtype.kind not in "biuf":
         raise UnsupportedValue(None, f"labels of type {labels.dtype}", "integers or names")
     if labels.dtype.kind == "f":
@@ -299,7 +301,44 @@ def _labels(column: Column) -> list[str] | Array:
                 "Label every item; of a table, declare labels such as 1.10 in [data.types]: "
                 'column = "text".',
             )
+    if labels.dtype.kind == "u":
+        _refuse_large(labels)
     return labels if labels.dtype == bool else labels.astype(np.int64)
+
+
+def _refuse_large(labels: Sequence[Any] | Array) -> None:
+    """Refuse whole numbers of more than 64 bits, which would be others in an array."""
+    for row, label in enumerate(labels):
+        if isinstance(label, (int, np.integer)) and not -_LARGE <= int(label) < _LARGE:
+            raise UnsupportedValue(
+                row,
+                f"label {label}",
+                "a whole number of 64 bits",
+                "Are these labels or ids? Write labels as texts.",
+            )
+
+
+def _named(labels: list[str]) -> list[str]:
+    """Labels of which each is a name; refuses empty texts and halves of characters."""
+    for label in set(labels):
+        if not label:
+            raise UnsupportedValue(
+                labels.index(label),
+                "the empty text as a label",
+                "a name of one character at least",
+                "Leave the value out (null) if it stands for no label; write a name, such as "
+                "'none', if it is one.",
+            )
+        try:
+            label.encode()
+        except UnicodeEncodeError as error:
+            raise UnsupportedValue(
+                labels.index(label),
+                f"label {label!r} (half a character)",
+                "a name that is valid Unicode",
+                "Correct the label.",
+            ) from error
+    return labels
 
 
 def _array(values: list[Any]) -> list[str] | Array:
@@ -314,9 +353,12 @@ def _array(values: list[Any]) -> list[str] | Array:
     expected = f"{called}, as in other rows" if found != [2] and found else _LABEL
     for row, value in enumerate(values):
         if not isinstance(value, wanted):
-            raise UnsupportedValue(row, f"label {value!r}", expected, "Label every item.")
+            gap = value is None or (isinstance(value, float) and value != value)
+            fix = "Label every item." if gap else "Convert the labels to texts or whole numbers."
+            raise UnsupportedValue(row, f"label {value!r}", expected, fix)
     if found == [0]:
         return [str(value) for value in values]
+    _refuse_large(values)
     return np.array(values) if values else np.zeros(0, np.int64)
 
 

@@ -247,3 +247,13 @@ def test_what_stands_beside_the_splits_is_not_passed_over(tmp_path: Path) -> Non
 def test_a_text_is_what_its_lines_hold(tmp_path: Path, name: str, data: bytes, text: str) -> None:
     (tmp_path / name).write_bytes(data)
     assert content(tmp_path / name) == text
+
+
+def test_a_file_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    for name in (b"1.txt", b"\xff2.txt"):
+        path = os.path.join(os.fsencode(tmp_path), b"report", name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("a")
+    with pytest.raises(DataError, match=r"report/.udcff2.txt: .*b'.xff2.txt', are no UTF-8.*Ren"):
+        FolderSource(FolderConfig(path=str(tmp_path), validation=0, test=0)).splits()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmvae.data.item_names import natural, refuse_near_misses, row_name, some
+from mmvae.data.item_names import look_alikes, natural, refuse_near_misses, row_name, some
 from mmvae.foundations.errors import DataError
 
 FILES = {"0001.png": "0001", "a.b.png": "a.b", "a.png": "a", "x.JPG": "x", "7": "7"}
@@ -69,3 +69,15 @@ def test_names_that_one_side_tells_apart_are_two_items() -> None:
 def test_a_list_of_names_is_short() -> None:
     assert some(["10", "9"]) == "'9', '10'"
     assert some(range(8)) == "'0', '1', '2', '3', '4' and 3 more"
+
+
+@pytest.mark.parametrize(
+    "other", ["a ", " a", "\u200ba", "a\ufeff", "a\t", "a\N{NO-BREAK SPACE}", "a\N{SOFT HYPHEN}"]
+)
+def test_names_that_look_the_same_are_found(other: str) -> None:
+    assert look_alikes(["b", "a", "A", other]) == [["a", other]]
+    assert look_alikes(["b", "a", "A"]) == []
+
+
+def test_composed_letters_look_like_their_parts() -> None:
+    assert look_alikes(["\xe4", "a", "a\u0308"]) == [["\xe4", "a\u0308"]]

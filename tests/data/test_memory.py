@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import datasets
@@ -273,3 +274,77 @@ def test_two_columns_of_one_name_are_refused(data: Any, message: str) -> None:
 def test_columns_may_be_called_by_numbers() -> None:
     split = as_split(pd.DataFrame({0: [1], 1: ["x"]}), "data")
     assert split.columns["1"].values == ["x"]
+
+
+def test_a_column_called_by_half_a_character_is_refused() -> None:
+    with pytest.raises(DataError, match=r"data: a column is called '.ud800', .* Rename it"):
+        source({"\ud800": np.zeros(3)})
+
+
+def told_apart(*items: list[Any]) -> list[str]:
+    """A fingerprint of each list of values, as raw values of a column."""
+    return [source({"v": Column(values)}, validation=0, test=0).fingerprint() for values in items]
+
+
+def picture(colour: tuple[int, int, int]) -> Image.Image:
+    image = Image.new("P", (2, 2))
+    image.putpalette([*colour, *[0] * 765])
+    return image
+
+
+LARGE = [np.arange(2000), np.arange(2000)]
+LARGE[1][1000] = 0
+DIFFERENT: dict[str, tuple[Any, Any]] = {
+    "rows with None": (np.array([1.5, None], object), np.array([2.5, None], object)),
+    "lists with None": ([1.5, None], [None, 1.5]),
+    "lists of large arrays": ([LARGE[0], None], [LARGE[1], None]),
+    "dicts of large arrays": ({"a": LARGE[0]}, {"a": LARGE[1]}),
+    "tuples of large tensors": tuple((torch.from_numpy(a), "") for a in LARGE),
+    "arrays of arrays": tuple(np.array([a, None], object) for a in LARGE),
+    "palettes": (picture((255, 0, 0)), picture((0, 255, 0))),
+    "texts": ("a", "\ud800"),
+    "texts about places": ("<x at 0x1>", "<x at 0x2>"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_a_fingerprint_is_of_values_not_of_places_in_memory(case: str) -> None:
+    a, b = DIFFERENT[case]
+    one, again, other = told_apart([a] * 3, [copy.deepcopy(a)] * 3, [a, b, a])
+    assert one == again != other
+
+
+def test_rows_of_objects_are_the_same_data_again() -> None:
+    def made() -> dict[str, Any]:
+        return {"x": np.array([[i + 0.5, None if i % 3 else i * 2.25] for i in range(30)], object)}
+
+    assert source(made()).fingerprint() == source(made()).fingerprint()
+
+
+@pytest.mark.parametrize("inside", [list, tuple, lambda value: {"a": value[0]}])
+def test_values_that_only_their_place_tells_apart_are_refused(inside: Any) -> None:
+    with pytest.raises(DataError, match=r"<object object at 0x.* Convert it"):
+        told_apart([inside([object()])])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [True, 1, 7, False],
+        [0, np.True_],
+        np.array([True, 2], object),
+        pd.Series([True, 2, 0.5], dtype=object),
+        [[True, 2], [0, 1]],
+        [[1.0], [np.False_]],
+        [np.array([True]), np.array([2])],
+    ],
+)
+def test_truth_values_beside_numbers_stay_what_they_are(values: Any) -> None:
+    found = as_column(values, "data['y']").values
+    assert isinstance(found, list)
+    assert repr(found) == repr(list(values))
+
+
+@pytest.mark.parametrize("values", [[True, False], [np.True_, False], [[True], [False]]])
+def test_truth_values_alone_are_an_array(values: Any) -> None:
+    assert as_column(values, "data['y']").values.dtype == bool

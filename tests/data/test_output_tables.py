@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -65,7 +66,7 @@ def test_mixed_ids_become_text_not_pickles(tmp_path) -> None:
     assert np.load(tmp_path / "t.npz", allow_pickle=False)["id"].tolist() == ["1", "b", "None"]
 
 
-@pytest.mark.parametrize("name", ["t.txt", "t", "t.CSV", "nowhere/t.csv", "folder.csv"])
+@pytest.mark.parametrize("name", ["t.txt", "t", "t.CSVX", "nowhere/t.csv", "folder.csv"])
 def test_places_that_cannot_be_are_refused(tmp_path, name: str) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match="--out"):
@@ -87,3 +88,11 @@ def test_a_failure_leaves_the_older_file(tmp_path, monkeypatch, operation: str) 
     with pytest.raises(TrainingError, match="No space left on device"):
         write_table(path, COLUMNS)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", sorted(WRITERS))
+def test_capitals_of_an_ending_do_not_count(tmp_path: Path, ending: str) -> None:
+    for file in (tmp_path / f"t{ending}", tmp_path / f"T{ending.upper()}"):
+        write_table(file, {"x": np.arange(3)})
+    one, other = ((tmp_path / name).read_bytes() for name in (f"t{ending}", f"T{ending.upper()}"))
+    assert len(one) == len(other) > 0

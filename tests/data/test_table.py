@@ -6,19 +6,24 @@ import io
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
 import pytest
+from odd.tables import read, write
 from PIL import Image
 from pydantic import ValidationError
 from toys import NAMES, toy_items
 
 from mmvae.data.columns import TableColumn
-from mmvae.data.table import TableConfig, TableSource
+from mmvae.data.dataset import check_columns
+from mmvae.data.streams import open_stream
+from mmvae.data.table import TableConfig, TableSource, load_tables
 from mmvae.foundations.errors import DataError
+from mmvae.modalities.column_type import ColumnType
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -349,3 +354,80 @@ def test_the_fingerprint_changes_with_the_items_and_their_splits(table: Path) ->
     other.to_parquet(str(table))
     marks.add(source(table).fingerprint())
     assert len(marks) == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("10000000000000000000", "got 10000000000000000000, expected a whole number of 64 bits"),
+        ("-9223372036854775809", "got -9223372036854775809, expected a whole number"),
+        ('"\\ud800"', "half a character, expected valid Unicode. Correct the text"),
+        ("[1, 10000000000000000000]", "got 10000000000000000000, expected a whole number"),
+        ('["a", "\\ud800"]', "half a character, expected valid Unicode"),
+        ("9" * 5000, "numbers of thousands of digits"),
+    ],
+)
+def test_json_that_no_table_holds_is_told_by_line(tmp_path: Path, value: str, said: str) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text('{"y": null}\n{"y": ' + value + '}\n{"y": null}\n')
+    with pytest.raises(DataError, match=rf"t.jsonl, line 2.*{said}"):
+        load_tables(str(file))
+
+
+def test_a_column_of_json_called_by_half_a_character_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"\\ud800": 1}\n')
+    with pytest.raises(DataError, match=r"line 2: a column is called '.ud800'"):
+        load_tables(str(tmp_path / "t.jsonl"))
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".json"])
+def test_capitals_of_an_ending_do_not_count(tmp_path: Path, ending: str) -> None:
+    columns = {"x": [1.5, 2.5] * 5, "y": ["a, b", "c"] * 5}
+    small = write(tmp_path / f"t{ending}", columns)
+    capitals = small.rename(tmp_path / f"T{ending.upper()}")
+    split = load_tables(str(capitals))["train"]
+    assert {name: list(c.read().values) for name, c in split.columns.items()} == columns
+    out = tmp_path / f"OUT{ending.upper()}"
+    stream = open_stream(capitals)
+    with stream.writer(out, {}, {}) as writer:
+        for rows in stream.chunks(3):
+            writer.write(rows, {}, {})
+    assert read(out.rename(tmp_path / f"out{ending}")) == read(
+        capitals.rename(tmp_path / f"t{ending}")
+    )
+
+
+def test_semicolons_between_values_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("x;y\n1;a\n2;b\n")
+    split = load_tables(str(file))["train"]
+    with pytest.raises(DataError, match=r"but there are x;y\..* separated by ';'; expected comm"):
+        check_columns("table", "train", split, {"x": "x"})
+    file.write_text("x;y\n1,5;a\n2;b\n")
+    with pytest.raises(DataError, match=r"line 2: 2 values, expected 1, .* separated by ';'"):
+        load_tables(str(file))
+    file.write_text("x\n1,5\n")
+    with pytest.raises(DataError, match="Quote a text in which ',' stands.$"):
+        load_tables(str(file))
+
+
+def test_decimals_that_are_texts_keep_their_zeros(tmp_path: Path) -> None:
+    numbers = [Decimal("1.10"), None, Decimal("-2.00"), Decimal("0.05")]
+    file = write(tmp_path / "t.parquet", {"y": numbers})
+    wanted = {"y": ColumnType("text")}
+    column = load_tables(str(file), types=wanted)["train"].columns["y"]
+    assert list(column.read().values) == ["1.10", None, "-2.00", "0.05"]
+    assert list(load_tables(str(file))["train"].columns["y"].without_gaps().read().values) == [
+        1.1,
+        -2,
+        0.05,
+    ]
+
+
+def test_lock_files_are_left_out_and_files_of_one_name_told_apart(tmp_path: Path) -> None:
+    for name in ("one/a.csv", "two/a.csv", "two/~$a.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x\n1\n2\n" if name[0] == "o" else "x\n3\n4\n")
+    remarks = " ".join(source(tmp_path, validation=0, test=0).remarks())
+    assert "4 rows of 'one/a.csv', 'two/a.csv'" in remarks
+    assert "left out 'two/~$a.csv'" in remarks

@@ -42,3 +42,10 @@ def test_nearest_is_offered_only_where_it_is_near() -> None:
     assert nearest("imag", ["label", "image"]) == " Did you mean 'image'?"
     assert nearest("zebra", ["label", "image"]) == ""
     assert nearest("image", []) == ""
+
+
+def test_a_word_of_another_unicode_form_is_told_by_its_escapes() -> None:
+    said = r" Did you mean 'ä'? It is written '\xe4', not 'a\u0308'."
+    assert nearest("a\u0308", ["a", "\xe4"]) == said
+    assert nearest("alpa", ["alpha"]) == " Did you mean 'alpha'?"
+    assert nearest("xyz", ["alpha"]) == ""

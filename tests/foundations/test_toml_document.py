@@ -43,6 +43,12 @@ def test_a_mapping_is_made_plain() -> None:
     assert document.place(("a",)) == "config"
 
 
+@pytest.mark.parametrize("table", [{"a": ["\ud800"]}, {"\ud800": 1}, {"a": {"\udfff": {}}}])
+def test_half_a_character_in_a_mapping_is_refused(table: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"config: .*half a character, which no file can hold"):
+        read(table)
+
+
 def test_overrides_replace_and_add_and_are_named_as_the_place(path: Path) -> None:
     document = read(path)
     document.override("train.epochs=5")

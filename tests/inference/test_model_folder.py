@@ -14,14 +14,13 @@ from toys import (
     ToySource,
     VectorCodec,
     toy_config,
-    toy_items,
     toy_registry,
 )
 
 import mmvae
 from mmvae.foundations import storage
 from mmvae.foundations.errors import CheckpointError, PluginError, RunError, TrainingError
-from mmvae.inference.model_folder import built, load_model, save_model, saved_model
+from mmvae.inference.model_folder import load_model, save_model
 from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.registry import Registry
 from mmvae.runs.run import Run
@@ -135,8 +134,6 @@ def test_saving_that_fails_leaves_the_older_model(toy_run, tmp_path, monkeypatch
 def test_nothing_is_unpickled(toy_run, monkeypatch) -> None:
     import pickle
 
-    import torch
-
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("unpickled")
 
@@ -151,22 +148,3 @@ def test_a_run_in_training_without_a_checkpoint_says_to_wait(tmp_path) -> None:
     run = Run.create(tmp_path / "r", "", "", {}, {})
     with run.locked(), pytest.raises(RunError, match=r"being trained .* Wait for the first"):
         load_model(run.folder, toy_registry())
-
-
-def test_a_run_of_before_there_was_a_masked_head_keeps_heads_of_its_own(tmp_path) -> None:
-    """126 subsets: today's default is one masked head, of which its weights know nothing."""
-    modalities = {f"v{k}": {"codec": "toy-vector", "column": "v"} for k in range(7)}
-    keys = {"subsets": "all", "heads": "own", "feature_dim": 4, "head_dim": 4}
-    config = toy_config(modalities=modalities, model=keys)
-    run, registry = tmp_path / "run", toy_registry()
-    ours = mmvae.train(config, run_dir=run, registry=registry, max_steps=1).model
-    resolved = run / "config.resolved.toml"
-    lines = resolved.read_text().splitlines(keepends=True)
-    assert 'heads = "own"\n' in lines
-    resolved.write_text("".join(line for line in lines if line != 'heads = "own"\n'))
-    saved = saved_model(run)
-    del saved.state["model"]["heads"]
-    theirs = built(saved, run, registry)
-    items = {f"v{k}": toy_items(4)["v"] for k in range(7)}
-    assert torch.equal(theirs.embed(items), ours.embed(items))
-    mmvae.resume(run, registry=registry, max_steps=2)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
@@ -19,10 +20,19 @@ import mmvae.data.table
 from mmvae import Column, UnsupportedValue
 from mmvae.cli import main
 from mmvae.data.columns import column_type
+from mmvae.data.dataset import fitted
+from mmvae.data.source import Split
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.stream import Types
+from mmvae.experiments.build import build_model, recipes
+from mmvae.experiments.config import load_experiment
+from mmvae.foundations.errors import DataError
+from mmvae.inference.model_folder import load_model, save_model
 from mmvae.inference.table_imputation import impute_table
+from mmvae.inference.trained_model import TrainedModel
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType
+from mmvae.modalities.returned import is_name
+from mmvae.plugins.loader import load_registry
 from odd.conftest import LABEL, VECTOR, Train
 from odd.tables import read, write
 
@@ -129,6 +139,109 @@ def test_a_file_with_some_of_the_labels_is_read_as_the_file_of_the_training(
         values = [v for rows in stream.chunks(9) for v in rows.values("label")]
         assert values == list(few)
         codec.prepare(Column(values))
+
+
+def saved_and_loaded(column: Column, codec: str, folder: Path) -> TrainedModel:
+    """A model with a codec that is fitted as a training does it, saved and loaded again."""
+    registry = load_registry()
+    table = {"codec": codec, "encoder": [2], "decoder": [2]}
+    config = {"data": {"source": "memory"}, "modalities": {"y": table}}
+    experiment = load_experiment({**config, "model": {"latent_dim": 1}}, (), registry).experiment
+    recipe = recipes(experiment, registry)["y"]
+    codecs = {"y": fitted("y", *recipe, Split({"y": column}, range(len(column))), "y")}
+    model = build_model(experiment, registry, codecs)
+    save_model(folder / "model", model, model.state_dict(), 1)
+    return load_model(folder / "model", registry)
+
+
+odd_names = st.sampled_from(["", "\ud800", "a\udfff", " ", "\0", "\n"])
+anything = st.text(max_size=3) | odd_names
+
+
+@quick
+@given(st.lists(anything, min_size=1, max_size=4))
+@example(["", "b"])
+@example(["\ud800"])
+def test_any_labels_are_refused_or_saved_and_loaded(folder: Path, found: list[str]) -> None:
+    if all(map(is_name, found)):
+        model = saved_and_loaded(Column(found), "categorical", folder)
+        assert model.codecs["y"].classes == tuple(sorted(set(found)))
+        return
+    told = r"got (the empty text as a label|label .* \(half a character\)), expected a name"
+    with pytest.raises(DataError, match=told):
+        saved_and_loaded(Column(found), "categorical", folder)
+
+
+@pytest.mark.parametrize("codec", ["categorical", "signed-attributes", "vector"])
+@quick
+@given(st.lists(anything, min_size=2, max_size=2))
+@example(["a", ""])
+@example(["a", "a"])
+@example(["\ud800", "a"])
+def test_any_names_of_a_source_are_refused_or_saved_and_loaded(
+    folder: Path, codec: str, names: list[str]
+) -> None:
+    values = np.array([1, 0] if codec == "categorical" else [[1, -1], [-1, 1]])
+    column = Column(values, names=tuple(names))
+    if all(map(is_name, names)) and len(set(names)) == 2:
+        fit = saved_and_loaded(column, codec, folder).codecs["y"]
+        assert (fit.classes or tuple(fit.state["names"])) == tuple(names)
+        return
+    with pytest.raises(DataError, match="expected valid texts that are not empty, each once"):
+        saved_and_loaded(column, codec, folder)
+
+
+@pytest.mark.parametrize("label", ["", "\ud800"])
+def test_a_training_refuses_a_label_before_it_makes_a_run(folder: Path, label: str) -> None:
+    items = {"x": np.arange(60.0), "y": [label if i == 7 else "b" for i in range(60)]}
+    config = {"modalities": {"x": VECTOR, "y": LABEL}, "data": {"validation": 0, "test": 0}}
+    config["data"] |= {"source": "memory"}
+    with pytest.raises(DataError, match=r"item 7, modality 'y': got .* expected a name"):
+        mmvae.train(config, items)
+    assert not (folder / "runs").exists()
+
+
+def test_the_commands_refuse_an_empty_label_alike(folder: Path, capsys: Any) -> None:
+    write(folder / "t.parquet", {"x": [1.0, 2.0] * 30, "y": ["b", ""] * 30})
+    (folder / "c.toml").write_text(
+        "[data]\nsource = 'table'\npath = 't.parquet'\nvalidation = 0\ntest = 0\n"
+        "[modalities.x]\ncodec = 'vector'\n[modalities.y]\ncodec = 'categorical'\n"
+    )
+    for line in (
+        ["data", "check", "c.toml"],
+        ["train", "c.toml", "--dry-run"],
+        ["train", "c.toml"],
+    ):
+        assert main.run(line) != 0
+        said = " ".join("".join(capsys.readouterr()).split())
+        assert "t.parquet, column 'y': item 1, modality 'y': got the empty text as a label" in said
+    assert not (folder / "runs").exists()
+
+
+def test_labels_that_look_the_same_are_remarked(folder: Path, capsys: Any) -> None:
+    found = ["a", "a ", "a\u200b", "\xe4", "a\u0308"]
+    write(
+        folder / "t.csv",
+        {"x": [i / 7 for i in range(100)], "y": [found[i % 5] for i in range(100)]},
+    )
+    (folder / "c.toml").write_text(
+        "[data]\nsource = 'table'\npath = 't.csv'\n[modalities.x]\ncodec = 'vector'\n"
+        "[modalities.y]\ncodec = 'categorical'\n[train]\nepochs = 1\n"
+    )
+    told = [
+        r"the classes 'a', 'a ', 'a\u200b' look the same, and are taken as 3",
+        r"the classes 'a\u0308', '\xe4' look the same, and are taken as 2",
+    ]
+    assert main.run(["data", "check", "c.toml"]) == 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert all(phrase in said for phrase in told)
+    assert main.run(["train", "c.toml", "--run-dir", "run", "--max-steps", "1"]) == 0
+    log = (folder / "run" / "log.txt").read_text("utf-8")
+    assert all(f"Modality 'y': {phrase}" in log for phrase in told)
+    capsys.readouterr()
+    assert main.run(["generate", "run", "--given", "y=A\u0308".lower() + " ", "--to", "x"]) == 0
+    assert main.run(["generate", "run", "--given", "y=\u00a0\xe4\u200b", "--to", "x"]) == 2
+    assert "Did you mean" in capsys.readouterr().err
 
 
 def table(found: Sequence[Any], n: int = 60) -> dict[str, list[Any]]:

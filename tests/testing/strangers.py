@@ -19,6 +19,10 @@ ROWS = "test_prepare_is_a_function_of_each_row"
 NETWORKS = "test_networks_and_likelihood_have_the_event_shape"
 WEIGHTS = "test_weights_belong_to_the_networks"
 DOUBTS = "test_doubts_name_rows_and_say_what"
+UNITS = "test_log_scale_says_the_units"
+SAMPLES = "test_samples_follow_the_density"
+FAR = "test_numbers_far_out_stay_apart_or_are_refused"
+CHANCE = "test_randomness_comes_from_the_generator"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 
 
@@ -473,6 +477,135 @@ class ScaleElsewhere(ScaledBy):
     scale = torch.zeros(DIM, device="meta")
 
 
+class LearnsHalfACharacter(Sound):
+    """A symbol of half a surrogate pair, which no file holds."""
+
+    def fit(self, column):
+        return {**super().fit(column), "symbols": ["a", "\ud800"]}
+
+
+class ClassCalledNothing(Letter):
+    classes = ("", "b", "c")
+
+    def restore(self, x):
+        return Column([Letter.classes[k] for k in x.argmax(-1).tolist()])
+
+    def prepare(self, column):
+        codes = [Letter.classes.index(value) for value in column.values]
+        return F.one_hot(torch.tensor(codes), 3).to(torch.uint8), None
+
+
+class Standardised(Sound):
+    """A sound codec whose model input has deviation 1: it says so, and scores users' values."""
+
+    def fit(self, column):
+        values = torch.tensor(column.read().values)
+        return {"mean": values.mean(0).float(), "deviation": values.std(0)}
+
+    def prepare(self, column):
+        x, observed = super().prepare(column)
+        return (x / self.state["deviation"]).float(), observed
+
+    @property
+    def log_scale(self):
+        return self.state["deviation"].log()
+
+    def log_prob(self, likelihood, x, observed):
+        seen = torch.ones_like(x) if observed is None else observed.float()
+        nats = super().log_prob(likelihood, x, observed)
+        return nats - (seen * self.state["deviation"].log().to(seen)).sum(-1)
+
+    def restore(self, x):
+        values = x.detach().cpu() * self.state["deviation"] + self.state["mean"]
+        return Column(values.double().numpy())
+
+
+class SaysNoScale(Standardised):
+    log_scale = None
+
+
+class ScaleTheWrongWay(Standardised):
+    @property
+    def log_scale(self):
+        return -super().log_scale
+
+
+class ForgetsUnits(Standardised):
+    log_scale = None
+
+    def log_prob(self, likelihood, x, observed):
+        return Sound.log_prob(self, likelihood, x, observed)
+
+
+class SubtractsNothing(Standardised):
+    def log_prob(self, likelihood, x, observed):
+        return Sound.log_prob(self, likelihood, x, observed)
+
+
+class StandardisedWave(Wave):
+    """A sound codec of many cells, in other units."""
+
+    def prepare(self, column):
+        x, observed = super().prepare(column)
+        return x / 5, observed
+
+    @property
+    def log_scale(self):
+        return torch.full((16,), 5.0).log()
+
+    def log_prob(self, likelihood, x, observed):
+        seen = torch.ones_like(x) if observed is None else observed.float()
+        return super().log_prob(likelihood, x, observed) - (seen * self.log_scale.to(seen)).sum(-1)
+
+    def restore(self, x):
+        return super().restore(5 * x)
+
+
+class WaveSubtractsNothing(StandardisedWave):
+    def log_prob(self, likelihood, x, observed):
+        return Wave.log_prob(self, likelihood, x, observed)
+
+
+class OneNoiseForAll(Sound):
+    def sample(self, likelihood, generator):
+        mean = likelihood.mean
+        return mean + torch.randn((len(mean), 1), generator=generator)
+
+
+class OneNoiseForAWave(Wave):
+    def sample(self, likelihood, generator):
+        mean = likelihood.mean
+        return mean + torch.randn((len(mean), 1), generator=generator)
+
+
+class CutsOff(Sound):
+    def prepare(self, column):
+        x, observed = super().prepare(column)
+        return x.clamp(-12, 12), observed
+
+
+class CutsOffAndSaysSo(CutsOff):
+    def doubts(self, column):
+        far = np.abs(column.values).max(1) > 10
+        return [(row, "cut off at 12") for row in np.flatnonzero(far).tolist()]
+
+
+class PointByChance(Sound):
+    def point(self, likelihood):
+        return likelihood.rsample()
+
+
+class LearnsByChance(Sound):
+    def fit(self, column):
+        torch.randn(1)
+        return super().fit(column)
+
+
+class ParsesOtherUnits(Sound):
+    def parse(self, text):
+        return Column((super().parse(text).values - 32) / 1.8)
+
+
 class DoubtsNothing(Sound):
     def doubts(self, column):
         return None
@@ -512,6 +645,8 @@ STRANGERS = {
     TiesItsNetworks: ("test_codecs_share_no_state", "fresh parameters from each encoder"),
     LearnsArrays: (STATE, r"'low': array\(\[0\., 0\.\]\).*torch\.as_tensor"),
     LearnsNaN: (STATE, "'least': nan"),
+    LearnsHalfACharacter: (STATE, "'symbols': .*surrogates not allowed"),
+    ClassCalledNothing: (DECLARED, r"classes to be None or a tuple of names; got \(''"),
     LearnsByNumber: (STATE, r"'names': \{1: 'one'\}, which comes back as \{'1': 'one'\}"),
     LearnsAWeight: (STATE, "'scale' without a gradient; got a weight"),
     LearnsAList: (STATE, r"fit to give a mapping of what it learned; got \[\{"),
@@ -569,6 +704,23 @@ STRANGERS = {
     CountsItsCalls: ("test_state_stays_as_it_was_fitted", "another calls"),
     ForgetsWhatItLearned: ("test_codecs_share_no_state", "another codec was fitted"),
     ShiftsByChance: ("test_a_loaded_codec_gives_the_same", "the same input .* after loading"),
+    SaysNoScale: (
+        UNITS,
+        r"log_scale to be log s = \[.*multiplies cells by s = \[.*got None\. log",
+    ),
+    ScaleTheWrongWay: (UNITS, r"log_scale to be log s = .*; got \[-"),
+    ForgetsUnits: (UNITS, "log_scale to be log s = .*Or say as density"),
+    SubtractsNothing: ("test_total_probability_is_one", "over the grid.*hold -log s of each"),
+    WaveSubtractsNothing: ("test_total_probability_is_one", "over cell 0.*hold -log s of each"),
+    OneNoiseForAll: (SAMPLES, "large values of cells 0 and 1 in 0.2.* got 0.4.*for itself"),
+    OneNoiseForAWave: (SAMPLES, "large values of cells 0 and 8 in 0.2.*noise for itself"),
+    CutsOff: (FAR, "prepared as two values, or refused, or told of by doubts; got"),
+    PointByChance: (CHANCE, "point to draw nothing; got a draw of global randomness"),
+    LearnsByChance: (CHANCE, "fit to draw nothing; got a draw"),
+    ParsesOtherUnits: (
+        "test_parse_gives_one_row_or_refuses",
+        "to be the value that restore writes so",
+    ),
     AddsANat: ("test_total_probability_is_one", "a total probability of 1"),
     AddsACellsNats: ("test_total_probability_is_one", "a total probability of 1"),
 }

@@ -155,6 +155,11 @@ class NarrowsNumbers(Number):
         return super().prepare(Column(values.astype(np.int32) if values.dtype == int else values))
 
 
+class ReadsWhatPythonReads(Number):
+    def parse(self, text):
+        return Column([float(text)])
+
+
 class StripsWords(Word):
     def fit(self, column):
         return super().fit(Column([v.strip() for v in column.read().values]))
@@ -171,6 +176,12 @@ CAUGHT = [
     (TestGrey, ReadsUnderMasksOfRows, "test_masked_pixels_are_no_values", "of a list as gaps"),
     (TestNumber, ReadsMaskedNumbers, "test_masked_numbers_are_no_values", "of an array as gaps"),
     (TestNumber, NarrowsNumbers, "test_numbers_are_read_alike_in_every_form", "to be read as"),
+    (
+        TestNumber,
+        ReadsWhatPythonReads,
+        "test_typed_numbers_are_those_of_tables",
+        "parse.'1_0'. to be refused.*written_number",
+    ),
     (TestWord, StripsWords, "test_texts_come_back_as_they_are", "the text '.*' back, or refused"),
 ]
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from testing.strangers import STRANGERS, Letter, Wave
+from testing.strangers import (
+    STRANGERS,
+    CutsOffAndSaysSo,
+    Letter,
+    Standardised,
+    StandardisedWave,
+    Wave,
+)
 
 from mmvae.testing import CodecContract, verdicts
 
@@ -16,6 +23,18 @@ class TestLetter(CodecContract):
 
 class TestWave(CodecContract):
     codec = Wave
+
+
+class TestStandardised(CodecContract):
+    codec = Standardised
+
+
+class TestStandardisedWave(CodecContract):
+    codec = StandardisedWave
+
+
+class TestCutsOffAndSaysSo(CodecContract):
+    codec = CutsOffAndSaysSo
 
 
 @pytest.mark.parametrize("kind", STRANGERS, ids=lambda kind: kind.__name__)

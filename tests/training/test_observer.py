@@ -32,6 +32,17 @@ class Diary(mmvae.Observer):
         CALLS.append(("end", watched.epoch, watched.step))
 
 
+class Choosy(mmvae.Observer):
+    """It refuses to look on, in one way or another."""
+
+    kind = "choosy"
+    error: Exception = ConfigError("observers.m: not this model")
+
+    def begin(self, watched):
+        (watched.folder / "begun.txt").write_text("a file of its own")
+        raise self.error
+
+
 class Meddler(mmvae.Observer):
     kind = "meddler"
 
@@ -55,7 +66,7 @@ REGISTRY = Registry.of(
     sources=KNOWN.kinds("source").values(),
     models=KNOWN.kinds("model").values(),
     metrics=[LatentKL],
-    observers=[Diary, Meddler, Clumsy],
+    observers=[Diary, Choosy, Meddler, Clumsy],
 )
 
 
@@ -144,3 +155,28 @@ def test_the_run_names_the_plugins(tmp_path):
     lock = (tmp_path / "run" / "plugins.lock.json").read_text()
     assert '"observer diary"' in lock
     assert '"metric latent"' in lock
+
+
+@pytest.mark.parametrize("error", [ConfigError("not this model"), KeyError("a mistake")])
+def test_what_keeps_a_training_from_its_first_step_leaves_no_run(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(Choosy, "error", error)
+    with pytest.raises((ConfigError, PluginError), match="not this model|KeyError: 'a mistake'"):
+        mmvae.train(
+            toy_config(observers={"m": {"kind": "choosy"}}),
+            run_dir=tmp_path / "run",
+            registry=REGISTRY,
+        )
+    assert not (tmp_path / "run").exists()
+    result = mmvae.train(toy_config(), run_dir=tmp_path / "run", registry=REGISTRY, max_steps=1)
+    assert result.steps == 1
+
+
+def test_a_refusal_leaves_what_was_trained_before(tmp_path, monkeypatch):
+    config = toy_config(observers={"m": {"kind": "choosy"}})
+    with monkeypatch.context() as patch:
+        patch.setattr(Choosy, "begin", lambda observer, watched: None)
+        mmvae.train(config, run_dir=tmp_path / "run", registry=REGISTRY, max_steps=1)
+    with pytest.raises(ConfigError, match="not this model"):
+        mmvae.resume(tmp_path / "run", registry=REGISTRY)
+    monkeypatch.setattr(Choosy, "begin", lambda observer, watched: None)
+    assert mmvae.resume(tmp_path / "run", registry=REGISTRY).outcome == "finished"

@@ -46,10 +46,13 @@ class ArrowRows(Rows):
         """See :meth:`Rows.arrow`."""
         import pyarrow as pa
 
-        found = plain(self.table.column(name))
+        column = self.table.column(name)
+        found = plain(column)
         own, kind = self.stream.kind(name), self.stream.types[name].kind
         if kind not in SIMPLE or own in (kind, "null"):
             return found
+        if kind == "text" and pa.types.is_decimal(column.type):
+            found = column  # its texts keep their zeros: 1.10 is not 1.1
         where = f"{self.stream.path}, column {name!r}, row "
         values = [
             cast(value, kind, f"{where}{row}")
@@ -177,7 +180,7 @@ class ArrowWriter(Writer):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if self.stream.path.suffix == ".parquet":
+        if self.stream.path.suffix.lower() == ".parquet":
             made = pq.ParquetWriter(str(self.path), self.schema)
         else:
             options = pa.ipc.IpcWriteOptions(unify_dictionaries=False, emit_dictionary_deltas=True)
@@ -292,7 +295,7 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
             source.seek(start)
             yield stream.schema, sum(counts), pa.ipc.open_stream(source)
 
-    return parquet() if path.suffix == ".parquet" else arrow()
+    return parquet() if path.suffix.lower() == ".parquet" else arrow()
 
 
 MAGIC = b"ARROW1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from mmvae.data.bounds import Bounds
 from mmvae.foundations.errors import DataError
@@ -98,3 +98,14 @@ def cell_of(text: str, separator: str) -> str:
     """Write a non-empty text as the cell that is read back as this text."""
     special = text in NULL_WORDS or any(c in text for c in ('"', "\n", "\r", separator))
     return '"' + text.replace('"', '""') + '"' if special else text
+
+
+def other_separator(header: Sequence[str]) -> str:
+    """A sentence on a header of one cell in which other signs seem to separate; else nothing."""
+    found = [sign for sign in (";", "\t", "|") if len(header) == 1 and sign in header[0]]
+    if not found:
+        return ""
+    return (
+        f" The file seems to be separated by {found[0]!r}; expected commas, or tabs in .tsv "
+        f"files: save it so."
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
 from mmvae.data.bounds import Bounds
-from mmvae.data.streams.csv_cells import cell_of, records, text_of
+from mmvae.data.streams.csv_cells import cell_of, other_separator, records, text_of
 from mmvae.data.streams.json_text import BLOCK, JsonArray, value_of
 from mmvae.data.streams.stream import (
     SIMPLE,
@@ -26,8 +26,17 @@ from mmvae.data.streams.stream import (
     fitting,
     read_as,
 )
-from mmvae.data.written_cells import STYLES, Evidence, is_number, merged, of_numbers, unified
+from mmvae.data.written_cells import (
+    LARGEST,
+    STYLES,
+    Evidence,
+    is_number,
+    merged,
+    of_numbers,
+    unified,
+)
 from mmvae.foundations.errors import DataError, short
+from mmvae.foundations.printable import is_unicode
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind
 
 ENCODING = "utf-8-sig"
@@ -184,7 +193,7 @@ class CsvStream(TableStream):
         self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
     ) -> None:
         super().__init__(path, wanted, bounds)
-        self.separator = "\t" if path.suffix == ".tsv" else ","
+        self.separator = "\t" if path.suffix.lower() == ".tsv" else ","
         self.names, self.total = [], 0
         self._header: list[str] = []
         self._words: dict[str, Counter[str]] = {}
@@ -251,6 +260,7 @@ class CsvStream(TableStream):
                 raise DataError(
                     f"{self.path}, line {line}: {len(cells)} values, expected {len(header)}, one "
                     f"for each column. Quote a text in which {self.separator!r} stands."
+                    f"{other_separator(header)}"
                 )
             yield line, size, cells
 
@@ -402,6 +412,7 @@ class JsonLinesRows(Rows):
         try:
             return pa.array(values, field.type)
         except UNFIT as error:
+            self.stream.refuse_unholdable(name)
             raise self._unfit(values, field, error) from None
 
     def _unfit(self, values: list[Any], field: Any, error: Exception) -> DataError:
@@ -445,6 +456,11 @@ class JsonLinesStream(TableStream):
     def _scan(self, rows: JsonLinesRows) -> None:
         for row, line in zip(rows.objects, rows.lines, strict=True):
             for name, value in row.items():
+                if name not in self._found and not is_unicode(name):
+                    raise DataError(
+                        f"{self.path}, line {line}: a column is called {name!r}, which has half a "
+                        f"character in it; expected valid Unicode. Rename it."
+                    )
                 found = self._found.setdefault(name, {})
                 if value is not None:
                     found.setdefault(found_in(value), line)
@@ -464,11 +480,23 @@ class JsonLinesStream(TableStream):
             alike = alike or self._is_known(name)
         if alike:
             return
+        self.refuse_unholdable(name)
         told = " and ".join(f"{kind} (line {line})" for kind, line in list(found.items())[:2])
         raise DataError(
             f"{self.path}, column {name!r}: values of several types, {told}; expected one. Write "
             f"them alike, or declare what they are in [data.types]."
         )
+
+    def refuse_unholdable(self, name: str) -> None:
+        """Refuse the first value of a column that no table of Arrow holds.
+
+        Raises:
+            DataError: There is one.
+        """
+        for rows in self.chunks(SCANNED):
+            for row, line in zip(rows.objects, rows.lines, strict=True):
+                if why := unholdable(row.get(name)):
+                    raise DataError(f"{rows.place(line, name)}: {why}")
 
     def _is_known(self, name: str) -> bool:
         """True if a column is requested as a kind that can represent each value."""
@@ -530,6 +558,23 @@ class JsonLinesStream(TableStream):
 Found = Literal["text", "word", "integer", "number", "boolean", "list", "other"]
 """Kinds of values of JSON; ``word``: a text that may be a number that is not finite."""
 
+
+def unholdable(value: Any) -> str:
+    """Why no table of Arrow holds a value of JSON, and what to do; empty if one does."""
+    if isinstance(value, dict):
+        return next(filter(None, map(unholdable, [*value, *value.values()])), "")
+    if isinstance(value, list):
+        return next(filter(None, map(unholdable, value)), "")
+    if isinstance(value, str) and not is_unicode(value):
+        return f"got {short(value)}, half a character, expected valid Unicode. Correct the text."
+    if isinstance(value, int) and not -LARGEST <= value < LARGEST:
+        return (
+            f"got {short(value)}, expected a whole number of 64 bits. Write it as a text, in "
+            f"quotes, if it is an id or a label; else with a decimal point."
+        )
+    return ""
+
+
 NUMBERS = frozenset({"integer", "number", "word"})
 NESTED = frozenset({"list", "other"})
 
@@ -587,12 +632,3 @@ def json_text(row: Mapping[str, Any]) -> str:
     """An object as JSON, in UTF-8 where its texts are valid Unicode."""
     text = json.dumps(row, ensure_ascii=False)  # half a character JSON can say by number alone
     return text if is_unicode(text) else json.dumps(row)
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a text holds no half of a character (a lone surrogate)."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

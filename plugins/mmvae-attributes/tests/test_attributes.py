@@ -145,6 +145,7 @@ def test_parse_names_some_or_lists_all():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("Male=1_0", "'1_0' is not a finite number"),
         ("Smilin=1", r"'Smilin' is no attribute.*Did you mean 'Smiling'\?"),
         ("Male=big", "'big' is not a finite number"),
         ("Male=nan", "not a finite number"),
@@ -171,3 +172,8 @@ def test_restore_gives_signs_and_show_the_names_that_are_on():
 def test_accuracy_is_the_share_of_right_signs():
     figures = fitted().compare(torch.tensor([[0.1, 0.9]]), torch.tensor([[-1.0, 1.0]]))
     assert figures["accuracy"].tolist() == [0.5]
+
+
+def test_truth_values_beside_numbers_are_refused():
+    with pytest.raises(UnsupportedValue, match="row 1: got True, expected -1 or .1"):
+        fitted().prepare(Column([[1, -1], [True, -1]]))

@@ -66,7 +66,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray[Any, Any]:
 def _opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """The file, decompressed as it is read."""
     with Bounds(file=MOST).open(path) as file:
-        if path.suffix != ".gz" or os.fstat(file.fileno()).st_size == 0:
+        if path.suffix.lower() != ".gz" or os.fstat(file.fileno()).st_size == 0:
             yield file
             return
         try:

@@ -93,9 +93,9 @@ class Stamps(Source):
         root = found_folder(self.config.root, "data.root", HOW_TO_GET)
         found: dict[str, dict[str, Path]] = {}
         for file in sorted(root.rglob("*")):
-            if file.suffix in (".png", ".svg", ".txt") and file.parent != root:
+            if file.suffix.lower() in (".png", ".svg", ".txt") and file.parent != root:
                 name = file.relative_to(root).with_suffix("").as_posix()
-                found.setdefault(name, {})[file.suffix] = file
+                found.setdefault(name, {})[file.suffix.lower()] = file
         stamps = {
             name: files for name, files in found.items() if ".png" in files or ".svg" in files
         }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmvae import UsageError
+from mmvae import UsageError, written_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +99,7 @@ def signed(value: float, digits: str = "g") -> str:
 
 def _number(text: str, where: str) -> float:
     try:
-        number = float(text)
+        number = written_number(text)
     except ValueError:
         number = math.nan
     if not abs(number) <= LARGEST:

@@ -41,6 +41,7 @@ def test_its_label_is_for_people():
         ("Smiling=", "expected NAME=VALUE"),
         ("=2", "expected NAME=VALUE"),
         ("Smiling=2,,Male=1", "got '', expected NAME=VALUE"),
+        ("Smiling=1_0", "'1_0' is no finite number"),
         ("Smiling=high", "'high' is no finite number"),
         ("Smiling=nan", "'nan' is no finite number"),
         ("Smiling=-inf", "'-inf' is no finite number"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,7 +139,10 @@ def opened(encoded: bytes | str | Path, row: int | None = None, most: int = MOST
         ) from None
     except Exception as error:  # on damaged files its many parsers raise nearly anything
         raise UnsupportedValue(
-            row, f"{where} ({error})", "a whole PNG, JPEG or other picture", "Replace the file."
+            row,
+            f"{where} ({_said(error)})",
+            "a whole PNG, JPEG or other picture",
+            "Replace the file.",
         ) from None
     picture.info[_CUT] = cut and picture.mode not in _DEEP
     return picture
@@ -203,6 +207,11 @@ def converted(picture: Image.Image, channels: int | None, row: int | None = None
         raise UnsupportedValue(
             row, f"a picture of mode {picture.mode} ({error})", "a whole picture", "Replace it."
         ) from None
+
+
+def _said(error: Exception) -> str:
+    """What a decoder says, without the place in memory of the bytes that it was given."""
+    return re.sub(r" <[^<>]* at 0x[0-9a-fA-F]+>", "", str(error))
 
 
 def on_white(picture: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmvae_images import BernoulliImage, GaussianConvImage
 from mmvae_images.bernoulli import draw_once
-from mmvae_images.pixels import read
+from mmvae_images.pixels import opened, read
 from PIL import Image
 from pydantic import ValidationError
 
@@ -273,3 +273,9 @@ def test_grey_means_of_a_model_become_binary_as_the_data_did(binarise):
     wanted = 1.0 if binarise == "threshold" else 0.7
     assert seen.mean().item() == pytest.approx(wanted, abs=0.01)
     assert codec.fixed(seen, torch.Generator()).equal(seen)
+
+
+def test_what_is_no_picture_is_told_without_places_in_memory():
+    with pytest.raises(UnsupportedValue) as told:
+        opened(b"no picture")
+    assert str(told.value.value) == "10 bytes (cannot identify image file)"

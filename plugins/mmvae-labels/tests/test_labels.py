@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import pytest
 import torch
@@ -239,3 +241,28 @@ def test_the_row_without_a_label_is_named():
 def test_wrong_classes_are_refused(classes):
     with pytest.raises(ValidationError):
         Categorical.Config(classes=classes)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.array([1, 2**63], np.uint64), np.array([1, 2**63], object), [1, 2**63], [-1, 2**63]],
+)
+def test_numbers_of_more_than_64_bits_are_refused_as_they_are(values):
+    with pytest.raises(UnsupportedValue, match="row 1: got label 9223372036854775808, expected"):
+        fitted(Column(values))
+
+
+def test_unsigned_numbers_of_64_bits_are_labels():
+    assert fitted(Column(np.array([3, 2**63 - 1], np.uint64))).classes == ("3", str(2**63 - 1))
+
+
+@pytest.mark.parametrize("value", [["c"], b"c", datetime.time(2), datetime.timedelta(seconds=2)])
+def test_labels_of_other_types_are_told_what_to_become(value):
+    with pytest.raises(UnsupportedValue, match="Convert the labels to texts or whole numbers"):
+        fitted(Column([value, value]))
+
+
+@pytest.mark.parametrize("gap", [None, float("nan")])
+def test_gaps_among_labels_are_told_as_such(gap):
+    with pytest.raises(UnsupportedValue, match="row 1: .*Label every item"):
+        fitted(Column(["a", gap]))

@@ -7,20 +7,17 @@ lacks the whole vector is a row of NaN.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from mmvae import Column, UnsupportedValue
+from mmvae import Column, UnsupportedValue, written_number
 
 Array = np.ndarray[Any, Any]
 
 LARGEST = float(np.finfo(np.float32).max)
 """Maximum absolute value: models compute in float32, where a larger number would be infinite."""
-
-_WRITTEN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 
 NUMBER = "a finite number (in float32), or NaN where there is none"
 
@@ -119,15 +116,18 @@ def _from_texts(rows: list[Any]) -> list[Any]:
     Raises:
         UnsupportedValue: A text is not a number; it is named.
     """
+    found = []
     for i, row in enumerate(rows):
-        if isinstance(row, str) and not _WRITTEN.fullmatch(row):
+        try:
+            found.append(written_number(row) if isinstance(row, str) else row)
+        except ValueError as error:
             raise UnsupportedValue(
                 i,
                 repr(row),
                 NUMBER,
                 "One such cell makes a table's whole column text. Correct it, or leave it empty.",
-            )
-    return [float(row) if isinstance(row, str) else row for row in rows]
+            ) from error
+    return found
 
 
 def _stacked(rows: list[Any], width: int | None) -> Array:

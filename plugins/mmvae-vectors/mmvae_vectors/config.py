@@ -50,6 +50,8 @@ class VectorConfig(CodecConfig):
     def _distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if names is not None and (not names or len(set(names)) < len(names)):
             raise ValueError("expected at least one name, each name once")
+        if names is not None and "" in names:
+            raise ValueError("expected names of one character at least, got ''")
         return names
 
     @model_validator(mode="after")

@@ -11,7 +11,6 @@ from mmvae import Column, UnsupportedValue
 from mmvae_vectors.cells import Array, is_single, matrix, read
 
 _ROWS = 4096  # rows read at once
-_ROUNDING = 1e-12  # a deviation smaller than this part of the mean counts as 0
 
 
 @dataclass(frozen=True)
@@ -34,15 +33,22 @@ class Moments:
     def deviation(self) -> Array:
         """Standard deviation; 1 if all values are equal, so that one can divide by it."""
         deviation = np.sqrt(self.squares / np.maximum(self.count, 1))
-        return np.where(deviation <= _ROUNDING * np.abs(self.mean), 1.0, deviation)
+        return np.where(deviation > 0, deviation, 1.0)
 
     @classmethod
     def of(cls, cells: Array, single: bool) -> Moments:
-        """The moments of cells (n, cells), NaN for missing ones."""
+        """The moments of cells (n, cells), NaN where there is nothing.
+
+        They are those of distances from the first value, which are 0 where all values are equal,
+        and exact where these are large and close together.
+        """
         seen = ~np.isnan(cells)
         count = seen.sum(0)
-        mean = np.where(seen, cells, 0.0).sum(0) / np.maximum(count, 1)
-        return cls(count, mean, (np.where(seen, cells - mean, 0.0) ** 2).sum(0), single)
+        first = np.where(count > 0, cells[seen.argmax(0), np.arange(cells.shape[1])], 0.0)
+        away = np.where(seen, cells - first, 0.0)
+        mean = away.sum(0) / np.maximum(count, 1)
+        squares = (np.where(seen, away - mean, 0.0) ** 2).sum(0)
+        return cls(count, first + mean, squares, single)
 
     def __add__(self, other: Moments) -> Moments:
         """The moments of both together (Chan, Golub and LeVeque, 1983)."""

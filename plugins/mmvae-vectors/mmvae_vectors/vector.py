@@ -25,6 +25,7 @@ from mmvae import (
     UnsupportedValue,
     bounded,
     nearest,
+    written_number,
 )
 from mmvae_vectors.cells import LARGEST, doubts, listed, read, refuse
 from mmvae_vectors.config import VectorConfig
@@ -213,7 +214,7 @@ def _location(likelihood: Distribution) -> Tensor:
 def _number(text: str, part: str) -> float:
     """A number, or NaN for an unobserved cell."""
     try:
-        number = float(text)
+        number = math.nan if text.strip().lower() == "nan" else written_number(text)
     except ValueError:
         number = math.inf
     if math.isinf(number):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +69,10 @@ class VectorContract(NumberReading, CodecContract):
         ]
 
     def grid(self, codec, reach, step):
-        """Standardised values, and the volume of a cell of theirs in the user's units."""
+        """Model values, and the volume of a cell of theirs."""
         axis = torch.arange(-reach, reach, step)
         values = torch.cartesian_prod(*[axis] * len(codec.names)).reshape(-1, len(codec.names))
-        return values, step ** len(codec.names) * float(codec.state["deviation"].prod())
+        return values, step ** len(codec.names)
 
 
 class TestGaussianVector(VectorContract):
@@ -325,6 +326,8 @@ def test_parse_takes_names_or_all_numbers():
         "1": "has 1 numbers, expected 2, or pairs such as height=1",
         "1,inf": "'inf' is not a finite number",
         "height=tall": "'tall' is not a finite number",
+        "height=1_0": "'1_0' is not a finite number",
+        "\u0661,70": "'\u0661' is not a finite number",
     }.items():
         with pytest.raises(ValueError, match=message):
             codec.parse(text)
@@ -426,3 +429,36 @@ def test_whole_numbers_too_large_for_floats_are_doubted_or_refused():
     assert list(fitted(Column([1.0, 2.0])).doubts(Column(np.array([1e300])))) == []
     with pytest.raises(UnsupportedValue, match="row 1: got a whole number of more than 300"):
         fitted(Column([[1, 2], [10**400, 2]]))
+
+
+CLOSE = {
+    "nanoseconds 1 µs apart": np.int64(17 * 10**17) + np.arange(60, dtype=np.int64) * 1000,
+    "seconds 1 µs apart": 1.7e9 + np.arange(60) * 1e-6,
+    "two neighbours of float64": np.array([0.3, np.nextafter(0.3, 1)] * 30),
+    "a mean that float64 rounds": np.array([1e15, 1e15 + 1] * 30),
+}
+
+
+@pytest.mark.parametrize("case", CLOSE)
+@pytest.mark.parametrize("rows", [60, 60 * 200])
+def test_numbers_that_float64_tells_apart_have_a_deviation(case, rows):
+    raw = np.tile(CLOSE[case], rows // 60)
+    codec = fitted(Column(raw))
+    exact = [Fraction(float(v)) for v in CLOSE[case]]
+    mean = sum(exact) / len(exact)
+    variance = sum((v - mean) ** 2 for v in exact) / len(exact)
+    assert float(codec.state["deviation"][0]) == pytest.approx(float(variance) ** 0.5, rel=0.02)
+    x, _ = codec.prepare(Column(raw))
+    assert float(x.abs().max()) < 3
+    assert len(x.unique()) == len(np.unique(raw.astype(np.float64)))
+    values = codec.restore(x).values
+    spacing = np.spacing(np.abs(raw.astype(np.float64)).max())
+    np.testing.assert_allclose(values, raw.astype(np.float64), rtol=0, atol=2 * spacing)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e30, 1.7e18, -0.0])
+@pytest.mark.parametrize("rows", [7, 9000])
+def test_numbers_that_are_all_equal_have_none(value, rows):
+    codec = fitted(Column(np.full(rows, value)))
+    assert codec.state["deviation"].tolist() == [1.0]
+    assert codec.state["mean"].tolist() == [value]

@@ -185,7 +185,7 @@ def open_items(config: CelebaConfig) -> Items:
     if config.root is None:
         raise ConfigError(f"data.root is missing: source 'celeba' reads files. {HOW_TO_GET}")
     root = place(config.root)
-    if root.is_file() and root.suffix == ".parquet":
+    if root.is_file() and root.suffix.lower() == ".parquet":
         return table_items(str(root))
     root = found_folder(config.root, "data.root", HOW_TO_GET)
     listing = found(root, LISTING)
