@@ -39,6 +39,8 @@ class Bounds:
         """
         try:
             descriptor = storage.open_regular(path, follow=True)
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file.") from None
         except OSError as error:
             raise DataError(
                 f"{path}: cannot be read ({error.strerror}). Expected a regular file."

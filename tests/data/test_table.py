@@ -364,7 +364,7 @@ def test_the_fingerprint_changes_with_the_items_and_their_splits(table: Path) ->
         ('"\\ud800"', "half a character, expected valid Unicode. Correct the text"),
         ("[1, 10000000000000000000]", "got 10000000000000000000, expected a whole number"),
         ('["a", "\\ud800"]', "half a character, expected valid Unicode"),
-        ("9" * 5000, "numbers of thousands of digits"),
+        ("9" * 5000, "value has 5000 digits"),
     ],
 )
 def test_json_that_no_table_holds_is_told_by_line(tmp_path: Path, value: str, said: str) -> None:
@@ -376,7 +376,7 @@ def test_json_that_no_table_holds_is_told_by_line(tmp_path: Path, value: str, sa
 
 def test_a_column_of_json_called_by_half_a_character_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"\\ud800": 1}\n')
-    with pytest.raises(DataError, match=r"line 2: a column is called '.ud800'"):
+    with pytest.raises(DataError, match=r"line 2: the name .* holds half a character, expected Unicode"):
         load_tables(str(tmp_path / "t.jsonl"))
 
 
