@@ -1,4 +1,4 @@
-"""What ``[data]`` declares of files: the types of columns, and how much files may hold."""
+"""Declarations of ``[data]`` about files: the types of columns, and how much files may hold."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class FileColumn(LazyValues):
 
 
 def content(file: Path, bounds: Bounds = FILES) -> Any:
-    """What a file holds: a text, an array or bytes.
+    """The content of a file: a text, an array or bytes.
 
     A text is UTF-8, with or without a byte order mark; its final line end is removed.
 

@@ -123,7 +123,7 @@ PLACE = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
 def of_objects(value: Any) -> bool:
-    """Whether a value is an array of Python's objects, whose bytes are their places in memory."""
+    """True for an array of Python objects, whose bytes are addresses in memory."""
     return bool(getattr(getattr(value, "dtype", None), "hasobject", False))
 
 

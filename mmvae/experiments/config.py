@@ -319,7 +319,7 @@ def _table(table: str, role: Role, kinds: Kinds) -> tuple[Any, FieldInfo]:
 
 
 def _may_lack(field: FieldInfo) -> bool:
-    """Whether a config may go without a table."""
+    """True if a config may leave a table out."""
     return field.default in (None, {})
 
 

@@ -219,7 +219,7 @@ class Plan:
             yield staged
 
     def unfinished(self) -> bool:
-        """Whether the folder for pictures is what a killed imputation of this table left."""
+        """True if a killed imputation of this table left the folder for pictures."""
         try:
             return storage.read(self.folder / UNFINISHED) == os.fsencode(self.out.name)
         except OSError:  # there is no such file

@@ -155,7 +155,7 @@ def declared(codec: Codec) -> None:
 
 
 def is_name(value: Any) -> bool:
-    """Whether a value can name a class or an attribute: a text, not empty, of valid Unicode."""
+    """True if a value can name a class or an attribute: a text, not empty, of valid Unicode."""
     return isinstance(value, str) and bool(value) and is_unicode(value)
 
 

@@ -138,7 +138,7 @@ def _hear(plugin: object, offers: list[Offer]) -> None:
 
 
 def _mismatch(plugin: object) -> str:
-    """What is wrong with the arguments of a plugin's hooks; empty if nothing is."""
+    """The mistake in the arguments of a plugin's hooks; empty if there is none."""
     for role in ROLES.values():
         hook = getattr(plugin, role.hook, None)
         got = list(inspect.signature(hook).parameters) if callable(hook) else ["register"]

@@ -88,6 +88,6 @@ def _check_keys(where: str, role: Role, schema: type[BaseModel]) -> None:
 
 
 def _names_table(kind: str) -> bool:
-    """Whether a config can have a table of this name beside the core's own."""
+    """True if a config can have a table of this name beside the core's own."""
     free = kind not in (*top_level(), "extensions") and not hasattr(BaseModel, kind)
     return free and _TABLE.fullmatch(kind) is not None

@@ -44,7 +44,7 @@ class PluginInfo:
 
     @property
     def warning(self) -> str:
-        """What people should be told of it though nothing needs it; empty if nothing."""
+        """The warning that users see although nothing needs the plugin; empty for none."""
         if self.state == "broken":
             return f"plugin {self.complaint}"
         if self.seconds > SLOW_S:

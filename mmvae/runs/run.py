@@ -197,7 +197,7 @@ class Run:
 
     @property
     def saved_nothing(self) -> bool:
-        """Whether there is neither a checkpoint nor a model."""
+        """True if there is neither a checkpoint nor a model."""
         return not any(map(os.path.lexists, (self.checkpoints, self.model)))
 
     def discard(self) -> None:

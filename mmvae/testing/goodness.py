@@ -209,7 +209,7 @@ class Density:
 
 
 def units_hint(codec: Codec, total: float) -> str:
-    """What to do where a total is not 1, and log s explains it."""
+    """Advice for a total other than 1 that log s explains."""
     log_scale = codec.log_scale
     if log_scale is None or total <= 0 or abs(math.log(total)) < ROOM:
         return ""

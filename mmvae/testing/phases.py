@@ -20,7 +20,7 @@ N = 32
 
 
 class PhaseChecks(Suite):
-    """What the training loop asks of a model, and of an extension around one."""
+    """Requirements of the training loop on a model, and on an extension around one."""
 
     on_stage = True
 

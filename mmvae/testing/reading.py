@@ -151,7 +151,7 @@ class NumberReading(CodecSubject):
             same_by_every_way(codec, {name: Column(form) for name, form in forms.items()})
 
     def test_typed_numbers_are_those_of_tables(self) -> None:
-        """What a table refuses as a number is none on the command line either."""
+        """A text that a table refuses as a number is none on the command line either."""
         codec, _ = self.fitted()
         width = len(np.ravel(np.asarray(self.numbers[0])))
         for odd, plain in ODD_NUMBERS.items():

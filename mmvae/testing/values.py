@@ -29,7 +29,7 @@ EVENT = "(b, event…)"
 
 
 class ValueChecks(CodecSubject):
-    """What goes into a codec and comes out of it."""
+    """Values that go into a codec and come out of it."""
 
     def test_declarations(self) -> None:
         """Kind, config class, and the dimensions and scales known once fitted."""
@@ -75,7 +75,7 @@ class ValueChecks(CodecSubject):
         require(not fits or torch.equal(there, observed.cpu()), wanted, observed)  # type: ignore[union-attr]
 
     def test_conditions_are_prepared_alike(self) -> None:
-        """What a user gives is read as data are: the same values, the same encoder input."""
+        """A value that a user gives is read like data: same value, same encoder input."""
         codec, column = self.fitted()
         x, given = input_of(codec, column), codec.condition(column)
         close = torch.allclose(x, given, atol=1e-5)

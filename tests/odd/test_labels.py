@@ -127,6 +127,7 @@ def test_what_is_filled_is_a_label_as_it_was_written(
 
 
 @quick
+@example(["0", "[1]"], ".csv")
 @given(st.lists(texts, min_size=2, max_size=5, unique=True), st.sampled_from(ENDINGS))
 def test_a_file_with_some_of_the_labels_is_read_as_the_file_of_the_training(
     folder: Path, found: Sequence[str], ending: str

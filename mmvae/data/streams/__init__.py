@@ -6,8 +6,9 @@ from pathlib import Path
 
 from mmvae.data.bounds import Bounds
 from mmvae.data.streams.arrow import ArrowStream
+from mmvae.data.streams.csv_stream import CsvStream
+from mmvae.data.streams.json_stream import JsonLinesStream
 from mmvae.data.streams.stream import Filled, Rows, TableStream, Types, Writer
-from mmvae.data.streams.text import CsvStream, JsonLinesStream
 from mmvae.foundations.errors import UsageError
 
 __all__ = ["STREAMS", "Filled", "Rows", "TableStream", "Types", "Writer", "open_stream"]

@@ -428,7 +428,7 @@ def described(before: Any, after: Any) -> Any:
 
 
 def features(schema: Any) -> Mapping[str, Any]:
-    """What ``datasets`` noted of the columns of a schema; nothing if it did not write it.
+    """The notes of ``datasets`` on the columns of a schema; empty if it did not write it.
 
     Raises:
         ValueError: The note is damaged.

@@ -62,7 +62,7 @@ def value_of(text: str, where: str) -> Any:
 
 
 def refusal(error: Exception, where: str) -> DataError:
-    """What the decoder raises, as an error that says where."""
+    """The error of the decoder, with its place."""
     if isinstance(error, RepeatedName):
         return DataError(f"{where}: {error}")
     said = str(error).partition(";")[0]

@@ -44,7 +44,7 @@ def weigh(piece: Any, path: Path, first: int, bounds: Bounds) -> int:
 
 
 def is_shared(kind: Any) -> bool:
-    """Whether several cells of an Arrow type can lie in the same bytes."""
+    """True if several cells of an Arrow type can share bytes."""
     from pyarrow import types
 
     tests = (types.is_dictionary, types.is_string_view, types.is_binary_view)
@@ -68,7 +68,7 @@ def sizes_of(column: Any) -> list[int]:
 
 
 def is_text(kind: Any) -> bool:
-    """Whether cells of an Arrow type are texts or bytes of any length."""
+    """True if cells of an Arrow type are texts or bytes of any length."""
     from pyarrow import types
 
     tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)

@@ -210,7 +210,7 @@ def converted(picture: Image.Image, channels: int | None, row: int | None = None
 
 
 def _said(error: Exception) -> str:
-    """What a decoder says, without the place in memory of the bytes that it was given."""
+    """The message of a decoder, without the address of the bytes that it was given."""
     return re.sub(r" <[^<>]* at 0x[0-9a-fA-F]+>", "", str(error))
 
 

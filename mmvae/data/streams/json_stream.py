@@ -1,0 +1,297 @@
+"""JSON lines, and arrays of JSON objects: read in chunks, and written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from mmvae.data.bounds import Bounds
+from mmvae.data.streams.json_text import JsonArray, value_of
+from mmvae.data.streams.stream import (
+    SIMPLE,
+    Filled,
+    Rows,
+    TableStream,
+    Types,
+    Writer,
+    cast,
+    first_line,
+    fitting,
+    read_as,
+)
+from mmvae.data.streams.text import (
+    SCANNED,
+    arrow_type,
+    blocks,
+    chunked,
+    decoded,
+)
+from mmvae.data.written_cells import (
+    LARGEST,
+    merged,
+    of_numbers,
+    unified,
+)
+from mmvae.foundations.errors import DataError, short
+from mmvae.foundations.printable import is_unicode
+from mmvae.modalities.column_type import Kind
+
+NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf")}
+"""The written form of numbers that JSON lacks."""
+
+Found = Literal["text", "word", "integer", "number", "boolean", "list", "other"]
+
+UNFIT = (OverflowError, UnicodeError, TypeError, ValueError)
+"""What Arrow raises of a value that does not fit a type."""
+
+
+class JsonLinesRows(Rows):
+    """Objects of a JSON file.
+
+    Args:
+        stream: The file.
+        objects: The objects.
+        lines: The line of each.
+    """
+
+    def __init__(
+        self, stream: JsonLinesStream, objects: list[dict[str, Any]], lines: list[int]
+    ) -> None:
+        self.stream, self.objects, self.lines = stream, objects, lines
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def arrow(self, name: str) -> Any:
+        """See :meth:`Rows.arrow`."""
+        import pyarrow as pa
+
+        (field,) = self.stream.schema([name])
+        kind, values = self.stream.types[name].kind, [row.get(name) for row in self.objects]
+        if self.stream.kind(name) == "number":
+            values = [NOT_FINITE[v] if isinstance(v, str) else v for v in values]
+        if kind in ("text", "integer", "number", "boolean"):
+            places = zip(values, self.lines, strict=True)
+            values = [cast(v, kind, self.place(line, name)) for v, line in places]
+        try:
+            return pa.array(values, field.type)
+        except UNFIT as error:
+            self.stream.refuse_unholdable(name)
+            raise self._unfit(values, field, error) from None
+
+    def _unfit(self, values: list[Any], field: Any, error: Exception) -> DataError:
+        """An error that names the first value that does not fit its column."""
+        import pyarrow as pa
+
+        where = f"{self.stream.path}, lines {self.lines[0]} to {self.lines[-1]}, column "
+        where, said = f"{where}{field.name!r}", first_line(error)
+        for value, line in zip(values, self.lines, strict=True):
+            try:
+                pa.array([value], field.type)
+            except UNFIT as own:
+                where = self.place(line, field.name)
+                said = f"got {short(value)} ({first_line(own)})"
+                break
+        return DataError(f"{where}: {said}, expected a value of type {field.type}. Correct it.")
+
+    def place(self, line: int, name: str) -> str:
+        """The place of a value, for messages."""
+        return f"{self.stream.path}, line {line}, column {name!r}"
+
+
+class JsonLinesStream(TableStream):
+    """A file of JSON objects, one per line or all in one array; missing keys are null."""
+
+    def __init__(
+        self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
+    ) -> None:
+        super().__init__(path, wanted, bounds)
+        start = next((b.lstrip() for b in blocks(path, self.bounds) if b.strip()), "")
+        self.total, self.array = 0, start.startswith("[")
+        self._found: dict[str, dict[Found, int]] = {}
+        self._arrow: dict[str, Any] = {}
+        for rows in self.chunks(SCANNED):
+            self.total += len(rows)
+            self._scan(rows)
+        self.names = list(self._found)
+        for name in self.names:
+            self.types[name] = read_as(self.kind(name), self.wanted.get(name))
+
+    def _scan(self, rows: JsonLinesRows) -> None:
+        for row, line in zip(rows.objects, rows.lines, strict=True):
+            for name, value in row.items():
+                if name not in self._found and not is_unicode(name):
+                    raise DataError(
+                        f"{self.path}, line {line}: a column is called {name!r}, which has half a "
+                        f"character in it; expected valid Unicode. Rename it."
+                    )
+                found = self._found.setdefault(name, {})
+                if value is not None:
+                    found.setdefault(found_in(value), line)
+        for name, found in self._found.items():
+            if NESTED & found.keys():
+                values = [row.get(name) for row in rows.objects]
+                if self._arrow.get(name, ()) is not None:
+                    self._arrow[name] = unified(values, self._arrow.get(name))
+
+    def _refuse_mixed(self, name: str) -> None:
+        """Refuse values of several types, unless the type of the column is known."""
+        found = self._found[name]
+        if NESTED & found.keys():
+            alike = found.keys() <= NESTED and self._arrow[name] is not None
+        else:
+            alike = found.keys() <= {"text", "word"} or found.keys() <= NUMBERS or len(found) < 2
+            alike = alike or self._is_known(name)
+        if alike:
+            return
+        self.refuse_unholdable(name)
+        told = " and ".join(f"{kind} (line {line})" for kind, line in list(found.items())[:2])
+        raise DataError(
+            f"{self.path}, column {name!r}: values of several types, {told}; expected one. Write "
+            f"them alike, or declare what they are in [data.types]."
+        )
+
+    def refuse_unholdable(self, name: str) -> None:
+        """Refuse the first value of a column that no table of Arrow holds.
+
+        Raises:
+            DataError: There is one.
+        """
+        for rows in self.chunks(SCANNED):
+            for row, line in zip(rows.objects, rows.lines, strict=True):
+                if why := unholdable(row.get(name)):
+                    raise DataError(f"{rows.place(line, name)}: {why}")
+
+    def _is_known(self, name: str) -> bool:
+        """True if a column is requested as a kind that can represent each value."""
+        return name in self.wanted and self.wanted[name].kind in SIMPLE
+
+    def chunks(self, size: int) -> Iterator[JsonLinesRows]:
+        """See :meth:`TableStream.chunks`."""
+        for lines, objects in chunked(self._objects(), size, self.bounds.cell):
+            yield JsonLinesRows(self, objects, lines)
+
+    def _objects(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        if self.array:
+            elements = JsonArray(blocks(self.path, self.bounds), str(self.path), self.bounds)
+            yield from ((k, size, self._object(row, k)) for k, size, row in elements)
+            return
+        for number, line in enumerate(decoded(self.path, self.bounds), 1):
+            if line.strip():
+                row = value_of(line, f"{self.path}, line {number}")
+                yield number, len(line), self._object(row, number)
+
+    def _object(self, row: Any, number: int) -> dict[str, Any]:
+        if not isinstance(row, dict):
+            raise DataError(f"{self.path}, line {number}: expected a JSON object.")
+        for name in row.keys() - self._found.keys():
+            if not is_unicode(name):
+                raise DataError(
+                    f"{self.path}, line {number}: the name {name!r} holds half a character, "
+                    f"expected Unicode text. Rename it."
+                )
+        return row
+
+    def kind(self, name: str) -> Kind:
+        """See :meth:`TableStream.kind`."""
+        found = set(self._found[name])
+        if NESTED & found:
+            return "list" if found == {"list"} else "other"
+        if found == {"word"}:
+            return "text"
+        if found and found <= NUMBERS:
+            return "integer" if found == {"integer"} else "number"
+        kinds: list[Kind] = [kind for kind in found if kind != "word"]
+        return merged(kinds)
+
+    def schema(self, names: Sequence[str]) -> Any:
+        """See :meth:`TableStream.schema`."""
+        import pyarrow as pa
+
+        for name in names:
+            self._refuse_mixed(name)
+        return pa.schema(
+            (name, arrow_type(self.types[name].kind) or self._arrow[name]) for name in names
+        )
+
+    def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:
+        """See :meth:`TableStream.writer`."""
+        return JsonLinesWriter(self, path)
+
+
+def unholdable(value: Any) -> str:
+    """Why no table of Arrow holds a value of JSON, and what to do; empty if one does."""
+    if isinstance(value, dict):
+        return next(filter(None, map(unholdable, [*value, *value.values()])), "")
+    if isinstance(value, list):
+        return next(filter(None, map(unholdable, value)), "")
+    if isinstance(value, str) and not is_unicode(value):
+        return f"got {short(value)}, half a character, expected valid Unicode. Correct the text."
+    if isinstance(value, int) and not -LARGEST <= value < LARGEST:
+        return (
+            f"got {short(value)}, expected a whole number of 64 bits. Write it as a text, in "
+            f"quotes, if it is an id or a label; else with a decimal point."
+        )
+    return ""
+
+
+NUMBERS = frozenset({"integer", "number", "word"})
+
+NESTED = frozenset({"list", "other"})
+
+
+def found_in(value: Any) -> Found:
+    """The kind of a value of JSON that is not null."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, str):
+        return "word" if value in NOT_FINITE else "text"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
+    return "list" if isinstance(value, list) and of_numbers(value) else "other"
+
+
+class JsonLinesWriter(Writer):
+    """Writes JSON: lines, or one array if the table was one.
+
+    Args:
+        stream: The table that is written again.
+        path: The file to write.
+    """
+
+    def __init__(self, stream: JsonLinesStream, path: Path) -> None:
+        self.stream, self.path, self._rows = stream, path, 0
+
+    def __enter__(self) -> Writer:
+        self._file = self.path.open("w", encoding="utf-8")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.stream.array:
+            self._file.write("\n]\n" if self._rows else "[]\n")
+        self._file.close()
+
+    def write(self, rows: Rows, filled: Filled, added: Mapping[str, Sequence[Any]]) -> None:
+        """See :meth:`Writer.write`."""
+        assert isinstance(rows, JsonLinesRows)
+        for i, row in enumerate(rows.objects):
+            new = dict(row)
+            for name, values in filled.items():
+                if i in values:
+                    where = f"{self.stream.path}, column {name!r}"
+                    new[name] = fitting(values[i], self.stream.kind(name), where)
+            text = json_text(new | {name: values[i] for name, values in added.items()})
+            if self.stream.array:
+                text = (",\n" if self._rows else "[\n") + text
+            self._file.write(text if self.stream.array else text + "\n")
+            self._rows += 1
+
+
+def json_text(row: Mapping[str, Any]) -> str:
+    """An object as JSON, in UTF-8 where its texts are valid Unicode."""
+    text = json.dumps(row, ensure_ascii=False)  # half a character JSON can say by number alone
+    return text if is_unicode(text) else json.dumps(row)
