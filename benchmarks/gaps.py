@@ -29,7 +29,7 @@ def main() -> None:
     whole, some = (
         pictures(arguments.items, arguments.modalities, share) for share in (1.0, arguments.share)
     )
-    present = sum(len(column) - column.gaps for column in some.values())
+    present = sum(len(column) - column.num_missing for column in some.values())
     patterns = len(
         {tuple(column.present[i] for column in some.values()) for i in range(arguments.items)}
     )

@@ -54,7 +54,7 @@ class Steps:
         self.n, self.number = n, 0
         self.batches = materials.batches("train")
         self.model: Model = build_model(experiment, registry, materials.codecs)
-        if any(codec.gaps for codec in materials.codecs.values()):
+        if any(codec.sometimes_missing for codec in materials.codecs.values()):
             self.model.learn_patterns(materials.patterns)
         self.optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
 

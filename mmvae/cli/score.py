@@ -78,7 +78,7 @@ def command(
             figures["densities"] = told
         print_json({"modalities": list(scored), **figures, "out": str(out)})
         return
-    gaps = any(items.columns[column].gaps for column in scored.values())
+    gaps = any(items.columns[column].num_missing for column in scored.values())
     targets = ("what each item has of " if gaps else "") + ", ".join(scored)
     echo(
         f"log p({targets}) ≥ {shown(found['log_likelihood'])} nats per item; k = {samples}, "

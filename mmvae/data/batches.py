@@ -76,7 +76,7 @@ class Batch:
         return Batch({m: x[index] for m, x in self.x.items()}, observed, present)
 
     @property
-    def gaps(self) -> dict[str, Tensor]:
+    def presence(self) -> dict[str, Tensor]:
         """Modality → mask of the items that have it, bool (b,), if it may be missing."""
         return {m: mask for m, mask in self.present.items() if mask is not None}
 
@@ -87,7 +87,7 @@ class Batch:
 
     def having(self, modalities: Iterable[str]) -> Tensor | None:
         """Mask of the items with all of these modalities, bool (b,); None if all items have."""
-        masks = [self.gaps[m] for m in modalities if m in self.gaps]
+        masks = [self.presence[m] for m in modalities if m in self.presence]
         return torch.stack(masks).all(0) if masks else None
 
 
@@ -135,10 +135,10 @@ class Batches:
 
     def _mask(self, column: Column) -> Tensor | None:
         """Mask of the items that have a column's modality, on the device; None if all have."""
-        return torch.from_numpy(column.present).to(self.device) if column.gaps else None
+        return torch.from_numpy(column.present).to(self.device) if column.num_missing else None
 
     @property
-    def gaps(self) -> bool:
+    def has_missing(self) -> bool:
         """True if some items lack modalities."""
         return any(mask is not None for mask in self._present.values())
 
@@ -152,7 +152,7 @@ class Batches:
 
     def complete(self) -> Batches:
         """The items that have every modality, as a split of their own; ``self`` if all have."""
-        if not self.gaps:
+        if not self.has_missing:
             return self
         rows, found = self.items_with(self.codecs), copy(self)
         where = rows.to(self.device)
@@ -234,7 +234,7 @@ def prepare(
             than it learned, or not finite where observed.
         ConfigError: The codec mixes items, and some cells are not observed.
     """
-    if column.gaps:
+    if column.num_missing:
         return _prepared_between_gaps(modality, codec, column, ids)
     column = column.read()
     with refusals(modality, codec.kind, column, ids, refused_row(codec)):

@@ -127,8 +127,8 @@ def _gaps(
     for row in np.flatnonzero(~presence(split, columns).any(1))[:LISTED]:
         yield Finding("empty", name, None, split.ids[row], "none of the modalities is observed")
     for m, codec in codecs.items():
-        lacking = split.columns[columns[m]].gaps
-        if lacking and not codec.gaps:
+        lacking = split.columns[columns[m]].num_missing
+        if lacking and not codec.sometimes_missing:
             message = f"{lacking} items lack it, which every training item has"
             yield Finding("gaps", name, m, None, message)
 
@@ -196,7 +196,7 @@ def _prepared(
     name: str, m: str, codec: Codec, part: Split, column: str, refused: list[Finding]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Prepare a chunk; if a value is refused, item by item, so that all such values are found."""
-    if part.columns[column].gaps:
+    if part.columns[column].num_missing:
         part = part.take(part.columns[column].rows)
     if not len(part):
         return

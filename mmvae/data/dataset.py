@@ -174,7 +174,7 @@ def open_data(
         codecs[modality] = fitted(
             modality, codec_class, config, splits["train"], columns[modality], state
         )
-    sometimes = {m: codec.gaps for m, codec in codecs.items()}
+    sometimes = {m: codec.sometimes_missing for m, codec in codecs.items()}
     for name, split in splits.items():
         check_known(name, split, columns, sometimes)
     return Data(source, splits, codecs, columns, device)
@@ -260,7 +260,7 @@ def fitted(
     if state is None:
         values = train.columns[column]
         check_names(modality, values)
-        gaps, ids = values.gaps > 0, np.asarray(train.ids)[values.rows]
+        gaps, ids = values.num_missing > 0, np.asarray(train.ids)[values.rows]
         with refusals(modality, codec_class.kind, values, ids):
             state = codec_class(config).fit(values.without_gaps())
         if gaps:

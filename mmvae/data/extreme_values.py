@@ -145,7 +145,7 @@ def _first_item(error: NonFinite, data: Data) -> str:
     largest: dict[str, float] = {}
     for m, codec in data.codecs.items():
         column = split.columns[data.columns[m]].take([row])
-        if not column.gaps:
+        if not column.num_missing:
             x, observed = prepare(m, codec, column, [split.ids[row]])
             given = codec.to_input(x).abs()
             largest[m] = float((given if observed is None else given[observed]).max())

@@ -86,7 +86,7 @@ class MemorySource(Source):
         for name, split in self._splits.items():
             for key, column in split.columns.items():
                 digest.update(f"{name}/{key}/{len(column)}".encode())
-                if column.gaps:  # data without gaps keep the fingerprint that they had before
+                if column.num_missing:  # complete data keep the fingerprint that they had before
                     assert column.present is not None
                     digest.update(column.present.tobytes())
                 for value in values_of(column.without_gaps()):

@@ -104,7 +104,7 @@ def check_known(
         DataError: There are some.
     """
     for m, column in columns.items():
-        if not sometimes[m] and (lacking := split.columns[column].gaps):
+        if not sometimes[m] and (lacking := split.columns[column].num_missing):
             if name == "train":  # the codec is of a run that saw no gaps here
                 raise DataError(
                     f"Split 'train': {lacking} of {len(split)} items lack modality {m!r}, but the "

@@ -17,7 +17,7 @@ def check_gaps(modality: str, codec: Codec, column: Column, observed: Tensor | N
         ConfigError: The codec mixes items, and some lack the modality or cells of it.
     """
     cells = observed is not None and not observed.all()
-    if codec.mixes_items and (column.gaps or cells):
+    if codec.mixes_items and (column.num_missing or cells):
         where = f" ({column.origin})" if column.origin else ""
         raise _refusal(modality, codec, f"its values have gaps{where}", "")
 

@@ -221,7 +221,7 @@ class Repeated:
     def __init__(self, batch: Batch, modality: str, known: Mapping[str, Tensor]) -> None:
         self.modality, self.b = modality, len(batch)
         self._x, self._observed, self._known = batch.x[modality], batch.observed[modality], known
-        self._present = batch.gaps.get(modality)
+        self._present = batch.presence.get(modality)
         self._kept: tuple[int, Tensor, Tensor | None, dict[str, Tensor]] | None = None
 
     def times(self, k: int) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:

@@ -159,7 +159,7 @@ def gradient_norms(model: Model, batch: Batch, z: Tensor) -> dict[str, Tensor]:
         z = z.detach().clone().requires_grad_()
         for m in model.decoded:
             nats = model.log_likelihood(
-                m, z, batch.x[m], batch.observed[m], known, present=batch.gaps.get(m)
+                m, z, batch.x[m], batch.observed[m], known, present=batch.presence.get(m)
             ).sum()
             gradient = torch.zeros_like(z)
             if nats.requires_grad:  # else its likelihood does not depend on z

@@ -56,7 +56,7 @@ def bound_and_terms(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, 
     z = q.rsample(draws.normal("z", model.latent_dim))
     nats = {
         m: model.log_likelihood(
-            m, z, batch.x[m], batch.observed[m], known, present=batch.gaps.get(m)
+            m, z, batch.x[m], batch.observed[m], known, present=batch.presence.get(m)
         )
         for m in targets
     }
@@ -103,7 +103,7 @@ def informs(batch: Batch, subset: Subset) -> Tensor:
     whole = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
     inside, outside = whole, ~whole
     for m in batch.x:
-        has = batch.gaps.get(m, whole)
+        has = batch.presence.get(m, whole)
         if m in subset:
             inside = inside & has
         else:

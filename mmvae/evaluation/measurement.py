@@ -81,7 +81,7 @@ def unavailable(name: str, metric: Metric, specimen: Specimen) -> str | None:
     """
     model = specimen.model
     looked = {"items of the split": specimen.items}
-    if any(codec.gaps for codec in model.codecs.values()):
+    if any(codec.sometimes_missing for codec in model.codecs.values()):
         looked["training items"] = specimen.training()
     for what, items in looked.items():
         if not len(items.items_with(model.modalities)):

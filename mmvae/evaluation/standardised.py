@@ -40,7 +40,7 @@ def added_nats(codecs: Mapping[str, Codec], batch: Batch, targets: Subset) -> Te
         if nats is None:
             continue
         nats = nats.expand(len(batch))
-        if m in batch.gaps:
-            nats = torch.where(batch.gaps[m].cpu(), nats, 0.0)
+        if m in batch.presence:
+            nats = torch.where(batch.presence[m].cpu(), nats, 0.0)
         total = nats if total is None else total + nats
     return total

@@ -211,7 +211,7 @@ def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -
     Raises:
         ConfigError: Training items lack some.
     """
-    lacking = [m for m, codec in codecs.items() if codec.gaps]
+    lacking = [m for m, codec in codecs.items() if codec.sometimes_missing]
     if lacking and not kind.takes_gaps:
         raise ConfigError(
             f"{what} takes complete items only, but training items lack {', '.join(lacking)}. "
@@ -226,7 +226,7 @@ def prepare_for_gaps(model: Model, materials: Data) -> None:
     Raises:
         ConfigError: The model cannot learn from these patterns something that it has to.
     """
-    if any(codec.gaps for codec in model.codecs.values()):
+    if any(codec.sometimes_missing for codec in model.codecs.values()):
         model.learn_patterns(materials.patterns)
 
 

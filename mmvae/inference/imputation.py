@@ -251,8 +251,8 @@ def filling(
         at = torch.from_numpy(np.searchsorted(known, rows[theirs])).to(guess.device)
         where = torch.from_numpy(theirs).to(guess.device)
         kept = mask[at]
-        if modality in batch.gaps:
-            kept = kept & batch.gaps[modality][at].view(-1, *[1] * (kept.dim() - 1))
+        if modality in batch.presence:
+            kept = kept & batch.presence[modality][at].view(-1, *[1] * (kept.dim() - 1))
         values[where] = torch.where(kept, batch.x[modality][at], values[where])
         cells[where.cpu()] = ~kept.cpu()
     return Filling(rows, cells.numpy(), codec.restore(values), codec.show(values))

@@ -219,7 +219,7 @@ class TrainedModel:
         if len(set(sizes.values())) > 1:
             raise UsageError(f"given: expected equally many values, got {sizes}.")
         n = next(iter(sizes.values()), 1)
-        masks = {m: c.present for m, c in columns.items() if c.gaps}
+        masks = {m: c.present for m, c in columns.items() if c.num_missing}
         present = {m: torch.from_numpy(has).to(self.device) for m, has in masks.items()}
         if x:
             z = self.sample_latents(Batch(x, dict.fromkeys(x), present), count, temperature, seed)
@@ -344,7 +344,7 @@ class TrainedModel:
         parts: list[Mapping[str, Tensor]] = []
         for batch, rows in self.batches(data, self.modalities, fixed=True):
             draws = ItemDraws(seed, "elbo", rows, self.device)
-            if batch.gaps and not self.model.takes_gaps:
+            if batch.presence and not self.model.takes_gaps:
                 self.model.joint_posterior(batch)  # raises the reason
             phase = self.model.phases()[0].name
             parts.append(self.model.objective(phase, batch, draws, 1.0).named)
@@ -472,7 +472,7 @@ class TrainedModel:
         codec, value = self.codecs[modality], column.values
         if len(column) == 0:
             raise DataError(f"given {modality}: no value; expected at least one.")
-        if column.gaps:
+        if column.num_missing:
             x = codec.missing(len(column)).to(self.device)
             rows = torch.from_numpy(column.rows).to(self.device)
             if len(rows):

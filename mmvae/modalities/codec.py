@@ -96,7 +96,7 @@ class Column:
         return replace(self, values=self.values[index], present=present)
 
     @property
-    def gaps(self) -> int:
+    def num_missing(self) -> int:
         """Number of items that lack the modality."""
         return 0 if self.present is None else int(len(self) - np.count_nonzero(self.present))
 
@@ -155,7 +155,7 @@ class Codec(ABC):
         self.state: State = {} if state is None else state
 
     @property
-    def gaps(self) -> bool:
+    def sometimes_missing(self) -> bool:
         """True if items of the training split lack this modality; set by the core when fitted."""
         return bool(self.state.get(GAPS, False))
 

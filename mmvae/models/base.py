@@ -223,10 +223,10 @@ class Model(Trainable):
         Raises:
             UsageError: Items lack modalities, and the model was not trained on such items.
         """
-        if batch.gaps:
+        if batch.presence:
             raise UsageError(
                 f"A {self.kind!r} model has no joint posterior of items that lack "
-                f"{' or '.join(batch.gaps)}. Leave incomplete items out: "
+                f"{' or '.join(batch.presence)}. Leave incomplete items out: "
                 f"data.incomplete = 'discard'."
             )
         return self.posterior(batch.x)

@@ -49,14 +49,16 @@ class JMVAE(VariationalModel):
     ) -> None:
         super().__init__(config, codecs, shapes)
         self.subsets = self._family()
-        self.gaps: Subset = tuple(m for m, codec in self.codecs.items() if codec.gaps)
-        self.sees_gaps = bool(self.gaps) and config.missing != "zero"
+        self.sometimes_missing: Subset = tuple(
+            m for m, codec in self.codecs.items() if codec.sometimes_missing
+        )
+        self.sees_presence = bool(self.sometimes_missing) and config.missing != "zero"
         self.encoders = build_encoders(
-            config, self.codecs, self.subsets, self.shapes, self.sees_gaps
+            config, self.codecs, self.subsets, self.shapes, self.sees_presence
         )
         self.encoders.joint_posterior.start_at(config.start_variance)
         self.informed = Informed(self.subsets, self.modalities, self._teachers())
-        if self.gaps and self.subsets:  # complete data: the model of the paper, nothing added
+        if self.sometimes_missing and self.subsets:  # else it is the model of the paper
             self.informed.remember()
         self.penalty = KLPenalty(config, self.informed)
         self.experts = Experts(self.informed, shaped_subsets(self.subsets, self.shapes))
@@ -82,7 +84,7 @@ class JMVAE(VariationalModel):
         return jmvae_objective(
             self.log_likelihoods(batch, z),
             kl_divergence(q, DiagonalGaussian.standard(q.mean)),
-            self.penalty(q, q_subsets, z, batch.gaps, drawn),
+            self.penalty(q, q_subsets, z, batch.presence, drawn),
             self.likelihood_weights,
             beta=weight,
             gamma=weight if self.config.warmup == "all" else 1.0,
@@ -139,7 +141,7 @@ class JMVAE(VariationalModel):
 
     def takes(self, observed: Subset) -> bool:
         """True if training items lacked every modality that these items lack."""
-        known = self.gaps if self.sees_gaps else ()
+        known = self.sometimes_missing if self.sees_presence else ()
         return bool(observed) and all(m in observed or m in known for m in self.modalities)
 
     def joint_posterior(self, batch: Batch) -> Posterior:
@@ -148,7 +150,7 @@ class JMVAE(VariationalModel):
         Raises:
             UsageError: Items lack a modality that every training item had.
         """
-        if not batch.gaps:
+        if not batch.presence:
             return self.posterior(batch.x)
         return self.encoders.joint(batch.x, self._seen_presence(batch))
 
@@ -156,13 +158,15 @@ class JMVAE(VariationalModel):
         """The presence that encoders see: none in JMVAE-zero, which takes fill values (T9)."""
         if self.config.missing == "zero":
             return {}
-        if strange := [m for m in self.modalities if m in batch.gaps and m not in self.gaps]:
+        if strange := [
+            m for m in self.modalities if m in batch.presence and m not in self.sometimes_missing
+        ]:
             raise UsageError(
                 f"Items lack {' and '.join(strange)}, which every item had that this model was "
                 f"trained on: it has no joint posterior of them. Name with --given what they "
                 f"have, or leave them out."
             )
-        return batch.gaps
+        return batch.presence
 
     # The family of subsets
 

@@ -33,11 +33,11 @@ class Group:
 def by_pattern(batch: Batch) -> Iterator[Group]:
     """Group the items of a batch by the modalities they have; one group if none are missing."""
     names = tuple(batch.x)
-    if not batch.gaps:
+    if not batch.presence:
         yield Group(torch.arange(len(batch)), names, batch)
         return
     whole = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
-    has = torch.stack([batch.gaps.get(m, whole) for m in names], 1).cpu().numpy()
+    has = torch.stack([batch.presence.get(m, whole) for m in names], 1).cpu().numpy()
     patterns, group = np.unique(has, axis=0, return_inverse=True)
     for k, pattern in enumerate(patterns.tolist()):
         rows = torch.from_numpy(np.flatnonzero(group == k))

@@ -58,13 +58,13 @@ class PosteriorNetwork(nn.Module):
         width = fusion_dim if fusion == "dense" else seen
         self.heads = last_layer(width, latent_dim, shaped)
         self.variance: Variance = variance
-        self.gaps = gaps
+        self.sees_presence = gaps
 
     def forward(self, x: Mapping[str, Tensor], present: Presence | None = None) -> Posterior:
         """Map modality → input (b, event…) to q(z|x_S) with batch shape (b,)."""
         features = {name: trunk(x[name]) for name, trunk in self.trunks.items()}
         shown = list(between_gaps(features, present or {}).values())
-        if self.gaps:
+        if self.sees_presence:
             shown.append(self._pattern(shown[0], present or {}))
         return posterior(self.heads(self.fusion(torch.cat(shown, -1))), self.variance)
 

@@ -52,7 +52,9 @@ class VariationalModel(Model):
             z: One sample of the posterior for each, (b, d).
         """
         return {
-            m: self.log_likelihood(m, z, batch.x[m], batch.observed[m], present=batch.gaps.get(m))
+            m: self.log_likelihood(
+                m, z, batch.x[m], batch.observed[m], present=batch.presence.get(m)
+            )
             for m in self.modalities
         }
 

@@ -240,9 +240,9 @@ def test_the_complete_items_are_a_split_of_their_own(resident: bool) -> None:
     columns["v"] = whole.columns["v"]
     ours = batches(resident, Split(columns, whole.ids)).complete()
     theirs = batches(resident, whole.take(np.flatnonzero(present)))
-    assert not ours.gaps
+    assert not ours.has_missing
     assert ours.split.ids.tolist() == theirs.split.ids.tolist()
     one, two = (b.fixed(slice(1, len(theirs))) for b in (ours, theirs))
     for m in one.x:
         assert torch.equal(one.x[m], two.x[m])
-    assert one.gaps == {}
+    assert one.presence == {}

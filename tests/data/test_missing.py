@@ -82,7 +82,7 @@ def drawn(data: Data) -> Batch:
 def test_what_counts_as_a_gap_in_memory(values: Any) -> None:
     column = as_column(values, "x")
     assert column.present.tolist() == [True, False, True, False]
-    assert column.gaps == 2
+    assert column.num_missing == 2
     assert len(column.without_gaps()) == 2
     assert column.without_gaps().present is None
 
@@ -200,7 +200,7 @@ def test_a_batch_says_who_has_what_and_holds_stand_ins(resident: bool) -> None:
 
 def test_without_gaps_a_batch_has_no_mask() -> None:
     batch = drawn(opened({m: toy_items(N)[m] for m in ("v", "c")}))
-    assert batch.gaps == {}
+    assert batch.presence == {}
     assert batch.having(["v", "c"]) is None
 
 
@@ -232,16 +232,16 @@ def test_codecs_learn_from_the_items_that_have_the_modality() -> None:
     codec = opened(gappy(fill=np.nan), {**RECIPES, "v": (Mean, VectorConfig())}).codecs["v"]
     assert codec.state["n"] == has.sum()
     assert codec.state["mean"] == pytest.approx(float(toy_items(N)["v"][has].mean()))
-    assert codec.gaps
+    assert codec.sometimes_missing
 
 
 def test_a_codec_knows_of_gaps_and_only_of_gaps() -> None:
     whole = {m: toy_items(N)[m] for m in ("v", "c")}
     for codec in opened(whole).codecs.values():
-        assert not codec.gaps
+        assert not codec.sometimes_missing
         assert "has gaps" not in codec.state
     saved: Codec = ClassCodec(ClassConfig(), dict(opened(gappy()).codecs["c"].state))
-    assert saved.gaps
+    assert saved.sometimes_missing
 
 
 def test_a_modality_absent_from_all_items_of_a_stretch_is_prepared() -> None:
@@ -283,7 +283,7 @@ def test_the_description_has_the_patterns_and_what_is_there() -> None:
 def test_incomplete_items_can_be_left_out() -> None:
     data, has = opened(gappy(), incomplete="discard"), masks()
     assert len(data.splits["train"]) == (has["v"] & has["c"]).sum()
-    assert not any(codec.gaps for codec in data.codecs.values())
+    assert not any(codec.sometimes_missing for codec in data.codecs.values())
     apart = {"v": [[0, 0, 0], None], "c": [None, 1]}
     with pytest.raises(DataError, match=r"none of its 2 items has every modality"):
         opened(apart, incomplete="discard")

@@ -119,10 +119,10 @@ def test_a_streamed_table_is_the_table(tmp_path: Path, ending: str) -> None:
         for column, theirs in split.columns.items():
             ours = streamed[name].columns[column]
             assert plain(ours.read().values) == plain(theirs.read().values)
-            assert (ours.names, ours.origin, ours.gaps) == (
+            assert (ours.names, ours.origin, ours.num_missing) == (
                 theirs.names,
                 theirs.origin,
-                theirs.gaps,
+                theirs.num_missing,
             )
 
 
@@ -335,7 +335,7 @@ def test_a_stream_that_goes_wrong_is_named_with_the_place(
 @pytest.mark.parametrize("at", [9, 14])
 def test_gaps_may_begin_late(value: Any, at: int) -> None:
     column = held({"train": stream(changed(at, a=value))}).splits()["train"].columns["a"]
-    assert column.gaps == 21 - at
+    assert column.num_missing == 21 - at
     assert column.without_gaps().read().values.tolist() == list(range(at))
 
 

@@ -180,7 +180,7 @@ def test_discarded_items_make_the_model_of_complete_data(tmp_path) -> None:
     keys = config()
     keys["data"] = {"source": "memory", "incomplete": "discard"}
     result = train(tmp_path / "run", splits(), keys)
-    assert not result.model.model.sees_gaps
+    assert not result.model.model.sees_presence
     kept = np.stack(list(masks().values())).all(0)
     whole = {m: toy_items(N)[m][kept] for m in NAMES}
     other = train(tmp_path / "other", {**splits(), "train": whole}, keys)

@@ -79,7 +79,7 @@ class Stamps(Source):
         """The number of stamps that lack a picture or a caption."""
         splits = self._splits.values()
         items, drawn, told = (
-            sum(len(s) - s.columns[name].gaps if name else len(s) for s in splits)
+            sum(len(s) - s.columns[name].num_missing if name else len(s) for s in splits)
             for name in ("", "picture", "caption")
         )
         return (
