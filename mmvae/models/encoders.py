@@ -10,7 +10,7 @@ from mmvae.foundations.errors import ConfigError, listed, nearest
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.subsets import Subset, subset_name
 from mmvae.models.families import Shapes
-from mmvae.models.heads import MaskedHead, SubsetHeads
+from mmvae.models.heads import HeadBuilder, MaskedHead, SubsetHeads
 from mmvae.models.jmvae_config import JMVAEConfig
 from mmvae.models.posterior_network import PosteriorNetwork
 from mmvae.models.separate_encoders import SeparateEncoders
@@ -26,7 +26,8 @@ def build_encoders(
     config: JMVAEConfig,
     codecs: Mapping[str, Codec],
     subsets: Sequence[Subset],
-    shapes: Shapes,
+    shaped: Sequence[bool],
+    head: HeadBuilder | None,
     gaps: bool,
 ) -> Encoders:
     """The joint posterior q(z|x_M) and the subset posteriors q(z|x_S).
@@ -35,14 +36,13 @@ def build_encoders(
         config: ``[model]``; ``trunks`` and ``heads`` say which networks the subsets share.
         codecs: Modality → codec.
         subsets: The subsets with a posterior of their own.
-        shapes: Families of distributions, by ``[posterior]``.
+        shaped: Which of them are of the family of ``[posterior]``.
+        head: Builds the head of that family.
         gaps: True if items may lack modalities.
 
     Raises:
         ConfigError: A key has no effect with others, or names no trained subset.
     """
-    shaped = shaped_subsets(subsets, shapes)
-    family_head = shapes.posterior.head if shapes.posterior else None
 
     def network(
         trunks: Mapping[str, nn.Module], widths: Mapping[str, int], gaps: bool, own: bool
@@ -56,7 +56,7 @@ def build_encoders(
             config.activation,
             config.variance,
             gaps,
-            family_head if own else None,
+            head if own else None,
         )
 
     if _separate(config, subsets):
@@ -75,8 +75,8 @@ def build_encoders(
         sizes = (members, modalities, feature_dim, config.latent_dim)
         act, variance = config.activation, config.variance
         if own or masked:
-            head = family_head if own else None
-            return MaskedHead(*sizes, config.fusion_dim, act, variance, head)
+            family = head if own else None
+            return MaskedHead(*sizes, config.fusion_dim, act, variance, family)
         return SubsetHeads(*sizes, config.head_dim, act, variance)
 
     apart = config.trunks == "joint-apart" and bool(subsets)

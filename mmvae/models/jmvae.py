@@ -53,15 +53,17 @@ class JMVAE(VariationalModel):
             m for m, codec in self.codecs.items() if codec.sometimes_missing
         )
         self.sees_presence = bool(self.sometimes_missing) and config.missing != "zero"
+        shaped = shaped_subsets(self.subsets, self.shapes)
+        head = self.shapes.posterior.head if self.shapes.posterior else None
         self.encoders = build_encoders(
-            config, self.codecs, self.subsets, self.shapes, self.sees_presence
+            config, self.codecs, self.subsets, shaped, head, self.sees_presence
         )
         self.encoders.joint_posterior.start_at(config.start_variance)
         self.informed = Informed(self.subsets, self.modalities, self._teachers())
         if self.sometimes_missing and self.subsets:  # else it is the model of the paper
             self.informed.remember()
         self.penalty = KLPenalty(config, self.informed)
-        self.experts = Experts(self.informed, shaped_subsets(self.subsets, self.shapes))
+        self.experts = Experts(self.informed, shaped)
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
             lambda model, _: model._informed_anew()
         )

@@ -377,7 +377,7 @@ def test_json_that_no_table_holds_is_told_by_line(tmp_path: Path, value: str, sa
 def test_a_column_of_json_called_by_half_a_character_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"\\ud800": 1}\n')
     with pytest.raises(
-        DataError, match=r"line 2: the name .* holds half a character, expected Unicode"
+        DataError, match=r"line 2: the name .* holds half a character, expected valid Unicode"
     ):
         load_tables(str(tmp_path / "t.jsonl"))
 

@@ -85,7 +85,8 @@ class JsonLinesRows(Rows):
         """An error that names the first value that does not fit its column."""
         import pyarrow as pa
 
-        where = f"{self.stream.path}, lines {self.lines[0]} to {self.lines[-1]}, column "
+        unit = self.stream.unit
+        where = f"{self.stream.path}, {unit}s {self.lines[0]} to {self.lines[-1]}, column "
         where, said = f"{where}{field.name!r}", first_line(error)
         for value, line in zip(values, self.lines, strict=True):
             try:
@@ -98,7 +99,7 @@ class JsonLinesRows(Rows):
 
     def place(self, line: int, name: str) -> str:
         """The place of a value, for messages."""
-        return f"{self.stream.path}, line {line}, column {name!r}"
+        return f"{self.stream.path}, {self.stream.unit} {line}, column {name!r}"
 
 
 class JsonLinesStream(TableStream):
@@ -110,6 +111,7 @@ class JsonLinesStream(TableStream):
         super().__init__(path, wanted, bounds)
         start = next((b.lstrip() for b in blocks(path, self.bounds) if b.strip()), "")
         self.total, self.array = 0, start.startswith("[")
+        self.unit = "element" if self.array else "line"
         self._found: dict[str, dict[Found, int]] = {}
         self._arrow: dict[str, Any] = {}
         for rows in self.chunks(SCANNED):
@@ -122,11 +124,6 @@ class JsonLinesStream(TableStream):
     def _scan(self, rows: JsonLinesRows) -> None:
         for row, line in zip(rows.objects, rows.lines, strict=True):
             for name, value in row.items():
-                if name not in self._found and not is_unicode(name):
-                    raise DataError(
-                        f"{self.path}, line {line}: a column is called {name!r}, which has half a "
-                        f"character in it; expected valid Unicode. Rename it."
-                    )
                 found = self._found.setdefault(name, {})
                 if value is not None:
                     found.setdefault(found_in(value), line)
@@ -147,7 +144,9 @@ class JsonLinesStream(TableStream):
         if alike:
             return
         self.refuse_unholdable(name)
-        told = " and ".join(f"{kind} (line {line})" for kind, line in list(found.items())[:2])
+        told = " and ".join(
+            f"{kind} ({self.unit} {line})" for kind, line in list(found.items())[:2]
+        )
         raise DataError(
             f"{self.path}, column {name!r}: values of several types, {told}; expected one. Write "
             f"them alike, or declare what they are in [data.types]."
@@ -185,12 +184,12 @@ class JsonLinesStream(TableStream):
 
     def _object(self, row: Any, number: int) -> dict[str, Any]:
         if not isinstance(row, dict):
-            raise DataError(f"{self.path}, line {number}: expected a JSON object.")
+            raise DataError(f"{self.path}, {self.unit} {number}: expected a JSON object.")
         for name in row.keys() - self._found.keys():
             if not is_unicode(name):
                 raise DataError(
-                    f"{self.path}, line {number}: the name {name!r} holds half a character, "
-                    f"expected Unicode text. Rename it."
+                    f"{self.path}, {self.unit} {number}: the name {name!r} holds half a "
+                    f"character, expected valid Unicode. Rename it."
                 )
         return row
 

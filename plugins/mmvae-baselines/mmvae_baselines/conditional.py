@@ -237,8 +237,9 @@ def conditional_terms(
     likelihoods, weights = {target: log_likelihood}, {target: likelihood_weight}
     if penalty is None:
         return elbo(likelihoods, kl, weights, beta)
-    named = {**elbo(likelihoods, kl).named, "penalty": penalty}
-    return Terms(kl + beta * penalty - likelihood_weight * log_likelihood, named)
+    bound = dict(elbo(likelihoods, kl).named)
+    named = {"penalty": penalty, "elbo": bound.pop("elbo")}
+    return Terms(kl + beta * penalty - likelihood_weight * log_likelihood, bound | named)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -70,5 +70,5 @@ def test_any_flipped_bit_of_a_gzip_file_is_refused_or_harmless(tmp_path, to_idx)
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(DataError, match=r"absent: cannot be read \(No such file"):
+    with pytest.raises(DataError, match="absent: no such file"):
         read_idx(tmp_path / "absent", 1)

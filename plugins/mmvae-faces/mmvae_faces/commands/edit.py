@@ -16,7 +16,6 @@ from mmvae_faces.commands.options import crop_options, edits_option, modality_op
 from mmvae_faces.edit import PAPER_EDITS, Edit, default_edits
 
 if TYPE_CHECKING:
-    from mmvae import Picture
     from mmvae.experiments.config import Experiment
     from mmvae_faces.face_model import FaceModel
     from mmvae_faces.photo import CropKind
@@ -61,6 +60,7 @@ def command(
     strip is written: the face, the attributes read off it, their average face, the
     reconstruction, and the face with each edit.
     """
+    from mmvae import Picture
     from mmvae.report.canvas import require_matplotlib
     from mmvae_faces.photo import PhotoCrop, photo_input
     from mmvae_faces.portrait import METHOD, Portraits, attribute_values, portrait_strip
