@@ -145,7 +145,7 @@ class TestJson:
 
     @pytest.mark.parametrize(
         ("text", "line"),
-        [("[1", 1), ("[{}\n{}]", 2), ("[{},\n\n]", 3), ("[{}]\n{}", 2), ("[{},\n{]", 2)],
+        [("[{}", 1), ("[{}\n{}]", 2), ("[{},\n\n]", 3), ("[{}]\n{}", 2), ("[{},\n{]", 2)],
     )
     def test_no_array(self, tmp_path: Path, told: Told, text: str, line: int) -> None:
         said = told("data", "check", table(tmp_path, "json", text.encode()))
