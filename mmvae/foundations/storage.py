@@ -165,6 +165,18 @@ def staged_file(final: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
         _fsync(final.parent)
 
 
+@contextlib.contextmanager
+def passing_file(near: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
+    """Yield a new hidden file beside ``near``, named after it; it is removed when the block ends.
+
+    Raises:
+        TrainingError: The system refused.
+    """
+    with reported(near, remedy), _claimed(near, _create) as hidden:
+        yield hidden
+        _delete(hidden)
+
+
 def put(path: Path, data: bytes) -> None:
     """Write a new file inside a `staged_folder`, which makes it durable; raises plain OSError."""
     descriptor = _create(path)
