@@ -16,7 +16,14 @@ Say = Callable[[str], None]
 
 THREADS = "OMP_NUM_THREADS"
 
-PROGRAM = (sys.executable, "-m", "mmvae")
+ROW = """
+from mmvae.cli.jobs import end_with_parent
+end_with_parent()
+from mmvae.cli.main import main
+main()
+"""
+
+PROGRAM = (sys.executable, "-c", ROW)
 
 
 class Jobs:
@@ -77,7 +84,7 @@ class Jobs:
             process = subprocess.Popen(
                 [*PROGRAM, *self.command(row)],
                 env={THREADS: str(threads(self.jobs)), **os.environ},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # which ends with us
                 stdout=subprocess.DEVNULL,  # its table; the caller prints that of all rows
                 stderr=subprocess.PIPE,
                 text=True,
@@ -90,9 +97,24 @@ class Jobs:
             for line in process.stderr:
                 self._last[row] = line.rstrip()
                 self.say(f"{row}: {line.rstrip()}")
+            process.wait()  # before its standard input is closed
         with self._lock:
             del self._running[row]
         return process.returncode
+
+
+def end_with_parent() -> None:
+    """Send this process a SIGTERM when its standard input, a pipe, ends: its parent is gone."""
+
+    def follow(pipe: int) -> None:
+        while os.read(pipe, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    pipe = os.dup(0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    threading.Thread(target=follow, args=(pipe,), daemon=True).start()
 
 
 def threads(jobs: int) -> int:

@@ -8,9 +8,7 @@ them too. A file serves all of these as it does for any table, and the stream is
 from __future__ import annotations
 
 import fcntl
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -105,17 +103,11 @@ def passing(stream: Any, origin: str) -> Any:
         DataError: As :func:`write`.
         TrainingError: The disk is full, or the cache cannot be written.
     """
-    folder = place("").parent
-    storage.make_folder(folder)
-    descriptor, name = tempfile.mkstemp(".arrow", ".passing-", folder)
-    os.close(descriptor)
-    file = Path(name)
-    try:
-        with storage.reported(file, remedy(file)):
-            write(chunks(stream, origin), file, origin)
-        return mapped(file)
-    finally:
-        file.unlink()  # what is mapped stays readable until the process lets go of it
+    file = place("passing")
+    storage.make_folder(file.parent)
+    with storage.passing_file(file, remedy=remedy(file)) as hidden:
+        write(chunks(stream, origin), hidden, origin)
+        return mapped(hidden)  # what is mapped stays readable until the process lets go of it
 
 
 def place(key: str) -> Path:

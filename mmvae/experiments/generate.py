@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from mmvae.data.generator import Maker
 from mmvae.foundations import storage
-from mmvae.foundations.errors import Interrupted, TrainingError, UsageError
+from mmvae.foundations.errors import Interrupted, RunError, TrainingError, UsageError
 from mmvae.foundations.lock import FolderLock
 from mmvae.foundations.signals import EXIT_CODES, StopRequests
 
@@ -58,7 +58,10 @@ def make_data(
             f"{stage}, where --out {out} would grow, is another user's folder. Choose another "
             f"--out."
         )
-    with FolderLock(stage).held():
+    lock = FolderLock(stage)
+    with lock.held():
+        if lock.is_lost():
+            raise RunError(f"{stage}: another process has just ended there. Repeat the command.")
         growing = stage / "data"
         done = _begin(maker, stage)
         _grow(maker, growing, done, processes, tell)
@@ -66,7 +69,7 @@ def make_data(
         storage.sync(growing)
         check_empty(out)
         storage.move(growing, out)
-    storage.remove_folder(stage)
+        storage.remove_folder(stage)
 
 
 def check_empty(out: Path) -> None:
@@ -87,10 +90,17 @@ def check_empty(out: Path) -> None:
 def _tidy(stage: Path) -> None:
     """Remove what is left of a process that was killed when all it made was in its place."""
     storage.sweep(stage)
-    if stage.is_symlink() or not (stage / "parts").is_file() or (stage / "data").exists():
+    if not _is_left(stage) or stage.stat().st_uid != os.geteuid():
         return
-    if stage.stat().st_uid == os.geteuid() and not FolderLock(stage).is_held():
-        storage.remove_folder(stage)
+    with contextlib.suppress(RunError), FolderLock(stage).held():  # else a process works there
+        if _is_left(stage):
+            storage.remove_folder(stage)
+
+
+def _is_left(stage: Path) -> bool:
+    """True if all that was made in this folder has been moved to its place."""
+    begun = not stage.is_symlink() and (stage / "parts").is_file()
+    return begun and not (stage / "data").exists()
 
 
 def _begin(maker: Maker, stage: Path) -> storage.Journal:

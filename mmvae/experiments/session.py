@@ -196,7 +196,8 @@ def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> No
 def refusals_leave_nothing(run: Run | None) -> Iterator[None]:
     """Remove a new run that config, data or a plugin keep from its first step.
 
-    So the same command works once what was refused is mended. What fails later is kept.
+    So the same command works once what was refused is mended. What fails later is kept, and so is
+    a run whose status does not say where it failed.
 
     Args:
         run: The run that the block trains, on the process that writes it.
@@ -204,9 +205,17 @@ def refusals_leave_nothing(run: Run | None) -> Iterator[None]:
     try:
         yield
     except (ConfigError, DataError, PluginError):
-        if run is not None and reached(run)[0] == 0 and run.saved_nothing:
+        if run is not None and failed_at_once(run) and run.saved_nothing:
             run.discard()
         raise
+
+
+def failed_at_once(run: Run) -> bool:
+    """True if the status can be read, and says that the run failed before its first step."""
+    with suppress(RunError):  # damaged, so it does not say that
+        status = run.status()
+        return status.state == "failed" and status.step == 0
+    return False
 
 
 def reached(run: Run) -> tuple[int, int]:

@@ -165,6 +165,18 @@ def staged_file(final: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
         _fsync(final.parent)
 
 
+@contextlib.contextmanager
+def passing_file(near: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
+    """Yield a new hidden file beside ``near``, named after it; it is removed when the block ends.
+
+    Raises:
+        TrainingError: The system refused.
+    """
+    with reported(near, remedy), _claimed(near, _create) as hidden:
+        yield hidden
+        _delete(hidden)
+
+
 def put(path: Path, data: bytes) -> None:
     """Write a new file inside a `staged_folder`, which makes it durable; raises plain OSError."""
     descriptor = _create(path)
@@ -427,6 +439,7 @@ def _claimed(final: Path, make: Callable[[Path], int]) -> Iterator[Path]:
                 if _locked(descriptor, hidden):
                     break
                 _delete(hidden)
+                hidden = _hidden(final)  # another name, since a sweeper removes by name
             else:
                 raise OSError(errno.EBUSY, "another process locks what is made there")
             yield hidden
@@ -498,23 +511,47 @@ def _refuse_device(path: Path) -> None:
 
 
 def _put_in_place(hidden: Path, final: Path) -> None:
-    """Let ``final`` be what is hidden, and remove what it was."""
-    previous = final.parent / f".{final.name}{PREVIOUS}"
+    """Let ``final`` be what is hidden, and remove what it was; an OSError leaves it as it was."""
     if not final.exists():
         _rename(hidden, final)
-    elif _exchanged(hidden, final):
-        previous = hidden
-    else:
-        _delete(previous)
-        _rename(final, previous)
+        _fsync(final.parent)
+        return
+    with _unswept(final):
+        _swap(hidden, final)
         try:
-            _rename(hidden, final)
+            _fsync(final.parent)
         except OSError:
-            _rename(previous, final)
+            _swap(hidden, final)
             raise
-    _fsync(final.parent)
     with contextlib.suppress(OSError):  # what stays is hidden
-        _delete(previous)
+        _delete(hidden)
+
+
+@contextlib.contextmanager
+def _unswept(path: Path) -> Iterator[None]:
+    """Keep sweepers from a file or folder in the block, although it gets a hidden name there."""
+    with contextlib.ExitStack() as opened:
+        with contextlib.suppress(OSError):  # a link, or where nothing can be locked: none sweeps
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            opened.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+
+
+def _swap(hidden: Path, final: Path) -> None:
+    """Exchange what is hidden and ``final``: at once where the system can, else by three names."""
+    if _exchanged(hidden, final):
+        return
+    previous = final.parent / f".{final.name}{PREVIOUS}"
+    _delete(previous)
+    _rename(final, previous)
+    try:
+        _rename(hidden, final)
+    except OSError:
+        _rename(previous, final)
+        raise
+    with contextlib.suppress(OSError):  # then it stays as `clean` knows it
+        _rename(previous, hidden)
 
 
 def _exchanged(one: Path, other: Path) -> bool:

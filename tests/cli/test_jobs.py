@@ -1,12 +1,15 @@
-"""Rows at once: all lines with their row, one failure stops no other, a signal stops all."""
+"""Rows at once: all lines with their row, one failure stops no other, a signal or a kill all."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +87,52 @@ def test_a_signal_stops_every_row_and_begins_no_other(number, code):
     assert stopped.value.exit_code == code
     assert sorted(line for line in said if "saved" in line) == ["long-a: saved", "long-b: saved"]
     assert not any(line.startswith("c:") for line in said)
+
+
+def row(work):
+    """The program of a row with other work than the command's."""
+    beginning, main, _ = jobs.ROW.partition("from mmvae.cli.main import main")
+    assert main
+    return beginning + work
+
+
+ORPHAN = row("""
+import os, signal, stat, sys, time
+from pathlib import Path
+def stop(number, frame):
+    Path(sys.argv[1]).write_text("saved")
+    sys.exit(75)
+signal.signal(signal.SIGTERM, stop)
+print(os.getpid(), stat.S_ISFIFO(os.fstat(0).st_mode), file=sys.stderr, flush=True)
+time.sleep(300)
+""")
+
+PARENT = """
+import sys
+from mmvae.cli import jobs
+jobs.PROGRAM = (sys.executable, "-c", sys.argv[1])
+jobs.Jobs(2, lambda row: [row], lambda line: print(line, flush=True)).run(["a", "b"])
+"""
+
+
+def test_rows_are_stopped_when_the_command_is_killed(tmp_path):
+    words = [sys.executable, "-c", PARENT, ORPHAN]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as parent:
+        said = [parent.stdout.readline().split() for _ in range(2)]
+        parent.kill()
+    assert sorted((row, pipe) for row, _, pipe in said) == [("a:", "False"), ("b:", "False")]
+    saved, patience = [tmp_path / "a", tmp_path / "b"], time.monotonic() + 60
+    try:
+        while not all(map(Path.exists, saved)) and time.monotonic() < patience:
+            time.sleep(0.02)
+        assert all(map(Path.exists, saved))
+    finally:
+        for _, number, _ in said:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(number), signal.SIGKILL)
+
+
+def test_a_row_that_says_no_more_works_to_its_end(monkeypatch):
+    silent = row("import os, time; os.close(2); time.sleep(0.5)")
+    monkeypatch.setattr(jobs, "PROGRAM", (sys.executable, "-c", silent))
+    Jobs(1, lambda row: [row], print).run(["a"])

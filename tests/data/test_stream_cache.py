@@ -6,6 +6,9 @@ import io
 import itertools
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -247,6 +250,27 @@ def test_a_stream_in_memory_is_its_items_and_leaves_no_file(cache: Path) -> None
         ours = splits[name].take(np.arange(len(split)))
         for column, theirs in split.columns.items():
             assert plain(ours.columns[column].read().values) == plain(theirs.read().values)
+    assert left_behind(cache) == []
+
+
+KILLED = """
+import os, signal, datasets
+from mmvae.data.stream_cache import passing
+
+def items():
+    yield {"c": 1}
+    os.kill(os.getpid(), signal.SIGKILL)
+
+passing(datasets.IterableDataset.from_generator(items), "data")
+"""
+
+
+def test_the_next_stream_in_memory_removes_what_a_killed_process_left(cache: Path) -> None:
+    where = {**os.environ, "HF_DATASETS_CACHE": str(cache)}
+    killed = subprocess.run([sys.executable, "-c", KILLED], env=where, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(left_behind(cache)) == 1
+    held(stream(rows)).splits()
     assert left_behind(cache) == []
 
 

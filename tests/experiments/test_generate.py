@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mmvae.data.generator import Maker
+from mmvae.experiments import generate
 from mmvae.experiments.generate import PART, make_data
 from mmvae.foundations import storage
 from mmvae.foundations.errors import Interrupted, RunError, TrainingError, UsageError
@@ -146,6 +149,61 @@ def test_a_process_killed_when_all_is_made_leaves_nothing_for_long(
         make_data(numbers(), tmp_path / "set")
     assert os.listdir(tmp_path) == ["set"]
     assert contents(tmp_path / "set") == whole()
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """The rest of a process that was killed when all that it made was in its place."""
+    stage = tmp_path / ".set.making"
+    stage.mkdir()
+    (stage / "parts").touch()
+    return stage
+
+
+def test_what_is_left_is_removed_under_its_lock(
+    left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+
+    def look(operation: str, *paths: Path) -> None:
+        if operation == "rename" and paths[0] == left:
+            held.append(FolderLock(left).is_held())
+
+    monkeypatch.setattr(storage, "fault", look)
+    make_data(numbers(3), left.parent / "set")
+    assert held == [True, True]  # what was left, and its own in the end
+    assert os.listdir(left.parent) == ["set"]
+
+
+def test_what_another_process_goes_on_with_meanwhile_stays(
+    left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = FolderLock.held
+
+    def late(lock: FolderLock) -> contextlib.AbstractContextManager[bool]:
+        (left / "data").mkdir()
+        return held(lock)
+
+    monkeypatch.setattr(FolderLock, "held", late)
+    generate._tidy(left)
+    assert (left / "data").is_dir()
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_not_worked_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = FolderLock.held
+
+    @contextlib.contextmanager
+    def late(lock: FolderLock) -> Iterator[bool]:
+        with held(lock) as outermost:
+            storage.remove_folder(tmp_path / ".set.making")
+            yield outermost
+
+    monkeypatch.setattr(FolderLock, "held", late)
+    with pytest.raises(RunError, match="another process has just ended there. Repeat"):
+        make_data(numbers(), tmp_path / "set")
+    assert not Numbers.made
 
 
 def test_two_processes_cannot_make_one_folder(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.registry import Registry
 from mmvae.runs.run import Run, read_metrics
 from mmvae.training.progress import Progress
+from mmvae.training.trainer import Trainer
 
 REGISTRY = toy_registry()
 
@@ -158,6 +159,29 @@ def test_init_from_takes_the_weights(tmp_path) -> None:
             still, run_dir=tmp_path / str(number), init_from=origin, registry=REGISTRY
         )
         assert same(weights(second.model), weights(first.model))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_run_whose_failure_cannot_be_noted_keeps_its_metrics(
+    tmp_path, monkeypatch, damaged
+) -> None:
+    run, log = Run(tmp_path / "r"), Trainer.log
+
+    def unwritten(*args, **keys):
+        raise TrainingError("No space left on device")
+
+    def fail(trainer, done):
+        log(trainer, done)
+        if damaged:
+            (run.folder / "status.json").write_text("{")
+        monkeypatch.setattr(Run, "write_status", unwritten)
+        raise DataError("item 7 cannot be read")
+
+    monkeypatch.setattr(Trainer, "log", fail)
+    with pytest.raises(DataError, match="item 7"):
+        mmvae.train(toy_config(), run_dir=run.folder, registry=REGISTRY)
+    assert run.saved_nothing
+    assert [record["split"] for record in read_metrics(run.metrics)] == ["train"]
 
 
 def test_dry_run_builds_and_leaves_nothing(tmp_path, monkeypatch) -> None:

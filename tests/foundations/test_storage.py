@@ -7,6 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -178,6 +179,31 @@ def test_a_replaced_folder_is_old_or_new_at_every_failure(tmp_path, monkeypatch,
     assert ("exchange" in [operation for operation, *_ in operations]) == exchanged
 
 
+@pytest.mark.parametrize("exchanged", [True, False])
+def test_a_folder_whose_new_name_cannot_be_synced_is_the_old_one(tmp_path, monkeypatch, exchanged):
+    if not exchanged:
+        monkeypatch.setattr(storage, "_exchanged", lambda one, other: False)
+    final, swept = tmp_path / "final", []
+    final.mkdir()
+    fill(final, "old")
+
+    def fault(operation, *paths):
+        if (operation, *paths) == ("fsync", tmp_path):
+            swept.append((final / "sub" / "f").read_text())
+            storage.sweep(final)  # as another process
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(storage, "fault", fault)
+    with (
+        pytest.raises(TrainingError, match="what was there before is intact"),
+        storage.staged_folder(final, replace=True) as staged,
+    ):
+        fill(staged, "new")
+    assert swept == ["new"]
+    assert (final / "sub" / "f").read_text() == "old"
+    assert names(tmp_path) == ["final"]
+
+
 # -- what killed processes left -------------------------------------------------------------------
 
 KILLED = """
@@ -319,6 +345,34 @@ def test_a_sweeper_that_comes_before_the_lock_harms_no_writer(tmp_path, monkeypa
             storage.sweep(tmp_path / "z")
         assert names(tmp_path) == ["z"]
         storage._delete(tmp_path / "z")
+
+
+@pytest.mark.parametrize("write", [storage.staged_file, storage.staged_folder])
+def test_a_sweeper_that_goes_on_later_harms_no_writer(tmp_path, monkeypatch, write):
+    flock, sweepers = fcntl.flock, []
+    locked, go_on = threading.Event(), threading.Event()
+
+    def stopped(operation, *paths):
+        if threading.current_thread() in sweepers and operation == "remove":
+            locked.set()
+            assert go_on.wait(60)
+
+    def late(descriptor, operation):
+        if not sweepers:
+            sweepers.append(threading.Thread(target=storage.sweep, args=[tmp_path / "z"]))
+            sweepers[0].start()
+            assert locked.wait(60)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(storage, "fault", stopped)
+    monkeypatch.setattr(storage.fcntl, "flock", late)
+    with write(tmp_path / "z") as hidden:
+        written = hidden / "f" if hidden.is_dir() else hidden
+        written.write_text("x")
+        go_on.set()
+        sweepers[0].join()
+        assert written.read_text() == "x"
+    assert names(tmp_path) == ["z"]
 
 
 def test_a_file_that_others_keep_locked_is_not_waited_for(tmp_path, monkeypatch):
