@@ -44,7 +44,9 @@ class TableColumn(LazyValues):
 
     def read(self) -> Any:
         """See :meth:`mmvae.modalities.codec.LazyValues.read`."""
-        values = as_array(self.dataset.select_columns([self.name])[self.rows.tolist()][self.name])
+        values = self.dataset.select_columns([self.name])[self.rows.tolist()][self.name]
+        typed = self.dataset.format["type"] != "custom"  # a function, which may give anything
+        values = as_array(values, typed)
         whole = self.whole and isinstance(values, np.ndarray) and np.isfinite(values).all()
         return values.astype(np.int64) if whole else values
 
@@ -134,13 +136,18 @@ def whole(dataset: Any, name: str) -> bool:
     return bool(compute.all(compute.or_(integral, compute.is_nan(column))).as_py())
 
 
-def as_array(values: Sequence[Any]) -> Any:
-    """Numbers, or arrays and lists of them of one shape, as one array; else a list."""
+def as_array(values: Sequence[Any], typed: bool = False) -> Any:
+    """Numbers, or arrays and lists of them of one shape, as one array; else a list.
+
+    Args:
+        values: The values.
+        typed: True if they are known not to mix truth values and numbers, as in Arrow columns.
+    """
     values = [from_tensor(v) if hasattr(v, "detach") else v for v in values]
     if not values or not isinstance(values[0], (int, float, np.generic, np.ndarray, list, tuple)):
         return values
-    if bool in (found := cell_types(values)) and len(found) > 1:  # NumPy would make True a 1
-        return values
+    if not typed and bool in (found := cell_types(values)) and len(found) > 1:
+        return values  # of which NumPy would make True a 1
     try:
         array = np.asarray(values)
     except ValueError:  # of different shapes

@@ -301,21 +301,20 @@ def _labels(column: Column) -> list[str] | Array:
                 "Label every item; of a table, declare labels such as 1.10 in [data.types]: "
                 'column = "text".',
             )
-    if labels.dtype.kind == "u":
-        _refuse_large(labels)
+    if labels.dtype == np.uint64 and (labels >= _LARGE).any():
+        row = int(np.argmax(labels >= _LARGE))
+        raise _too_large(row, labels[row])
     return labels if labels.dtype == bool else labels.astype(np.int64)
 
 
-def _refuse_large(labels: Sequence[Any] | Array) -> None:
-    """Refuse whole numbers of more than 64 bits, which would be others in an array."""
-    for row, label in enumerate(labels):
-        if isinstance(label, (int, np.integer)) and not -_LARGE <= int(label) < _LARGE:
-            raise UnsupportedValue(
-                row,
-                f"label {label}",
-                "a whole number of 64 bits",
-                "Are these labels or ids? Write labels as texts.",
-            )
+def _too_large(row: int, label: Any) -> UnsupportedValue:
+    """The refusal of a whole number of more than 64 bits, which would be another in an array."""
+    return UnsupportedValue(
+        row,
+        f"label {label}",
+        "a whole number of 64 bits",
+        "Are these labels or ids? Write labels as texts.",
+    )
 
 
 def _named(labels: list[str]) -> list[str]:
@@ -358,7 +357,9 @@ def _array(values: list[Any]) -> list[str] | Array:
             raise UnsupportedValue(row, f"label {value!r}", expected, fix)
     if found == [0]:
         return [str(value) for value in values]
-    _refuse_large(values)
+    for row, value in enumerate(values):
+        if isinstance(value, (int, np.integer)) and not -_LARGE <= int(value) < _LARGE:
+            raise _too_large(row, value)
     return np.array(values) if values else np.zeros(0, np.int64)
 
 

@@ -12,6 +12,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +27,10 @@ from mmvae.cli.main import run
 from mmvae.data.bounds import Bounds
 from mmvae.data.reader import read_table
 from mmvae.data.streams import open_stream
+from mmvae.data.streams.arrow import opened_arrow
 from mmvae.data.streams.csv_cells import records
-from mmvae.foundations.errors import ConfigError
+from mmvae.data.streams.weight import pieces, rows_together
+from mmvae.foundations.errors import ConfigError, DataError
 
 MIB = 1 << 20
 
@@ -233,6 +236,75 @@ class TestArrow:
             file.write_bytes(arrow(value, **options))
             assert read_table([file]).table.to_list() == value.to_pylist()
 
+    def test_the_file_that_was_checked_is_the_one_that_is_read(self, tmp_path: Path) -> None:
+        file = tmp_path / "t.arrow"
+        file.write_bytes(arrow(pa.table({"a": [1, 2]})))
+
+        class Replaced(Bounds):
+            def open(self, path: Path) -> BinaryIO:
+                opened = super().open(path)
+                path.unlink()
+                path.write_bytes(arrow(pa.table({"b": ["other"]})))
+                return opened
+
+        with opened_arrow(file, Replaced()) as (schema, total, batches):
+            assert (schema.names, total) == (["a"], 2)
+            assert [batch.to_pydict() for batch in batches] == [{"a": [1, 2]}]
+
+
+def together(**columns: object) -> int:
+    """How many rows of a Parquet file of these columns are decoded together."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return rows_together(pq.read_metadata(sink), Bounds())
+
+
+class TestPieces:
+    """Few bytes are decoded together, and many rows where they have few bytes."""
+
+    def test_small_rows_are_decoded_by_the_thousand(self) -> None:
+        assert together(a=np.zeros(5000), b=["cat", "dog"] * 2500, c=[True] * 5000) == 1024
+
+    def test_a_value_that_may_be_in_all_rows(self) -> None:
+        assert 250 < together(a=["x" * (4 * MIB), *["y"] * 4999]) < 256  # 1 GiB, if it were
+        often = pa.DictionaryArray.from_arrays(pa.array([0] * 5000), pa.array(["x" * (15 * MIB)]))
+        assert 64 < together(a=often) < 69
+        assert together(a=["x" * (40 * MIB), *["y"] * 99_999]) == 64
+
+    def test_lists_may_be_longer_than_they_seem(self) -> None:
+        assert together(a=[[0.0]] * 5000) == 64
+
+    def test_large_rows_are_decoded_one_by_one(self) -> None:
+        values = [bytes([k]) * (3 * MIB) for k in range(6)]
+        assert together(a=values) == 5
+        assert together(a=values, b=[value * 6 for value in values]) == 1
+
+    def test_no_rows(self) -> None:
+        assert together(a=pa.array([], pa.string())) == 1024
+
+    @pytest.mark.parametrize("kind", ["dictionary", "string_view", "string"])
+    def test_a_piece_has_few_bytes_or_one_row(self, kind: str) -> None:
+        texts = ["x" * 700, "y", None, "z" * 90]
+        rows = [texts[k % 4] for k in range(3000)]
+        plain = pa.array(rows)
+        column = plain.dictionary_encode() if kind == "dictionary" else plain.cast(kind)
+        batch = pa.record_batch({"a": column}).slice(1)
+        found = list(pieces(batch, Path("t"), 0, Bounds(cell=1000)))
+        assert [row for piece, _ in found for row in piece["a"].to_pylist()] == rows[1:]
+        for piece, weight in found:
+            held = sum(len(text or "") for text in piece["a"].to_pylist())
+            assert weight <= 1000
+            assert kind == "string" or weight == held
+        assert len(found) < 1500
+
+    @pytest.mark.parametrize("kind", ["dictionary", "string_view", "string"])
+    def test_a_large_cell_is_told_by_its_row(self, kind: str) -> None:
+        plain = pa.array(["x"] * 1500 + ["y" * 1001] + ["z"] * 5)
+        column = plain.dictionary_encode() if kind == "dictionary" else plain.cast(kind)
+        batch = pa.record_batch({"a": column})
+        with pytest.raises(DataError, match="t, row 1507, column 'a': 1,0.. bytes or more"):
+            list(pieces(batch, Path("t"), 7, Bounds(cell=1000)))
+
 
 def npy(header: str) -> bytes:
     """An ``.npy`` file with this header and eight bytes."""
@@ -307,7 +379,7 @@ def picture(side: int) -> bytes:
 def test_a_picture_of_too_many_pixels(tmp_path: Path, told: Told, side: int) -> None:
     said = told("data", "check", folder(tmp_path, "png", picture(side)))
     assert "50,000,000 pixels at most" in said
-    assert ("max_pixels" in said) == (side < 9_000)  # of others Pillow's own bound says it first
+    assert ("max_pixels" in said) == (side < 20_000)  # of others Pillow's own bound says it first
     assert "Warning" not in said
 
 

@@ -270,6 +270,21 @@ def test_pictures_in_lists_and_in_bytes_stay_so(train: Train, folder: Path) -> N
         )
 
 
+def test_an_arrow_file_is_written_in_as_many_batches_as_chunks(folder: Path) -> None:
+    texts = pa.array([f"kind {i % 7}" for i in range(5000)])
+    table = pa.table({"a": range(5000), "b": texts, "c": texts.dictionary_encode()})
+    with pa.ipc.new_file("t.arrow", table.schema) as writer:
+        writer.write_table(table)
+    stream = open_stream(folder / "t.arrow")
+    with stream.writer(folder / "out.arrow", {}, {"d": pa.int64()}) as out:
+        for rows in stream.chunks(1500):
+            out.write(rows, {"a": {0: -1}}, {"d": range(len(rows))})
+    with pa.memory_map("out.arrow") as source:
+        found = pa.ipc.open_file(source)
+        assert found.num_record_batches == 4
+        assert found.read_all()["c"].to_pylist() == texts.to_pylist()
+
+
 def test_columns_of_parquet_keep_their_types(train: Train, folder: Path) -> None:
     import datetime
     from decimal import Decimal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,7 +23,7 @@ from mmvae.data.streams.stream import (
     fitting,
     read_as,
 )
-from mmvae.data.streams.weight import PIECE, pieces, unpacked, weigh
+from mmvae.data.streams.weight import pieces, rows_together, unpacked
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType, Kind
 
@@ -95,8 +96,7 @@ class ArrowStream(TableStream):
             count = done = held = total = 0
             for batch in batches:
                 batch.validate(full=True)
-                for piece in pieces(batch):
-                    weight = weigh(piece, self.path, done + count, self.bounds)
+                for piece, weight in pieces(batch, self.path, done + count, self.bounds):
                     held, total = held + weight, total + weight
                     self.bounds.check_decoded(total, self.path)
                     waiting.append(piece)
@@ -212,7 +212,8 @@ class ArrowWriter(Writer):
                     f"{where}: what the model fills in does not fit its type {field.type}: "
                     f"{first_line(error)}. Give the column the type that the model was trained on."
                 ) from error
-        self._writer.write_table(pa.Table.from_arrays(columns, schema=self.schema))
+        table = pa.Table.from_arrays(columns, schema=self.schema)
+        self._writer.write_table(table.combine_chunks())  # of which each would be a batch
 
 
 def replaced(column: Any, values: Mapping[int, Any], where: str) -> Any:
@@ -275,11 +276,14 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
     @contextmanager
     def parquet() -> Iterator[Any]:
         with bounds.open(path) as opened, pq.ParquetFile(opened, buffer_size=BUFFER) as file:
-            yield file.schema_arrow, file.metadata.num_rows, file.iter_batches(PIECE)
+            rows = rows_together(file.metadata, bounds)
+            yield file.schema_arrow, file.metadata.num_rows, file.iter_batches(rows)
 
     @contextmanager
     def arrow() -> Iterator[Any]:
-        with pa.memory_map(str(path)) as source:
+        with bounds.open(path) as opened:  # and no other file of the same name
+            data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        with pa.BufferReader(data) as source:
             start, batches = 0, None
             if source.read(len(MAGIC)) == MAGIC:  # a file is a stream with a table of contents
                 source.seek(0)

@@ -1,29 +1,65 @@
-"""Weight: bytes that Arrow data take in memory, of messages before they are decompressed."""
+"""Weight: bytes that Arrow data take in memory, also of what is not yet decoded."""
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmvae.data.bounds import Bounds
 
-PIECE = 64
-"""Rows that are decoded, decompressed and weighed together."""
+Sizes = np.ndarray[Any, np.dtype[np.int64]]
+
+MOST = 1024
+"""Rows that are weighed together, and the most that are decoded together."""
+
+UNSURE = 64
+"""Rows that are decoded together if one value may be there in many of them."""
+
+WIDEST = 32
+"""Bytes of the widest number of Arrow, a decimal."""
 
 
-def pieces(batch: Any) -> Iterator[Any]:
-    """A record batch in pieces of few rows, none of which is copied."""
-    for start in range(0, batch.num_rows, PIECE):
-        yield batch.slice(start, PIECE)
-
-
-def weigh(piece: Any, path: Path, first: int, bounds: Bounds) -> int:
-    """The bytes of few rows, with the values of dictionaries written out.
+def rows_together(metadata: Any, bounds: Bounds) -> int:
+    """How many rows of a Parquet file to decode together, by what the file says of its columns.
 
     Args:
-        piece: A record batch.
+        metadata: Of the file.
+        bounds: How much is decoded together: as much as a cell may hold, by the mean row, and
+            never more than 64 cells, if each row held the longest value that the file may hold.
+    """
+    groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
+    mean = sum(group.total_byte_size for group in groups) / max(1, metadata.num_rows)
+    longest = sum(longest_value(metadata.schema, k, groups) for k in range(metadata.num_columns))
+    sure = max(UNSURE, bounds.batch // max(1, longest))
+    return int(max(1, min(MOST, sure, bounds.cell // max(1, mean))))
+
+
+def longest_value(schema: Any, number: int, groups: list[Any]) -> float:
+    """The bytes that a value of a Parquet column may have; infinity for lists.
+
+    A text can be written once and stand in all rows, but has no more bytes than all of the column.
+    """
+    column = schema.column(number)
+    if column.max_repetition_level:
+        return math.inf
+    if column.physical_type == "BYTE_ARRAY":
+        parts = (group.column(number) for group in groups)
+        return float(max((part.total_uncompressed_size for part in parts), default=0))
+    return float(max(WIDEST, column.length))
+
+
+def pieces(batch: Any, path: Path, first: int, bounds: Bounds) -> Iterator[tuple[Any, int]]:
+    """A record batch in pieces, none of which is copied, each with its bytes.
+
+    A piece has one row, or no more bytes than a cell may have.
+
+    Args:
+        batch: The record batch.
         path: Its file, for messages.
         first: The number of its first row.
         bounds: How much a cell may hold.
@@ -31,15 +67,50 @@ def weigh(piece: Any, path: Path, first: int, bounds: Bounds) -> int:
     Raises:
         DataError: A cell holds more.
     """
-    found = 0
-    for name, column in zip(piece.schema.names, piece.columns, strict=True):
-        if not is_shared(column.type) and column.nbytes <= bounds.cell:
-            found += column.nbytes
+    columns = zip(batch.schema.names, batch.columns, strict=True)
+    shared = {name: sizes_of(column) for name, column in columns if is_shared(column.type)}
+    for start in range(0, batch.num_rows, MOST):
+        part = batch.slice(start, MOST)
+        known = {name: sizes[start : start + MOST] for name, sizes in shared.items()}
+        sizes = weigh(part, known, path, first + start, bounds)
+        for begin, end in cuts(sizes, bounds.cell):
+            yield part.slice(begin, end - begin), int(sizes[begin:end].sum())
+
+
+def cuts(sizes: Sizes, most: int) -> Iterator[tuple[int, int]]:
+    """Cut rows (n,) where they sum to more than ``most`` bytes: begin and end of each piece."""
+    ends, begin = np.cumsum(sizes), 0
+    while begin < len(sizes):
+        before = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, before + most, "right")))
+        yield begin, end
+        begin = end
+
+
+def weigh(part: Any, known: Mapping[str, Sizes], path: Path, first: int, bounds: Bounds) -> Sizes:
+    """The bytes of rows (n,), with the values of dictionaries written out.
+
+    Columns of few bytes are not looked at cell by cell: each cell takes its share.
+
+    Args:
+        part: A record batch.
+        known: Column → the bytes of its cells (n,), of those whose cells can share bytes.
+        path: Its file, for messages.
+        first: The number of its first row.
+        bounds: How much a cell may hold.
+
+    Raises:
+        DataError: A cell holds more.
+    """
+    found = np.zeros(part.num_rows, np.int64)
+    for name, column in zip(part.schema.names, part.columns, strict=True):
+        if name not in known and column.nbytes <= bounds.cell:
+            found += -(-column.nbytes // part.num_rows)
             continue
-        sizes = sizes_of(column)
-        row = max(range(len(sizes)), key=sizes.__getitem__)
-        bounds.check_cell(sizes[row], f"{path}, row {first + row}, column {name!r}")
-        found += sum(sizes)
+        sizes = known[name] if name in known else sizes_of(column)
+        row = int(sizes.argmax())
+        bounds.check_cell(int(sizes[row]), f"{path}, row {first + row}, column {name!r}")
+        found += sizes
     return found
 
 
@@ -47,32 +118,54 @@ def is_shared(kind: Any) -> bool:
     """True if several cells of an Arrow type can share bytes."""
     from pyarrow import types
 
-    tests = (types.is_dictionary, types.is_string_view, types.is_binary_view)
-    return any(test(kind) for test in tests)
+    return types.is_dictionary(kind) or is_view(kind)
 
 
-def sizes_of(column: Any) -> list[int]:
-    """The bytes of each cell of an Arrow array."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def is_view(kind: Any) -> bool:
+    """True for Arrow types of texts or bytes that lie anywhere."""
+    from pyarrow import types
+
+    return bool(types.is_string_view(kind) or types.is_binary_view(kind))
+
+
+def sizes_of(column: Any) -> Sizes:
+    """The bytes of each cell of an Arrow array, (n,)."""
     from pyarrow import types
 
     if types.is_dictionary(column.type):
-        if not is_text(column.type.value_type):
-            return [8] * len(column)
-        lengths = pc.binary_length(column.dictionary).take(column.indices)
-        return [size or 0 for size in lengths.to_pylist()]
-    if is_shared(column.type):
-        column = column.cast(pa.large_binary())
-    return [column.slice(row, 1).nbytes for row in range(len(column))]
+        if not has_length(column.type.value_type):
+            return np.full(len(column), 8)
+        return numbers(lengths(column.dictionary).take(column.indices))
+    if has_length(column.type):
+        return numbers(lengths(column))
+    return np.array([column.slice(row, 1).nbytes for row in range(len(column))], np.int64)
 
 
-def is_text(kind: Any) -> bool:
+def lengths(texts: Any) -> Any:
+    """The bytes of each text of an Arrow array, as an array with nulls."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not is_view(texts.type):
+        return pc.binary_length(texts)
+    end = texts.offset + len(texts)
+    views = np.frombuffer(texts.buffers()[1], np.int32, 4 * end)  # of 16 bytes, the length first
+    found = views[4 * texts.offset :: 4]
+    return pa.array(found, mask=texts.is_null().to_numpy(zero_copy_only=False))
+
+
+def numbers(column: Any) -> Sizes:
+    """An Arrow array of integers, 0 for null."""
+    found: Sizes = column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
+
+
+def has_length(kind: Any) -> bool:
     """True if cells of an Arrow type are texts or bytes of any length."""
     from pyarrow import types
 
     tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
-    return any(test(kind) for test in tests)
+    return is_view(kind) or any(test(kind) for test in tests)
 
 
 def unpacked(message: Any) -> int:

@@ -21,8 +21,6 @@ from PIL import Image, ImageOps
 
 from mmvae import Column, UnsupportedValue
 
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # opened refuses it in its words
-
 Pixels = np.ndarray[Any, Any]
 
 MODES = {1: "L", 3: "RGB"}
@@ -127,13 +125,13 @@ def opened(encoded: bytes | str | Path, row: int | None = None, most: int = MOST
     else:
         where, encoded = f"file {encoded}", _file(encoded, row)
     try:
-        picture = Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
+        picture = _begun(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
         _check_size(picture, where, row, most)
         cut = ";16" in str(getattr(picture, "tile", ""))  # what is not known once it is loaded
         picture.load()
     except UnsupportedValue:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise UnsupportedValue(
             row, f"{where} ({error})", f"{most:,} pixels at most", "Scale it down."
         ) from None
@@ -146,6 +144,13 @@ def opened(encoded: bytes | str | Path, row: int | None = None, most: int = MOST
         ) from None
     picture.info[_CUT] = cut and picture.mode not in _DEEP
     return picture
+
+
+def _begun(file: io.BytesIO | Path) -> Image.Image:
+    """A picture of which the header alone is read, without Pillow's warning of its size."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file)
 
 
 def _check_size(picture: Image.Image, where: str, row: int | None, most: int) -> None:
@@ -230,11 +235,31 @@ def doubts(column: Column, most: int = MOST) -> Iterator[tuple[int, str]]:
     for row, value in enumerate(column.values):
         try:
             image = _image(value, row, most)
-            found = list(_of_array(np.asarray(value)) if image is None else _of_image(image))
-        except Exception:  # as in opened; of what cannot be read the reading itself says so
+            if image is None:
+                found = _of_array(np.asarray(value))
+            else:
+                found = _of_image(image, *_frames_and_opacity(image, row))
+        except (UnsupportedValue, ValueError):  # of which the reading itself says so
             continue
         for doubt in found:
             yield row, doubt
+
+
+def _frames_and_opacity(picture: Image.Image, row: int) -> tuple[int, int]:
+    """How many pictures are in the file of this one, and its least opacity, 0..255.
+
+    Raises:
+        UnsupportedValue: It is damaged.
+    """
+    opacity = 255
+    try:
+        picture.load()
+        frames = getattr(picture, "n_frames", 1)
+        if picture.has_transparency_data:
+            opacity = int(np.asarray(picture.convert("RGBA"))[..., 3].min())
+    except Exception as error:  # as in opened
+        raise UnsupportedValue(row, f"a picture ({_said(error)})", "a whole picture") from None
+    return int(frames), opacity
 
 
 def _of_array(pixels: Pixels) -> Iterator[str]:
@@ -246,16 +271,13 @@ def _of_array(pixels: Pixels) -> Iterator[str]:
         yield f"pixels of type {pixels.dtype}, read as levels of 0..255"
 
 
-def _of_image(picture: Image.Image) -> Iterator[str]:
-    frames = getattr(picture, "n_frames", 1)
+def _of_image(picture: Image.Image, frames: int, opacity: int) -> Iterator[str]:
     if frames > 1 and picture.format != "MPO":  # from cameras; the first frame is the full picture
         yield "several pictures in one file, of which the first is read"
     if picture.info.get(_CUT):
         yield "16 bits a channel, read as 8"
-    if picture.has_transparency_data:
-        clear, _ = picture.convert("RGBA").getchannel("A").getextrema()
-        if clear != 255:
-            yield "transparent pixels, laid on white"
+    if opacity < 255:
+        yield "transparent pixels, laid on white"
     if picture.mode in _PROFILED:
         yield f"colours as {picture.mode}, converted without their profile"
     if picture.mode in ("L", "RGB"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -206,3 +208,39 @@ def test_a_path_is_told_as_it_was_looked_for(
         read(Column(["b.png"]))
     with pytest.raises(UnsupportedValue, match="a folder or no regular file"):
         read(Column([str(tmp_path)]))
+
+
+def halved(picture: bytes) -> Image.Image:
+    """A picture that is not decoded yet, of which half is missing."""
+    return Image.open(io.BytesIO(picture[: len(picture) // 2]))
+
+
+def test_what_cannot_be_read_is_not_doubted() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 50, 4), np.uint8)
+    data = encoded(Image.fromarray(noise))
+    values = [halved(data), Image.new("La", (2, 2)), [[1, 2], [3]], "no such file", data[:900]]
+    assert list(doubts(Column([*values, data]))) == [(5, "transparent pixels, laid on white")]
+    for value in values:
+        with pytest.raises(UnsupportedValue):
+            read(Column([value]), 1)
+
+
+@pytest.mark.parametrize("name", ["_of_array", "_of_image"])
+def test_errors_of_the_program_are_not_passed_over(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*values: object) -> None:
+        raise KeyError(name)
+
+    monkeypatch.setattr(f"mmvae_images.pixels.{name}", wrong)
+    with pytest.raises(KeyError, match=name):
+        list(doubts(Column([np.zeros((2, 2)), Image.new("L", (2, 2))])))
+
+
+def test_importing_leaves_the_warnings_of_pillow_as_they_are() -> None:
+    program = (
+        "import warnings; from PIL import Image; import mmvae_images\n"
+        "print([f for f in warnings.filters if f[2] is Image.DecompressionBombWarning])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert ended.stdout.strip() == b"[]"
