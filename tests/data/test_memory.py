@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from toys import NAMES, toy_items
 
+from mmvae.data.columns import table_split
 from mmvae.data.memory import MemoryConfig, MemorySource, as_column, as_split
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.codec import Column
@@ -352,7 +353,7 @@ def test_truth_values_alone_are_an_array(values: Any) -> None:
 
 def test_columns_of_arrow_are_not_looked_at_cell_by_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     data = datasets.Dataset.from_dict({"v": [[1.0, 2.0], [3.0, 4.0]], "b": [True, False]})
-    columns = as_split(data, "data").columns
+    columns = table_split(data, "data").columns
     monkeypatch.setattr("mmvae.data.columns.cell_types", lambda values: pytest.fail("looked at"))
     np.testing.assert_array_equal(columns["v"].read().values, [[1, 2], [3, 4]])
     assert columns["b"].read().values.dtype == bool
@@ -361,5 +362,5 @@ def test_columns_of_arrow_are_not_looked_at_cell_by_cell(monkeypatch: pytest.Mon
 def test_what_a_function_of_datasets_gives_is_looked_at() -> None:
     data = datasets.Dataset.from_dict({"b": [0, 1]})
     data.set_transform(lambda rows: {"b": [True, 2]})
-    assert as_split(data, "data").columns["b"].read().values == [True, 2]
-    assert isinstance(as_split(data, "data").columns["b"].read().values, list)
+    assert table_split(data, "data").columns["b"].read().values == [True, 2]
+    assert isinstance(table_split(data, "data").columns["b"].read().values, list)
