@@ -15,7 +15,7 @@ ATTACK = Path(__file__).with_name("kill_commands.py")
 
 @pytest.mark.timeout(900)
 def test_killed_commands_are_repeated_as_if_nothing_had_been() -> None:
-    if "bernoulli-image" not in load_registry().codecs:
+    if "bernoulli-image" not in load_registry().kinds("codec"):
         pytest.skip("the plugin of the digits' pictures is disabled")
     commands = ("resume", "embed", "impute")
     only = [word for command in commands for word in ("--only", command)]
