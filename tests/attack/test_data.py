@@ -27,6 +27,7 @@ from mmvae.data.bounds import Bounds
 from mmvae.data.reader import read_table
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.csv_cells import records
+from mmvae.data.streams.weight import sizes_of
 from mmvae.foundations.errors import ConfigError
 
 MIB = 1 << 20
@@ -265,6 +266,24 @@ class TestArrow:
         said = told("data", "check", config)
         assert f"column 'size': its type {value.schema.field('size').type} is not read" in said
         assert "Convert the column" in said
+
+    @pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view()])
+    def test_views_are_weighed_without_a_copy(self, kind: pa.DataType) -> None:
+        views = struct.pack("<i4sii", 10 * MIB, b"xxxx", 0, 0) * 64
+        known = pa.py_buffer(b"\xff" * 7 + b"\x7f")  # the last one is missing
+        buffers = [known, pa.py_buffer(views), pa.py_buffer(b"x" * (10 * MIB))]
+        shared = pa.Array.from_buffers(kind, 64, buffers)
+        coded = pa.DictionaryArray.from_arrays(pa.array([63, None, 5]), shared)
+        before = pa.default_memory_pool().max_memory()
+        assert sizes_of(shared.slice(2)) == [10 * MIB] * 61 + [0]
+        assert sizes_of(coded) == [0, 0, 10 * MIB]
+        assert sizes_of(shared.slice(0, 0)) == []
+        assert pa.default_memory_pool().max_memory() < before + MIB
+
+    def test_a_large_view(self, tmp_path: Path, told: Told) -> None:
+        value = pa.table({"a": pa.array(["x", "y" * (17 * MIB), None], pa.string_view())})
+        said = told("data", "check", table(tmp_path, "arrow", arrow(value)))
+        assert "row 1, column 'a': 17,825,792" in said
 
     def test_what_is_sound_is_read_as_before(self, tmp_path: Path) -> None:
         value = pa.table(

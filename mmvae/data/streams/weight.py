@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmvae.data.bounds import Bounds
 
 PIECE = 64
@@ -47,24 +49,40 @@ def is_shared(kind: Any) -> bool:
     """True if several cells of an Arrow type can share bytes."""
     from pyarrow import types
 
-    tests = (types.is_dictionary, types.is_string_view, types.is_binary_view)
-    return any(test(kind) for test in tests)
+    return types.is_dictionary(kind) or is_view(kind)
+
+
+def is_view(kind: Any) -> bool:
+    """True if cells of an Arrow type are views of texts or bytes."""
+    from pyarrow import types
+
+    return bool(types.is_string_view(kind) or types.is_binary_view(kind))
 
 
 def sizes_of(column: Any) -> list[int]:
     """The bytes of each cell of an Arrow array."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import types
 
     if types.is_dictionary(column.type):
-        if not is_text(column.type.value_type):
+        if not (is_text(column.type.value_type) or is_view(column.type.value_type)):
             return [8] * len(column)
-        lengths = pc.binary_length(column.dictionary).take(column.indices)
-        return [size or 0 for size in lengths.to_pylist()]
-    if is_shared(column.type):
-        column = column.cast(pa.large_binary())
+        sizes = lengths(column.dictionary).take(column.indices)
+        return [size or 0 for size in sizes.to_pylist()]
+    if is_view(column.type):
+        return [size or 0 for size in lengths(column).to_pylist()]
     return [column.slice(row, 1).nbytes for row in range(len(column))]
+
+
+def lengths(column: Any) -> Any:
+    """The bytes of each text of an Arrow array, as another one; views are not followed."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not is_view(column.type) or not len(column):
+        return pc.binary_length(column) if is_text(column.type) else pa.array([], pa.int32())
+    end = column.offset + len(column)
+    told = np.frombuffer(column.buffers()[1], "<i4", 4 * end)[4 * column.offset :: 4]
+    return pa.array(told, mask=column.is_null().to_numpy(zero_copy_only=False))
 
 
 def is_text(kind: Any) -> bool:
