@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmvae.data.source import Split
+from mmvae.foundations.errors import DataError
 from mmvae.modalities.codec import Column, LazyValues, row_index
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind
 
@@ -51,17 +52,52 @@ class TableColumn(LazyValues):
         return values.astype(np.int64) if whole else values
 
 
-def table_split(dataset: Any, origin: str, types: Mapping[str, ColumnType] | None = None) -> Split:
+class RefusedColumn(TableColumn):
+    """Some rows of a column that cannot be read.
+
+    Args:
+        dataset: The data set.
+        name: The column.
+        why: The message.
+        rows: See :class:`TableColumn`.
+    """
+
+    def __init__(
+        self, dataset: Any, name: str, why: str, rows: np.ndarray[Any, Any] | None = None
+    ) -> None:
+        super().__init__(dataset, name, rows)
+        self.why = why
+
+    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> RefusedColumn:
+        """See :meth:`mmvae.modalities.codec.LazyValues.take`."""
+        return RefusedColumn(self.dataset, self.name, self.why, self.rows[row_index(rows)])
+
+    def read(self) -> Any:
+        """Refuse it.
+
+        Raises:
+            DataError: Always.
+        """
+        raise DataError(self.why)
+
+
+def table_split(
+    dataset: Any,
+    origin: str,
+    types: Mapping[str, ColumnType] | None = None,
+    refused: Mapping[str, str] | None = None,
+) -> Split:
     """A ``datasets.Dataset`` as a split with lazily read columns; null is a missing value.
 
     Args:
         dataset: The data set.
         origin: Its name in messages.
         types: Column → the type as which it was read, if known.
+        refused: Column that cannot be read → the message if it is used.
     """
     import datasets
 
-    columns, types = {}, types or {}
+    columns, types, refused = {}, types or {}, refused or {}
     present = {name: presence(dataset, name) for name in dataset.features}
     for name, feature in dataset.features.items():
         if isinstance(feature, datasets.Image) and feature.mode is not None:
@@ -69,6 +105,12 @@ def table_split(dataset: Any, origin: str, types: Mapping[str, ColumnType] | Non
         if isinstance(feature, (datasets.Image, datasets.Audio)):
             dataset = dataset.cast_column(name, type(feature)(decode=False))
     for name, feature in dataset.features.items():
+        if name in refused:
+            values = RefusedColumn(dataset, name, refused[name])
+            columns[name] = Column(
+                values, None, f"{origin}, column {name!r}", None, types.get(name)
+            )
+            continue
         names = getattr(feature, "names", None)
         columns[name] = Column(
             TableColumn(dataset, name, whole=present[name] is not None and whole(dataset, name)),

@@ -90,7 +90,7 @@ class _Cache:
         self.changed = False
         try:
             self.known: Any = json.loads(self.file.read_bytes())
-        except (OSError, ValueError):  # none yet, or damaged: the files are read
+        except (OSError, ValueError, RecursionError):  # none yet, or damaged: the files are read
             self.known = {}
         if not isinstance(self.known, dict):
             self.known = {}

@@ -452,7 +452,7 @@ def named_rows(
     """
     as_written = ColumnType("text", NULL_WORDS)
     read = read_table([path], {**types, key: as_written}, bounds=bounds)
-    table = table_split(read.table, str(path), read.types)
+    table = table_split(read.table, str(path), read.types, read.refused)
     if key not in table.columns:
         raise DataError(
             f"{path}: no column {key!r} that says which files each row belongs to; there are "

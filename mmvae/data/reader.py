@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from mmvae.data.written_cells import merged
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType
 
-VERSION = 1
+VERSION = 2
 """Version of the reading rules; files read by an earlier version are read again."""
 
 KEPT = b"mmvae"
-"""Key of the schema's metadata that holds types and remarks."""
+"""Key of the schema's metadata that holds types, remarks and refusals."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class Reading:
         table: A ``datasets.Dataset``, read from disk on demand.
         types: Column → the type as which it was read.
         remarks: Remarks for people, one sentence each.
+        refused: Column that cannot be read, null in the table → the message if it is used.
     """
 
     table: Any
     types: Mapping[str, ColumnType]
     remarks: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_table(
@@ -187,7 +189,7 @@ def kept_reading(
     with pa.memory_map(str(file)) as source:
         told = json.loads(pa.ipc.open_stream(source).schema.metadata[KEPT])
     types = {name: ColumnType.of_state(state) for name, state in told["types"].items()}
-    return Reading(mapped(file, fingerprint), types, tuple(told["remarks"]))
+    return Reading(mapped(file, fingerprint), types, tuple(told["remarks"]), told["refused"])
 
 
 def tables(
@@ -216,7 +218,12 @@ def tables(
     for file in part:
         for rows in streams[file].chunks(CHUNK):
             taken = len(rows) if left is None else min(left, len(rows))
-            arrays = [rows.arrow(name).slice(0, taken) for name in names]
+            arrays = [
+                pa.nulls(taken)
+                if name in streams[file].refused
+                else rows.arrow(name).slice(0, taken)
+                for name in names
+            ]
             yield fitted(pa.table(arrays, names), schema, str(file))
             left = None if left is None else left - taken
             if left == 0:
@@ -228,5 +235,6 @@ def described(schema: Any, part: Sequence[Path], streams: Mapping[Path, TableStr
     told = {
         "types": {name: found.state() for name, found in streams[part[0]].types.items()},
         "remarks": [remark for file in part for remark in streams[file].remarks],
+        "refused": {name: why for file in part for name, why in streams[file].refused.items()},
     }
     return {**(schema.metadata or {}), KEPT: json.dumps(told).encode()}

@@ -79,14 +79,19 @@ def kept(
 
 
 def whole(file: Path) -> bool:
-    """True if a file of the cache is as it was written; a damaged one is removed."""
+    """True if a file of the cache is as it was written; one that may not be is removed."""
     if not file.exists():
         return False
-    if not checksum(file).exists():  # of a version that wrote none
-        return True
-    if checksum(file).read_text("utf-8", errors="replace") == content(file):
-        return True
-    print(f"{file} is damaged, and is made anew", file=sys.stderr, flush=True)
+    try:
+        if storage.read(checksum(file)).decode("utf-8", "replace") == content(file):
+            return True
+    except (OSError, DataError):  # no checksum, or it or the file cannot be read
+        pass
+    why = "is damaged" if checksum(file).exists() else "lacks its checksum"
+    print(f"{file} {why}, and is made anew", file=sys.stderr, flush=True)
+    if file.is_dir() and not file.is_symlink():
+        storage.remove_folder(file, remedy=remedy(file))
+        return False
     file.unlink()
     return False
 

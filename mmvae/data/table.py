@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from mmvae.data.bounds import Bounds
-from mmvae.data.columns import table_split
+from mmvae.data.columns import RefusedColumn, table_split
 from mmvae.data.declared_types import TypedConfig
 from mmvae.data.fingerprints import contents
 from mmvae.data.item_names import some
@@ -191,7 +191,7 @@ class TableSource(Source):
             bounds.check_file(file)
         refuse_copies(files)
         self._readings.update(read_tables(files, types, config.columns, self._limits, bounds))
-        return {n: table_split(r.table, config.path, r.types) for n, r in self._readings.items()}
+        return {n: split_of(r, config.path) for n, r in self._readings.items()}
 
     def remarks(self) -> Sequence[str]:
         """Number of rows and their files, what is left out, and the place of a stream's file."""
@@ -298,7 +298,12 @@ def load_tables(
     if files is None:
         return load_hub(path, configuration)
     read = read_tables(files.splits, types, bounds=bounds)
-    return {name: table_split(found.table, path, found.types) for name, found in read.items()}
+    return {name: split_of(found, path) for name, found in read.items()}
+
+
+def split_of(found: Reading, path: str) -> Split:
+    """What was read of files as a split."""
+    return table_split(found.table, path, found.types, found.refused)
 
 
 def local_tables(path: str, configuration: str | None = None) -> Tables | None:
@@ -404,6 +409,8 @@ def files_in_cells(split: Split) -> list[Path]:
     """The files that columns name, if all cells of the column are paths of files."""
     found = []
     for column in split.columns.values():
+        if isinstance(column.values, RefusedColumn):
+            continue
         known = column.without_gaps()
         if not len(known) or not is_path(known.take([0]).read().values[0]):
             continue

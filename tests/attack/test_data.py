@@ -29,7 +29,7 @@ from mmvae.data.reader import read_table
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.arrow import opened_arrow
 from mmvae.data.streams.csv_cells import records
-from mmvae.data.streams.weight import pieces, rows_together
+from mmvae.data.streams.weight import pieces, rows_together, sizes_of
 from mmvae.foundations.errors import ConfigError, DataError
 
 MIB = 1 << 20
@@ -172,6 +172,32 @@ def arrow(value: pa.Table, **options: object) -> bytes:
     return sink.getvalue()
 
 
+def union(mode: str) -> pa.Array:
+    """A column of numbers and texts by turns."""
+    tags, offsets = pa.array([0, 1] * 6, pa.int8()), pa.array([0, 0] * 6, pa.int32())
+    parts = [pa.array([1.0] * 12), pa.array(["x"] * 12)]
+    if mode == "sparse":
+        return pa.UnionArray.from_sparse(tags, parts)
+    return pa.UnionArray.from_dense(tags, offsets, parts)
+
+
+UNREAD: dict[str, Callable[[], pa.Array]] = {
+    "list_view": lambda: pa.array([[1.0, 2.0]] * 12, pa.list_view(pa.float64())),
+    "large_list_view": lambda: pa.array([[1.0]] * 12, pa.large_list_view(pa.float64())),
+    "dictionary of lists": lambda: pa.DictionaryArray.from_arrays(
+        pa.array([0] * 12), pa.array([[1.0, 2.0]])
+    ),
+    "sparse union": lambda: union("sparse"),
+    "dense union": lambda: union("dense"),
+    "map": lambda: pa.array([[("k", 1)]] * 12, pa.map_(pa.string(), pa.int64())),
+    "list of maps": lambda: pa.array([[[("k", 1)]]] * 12, pa.list_(pa.map_("string", "int64"))),
+    "run_end_encoded": lambda: pa.RunEndEncodedArray.from_arrays([12], [1.0]),
+    "interval": lambda: pa.array([(1, 2, 3)] * 12, pa.month_day_nano_interval()),
+    "uuid": lambda: pa.array([bytes(16)] * 12, pa.uuid()),
+}
+"""Columns of Arrow types that are not read."""
+
+
 class TestArrow:
     """What a file says of its buffers is checked before they are used."""
 
@@ -222,6 +248,44 @@ class TestArrow:
         value = pa.table({"a": [1, 2]}).replace_schema_metadata({"huggingface": '{"info": 3}'})
         said = told("data", "check", table(tmp_path, "arrow", arrow(value)))
         assert "what datasets noted" in said
+
+    @pytest.mark.parametrize("name", UNREAD)
+    @pytest.mark.parametrize("noted", [False, True])
+    def test_a_type_that_is_not_read(
+        self, tmp_path: Path, told: Told, name: str, noted: bool
+    ) -> None:
+        value = pa.table({"height": [1.0, 2.0, 3.0] * 4, "size": UNREAD[name]()})
+        if noted:
+            notes = {"info": {"features": {"height": {"dtype": "float64", "_type": "Value"}}}}
+            value = value.replace_schema_metadata({"huggingface": json.dumps(notes)})
+        config = table(tmp_path, "arrow", arrow(value))
+        used = "[modalities]\nheight = {codec = 'vector'}\n"
+        text = config.read_text()
+        start, end = text.index("[modalities]"), text.index("[model]")
+        config.write_text(text[:start] + used + text[end:])
+        assert run(["-q", "data", "check", str(config)]) in (0, 4)
+        config.write_text(text[:start] + used + "size = {codec = 'vector'}\n" + text[end:])
+        said = told("data", "check", config)
+        assert f"column 'size': its type {value.schema.field('size').type} is not read" in said
+        assert "Convert the column" in said
+
+    @pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view()])
+    def test_views_are_weighed_without_a_copy(self, kind: pa.DataType) -> None:
+        views = struct.pack("<i4sii", 10 * MIB, b"xxxx", 0, 0) * 64
+        known = pa.py_buffer(b"\xff" * 7 + b"\x7f")  # the last one is missing
+        buffers = [known, pa.py_buffer(views), pa.py_buffer(b"x" * (10 * MIB))]
+        shared = pa.Array.from_buffers(kind, 64, buffers)
+        coded = pa.DictionaryArray.from_arrays(pa.array([63, None, 5]), shared)
+        before = pa.default_memory_pool().max_memory()
+        assert sizes_of(shared.slice(2)).tolist() == [10 * MIB] * 61 + [0]
+        assert sizes_of(coded).tolist() == [0, 0, 10 * MIB]
+        assert sizes_of(shared.slice(0, 0)).tolist() == []
+        assert pa.default_memory_pool().max_memory() < before + MIB
+
+    def test_a_large_view(self, tmp_path: Path, told: Told) -> None:
+        value = pa.table({"a": pa.array(["x", "y" * (17 * MIB), None], pa.string_view())})
+        said = told("data", "check", table(tmp_path, "arrow", arrow(value)))
+        assert "row 1, column 'a': 17,825,792" in said
 
     def test_what_is_sound_is_read_as_before(self, tmp_path: Path) -> None:
         value = pa.table(

@@ -74,7 +74,9 @@ def test_what_changed_just_now_is_not_kept(tmp_path: Path, cache: Path) -> None:
     assert not list(cache.rglob("*.json"))
 
 
-@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b'{"f": 3}', b'{"f": [1, 2]}', b"\xff"])
+@pytest.mark.parametrize(
+    "damaged", [b"", b"{", b"[]", b'{"f": 3}', b'{"f": [1, 2]}', b"\xff", b"[" * 500_000]
+)
 def test_a_damaged_cache_is_no_obstacle(
     tmp_path: Path, cache: Path, reads: list[str], damaged: bytes
 ) -> None:

@@ -162,6 +162,36 @@ def test_a_damaged_file_of_the_cache_is_made_anew(
         assert file.read_bytes() == whole
 
 
+@pytest.mark.parametrize("kind", ["changed", "cut", "empty", "folder", "sound"])
+def test_a_file_of_the_cache_without_its_checksum_is_made_anew(
+    tmp_path: Path, cache: Path, kind: str
+) -> None:
+    path = tmp_path / "t.jsonl"
+    write_lines(path)
+    first = source(path, stream=True)
+    wanted = [plain(c.read().values) for c in first.splits()["train"].columns.values()]
+    (file,) = (cache / "mmvae-streams").glob("*.arrow")
+    whole, told = file.read_bytes(), file.with_suffix(".sum")
+    checksum = told.read_bytes()
+    told.unlink()
+    middle = len(whole) // 2
+    damaged = {
+        "changed": whole[:middle] + b"\xff" * 64 + whole[middle + 64 :],
+        "cut": whole[:middle],
+        "empty": b"",
+        "sound": whole,
+    }
+    file.unlink()
+    if kind == "folder":
+        file.mkdir()
+    else:
+        file.write_bytes(damaged[kind])
+    again = source(path, stream=True).splits()["train"].columns.values()
+    assert [plain(c.read().values) for c in again] == wanted
+    assert file.read_bytes() == whole
+    assert told.read_bytes() == checksum
+
+
 def test_of_a_folder_the_splits_that_are_wanted_are_read(tmp_path: Path, cache: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

@@ -47,6 +47,8 @@ class ArrowRows(Rows):
         """See :meth:`Rows.arrow`."""
         import pyarrow as pa
 
+        if name in self.stream.refused:
+            raise DataError(self.stream.refused[name])
         column = self.table.column(name)
         found = plain(column)
         own, kind = self.stream.kind(name), self.stream.types[name].kind
@@ -82,6 +84,10 @@ class ArrowStream(TableStream):
                     f"one."
                 )
             own_kind = self.kind(name)
+            if not is_readable(own.field(name).type):
+                self.refused[name] = refusal(path, name, own.field(name).type)
+                self.types[name] = ColumnType("other")
+                continue
             dated = own_kind in ("date", "timestamp")
             found = ColumnType(own_kind) if dated else read_as(own_kind, self.wanted.get(name))
             coded = found.kind == "integer" and self.labels(name) is not None
@@ -91,12 +97,14 @@ class ArrowStream(TableStream):
         """See :meth:`TableStream.chunks`."""
         import pyarrow as pa
 
+        read = [name for name in self.names if name not in self.refused]
         with self._readable(), opened_arrow(self.path, self.bounds) as (own, _, batches):
             waiting: list[Any] = []
             count = done = held = total = 0
             for batch in batches:
                 batch.validate(full=True)
-                for piece, weight in pieces(batch, self.path, done + count, self.bounds):
+                weighed = pieces(batch, self.path, done + count, self.bounds, read)
+                for piece, weight in weighed:
                     held, total = held + weight, total + weight
                     self.bounds.check_decoded(total, self.path)
                     waiting.append(piece)
@@ -144,6 +152,9 @@ class ArrowStream(TableStream):
         fields = []
         for name in names:
             kind, own = self.types[name].kind, self.own.field(name).type
+            if name in self.refused:
+                fields.append(pa.field(name, pa.null()))
+                continue
             changed = kind in types and kind != self.kind(name)
             fields.append(pa.field(name, types[kind] if changed else plain_type(own)))
         return described(self.own, pa.schema(fields))
@@ -336,7 +347,7 @@ def is_list(kind: Any) -> bool:
     """True for Arrow types of lists."""
     from pyarrow import types
 
-    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view)
+    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list)
     return any(test(kind) for test in tests)
 
 
@@ -412,20 +423,65 @@ def wider(held: Any, filled: Any) -> Any:
     return held
 
 
+def is_readable(kind: Any) -> bool:
+    """True if columns of an Arrow type can be read; others are only written as they are."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        inner = kind.value_type
+        return not (types.is_nested(inner) or types.is_dictionary(inner)) and is_readable(inner)
+    return is_described(plain_type(kind))
+
+
+def refusal(path: Path, name: str, kind: Any) -> str:
+    """The message on a column of a type that cannot be read, for when it is used."""
+    return (
+        f"{path}, column {name!r}: its type {brief(kind)} is not read; expected numbers, texts, "
+        f"booleans, dates, encoded pictures, or lists of numbers. Convert the column to one of "
+        f"these, or use another one."
+    )
+
+
+def brief(kind: Any) -> str:
+    """The name of an Arrow type, cut if it is long."""
+    text = str(kind)
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
+def is_described(kind: Any) -> bool:
+    """True if ``datasets`` can describe an Arrow type."""
+    import datasets
+    import pyarrow as pa
+
+    try:
+        datasets.Features.from_arrow_schema(pa.schema([("column", kind)]))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return False
+    return True
+
+
+def describable(schema: Any) -> Any:
+    """A schema without the columns that ``datasets`` cannot describe."""
+    import pyarrow as pa
+
+    return pa.schema([f for f in schema if is_described(f.type)], schema.metadata)
+
+
 def described(before: Any, after: Any) -> Any:
-    """A schema whose metadata for ``datasets``, if there are any, know of all its columns."""
+    """A schema whose metadata for ``datasets``, if there are any, know of its columns."""
     known = features(before)
     if not known:
         return after
     import datasets
 
-    plain = datasets.Features.from_arrow_schema(after.remove_metadata())
+    described = describable(after)
+    plain = datasets.Features.from_arrow_schema(described.remove_metadata())
     every = datasets.Features(
         {
             f.name: known[f.name]
             if f.name in known and before.field(f.name).type == f.type
             else plain[f.name]
-            for f in after
+            for f in described
         }
     )
     return after.with_metadata({**(before.metadata or {}), **(every.arrow_schema.metadata or {})})
@@ -442,7 +498,7 @@ def features(schema: Any) -> Mapping[str, Any]:
     import datasets
 
     try:
-        return dict(datasets.Features.from_arrow_schema(schema))
+        return dict(datasets.Features.from_arrow_schema(describable(schema)))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"what datasets noted of its columns is damaged ({first_line(error)})"

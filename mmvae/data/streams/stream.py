@@ -56,7 +56,7 @@ class TableStream(ABC):
         self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
     ) -> None:
         self.path, self.wanted, self.bounds = path, dict(wanted or {}), bounds or Bounds()
-        self.types, self.remarks = {}, []
+        self.types, self.remarks, self.refused = {}, [], {}
 
     names: list[str]
     """The names of its columns."""
@@ -69,6 +69,9 @@ class TableStream(ABC):
 
     remarks: list[str]
     """Remarks on the reading, one sentence each."""
+
+    refused: dict[str, str]
+    """Column whose type cannot be read → the message if it is used."""
 
     @abstractmethod
     def chunks(self, size: int) -> Iterator[Rows]:

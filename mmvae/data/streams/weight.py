@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,9 @@ def longest_value(schema: Any, number: int, groups: list[Any]) -> float:
     return float(max(WIDEST, column.length))
 
 
-def pieces(batch: Any, path: Path, first: int, bounds: Bounds) -> Iterator[tuple[Any, int]]:
+def pieces(
+    batch: Any, path: Path, first: int, bounds: Bounds, read: Sequence[str] | None = None
+) -> Iterator[tuple[Any, int]]:
     """A record batch in pieces, none of which is copied, each with its bytes.
 
     A piece has one row, or no more bytes than a cell may have.
@@ -63,16 +65,18 @@ def pieces(batch: Any, path: Path, first: int, bounds: Bounds) -> Iterator[tuple
         path: Its file, for messages.
         first: The number of its first row.
         bounds: How much a cell may hold.
+        read: The columns that count; all unless given.
 
     Raises:
         DataError: A cell holds more.
     """
-    columns = zip(batch.schema.names, batch.columns, strict=True)
+    weighed = batch if read is None else batch.select(list(read))
+    columns = zip(weighed.schema.names, weighed.columns, strict=True)
     shared = {name: sizes_of(column) for name, column in columns if is_shared(column.type)}
     for start in range(0, batch.num_rows, MOST):
-        part = batch.slice(start, MOST)
+        part, counted = batch.slice(start, MOST), weighed.slice(start, MOST)
         known = {name: sizes[start : start + MOST] for name, sizes in shared.items()}
-        sizes = weigh(part, known, path, first + start, bounds)
+        sizes = weigh(counted, known, path, first + start, bounds)
         for begin, end in cuts(sizes, bounds.cell):
             yield part.slice(begin, end - begin), int(sizes[begin:end].sum())
 
@@ -148,6 +152,8 @@ def lengths(texts: Any) -> Any:
 
     if not is_view(texts.type):
         return pc.binary_length(texts)
+    if not len(texts):  # whose buffer may be none at all
+        return pa.array([], pa.int32())
     end = texts.offset + len(texts)
     views = np.frombuffer(texts.buffers()[1], np.int32, 4 * end)  # of 16 bytes, the length first
     found = views[4 * texts.offset :: 4]

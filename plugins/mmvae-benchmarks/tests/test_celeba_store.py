@@ -122,6 +122,30 @@ def png(level):
     return file.getvalue()
 
 
+@pytest.mark.parametrize("place", ["images.npy", "shards", "."])
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_nothing_is_written_through_a_link(small_celeba, opened, tmp_path, place, link):
+    small_celeba.write()
+    folder = opened().folder
+    (folder / "report.json").unlink()
+    planted, elsewhere = folder / place, tmp_path / "elsewhere"
+    if place == "images.npy":
+        data = bytearray(planted.read_bytes())
+        data[-100:] = b"P" * 100
+        elsewhere.write_bytes(data)
+        planted.unlink()
+    elif link is os.link:
+        pytest.skip("folders have no second name")
+    else:
+        elsewhere.mkdir()
+        shutil.rmtree(planted, ignore_errors=True)
+    before = elsewhere.read_bytes() if elsewhere.is_file() else []
+    link(elsewhere, planted)
+    with pytest.raises(MmvaeError, match=r"Cannot write .*(symbolic link|hard link)"):
+        opened()
+    assert before == (elsewhere.read_bytes() if elsewhere.is_file() else list(elsewhere.iterdir()))
+
+
 def test_it_is_said_once_and_made_once(small_celeba, opened, reads, capsys):
     small_celeba.write()
     first = opened()

@@ -135,7 +135,7 @@ def cut_shards(
         DataError: Pictures cannot be read; they are named and counted, other shards are done.
         TrainingError: The system refused to write.
     """
-    storage.make_folder(folder / SHARDS, remedy=REMEDY)
+    storage.inner_folder(folder, SHARDS, remedy=REMEDY)
     storage.clean(folder / SHARDS, remedy=REMEDY)
     with Progress(len(pictures)) as progress:
         work = Work(folder / SHARDS, images, pictures, recipe, progress)
@@ -164,8 +164,10 @@ def run(work: Work, todo: list[int], workers: int) -> None:
 
 def write_rows(path: Path, block: Array, start: int) -> None:
     """Write rows at their place in an array's file, durably; raises plain OSError."""
-    with path.open("r+b") as file:
-        at = np.load(path, mmap_mode="r").offset + start * block[0].nbytes
+    with open(storage.open_own(path, os.O_RDWR), "r+b") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        at = file.tell() + start * block[0].nbytes
         rest = memoryview(block.data).cast("B")
         while rest:
             written = os.pwrite(file.fileno(), rest, at)

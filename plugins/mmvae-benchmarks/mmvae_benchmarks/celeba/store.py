@@ -3,7 +3,8 @@
 A store is a folder named by a fingerprint of settings and pictures, so other settings or pictures
 make another store. During creation, each shard of pictures is written at its place in
 ``images.npy`` and made durable before the file that marks it; a killed process loses only the
-shards in progress. ``report.json`` is written last: a store that has it is complete.
+shards in progress. ``report.json`` is written last: a store that has it is complete. Nothing is
+written through a link in a store, since the folder may come from others.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) ->
     )
     folder = cache / name
     if not (folder / REPORT).is_file():
-        storage.make_folder(folder, remedy=REMEDY)
+        storage.make_folder(cache, remedy=REMEDY)
+        storage.inner_folder(cache, name, remedy=REMEDY)
         with alone(folder):
             if not (folder / REPORT).is_file():
                 make(folder, pictures, recipe, workers)
@@ -140,6 +142,9 @@ def make(folder: Path, pictures: Pictures, recipe: Recipe, workers: int) -> None
     shape = (len(pictures), recipe.size, recipe.size, 3)
     recipe.cutter()  # reports missing requirements early
     storage.clean(folder, remedy=REMEDY)
+    with storage.reported(images, REMEDY):
+        if os.path.lexists(images):
+            os.close(storage.open_own(images, os.O_RDONLY))
     if not images.is_file():
         if (folder / SHARDS).is_dir():  # the array was deleted
             storage.remove_folder(folder / SHARDS, remedy=REMEDY)
