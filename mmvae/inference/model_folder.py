@@ -185,7 +185,13 @@ def weights_step(saved: Checkpoint) -> int:
 
 
 def build_codec(registry: Registry, table: Mapping[str, Any], state: State) -> Codec:
-    """A fitted codec from its table, whose ``codec`` names a registered kind."""
+    """A fitted codec from its table, whose ``codec`` names a registered kind.
+
+    Raises:
+        ValueError: The codec refuses the state.
+    """
     values = dict(table)
     codec_class = guarded_codec(registry, values.pop("codec"))
-    return codec_class(codec_class.Config.model_validate(values), state)
+    codec = codec_class(codec_class.Config.model_validate(values), state)
+    codec.check_state()
+    return codec

@@ -12,7 +12,7 @@ import torch
 from attack.mutations import loose_json, reseal, state_of
 from safetensors.torch import load, save
 from torch import nn
-from toys import toy_registry
+from toys import ClassCodec, toy_registry
 from trainings import config, latest, resume, train
 
 from mmvae.foundations.errors import CheckpointError, MmvaeError, TrainingError
@@ -189,6 +189,15 @@ def test_an_emptied_optimizer_is_refused(tmp_path: Path) -> None:
     reseal(path, file.name, save({}))
     with pytest.raises(CheckpointError, match=r"lacks '0\.\w+', which this optimizer needs"):
         resume(tmp_path / "run")
+
+
+def test_a_state_that_its_codec_refuses_is_told(run: Path, monkeypatch) -> None:
+    def check_state(codec):
+        raise ValueError("deviation is 0")
+
+    monkeypatch.setattr(ClassCodec, "check_state", check_state)
+    with pytest.raises(CheckpointError, match="deviation is 0"):
+        load_model(run, toy_registry())
 
 
 def test_a_description_names_the_first_thing_that_is_wrong() -> None:

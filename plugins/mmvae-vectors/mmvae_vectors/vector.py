@@ -74,6 +74,22 @@ class Vector(Codec):
             "single": found.single,
         }
 
+    def check_state(self) -> None:
+        """Require one finite mean and one positive deviation for each cell."""
+        cells = (len(self.names),)
+        for key, least in {
+            "mean": -math.inf,
+            "deviation": torch.finfo(torch.float64).tiny,
+        }.items():
+            values = self.state[key]
+            sound = values.dtype == torch.float64 and tuple(values.shape) == cells
+            if not (sound and bool((values.isfinite() & (values >= least)).all())):
+                wanted = "positive" if key == "deviation" else "finite"
+                raise ValueError(
+                    f"{key} is {values.tolist()!r:.80}, expected {cells[0]} {wanted} numbers of "
+                    f"64 bits"
+                )
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the cells in the order of the values."""
