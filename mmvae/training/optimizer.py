@@ -97,16 +97,16 @@ def _refuse_other_state(
     like = (tuple(parameter.shape), parameter.dtype)
     if isinstance(optimizer, Adam):
         expected = {"step": ((), torch.float32), "exp_avg": like, "exp_avg_sq": like}
-        needed = expected.keys()
+        needed = True
     else:
         expected = {"momentum_buffer": like}
-        needed = expected.keys() if optimizer.param_groups[0]["momentum"] else set()
+        needed = bool(optimizer.param_groups[0]["momentum"])
     for what in sorted(expected.keys() | values.keys()):
         name = f"{number}.{what}"
         if what not in expected:
             problem = f"has {name!r}, which this optimizer has not"
         elif what not in values:
-            if what not in needed:
+            if not needed:
                 continue
             problem = f"lacks {name!r}, which this optimizer needs"
         elif (got := (tuple(values[what].shape), values[what].dtype)) != expected[what]:

@@ -162,3 +162,12 @@ def test_out_of_memory_is_one_message(mmvae, run, monkeypatch, error) -> None:
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("error: Out of memory (")
     assert "a smaller --count" in result.err
+
+
+@pytest.mark.parametrize("option", [("--to", "x"), ("--given", "x"), ("--given", "=x")])
+def test_very_long_names_are_told_in_short(mmvae, run, option) -> None:
+    name, text = option
+    result = mmvae("generate", run, name, text.replace("x", "x" * 10**6))
+    assert result.code == 2
+    assert "x" * 70 in result.err
+    assert len(result.err) < 500

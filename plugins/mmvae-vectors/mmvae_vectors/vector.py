@@ -39,6 +39,9 @@ LARGE = 1e12
 NAMED = 32
 """Vectors with more cells than this have no statistic per cell."""
 
+SHOWN = 80
+"""Characters of a cell's name that are shown."""
+
 
 class Vector(Codec):
     """Real numbers, one for each named cell: event shape (cells,)."""
@@ -188,7 +191,9 @@ class Vector(Codec):
             name, _, number = (piece.strip() for piece in part.rpartition("="))
             if name not in self.names:
                 hint = nearest(name, self.names)
-                raise ValueError(f"{name!r} is no cell; there are {listed(self.names)}.{hint}")
+                raise ValueError(
+                    f"{name[:SHOWN]!r} is no cell; there are {listed(self.names)}.{hint}"
+                )
             values[0, self.names.index(name)] = _number(number, part)
         return Column(values, names=self.names)
 
@@ -206,7 +211,7 @@ class Vector(Codec):
         if self.state["single"]:
             return [f"{value:.6g}" for value in rows]
         return [
-            ", ".join(f"{n}={value:.6g}" for n, value in zip(self.names, row, strict=True))
+            ", ".join(f"{_brief(n)}={value:.6g}" for n, value in zip(self.names, row, strict=True))
             for row in rows
         ]
 
@@ -219,6 +224,11 @@ class Vector(Codec):
             names = (f"absolute error of {name}" for name in self.names)
             figures |= dict(zip(names, columns, strict=True))
         return figures
+
+
+def _brief(name: str) -> str:
+    """A cell's name as it is shown, cut if it is very long."""
+    return name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
 
 
 def _location(likelihood: Distribution) -> Tensor:

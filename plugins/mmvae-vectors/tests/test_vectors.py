@@ -475,3 +475,11 @@ def test_a_saved_state_without_sound_moments_is_refused(key, value):
     for moments_ in (torch.full((2,), value, dtype=torch.float64), torch.ones(2), torch.ones(1)):
         with pytest.raises(ValueError, match=f"{key} is "):
             Vector(Vector.Config(), {**state, key: moments_}).check_state()
+
+
+def test_a_very_long_name_is_shown_in_short():
+    codec = fitted(Column(bodies(50), names=("x" * 10**6, "y")))
+    (text,) = codec.show(torch.zeros(1, 2))
+    assert text.startswith("x" * 80 + "…=")
+    assert ", y=" in text
+    assert len(text) < 200
