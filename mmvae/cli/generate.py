@@ -12,7 +12,7 @@ import click
 from mmvae.cli.options import columns, echo, example, json_option, print_json, say
 from mmvae.cli.pictures import contact_sheet, png
 from mmvae.foundations import storage
-from mmvae.foundations.errors import UsageError
+from mmvae.foundations.errors import UsageError, short, shortened
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -122,9 +122,13 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise UsageError(f"--given {text}: expected MODALITY=VALUE, such as label=7.")
+            raise UsageError(
+                f"--given {shortened(text)}: expected MODALITY=VALUE, such as label=7."
+            )
         if name in found:
-            raise UsageError(f"--given {text}: {name!r} is given twice; give one value of each.")
+            raise UsageError(
+                f"--given {shortened(text)}: {short(name)} is given twice; give one value of each."
+            )
         found[name] = value
     return found
 

@@ -17,7 +17,15 @@ from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import HELP, Manners, echo, example
 from mmvae.cli.streams import open_streams
 from mmvae.cli.warned import plugin_warnings, untold
-from mmvae.foundations.errors import Interrupted, MmvaeError, OutputError, Terminated
+from mmvae.foundations.errors import (
+    Interrupted,
+    MmvaeError,
+    OutputError,
+    Terminated,
+    TrainingError,
+    out_of_memory,
+    shortened,
+)
 from mmvae.foundations.signals import terminable
 from mmvae.plugins.entry_points import COMMAND_ENTRIES
 
@@ -79,7 +87,8 @@ def cli(ctx: click.Context, quiet: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its documented code.
 
-    Our own errors become one message, and so do exceptions of a plugin's code. Any other exception
+    Our own errors become one message, and so do exceptions of a plugin's code and a lack of
+    memory. Any other exception
     is a bug of ours and keeps its traceback.
     """
     open_streams()
@@ -122,10 +131,21 @@ def run(argv: Sequence[str] | None = None) -> int:
         where = str(error.__cause__ if isinstance(error, click.Abort) else error)
         return _fail(f"interrupted{f' {where}' if where else ''}.", 130)
     except Exception as error:
+        if out_of_memory(error):
+            return _fail(untold(_memory(error), told), TrainingError.exit_code)
         if (told_of := _plugins_failure(error)) is None:
             raise
         return _fail(str(told_of), told_of.exit_code)
     return code if isinstance(code, int) else 0
+
+
+def _memory(error: Exception) -> str:
+    """The message for an allocation that failed in a command that does not train."""
+    why = shortened(str(error)) or type(error).__name__
+    return (
+        f"Out of memory ({why}). Ask for less at once, such as fewer items, a smaller --count or "
+        f"--samples; or use a machine with more."
+    )
 
 
 def _plugins_failure(error: Exception) -> MmvaeError | None:

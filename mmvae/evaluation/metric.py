@@ -14,6 +14,7 @@ from torch import Tensor
 from mmvae.data.batches import Batches
 from mmvae.evaluation.items import chunks, sampled
 from mmvae.evaluation.steps import Step, quiet
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.subsets import Subset
 from mmvae.models.base import Model
 from mmvae.models.finite import finite_values
@@ -149,6 +150,18 @@ class Metric(ABC):
         """A sentence or two on the meaning of the statistics and on which direction is better.
 
         Read after each measurement, for evaluations and reports.
+        """
+
+    def check(self, codecs: Mapping[str, Codec]) -> None:  # noqa: B027  # most take any codec
+        """Refuse modalities that the metric cannot measure; default: nothing.
+
+        Called before a training and before an evaluation, whatever the model.
+
+        Args:
+            codecs: Modality → fitted codec.
+
+        Raises:
+            ConfigError: The configuration names a modality of a kind that it cannot measure.
         """
 
     def unavailable(self, specimen: Specimen) -> str | None:

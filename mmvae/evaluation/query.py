@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mmvae.foundations.errors import UsageError, nearest
+from mmvae.foundations.errors import UsageError, nearest, short
 from mmvae.modalities.subsets import Subset, canonical, subset_name
 
 STANDARD = "standard"
@@ -70,7 +70,7 @@ def parse_cell(text: str, modalities: Sequence[str]) -> list[Cell]:
     given = _subset(given_text, text, modalities) if bar else ()
     if both := [m for m in targets if m in given]:
         raise UsageError(
-            f"{text!r}: {', '.join(both)} is both a target and given; leave it out on one "
+            f"{short(text)}: {', '.join(both)} is both a target and given; leave it out on one "
             f"side of '|'."
         )
     everything = tuple(modalities)
@@ -90,13 +90,13 @@ def _subset(
 ) -> Subset:
     parts = [part.strip() for part in names.split("+")]
     if not all(parts):
-        raise UsageError(f"{text!r}: a name is missing; {SYNTAX}.")
+        raise UsageError(f"{short(text)}: a name is missing; {SYNTAX}.")
     for part in parts:
         if part not in modalities:
             known = (*modalities, *words)
             raise UsageError(
-                f"{text!r}: there is no modality {part!r}, only {', '.join(modalities)}; "
-                f"{SYNTAX}.{nearest(part, known)}"
+                f"{short(text)}: there is no modality {short(part)}, only "
+                f"{', '.join(modalities)}; {SYNTAX}.{nearest(part, known)}"
             )
     return canonical(parts, modalities)
 

@@ -29,7 +29,7 @@ from mmvae.data.mixing import check_batches
 from mmvae.data.source import Source
 from mmvae.evaluation.metric import Metric
 from mmvae.experiments.config import Experiment, choices
-from mmvae.foundations.errors import ConfigError, UsageError
+from mmvae.foundations.errors import ConfigError, UsageError, naming
 from mmvae.foundations.randomness import derived_seed, seeded_global
 from mmvae.modalities.codec import Codec, CodecConfig, State
 from mmvae.models.base import Model, Trainable
@@ -187,17 +187,38 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
     return trained
 
 
-def metrics(experiment: Experiment, registry: Registry) -> dict[str, Metric]:
-    """The metrics that the config names, by their names."""
-    return {m: registry.find("metric", c.kind)(c) for m, c in experiment.metrics.items()}
+def metrics(
+    experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]
+) -> dict[str, Metric]:
+    """The metrics that the config names, by their names.
+
+    Raises:
+        ConfigError: One cannot measure the modality that it names.
+        PluginError: One fails in its check.
+    """
+    found: dict[str, Metric] = {}
+    for name, config in experiment.metrics.items():
+        found[name] = registry.find("metric", config.kind)(config)
+        with naming(f"metrics.{name}: the metric {config.kind!r}", "check"):
+            try:
+                found[name].check(codecs)
+            except ConfigError as error:
+                raise ConfigError(f"metrics.{name}: {error}") from error
+    return found
 
 
-def observers(experiment: Experiment, registry: Registry) -> list[Observer]:
-    """The observers of the training: metrics measured at intervals, then those of the config."""
+def observers(
+    experiment: Experiment, registry: Registry, codecs: Mapping[str, Codec]
+) -> list[Observer]:
+    """The observers of the training: metrics measured at intervals, then those of the config.
+
+    Raises:
+        ConfigError: A metric, measured now or in an evaluation, does not fit the modalities.
+    """
     shared: dict[Hashable, Any] = {}
     measuring: list[Observer] = [
         Measuring(metric, name, shared)
-        for name, metric in metrics(experiment, registry).items()
+        for name, metric in metrics(experiment, registry, codecs).items()
         if metric.config.every is not None
     ]
     chosen = experiment.observers.items()

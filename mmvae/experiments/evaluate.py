@@ -179,7 +179,7 @@ def open_run(
         steps,
         digest,
         accelerator,
-        metrics(experiment, registry),
+        metrics(experiment, registry, materials.codecs),
         judged_by,
     )
 

@@ -112,7 +112,7 @@ def train(
     prepare_for_gaps(model, materials)
     model.freeze(experiment.train.freeze)
     trained = extended(experiment, registry, model)
-    looking = observers(experiment, registry)
+    looking = observers(experiment, registry, materials.codecs)
     run = None
     with everyone_follows(accelerator):
         if leading(accelerator):
@@ -220,7 +220,7 @@ def resume(
             progress,
             saved,
             changed,
-            observers(experiment, registry),
+            observers(experiment, registry, materials.codecs),
         )
 
 

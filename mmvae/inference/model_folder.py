@@ -154,6 +154,7 @@ def built(saved: Checkpoint, origin: Path, registry: Registry) -> TrainedModel:
     weights = saved.tensors[kept(saved)]
     with fitting(origin), seeded_global(0):  # the initial weights are replaced anyway
         codecs = {m: build_codec(registry, said.modalities[m], states[m]) for m in said.order}
+        check_states(codecs, origin)
         table = dict(said.model)
         kind = registry.find("model", table.pop("kind"))
         config = kind.Config.model_validate(table)
@@ -189,3 +190,19 @@ def build_codec(registry: Registry, table: Mapping[str, Any], state: State) -> C
     values = dict(table)
     codec_class = guarded_codec(registry, values.pop("codec"))
     return codec_class(codec_class.Config.model_validate(values), state)
+
+
+def check_states(codecs: Mapping[str, Codec], origin: object) -> None:
+    """Have every codec check its state.
+
+    Raises:
+        CheckpointError: A codec refuses its state.
+    """
+    for m, codec in codecs.items():
+        try:
+            codec.check_state()
+        except ValueError as error:
+            raise CheckpointError(
+                f"{origin}: the fitted state of {m!r} is not what codec {codec.kind!r} learns: "
+                f"{error}. Get the model from its authors again."
+            ) from error

@@ -154,6 +154,15 @@ class Codec(ABC):
         self.config = config
         self.state: State = {} if state is None else state
 
+    def check_state(self) -> None:  # noqa: B027  # most codecs need no check
+        """Check a state that was read from a file; default: nothing.
+
+        Called before a saved codec is used.
+
+        Raises:
+            ValueError: :meth:`fit` returns no such state, such as a deviation of 0.
+        """
+
     @property
     def sometimes_missing(self) -> bool:
         """True if items of the training split lack this modality; set by the core when fitted."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from mmvae.foundations.errors import ConfigError, SearchLimit, UsageError, listed, nearest
+from mmvae.foundations.errors import ConfigError, SearchLimit, UsageError, listed, nearest, short
 
 Subset = tuple[str, ...]
 
@@ -34,7 +34,7 @@ def canonical(names: str | Iterable[str], modalities: Sequence[str]) -> Subset:
     for name in wanted:
         if name not in modalities:
             raise UsageError(
-                f"Unknown modality {name!r}; this model has {', '.join(modalities)}."
+                f"Unknown modality {short(name)}; this model has {', '.join(modalities)}."
                 + nearest(name, modalities)
             )
     return tuple(m for m in modalities if m in wanted)

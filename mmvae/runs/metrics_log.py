@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -122,16 +122,21 @@ def _other_lines(path: Path, known: int, size: int) -> RunError:
     )
 
 
+_LARGEST = 2**63 - 1
+
+Number = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)] | float
+
+
 class _Record(BaseModel):
     """The common keys of every record, beside its measurements."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
 
-    step: int = Field(ge=0)
-    epoch: int = Field(ge=0)
+    step: int = Field(ge=0, le=_LARGEST)
+    epoch: int = Field(ge=0, le=_LARGEST)
     split: str
-    errors: dict[str, float | None] = {}
-    __pydantic_extra__: dict[str, float]
+    errors: dict[str, Number | None] = {}
+    __pydantic_extra__: dict[str, Number]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -38,12 +38,21 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     }
 
 
-def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def restore_optimizer(
+    optimizer: Optimizer, tensors: Mapping[str, Tensor], whole: bool = True
+) -> None:
     """Restore the state from :func:`optimizer_tensors`; hyperparameters stay as configured.
+
+    Args:
+        optimizer: The optimizer, as configured.
+        tensors: The state.
+        whole: True if every parameter must have its state: the optimizer has done a step, with a
+            gradient for each.
 
     Raises:
         ConfigError: The state belongs to another kind of optimizer.
-        CheckpointError: The state belongs to another set of parameters.
+        CheckpointError: The state belongs to another set of parameters, is incomplete, or has
+            another type.
     """
     adam = any(name.endswith(".exp_avg") for name in tensors)
     if tensors and adam != isinstance(optimizer, Adam):
@@ -70,5 +79,42 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
                 f"The checkpoint's optimizer state for parameter {number} does not fit this "
                 f"model: was the configuration changed since it was written?"
             )
-    whole = optimizer.state_dict()
-    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+    for number, parameter in enumerate(parameters):
+        if whole or number in state:
+            _refuse_other_state(optimizer, number, parameter, state.get(number, {}))
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _refuse_other_state(
+    optimizer: Optimizer, number: int, parameter: Tensor, values: Mapping[str, Tensor]
+) -> None:
+    """Refuse a parameter's state with other names, shapes or types than the optimizer's.
+
+    Raises:
+        CheckpointError: It differs; the first difference is named.
+    """
+    like = (tuple(parameter.shape), parameter.dtype)
+    if isinstance(optimizer, Adam):
+        expected = {"step": ((), torch.float32), "exp_avg": like, "exp_avg_sq": like}
+        needed = True
+    else:
+        expected = {"momentum_buffer": like}
+        needed = bool(optimizer.param_groups[0]["momentum"])
+    for what in sorted(expected.keys() | values.keys()):
+        name = f"{number}.{what}"
+        if what not in expected:
+            problem = f"has {name!r}, which this optimizer has not"
+        elif what not in values:
+            if not needed:
+                continue
+            problem = f"lacks {name!r}, which this optimizer needs"
+        elif (got := (tuple(values[what].shape), values[what].dtype)) != expected[what]:
+            problem = f"has {got[1]} {got[0]} as {name!r}, expected {expected[what][1]} "
+            problem += f"{expected[what][0]}"
+        else:
+            continue
+        raise CheckpointError(
+            f"The checkpoint's optimizer state {problem}: it was changed, or train.optimizer or "
+            f"train.momentum was. Leave these as they were, or resume --from another checkpoint."
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from mmvae.training.term_means import TermMeans
 
 Tensors = dict[str, dict[str, Tensor]]
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 @dataclass
@@ -60,6 +60,24 @@ def position_of(state: Mapping[str, Any], origin: object) -> Position:
         raise CheckpointError(
             f"{origin}: its position in the training is not what mmvae writes: {error}"
         ) from error
+
+
+def refuse_other_step(position: Position, checkpoint: Checkpoint) -> None:
+    """Refuse a position that contradicts its checkpoint's manifest, and so its folder's name.
+
+    Raises:
+        CheckpointError: It is of another step, or its best step lies after it.
+    """
+    if position.step != checkpoint.step:
+        raise CheckpointError(
+            f"{checkpoint.path}: position.step is {position.step}, but its manifest says step "
+            f"{checkpoint.step}: mmvae did not write it so. Resume --from another checkpoint."
+        )
+    if position.best_step > position.step:
+        raise CheckpointError(
+            f"{checkpoint.path}: position.best_step is {position.best_step}, expected at most its "
+            f"step {position.step}: mmvae did not write it so. Resume --from another checkpoint."
+        )
 
 
 class TrainingState:
@@ -117,14 +135,18 @@ class TrainingState:
             **describe_model(self.model),
         }
 
-    def restore(self, checkpoint: Checkpoint) -> None:
+    def restore(self, checkpoint: Checkpoint, begun: Collection[str] = ()) -> None:
         """Restore a checkpoint.
+
+        Args:
+            checkpoint: The checkpoint.
+            begun: The phases that had a step by then, whose optimizers must have their state.
 
         Raises:
             CheckpointError: It belongs to another model or another configuration.
         """
         try:
-            self._restore(checkpoint)
+            self._restore(checkpoint, begun)
         except MmvaeError:
             raise
         except Exception as error:  # of any kind: its checksums are right but its content is not
@@ -133,13 +155,14 @@ class TrainingState:
                 f"Train a new run."
             ) from error
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
+    def _restore(self, checkpoint: Checkpoint, begun: Collection[str]) -> None:
         files = checkpoint.tensors
         inside = {model_prefix(self.trained) + k: v for k, v in files["model"].items()}
         weights = inside | files.get("extensions", {})
         load_weights(self.trained, weights, str(checkpoint.path))
         for phase, optimizer in self.optimizers.items():
-            restore_optimizer(optimizer, files.get(f"optimizer-{phase}", {}))
+            whole = phase in begun and not self.trained.skips_weights
+            restore_optimizer(optimizer, files.get(f"optimizer-{phase}", {}), whole)
         if self.average is not None:
             if "average" not in files:
                 raise ConfigError(
@@ -150,6 +173,7 @@ class TrainingState:
         device = next(self.model.parameters()).device
         self.best_weights = {k: v.to(device) for k, v in files.get("best", {}).items()}
         self.position = position_of(checkpoint.state, checkpoint.path)
+        refuse_other_step(self.position, checkpoint)
         self.terms = TermMeans()
         if "terms" in files:
             terms = checkpoint.state["terms"]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from accelerate import Accelerator
 
 from mmvae.data.batches import Batches
-from mmvae.foundations.errors import Interrupted, NonFinite
+from mmvae.foundations.errors import CheckpointError, Interrupted, NonFinite
 from mmvae.foundations.signals import EXIT_CODES, StopRequests
 from mmvae.models.base import Trainable
 from mmvae.runs.checkpoint import Checkpoint, CheckpointStore, first_non_finite, step_of
@@ -394,10 +394,19 @@ class Trainer(Stepper):
         """Resume from a checkpoint; see :meth:`TrainingState.restore`.
 
         Raises:
+            CheckpointError: It does not fit, or is of a step after the last of this training.
             RunError: ``metrics.jsonl`` does not begin with the lines recorded by the checkpoint.
         """
-        self.state.restore(checkpoint)
+        per_epoch = self.order.steps_per_epoch
+        begun = [p.name for p in self.phases if checkpoint.step > p.first_epoch * per_epoch]
+        self.state.restore(checkpoint, begun)
         position = self.state.position
+        if position.step > self.total_steps:
+            raise CheckpointError(
+                f"{checkpoint.path} is of step {position.step}, but train.epochs = "
+                f"{self.config.epochs} with these data ends at step {self.total_steps}. Resume "
+                f"with more epochs: -s train.epochs=N, or --from an earlier checkpoint."
+            )
         with everyone_follows(self.accelerator):
             if self.run is not None:
                 metrics = self.run.metrics

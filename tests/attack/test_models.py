@@ -12,7 +12,7 @@ import torch
 from attack.mutations import loose_json, reseal, state_of
 from safetensors.torch import load, save
 from torch import nn
-from toys import toy_registry
+from toys import ClassCodec, toy_registry
 from trainings import config, latest, resume, train
 
 from mmvae.foundations.errors import CheckpointError, MmvaeError, TrainingError
@@ -154,6 +154,12 @@ def changed_checkpoint(folder: Path, change) -> None:
     ("change", "said"),
     [
         (lambda s: s["position"].update(step=-1), "its position in the training is not what"),
+        (lambda s: s["position"].update(step=10**30), "its position in the training is not what"),
+        (
+            lambda s: s["position"].update(step=0),
+            "position.step is 0, but its manifest says step 3",
+        ),
+        (lambda s: s["position"].update(best_step=4), "position.best_step is 4, expected at most"),
         (lambda s: s.pop("position"), "its position in the training is not what"),
         (lambda s: s.pop("terms"), "does not fit this run"),
         (lambda s: s["terms"].update(steps=[]), "does not fit this run"),
@@ -167,6 +173,31 @@ def test_a_checkpoint_is_checked_before_a_resume(tmp_path: Path, change, said: s
     changed_checkpoint(tmp_path / "run", change)
     with pytest.raises(CheckpointError, match=said):
         resume(tmp_path / "run")
+
+
+def test_a_checkpoint_after_the_last_step_is_refused(tmp_path: Path) -> None:
+    """Fewer epochs than were done are no schedule that the checkpoint lies in."""
+    train(tmp_path / "run", config(train={"epochs": 2}))
+    with pytest.raises(CheckpointError, match="train.epochs = 1 with these data ends at step"):
+        resume(tmp_path / "run", overrides=["train.epochs=1"])
+
+
+def test_an_emptied_optimizer_is_refused(tmp_path: Path) -> None:
+    train(tmp_path / "run", config(), max_steps=3)
+    path = latest(tmp_path / "run").path
+    (file,) = path.glob("optimizer-*.safetensors")
+    reseal(path, file.name, save({}))
+    with pytest.raises(CheckpointError, match=r"lacks '0\.\w+', which this optimizer needs"):
+        resume(tmp_path / "run")
+
+
+def test_a_state_that_its_codec_refuses_is_told(run: Path, monkeypatch) -> None:
+    def check_state(codec):
+        raise ValueError("deviation is 0")
+
+    monkeypatch.setattr(ClassCodec, "check_state", check_state)
+    with pytest.raises(CheckpointError, match="the fitted state of .* learns: deviation is 0"):
+        load_model(run, toy_registry())
 
 
 def test_a_description_names_the_first_thing_that_is_wrong() -> None:

@@ -195,7 +195,18 @@ def test_the_hash_is_that_of_the_lines_so_far(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["[]", '{"step": 1}', '{"step": -1, "epoch": 1, "split": "train"}', '{"step": 1e999}']
+    "line",
+    [
+        "[]",
+        '{"step": 1}',
+        '{"step": -1, "epoch": 1, "split": "train"}',
+        '{"step": 1e999}',
+        '{"step": %s, "epoch": 1, "split": "train"}' % ("9" * 400),
+        '{"step": 9223372036854775808, "epoch": 1, "split": "train"}',
+        '{"step": true, "epoch": 1, "split": "train"}',
+        '{"step": 1, "epoch": 1, "split": "train", "loss": %s}' % ("9" * 400),
+        '{"step": 1, "epoch": 1, "split": "train", "loss": "1"}',
+    ],
 )
 def test_lines_that_are_no_records_are_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "metrics.jsonl"

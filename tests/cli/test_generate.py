@@ -11,6 +11,7 @@ from toys import CENTRES, NAMES
 
 from mmvae.cli.pictures import GAP, contact_sheet
 from mmvae.foundations.errors import UsageError
+from mmvae.inference.trained_model import TrainedModel
 
 
 @pytest.fixture
@@ -142,3 +143,31 @@ def test_pairs_keep_further_equals_signs() -> None:
     assert pairs(["attributes=Smiling=2,Male=-2"]) == {"attributes": "Smiling=2,Male=-2"}
     with pytest.raises(UsageError, match="expected MODALITY=VALUE"):
         pairs(["=3"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 16.0 GiB for an array"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 16 GB"),
+    ],
+)
+def test_out_of_memory_is_one_message(mmvae, run, monkeypatch, error) -> None:
+    def draw(*given):
+        raise error
+
+    monkeypatch.setattr(TrainedModel, "draw", draw)
+    result = mmvae("generate", run)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("error: Out of memory (")
+    assert "a smaller --count" in result.err
+
+
+@pytest.mark.parametrize("option", [("--to", "x"), ("--given", "x"), ("--given", "=x")])
+def test_very_long_names_are_told_in_short(mmvae, run, option) -> None:
+    name, text = option
+    result = mmvae("generate", run, name, text.replace("x", "x" * 10**6))
+    assert result.code == 2
+    assert "x" * 70 in result.err
+    assert len(result.err) < 500

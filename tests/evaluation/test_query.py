@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from toys import toy_config, toy_registry
 
-from mmvae.evaluation.query import check_cells
+from mmvae.evaluation.query import check_cells, parse_cell
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations import toml
 from mmvae.foundations.errors import ConfigError, UsageError
@@ -35,3 +35,12 @@ def test_a_config_s_cells_are_of_its_modalities(section: str, tmp_path: Path) ->
         load_experiment(path, registry=toy_registry())
     assert str(caught.value).startswith(f"{path}:{line}: {section}.bounds: 'v@singel'")
     assert "Did you mean 'single'?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 10**6, "a@" + "x" * 10**6, "x" * 10**6 + "+", "a|a" + "+a" * 10**5]
+)
+def test_a_very_long_query_is_told_in_short(text):
+    with pytest.raises(UsageError) as refused:
+        parse_cell(text, ("a", "b"))
+    assert len(str(refused.value)) < 500

@@ -9,6 +9,7 @@ from trainings import metrics
 
 import mmvae
 from mmvae.evaluation.latent import LatentKL
+from mmvae.experiments.train import dry_run
 from mmvae.foundations.errors import ConfigError, PluginError, TrainingError
 from mmvae.plugins.registry import Registry
 
@@ -148,6 +149,24 @@ def test_a_metric_that_cannot_be_measured_meanwhile_is_refused(tmp_path):
     settings = config(**WATCHED) | {"data": {"source": "toy", "validation": 0}}
     with pytest.raises(ConfigError, match=r"metrics\.kl\.every = 1: .*no validation split"):
         train(tmp_path / "run", settings)
+
+
+@pytest.mark.parametrize("every", [{}, {"every": 1}])
+def test_a_metric_that_refuses_the_codecs_keeps_the_training_from_its_start(
+    tmp_path, monkeypatch, every
+):
+    """Its evaluation would refuse it after hours; so the training does, and leaves no run."""
+
+    def check(metric, codecs):
+        raise ConfigError(f"not of {', '.join(codecs)}")
+
+    monkeypatch.setattr(LatentKL, "check", check)
+    settings = config(metrics={"kl": {"kind": "latent"} | every})
+    with pytest.raises(ConfigError, match=r"^metrics\.kl: not of \w+, "):
+        train(tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError, match=r"^metrics\.kl: not of"):
+        dry_run(settings, registry=REGISTRY)
 
 
 def test_the_run_names_the_plugins(tmp_path):

@@ -111,3 +111,36 @@ def test_another_models_state_is_refused():
     for other in (parameters[:1], [nn.Parameter(torch.zeros(2, 2)), parameters[1]]):
         with pytest.raises(CheckpointError, match="does not fit this model"):
             restore_optimizer(build_optimizer(other, TrainConfig()), saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s.clear(), "lacks '0.exp_avg'"),
+        (lambda s: s.pop("1.step"), "lacks '1.step'"),
+        (lambda s: s.update({"0.exp_avg": s["0.exp_avg"].long()}), "has torch.int64 .*expected"),
+        (lambda s: s.update({"0.step": torch.ones(3, 2)}), r"\(3, 2\) as '0.step'"),
+        (lambda s: s.update({"0.exp_avg": torch.tensor(1.0)}), r"\(\) as '0.exp_avg'"),
+        (lambda s: s.update({"1.more": s["1.step"]}), "has '1.more'"),
+    ],
+)
+def test_an_incomplete_or_changed_state_is_refused(change, said):
+    parameters = weights()
+    optimizer = build_optimizer(parameters, TrainConfig(optimizer="adam"))
+    steps(optimizer, parameters, [1])
+    saved = optimizer_tensors(optimizer)
+    change(saved)
+    with pytest.raises(CheckpointError, match=said):
+        restore_optimizer(build_optimizer(parameters, TrainConfig(optimizer="adam")), saved)
+
+
+def test_weights_without_gradient_may_have_no_state():
+    parameters = weights()
+    optimizer = build_optimizer(parameters, TrainConfig(optimizer="adam"))
+    steps(optimizer, parameters[:1], [1])
+    saved = optimizer_tensors(optimizer)
+    fresh = build_optimizer(parameters, TrainConfig(optimizer="adam"))
+    restore_optimizer(fresh, saved, whole=False)
+    assert optimizer_tensors(fresh).keys() == saved.keys()
+    with pytest.raises(CheckpointError, match="lacks '1.exp_avg'"):
+        restore_optimizer(fresh, saved)

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmvae import Metric, Specimen
+from mmvae import Codec, Metric, Specimen
 from mmvae_fidelity.judge import judge_of, labelled
-from mmvae_fidelity.pictures import PictureConfig, generated, real, unavailable
+from mmvae_fidelity.pictures import PictureConfig, generated, real, refuse_others, unavailable
 
 TINY = 1e-10
 """Eigenvalues below this share of the largest are set to 0."""
@@ -43,6 +43,10 @@ class Frechet(Metric):
             f"classifier trained on real training pictures alone; two halves of the real pictures "
             f"are the distance that chance makes, at half as many pictures."
         )
+
+    def check(self, codecs: Mapping[str, Codec]) -> None:
+        """See :meth:`mmvae.Metric.check`."""
+        refuse_others(codecs, self.config)
 
     def unavailable(self, specimen: Specimen) -> str | None:
         """See :meth:`mmvae.Metric.unavailable`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,13 +36,7 @@ def pixels(codec: Codec, x: Tensor) -> Tensor:
     Raises:
         ConfigError: The values are not pictures, or outside [0, 1].
     """
-    values = np.asarray(codec.restore(x).values)
-    if values.ndim not in (3, 4) or values.dtype.kind not in "fu":
-        raise ConfigError(
-            f"metrics: codec {codec.kind!r} gives {values.dtype} values of shape "
-            f"{values.shape[1:]}; expected pictures, (height, width) or (height, width, "
-            f"channels). Name an image modality."
-        )
+    values = _restored(codec, x)
     pictures = torch.from_numpy(values.astype(np.float32))
     if values.dtype == np.uint8:
         pictures = pictures / 255
@@ -57,6 +52,36 @@ def pixels(codec: Codec, x: Tensor) -> Tensor:
     if pictures.ndim == 3:
         return pictures[:, None]
     return pictures.permute(0, 3, 1, 2).contiguous()
+
+
+def _restored(codec: Codec, x: Tensor) -> np.ndarray[Any, Any]:
+    """Convert model values to pictures as the user has them.
+
+    Raises:
+        ConfigError: The values are not pictures.
+    """
+    values = np.asarray(codec.restore(x).values)
+    if values.ndim not in (3, 4) or values.dtype.kind not in "fu":
+        raise ConfigError(
+            f"codec {codec.kind!r} gives {values.dtype} values of shape {values.shape[1:]}; "
+            f"expected pictures, (height, width) or (height, width, channels). Name an image "
+            f"modality."
+        )
+    return values
+
+
+def refuse_others(codecs: Mapping[str, Codec], config: PictureConfig) -> None:
+    """Refuse a modality that is no picture; see :meth:`mmvae.Metric.check`.
+
+    Raises:
+        ConfigError: Its codec gives other values.
+    """
+    codec = codecs.get(config.modality)
+    if codec is not None:
+        try:
+            _restored(codec, codec.missing(1))
+        except ConfigError as error:
+            raise ConfigError(f"modality = {config.modality!r}: {error}") from error
 
 
 def real(specimen: Specimen, modality: str) -> Tensor:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmvae import Metric, Specimen
-from mmvae_fidelity.pictures import PictureConfig, generated, real, unavailable
+from mmvae import Codec, Metric, Specimen
+from mmvae_fidelity.pictures import PictureConfig, generated, real, refuse_others, unavailable
 
 FLOOR = 1e-8
 """Added to powers, for pixels in [0, 1], so that a uniform picture has a finite logarithm."""
@@ -31,6 +31,10 @@ class PowerSpectrum(Metric):
             f"decibels; lower is better. 'High' is the mean difference over the upper half of the "
             f"frequencies: below 0 the pictures are blurred."
         )
+
+    def check(self, codecs: Mapping[str, Codec]) -> None:
+        """See :meth:`mmvae.Metric.check`."""
+        refuse_others(codecs, self.config)
 
     def unavailable(self, specimen: Specimen) -> str | None:
         """See :meth:`mmvae.Metric.unavailable`."""

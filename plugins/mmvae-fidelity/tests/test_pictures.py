@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmvae_fidelity.frechet import Frechet
 from mmvae_fidelity.pictures import pixels
+from mmvae_fidelity.spectrum import PowerSpectrum
 
 from mmvae import Column, ConfigError
 
@@ -29,3 +31,16 @@ def test_pictures_outside_the_range_are_refused(dtype) -> None:
         pixels(codec(dtype), torch.tensor([[[0.0, 200.0]]]))
     with pytest.raises(ConfigError, match=r"from -0\.5 to 1;"):
         pixels(codec(), torch.tensor([[[-0.5, 1.0]]]))
+
+
+@pytest.mark.parametrize("metric", [Frechet, PowerSpectrum])
+def test_a_modality_that_is_no_picture_is_refused_before_a_training(metric) -> None:
+    made = metric(metric.Config(modality="x"))
+    for shape, accepted in (((4, 4), True), ((4, 4, 3), True), ((4,), False), ((), False)):
+        known = codec()
+        known.missing = lambda b, shape=shape: torch.zeros(b, *shape)
+        if accepted:
+            made.check({"x": known})
+        else:
+            with pytest.raises(ConfigError, match=r"modality = 'x': .*expected pictures"):
+                made.check({"x": known})

@@ -112,6 +112,21 @@ class GaussianConvImage(ImageCodec):
             state |= _scale(GaussianConvImage(self.config, state), column)
         return state
 
+    def check_state(self) -> None:
+        """Require a finite mean and a positive deviation for each standardised pixel."""
+        super().check_state()
+        if self.config.pixels == "unit":
+            return
+        for key, least in {
+            "mean": -math.inf,
+            "deviation": torch.finfo(torch.float32).tiny,
+        }.items():
+            values = self.state[key]
+            sound = values.dtype == torch.float32 and tuple(values.shape) == self.event_shape
+            if not (sound and bool((values.isfinite() & (values >= least)).all())):
+                wanted = "positive" if key == "deviation" else "finite"
+                raise ValueError(f"{key}: expected a {wanted} number of 32 bits for each pixel")
+
     @property
     def feature_dim(self) -> int:
         """Width of the dense layer."""

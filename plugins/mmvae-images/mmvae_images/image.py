@@ -50,6 +50,11 @@ class ImageCodec(Codec):
         self.check_shape(shape)
         return {"shape": list(shape), "dtype": str(first.dtype)}
 
+    def check_state(self) -> None:
+        """Require a type of pixels that :meth:`fit` learns."""
+        if self.state["dtype"] not in ("uint8", "float32"):
+            raise ValueError(f"dtype is {self.state['dtype']!r:.80}, expected uint8 or float32")
+
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuse a shape (channels, height, width) that the networks cannot take."""
 

@@ -279,3 +279,14 @@ def test_what_is_no_picture_is_told_without_places_in_memory():
     with pytest.raises(UnsupportedValue) as told:
         opened(b"no picture")
     assert str(told.value.value) == "10 bytes (cannot identify image file)"
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, 1e-45, np.inf, np.nan])
+def test_a_saved_state_without_sound_deviations_is_refused(value):
+    config = GaussianConvImage.Config(pixels="standardised")
+    ones = torch.ones(1, 16, 16)
+    state = {"shape": [1, 16, 16], "dtype": "uint8", "mean": ones, "deviation": ones}
+    GaussianConvImage(config, state).check_state()
+    for change in ({"deviation": value * ones}, {"mean": ones[:, :1]}, {"dtype": "int64"}):
+        with pytest.raises(ValueError, match=f"{next(iter(change))}.*expected"):
+            GaussianConvImage(config, state | change).check_state()

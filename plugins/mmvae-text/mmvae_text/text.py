@@ -107,6 +107,14 @@ class Text(Codec):
             kept.add(UNKNOWN)
         return {"characters": "".join(sorted(kept)), "length": self.config.max_length or longest}
 
+    def check_state(self) -> None:
+        """Require each character once, in order, and a length of one at least."""
+        characters, length = self.state["characters"], self.state["length"]
+        if "".join(sorted(set(characters))) != characters:
+            raise ValueError("characters: expected each one once, in order")
+        if not (type(length) is int and length >= 1):
+            raise ValueError(f"length is {length!r:.80}, expected an integer of at least 1")
+
     @property
     def event_shape(self) -> tuple[int, ...]:
         """(max_length,)."""

@@ -283,3 +283,13 @@ def test_the_readme_trains_and_writes_words(tmp_path, monkeypatch):
     numbers = model.generate({"word": [n.title() for n in names]}, temperature=0.0)["number"]
     assert (np.asarray(numbers) == np.arange(10)).sum() >= 7
     assert model.score({"word": ["seven", ""]}, samples=5).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "change", [{"characters": "aab"}, {"characters": "ba"}, {"length": 0}, {"length": 2.5}]
+)
+def test_a_saved_state_that_was_not_learned_is_refused(change):
+    config, state = Text.Config(), {"characters": "ab", "length": 3}
+    Text(config, state).check_state()
+    with pytest.raises(ValueError, match=f"{next(iter(change))}.*expected"):
+        Text(config, state | change).check_state()

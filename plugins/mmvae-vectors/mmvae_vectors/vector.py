@@ -39,6 +39,9 @@ LARGE = 1e12
 NAMED = 32
 """Vectors with more cells than this have no statistic per cell."""
 
+SHOWN = 80
+"""Characters of a cell's name that are shown."""
+
 
 class Vector(Codec):
     """Real numbers, one for each named cell: event shape (cells,)."""
@@ -73,6 +76,22 @@ class Vector(Codec):
             "deviation": torch.from_numpy(deviation),
             "single": found.single,
         }
+
+    def check_state(self) -> None:
+        """Require one finite mean and one positive deviation for each cell."""
+        cells = (len(self.names),)
+        for key, least in {
+            "mean": -math.inf,
+            "deviation": torch.finfo(torch.float64).tiny,
+        }.items():
+            values = self.state[key]
+            sound = values.dtype == torch.float64 and tuple(values.shape) == cells
+            if not (sound and bool((values.isfinite() & (values >= least)).all())):
+                wanted = "positive" if key == "deviation" else "finite"
+                raise ValueError(
+                    f"{key} is {values.tolist()!r:.80}, expected {cells[0]} {wanted} numbers of "
+                    f"64 bits"
+                )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -172,7 +191,9 @@ class Vector(Codec):
             name, _, number = (piece.strip() for piece in part.rpartition("="))
             if name not in self.names:
                 hint = nearest(name, self.names)
-                raise ValueError(f"{name!r} is no cell; there are {listed(self.names)}.{hint}")
+                raise ValueError(
+                    f"{name[:SHOWN]!r} is no cell; there are {listed(self.names)}.{hint}"
+                )
             values[0, self.names.index(name)] = _number(number, part)
         return Column(values, names=self.names)
 
@@ -190,7 +211,7 @@ class Vector(Codec):
         if self.state["single"]:
             return [f"{value:.6g}" for value in rows]
         return [
-            ", ".join(f"{n}={value:.6g}" for n, value in zip(self.names, row, strict=True))
+            ", ".join(f"{_brief(n)}={value:.6g}" for n, value in zip(self.names, row, strict=True))
             for row in rows
         ]
 
@@ -203,6 +224,11 @@ class Vector(Codec):
             names = (f"absolute error of {name}" for name in self.names)
             figures |= dict(zip(names, columns, strict=True))
         return figures
+
+
+def _brief(name: str) -> str:
+    """A cell's name as it is shown, cut if it is very long."""
+    return name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
 
 
 def _location(likelihood: Distribution) -> Tensor:

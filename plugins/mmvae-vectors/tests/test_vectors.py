@@ -462,3 +462,24 @@ def test_numbers_that_are_all_equal_have_none(value, rows):
     codec = fitted(Column(np.full(rows, value)))
     assert codec.state["deviation"].tolist() == [1.0]
     assert codec.state["mean"].tolist() == [value]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("deviation", v) for v in (0.0, -1.0, 1e-310, np.inf, np.nan)]
+    + [("mean", v) for v in (np.inf, np.nan)],
+)
+def test_a_saved_state_without_sound_moments_is_refused(key, value):
+    state = fitted(Column(bodies(50))).state
+    Vector(Vector.Config(), state).check_state()
+    for moments_ in (torch.full((2,), value, dtype=torch.float64), torch.ones(2), torch.ones(1)):
+        with pytest.raises(ValueError, match=f"{key} is "):
+            Vector(Vector.Config(), {**state, key: moments_}).check_state()
+
+
+def test_a_very_long_name_is_shown_in_short():
+    codec = fitted(Column(bodies(50), names=("x" * 10**6, "y")))
+    (text,) = codec.show(torch.zeros(1, 2))
+    assert text.startswith("x" * 80 + "…=")
+    assert ", y=" in text
+    assert len(text) < 200
