@@ -299,7 +299,11 @@ def without(gap: Any, value: Any) -> Any:
 
 
 def unmasked(values: np.ndarray[Any, Any]) -> Any:
-    """An array without its mask: NaN for masked cells of items with unmasked ones."""
+    """An array without its mask: NaN for masked cells of items with unmasked ones.
+
+    Integers (n, a, b…), such as pictures, become a list. So items without a masked cell stay
+    integers: a codec of pictures reads floats on another scale.
+    """
     if not isinstance(values, np.ma.MaskedArray):
         return values
     mask = np.ma.getmaskarray(values)
@@ -308,6 +312,8 @@ def unmasked(values: np.ndarray[Any, Any]) -> Any:
         return values.data
     if values.dtype.kind == "f":
         return values.filled(np.nan)
+    if values.dtype.kind in "iub" and values.ndim > 2 and len(values) > 1:
+        return [unmasked(values[i : i + 1])[0] for i in range(len(values))]
     if values.dtype.kind in "iub":
         return np.ma.filled(values.astype(np.float64), np.nan)
     return values.tolist()

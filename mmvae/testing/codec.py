@@ -39,9 +39,13 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
         "test_state_survives_saving",
         "test_declarations",
         "test_prepared_values_have_the_event_shape",
+        "test_raw_values_are_not_edited",
         "test_prepare_is_a_function_of_each_row",
         "test_networks_and_likelihood_have_the_event_shape",
         "test_weights_belong_to_the_networks",
+        "test_model_values_are_not_edited",
+        "test_randomness_comes_from_the_generator",
+        "test_items_do_not_mix_in_the_likelihood",
         "test_numbers_are_float32_under_autocast_too",
     )
 
@@ -68,6 +72,7 @@ class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
             "fit": lambda: recipe.fit(column),
             "condition": lambda: codec.condition(column),
             "missing": lambda: codec.missing(N),
+            "likelihood": lambda: likelihood_of(codec, N),
             "log_prob": lambda: codec.log_prob(likelihood, x, None),
             "point": lambda: codec.point(likelihood),
             "restore": lambda: codec.restore(x).values,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from mmvae.foundations.errors import short
 from mmvae.modalities.codec import Codec
 from mmvae.testing.contract import needs, not_tried, require
 from mmvae.testing.goodness import Density, ends, units_hint
@@ -22,6 +23,7 @@ from mmvae.testing.subject import (
     input_of,
     latents,
     likelihood_of,
+    of_rows,
     parameters_of,
     restored_scale,
 )
@@ -194,6 +196,29 @@ class DensityChecks(CodecSubject):
         require(log_prob.shape == (N,), f"log_prob ({N},)", tuple(log_prob.shape))
         others = log_prob[1:]
         require(bool(others.isfinite().all()), "a finite log_prob of the other items", others)
+
+    def test_items_do_not_mix_in_the_likelihood(self) -> None:
+        """An item's log_prob, point and sample are the same alone and among any others."""
+        codec, column = self.fitted()
+        x, parameters = input_of(codec, column), parameters_of(codec, N)
+        every, one, changed = list(range(N)), [0], [0] + [1] * (N - 1)
+        whole, alone, among = (
+            codec.likelihood(of_rows(parameters, rows)) for rows in (every, one, changed)
+        )
+        nats = codec.log_prob(whole, x, None)
+        pairs = {
+            "log_prob": (nats, codec.log_prob(alone, x[:1], None)),
+            "point": (codec.point(whole), codec.point(alone)),
+        }
+        sources = generator(), generator()
+        draws = codec.sample(whole, sources[0]), codec.sample(among, sources[1])
+        if torch.equal(*(source.get_state() for source in sources)):  # else the noise differs
+            pairs["sample"] = draws
+        for name, (first, second) in pairs.items():
+            close = torch.allclose(first[0], second[0], rtol=1e-4, atol=1e-4, equal_nan=True)
+            wants = f"{name} of an item whatever the others are: {short(first[0].tolist())}"
+            remedy = "likelihood, log_prob, point and sample treat each item alone."
+            require(close, wants, short(second[0].tolist()), remedy)
 
     def test_numbers_are_float32_under_autocast_too(self) -> None:
         """Features and parameters are float32, or bfloat16 under its autocast; the rest float32.

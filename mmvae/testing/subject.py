@@ -95,9 +95,14 @@ def generator() -> torch.Generator:
 
 def repeated(parameters: Parameters, n: int) -> Parameters:
     """The parameters of the first item, n times."""
+    return of_rows(parameters, [0] * n)
+
+
+def of_rows(parameters: Parameters, rows: list[int]) -> Parameters:
+    """The parameters of these items."""
     if isinstance(parameters, Tensor):
-        return parameters[:1].detach().repeat_interleave(n, 0)
-    return {name: value[:1].detach().repeat_interleave(n, 0) for name, value in parameters.items()}
+        return parameters[rows].detach()
+    return {name: value[rows].detach() for name, value in parameters.items()}
 
 
 def latents(n: int) -> Tensor:
@@ -178,6 +183,8 @@ def same(a: Any, b: Any) -> bool:
     """Equality through arrays, tensors, pictures and lists of them, NaN equal to itself."""
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, np.ndarray) and a.dtype == object:
+        return isinstance(b, np.ndarray) and same(a.tolist(), b.tolist())
     if isinstance(a, (np.ndarray, Tensor)):
         return np.array_equal(
             np.asarray(a), np.asarray(b), equal_nan=np.asarray(a).dtype.kind == "f"

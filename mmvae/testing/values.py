@@ -113,15 +113,34 @@ class ValueChecks(CodecSubject):
         alike = learned.keys() == again.keys() and all(same(learned[k], again[k]) for k in learned)
         require(alike, wants, again)
 
-    def test_prepare_is_a_function_of_each_row(self) -> None:
-        """The same values whatever else is prepared and drawn, and the raw values left alone."""
+    def test_raw_values_are_not_edited(self) -> None:
+        """No method changes the user's values: valid, at the edges, far out, or refused."""
         codec, column = self.fitted()
-        before = copy.deepcopy(column.values)
+        recipe = self.make_codec()
+        calls: dict[str, Callable[[Column], object]] = {
+            "prepare": codec.prepare,
+            "condition": codec.condition,
+            "doubts": lambda raw: list(codec.doubts(raw)),
+            "fit": recipe.fit,
+        }
+        tried = [column, *far_columns(column)]
+        tried += [raw for _, raw in (*self.edge_columns(), *self.invalid_columns())]
+        for name, call in calls.items():
+            for raw in tried:
+                given = copy.deepcopy(raw)
+                with suppress(Exception):  # what fails is told by the check meant for it
+                    call(given)
+                alike = same(given.values, raw.values)
+                wants = f"raw values left as they are by {name}: {short(raw.values)}"
+                require(alike, wants, short(given.values), "Copy the values before you edit them.")
+
+    def test_prepare_is_a_function_of_each_row(self) -> None:
+        """The same values whatever else is prepared and drawn."""
+        codec, column = self.fitted()
         with global_seed(1):
             x, _ = codec.prepare(column)
         with global_seed(2):
             again, _ = codec.prepare(column)
-        require(same(column.values, before), "raw values left as they are", column.values)
         require(torch.equal(x, again), "prepare to be deterministic", f"{x}, then {again}")
         rows = np.array([3, 1])
         alone, _ = codec.prepare(column.take(rows))
@@ -135,14 +154,11 @@ class ValueChecks(CodecSubject):
         or tell of them (``doubts``).
         """
         codec, column = self.fitted()
-        raw = column.values
-        if not isinstance(raw, np.ndarray) or raw.dtype.kind != "f" or not raw.size:
+        pairs = far_columns(column)
+        if not pairs:
             not_tried("raw values are no array of real numbers")
-        centre, spread = np.nanmean(raw, 0), np.nanstd(raw, 0)
-        spread = np.where(spread > 0, spread, 1.0)
-        for times in (10, -10, 1000, -1000):
-            far = np.stack([centre + times * spread, centre + 1.2 * times * spread])
-            pair = Column(far.astype(raw.dtype), names=column.names)
+        for pair in pairs:
+            far = pair.values
             try:
                 given = input_of(codec, pair).flatten(1)
             except UnsupportedValue:
@@ -196,6 +212,28 @@ class ValueChecks(CodecSubject):
         if self.restores:
             again = input_of(codec, restored)
             require(torch.allclose(again, x, atol=1e-5), f"the values {x} back", again)
+
+    @needs("test_restore_undoes_prepare", "test_doubts_name_rows_and_say_what")
+    def test_restored_values_are_the_raw_ones(self) -> None:
+        """Numbers come back within a level of 8 bits, texts as they are, unless told of.
+
+        A codec that rounds or merges values changes data unsaid; it may refuse them
+        (UnsupportedValue), or tell of them (``doubts``).
+        """
+        codec, column = self.fitted()
+        if not self.restores:
+            not_tried("it declares restores = False")
+        x, observed = codec.prepare(column)
+        raw, back = column.values, codec.restore(model_input(codec, x, observed)).values
+        differing = differing_rows(raw, back, observed)
+        if differing is None:
+            not_tried("restore gives values of another kind than the raw ones")
+        told = {row for row, _ in codec.doubts(column)}
+        for row in differing:
+            was, got = (short(np.asarray(values[row]).tolist()) for values in (raw, back))
+            wants = f"restore to give the raw value {was} back, or doubts to tell of it"
+            remedy = "If prepare must lose this, set restores = False in the test class."
+            require(row in told, wants, got, remedy)
 
     @needs("test_restore_undoes_prepare")
     def test_show_gives_one_thing_per_item(self) -> None:
@@ -252,7 +290,7 @@ class ValueChecks(CodecSubject):
         returned.float32(wants, given)
         return given
 
-    @needs("test_parse_gives_one_row_or_refuses")
+    @needs("test_parse_gives_one_row_or_refuses", "test_restored_values_are_the_raw_ones")
     def test_classes_have_their_numbers(self) -> None:
         """class_index gives the place of a name in classes, of values and of typed names."""
         codec, column = self.fitted()
@@ -268,6 +306,45 @@ class ValueChecks(CodecSubject):
                 raise ContractBroken(f"Wanted {wants}; got {error!r}.") from error
             got = codec.class_index(x).tolist()
             require(got == [number], f"class_index {[number]} of parse({name!r})", got)
+
+
+def differing_rows(raw: Any, back: Any, observed: Tensor | None) -> list[int] | None:
+    """Rows of raw values that restored ones do not equal.
+
+    Args:
+        raw: Raw values.
+        back: The restored ones.
+        observed: See :meth:`mmvae.Codec.prepare`.
+
+    Returns:
+        The rows; None if the two are not both real numbers of one shape, or both texts.
+    """
+    if all(isinstance(value, str) for value in (*raw, *back)):
+        return [row for row, (a, b) in enumerate(zip(raw, back, strict=True)) if a != b]
+    arrays = [raw, back]
+    if not all(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in arrays):
+        return None
+    if raw.shape != back.shape or np.isinf(raw).any() or np.isnan(raw).all():
+        return None
+    level = (np.nanmax(raw) - np.nanmin(raw)) / 255 + 1e-5 * np.abs(raw)  # float32 has 7 digits
+    far = np.abs(raw.astype(np.float64) - back) > level  # False where raw values are NaN
+    if observed is not None and observed.numel() == far.size:
+        far &= observed.cpu().numpy().reshape(far.shape)
+    return [row for row in range(len(far)) if far[row].any()]
+
+
+def far_columns(column: Column) -> list[Column]:
+    """Columns of two values far from the others; none if raw values are not real numbers."""
+    raw = column.values
+    if not isinstance(raw, np.ndarray) or raw.dtype.kind != "f" or not raw.size:
+        return []
+    centre, spread = np.nanmean(raw, 0), np.nanstd(raw, 0)
+    spread = np.where(spread > 0, spread, 1.0)
+    pairs = [
+        np.stack([centre + times * spread, centre + 1.2 * times * spread])
+        for times in (10, -10, 1000, -1000)
+    ]
+    return [Column(pair.astype(raw.dtype), names=column.names) for pair in pairs]
 
 
 NO_VALUE = "no such value \u2603"

@@ -192,6 +192,17 @@ MASK = [[0, 1], [0, 0], [1, 1]]
 GAPS = [True, True, False]
 
 
+def test_a_masked_cell_leaves_the_pictures_of_other_items_integers() -> None:
+    masked = np.ma.array(np.full((4, 2, 2), 217, np.uint8), mask=False)
+    masked[1, 0, 1] = np.ma.masked
+    masked[2] = np.ma.masked
+    column = as_column(masked, "p")
+    assert column.present is not None
+    assert column.present.tolist() == [True, True, False, True]
+    assert [value.dtype.kind for value in column.values] == ["u", "f", "u", "u"]
+    assert np.isnan(column.values[1]).tolist() == [[False, True], [False, False]]
+
+
 @pytest.mark.parametrize("kind", [float, "float32", int, "uint8", bool])
 def test_masked_cells_are_nan_and_masked_rows_gaps(kind: Any) -> None:
     values = np.ma.array(np.array([[1, 0], [1, 0], [1, 1]]).astype(kind), mask=MASK)

@@ -23,6 +23,10 @@ UNITS = "test_log_scale_says_the_units"
 SAMPLES = "test_samples_follow_the_density"
 FAR = "test_numbers_far_out_stay_apart_or_are_refused"
 CHANCE = "test_randomness_comes_from_the_generator"
+RAW = "test_raw_values_are_not_edited"
+EDITED = "test_model_values_are_not_edited"
+APART = "test_items_do_not_mix_in_the_likelihood"
+LOSSY = "test_restored_values_are_the_raw_ones"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 
 
@@ -638,7 +642,76 @@ class AddsACellsNats(Sound):
         return Independent(HalfNormal(parameters, 1.0, validate_args=False), 1)
 
 
+class LikelihoodOfTheBatch(Sound):
+    def likelihood(self, parameters):
+        return super().likelihood(parameters - 0.5 * parameters.mean(0))
+
+
+class PointOfTheBatch(Sound):
+    def point(self, likelihood):
+        return likelihood.mean - 0.5 * likelihood.mean.mean(0)
+
+
+class SampleOfTheBatch(Sound):
+    def sample(self, likelihood, generator):
+        mean = likelihood.mean
+        return torch.normal(mean, 1.0, generator=generator) + mean - mean.mean(0)
+
+
+class RoundsToHalves(Sound):
+    def prepare(self, column):
+        x, observed = super().prepare(column)
+        return (x * 2).round() / 2, observed
+
+
+class MergesLetters(Letter):
+    """Two letters are one class."""
+
+    def prepare(self, column):
+        return super().prepare(Column(["a" if v == "b" else v for v in column.values]))
+
+
+class WrapsInPlace(Sound):
+    """Its edit changes only numbers that lie far out."""
+
+    def prepare(self, column):
+        column.values[...] %= 1e4
+        return super().prepare(column)
+
+
+class FitsInPlace(Sound):
+    def fit(self, column):
+        values = column.read().values
+        values -= 1
+        return {"mean": torch.tensor(values + 1).mean(0).float()}
+
+
+class LikelihoodByChance(Sound):
+    def likelihood(self, parameters):
+        return super().likelihood(parameters + 0.1 * torch.randn_like(parameters))
+
+
+class DensityInPlace(Sound):
+    def log_prob(self, likelihood, x, observed):
+        return super().log_prob(likelihood, x.mul_(0.9), observed)
+
+
 STRANGERS = {
+    LikelihoodOfTheBatch: (
+        APART,
+        "log_prob of an item whatever the others are: .*each item alone",
+    ),
+    PointOfTheBatch: (APART, "point of an item whatever the others are"),
+    SampleOfTheBatch: (APART, "sample of an item whatever the others are"),
+    RoundsToHalves: (
+        LOSSY,
+        r"restore to give the raw value .* back, or doubts to tell of it; got",
+    ),
+    MergesLetters: (LOSSY, "the raw value 'b' back, or doubts to tell of it; got 'a'"),
+    WrapsInPlace: (RAW, "raw values left as they are by prepare: .*Copy the values before"),
+    FitsInPlace: (RAW, "raw values left as they are by fit"),
+    LikelihoodByChance: (CHANCE, "likelihood to draw nothing; got a draw of global randomness"),
+    DensityInPlace: (EDITED, "log_prob to leave its input alone; got an edit in place"),
     HoldsAWeight: (WEIGHTS, r"in the codec's attribute 'spread'\. Make the weight in encoder"),
     ScalesByAWeight: (PREPARED, "to_input without weights; got a result with a gradient"),
     HidesLayers: (WEIGHTS, r"register, and no others; got one of shape"),
@@ -676,7 +749,7 @@ STRANGERS = {
     ViewOfOneItem: (PREPARED, r"resample to give a tensor .* got shape \(1, 2\)"),
     ViewInHalf: (PREPARED, "fixed to give float32; got torch.float16"),
     PreparesWithNoise: (ROWS, "prepare to be deterministic"),
-    SortsItsColumn: (ROWS, "raw values left as they are"),
+    SortsItsColumn: (RAW, "raw values left as they are"),
     ConditionForgetsTheMean: ("test_conditions_are_prepared_alike", "condition to give prepared"),
     ColumnOfNats: (NETWORKS, r"log_prob to give a tensor \(b,\) = \(6,\); got shape \(6, 1\)"),
     WholeNumberedPoint: (FLOAT32, "point in float32; got torch.int64"),

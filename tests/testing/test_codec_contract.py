@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import unittest
 
 import numpy as np
 import pytest
 import torch
-from testing.strangers import STRANGERS
+from testing.strangers import STRANGERS, RoundsToHalves
 from torch import nn
 from torch.distributions import Independent, Normal
 
 from mmvae import Codec, CodecConfig, Column, UnsupportedValue, mlp
 from mmvae.testing import CodecContract, verdicts, violations
+from mmvae.testing.subject import same
+from mmvae.testing.values import differing_rows
 
 
 class Vector(Codec):
@@ -255,7 +258,7 @@ BROKEN = [
     (DrawsGlobally, "test_randomness_comes_from_the_generator", "resample to leave global"),
     (DrawsByValue, "test_randomness_comes_from_the_generator", "same amount"),
     (SamplesGlobally, "test_randomness_comes_from_the_generator", "sample to leave global"),
-    (EditsRawValues, "test_prepare_is_a_function_of_each_row", "raw values left"),
+    (EditsRawValues, "test_raw_values_are_not_edited", "raw values left"),
     (EditsModelValues, "test_model_values_are_not_edited", "fixed to leave its input"),
     (LooksAtTheWholeColumn, "test_prepare_is_a_function_of_each_row", "rows 3, 1 alone"),
     (TakesNaN, "test_values_outside_the_support_are_refused", "NaN: prepare to raise"),
@@ -316,3 +319,30 @@ def test_what_follows_from_another_failure_is_not_tried_and_says_so():
     assert verdict.reason == "it needs what fails above: total probability is one"
     with pytest.raises(unittest.SkipTest, match="it needs what fails above"):
         contract.test_unobserved_cells_have_no_effect()
+
+
+def test_restored_values_differ_by_more_than_a_level_of_8_bits():
+    raw = np.array([[0.0, 255.0], [np.nan, 100.0], [7.0, 9.0]])
+    back = raw + np.array([[0.9, 0.0], [5.0, 0.0], [0.0, 1.2]])
+    assert differing_rows(raw, back, None) == [2]
+    assert differing_rows(raw, back, torch.tensor([[1, 1], [0, 1], [1, 0]]).bool()) == []
+    assert differing_rows(["a", "b"], ["a", "a"], None) == [1]
+    assert differing_rows([1, 2], ["1", "2"], None) is None
+
+
+def test_restored_values_that_float32_rounds_do_not_differ():
+    raw = np.full((3, 1), 123456789.123)
+    assert differing_rows(raw, raw.astype(np.float32).astype(np.float64), None) == []
+
+
+def test_a_codec_that_declares_losses_is_let_through():
+    contract = type("Declared", (CodecContract,), {"codec": RoundsToHalves, "restores": False})()
+    states = {verdict.check: verdict for verdict in verdicts(contract)}
+    verdict = states["test_restored_values_are_the_raw_ones"]
+    assert (verdict.state, verdict.reason) == ("not tried", "it declares restores = False")
+
+
+def test_missing_values_among_objects_are_equal_to_themselves():
+    values = np.array(["a", np.nan, None], object)
+    assert same(values, copy.deepcopy(values))
+    assert not same(values, np.array(["a", 1.0, None], object))

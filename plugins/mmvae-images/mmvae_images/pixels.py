@@ -314,7 +314,7 @@ def _in_range(pixels: Pixels, row: int | None = None) -> Pixels:
         return pixels.astype(np.uint8)
     if pixels.dtype.kind == "f":
         if np.isnan(pixels).any():
-            _refuse(pixels, np.isnan(pixels), "a pixel in [0, 1]", row, _FILL)
+            _refuse(pixels, np.isnan(pixels), "a pixel with a value", row, _FILL)
         _refuse(pixels, ~((pixels >= 0) & (pixels <= 1)), "a pixel in [0, 1]", row)
         return pixels.astype(np.float32)
     raise UnsupportedValue(

@@ -84,6 +84,7 @@ class TestBernoulliImageOnce(BernoulliContract):
 
 class TestBernoulliImageThreshold(BernoulliContract):
     keys = {"binarise": "threshold"}
+    restores = False
     dtype = np.float32
 
 

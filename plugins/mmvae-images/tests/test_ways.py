@@ -189,6 +189,13 @@ def test_pictures_of_several_types_keep_each_its_scale() -> None:
         read(Column([np.ones((2, 2), bool), np.array([[0, 256], [0, 0]])]))
 
 
+def test_a_masked_pixel_does_not_change_the_scale_of_other_pictures() -> None:
+    masked = np.ma.array(np.full((3, 2, 2), 217, np.uint8), mask=False)
+    masked[1, 0, 1] = np.ma.masked
+    others = as_split({"pic": masked}, "d").columns["pic"].take([0, 2])
+    assert read(others).tolist() == np.full((2, 1, 2, 2), 217).tolist()
+
+
 def test_masked_pixels_are_refused() -> None:
     masked = np.ma.array(np.full((3, 2, 2), 9, np.uint8), mask=False)
     masked[1, 0, 1] = np.ma.masked
