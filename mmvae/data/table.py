@@ -302,7 +302,7 @@ def load_tables(
 
 
 def split_of(found: Reading, path: str) -> Split:
-    """What was read of files as a split."""
+    """The items of files that were read as a split."""
     return table_split(found.table, path, found.types, found.refused)
 
 
