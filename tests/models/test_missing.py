@@ -281,6 +281,13 @@ def test_subsets_that_no_item_informs_are_not_drawn_and_the_penalty_stays_unbias
 # -- what is asked of which posterior -------------------------------------------------------------
 
 
+def test_what_was_found_of_subsets_is_forgotten_once_others_are_trained() -> None:
+    made = jmvae(codecs(), subsets="all")
+    assert made.experts.of(("a", "b")) == [("a", "b")]
+    made.learn_patterns({("a", "b"): 5, ("b", "c"): 2, ("c",): 1})
+    assert made.experts.of(("a", "b")) == [("a",), ("b",)]
+
+
 def test_posteriors_that_no_item_informed_are_not_asked() -> None:
     made = jmvae(codecs(), subsets="all")
     made.learn_patterns({("a", "b"): 5, ("b", "c"): 2, ("c",): 1})
