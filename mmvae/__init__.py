@@ -17,7 +17,20 @@ _HOME = {
     "Column": "mmvae.modalities.codec",
     "Examples": "mmvae.modalities.codec_examples",
     "LazyValues": "mmvae.modalities.codec",
-    "Parameters": "mmvae.modalities.codec",
+    "Parameters": "mmvae.modalities.likelihoods.likelihood",
+    "Likelihood": "mmvae.modalities.likelihoods.likelihood",
+    "cells_of": "mmvae.modalities.likelihoods.likelihood",
+    "product_over_cells": "mmvae.modalities.likelihoods.likelihood",
+    "seeded_sample": "mmvae.modalities.likelihoods.likelihood",
+    "GaussianLikelihood": "mmvae.modalities.likelihoods.gaussian",
+    "LaplaceLikelihood": "mmvae.modalities.likelihoods.laplace",
+    "StudentTLikelihood": "mmvae.modalities.likelihoods.student_t",
+    "SoftplusScale": "mmvae.modalities.likelihoods.location_scale",
+    "LocationScaleLikelihood": "mmvae.modalities.likelihoods.location_scale",
+    "BernoulliLikelihood": "mmvae.modalities.likelihoods.bernoulli",
+    "draw_bernoulli": "mmvae.modalities.likelihoods.bernoulli",
+    "ContinuousBernoulliLikelihood": "mmvae.modalities.likelihoods.continuous_bernoulli",
+    "CategoricalLikelihood": "mmvae.modalities.likelihoods.categorical",
     "State": "mmvae.modalities.codec",
     "Maker": "mmvae.data.generator",
     "MakerConfig": "mmvae.data.generator",
@@ -111,9 +124,28 @@ if TYPE_CHECKING:
     from mmvae.modalities.codec import CodecConfig as CodecConfig
     from mmvae.modalities.codec import Column as Column
     from mmvae.modalities.codec import LazyValues as LazyValues
-    from mmvae.modalities.codec import Parameters as Parameters
     from mmvae.modalities.codec import State as State
     from mmvae.modalities.codec_examples import Examples as Examples
+    from mmvae.modalities.likelihoods.bernoulli import BernoulliLikelihood as BernoulliLikelihood
+    from mmvae.modalities.likelihoods.bernoulli import draw_bernoulli as draw_bernoulli
+    from mmvae.modalities.likelihoods.categorical import (
+        CategoricalLikelihood as CategoricalLikelihood,
+    )
+    from mmvae.modalities.likelihoods.continuous_bernoulli import (
+        ContinuousBernoulliLikelihood as ContinuousBernoulliLikelihood,
+    )
+    from mmvae.modalities.likelihoods.gaussian import GaussianLikelihood as GaussianLikelihood
+    from mmvae.modalities.likelihoods.laplace import LaplaceLikelihood as LaplaceLikelihood
+    from mmvae.modalities.likelihoods.likelihood import Likelihood as Likelihood
+    from mmvae.modalities.likelihoods.likelihood import Parameters as Parameters
+    from mmvae.modalities.likelihoods.likelihood import cells_of as cells_of
+    from mmvae.modalities.likelihoods.likelihood import product_over_cells as product_over_cells
+    from mmvae.modalities.likelihoods.likelihood import seeded_sample as seeded_sample
+    from mmvae.modalities.likelihoods.location_scale import (
+        LocationScaleLikelihood as LocationScaleLikelihood,
+    )
+    from mmvae.modalities.likelihoods.location_scale import SoftplusScale as SoftplusScale
+    from mmvae.modalities.likelihoods.student_t import StudentTLikelihood as StudentTLikelihood
     from mmvae.models.base import ByModality as ByModality
     from mmvae.models.base import Model as Model
     from mmvae.models.base import ModelConfig as ModelConfig

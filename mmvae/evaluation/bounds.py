@@ -23,7 +23,7 @@ from mmvae.data.batches import Batch
 from mmvae.evaluation.onednn import OneDnnDense
 from mmvae.foundations.errors import UsageError
 from mmvae.foundations.randomness import StepDraws
-from mmvae.modalities.codec import Parameters
+from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.modalities.subsets import Subset, canonical, subset_name
 from mmvae.models.base import Model, fold, in_float32, unfold
 from mmvae.models.posteriors import Posterior

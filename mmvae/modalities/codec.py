@@ -20,10 +20,15 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution
 
-from mmvae.foundations.randomness import seeded_global
 from mmvae.modalities.column_type import ColumnType
+from mmvae.modalities.likelihoods.likelihood import (
+    Likelihood,
+    Parameters,
+    cellwise_log_prob,
+    seeded_sample,
+)
 
 if TYPE_CHECKING:
     from mmvae.modalities.codec_examples import Examples
@@ -36,9 +41,6 @@ GAPS = "has gaps"
 
 READ_AS = "read as"
 """Key that the core adds to a codec's state: the type of its column, to read files alike."""
-
-Parameters = Tensor | dict[str, Tensor]
-"""The output of a decoder: one tensor or several by name, batch dimension first."""
 
 
 class LazyValues(ABC):
@@ -248,8 +250,8 @@ class Codec(ABC):
         """Logarithm of each cell's scale s if model input is (x − m) / s; default: None.
 
         Shape (event…), on the CPU. :meth:`log_prob` refers to x in the user's units, so it
-        includes −Σ log s over the observed cells. Evaluations also report the log-likelihood of
-        the standardised values, which does not.
+        includes −Σ log s over the observed cells; a codec that overrides it must include them.
+        Evaluations also report the log-likelihood of the standardised values, which does not.
         """
         return None
 
@@ -332,19 +334,36 @@ class Codec(ABC):
         the given modalities; ``b`` counts items times samples.
         """
 
-    @abstractmethod
+    @property
+    def likelihood_family(self) -> Likelihood | None:
+        """The likelihood that the codec composes: links, density, point and sample.
+
+        Default: None; such a codec defines :meth:`likelihood` and :meth:`point` itself.
+        """
+        return None
+
+    def _family(self) -> Likelihood:
+        family = self.likelihood_family
+        if family is None:
+            raise NotImplementedError(
+                f"Codec {self.kind!r} defines neither likelihood_family nor likelihood and point."
+            )
+        return family
+
     def likelihood(self, parameters: Parameters) -> Distribution:
         """p(x_m|z): batch shape (b,), event shape ``event``; parameters are at least float32.
 
         Called at every step, after the decoder, so pass ``validate_args=False``. New tensors
-        belong on the parameters' device.
+        belong on the parameters' device. Default: that of :attr:`likelihood_family`.
         """
+        return self._family().distribution(parameters)
 
     def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
         """Log-likelihood log p(x_m|z) in nats per item, float32 (b,), without unobserved cells.
 
-        A density refers to values in the user's units, pixels of images in [0, 1]; see
-        :attr:`log_scale` for standardised values.
+        A density refers to values in the user's units, pixels of images in [0, 1]. Default: that
+        of :attr:`likelihood_family`, less Σ log s over observed cells (:attr:`log_scale`); without
+        a family, of the distribution as it is.
 
         Called for losses and bounds. Values of unobserved cells, even NaN, change neither the
         result nor a gradient. For an item that lacks the modality ``x`` is the fill value
@@ -358,33 +377,44 @@ class Codec(ABC):
         Raises:
             TypeError: Some cells are unobserved and the likelihood does not factorise over cells.
         """
-        if observed is None:
-            return likelihood.log_prob(x)
-        if not isinstance(likelihood, Independent) or likelihood.base_dist.event_shape:
-            raise TypeError(
-                f"Codec {self.kind!r}: its likelihood {type(likelihood).__name__} does not "
-                f"factorise over cells, so log_prob must handle unobserved cells itself."
-            )
-        cells = likelihood.base_dist.log_prob(torch.where(observed, x, self.missing(len(x)).to(x)))
-        return torch.where(observed, cells, 0.0).flatten(1).sum(1)
+        if observed is not None:
+            x = torch.where(observed, x, self.missing(len(x)).to(x))
+        family = self.likelihood_family
+        try:
+            if family is None:
+                return cellwise_log_prob(likelihood, x, observed)
+            nats = family.log_prob(likelihood, x, observed)
+        except TypeError as error:
+            raise TypeError(f"Codec {self.kind!r}: {error}") from error
+        return nats if self.log_scale is None else nats - self._scale_nats(nats, observed)
 
-    @abstractmethod
+    def _scale_nats(self, nats: Tensor, observed: Tensor | None) -> Tensor:
+        """Σ log s over observed cells, (b,) or ()."""
+        assert self.log_scale is not None
+        log_scale = self.log_scale.to(nats, non_blocking=True)
+        if observed is None:
+            return log_scale.sum()
+        return (observed * log_scale).flatten(1).sum(1)
+
     def point(self, likelihood: Distribution) -> Tensor:
         """One best value, the mean or mode, float32 (b, event…).
 
         Called where one value represents p(x_m|z): generated and imputed values unless samples are
-        requested, reconstructions, coherence and metrics.
+        requested, reconstructions, coherence and metrics. Default: that of
+        :attr:`likelihood_family`.
         """
+        return self._family().point(likelihood)
 
     def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
         """A draw of x_m, float32 (b, event…), determined by ``generator`` only.
 
         Called where samples of values are requested: ``generate --sample``, ``impute --by
-        sample``. Default: ``likelihood.sample()``.
+        sample``. Default: that of :attr:`likelihood_family`, or ``likelihood.sample()``.
         """
-        device = generator.device
-        with seeded_global(int(torch.randint(2**62, (), generator=generator, device=device))):
-            return likelihood.sample()
+        family = self.likelihood_family
+        if family is None:
+            return seeded_sample(likelihood, generator)
+        return family.sample(likelihood, generator)
 
     def missing(self, b: int) -> Tensor:
         """Fill value for missing input, float32 (b, event…). Default: 0.

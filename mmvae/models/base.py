@@ -15,7 +15,8 @@ from torch.distributions import Distribution
 from mmvae.data.batches import Batch
 from mmvae.foundations.errors import ConfigError, UsageError, nearest
 from mmvae.foundations.randomness import StepDraws
-from mmvae.modalities.codec import Codec, Parameters
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.modalities.subsets import Subset
 from mmvae.models.families import Shapes, Table
 from mmvae.models.posteriors import Posterior

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.errors import UsageError
-from mmvae.modalities.codec import Parameters
+from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.modalities.subsets import Subset, canonical, subset_name
 from mmvae.models.base import ByModality, Model, Phase
 from mmvae.models.posteriors import DiagonalGaussian

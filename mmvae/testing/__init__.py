@@ -30,6 +30,7 @@ from mmvae.testing.command import CommandContract
 from mmvae.testing.contract import Contract, ContractBroken, Verdict, verdicts, violations
 from mmvae.testing.extension import ExtensionContract
 from mmvae.testing.family import FamilyContract
+from mmvae.testing.likelihood import LikelihoodContract
 from mmvae.testing.maker import MakerContract
 from mmvae.testing.metric import MetricContract
 from mmvae.testing.model import ModelContract
@@ -44,6 +45,7 @@ __all__ = [
     "ContractBroken",
     "ExtensionContract",
     "FamilyContract",
+    "LikelihoodContract",
     "MakerContract",
     "MetricContract",
     "ModelContract",

@@ -11,13 +11,13 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from mmvae.modalities.codec import Codec, Parameters
+from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.testing.contract import require
 from mmvae.testing.subject import generator, repeated
 
@@ -38,16 +38,33 @@ ROOM = 0.05
 """How far the total probability of a cell may be from 1: draws say where its tails begin."""
 
 
+class HasDensity(Protocol):
+    """A codec, as far as it has a density."""
+
+    @property
+    def log_scale(self) -> Tensor | None:
+        """See :attr:`mmvae.Codec.log_scale`."""
+
+    def likelihood(self, parameters: Parameters) -> Distribution:
+        """See :meth:`mmvae.Codec.likelihood`."""
+
+    def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
+        """See :meth:`mmvae.Codec.log_prob`."""
+
+    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
+        """See :meth:`mmvae.Codec.sample`."""
+
+
 @dataclass(frozen=True)
 class Density:
     """p(x|z) at one z.
 
     Attributes:
-        codec: The codec.
+        codec: The codec, or what stands for one.
         parameters: Parameters of one item.
     """
 
-    codec: Codec
+    codec: HasDensity
     parameters: Parameters
 
     def likelihood(self, n: int) -> Distribution:
@@ -208,7 +225,7 @@ class Density:
         require(rest <= room_, f"samples{where} of all values that have density", "of some alone")
 
 
-def units_hint(codec: Codec, total: float) -> str:
+def units_hint(codec: HasDensity, total: float) -> str:
     """Advice for a total other than 1 that log s explains."""
     log_scale = codec.log_scale
     if log_scale is None or total <= 0 or abs(math.log(total)) < ROOM:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt, field_validator
 from torch import Size, Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, constraints
 from torch.nn import functional as F
 
 from mmvae import (
@@ -23,12 +23,15 @@ from mmvae import (
     CodecConfig,
     Column,
     Examples,
+    GaussianLikelihood,
+    Likelihood,
     Parameters,
     State,
     UnsupportedValue,
     hookimpl,
     mlp,
     nearest,
+    product_over_cells,
     written_number,
 )
 
@@ -149,25 +152,12 @@ class SignedAttributes(Codec):
             nn.Linear(hidden[-1] if hidden else input_dim, len(self.names)),
         )
 
-    def likelihood(self, parameters: Parameters) -> Distribution:
-        """Independent attributes from f (b, attributes)."""
-        assert isinstance(parameters, Tensor)
+    @property
+    def likelihood_family(self) -> Likelihood:
+        """Independent attributes from one number f_a for each, (b, attributes)."""
         if self.config.likelihood == "bernoulli":
-            return Independent(Signs(parameters), 1)
-        mean = parameters.tanh()
-        return Independent(Normal(mean, torch.ones_like(mean), validate_args=False), 1)
-
-    def point(self, likelihood: Distribution) -> Tensor:
-        """The mean, in [−1, 1]."""
-        return likelihood.mean
-
-    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """A draw: reals under the Gaussian, ±1 under the Bernoulli likelihood."""
-        mean = likelihood.mean
-        if self.config.likelihood == "bernoulli":
-            return 2 * torch.bernoulli((1 + mean) / 2, generator=generator) - 1
-        noise = torch.randn(mean.shape, generator=generator, device=generator.device)
-        return mean + likelihood.stddev * noise.to(mean)
+            return SignLikelihood()
+        return GaussianLikelihood(1.0, location=torch.tanh)
 
     def restore(self, x: Tensor) -> Column:
         """The sign of each value as int8 ±1 (0 counts as +1)."""
@@ -233,6 +223,32 @@ class SignedAttributes(Codec):
             grid=None if bernoulli else (torch.cartesian_prod(axis, axis), 0.1**2),
             texts=("Smiling=1,Male=-1",),
         )
+
+
+class _Sign(constraints.Constraint):
+    """−1 or +1."""
+
+    is_discrete = True
+
+    def check(self, value: Tensor) -> Tensor:
+        """True for each cell of −1 or +1."""
+        return value.abs() == 1
+
+
+class SignLikelihood(Likelihood):
+    """Independent cells of ±1, from log-odds of +1."""
+
+    parameters = ("logits",)
+    support = _Sign()
+
+    def distribution(self, parameters: Parameters) -> Distribution:
+        """Independent signs from log-odds (b, attributes)."""
+        assert isinstance(parameters, Tensor)
+        return product_over_cells(Signs(parameters))
+
+    def sample(self, p: Distribution, generator: torch.Generator) -> Tensor:
+        """±1 for each cell."""
+        return 2 * torch.bernoulli((1 + p.mean) / 2, generator=generator) - 1
 
 
 class Signs(Distribution):

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt, field_validator
 from torch import Tensor, nn
-from torch.distributions import Distribution, OneHotCategorical
 from torch.nn import functional as F
 
 from mmvae import (
     Activation,
+    CategoricalLikelihood,
     Codec,
     CodecConfig,
     Column,
     Examples,
-    Parameters,
+    Likelihood,
     State,
     UnsupportedValue,
     hookimpl,
@@ -198,29 +198,10 @@ class Categorical(Codec):
             nn.Linear(hidden[-1] if hidden else input_dim, len(self.classes)),
         )
 
-    def likelihood(self, parameters: Parameters) -> Distribution:
+    @property
+    def likelihood_family(self) -> Likelihood:
         """One class from logits (b, K)."""
-        assert isinstance(parameters, Tensor)
-        return OneHotCategorical(logits=parameters, validate_args=False)
-
-    def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """Log-probability of the label (b,); 0 if any cell of its one-hot is unobserved."""
-        assert isinstance(likelihood, OneHotCategorical)
-        if observed is None:
-            return (x * likelihood.logits).sum(-1)  # its logits are normalised
-        cells = torch.where(observed, x, 0.0) * likelihood.logits
-        return torch.where(observed.all(-1), cells.sum(-1), 0.0)
-
-    def point(self, likelihood: Distribution) -> Tensor:
-        """The mode, one-hot float32."""
-        return self._one_hot(likelihood.mean.argmax(-1))
-
-    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """A class for each item, one-hot float32."""
-        return self._one_hot(torch.multinomial(likelihood.mean, 1, generator=generator)[:, 0])
-
-    def _one_hot(self, codes: Tensor) -> Tensor:
-        return F.one_hot(codes, len(self.classes)).to(torch.float32)
+        return CategoricalLikelihood()
 
     def class_index(self, x: Tensor) -> Tensor:
         """Code of the class with the largest weight, int64 (b,)."""

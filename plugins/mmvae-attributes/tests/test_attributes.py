@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from mmvae_attributes import SignedAttributes, Signs
+from mmvae_attributes import SignedAttributes, SignLikelihood, Signs
 from torch.distributions import Bernoulli, Normal
 
 from mmvae import Column, UnsupportedValue
-from mmvae.testing import CodecContract, NumberReading
+from mmvae.testing import CodecContract, LikelihoodContract, NumberReading
 
 NAMES = ("Smiling", "Male")
 
@@ -177,3 +177,13 @@ def test_accuracy_is_the_share_of_right_signs():
 def test_truth_values_beside_numbers_are_refused():
     with pytest.raises(UnsupportedValue, match="row 1: got True, expected -1 or .1"):
         fitted().prepare(Column([[1, -1], [True, -1]]))
+
+
+class TestSignLikelihood(LikelihoodContract):
+    event_shape = (3,)
+
+    def make_likelihood(self):
+        return SignLikelihood()
+
+    def enumerate_support(self):
+        return torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3)))

@@ -4,8 +4,8 @@ p(x|z) = Π_i π_i(z)^x_i (1 − π_i(z))^(1 − x_i), from logits.
 
 Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) use it for MNIST, with pixels drawn afresh
 every epoch and dense layers in encoder and decoder. Grey pixels that should stay grey use the
-continuous Bernoulli (:mod:`mmvae_images.continuous_bernoulli`), a density on [0, 1]. Its logits
-are bounded, because a pixel that is always exactly 0 has an unbounded density.
+continuous Bernoulli (:class:`mmvae.ContinuousBernoulliLikelihood`), a density on [0, 1]. Its
+logits are bounded, because a pixel that is always exactly 0 has an unbounded density.
 """
 
 from __future__ import annotations
@@ -18,18 +18,22 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
-from torch.linalg import vecdot
-from torch.nn.functional import softplus
 
-from mmvae import Activation, Column, Examples, Parameters, mlp
-from mmvae_images.continuous_bernoulli import ContinuousBernoulli, bounded
+from mmvae import (
+    Activation,
+    BernoulliLikelihood,
+    Column,
+    ContinuousBernoulliLikelihood,
+    Examples,
+    Likelihood,
+    draw_bernoulli,
+    mlp,
+)
 from mmvae_images.examples import pictures
 from mmvae_images.image import ImageCodec, ImageConfig
 
 _ROWS = 1024  # number of pictures binarised at once: limits the memory of 64-bit noise
 _BOUND = 255.0  # logits whose means are one level of 8 bits from black and white
-_ENDS = 1.5  # over the bound: means nearer than this to black or white are shown as such
 
 
 class BernoulliImageConfig(ImageConfig):
@@ -114,7 +118,7 @@ class BernoulliImage(ImageCodec):
         """Fresh binary pixels x_i ~ Bernoulli(grey_i); binary or grey pixels stay unchanged."""
         if self.grey or self.config.binarise != "resample":
             return x
-        return _bernoulli(x, generator)
+        return draw_bernoulli(x, generator)
 
     def fixed(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The pixels for validation and test: binary, unless they stay grey.
@@ -127,7 +131,7 @@ class BernoulliImage(ImageCodec):
             return x
         if self.config.binarise == "threshold":
             return (2 * x >= 1).to(x)
-        return _bernoulli(x, generator)
+        return draw_bernoulli(x, generator)
 
     def encoder(self) -> nn.Module:
         """Flatten, then dense layers."""
@@ -143,49 +147,12 @@ class BernoulliImage(ImageCodec):
             nn.Unflatten(1, self.event_shape),
         )
 
-    def likelihood(self, parameters: Parameters) -> Distribution:
+    @property
+    def likelihood_family(self) -> Likelihood:
         """Independent pixels from logits (b, event…), bounded where pixels stay grey."""
-        assert isinstance(parameters, Tensor)
         if self.grey:
-            logits = bounded(parameters, self.config.logit_bound)
-            return Independent(ContinuousBernoulli(logits, validate_args=False), 3)
-        return Independent(Bernoulli(logits=parameters, validate_args=False), 3)
-
-    def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """Σ x·l − log(1 + exp l) over pixels with logits l, with a third of the memory traffic."""
-        if self.grey or observed is not None:
-            return super().log_prob(likelihood, x, observed)
-        assert isinstance(likelihood, Independent)
-        logits: Tensor = likelihood.base_dist.logits.flatten(1)
-        with torch.autocast(logits.device.type, enabled=False):  # it would round the products
-            products: Tensor = vecdot(logits, x.flatten(1))
-        return products - softplus(logits).sum(1)
-
-    def point(self, likelihood: Distribution) -> Tensor:
-        """The mean: each pixel's probability, or its mean grey level.
-
-        A mean grey level never reaches black or white. A mean within 1.5 / ``logit_bound`` of
-        either, 1.5 levels of 8 bits by default, is rounded to it; its gradient is the mean's.
-        """
-        mean = likelihood.mean
-        if not self.grey:
-            return mean
-        near = _ENDS / self.config.logit_bound
-        rounded = torch.where((mean < near) | (mean > 1 - near), mean.round(), mean)
-        return mean + (rounded - mean).detach()
-
-    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """Binary pixels, or grey ones."""
-        if self.grey:
-            assert isinstance(likelihood, Independent)
-            uniform = torch.rand(
-                likelihood.base_dist.logits.shape,
-                generator=generator,
-                device=likelihood.base_dist.logits.device,
-            )
-            drawn: Tensor = likelihood.base_dist.icdf(uniform)
-            return drawn
-        return _bernoulli(likelihood.mean, generator)
+            return ContinuousBernoulliLikelihood(self.config.logit_bound)
+        return BernoulliLikelihood()
 
     @classmethod
     def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
@@ -194,12 +161,6 @@ class BernoulliImage(ImageCodec):
         values = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
         small = {"encoder": (8,), "decoder": (8,)}
         return pictures((2, 2), small, values.reshape(-1, 1, 2, 2) if binary else None)
-
-
-def _bernoulli(probability: Tensor, generator: torch.Generator) -> Tensor:
-    # torch.bernoulli takes four times as long on the CPU, a sizeable part of a small step.
-    noise = torch.rand(probability.shape, generator=generator, device=probability.device)
-    return noise.lt_(probability)
 
 
 def draw_once(pixels: np.ndarray[Any, Any], seed: int) -> np.ndarray[Any, Any]:

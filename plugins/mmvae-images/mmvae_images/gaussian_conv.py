@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
-from torch.nn import functional as F
 
 from mmvae import (
     Activation,
     Column,
     Examples,
+    GaussianLikelihood,
+    Likelihood,
     Parameters,
+    SoftplusScale,
     State,
     UnsupportedValue,
     activation,
-    bounded,
     mlp,
 )
 from mmvae_images.examples import pictures
@@ -36,7 +36,6 @@ _ROWS = 1024  # pictures read at once while the scale is learned
 VarianceKey = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["scalar", "pixel"]
 _RAW_ONE = math.log(math.expm1(1.0))  # its softplus is 1, the initial value of a learned number
 _FAINT = 0.3  # scale of the decoder's last weights when pictures start grey
-_LARGE = 1e12  # learned variances are unchanged up to here, and bounded to twice as much
 _LEVEL = 1 / 255  # a pixel that varies less than one grey level is scaled by one grey level
 
 
@@ -151,20 +150,6 @@ class GaussianConvImage(ImageCodec):
         standardised = self.config.pixels == "standardised"
         return self.state["deviation"].log() if standardised else None
 
-    def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """Log-density of pixels in [0, 1], nats (b,).
-
-        It is the log-density of standardised pixels minus Σ_i log s_i, with s_i their deviations.
-        """
-        nats = super().log_prob(likelihood, x, observed)
-        log_scale = self.log_scale
-        if log_scale is None:
-            return nats
-        log_scale = log_scale.to(nats, non_blocking=True)
-        if observed is None:
-            return nats - log_scale.sum()
-        return nats - (observed * log_scale).flatten(1).sum(1)
-
     def to_pixels(self, x: Tensor) -> Tensor:
         """Model values → pixels in [0, 1], clamped."""
         x = x.detach().float().cpu()
@@ -244,24 +229,13 @@ class GaussianConvImage(ImageCodec):
         }
         return [*norms[self.config.norm], activation(self.config.activation)]
 
-    def likelihood(self, parameters: Parameters) -> Distribution:
+    @property
+    def likelihood_family(self) -> Likelihood:
         """Independent normal pixels; σ² = softplus(raw) + floor if it is learned."""
-        if isinstance(parameters, Tensor):
-            deviation = torch.full_like(parameters, math.sqrt(self.config.variance))
-            return Independent(Normal(parameters, deviation, validate_args=False), 3)
-        mean, raw = parameters["mean"], parameters["raw_variance"]
-        variance = F.softplus(bounded(raw, _LARGE, _LARGE)) + self.config.variance_floor
-        return Independent(Normal(mean, variance.sqrt().expand_as(mean), validate_args=False), 3)
-
-    def point(self, likelihood: Distribution) -> Tensor:
-        """The mean."""
-        return likelihood.mean
-
-    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """μ + σ ε."""
-        mean = likelihood.mean
-        noise = torch.randn(mean.shape, generator=generator, device=generator.device)
-        return torch.addcmul(mean, likelihood.stddev, noise.to(mean))
+        c = self.config
+        if isinstance(c.variance, float):
+            return GaussianLikelihood(math.sqrt(c.variance))
+        return GaussianLikelihood(SoftplusScale(c.variance_floor, squared=True))
 
     @classmethod
     def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:
@@ -282,10 +256,10 @@ class _GaussianHead(nn.Module):
     def forward(self, h: Tensor) -> Parameters:
         out: Tensor = self.body(h)
         if self.variance == "scalar":
-            return {"mean": out, "raw_variance": self.raw_variance.expand(len(out), 1, 1, 1)}
+            return {"location": out, "raw_scale": self.raw_variance.expand(len(out), 1, 1, 1)}
         if self.variance == "pixel":
             mean, raw = out.chunk(2, dim=1)
-            return {"mean": mean, "raw_variance": raw}
+            return {"location": mean, "raw_scale": raw}
         return out
 
 

@@ -230,7 +230,7 @@ def test_learned_variance_never_falls_below_the_floor():
     config = GaussianConvImage.Config(variance="pixel", variance_floor=0.01)
     codec = GaussianConvImage(config, {"shape": [1, 2, 2], "dtype": "uint8"})
     zeros = torch.zeros(1, 1, 2, 2)
-    likelihood = codec.likelihood({"mean": zeros, "raw_variance": zeros - 100})
+    likelihood = codec.likelihood({"location": zeros, "raw_scale": zeros - 100})
     torch.testing.assert_close(likelihood.variance, zeros + 0.01)
 
 
@@ -336,7 +336,7 @@ def test_pixels_in_0_to_1_have_no_scale():
 def test_extreme_variances_keep_densities_samples_and_gradients_finite(raw):
     codec = GaussianConvImage(GaussianConvImage.Config(variance="pixel"), {"shape": (8, 8, 1)})
     given = torch.full((2, 1, 8, 8), raw, requires_grad=True)
-    likelihood = codec.likelihood({"mean": torch.zeros(2, 1, 8, 8), "raw_variance": given})
+    likelihood = codec.likelihood({"location": torch.zeros(2, 1, 8, 8), "raw_scale": given})
     nats = codec.log_prob(likelihood, torch.ones(2, 1, 8, 8), None)
     (slope,) = torch.autograd.grad(nats.sum(), given)
     assert nats.isfinite().all()

@@ -4,11 +4,43 @@ from __future__ import annotations
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 from torch.nn import functional as F
+
+from mmvae import Likelihood, Parameters
 
 END = 0
 """The symbol that ends a string and fills the positions after its end."""
+
+
+class StringLikelihood(Likelihood):
+    """Strings whose positions are independent, from logits of each position's symbols."""
+
+    parameters = ("logits",)
+    support = constraints.nonnegative_integer
+
+    def distribution(self, parameters: Parameters) -> Distribution:
+        """Strings from logits (b, L, V)."""
+        assert isinstance(parameters, Tensor)
+        return Strings(parameters)
+
+    def log_prob(self, p: Distribution, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Log-probability of codes (b, L), nats (b,); 0 if any position is unobserved.
+
+        Codes that are no symbol, as of a missing text, are read as END.
+        """
+        assert isinstance(p, Strings)
+        nats = p.log_prob(torch.where(x < p.log_probs.shape[-1], x, END))
+        return nats if observed is None else torch.where(observed.all(-1), nats, 0.0)
+
+    def point(self, p: Distribution) -> Tensor:
+        """The most likely string."""
+        return p.mode.float()
+
+    def sample(self, p: Distribution, generator: torch.Generator) -> Tensor:
+        """A draw of each position, up to the first end."""
+        assert isinstance(p, Strings)
+        return p.draw(generator).float()
 
 
 class Strings(Distribution):

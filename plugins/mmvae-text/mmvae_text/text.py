@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from mmvae import (
     Activation,
@@ -17,14 +16,14 @@ from mmvae import (
     CodecConfig,
     Column,
     Examples,
-    Parameters,
+    Likelihood,
     State,
     UnsupportedValue,
 )
 from mmvae_text.alphabet import UNKNOWN, Alphabet, Unit, counted, doubts, short, texts
 from mmvae_text.examples import examples
 from mmvae_text.networks import Reader, Writer
-from mmvae_text.strings import END, Strings, lengths
+from mmvae_text.strings import END, StringLikelihood, lengths
 
 
 class TextConfig(CodecConfig):
@@ -170,26 +169,10 @@ class Text(Codec):
         c = self.config
         return Writer(input_dim, self.event_shape[0], len(self.alphabet), c.decoder, c.activation)
 
-    def likelihood(self, parameters: Parameters) -> Distribution:
+    @property
+    def likelihood_family(self) -> Likelihood:
         """Strings from logits (b, max_length, symbols)."""
-        assert isinstance(parameters, Tensor)
-        return Strings(parameters)
-
-    def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """Log-probability of the texts (b,); 0 if any position is unobserved."""
-        if observed is None:  # the code of a missing text is not a symbol
-            return likelihood.log_prob(torch.where(x == self._gap, END, x))
-        nats = likelihood.log_prob(torch.where(observed, x, END))
-        return torch.where(observed.all(-1), nats, 0.0)
-
-    def point(self, likelihood: Distribution) -> Tensor:
-        """The most likely text."""
-        return likelihood.mode.float()
-
-    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
-        """A draw of each position, up to the first end."""
-        assert isinstance(likelihood, Strings)
-        return likelihood.draw(generator).float()
+        return StringLikelihood()
 
     def restore(self, x: Tensor) -> Column:
         """Codes (b, max_length) → texts, None for a missing one."""

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from mmvae_text import Strings, Text
-from mmvae_text.strings import ended, lengths
+from mmvae_text.strings import END, StringLikelihood, ended, lengths
 from pydantic import ValidationError
 
 import mmvae
 from mmvae import Column, LazyValues, UnsupportedValue
-from mmvae.testing import CodecContract, TextReading
+from mmvae.testing import CodecContract, LikelihoodContract, TextReading
 
 SMALL = {"encoder": (8,), "kernel": 3, "decoder": (8,)}
 WORDS = ["cab", "", "abba", "ça", "b\n", " "]
@@ -293,3 +293,14 @@ def test_a_saved_state_that_was_not_learned_is_refused(change):
     Text(config, state).check_state()
     with pytest.raises(ValueError, match=f"{next(iter(change))}.*expected"):
         Text(config, state | change).check_state()
+
+
+class TestStringLikelihood(LikelihoodContract):
+    event_shape, output_shape = (3,), (3, 3)
+
+    def make_likelihood(self):
+        return StringLikelihood()
+
+    def enumerate_support(self):
+        strings = itertools.chain(*(itertools.product((1, 2), repeat=n) for n in range(4)))
+        return torch.tensor([[*s, *(END,) * (3 - len(s))] for s in strings]).float()

@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Laplace, Normal, StudentT
-from torch.nn import functional as F
+from torch.distributions import Distribution
 
 from mmvae import (
     Codec,
     Column,
     Examples,
-    Parameters,
+    GaussianLikelihood,
+    LaplaceLikelihood,
+    Likelihood,
+    SoftplusScale,
     State,
+    StudentTLikelihood,
     UnsupportedValue,
-    bounded,
     nearest,
+    seeded_sample,
     written_number,
 )
 from mmvae_vectors.cells import LARGEST, doubts, listed, read, refuse
@@ -32,9 +35,6 @@ from mmvae_vectors.config import VectorConfig
 from mmvae_vectors.examples import examples
 from mmvae_vectors.moments import moments
 from mmvae_vectors.networks import Head, dense
-
-LARGE = 1e12
-"""Learned scales are unchanged up to here, and bounded to twice as much."""
 
 NAMED = 32
 """Vectors with more cells than this have no statistic per cell."""
@@ -135,45 +135,23 @@ class Vector(Codec):
         body.append(nn.Linear(width, 2 * cells if c.scale == "predicted" else cells))
         return Head(body, cells, c.scale)
 
-    def likelihood(self, parameters: Parameters) -> Distribution:
+    @property
+    def likelihood_family(self) -> Likelihood:
         """Independent cells in model units; σ = softplus(raw) + floor if it is not fixed."""
-        if isinstance(parameters, Tensor):
-            location, scale = parameters, torch.full_like(parameters, self.config.scale)
-        else:
-            location = parameters["location"]
-            raw = bounded(parameters["raw_scale"], LARGE, LARGE)  # its square stays finite
-            scale = F.softplus(raw) + self.config.scale_floor
-        cells: Distribution
-        if self.config.likelihood == "gaussian":
-            cells = Normal(location, scale, validate_args=False)
-        elif self.config.likelihood == "laplace":
-            cells = Laplace(location, scale, validate_args=False)
-        else:
-            freedom = torch.full_like(location, self.config.degrees_of_freedom)
-            cells = StudentT(freedom, location, scale, validate_args=False)
-        return Independent(cells, 1, validate_args=False)
+        c = self.config
+        scale = c.scale if isinstance(c.scale, float) else SoftplusScale(c.scale_floor)
+        if c.likelihood == "student-t":
+            return StudentTLikelihood(scale, c.degrees_of_freedom)
+        return LaplaceLikelihood(scale) if c.likelihood == "laplace" else GaussianLikelihood(scale)
 
     @property
     def log_scale(self) -> Tensor | None:
         """Logarithm of each cell's deviation, (cells,), if standardised."""
         return self.state["deviation"].log() if self.config.standardise else None
 
-    def log_prob(self, likelihood: Distribution, x: Tensor, observed: Tensor | None) -> Tensor:
-        """Log-density of the observed values in the user's units, nats (b,).
-
-        It is the log-density of the standardised values minus Σ_a log s_a, with s_a their
-        deviations.
-        """
-        nats = super().log_prob(likelihood, x, observed)
-        log_scale = self.log_scale
-        if log_scale is None:
-            return nats
-        counted = torch.ones_like(x) if observed is None else observed
-        return nats - (counted * log_scale.to(nats, non_blocking=True)).sum(-1)
-
-    def point(self, likelihood: Distribution) -> Tensor:
-        """The location: mean, median and mode."""
-        return _location(likelihood)
+    def sample(self, likelihood: Distribution, generator: torch.Generator) -> Tensor:
+        """A draw by torch's own sampler, for each of the densities."""
+        return seeded_sample(likelihood, generator)
 
     def restore(self, x: Tensor) -> Column:
         """Values in the user's units, float64 (b, cells), or (b,) if the data are bare numbers."""
@@ -229,12 +207,6 @@ class Vector(Codec):
 def _brief(name: str) -> str:
     """A cell's name as it is shown, cut if it is very long."""
     return name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
-
-
-def _location(likelihood: Distribution) -> Tensor:
-    assert isinstance(likelihood, Independent)
-    location: Tensor = likelihood.base_dist.loc
-    return location
 
 
 def _number(text: str, part: str) -> float:

@@ -1,0 +1,1 @@
+"""Likelihoods p(x|z) that codecs compose: one density per file."""

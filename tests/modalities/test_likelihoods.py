@@ -1,0 +1,265 @@
+"""Every likelihood keeps the contract; the suite finds broken ones; links and closed forms."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.distributions import Distribution, LogNormal, Normal, constraints
+from torch.testing import assert_close
+
+from mmvae import (
+    BernoulliLikelihood,
+    CategoricalLikelihood,
+    ContinuousBernoulliLikelihood,
+    GaussianLikelihood,
+    LaplaceLikelihood,
+    Likelihood,
+    SoftplusScale,
+    StudentTLikelihood,
+    product_over_cells,
+)
+from mmvae.testing import LikelihoodContract, violations
+
+Grid = tuple[Tensor, float]
+
+
+def line(low: float, high: float, points: int) -> Grid:
+    """One cell's values at the middles of equal intervals, and their width."""
+    step = (high - low) / points
+    return torch.linspace(low + step / 2, high - step / 2, points)[:, None], step
+
+
+class RealCells(LikelihoodContract):
+    event_shape = (1,)
+    reach = 60.0
+
+    def integration_grid(self) -> Grid:
+        return line(-self.reach, self.reach, 60_001)
+
+
+class TestGaussian(RealCells):
+    def make_likelihood(self) -> Likelihood:
+        return GaussianLikelihood(SoftplusScale(1e-2))
+
+
+class TestGaussianOfFixedScale(RealCells):
+    def make_likelihood(self) -> Likelihood:
+        return GaussianLikelihood(0.5, location=torch.tanh)
+
+
+class TestGaussianByItsVariance(RealCells):
+    def make_likelihood(self) -> Likelihood:
+        return GaussianLikelihood(SoftplusScale(1e-2, squared=True))
+
+
+class TestLaplace(RealCells):
+    def make_likelihood(self) -> Likelihood:
+        return LaplaceLikelihood(SoftplusScale(1e-2))
+
+
+class TestStudentT(RealCells):
+    reach = 300.0
+
+    def make_likelihood(self) -> Likelihood:
+        return StudentTLikelihood(SoftplusScale(1e-2), 4.0)
+
+
+class TestGaussianPictures(LikelihoodContract):
+    """Several cells in three dimensions: draws of single cells follow their density."""
+
+    event_shape = (2, 3, 4)
+
+    def make_likelihood(self) -> Likelihood:
+        return GaussianLikelihood(SoftplusScale(1e-2))
+
+
+class TestBernoulli(LikelihoodContract):
+    event_shape = (4,)
+
+    def make_likelihood(self) -> Likelihood:
+        return BernoulliLikelihood()
+
+    def enumerate_support(self) -> Tensor:
+        return torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
+
+
+class TestContinuousBernoulli(LikelihoodContract):
+    event_shape = (1,)
+
+    def make_likelihood(self) -> Likelihood:
+        return ContinuousBernoulliLikelihood()
+
+    def integration_grid(self) -> Grid:
+        return line(0.0, 1.0, 5001)
+
+
+class TestCategorical(LikelihoodContract):
+    event_shape = (5,)
+
+    def make_likelihood(self) -> Likelihood:
+        return CategoricalLikelihood()
+
+    def enumerate_support(self) -> Tensor:
+        return torch.eye(5)
+
+
+class Positive(Likelihood):
+    """A density of a stranger, in one class: log x is normal with mean μ and σ = 1/2."""
+
+    parameters = ("location",)
+    support = constraints.positive
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        bounded = 20 * (parameters / 20).tanh()
+        scale = torch.full_like(bounded, 0.5)
+        return product_over_cells(LogNormal(bounded, scale, validate_args=False))
+
+
+class TestPositive(LikelihoodContract):
+    event_shape = (1,)
+
+    def make_likelihood(self) -> Likelihood:
+        return Positive()
+
+    def integration_grid(self) -> Grid:
+        return line(0.0, 60.0, 60_001)
+
+
+# -- broken ones ----------------------------------------------------------------------------------
+
+
+class Twice(GaussianLikelihood):
+    """A density that integrates to 2."""
+
+    def log_prob(self, p: Distribution, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        return super().log_prob(p, x, observed) + math.log(2)
+
+
+class Narrow(GaussianLikelihood):
+    """Draws of half the deviation."""
+
+    def sample(self, p: Distribution, generator: torch.Generator) -> Tensor:
+        return p.mean + (super().sample(p, generator) - p.mean) / 2
+
+
+class Still(GaussianLikelihood):
+    """A point that says nothing of the parameters."""
+
+    def point(self, p: Distribution) -> Tensor:
+        return torch.zeros_like(p.mean)
+
+
+class Global(GaussianLikelihood):
+    """Draws from the global random state."""
+
+    def sample(self, p: Distribution, generator: torch.Generator) -> Tensor:
+        return p.sample()
+
+
+class Unbounded(GaussianLikelihood):
+    """A scale that overflows."""
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        scale = parameters["raw_scale"].exp()
+        return product_over_cells(Normal(parameters["location"], scale, validate_args=False))
+
+
+class Elsewhere(Positive):
+    """Draws below 0 of a density above it."""
+
+    def sample(self, p: Distribution, generator: torch.Generator) -> Tensor:
+        return -super().sample(p, generator)
+
+
+class Mixing(GaussianLikelihood):
+    """An item's location depends on the others."""
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        shifted = parameters["location"] - parameters["location"].mean(0)
+        return super().distribution({**parameters, "location": shifted})
+
+
+BROKEN = {
+    Twice: "test_total_probability_is_one",
+    Narrow: "test_samples_follow_the_density",
+    Still: "test_points_follow_the_parameters",
+    Global: "test_randomness_comes_from_the_generator",
+    Unbounded: "test_extreme_parameters_stay_finite",
+    Elsewhere: "test_samples_and_points_lie_in_the_support",
+    Mixing: "test_items_do_not_mix",
+}
+
+
+@pytest.mark.parametrize(("broken", "check"), BROKEN.items(), ids=lambda case: str(case))
+def test_the_suite_finds_a_broken_density(broken: type[Likelihood], check: str) -> None:
+    class Suite(RealCells):
+        def make_likelihood(self) -> Likelihood:
+            return broken() if issubclass(broken, Positive) else broken(SoftplusScale(1e-2))
+
+        def integration_grid(self) -> Grid:
+            return (
+                line(0.0, 60.0, 60_001) if issubclass(broken, Positive) else line(-60, 60, 60_001)
+            )
+
+    assert check in violations(Suite())
+
+
+# -- links and closed forms -----------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(st.floats(-1e30, 1e30), st.booleans())
+def test_a_scale_is_finite_and_no_less_than_its_floor(raw: float, squared: bool) -> None:
+    floor = 1e-3
+    scale = SoftplusScale(floor, squared)(torch.tensor(raw))
+    least = math.sqrt(floor) if squared else floor
+    assert scale.isfinite()
+    assert scale >= least * (1 - 1e-6)
+    assert (scale * scale).isfinite()
+
+
+def test_a_squared_link_gives_the_variance() -> None:
+    raw = torch.linspace(-3, 3, 7)
+    assert_close(SoftplusScale(0.1, squared=True)(raw).square(), SoftplusScale(0.1)(raw))
+
+
+def test_a_shared_scale_is_of_every_cell() -> None:
+    family, location = GaussianLikelihood(SoftplusScale(0.1)), torch.randn(3, 1, 2, 2)
+    shared, each = torch.zeros(3, 1, 1, 1), torch.zeros(3, 1, 2, 2)
+    p, q = (family.distribution({"location": location, "raw_scale": r}) for r in (shared, each))
+    assert_close(p.log_prob(location + 1), q.log_prob(location + 1))
+
+
+def test_densities_have_their_closed_forms() -> None:
+    x, location = torch.tensor([[1.5]]), torch.tensor([[0.5]])
+    expected = {
+        GaussianLikelihood(2.0): -0.5 * 0.25 - math.log(2 * math.sqrt(2 * math.pi)),
+        LaplaceLikelihood(2.0): -0.5 - math.log(4.0),
+        StudentTLikelihood(2.0, 1.0): -math.log(math.pi * 2 * 1.25),  # Cauchy
+    }
+    for family, nats in expected.items():
+        p = family.distribution(location)
+        assert family.log_prob(p, x).item() == pytest.approx(nats, rel=1e-6)
+        assert family.point(p).item() == 0.5
+
+
+def test_a_fast_sum_of_bernoulli_cells_equals_the_sum_of_terms() -> None:
+    family = BernoulliLikelihood()
+    p = family.distribution(torch.randn(5, 2, 3, 3))
+    x = torch.randint(0, 2, (5, 2, 3, 3)).float()
+    everything = torch.ones_like(x, dtype=torch.bool)
+    assert_close(family.log_prob(p, x), family.log_prob(p, x, everything))
+
+
+def test_an_output_is_split_along_its_channels() -> None:
+    family, output = GaussianLikelihood(SoftplusScale(0.1)), torch.randn(2, 6, 4, 4)
+    parts = family.split(output)
+    assert list(parts) == ["location", "raw_scale"]
+    assert torch.equal(torch.cat(list(parts.values()), 1), output)
+    assert GaussianLikelihood(1.0).split(output) is output
