@@ -44,7 +44,8 @@ from mmvae.experiments.study.row import Row, load_rows
 from mmvae.experiments.study.study import load_study
 from mmvae.foundations.toml import parse
 from mmvae.modalities.codec import Codec
-from mmvae.models.base import Model, Phase, Terms
+from mmvae.models.base import Model
+from mmvae.models.phase import Phase, Terms
 from mmvae.models.posterior_network import PosteriorNetwork
 from mmvae.models.posteriors import DiagonalGaussian
 from mmvae.plugins.loader import load_registry

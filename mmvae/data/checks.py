@@ -21,7 +21,8 @@ from mmvae.data.missing import check_training, presence
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.foundations.errors import DataError, UnsupportedValue
-from mmvae.modalities.codec import Codec, CodecConfig, Column
+from mmvae.modalities.codec import Codec, CodecConfig
+from mmvae.modalities.column import Column
 
 TINY = 10
 """Minimum number of items of a meaningful split."""

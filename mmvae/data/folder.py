@@ -31,7 +31,7 @@ from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.splits import cut, refuse_shared_groups
 from mmvae.data.streams.stream import first_line
 from mmvae.foundations.errors import DataError, nearest
-from mmvae.modalities.codec import Column, LazyValues, row_index
+from mmvae.modalities.column import Column, LazyValues, row_index
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType
 
 Array = np.ndarray[Any, Any]
@@ -83,11 +83,11 @@ class FileColumn(LazyValues):
         return len(self.files)
 
     def take(self, rows: Sequence[int] | Array) -> FileColumn:
-        """See :meth:`mmvae.modalities.codec.LazyValues.take`."""
+        """See :meth:`mmvae.modalities.column.LazyValues.take`."""
         return FileColumn([self.files[int(i)] for i in row_index(rows)], self.bounds)
 
     def read(self) -> Any:
-        """See :meth:`mmvae.modalities.codec.LazyValues.read`.
+        """See :meth:`mmvae.modalities.column.LazyValues.read`.
 
         Raises:
             DataError: A file cannot be read.

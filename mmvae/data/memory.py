@@ -20,7 +20,7 @@ from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
 from mmvae.data.stream_cache import CHUNK, passing
 from mmvae.foundations.errors import DataError, short
 from mmvae.foundations.printable import is_unicode
-from mmvae.modalities.codec import Column, LazyValues
+from mmvae.modalities.column import Column, LazyValues
 
 
 class MemoryConfig(CutConfig):

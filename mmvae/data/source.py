@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmvae.data.split_names import SplitName
-from mmvae.modalities.codec import Column, row_index
+from mmvae.modalities.column import Column, row_index
 
 
 @dataclass(frozen=True)

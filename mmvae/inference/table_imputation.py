@@ -23,7 +23,7 @@ from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
 from mmvae.inference.imputation import By, Filling, check_model, fillings
 from mmvae.inference.trained_model import CHUNK, TrainedModel
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.modalities.column_type import Kind
 
 Type = Any

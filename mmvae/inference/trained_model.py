@@ -29,7 +29,8 @@ from mmvae.evaluation.standardised import added_nats
 from mmvae.foundations.errors import LONG, DataError, UsageError, nearest, short, shortened
 from mmvae.foundations.randomness import ItemDraws, generator
 from mmvae.foundations.surroundings import undisturbed
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 from mmvae.modalities.column_type import ColumnType
 from mmvae.modalities.subsets import canonical
 from mmvae.models.base import Model

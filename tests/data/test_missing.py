@@ -23,7 +23,8 @@ from mmvae.data.missing import complete, patterns
 from mmvae.data.table import TableConfig, TableSource, load_tables
 from mmvae.foundations.errors import ConfigError, DataError
 from mmvae.foundations.randomness import StepDraws
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 
 N = 24
 RECIPES = {"v": (VectorCodec, VectorConfig()), "c": (ClassCodec, ClassConfig())}

@@ -16,7 +16,7 @@ from mmvae.data.source import Split
 from mmvae.data.split_names import SplitName
 from mmvae.data.splits import CutConfig, codes, refuse_shared_groups, split_items
 from mmvae.foundations.errors import ConfigError, DataError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 
 
 def items(n: int) -> Split:

@@ -19,7 +19,7 @@ from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.evaluate import evaluate
 from mmvae.evaluation.likelihoods import needs
 from mmvae.foundations.errors import ConfigError, DataError, UsageError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.models.base import Model
 from mmvae.plugins.registry import Registry
 

@@ -18,7 +18,7 @@ from mmvae.data.fingerprints import contents
 from mmvae.data.paths import found_folder
 from mmvae.data.splits import split_items
 from mmvae.foundations.errors import nearest
-from mmvae.modalities.codec import row_index
+from mmvae.modalities.column import row_index
 
 Array = np.ndarray[Any, Any]
 

@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from mmvae import Column, UnsupportedValue
-from mmvae.modalities.codec import LazyValues
+from mmvae.modalities.column import LazyValues
 
 GREY = np.random.default_rng(0).integers(0, 256, (4, 5, 6), dtype=np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)

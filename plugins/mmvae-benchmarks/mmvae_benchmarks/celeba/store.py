@@ -28,7 +28,7 @@ from mmvae import DataError, LazyValues
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
 from mmvae.foundations.lock import FolderLock
-from mmvae.modalities.codec import row_index
+from mmvae.modalities.column import row_index
 from mmvae_benchmarks.celeba.crop import REASONS, Outcome
 from mmvae_benchmarks.celeba.pictures import Pictures
 from mmvae_benchmarks.celeba.recipe import Recipe
