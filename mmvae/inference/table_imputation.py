@@ -22,7 +22,8 @@ from mmvae.evaluation.steps import Step, quiet
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
 from mmvae.inference.imputation import By, Filling, check_model, fillings
-from mmvae.inference.trained_model import CHUNK, TrainedModel
+from mmvae.inference.sampling import CHUNK
+from mmvae.inference.trained_model import TrainedModel
 from mmvae.modalities.column import Column
 from mmvae.modalities.column_type import Kind
 
