@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmvae.data.memory import as_column
+from mmvae.data.in_memory import as_column
 from mmvae.data.value_errors import refusals
 from mmvae.foundations.errors import LONG, DataError, short, shortened
 from mmvae.modalities.codec import Codec

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mmvae.data.batches import Batch, Batches, fixed_draws, fixed_view, plain_view
-from mmvae.data.memory import as_split
+from mmvae.data.in_memory import as_split
 from mmvae.data.source import Split
 from mmvae.foundations.errors import DataError, nearest
 from mmvae.inference.sampling import CHUNK, device_of

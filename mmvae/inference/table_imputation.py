@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmvae.data.bounds import Bounds
-from mmvae.data.memory import as_column
+from mmvae.data.in_memory import as_column
 from mmvae.data.missing import presence
 from mmvae.data.source import Split
 from mmvae.data.streams import Rows, TableStream, open_stream

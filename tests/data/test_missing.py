@@ -18,7 +18,8 @@ from mmvae.data.batches import Batch, training_view
 from mmvae.data.checks import check
 from mmvae.data.dataset import Data, open_data
 from mmvae.data.description import describe
-from mmvae.data.memory import MemoryConfig, MemorySource, as_column
+from mmvae.data.in_memory import as_column
+from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.data.missing import complete, patterns
 from mmvae.data.table import TableConfig, TableSource, load_tables
 from mmvae.foundations.errors import ConfigError, DataError

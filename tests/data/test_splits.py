@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mmvae.data.memory import as_column
+from mmvae.data.in_memory import as_column
 from mmvae.data.source import Split
 from mmvae.data.split_names import SplitName
 from mmvae.data.splits import CutConfig, codes, refuse_shared_groups, split_items

@@ -18,7 +18,7 @@ from toys import (
 )
 
 from mmvae.data.batches import Batches
-from mmvae.data.memory import as_split
+from mmvae.data.in_memory import as_split
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.foundations.errors import DataError, UsageError
 from mmvae.foundations.randomness import ItemDraws
