@@ -45,6 +45,7 @@ from mmvae.runs.results_file import (
 from mmvae.runs.run import Run
 from mmvae.training.config import TrainConfig
 from mmvae.training.distributed import everyone_follows, leading
+from mmvae.training.untrained import diverged
 
 WAIT_S = 7 * 24 * 3600  # processes share hours of work, and wait for the slowest
 FORMAT = 3  # of ``evaluation.json``: changes with the meaning of statistics or the choice of items
@@ -214,7 +215,8 @@ def evaluate(
         ``weights`` (SHA-256) of the model, ``steps`` (their total), ``data`` (their fingerprint),
         ``densities`` (modality → the measure of its likelihood's density, if stated), ``mmvae``
         (the version), ``config`` (the ``[evaluate]`` section, and ``metrics``) and ``metrics``
-        (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``). Likelihood queries of
+        (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``); ``diverged``: a remark
+        if the model is far worse than before any training. Likelihood queries of
         an earlier evaluation of the same weights and items stay, unless they are recomputed.
         Several processes share the queries; only the main process returns the result, the others
         an empty dict.
@@ -252,6 +254,9 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
         )
         measured = measured_metrics(opened, step)
     result = opened.made_with() | figures
+    remark = diverged(model, batches, config.batch_size, config.seed, data.patterns)
+    if remark is not None:
+        result["diverged"] = remark
     result["metrics"] = measured.figures
     result["left out"] |= {f"metrics.{n}": reason for n, reason in measured.left_out.items()}
     earlier = earlier_cells(opened)
