@@ -21,6 +21,7 @@ from mmvae.data.streams import Rows, TableStream, open_stream
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
+from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference.imputation import By, Filling, check_model, fillings
 from mmvae.inference.trained_model import CHUNK, TrainedModel
 from mmvae.modalities.codec import Column
@@ -54,6 +55,7 @@ class Filled:
     without: tuple[str, ...] = ()
 
 
+@undisturbed()
 def impute_table(
     trained: TrainedModel,
     path: Path,
