@@ -16,6 +16,7 @@ from mmvae import __version__
 from mmvae.data.batches import Batches
 from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import naming_items
+from mmvae.evaluation.cost import costs
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.likelihoods import likelihoods, variation_of_information, without_items
 from mmvae.evaluation.measurement import Measured, cells_of, keys, measure, metric_item
@@ -208,7 +209,8 @@ def evaluate(
         overrides: ``"key=value"`` texts, such as ``"evaluate.samples=100"``.
         step: Reports progress.
         registry: The plugins to choose from; default: the installed ones.
-        say: Called if the data differ from those that the run was trained on.
+        say: Called if the data differ from those that the run was trained on, and with the amount
+            of work if it is large.
 
     Returns:
         The result of :func:`mmvae.evaluation.evaluate.evaluate`, with ``name``, ``step`` and
@@ -226,6 +228,10 @@ def evaluate(
             refuses to write; RunError if another process evaluates the run.
     """
     opened = open_run(run, data, overrides, registry, say)
+    if leading(opened.accelerator):
+        config = opened.experiment.evaluate
+        for remark in costs(opened.trained.model, opened.data.batches(config.split), config):
+            say(remark)
     with opened.run.results_locked() if leading(opened.accelerator) else nullcontext():
         return evaluate_opened(opened, step)
 
