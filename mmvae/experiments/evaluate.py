@@ -260,7 +260,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
         )
         measured = measured_metrics(opened, step)
     result = opened.made_with() | figures
-    remark = diverged(model, batches, config.batch_size, config.seed, data.patterns)
+    remark = diverged(model, batches, config.batch_size, config.seed)
     if remark is not None:
         result["diverged"] = remark
     result["metrics"] = measured.figures

@@ -134,8 +134,8 @@ def run_training(
                 split: SplitName = "validation" if validation else "train"
                 seen, size = materials.batches(split), experiment.evaluate.batch_size
                 seed, patterns = experiment.train.seed, materials.patterns
-                if (remark := diverged(model, seen, size, seed, patterns)) is not None:
-                    progress.say(f"on {split} items {remark}")
+                if (far := diverged(model, seen, size, seed, patterns)) is not None:
+                    progress.say(f"on {split} items {far}")
         except BaseException as error:  # of any kind: the status must record how the run ended
             if run is not None:
                 write_failure(run, error, trainer)

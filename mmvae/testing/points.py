@@ -90,7 +90,7 @@ def _shake(network: nn.Module) -> None:
     source = generator()
     with torch.no_grad():
         for weights in network.parameters():
-            weights += 0.3 * torch.randn(weights.shape, generator=source)
+            weights.add_(0.3 * torch.randn(weights.shape, generator=source))
 
 
 def _parts(

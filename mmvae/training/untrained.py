@@ -55,7 +55,11 @@ def far_below(values: Tensor, before: Tensor, what: str) -> str | None:
 
 @torch.no_grad()
 def diverged(
-    model: Model, batches: Batches, size: int, seed: int, patterns: Mapping[Subset, int]
+    model: Model,
+    batches: Batches,
+    size: int,
+    seed: int,
+    patterns: Mapping[Subset, int] | None = None,
 ) -> str | None:
     """A remark if a model's objective lies far below that before any training.
 
@@ -64,7 +68,7 @@ def diverged(
         batches: The items, of which the first are used.
         size: How many are used.
         seed: Governs samples of z.
-        patterns: The patterns of the training items.
+        patterns: The patterns of the training items, if the model knows them.
     """
     training = model.training
     model.eval()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from json.decoder import scanstring
 from typing import Any
 
 from mmvae.data.streams.json_text import BLANKS, DECODER
@@ -64,7 +63,7 @@ def members(text: str) -> Iterator[tuple[str, int, int]]:
     """Name of each member of an object, and where its value begins and ends."""
     at = _blank(text, _blank(text, 0) + 1)
     while text[at] != "}":
-        name, at = scanstring(text, at + 1)
+        name, at = DECODER.raw_decode(text, at)
         start = _blank(text, _blank(text, at) + 1)
         _, end = DECODER.raw_decode(text, start)
         yield name, start, end

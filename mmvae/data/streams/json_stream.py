@@ -63,7 +63,8 @@ class JsonLinesRows(Rows):
         lines: list[int],
     ) -> None:
         self.stream, self.lines = stream, lines
-        self.objects, self.texts = ([pair[k] for pair in objects] for k in (0, 1))
+        self.objects = [row for row, _ in objects]
+        self.texts = [text for _, text in objects]
 
     def __len__(self) -> int:
         return len(self.objects)
