@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NoReturn
 
 import click
@@ -107,7 +108,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     args = None if argv is None else list(argv)
     told: list[str] = []
     try:
-        with plugin_warnings() as told:
+        with plugin_warnings() as told, _as_in_a_fresh_process():
             code = cli.main(args, prog_name="mmvae", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -137,6 +138,15 @@ def run(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(str(told_of), told_of.exit_code)
     return code if isinstance(code, int) else 0
+
+
+def _as_in_a_fresh_process() -> AbstractContextManager[None]:
+    """Put aside what a caller has set in torch; nothing is set before it is loaded."""
+    if "torch" not in sys.modules:
+        return nullcontext()
+    from mmvae.foundations.surroundings import undisturbed
+
+    return undisturbed()
 
 
 def _memory(error: Exception) -> str:

@@ -41,7 +41,7 @@ class Finding:
 
     Attributes:
         kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
-            ``extreme``, ``class``, ``tiny``, ``doubt`` or ``source``.
+            ``extreme``, ``class``, ``tiny``, ``doubt``, ``source`` or ``judge``.
         split: The split, or ``"all"``.
         modality: The modality, or None for whole items.
         item: Id of the item, or None for all.

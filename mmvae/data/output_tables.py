@@ -11,7 +11,7 @@ import numpy as np
 
 from mmvae.data.streams.csv_cells import cell_of
 from mmvae.data.streams.csv_stream import written
-from mmvae.data.streams.json_stream import json_text
+from mmvae.data.streams.json_edit import json_text
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, TrainingError, UsageError
 

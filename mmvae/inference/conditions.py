@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmvae.data.in_memory import as_column
 from mmvae.data.value_errors import refusals
+from mmvae.data.written_cells import as_text, converted
 from mmvae.foundations.errors import LONG, DataError, short, shortened
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
@@ -59,12 +60,23 @@ def given_column(codec: Codec, modality: str, value: Any) -> Column:
     """
     try:
         if isinstance(value, str):
-            return replace(codec.parse(value), origin="given")
+            return replace(codec.parse(as_in_files(codec, value)), origin="given")
         single = not hasattr(value, "__len__") or not (has_gaps(value) or np.ndim(value) > 0)
     except ValueError as error:
         said = shortened(str(error), LONG)
         raise DataError(f"given {modality} = {short(value)}: {said}") from error
     return replace(as_column([value] if single else value, "given"), origin="given")
+
+
+def as_in_files(codec: Codec, text: str) -> str:
+    """A typed value as the cell of a file is read: ``01`` is 1 where the column holds numbers."""
+    kind = codec.column_type.kind if codec.column_type else "text"
+    if kind not in ("integer", "number", "boolean"):
+        return text
+    try:
+        return str(as_text(converted(text.strip(), kind)))
+    except (ValueError, OverflowError):  # no single value of that kind: the codec says of it
+        return text
 
 
 def has_gaps(value: Any) -> bool:

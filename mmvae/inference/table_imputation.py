@@ -21,6 +21,7 @@ from mmvae.data.streams import Rows, TableStream, open_stream
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
+from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference.imputation import By, Filling, check_model, fillings
 from mmvae.inference.sampling import CHUNK
 from mmvae.inference.trained_model import TrainedModel
@@ -55,6 +56,7 @@ class Filled:
     without: tuple[str, ...] = ()
 
 
+@undisturbed()
 def impute_table(
     trained: TrainedModel,
     path: Path,

@@ -20,6 +20,8 @@ def left_out(result: Mapping[str, Any]) -> Iterator[str]:
 
 def hints(result: Mapping[str, Any]) -> Iterator[str]:
     """Advice for conspicuous results, one sentence each."""
+    if remark := result.get("diverged"):
+        yield f"warning: {remark}"
     yield from drowning(result)
     for direction, figures in result.get("coherence", {}).items():
         real, chance = figures.get("classifier on real items"), figures.get("most frequent class")

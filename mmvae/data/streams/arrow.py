@@ -43,6 +43,10 @@ class ArrowRows(Rows):
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
+    def raw(self, name: str) -> list[Any]:
+        """See :meth:`Rows.raw`."""
+        return list(plain(self.table.column(name)).to_pylist())
+
     def arrow(self, name: str) -> Any:
         """See :meth:`Rows.arrow`."""
         import pyarrow as pa
@@ -217,7 +221,8 @@ class ArrowWriter(Writer):
             try:
                 if column.type != field.type:
                     column = column.cast(field.type)
-                columns.append(replaced(column, filled.get(field.name, {}), where))
+                values = filled.get(field.name, {})
+                columns.append(replaced(column, values, self.stream, field.name))
             except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
                 raise DataError(
                     f"{where}: what the model fills in does not fit its type {field.type}: "
@@ -227,7 +232,7 @@ class ArrowWriter(Writer):
         self._writer.write_table(table.combine_chunks())  # of which each would be a batch
 
 
-def replaced(column: Any, values: Mapping[int, Any], where: str) -> Any:
+def replaced(column: Any, values: Mapping[int, Any], stream: ArrowStream, name: str) -> Any:
     """An Arrow column with other values in some rows.
 
     Raises:
@@ -241,7 +246,7 @@ def replaced(column: Any, values: Mapping[int, Any], where: str) -> Any:
 
     index = np.arange(len(column))
     index[list(values)] = len(column) + np.arange(len(values))
-    new = array([encoded(v, column.type, where) for v in values.values()], column.type)
+    new = array([encoded(v, column.type, stream, name) for v in values.values()], column.type)
     return pa.chunked_array([*column.chunks, new], column.type).combine_chunks().take(index)
 
 
@@ -256,7 +261,7 @@ def array(values: list[Any], kind: Any) -> Any:
     return pa.array(values).cast(kind) if texts else pa.array(values, kind)
 
 
-def encoded(value: Any, kind: Any, where: str) -> Any:
+def encoded(value: Any, kind: Any, stream: ArrowStream, name: str) -> Any:
     """A value in the form that an Arrow type needs.
 
     Raises:
@@ -265,13 +270,13 @@ def encoded(value: Any, kind: Any, where: str) -> Any:
     from pyarrow import types
 
     if types.is_dictionary(kind):
-        return encoded(value, kind.value_type, where)
+        return encoded(value, kind.value_type, stream, name)
     if types.is_decimal(kind):
-        number = Decimal(str(fitting(value, "number", where)))
+        number = Decimal(str(fitting(value, stream, name)))
         return number.quantize(Decimal(1).scaleb(-kind.scale))
     if isinstance(value, bytes) and types.is_struct(kind):
         return {"bytes": value, "path": None}
-    return fitting(value, kind_of(kind), where)
+    return fitting(value, stream, name)
 
 
 def opened_arrow(path: Path, bounds: Bounds) -> Any:
@@ -411,10 +416,13 @@ def wider(held: Any, filled: Any) -> Any:
     A column of nulls takes the type of the new values, and a column of integers that of numbers,
     since means of integers need not be integers.
     """
+    import pyarrow as pa
     from pyarrow import types
 
     if types.is_null(held):
         return filled
+    if types.is_dictionary(held):
+        return pa.dictionary(held.index_type, wider(held.value_type, filled), held.ordered)
     if types.is_integer(held) and types.is_floating(filled):
         return filled
     lists = is_list(held) and is_list(filled)
