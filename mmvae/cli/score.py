@@ -105,7 +105,8 @@ def tell_diverged(
     """Remark on scores that lie far below those of the model before any training."""
     import numpy as np
 
-    from mmvae.inference.trained_model import CHUNK, TrainedModel
+    from mmvae.inference.sampling import CHUNK
+    from mmvae.inference.trained_model import TrainedModel
     from mmvae.training.untrained import far_below, untrained
 
     few = min(CHUNK, len(scores))

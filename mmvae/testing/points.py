@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from mmvae.modalities.codec import Codec, Parameters
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.testing.contract import needs, not_tried, require
 from mmvae.testing.goodness import DEVIATIONS
 from mmvae.testing.networks import some_cells
