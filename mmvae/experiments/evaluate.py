@@ -140,7 +140,8 @@ def open_run(
     folder = Run.open(Path(run))
     _refuse_other_keys(overrides)
     require_plugins(folder.plugins(), registry, folder.folder)
-    experiment = load_experiment(folder.resolved, overrides, registry).experiment
+    loaded = load_experiment(folder.resolved, overrides, registry)
+    experiment, received = loaded.experiment, loaded.received
     saved = saved_model(folder.folder)
     trained = built(saved, folder.folder, registry)
     states = {m: codec.state for m, codec in trained.codecs.items()}
@@ -148,14 +149,15 @@ def open_run(
     config = TrainConfig(device=train.device, threads=train.threads)
     accelerator = make_accelerator(config, patience_s=WAIT_S)
     trained.model.to(accelerator.device)
-    materials = open_materials(experiment, registry, data, accelerator, states)
+    materials = open_materials(experiment, registry, data, accelerator, states, received)
+    chosen = received | experiment.evaluate.judge_data.keys()
     judging = with_judge_data(folder.resolved, experiment, overrides, registry)
 
     def judged_by() -> Batches:
         theirs = (
             materials
             if judging.data == experiment.data
-            else open_materials(judging, registry, data, accelerator, states)
+            else open_materials(judging, registry, data, accelerator, states, chosen)
         )
         return theirs.batches("train")
 
