@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from attack import sound_data
 from attack.damage import damaged
-from PIL import Image
+from PIL import Image, ImageFile
 
 from mmvae.cli.items import run_bounds
 from mmvae.cli.main import run
@@ -447,10 +447,48 @@ def test_a_picture_of_too_many_pixels(tmp_path: Path, told: Told, side: int) -> 
     assert "Warning" not in said
 
 
-def test_postscript_is_not_run(tmp_path: Path, told: Told) -> None:
+@pytest.mark.parametrize("form", ["EPS", "ICO", "ICNS", "PSD", "TGA", "JPEG2000"])
+def test_other_formats_are_not_opened(tmp_path: Path, told: Told, form: str) -> None:
     file = io.BytesIO()
-    Image.new("L", (16, 16)).save(file, "EPS")
-    assert "PostScript" in told("data", "check", folder(tmp_path, "png", file.getvalue()))
+    if form == "PSD":
+        file.write(b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 16, 16, 8, 3) + bytes(12) + bytes(770))
+    else:
+        Image.new("RGB", (16, 16)).save(file, form)
+    said = told("data", "check", folder(tmp_path, "png", file.getvalue()))
+    assert "no picture of a known format" in said
+    assert "PPM, TIFF or WEBP" in said
+
+
+def icon(side: int) -> bytes:
+    """An icon of 32×32 pixels by its header that holds a PNG picture of this side."""
+    data = picture(side)
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 32, 32, 0, 0, 1, 32, len(data), 22) + data
+
+
+def tiled(side: int) -> bytes:
+    """A TIFF file of 32×32 pixels in one tile of this side."""
+    data = zlib.compress(bytes(1000))
+    numbers = {256: 32, 257: 32, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side}
+    tags = numbers | {324: 8 + 2 + 12 * 10 + 4, 325: len(data)}
+    listed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + listed + bytes(4) + data
+
+
+@pytest.mark.parametrize("data", [icon(12_000), tiled(16_384)], ids=["icon", "tiled"])
+def test_a_picture_that_is_larger_than_its_header_says(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    loaded: list[object] = []
+    load = ImageFile.ImageFile.load
+
+    def kept(image: ImageFile.ImageFile) -> object:
+        loaded.extend([image.size] if image.size == (32, 32) else [])
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", kept)
+    said = told("data", "check", folder(tmp_path, "png", data))
+    assert "16,384×16,384 pixels" in said or "known format" in said
+    assert not loaded
 
 
 def test_gzip_that_becomes_gigabytes(tmp_path: Path, told: Told) -> None:
