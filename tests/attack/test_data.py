@@ -491,6 +491,54 @@ def test_a_picture_that_is_larger_than_its_header_says(
     assert not loaded
 
 
+WIDE = ["csv", "jsonl", "json", "parquet", "arrow"]
+
+
+def wide(name: str, columns: int) -> bytes:
+    """A table of two rows of so many columns; each object of JSON has other names."""
+    names = [f"c{k}" for k in range(columns)]
+    table, sink = pa.table([pa.array([1, 2])] * columns, names), io.BytesIO()
+    if name == "csv":
+        return f"{','.join(names)}\n{','.join('1' * columns)}\n".encode()
+    if name in ("jsonl", "json"):
+        objects = [dict.fromkeys(names, 1), {f"{name}b": 1 for name in names}]
+        lines = "\n".join(map(json.dumps, objects))
+        return (json.dumps(objects) if name == "json" else lines).encode()
+    if name == "parquet":
+        pq.write_table(table, sink)
+    else:
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("columns", [6_000, 10_001])
+def test_more_columns_than_a_table_may_have(
+    tmp_path: Path, told: Told, name: str, columns: int
+) -> None:
+    file = tmp_path / f"items.{name}"
+    file.write_bytes(wide(name, columns))
+    if columns == 6_000 and not name.startswith("json"):  # whose objects have 12,000 together
+        open_stream(file, bounds=Bounds(columns=6_000))
+        return
+    with pytest.raises(DataError, match=r"columns or more, expected 10,000 at most.*max_columns"):
+        open_stream(file)
+
+
+@pytest.mark.parametrize("name", ["parquet", "arrow"])
+def test_a_description_of_columns_is_bounded_before_it_is_read(tmp_path: Path, name: str) -> None:
+    file = tmp_path / f"items.{name}"
+    file.write_bytes(wide(name, 2_000))
+    with pytest.raises(DataError, match="bytes that describe columns"):
+        open_stream(file, bounds=Bounds(cell=1 << 14))
+    names = tmp_path / "stream.arrow"
+    with pa.ipc.new_stream(str(names), pa.schema([(str(k), pa.int8()) for k in range(2_000)])):
+        pass
+    with pytest.raises(DataError, match="bytes that describe columns"):
+        open_stream(names, bounds=Bounds(cell=1 << 14))
+
+
 def test_gzip_that_becomes_gigabytes(tmp_path: Path, told: Told) -> None:
     config, files = sound_data.write("idx.gz", tmp_path)
     images = next(file for file in files if "train-images" in file.name)
@@ -509,6 +557,7 @@ def test_a_table_for_a_run_has_the_bounds_of_its_config(tmp_path: Path) -> None:
         ("max_cell_mib = 2.0", Bounds(cell=2 * MIB)),
         ("max_file_gib = 0.25", Bounds()),  # of a folder: files of single items
         ("max_file_gib = 128.0", Bounds(file=128 << 30)),
+        ("max_columns = 20_000", Bounds(columns=20_000)),
     ):
         (tmp_path / "config.resolved.toml").write_text(f"[data]\n{data}\n")
         assert run_bounds(tmp_path) == bounds
