@@ -55,6 +55,12 @@ UNUSABLE_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
 """The system's messages for a user's name that no file can have."""
 
 
+NO_WORKING_FOLDER = (
+    "The working folder of this process was removed. Change to a folder that exists (cd), then "
+    "repeat the command."
+)
+
+
 class LazyGroup(OpenGroup):
     """Commands of the core, module ``mmvae.cli.NAME``, and of plugins, loaded when called."""
 
@@ -107,6 +113,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = None if argv is None else list(argv)
     told: list[str] = []
+    if not has_working_folder():
+        return _fail(NO_WORKING_FOLDER, 2)
     try:
         with plugin_warnings() as told, _as_in_a_fresh_process():
             code = cli.main(args, prog_name="mmvae", standalone_mode=False)
@@ -121,6 +129,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         echo(str(stop), err=True)
         return stop.exit_code
     except OSError as error:
+        if not has_working_folder():
+            return _fail(NO_WORKING_FOLDER, 2)
         if error.errno not in UNUSABLE_NAME or error.filename is None:
             raise
         return _fail(f"{error.filename}: {error.strerror}. Choose another name.", 2)
@@ -147,6 +157,15 @@ def _as_in_a_fresh_process() -> AbstractContextManager[None]:
     from mmvae.foundations.surroundings import undisturbed
 
     return undisturbed()
+
+
+def has_working_folder() -> bool:
+    """True unless the folder that relative paths count from was removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _memory(error: Exception) -> str:

@@ -70,6 +70,13 @@ class Source(ABC):
     Config: ClassVar[type[SourceConfig]] = SourceConfig
     """Pydantic model whose fields are the TOML keys of ``[data]``."""
 
+    received: frozenset[str] = frozenset()
+    """Keys of ``[data]`` that come from the config of an opened run, and not from the user.
+
+    A run may come from someone else. So a source reads what these keys name, and writes nothing
+    there. Empty for a config that the user trains.
+    """
+
     def __init__(self, config: Any) -> None:
         self.config = config
 

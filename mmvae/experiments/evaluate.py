@@ -142,7 +142,8 @@ def open_run(
     folder = Run.open(Path(run))
     _refuse_other_keys(overrides)
     require_plugins(folder.plugins(), registry, folder.folder)
-    experiment = load_experiment(folder.resolved, overrides, registry).experiment
+    loaded = load_experiment(folder.resolved, overrides, registry)
+    experiment, received = loaded.experiment, loaded.received
     saved = saved_model(folder.folder)
     trained = built(saved, folder.folder, registry)
     states = {m: codec.state for m, codec in trained.codecs.items()}
@@ -150,13 +151,15 @@ def open_run(
     config = TrainConfig(device=train.device, threads=train.threads)
     accelerator = make_accelerator(config, patience_s=WAIT_S)
     trained.model.to(accelerator.device)
-    materials = open_materials(experiment, registry, data, accelerator, states)
+    materials = open_materials(experiment, registry, data, accelerator, states, received)
     judging = with_judge_data(experiment, registry)
 
     def judged_by() -> Batches:
         if judging.data == experiment.data:
             return materials.batches("train")
-        return judge_batches(experiment, registry, data, trained.codecs, accelerator.device)
+        return judge_batches(
+            experiment, registry, data, trained.codecs, accelerator.device, received
+        )
 
     if remark := changed_data(folder, materials):
         say(remark)

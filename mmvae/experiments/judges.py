@@ -43,6 +43,7 @@ def judge_batches(
     data: Any,
     codecs: Mapping[str, Codec],
     device: torch.device,
+    received: frozenset[str] = frozenset(),
 ) -> Batches:
     """The training items that the classifiers learn from.
 
@@ -52,6 +53,8 @@ def judge_batches(
         data: The items of a source in memory.
         codecs: The codecs, fitted to the model's training items.
         device: The device of the batches.
+        received: Keys of ``[data]`` that come from an opened run; see
+            :attr:`mmvae.Source.received`.
 
     Raises:
         ConfigError: As :func:`with_judge_data`.
@@ -59,8 +62,9 @@ def judge_batches(
     """
     judging = with_judge_data(experiment, registry)
     states = {m: codec.state for m, codec in codecs.items()}
+    received = received and received | experiment.evaluate.judge_data.keys()
     with _named(experiment):
-        source = open_source(judging, registry, data)
+        source = open_source(judging, registry, data, received)
         opened = open_data(source, recipes(judging, registry), states, device)
         opened.verify("train")
         return opened.batches("train")

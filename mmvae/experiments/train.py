@@ -186,7 +186,9 @@ def resume(
             built(saved, saved.path, registry)  # refuses what does not fit before it is used
             said = Description.of(saved.state, saved.path)
             states = said.states(saved.tensors.get("codecs", {}), saved.path)
-        materials = open_materials(experiment, registry, data, accelerator, states)
+        materials = open_materials(
+            experiment, registry, data, accelerator, states, loaded.received
+        )
         refuse_unequal_data(materials, accelerator)
         refuse_idle_keys(experiment, materials)
         env = folder.environment()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -79,6 +80,7 @@ class ArrowStream(TableStream):
     ) -> None:
         super().__init__(path, wanted, bounds)
         with self._readable(), opened_arrow(self.path, self.bounds) as (own, total, _):
+            self.bounds.check_columns(len(own), path)
             self.own, self.total, self.names = own, total, list(own.names)
             self._features = features(own)
         for name in self.names:
@@ -291,12 +293,14 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
 
     @contextmanager
     def parquet() -> Iterator[Any]:
+        bounds.check_description(footer_size(path, bounds, PARQUET), path)
         with bounds.open(path) as opened, pq.ParquetFile(opened, buffer_size=BUFFER) as file:
             rows = rows_together(file.metadata, bounds)
             yield file.schema_arrow, file.metadata.num_rows, file.iter_batches(rows)
 
     @contextmanager
     def arrow() -> Iterator[Any]:
+        bounds.check_description(footer_size(path, bounds, MAGIC), path)
         with bounds.open(path) as opened:  # and no other file of the same name
             data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         with pa.BufferReader(data) as source:
@@ -306,6 +310,7 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
                 start, batches = 8, pa.ipc.open_file(source).num_record_batches
             source.seek(start)
             for number, message in enumerate(pa.ipc.MessageReader.open_stream(source)):
+                bounds.check_description(message.metadata.size, path)
                 bounds.check_batch(unpacked(message), f"{path}, message {number}")
             source.seek(start)
             stream = pa.ipc.open_stream(source)
@@ -318,7 +323,16 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
     return parquet() if path.suffix.lower() == ".parquet" else arrow()
 
 
-MAGIC = b"ARROW1"
+def footer_size(path: Path, bounds: Bounds, magic: bytes) -> int:
+    """Bytes of the table of contents at the end of a file; 0 if the file has none."""
+    with bounds.open(path) as opened:
+        opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, opened.tell() - 4 - len(magic)))
+        size, end = opened.read(4), opened.read()
+    return int.from_bytes(size, "little") if end == magic else 0
+
+
+MAGIC, PARQUET = b"ARROW1", b"PAR1"
 
 BUFFER = 1 << 20
 """Bytes of each column that are read from a Parquet file at a time."""

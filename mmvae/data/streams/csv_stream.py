@@ -159,6 +159,7 @@ class CsvStream(TableStream):
             yield line, size, cells
 
     def _begin(self, header: list[str]) -> None:
+        self.bounds.check_columns(len(header), self.path)
         names = [text_of(cell, NULL_WORDS) or "" for cell in header]
         if names == [""]:
             raise DataError(f"{self.path}: no rows; expected at least one item.")

@@ -136,6 +136,7 @@ class JsonLinesStream(TableStream):
                 found = self._found.setdefault(name, {})
                 if value is not None:
                     found.setdefault(found_in(value), line)
+            self.bounds.check_columns(len(self._found), self.path)
         for name, found in self._found.items():
             if NESTED & found.keys():
                 values = [row.get(name) for row in rows.objects]
@@ -195,6 +196,7 @@ class JsonLinesStream(TableStream):
     def _object(self, row: Any, number: int) -> dict[str, Any]:
         if not isinstance(row, dict):
             raise DataError(f"{self.path}, {self.unit} {number}: expected a JSON object.")
+        self.bounds.check_columns(len(row), self.path)
         for name in row.keys() - self._found.keys():
             if not is_unicode(name):
                 raise DataError(

@@ -278,7 +278,7 @@ def test_grey_means_of_a_model_become_binary_as_the_data_did(binarise):
 def test_what_is_no_picture_is_told_without_places_in_memory():
     with pytest.raises(UnsupportedValue) as told:
         opened(b"no picture")
-    assert str(told.value.value) == "10 bytes (cannot identify image file)"
+    assert str(told.value.value) == "10 bytes (no picture of a known format)"
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 1e-45, np.inf, np.nan])

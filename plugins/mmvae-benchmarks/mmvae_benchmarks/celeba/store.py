@@ -103,7 +103,9 @@ class StoredImages(LazyValues):
         return np.asarray(self.all[self.rows])
 
 
-def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) -> Store:
+def open_store(
+    cache: Path, pictures: Pictures, recipe: Recipe, workers: int, elsewhere: Path | None = None
+) -> Store:
     """Open the store of these pictures; create it if it does not exist.
 
     Args:
@@ -111,6 +113,7 @@ def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) ->
         pictures: The pictures to crop.
         recipe: The crop.
         workers: Number of threads.
+        elsewhere: Where to create it, if ``cache`` is only read.
 
     Raises:
         DataError: Pictures cannot be read, none was kept, or the store is damaged.
@@ -120,6 +123,8 @@ def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) ->
     name = (
         f"{recipe.crop}-{recipe.size}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
     )
+    if elsewhere is not None and not (cache / name / REPORT).is_file():
+        cache = elsewhere
     folder = cache / name
     if not (folder / REPORT).is_file():
         storage.make_folder(cache, remedy=REMEDY)
