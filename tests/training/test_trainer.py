@@ -35,7 +35,8 @@ from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.run import Run, read_metrics
 from mmvae.training.config import TrainConfig
 from mmvae.training.progress import Progress
-from mmvae.training.trainer import Limits, Trainer, unchecked_distributions
+from mmvae.training.step import unchecked_distributions
+from mmvae.training.trainer import Limits, Trainer
 
 PLAIN = {"v": {"codec": "toy-vector"}, "c": {"codec": "toy-class"}}
 
