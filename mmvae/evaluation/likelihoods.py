@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batches
-from mmvae.evaluation.bounds import ROWS, Estimate, Evidence, estimates
+from mmvae.evaluation.bounds import ROWS, Evidence, estimates
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.items import spanned
 from mmvae.evaluation.memory import bytes_per_row, rows_within
@@ -26,6 +26,7 @@ from mmvae.evaluation.query import Cell, cell_name, posterior_name
 from mmvae.evaluation.standardised import KEY, SUFFIX, added_nats
 from mmvae.evaluation.statistics import mean_and_error
 from mmvae.evaluation.steps import Step, quiet
+from mmvae.evaluation.weight_sum import Estimate
 from mmvae.foundations.errors import NonFinite
 from mmvae.modalities.subsets import Subset
 from mmvae.models.base import Model

@@ -16,6 +16,7 @@ from mmvae import __version__
 from mmvae.data.batches import Batches
 from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import naming_items
+from mmvae.evaluation.cost import costs
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.likelihoods import likelihoods, variation_of_information, without_items
 from mmvae.evaluation.measurement import Measured, cells_of, keys, measure, metric_item
@@ -26,10 +27,10 @@ from mmvae.evaluation.steps import Step, quiet
 from mmvae.experiments.build import make_accelerator, metrics, open_materials
 from mmvae.experiments.compatibility import changed_data
 from mmvae.experiments.config import Experiment, load_experiment
-from mmvae.foundations.errors import ConfigError, RunError, UsageError
+from mmvae.experiments.judges import judge_batches, with_judge_data
+from mmvae.foundations.errors import RunError, UsageError
 from mmvae.foundations.randomness import kept_global
 from mmvae.foundations.surroundings import exclusive
-from mmvae.foundations.toml import dotted, literal
 from mmvae.inference.model_folder import built, kept, saved_model, weights_step
 from mmvae.inference.trained_model import TrainedModel
 from mmvae.plugins.loader import load_registry
@@ -45,6 +46,7 @@ from mmvae.runs.results_file import (
 from mmvae.runs.run import Run
 from mmvae.training.config import TrainConfig
 from mmvae.training.distributed import everyone_follows, leading
+from mmvae.training.untrained import diverged
 
 WAIT_S = 7 * 24 * 3600  # processes share hours of work, and wait for the slowest
 FORMAT = 3  # of ``evaluation.json``: changes with the meaning of statistics or the choice of items
@@ -140,7 +142,8 @@ def open_run(
     folder = Run.open(Path(run))
     _refuse_other_keys(overrides)
     require_plugins(folder.plugins(), registry, folder.folder)
-    experiment = load_experiment(folder.resolved, overrides, registry).experiment
+    loaded = load_experiment(folder.resolved, overrides, registry)
+    experiment, received = loaded.experiment, loaded.received
     saved = saved_model(folder.folder)
     trained = built(saved, folder.folder, registry)
     states = {m: codec.state for m, codec in trained.codecs.items()}
@@ -148,16 +151,15 @@ def open_run(
     config = TrainConfig(device=train.device, threads=train.threads)
     accelerator = make_accelerator(config, patience_s=WAIT_S)
     trained.model.to(accelerator.device)
-    materials = open_materials(experiment, registry, data, accelerator, states)
-    judging = with_judge_data(folder.resolved, experiment, overrides, registry)
+    materials = open_materials(experiment, registry, data, accelerator, states, received)
+    judging = with_judge_data(experiment, registry)
 
     def judged_by() -> Batches:
-        theirs = (
-            materials
-            if judging.data == experiment.data
-            else open_materials(judging, registry, data, accelerator, states)
+        if judging.data == experiment.data:
+            return materials.batches("train")
+        return judge_batches(
+            experiment, registry, data, trained.codecs, accelerator.device, received
         )
-        return theirs.batches("train")
 
     if remark := changed_data(folder, materials):
         say(remark)
@@ -182,30 +184,6 @@ def open_run(
         metrics(experiment, registry, materials.codecs),
         judged_by,
     )
-
-
-def with_judge_data(
-    config: Path, experiment: Experiment, overrides: Sequence[str], registry: Registry
-) -> Experiment:
-    """The experiment with the training data of its classifiers: ``evaluate.judge_data``.
-
-    Args:
-        config: The file it was loaded from.
-        experiment: The experiment.
-        overrides: The ``key=value`` texts that it was loaded with.
-        registry: The plugins to choose from.
-
-    Raises:
-        ConfigError: A key does not belong to ``[data]`` or its value is wrong.
-    """
-    keys = experiment.evaluate.judge_data
-    texts = [f"{dotted(('data', key))}={literal(value, 1 << 20)}" for key, value in keys.items()]
-    if not texts:
-        return experiment
-    try:
-        return load_experiment(config, [*overrides, *texts], registry).experiment
-    except ConfigError as error:
-        raise ConfigError(f"evaluate.judge_data = {literal(keys)}: {error}") from None
 
 
 def _steps(run: Run, saved: Checkpoint) -> int:
@@ -234,14 +212,16 @@ def evaluate(
         overrides: ``"key=value"`` texts, such as ``"evaluate.samples=100"``.
         step: Reports progress.
         registry: The plugins to choose from; default: the installed ones.
-        say: Called if the data differ from those that the run was trained on.
+        say: Called if the data differ from those that the run was trained on, and with the amount
+            of work if it is large.
 
     Returns:
         The result of :func:`mmvae.evaluation.evaluate.evaluate`, with ``name``, ``step`` and
         ``weights`` (SHA-256) of the model, ``steps`` (their total), ``data`` (their fingerprint),
         ``densities`` (modality → the measure of its likelihood's density, if stated), ``mmvae``
         (the version), ``config`` (the ``[evaluate]`` section, and ``metrics``) and ``metrics``
-        (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``). Likelihood queries of
+        (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``); ``diverged``: a remark
+        if the model is far worse than before any training. Likelihood queries of
         an earlier evaluation of the same weights and items stay, unless they are recomputed.
         Several processes share the queries; only the main process returns the result, the others
         an empty dict.
@@ -251,6 +231,10 @@ def evaluate(
             refuses to write; RunError if another process evaluates the run.
     """
     opened = open_run(run, data, overrides, registry, say)
+    if leading(opened.accelerator):
+        config = opened.experiment.evaluate
+        for remark in costs(opened.trained.model, opened.data.batches(config.split), config):
+            say(remark)
     with opened.run.results_locked() if leading(opened.accelerator) else nullcontext():
         return evaluate_opened(opened, step)
 
@@ -279,6 +263,9 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
         )
         measured = measured_metrics(opened, step)
     result = opened.made_with() | figures
+    remark = diverged(model, batches, config.batch_size, config.seed)
+    if remark is not None:
+        result["diverged"] = remark
     result["metrics"] = measured.figures
     result["left out"] |= {f"metrics.{n}": reason for n, reason in measured.left_out.items()}
     earlier = earlier_cells(opened)

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import extreme_items, naming_items
 from mmvae.data.item_names import told_alike
+from mmvae.data.split_names import SplitName
 from mmvae.experiments.config import Experiment
 from mmvae.foundations import storage
 from mmvae.foundations.errors import (
@@ -31,12 +32,13 @@ from mmvae.inference.trained_model import TrainedModel
 from mmvae.models.base import Model, Trainable
 from mmvae.runs.checkpoint import Checkpoint
 from mmvae.runs.run import Run
-from mmvae.training.distributed import everyone_follows
+from mmvae.training.distributed import everyone_follows, leading
 from mmvae.training.observer import Observer
 from mmvae.training.out_of_memory import memory_for_networks
 from mmvae.training.progress import LoggedProgress, Progress
 from mmvae.training.state import load_weights
 from mmvae.training.trainer import Limits, Trainer
+from mmvae.training.untrained import diverged
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,15 @@ def run_training(
             with naming_items(materials):
                 outcome = trainer.fit(limits)
             finish(trainer, model, run, outcome, accelerator)
+            best = trainer.state.best_weights
+            told = "the best weights" if best else "the last weights"
+            load_weights(model, best or trainer.state.weights(), told)
+            if leading(accelerator) and trainer.state.position.step:
+                split: SplitName = "validation" if validation else "train"
+                seen, size = materials.batches(split), experiment.evaluate.batch_size
+                seed, patterns = experiment.train.seed, materials.patterns
+                if (far := diverged(model, seen, size, seed, patterns)) is not None:
+                    progress.say(f"on {split} items {far}")
         except BaseException as error:  # of any kind: the status must record how the run ended
             if run is not None:
                 write_failure(run, error, trainer)
@@ -135,10 +146,6 @@ def run_training(
             for tracker in accelerator.trackers:
                 tracker.finish()
     columns = {m: c.column or m for m, c in experiment.modalities.items()}
-    if trainer.state.best_weights:
-        load_weights(model, trainer.state.best_weights, "the best weights")
-    else:
-        load_weights(model, trainer.state.weights(), "the last weights")
     folder = None if run is None else run.folder
     return Result(
         outcome, folder, TrainedModel(model, columns, folder), trainer.state.position.step

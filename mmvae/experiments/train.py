@@ -30,6 +30,7 @@ from mmvae.experiments.compatibility import (
     refuse_unequal_data,
 )
 from mmvae.experiments.config import LoadedConfig, load_experiment
+from mmvae.experiments.judges import check_judge_data
 from mmvae.experiments.session import Result, held, refusals_leave_nothing, run_training
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
@@ -102,6 +103,7 @@ def train(
         refuse_unequal_data(materials, accelerator)
         refuse_idle_keys(experiment, materials)
         prepare_all(materials, accelerator)
+        check_judge_data(experiment, registry, data, materials.codecs)
         with memory_for_networks():
             rehearse_all(materials)
     model = build_model(experiment, registry, materials.codecs)
@@ -184,7 +186,9 @@ def resume(
             built(saved, saved.path, registry)  # refuses what does not fit before it is used
             said = Description.of(saved.state, saved.path)
             states = said.states(saved.tensors.get("codecs", {}), saved.path)
-        materials = open_materials(experiment, registry, data, accelerator, states)
+        materials = open_materials(
+            experiment, registry, data, accelerator, states, loaded.received
+        )
         refuse_unequal_data(materials, accelerator)
         refuse_idle_keys(experiment, materials)
         env = folder.environment()

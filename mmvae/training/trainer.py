@@ -338,6 +338,7 @@ class Trainer(Stepper):
         position = self.state.position
         if not self.keeps or position.step == self._saved_step:
             return
+        self._mend()
         if self.metrics is not None:
             self.metrics.flush()
             position.metrics_offset = self.metrics.offset
@@ -350,6 +351,21 @@ class Trainer(Stepper):
                 self._write_status()
         self._saved, self._saved_step = time.monotonic(), position.step
         self.progress.say(f"saved step {position.step}")
+
+    def _mend(self) -> None:
+        """Put back what others removed from the run's folder, as far as it is known, and say so.
+
+        Raises:
+            RunError: The folder itself was removed, moved or replaced.
+        """
+        with everyone_follows(self.accelerator):
+            if self.run is None or self.store is None:
+                return
+            self.run.check_in_place()
+            records = None if self.metrics is None else self.metrics.mend()
+            for remark in (self.run.mend(), records, self.store.robbed):
+                if remark is not None:
+                    self.progress.say(f"warning: {remark}")
 
     @contextmanager
     def _way_on(self) -> Iterator[None]:
@@ -364,7 +380,9 @@ class Trainer(Stepper):
             if self.run is None or self.store is None:
                 raise
             where = "begins again from the first step"
-            if not self.store.empty:
+            if self.store.robbed:
+                where = "is not possible any more, since all checkpoints were removed"
+            elif not self.store.empty:
                 step = step_of(self.store.find("latest"))
                 where = f"goes on from the last good checkpoint, of step {step}"
             lower = f"train.learning_rate={self.config.learning_rate / 2:g}"
@@ -425,6 +443,7 @@ class Trainer(Stepper):
         if self.run is None:
             yield
             return
+        self.run.mend()
         self.metrics = MetricsLog(self.run.metrics)
         try:
             if self.store is not None and self._restored is not None:

@@ -14,7 +14,7 @@ from mmvae.evaluation.latent import LatentKL
 from mmvae.evaluation.metric import Specimen
 from mmvae.experiments.evaluate import open_run
 from mmvae.foundations.errors import PluginError, TrainingError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.plugins.registry import Registry
 from mmvae.report.comparison import comparison_tables
 from mmvae.report.tables import metrics as metric_tables
