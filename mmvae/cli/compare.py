@@ -36,11 +36,11 @@ def command(
 ) -> None:
     """Compare evaluated RUNs with each other and with published results.
 
-    Log-likelihoods with their errors, beside the published figures where [reference] names a row;
-    ELBO, KL, coherence and accuracies; and the differences from the first run on the same items,
-    whose errors are smaller than those of the figures. Runs that differ only in train.seed and
-    name make one column, mean ± standard deviation over seeds. Everything is read from what
-    `mmvae evaluate` keeps in the runs.
+    The tables show log-likelihoods with their standard errors, beside the published values if
+    [reference] names a row; ELBO, KL, coherence and accuracies; and the differences from the
+    first run on the same items, which have smaller standard errors. Runs that differ only in
+    train.seed and name share one column, mean ± standard deviation over seeds. Everything is
+    read from the results of `mmvae evaluate` in the runs.
     """
     from mmvae.experiments.comparison.compare import compare
     from mmvae.report.comparison import comparison_tables, heading

@@ -80,9 +80,9 @@ def describe(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check all data of CONFIG; exit code 4 if anything is wrong.
 
-    Wrong are values outside a codec's support, items that stand in two splits, classes that the
-    training split lacks. Worth a look are repeated items, constant columns, extreme numbers such
-    as fill values, tiny splits.
+    Errors are values outside a codec's support, items without any modality, items that are in
+    two splits, and classes that are missing in the training split. Warnings are given for
+    repeated items, constant columns, extreme numbers such as fill values, and tiny splits.
     """
     from mmvae.data.checks import check as check_data
     from mmvae.experiments.build import open_source, recipes
@@ -157,7 +157,7 @@ def _judging(experiment: Experiment, registry: Registry) -> list[Finding]:
 def make(kind: str, items: int, out: Path, seed: int, processes: int | None) -> None:
     """Make the data set NAME, one that a plugin can make, in the folder DIR.
 
-    DIR appears when the data set is whole. If the work is interrupted, the same command goes on.
+    DIR appears when the data set is complete. After an interruption, the same command resumes.
     """
     from mmvae.experiments.generate import make_data
     from mmvae.plugins.loader import load_registry

@@ -23,9 +23,10 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_j
     """Write the joint representation z of the items in DATA: the mean of their posterior.
 
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
-    JSON-lines file with columns named as the modalities; those that it lacks count as not given,
-    and so does what single items lack. An item with nothing gets the mean of the prior.
-    The table has the columns id, z_000, z_001, …; an .npz has the arrays id and z.
+    JSON-lines file whose columns are named after the modalities. Modalities without a column
+    are missing, as are those that a single item lacks. An item without any modality gets the
+    mean of the prior. The table has the columns id, z_000, z_001, …; an .npz has the arrays id
+    and z.
     """
     from mmvae.data.output_tables import write_table
     from mmvae.experiments.train import load

@@ -67,15 +67,15 @@ def command(
 ) -> None:
     """Compute bounds and coherence of RUN's model.
 
-    The ELBO with its terms; with --bounds any joint, marginal or conditional log-likelihood; how
-    far each posterior of a subset is from the joint one, every modality guessed from others, and,
-    where a modality has classes, how many generated values show the class they were generated
-    from. All with standard errors over items; kept in RUN/evaluation.json, and the cells' nats of
-    each item in RUN/evaluation.items.safetensors.
+    The results are the ELBO with its terms; with --bounds any joint, marginal or conditional
+    log-likelihood; the KL of the joint posterior to each subset posterior; the prediction of
+    every modality from others; and, for modalities with classes, the share of generated values
+    that show their class. All have standard errors over items. They are stored in
+    RUN/evaluation.json, and the cells' nats of each item in RUN/evaluation.items.safetensors.
 
-    Stopped while it computes cells, the same command goes on where it was; torchrun -m mmvae
-    evaluate shares them out to several processes. Cells of earlier evaluations of the same weights
-    and items are kept.
+    If it is stopped while it computes cells, the same command resumes. torchrun -m mmvae
+    evaluate distributes cells over several processes. Cells of earlier evaluations of the same
+    weights and items are reused.
     """
     from mmvae.experiments.evaluate import evaluate
     from mmvae.report.hints import hints, left_out

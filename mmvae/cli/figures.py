@@ -80,10 +80,10 @@ def latent(
 ) -> None:
     """Map samples of q(z|x), coloured by class, with the accuracy of a probe.
 
-    A panel for each RUN, all at one scale; a latent of other than two dimensions is projected onto
-    two principal directions. Below each panel, how often the nearest neighbours of an item among
-    training items, in all dimensions of z, show its class; with --split train, some of those are
-    judged by others.
+    There is one panel for each RUN, all at one scale. A latent that is not two-dimensional is
+    projected on two principal components. The number below each panel is the accuracy of a
+    nearest-neighbour classifier that finds an item's neighbours among training items, in all
+    dimensions of z; with --split train, some training items are classified by the others.
     """
     from mmvae.report.latent import latent_picture
 
@@ -125,7 +125,8 @@ def reconstructions(
 ) -> None:
     """Show items as they are, and reconstructed from all modalities and from one alone.
 
-    Rows: the input; its best value given all modalities (multiple), and given itself (single).
+    Rows: the input; its point estimate given all modalities (multiple), and given the input
+    alone (single).
     """
     from mmvae.report.figures import reconstruction_picture
 
@@ -172,8 +173,8 @@ def generated(
 ) -> None:
     """Generate values from each class, several runs side by side.
 
-    A block for each RUN and a row for each class: at the mean of the posterior that sees the class
-    alone, and at samples of it, the same noise for each RUN.
+    There is a block for each RUN and a row for each class: the value at the mean of the
+    posterior given the class alone, and at samples of it, with the same noise for each RUN.
     """
     from mmvae.report.figures import generated_picture
 

@@ -80,7 +80,8 @@ def command(
 ) -> None:
     """Generate modalities with the model of RUN, from any others or from nothing.
 
-    Pictures are written as PNG files, one for each and a sheet of all; the rest is printed.
+    Pictures are written as PNG files, one for each and one sheet of all. Other modalities are
+    printed.
     """
     from mmvae.data.output_tables import plain
     from mmvae.experiments.train import load

@@ -42,11 +42,12 @@ if TYPE_CHECKING:
 def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool) -> None:
     """Fill every gap of the table DATA by RUN's model, from what the same row has.
 
-    DATA is a Parquet, Arrow, CSV, TSV or JSON-lines file with columns named as the modalities,
-    read and written in chunks. Rows keep their order and other columns are as they were. For each
-    modality that has a column a new one, COLUMN_filled, says which values were filled, of lists
-    which of their cells. A row with nothing is filled from the prior. Pictures in a column of
-    paths go to files in the folder NAME_pictures beside FILE, NAME being FILE without its ending.
+    DATA is a Parquet, Arrow, CSV, TSV or JSON-lines file whose columns are named after the
+    modalities. It is read and written in chunks. The order of rows and other columns stay
+    unchanged. For each modality with a column, a new column COLUMN_filled marks the filled
+    values, or the filled cells of lists. A row without any modality is filled from the prior.
+    Pictures in a column of paths are written to the folder NAME_pictures beside FILE, where
+    NAME is FILE without its extension.
     """
     from mmvae.experiments.train import load
     from mmvae.inference.table_imputation import impute_table

@@ -147,9 +147,9 @@ def _as_json(plugin: PluginInfo) -> dict[str, object]:
 def check(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Run the conformance suite of NAME: a kind, a plugin, a distribution or a command.
 
-    One line for each check; exit code 3 if any fails. Codecs bring the values they are tried
-    with; -s gives keys that others cannot do without. Models, extensions, metrics and observers
-    are tried on two modalities of the suite's own, a and b.
+    It prints one line for each check; the exit code is 3 if any fails. Codecs provide their own
+    test values; use -s for keys that have no default. Models, extensions, metrics and observers
+    are tested on two modalities of the suite, a and b.
     """
     from mmvae.plugins.loader import load_registry
     from mmvae.testing.plugin import check as check_plugin  # not needed to list plugins
@@ -187,7 +187,7 @@ def new(name: str, kind: str, out: Path) -> None:
     """Write a distribution NAME with a codec that installs, passes its tests and trains.
 
     It has a module, a README, a test that inherits the conformance suite, and an example with
-    its data. Edit the likelihood from there.
+    its data. Then edit the likelihood.
     """
     from mmvae.plugins.loader import load_registry
     from mmvae.plugins.scaffold import write_distribution  # not needed to list plugins

@@ -18,8 +18,8 @@ from mmvae.cli.steps import shown_steps
 def command(run: Path, overrides: tuple[str, ...]) -> None:
     """Write RUN/report.html, one page with figures and pictures, and the pictures in RUN/figures.
 
-    RUN is evaluated first if RUN/evaluation.json is missing, or was made with other weights, data
-    or keys of [evaluate]. Needs matplotlib: pip install 'mmvae[plot]'.
+    RUN is evaluated first if RUN/evaluation.json is missing, or was computed with other weights,
+    data or keys of [evaluate]. Needs matplotlib: pip install 'mmvae[plot]'.
     """
     from mmvae.report.report import report
 

@@ -81,9 +81,10 @@ def command(
 ) -> None:
     """Train and evaluate every row of STUDY, a TOML file, and print its tables.
 
-    What is finished is skipped and what was begun goes on: after Ctrl-C or SIGTERM, the same
-    command goes on. -s overrides a key of every row; data.root, where files lie, makes no other
-    config, and anything else asks for --results, so that trials stay apart from the study.
+    Finished rows are skipped and unfinished ones are resumed: after Ctrl-C or SIGTERM, run the
+    same command again. -s overrides a key of every row. data.root, the place of files, does not
+    count as another config. Any other key needs --results, so that trials stay separate from the
+    study.
     """
     from mmvae.experiments.reproduce import (
         Shown,

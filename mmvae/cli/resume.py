@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Go on with RUN where it stopped, whatever stopped it.
 
-    Only keys of [train] may be set anew, such as train.epochs for a longer run.
+    Only keys of [train] may be changed, such as train.epochs for a longer run.
     """
     from mmvae.experiments.train import resume
 

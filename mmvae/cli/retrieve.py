@@ -59,13 +59,13 @@ def command(
 ) -> None:
     """Find for each item of DATA the nearest ones across modalities, by the joint latent.
 
-    An item that asks is where the posterior of its --query modalities has its mean, a candidate
-    where that of its --from modalities has it; the search is exact. DATA and OTHER are train,
+    A query item is represented by the mean of the posterior of its --query modalities, a
+    candidate by that of its --from modalities. The search is exact. DATA and OTHER are train,
     validation or test, splits of RUN's own data, or files. The table has the columns id, rank,
     found and distance.
 
-    Where candidates are DATA's own items, recall@k is the share of items that find themselves
-    among the k nearest, by other modalities.
+    If the candidates are DATA's own items, recall@k is the share of items that are among their
+    own k nearest candidates, by other modalities.
     """
     from mmvae.data.output_tables import write_table
     from mmvae.experiments.train import load

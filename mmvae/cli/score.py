@@ -46,13 +46,13 @@ def command(
     """Write an importance-weighted bound of log p(x) for each item in DATA, in nats.
 
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
-    JSON-lines file with columns named as the modalities. x are the modalities that DATA has, or
-    those of --given; of an item that lacks some, what it has of them. The table has the columns
-    id and log_likelihood, which is of values in your units, of pictures in [0, 1]. Where a codec
-    standardises, log_likelihood_standardised is of the values that the networks see.
+    JSON-lines file whose columns are named after the modalities. x are the modalities that DATA
+    has, or those of --given; for an incomplete item, those that it has of them. The table has
+    the columns id and log_likelihood, which is for values in your units, and for pictures in
+    [0, 1]. If a codec standardises, log_likelihood_standardised is for the standardised values.
 
-    Each value is an estimate of a lower bound from k samples: that of a single item may lie above
-    its log p(x) by chance; the mean over items bounds from below, the tighter the larger k.
+    Each value is an estimate of a lower bound from k samples. The value of a single item may lie
+    above its log p(x) by chance. The mean over items is a lower bound, and tighter for larger k.
     """
     from mmvae.data.output_tables import write_table
     from mmvae.evaluation.standardised import KEY

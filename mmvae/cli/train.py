@@ -60,7 +60,7 @@ def command(
 ) -> int:
     """Train a model as CONFIG, a TOML file or - for standard input, describes it.
 
-    Ctrl-C or SIGTERM saves and stops; `mmvae resume` goes on.
+    Ctrl-C or SIGTERM saves and stops the training; `mmvae resume` continues it.
     """
     from mmvae.experiments.config import load_experiment
     from mmvae.experiments.train import dry_run as try_out
