@@ -36,7 +36,9 @@ from mmvae.training.observer import Observer
 from mmvae.training.out_of_memory import memory_for_networks
 from mmvae.training.progress import LoggedProgress, Progress
 from mmvae.training.state import load_weights
-from mmvae.training.trainer import Limits, Trainer
+from mmvae.training.step import Stepper
+from mmvae.training.stop_conditions import Limits
+from mmvae.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -92,18 +94,15 @@ def run_training(
                 trained.to(accelerator.device)
             validation = "validation" in materials.splits
             built = Trainer(
-                trained,
-                materials.batches("train"),
+                Stepper(trained, materials.batches("train"), experiment.train, accelerator),
                 materials.batches("validation") if validation else None,
-                experiment.train,
                 run,
-                accelerator,
                 progress,
                 experiment.evaluate.batch_size,
                 observers=observers,
             )
             if saved is not None:
-                built.restore(saved)
+                built.checkpoints.restore(saved)
             trainer = built
             for doubt in materials.source.doubts() if run is not None and saved is None else ():
                 progress.say(doubt)
@@ -165,7 +164,7 @@ def finish(
             reached = position.best_step if best else position.step
             save_model(run.model, model, best or trainer.state.weights(), reached, run.plugins())
             state: Any = outcome
-            run.write_status(state, step=position.step, epoch=trainer.epoch, exit_code=0)
+            run.write_status(state, step=position.step, epoch=trainer.stepper.epoch, exit_code=0)
 
 
 def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> None:
@@ -179,7 +178,7 @@ def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> No
     if trainer is None:
         step, epoch = reached(run)
     else:
-        step, epoch = trainer.state.position.step, trainer.epoch
+        step, epoch = trainer.state.position.step, trainer.stepper.epoch
     code = error.exit_code if isinstance(error, (MmvaeError, Terminated)) else 1
     state: Any = "failed"
     if isinstance(error, (Interrupted, Terminated)):

@@ -46,7 +46,7 @@ from mmvae.training.distributed import everyone_follows, leading
 from mmvae.training.model_description import Description
 from mmvae.training.out_of_memory import memory_for_networks
 from mmvae.training.progress import Progress, shown_terms
-from mmvae.training.trainer import Limits
+from mmvae.training.stop_conditions import Limits
 
 
 def load(path: str | Path) -> TrainedModel:

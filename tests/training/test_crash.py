@@ -118,7 +118,7 @@ def test_a_bug_says_so_in_the_status(tmp_path, monkeypatch):
     def broken(*arguments):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("mmvae.training.trainer.Trainer.step", broken)
+    monkeypatch.setattr("mmvae.training.step.Stepper.step", broken)
     with pytest.raises(ZeroDivisionError):
         train(tmp_path / "run", config())
     status = Run.open(tmp_path / "run").status()
