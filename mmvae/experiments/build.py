@@ -239,14 +239,14 @@ def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -
         )
 
 
-def prepare_for_gaps(model: Model, materials: Data) -> None:
+def prepare_for_gaps(model: Model, data: Data) -> None:
     """If training items lack modalities, tell the model their patterns.
 
     Raises:
         ConfigError: The model cannot learn from these patterns something that it has to.
     """
     if any(codec.sometimes_missing for codec in model.codecs.values()):
-        model.learn_patterns(materials.patterns)
+        model.learn_patterns(data.patterns)
 
 
 def build_trainable(

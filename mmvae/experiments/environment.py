@@ -16,7 +16,7 @@ from mmvae.experiments.config import Experiment, choices
 from mmvae.plugins.registry import Registry
 
 
-def environment(materials: Data) -> dict[str, Any]:
+def environment(data: Data) -> dict[str, Any]:
     """Versions, machine and data of a run, for ``env.json``."""
     packages = ("torch", "accelerate", "datasets", "pydantic", "safetensors", "numpy")
     return {
@@ -27,9 +27,9 @@ def environment(materials: Data) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "processor": processor(),
-        "device": str(materials.device),
-        "device_name": device_name(str(materials.device)),
-        "data": described(materials),
+        "device": str(data.device),
+        "device_name": device_name(str(data.device)),
+        "data": described(data),
     }
 
 
@@ -49,11 +49,11 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
-def described(materials: Data) -> dict[str, Any]:
+def described(data: Data) -> dict[str, Any]:
     """A description of the data, for ``env.json``."""
     return {
-        "fingerprint": materials.source.fingerprint(),
-        "items": {name: len(split) for name, split in materials.splits.items()},
+        "fingerprint": data.source.fingerprint(),
+        "items": {name: len(split) for name, split in data.splits.items()},
     }
 
 

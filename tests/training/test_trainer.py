@@ -54,10 +54,10 @@ def opened(folder, settings):
     """The steps of a training without a run, and its validation split."""
     experiment = load_experiment(settings, (), registry()).experiment
     accelerator = make_accelerator(experiment.train, folder)
-    materials = open_materials(experiment, registry(), None, accelerator)
-    model = build_model(experiment, registry(), materials.codecs)
-    steps = Stepper(model, materials.batches("train"), experiment.train, accelerator)
-    return steps, materials.batches("validation")
+    data = open_materials(experiment, registry(), None, accelerator)
+    model = build_model(experiment, registry(), data.codecs)
+    steps = Stepper(model, data.batches("train"), experiment.train, accelerator)
+    return steps, data.batches("validation")
 
 
 def stepper(folder, settings):
