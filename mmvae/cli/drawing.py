@@ -84,7 +84,7 @@ def opened(
     runs: Sequence[Path], split: str | None, seed: int | None, overrides: tuple[str, ...]
 ) -> list[Subject]:
     """The runs with models and data, opened after a check that figures can be drawn."""
-    from mmvae.experiments.evaluate import open_run
+    from mmvae.experiments.open_run import open_run
     from mmvae.report.canvas import require_matplotlib
     from mmvae.report.subject import Subject
 
@@ -95,11 +95,9 @@ def opened(
         overrides = (*overrides, f"evaluate.seed={seed}")
     subjects = []
     for run in runs:
-        o = open_run(run, overrides=overrides, say=say)
-        config = o.experiment.evaluate
-        subjects.append(
-            Subject(o.run, o.experiment, o.trained, o.data, config.split, config.seed, o.step)
-        )
+        found = open_run(run, overrides=overrides, say=say)
+        config = found.experiment.evaluate
+        subjects.append(Subject(found, config.split, config.seed))
     return subjects
 
 

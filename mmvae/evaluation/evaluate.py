@@ -20,7 +20,7 @@ from mmvae.evaluation.likelihoods import (
     variation_of_information,
     without_items,
 )
-from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
 from mmvae.evaluation.query import cell_name
 from mmvae.evaluation.statistics import ItemFigures
@@ -34,7 +34,7 @@ def evaluate(
     config: EvaluateConfig,
     training: Callable[[], Batches] | Batches | None = None,
     step: Step = quiet,
-    ledger: Ledger | None = None,
+    partial: PartialResults | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on a split.
 
@@ -45,7 +45,7 @@ def evaluate(
         training: Real training items for the classifiers of coherence, or a function that gives
             them, called only if a classifier is needed; without them there is no coherence.
         step: Reports progress.
-        ledger: Stores the nats of each item and likelihood query; stored ones are not recomputed.
+        partial: Stores the nats of each item and likelihood query; stored ones are not recomputed.
 
     Returns:
         A JSON-able dict. Bounds, terms and divergences are in nats per item; each statistic has
@@ -75,8 +75,8 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        figures, ledger = ItemFigures(len(batches)), ledger or Ledger()
-        likelihoods(model, batches, cells, config, ledger, step)
+        figures, partial = ItemFigures(len(batches)), partial or PartialResults()
+        likelihoods(model, batches, cells, config, partial, step)
         given = rest(model, model.decoded)
         unbounded = model.supports(model.decoded, given, model.modalities)
         if unbounded is not None:
@@ -92,7 +92,7 @@ def evaluate(
         step("items", done, len(batches))
         result = figures.summary()
         if cells:
-            items = ledger.whole(len(batches), config.batch_size)
+            items = partial.whole(len(batches), config.batch_size)
             result["cells"] = summary(items, cells, model, config, batches)
             if informed := variation_of_information(items, model.modalities):
                 result["variation of information"] = informed

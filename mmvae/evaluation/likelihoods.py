@@ -21,7 +21,7 @@ from mmvae.evaluation.bounds import ROWS, Estimate, Evidence, estimates
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.items import spanned
 from mmvae.evaluation.memory import bytes_per_row, rows_within
-from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.query import Cell, cell_name, posterior_name
 from mmvae.evaluation.standardised import KEY, SUFFIX, added_nats
 from mmvae.evaluation.statistics import mean_and_error
@@ -63,10 +63,10 @@ def likelihoods(
     batches: Batches,
     cells: Sequence[Cell],
     config: EvaluateConfig,
-    ledger: Ledger,
+    partial: PartialResults,
     step: Step = quiet,
 ) -> None:
-    """Compute this process's share of some likelihood queries into a ledger.
+    """Compute this process's share of some likelihood queries into partial results.
 
     Chunk size, memory and the number of processes change values only by rounding, because samples
     belong to items.
@@ -77,7 +77,7 @@ def likelihoods(
         cells: The queries to compute; the model supports them.
         config: ``batch_size``, ``samples``, ``given_from``, ``given_samples``, ``memory``,
             ``seed``.
-        ledger: Receives ``cell name`` → nats and ``cell name effective samples``, float64 per
+        partial: Receives ``cell name`` → nats and ``cell name effective samples``, float64 per
             item; for a difference also the effective samples of the given modalities; and for
             targets whose codec standardises ``cell name standardised``. They are NaN for items
             that lack a modality of the query.
@@ -92,7 +92,7 @@ def likelihoods(
     evidences = [e for d in made.values() for e in (d.whole, d.given) if e is not None]
     rows = rows_in_memory(model, batches, evidences, config)
     size = min(config.batch_size, rows)
-    todo = list(ledger.missing(len(batches), config.batch_size))
+    todo = list(partial.missing(len(batches), config.batch_size))
     total = sum(span.stop - span.start for span in todo)
     done = 0
     for span in todo:
@@ -114,7 +114,7 @@ def likelihoods(
                         values = torch.where(has.cpu(), values, torch.nan)
                     parts.setdefault(key, []).append(values)
             done += len(batch)
-        ledger.keep(span, {name: torch.cat(part) for name, part in parts.items()})
+        partial.keep(span, {name: torch.cat(part) for name, part in parts.items()})
     step("importance-weighted figures", total, total)
 
 
@@ -161,7 +161,7 @@ def summary(
     """Summarise likelihood queries: mean, error, sampling and number of items of each.
 
     Args:
-        items: The values that :func:`likelihoods` put into the ledger, for all items.
+        items: The values that :func:`likelihoods` put into partial results, for all items.
         cells: The queries.
         model: The model.
         config: As :func:`likelihoods`.

@@ -1,219 +1,31 @@
-"""Evaluation of a trained run: open it again, evaluate it, store the results."""
+"""Evaluation of a trained run: evaluate it, keep what is still valid, store the results."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from torch import Tensor
 
-from mmvae import __version__
-from mmvae.data.batches import Batches
-from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import naming_items
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.likelihoods import likelihoods, variation_of_information, without_items
-from mmvae.evaluation.measurement import Measured, cells_of, keys, measure, metric_item
-from mmvae.evaluation.metric import Metric, Specimen
-from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.measurement import Measured, cells_of, measure, metric_item
+from mmvae.evaluation.metric import Specimen
+from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.experiments.build import make_accelerator, metrics, open_materials
-from mmvae.experiments.compatibility import changed_data
-from mmvae.experiments.config import Experiment, load_experiment
-from mmvae.foundations.errors import ConfigError, RunError, UsageError
+from mmvae.experiments.open_run import OpenRun, Say, on_standard_error, open_run
+from mmvae.foundations.errors import RunError
 from mmvae.foundations.randomness import kept_global
 from mmvae.foundations.surroundings import exclusive
-from mmvae.foundations.toml import dotted, literal
-from mmvae.inference.model_folder import built, kept, saved_model, weights_step
-from mmvae.inference.trained_model import TrainedModel
-from mmvae.plugins.loader import load_registry
-from mmvae.plugins.provenance import require_plugins
 from mmvae.plugins.registry import Registry
-from mmvae.runs.checkpoint import Checkpoint
-from mmvae.runs.results_file import (
-    read_items,
-    read_results,
-    write_items,
-    write_results,
-)
-from mmvae.runs.run import Run
-from mmvae.training.config import TrainConfig
+from mmvae.runs.results_file import read_items, read_results, write_items, write_results
 from mmvae.training.distributed import everyone_follows, leading
 
-WAIT_S = 7 * 24 * 3600  # processes share hours of work, and wait for the slowest
-FORMAT = 3  # of ``evaluation.json``: changes with the meaning of statistics or the choice of items
 CELLS_SINCE = 3  # the oldest format whose queries, and nats of items, have the present meaning
-
-Say = Callable[[str], None]
-"""Called with a remark."""
-
-
-def on_standard_error(remark: str) -> None:
-    """Print a remark."""
-    print(remark, file=sys.stderr)
-
-
-@dataclass
-class OpenedRun:
-    """A run with its model and its data.
-
-    Attributes:
-        run: Its folder.
-        experiment: Its configuration, overrides applied.
-        trained: Its model, on the device that the configuration names.
-        data: Its data, opened again with the codecs fitted in training.
-        step: The step at which the model's weights were reached.
-        steps: Total number of steps; more than ``step`` if the weights are the best by validation.
-        weights: Their SHA-256.
-        accelerator: Device and processes.
-        metrics: The metrics of its configuration.
-        judged_by: Gives the training items of the classifiers for coherence.
-    """
-
-    run: Run
-    experiment: Experiment
-    trained: TrainedModel
-    data: Data
-    step: int
-    steps: int
-    weights: str
-    accelerator: Accelerator
-    metrics: Mapping[str, Metric]
-    judged_by: Callable[[], Batches]
-
-    @property
-    def densities(self) -> dict[str, str]:
-        """Modality → the measure of its likelihood's density, if the codec states it."""
-        model = self.trained.model
-        found = {m: model.codecs[m].density for m in model.decoded}
-        return {m: of for m, of in found.items() if of is not None}
-
-    def made_with(self) -> dict[str, Any]:
-        """All settings that an evaluation of it depends on."""
-        densities = self.densities
-        return {
-            **({"densities": densities} if densities else {}),
-            "format": FORMAT,
-            "mmvae": __version__,
-            "name": self.experiment.name,
-            "step": self.step,
-            "steps": self.steps,
-            "weights": self.weights,
-            "data": self.data.source.fingerprint(),
-            "config": {
-                **self.experiment.evaluate.model_dump(mode="json"),
-                "metrics": {n: {"kind": m.kind, **keys(m)} for n, m in self.metrics.items()},
-            },
-        }
-
-
-@exclusive()
-def open_run(
-    run: str | Path,
-    data: Any = None,
-    overrides: Sequence[str] = (),
-    registry: Registry | None = None,
-    say: Say = on_standard_error,
-) -> OpenedRun:
-    """Open a run's model and its data.
-
-    Args:
-        run: The run's folder.
-        data: The items again, if the run was trained on data in memory.
-        overrides: ``"key=value"`` texts for ``evaluate``, ``metrics`` and ``data``.
-        registry: The plugins to choose from; default: the installed ones.
-        say: Called if the run is unfinished, or the data differ from those it was trained on.
-
-    Raises:
-        RunError: There is no run, or it has no model yet.
-        CheckpointError: The model is damaged.
-        ConfigError: An override is wrong, or would change the model.
-        DataError: The data cannot be read again.
-    """
-    registry = registry or load_registry()
-    folder = Run.open(Path(run))
-    _refuse_other_keys(overrides)
-    require_plugins(folder.plugins(), registry, folder.folder)
-    experiment = load_experiment(folder.resolved, overrides, registry).experiment
-    saved = saved_model(folder.folder)
-    trained = built(saved, folder.folder, registry)
-    states = {m: codec.state for m, codec in trained.codecs.items()}
-    train = experiment.train
-    config = TrainConfig(device=train.device, threads=train.threads)
-    accelerator = make_accelerator(config, patience_s=WAIT_S)
-    trained.model.to(accelerator.device)
-    materials = open_materials(experiment, registry, data, accelerator, states)
-    judging = with_judge_data(folder.resolved, experiment, overrides, registry)
-
-    def judged_by() -> Batches:
-        theirs = (
-            materials
-            if judging.data == experiment.data
-            else open_materials(judging, registry, data, accelerator, states)
-        )
-        return theirs.batches("train")
-
-    if remark := changed_data(folder, materials):
-        say(remark)
-    digest = saved.digests[kept(saved)]
-    step, steps = weights_step(saved), _steps(folder, saved)
-    if not folder.model.is_dir() and leading(accelerator):
-        best = "" if step == saved.step else f", with the best weights so far, of step {step}"
-        say(
-            f"The training of {folder.folder} is unfinished: what is evaluated is its checkpoint "
-            f"of step {saved.step}{best}. Unless it is being trained now, "
-            f"`mmvae resume {folder.folder}` goes on."
-        )
-    return OpenedRun(
-        folder,
-        experiment,
-        trained,
-        materials,
-        step,
-        steps,
-        digest,
-        accelerator,
-        metrics(experiment, registry, materials.codecs),
-        judged_by,
-    )
-
-
-def with_judge_data(
-    config: Path, experiment: Experiment, overrides: Sequence[str], registry: Registry
-) -> Experiment:
-    """The experiment with the training data of its classifiers: ``evaluate.judge_data``.
-
-    Args:
-        config: The file it was loaded from.
-        experiment: The experiment.
-        overrides: The ``key=value`` texts that it was loaded with.
-        registry: The plugins to choose from.
-
-    Raises:
-        ConfigError: A key does not belong to ``[data]`` or its value is wrong.
-    """
-    keys = experiment.evaluate.judge_data
-    texts = [f"{dotted(('data', key))}={literal(value, 1 << 20)}" for key, value in keys.items()]
-    if not texts:
-        return experiment
-    try:
-        return load_experiment(config, [*overrides, *texts], registry).experiment
-    except ConfigError as error:
-        raise ConfigError(f"evaluate.judge_data = {literal(keys)}: {error}") from None
-
-
-def _steps(run: Run, saved: Checkpoint) -> int:
-    """Total number of steps; a final model's own step is that of its weights."""
-    if run.model.is_dir():
-        with suppress(RunError):  # a damaged status does not prevent evaluation
-            return run.status().step
-    return saved.step
 
 
 @exclusive()
@@ -256,17 +68,17 @@ def evaluate(
 
 
 @exclusive()
-def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
+def evaluate_opened(opened: OpenRun, step: Step = quiet) -> dict[str, Any]:
     """Evaluate a run that is open already and whose results are locked; see :func:`evaluate`."""
     config, data, model = opened.experiment.evaluate, opened.data, opened.trained.model
-    batches, ledger = data.batches(config.split), open_ledger(opened)
+    batches, partial = data.batches(config.split), open_partial_results(opened)
     with kept_global(), naming_items(data):
         if opened.accelerator.num_processes > 1:
             with everyone_follows(opened.accelerator):
                 cells, _ = parse_cells(config.bounds, model, config.given_from)
                 empty = without_items(cells, model, batches)
                 cells = [cell for cell in cells if cell not in empty]
-                likelihoods(model.eval(), batches, cells, config, ledger, step)
+                likelihoods(model.eval(), batches, cells, config, partial, step)
             if not leading(opened.accelerator):
                 return {}
         figures = evaluate_model(
@@ -275,7 +87,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
             config,
             opened.judged_by,
             step,
-            ledger,
+            partial,
         )
         measured = measured_metrics(opened, step)
     result = opened.made_with() | figures
@@ -284,7 +96,7 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     earlier = earlier_cells(opened)
     items = {metric_item(*path): values for path, values in measured.items.items()}
     if "cells" in result:
-        items |= ledger.whole(len(batches), config.batch_size)
+        items |= partial.whole(len(batches), config.batch_size)
     if earlier:
         items = cells_of(read_items(opened.run)[0]) | items
     if items:
@@ -295,11 +107,11 @@ def evaluate_opened(opened: OpenedRun, step: Step = quiet) -> dict[str, Any]:
     if earlier and (informed := variation_of_information(items, model.modalities)):
         result["variation of information"] = informed
     write_results(opened.run, result)
-    ledger.remove()
+    partial.remove()
     return result
 
 
-def measured_metrics(opened: OpenedRun, step: Step = quiet) -> Measured:
+def measured_metrics(opened: OpenRun, step: Step = quiet) -> Measured:
     """Measure the configured metrics on the split of the evaluation."""
     config, data = opened.experiment.evaluate, opened.data
     specimen = Specimen(
@@ -313,16 +125,16 @@ def measured_metrics(opened: OpenedRun, step: Step = quiet) -> Measured:
     return measure(opened.metrics, specimen) if opened.metrics else Measured()
 
 
-def open_ledger(opened: OpenedRun) -> Ledger:
-    """Open the ledger in which the run stores values of items until all are computed."""
+def open_partial_results(opened: OpenRun) -> PartialResults:
+    """The values of items that the run stores until all are computed."""
     if not opened.experiment.evaluate.bounds:
-        return Ledger()
+        return PartialResults()
     made_with = opened.made_with()
     keys = ("split", "batch_size", "bounds", "samples", "given_from", "given_samples", "seed")
     made_with["config"] = {key: made_with["config"][key] for key in keys}
     made_with["format"] = CELLS_SINCE
     accelerator = opened.accelerator
-    return Ledger(
+    return PartialResults(
         opened.run.evaluation_parts,
         made_with,
         accelerator.process_index,
@@ -330,12 +142,12 @@ def open_ledger(opened: OpenedRun) -> Ledger:
     )
 
 
-def keep_items(opened: OpenedRun, items: dict[str, Tensor]) -> None:
+def keep_items(opened: OpenRun, items: dict[str, Tensor]) -> None:
     """Write the nats of each item, and the settings that they depend on, beside the statistics."""
     write_items(opened.run, items, item_source(opened))
 
 
-def item_source(opened: OpenedRun) -> dict[str, str]:
+def item_source(opened: OpenRun) -> dict[str, str]:
     """The model and the items that an evaluation belongs to."""
     return {
         "weights": opened.weights,
@@ -344,7 +156,7 @@ def item_source(opened: OpenedRun) -> dict[str, str]:
     }
 
 
-def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
+def earlier_cells(opened: OpenRun) -> dict[str, Any]:
     """The still valid queries of the last evaluation: those of these weights and items."""
     try:
         earlier, (_, made_with) = read_results(opened.run), read_items(opened.run)
@@ -358,12 +170,3 @@ def earlier_cells(opened: OpenedRun) -> dict[str, Any]:
         return {}
     keys = ("cells", "variation of information")
     return {key: earlier[key] for key in keys if key in earlier}
-
-
-def _refuse_other_keys(overrides: Sequence[str]) -> None:
-    for override in overrides:
-        if not override.startswith(("evaluate.", "metrics.", "metrics=", "data.")):
-            raise UsageError(
-                f"-s {override}: the model is trained already; only evaluate.…, metrics.… and "
-                f"data.… may change here."
-            )

@@ -11,7 +11,8 @@ from typing import Any
 from mmvae.evaluation.standardised import SUFFIX
 from mmvae.evaluation.steps import Step, quiet
 from mmvae.experiments.comparison.evaluated import read_evaluation, read_items
-from mmvae.experiments.evaluate import FORMAT, Say, evaluate, on_standard_error
+from mmvae.experiments.evaluate import evaluate
+from mmvae.experiments.open_run import FORMAT, Say, on_standard_error
 from mmvae.experiments.study.packing import Array
 from mmvae.experiments.study.record import Record, make_record, write_record
 from mmvae.experiments.study.row import PLACE, Row, load_rows

@@ -12,7 +12,8 @@ from mmvae.data.split_names import SPLITS
 from mmvae.evaluation.coherence import judged_pairs
 from mmvae.evaluation.coherence_matrix import labels_of
 from mmvae.evaluation.steps import Step, quiet
-from mmvae.experiments.evaluate import OpenedRun, Say, evaluate_opened, on_standard_error, open_run
+from mmvae.experiments.evaluate import evaluate_opened
+from mmvae.experiments.open_run import OpenRun, Say, on_standard_error, open_run
 from mmvae.foundations import storage
 from mmvae.foundations.surroundings import exclusive
 from mmvae.models.base import Model
@@ -78,21 +79,10 @@ def report(
         opened = open_run(run, data, overrides, registry, say)
         asked = [text for text in overrides if text.startswith(("evaluate.", "metrics"))]
         result = _evaluation(opened, asked) or evaluate_opened(opened, step)
-        split, seed = result["split"], result["seed"]
-        material = Material(
-            opened.run,
-            opened.experiment,
-            opened.trained,
-            opened.data,
-            split,
-            seed,
-            opened.step,
-            result,
-        )
-        return write_report(material, step)
+        return write_report(Material(opened, result["split"], result["seed"], result), step)
 
 
-def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] | None:
+def _evaluation(opened: OpenRun, overrides: Sequence[str]) -> dict[str, Any] | None:
     """The content of ``evaluation.json`` if it was made with these weights and data.
 
     Its keys are compared only if overrides are given.

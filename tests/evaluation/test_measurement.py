@@ -12,7 +12,7 @@ import mmvae
 from mmvae.data.batches import Batches
 from mmvae.evaluation.latent import LatentKL
 from mmvae.evaluation.metric import Specimen
-from mmvae.experiments.evaluate import open_run
+from mmvae.experiments.open_run import open_run
 from mmvae.foundations.errors import PluginError, TrainingError
 from mmvae.modalities.codec import Column
 from mmvae.plugins.registry import Registry

@@ -19,7 +19,8 @@ from mmvae.evaluation import classifiers as judges
 from mmvae.evaluation import likelihoods
 from mmvae.evaluation.classifiers import Judges
 from mmvae.evaluation.steps import Step
-from mmvae.experiments.evaluate import FORMAT, evaluate, open_run
+from mmvae.experiments.evaluate import evaluate
+from mmvae.experiments.open_run import FORMAT, open_run
 from mmvae.foundations.errors import ConfigError, DataError, RunError, UsageError
 from mmvae.report.report import report
 from mmvae.runs.results_file import read_results

@@ -1,0 +1,210 @@
+"""A trained run, opened again: its folder, its model and its data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from mmvae import __version__
+from mmvae.data.batches import Batches
+from mmvae.data.dataset import Data
+from mmvae.evaluation.measurement import keys
+from mmvae.evaluation.metric import Metric
+from mmvae.experiments.build import make_accelerator, metrics, open_materials
+from mmvae.experiments.compatibility import changed_data
+from mmvae.experiments.config import Experiment, load_experiment
+from mmvae.foundations.errors import ConfigError, RunError, UsageError
+from mmvae.foundations.surroundings import exclusive
+from mmvae.foundations.toml import dotted, literal
+from mmvae.inference.model_folder import built, kept, saved_model, weights_step
+from mmvae.inference.trained_model import TrainedModel
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.provenance import require_plugins
+from mmvae.plugins.registry import Registry
+from mmvae.runs.checkpoint import Checkpoint
+from mmvae.runs.run import Run
+from mmvae.training.config import TrainConfig
+from mmvae.training.distributed import leading
+
+WAIT_S = 7 * 24 * 3600  # processes share hours of work, and wait for the slowest
+FORMAT = 3  # of ``evaluation.json``: changes with the meaning of statistics or the choice of items
+
+Say = Callable[[str], None]
+"""Called with a remark."""
+
+
+def on_standard_error(remark: str) -> None:
+    """Print a remark."""
+    print(remark, file=sys.stderr)
+
+
+@dataclass
+class OpenRun:
+    """A run with its model and its data.
+
+    Attributes:
+        run: Its folder.
+        experiment: Its configuration, overrides applied.
+        trained: Its model, on the device that the configuration names.
+        data: Its data, opened again with the codecs fitted in training.
+        step: The step at which the model's weights were reached.
+        steps: Total number of steps; more than ``step`` if the weights are the best by validation.
+        weights: Their SHA-256.
+        accelerator: Device and processes.
+        metrics: The metrics of its configuration.
+        judged_by: Gives the training items of the classifiers for coherence.
+    """
+
+    run: Run
+    experiment: Experiment
+    trained: TrainedModel
+    data: Data
+    step: int
+    steps: int
+    weights: str
+    accelerator: Accelerator
+    metrics: Mapping[str, Metric]
+    judged_by: Callable[[], Batches]
+
+    @property
+    def densities(self) -> dict[str, str]:
+        """Modality → the measure of its likelihood's density, if the codec states it."""
+        model = self.trained.model
+        found = {m: model.codecs[m].density for m in model.decoded}
+        return {m: of for m, of in found.items() if of is not None}
+
+    def made_with(self) -> dict[str, Any]:
+        """All settings that an evaluation of it depends on."""
+        densities = self.densities
+        return {
+            **({"densities": densities} if densities else {}),
+            "format": FORMAT,
+            "mmvae": __version__,
+            "name": self.experiment.name,
+            "step": self.step,
+            "steps": self.steps,
+            "weights": self.weights,
+            "data": self.data.source.fingerprint(),
+            "config": {
+                **self.experiment.evaluate.model_dump(mode="json"),
+                "metrics": {n: {"kind": m.kind, **keys(m)} for n, m in self.metrics.items()},
+            },
+        }
+
+
+@exclusive()
+def open_run(
+    run: str | Path,
+    data: Any = None,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    say: Say = on_standard_error,
+) -> OpenRun:
+    """Open a run's model and its data.
+
+    Args:
+        run: The run's folder.
+        data: The items again, if the run was trained on data in memory.
+        overrides: ``"key=value"`` texts for ``evaluate``, ``metrics`` and ``data``.
+        registry: The plugins to choose from; default: the installed ones.
+        say: Called if the run is unfinished, or the data differ from those it was trained on.
+
+    Raises:
+        RunError: There is no run, or it has no model yet.
+        CheckpointError: The model is damaged.
+        ConfigError: An override is wrong, or would change the model.
+        DataError: The data cannot be read again.
+    """
+    registry = registry or load_registry()
+    folder = Run.open(Path(run))
+    _refuse_other_keys(overrides)
+    require_plugins(folder.plugins(), registry, folder.folder)
+    experiment = load_experiment(folder.resolved, overrides, registry).experiment
+    saved = saved_model(folder.folder)
+    trained = built(saved, folder.folder, registry)
+    states = {m: codec.state for m, codec in trained.codecs.items()}
+    train = experiment.train
+    config = TrainConfig(device=train.device, threads=train.threads)
+    accelerator = make_accelerator(config, patience_s=WAIT_S)
+    trained.model.to(accelerator.device)
+    found = open_materials(experiment, registry, data, accelerator, states)
+    judging = with_judge_data(folder.resolved, experiment, overrides, registry)
+
+    def judged_by() -> Batches:
+        theirs = (
+            found
+            if judging.data == experiment.data
+            else open_materials(judging, registry, data, accelerator, states)
+        )
+        return theirs.batches("train")
+
+    if remark := changed_data(folder, found):
+        say(remark)
+    digest = saved.digests[kept(saved)]
+    step, steps = weights_step(saved), _steps(folder, saved)
+    if not folder.model.is_dir() and leading(accelerator):
+        best = "" if step == saved.step else f", with the best weights so far, of step {step}"
+        say(
+            f"The training of {folder.folder} is unfinished: what is evaluated is its checkpoint "
+            f"of step {saved.step}{best}. Unless it is being trained now, "
+            f"`mmvae resume {folder.folder}` goes on."
+        )
+    return OpenRun(
+        folder,
+        experiment,
+        trained,
+        found,
+        step,
+        steps,
+        digest,
+        accelerator,
+        metrics(experiment, registry, found.codecs),
+        judged_by,
+    )
+
+
+def with_judge_data(
+    config: Path, experiment: Experiment, overrides: Sequence[str], registry: Registry
+) -> Experiment:
+    """The experiment with the training data of its classifiers: ``evaluate.judge_data``.
+
+    Args:
+        config: The file it was loaded from.
+        experiment: The experiment.
+        overrides: The ``key=value`` texts that it was loaded with.
+        registry: The plugins to choose from.
+
+    Raises:
+        ConfigError: A key does not belong to ``[data]`` or its value is wrong.
+    """
+    keys = experiment.evaluate.judge_data
+    texts = [f"{dotted(('data', key))}={literal(value, 1 << 20)}" for key, value in keys.items()]
+    if not texts:
+        return experiment
+    try:
+        return load_experiment(config, [*overrides, *texts], registry).experiment
+    except ConfigError as error:
+        raise ConfigError(f"evaluate.judge_data = {literal(keys)}: {error}") from None
+
+
+def _steps(run: Run, saved: Checkpoint) -> int:
+    """Total number of steps; a final model's own step is that of its weights."""
+    if run.model.is_dir():
+        with suppress(RunError):  # a damaged status does not prevent evaluation
+            return run.status().step
+    return saved.step
+
+
+def _refuse_other_keys(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        if not override.startswith(("evaluate.", "metrics.", "metrics=", "data.")):
+            raise UsageError(
+                f"-s {override}: the model is trained already; only evaluate.…, metrics.… and "
+                f"data.… may change here."
+            )
