@@ -20,9 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmvae.data.batches import Batch, training_view
 from mmvae.experiments.build import build_model, extended, make_accelerator, open_materials
 from mmvae.experiments.config import load_experiment
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.randomness import StepDraws
 from mmvae.plugins.loader import load_registry
-from mmvae.training.progress import Progress
 from mmvae.training.schedule import warmup_weight
 from mmvae.training.step import Stepper, unchecked_distributions
 from mmvae.training.trainer import Trainer

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mmvae.cli.options import echo, json_option, print_json, say, set_option
+from mmvae.cli.progress import shown_progress
 from mmvae.data.split_names import SPLITS
 from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
@@ -95,7 +96,8 @@ def opened(
         overrides = (*overrides, f"evaluate.seed={seed}")
     subjects = []
     for run in runs:
-        found = open_run(run, overrides=overrides, say=say)
+        with shown_progress() as progress:
+            found = open_run(run, overrides=overrides, progress=progress)
         config = found.experiment.evaluate
         subjects.append(Subject(found, config.split, config.seed))
     return subjects

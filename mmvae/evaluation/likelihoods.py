@@ -25,8 +25,8 @@ from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.query import Cell, cell_name, posterior_name
 from mmvae.evaluation.standardised import KEY, SUFFIX, added_nats
 from mmvae.evaluation.statistics import mean_and_error
-from mmvae.evaluation.steps import Step, quiet
 from mmvae.foundations.errors import NonFinite
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.modalities.subsets import Subset
 from mmvae.models.base import Model
 
@@ -64,7 +64,7 @@ def likelihoods(
     cells: Sequence[Cell],
     config: EvaluateConfig,
     partial: PartialResults,
-    step: Step = quiet,
+    progress: Progress = NOBODY,
 ) -> None:
     """Compute this process's share of some likelihood queries into partial results.
 
@@ -81,7 +81,7 @@ def likelihoods(
             item; for a difference also the effective samples of the given modalities; and for
             targets whose codec standardises ``cell name standardised``. They are NaN for items
             that lack a modality of the query.
-        step: Reports progress.
+        progress: Reports progress.
 
     Raises:
         UsageError: ``memory`` does not suffice for one sample.
@@ -98,7 +98,7 @@ def likelihoods(
     for span in todo:
         parts: dict[str, list[Tensor]] = {}
         for batch, draws in spanned(batches, span, size, config.seed):
-            step("importance-weighted figures", done, total)
+            progress.part("importance-weighted figures", done, total)
             found = estimates(model, batch, evidences, draws, rows)
             for cell, evidence in made.items():
                 name, has = cell_name(cell, model.modalities), batch.having(needs(cell, model))
@@ -115,7 +115,7 @@ def likelihoods(
                     parts.setdefault(key, []).append(values)
             done += len(batch)
         partial.keep(span, {name: torch.cat(part) for name, part in parts.items()})
-    step("importance-weighted figures", total, total)
+    progress.part("importance-weighted figures", total, total)
 
 
 def needs(cell: Cell, model: Model) -> Subset:

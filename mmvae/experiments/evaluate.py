@@ -16,9 +16,9 @@ from mmvae.evaluation.measurement import Measured, cells_of, measure, metric_ite
 from mmvae.evaluation.metric import Specimen
 from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
-from mmvae.evaluation.steps import Step, quiet
-from mmvae.experiments.open_run import OpenRun, Say, on_standard_error, open_run
+from mmvae.experiments.open_run import OpenRun, open_run
 from mmvae.foundations.errors import RunError
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.randomness import kept_global
 from mmvae.foundations.surroundings import exclusive
 from mmvae.plugins.registry import Registry
@@ -34,9 +34,8 @@ def evaluate(
     data: Any = None,
     *,
     overrides: Sequence[str] = (),
-    step: Step = quiet,
+    progress: Progress | None = None,
     registry: Registry | None = None,
-    say: Say = on_standard_error,
 ) -> dict[str, Any]:
     """Evaluate a run's model and store the result in ``RUN/evaluation.json``.
 
@@ -44,9 +43,9 @@ def evaluate(
         run: The run's folder.
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts, such as ``"evaluate.samples=100"``.
-        step: Reports progress.
+        progress: Shows how far the work is, and remarks, such as that the data differ from those
+            that the run was trained on; default: remarks on standard error.
         registry: The plugins to choose from; default: the installed ones.
-        say: Called if the data differ from those that the run was trained on.
 
     Returns:
         The result of :func:`mmvae.evaluation.evaluate.evaluate`, with ``name``, ``step`` and
@@ -62,13 +61,13 @@ def evaluate(
         MmvaeError: As :func:`open_run`; TrainingError if a statistic is not finite or the system
             refuses to write; RunError if another process evaluates the run.
     """
-    opened = open_run(run, data, overrides, registry, say)
+    opened = open_run(run, data, overrides, registry, progress)
     with opened.run.results_locked() if leading(opened.accelerator) else nullcontext():
-        return evaluate_opened(opened, step)
+        return evaluate_opened(opened, progress or NOBODY)
 
 
 @exclusive()
-def evaluate_opened(opened: OpenRun, step: Step = quiet) -> dict[str, Any]:
+def evaluate_opened(opened: OpenRun, progress: Progress = NOBODY) -> dict[str, Any]:
     """Evaluate a run that is open already and whose results are locked; see :func:`evaluate`."""
     config, data, model = opened.experiment.evaluate, opened.data, opened.trained.model
     batches, partial = data.batches(config.split), open_partial_results(opened)
@@ -78,7 +77,7 @@ def evaluate_opened(opened: OpenRun, step: Step = quiet) -> dict[str, Any]:
                 cells, _ = parse_cells(config.bounds, model, config.given_from)
                 empty = without_items(cells, model, batches)
                 cells = [cell for cell in cells if cell not in empty]
-                likelihoods(model.eval(), batches, cells, config, partial, step)
+                likelihoods(model.eval(), batches, cells, config, partial, progress)
             if not leading(opened.accelerator):
                 return {}
         figures = evaluate_model(
@@ -86,10 +85,10 @@ def evaluate_opened(opened: OpenRun, step: Step = quiet) -> dict[str, Any]:
             batches,
             config,
             opened.judged_by,
-            step,
+            progress,
             partial,
         )
-        measured = measured_metrics(opened, step)
+        measured = measured_metrics(opened, progress)
     result = opened.made_with() | figures
     result["metrics"] = measured.figures
     result["left out"] |= {f"metrics.{n}": reason for n, reason in measured.left_out.items()}
@@ -111,7 +110,7 @@ def evaluate_opened(opened: OpenRun, step: Step = quiet) -> dict[str, Any]:
     return result
 
 
-def measured_metrics(opened: OpenRun, step: Step = quiet) -> Measured:
+def measured_metrics(opened: OpenRun, progress: Progress = NOBODY) -> Measured:
     """Measure the configured metrics on the split of the evaluation."""
     config, data = opened.experiment.evaluate, opened.data
     specimen = Specimen(
@@ -120,7 +119,7 @@ def measured_metrics(opened: OpenRun, step: Step = quiet) -> Measured:
         lambda: data.batches("train"),
         config.seed,
         config.batch_size,
-        step,
+        progress.part,
     )
     return measure(opened.metrics, specimen) if opened.metrics else Measured()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mmvae.experiments.build import make_accelerator, metrics, open_materials
 from mmvae.experiments.compatibility import changed_data
 from mmvae.experiments.config import Experiment, load_experiment
 from mmvae.foundations.errors import ConfigError, RunError, UsageError
+from mmvae.foundations.progress import Progress, Remarks
 from mmvae.foundations.surroundings import exclusive
 from mmvae.foundations.toml import dotted, literal
 from mmvae.inference.model_folder import built, kept, saved_model, weights_step
@@ -34,14 +34,6 @@ from mmvae.training.distributed import leading
 
 WAIT_S = 7 * 24 * 3600  # processes share hours of work, and wait for the slowest
 FORMAT = 3  # of ``evaluation.json``: changes with the meaning of statistics or the choice of items
-
-Say = Callable[[str], None]
-"""Called with a remark."""
-
-
-def on_standard_error(remark: str) -> None:
-    """Print a remark."""
-    print(remark, file=sys.stderr)
 
 
 @dataclass
@@ -104,7 +96,7 @@ def open_run(
     data: Any = None,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
-    say: Say = on_standard_error,
+    progress: Progress | None = None,
 ) -> OpenRun:
     """Open a run's model and its data.
 
@@ -113,7 +105,8 @@ def open_run(
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts for ``evaluate``, ``metrics`` and ``data``.
         registry: The plugins to choose from; default: the installed ones.
-        say: Called if the run is unfinished, or the data differ from those it was trained on.
+        progress: Told if the run is unfinished, or the data differ from those that it was trained
+            on; default: standard error.
 
     Raises:
         RunError: There is no run, or it has no model yet.
@@ -121,7 +114,7 @@ def open_run(
         ConfigError: An override is wrong, or would change the model.
         DataError: The data cannot be read again.
     """
-    registry = registry or load_registry()
+    registry, told = registry or load_registry(), progress or Remarks()
     folder = Run.open(Path(run))
     _refuse_other_keys(overrides)
     require_plugins(folder.plugins(), registry, folder.folder)
@@ -145,12 +138,12 @@ def open_run(
         return theirs.batches("train")
 
     if remark := changed_data(folder, found):
-        say(remark)
+        told.say(remark)
     digest = saved.digests[kept(saved)]
     step, steps = weights_step(saved), _steps(folder, saved)
     if not folder.model.is_dir() and leading(accelerator):
         best = "" if step == saved.step else f", with the best weights so far, of step {step}"
-        say(
+        told.say(
             f"The training of {folder.folder} is unfinished: what is evaluated is its checkpoint "
             f"of step {saved.step}{best}. Unless it is being trained now, "
             f"`mmvae resume {folder.folder}` goes on."

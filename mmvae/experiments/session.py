@@ -21,6 +21,7 @@ from mmvae.experiments.run_end import finish, refusals_leave_nothing, write_fail
 from mmvae.experiments.training_data import open_agreed, prepare_all, without_evaluation
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.randomness import kept_global
 from mmvae.inference.model_folder import built
 from mmvae.inference.trained_model import TrainedModel
@@ -34,7 +35,7 @@ from mmvae.training.distributed import everyone_follows, leading
 from mmvae.training.model_description import Description
 from mmvae.training.observer import Observer
 from mmvae.training.out_of_memory import memory_for_networks
-from mmvae.training.progress import LoggedProgress, Progress
+from mmvae.training.progress import LoggedProgress
 from mmvae.training.state import load_weights
 from mmvae.training.step import Stepper
 from mmvae.training.stop_conditions import Limits
@@ -190,7 +191,7 @@ class Session:
             progress: Shows progress; only the process with the run does.
         """
         run, accelerator, trainer = self.run, self.accelerator, None
-        told = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
+        told = NOBODY if run is None else LoggedProgress(progress or NOBODY, run.log)
         with held(run, accelerator), kept_global(accelerator.device), told:
             try:
                 trainer = self._trainer(told)

@@ -11,6 +11,7 @@ from mmvae.data.sampler import Order
 from mmvae.experiments.config import LoadedConfig, load_experiment
 from mmvae.experiments.session import Result, Session
 from mmvae.foundations.errors import UsageError
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.surroundings import exclusive
 from mmvae.inference.model_folder import built, load_model
 from mmvae.inference.trained_model import TrainedModel
@@ -19,7 +20,7 @@ from mmvae.plugins.registry import Registry
 from mmvae.plugins.smoke_test import blaming
 from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.run import Run, default_folder, read_metrics
-from mmvae.training.progress import Progress, shown_terms
+from mmvae.training.progress import shown_terms
 from mmvae.training.stop_conditions import Limits
 
 

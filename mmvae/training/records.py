@@ -8,9 +8,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from mmvae.foundations.progress import Progress
 from mmvae.runs.run import MetricsLog, Run
 from mmvae.training.distributed import leading
-from mmvae.training.progress import Progress
 from mmvae.training.state import Position
 
 

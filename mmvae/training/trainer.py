@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from mmvae.data.batches import Batches
 from mmvae.foundations.errors import Interrupted
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.signals import EXIT_CODES, StopRequests
 from mmvae.runs.run import Run
 from mmvae.training.checkpoint_policy import CheckpointPolicy
@@ -16,7 +17,6 @@ from mmvae.training.observer import Observer, Watched
 from mmvae.training.observers import Audience
 from mmvae.training.out_of_memory import out_of_memory_advice
 from mmvae.training.patience import Patience
-from mmvae.training.progress import Progress
 from mmvae.training.records import Records
 from mmvae.training.step import Stepper, unchecked_distributions
 from mmvae.training.stop_conditions import Limits, StopConditions

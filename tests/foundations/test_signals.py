@@ -13,10 +13,10 @@ from trainings import assert_same_run, config, exit_code, forked, latest, resume
 from mmvae.cli import main
 from mmvae.foundations import storage
 from mmvae.foundations.errors import Interrupted, Terminated
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.signals import EXIT_CODES, StopRequests, terminable
 from mmvae.runs.run import Run
 from mmvae.training.checkpoint_policy import CheckpointPolicy
-from mmvae.training.progress import Progress
 
 pytestmark = [
     pytest.mark.timeout(60),

@@ -8,6 +8,7 @@ import pickle
 import pytest
 import torch
 from accelerate.state import PartialState
+from heard import Heard
 from torch import Tensor, nn
 from toys import VectorCodec, toy_items
 from trainings import (
@@ -29,25 +30,15 @@ from mmvae.data.sampler import Order
 from mmvae.experiments.build import build_model, make_accelerator, open_materials
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import CheckpointError, ConfigError, RunError, TrainingError
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.randomness import StepDraws
 from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.run import Run, read_metrics
 from mmvae.training.config import TrainConfig
-from mmvae.training.progress import Progress
 from mmvae.training.step import Stepper, unchecked_distributions
 from mmvae.training.trainer import Trainer
 
 PLAIN = {"v": {"codec": "toy-vector"}, "c": {"codec": "toy-class"}}
-
-
-class Heard(Progress):
-    """Progress that remembers its lines."""
-
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
 
 
 def opened(folder, settings):
