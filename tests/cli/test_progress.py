@@ -1,4 +1,4 @@
-"""Progress of evaluations where no terminal is."""
+"""Progress of commands: lines where no terminal is, bars and tables one after the other."""
 
 from __future__ import annotations
 
