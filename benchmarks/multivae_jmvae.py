@@ -39,13 +39,14 @@ from mmvae.evaluation.coherence_matrix import coherence_matrix
 from mmvae.experiments.build import make_accelerator, open_materials
 from mmvae.experiments.config import Experiment, load_experiment
 from mmvae.experiments.environment import environment
-from mmvae.experiments.evaluate import with_judge_data
+from mmvae.experiments.judges import judge_batches
 from mmvae.experiments.study.record import Record, hardware, write_record
 from mmvae.experiments.study.row import Row, load_rows
 from mmvae.experiments.study.study import load_study
 from mmvae.foundations.toml import parse
 from mmvae.modalities.codec import Codec
-from mmvae.models.base import Model, Phase, Terms
+from mmvae.models.base import Model
+from mmvae.models.phase import Phase, Terms
 from mmvae.models.posterior_network import PosteriorNetwork
 from mmvae.models.posteriors import DiagonalGaussian
 from mmvae.plugins.loader import load_registry
@@ -293,10 +294,8 @@ def judge(model: Model, data: Any, row: Row, registry: Registry) -> dict[str, An
     """The coherence matrix, by the judges that the study's rows have."""
     experiment = row.loaded.experiment
     config = experiment.evaluate
-    theirs = with_judge_data(Path(row.loaded.source), experiment, row.loaded.overrides, registry)
-    states = {m: codec.state for m, codec in data.codecs.items()}
-    real = open_materials(theirs, registry, None, make_accelerator(theirs.train), states)
-    judges = Judges(real.batches("train"), config.seed)
+    device = make_accelerator(experiment.train).device
+    judges = Judges(judge_batches(experiment, registry, None, data.codecs, device), config.seed)
     return coherence_matrix(model.eval(), data.batches(config.split), judges, config)
 
 

@@ -22,7 +22,7 @@ import mmvae
 from mmvae import DiagonalGaussian
 from mmvae.data.batches import Batches
 from mmvae.data.source import Split
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.models.posteriors import kl_divergence
 
 ROWS = [f"row{k}" for k in range(8)]

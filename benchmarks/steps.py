@@ -15,7 +15,7 @@ from mmvae.data.batches import Batch, training_view
 from mmvae.experiments.build import build_model, make_accelerator, open_materials
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.randomness import StepDraws
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.models.base import Model
 from mmvae.plugins.loader import load_registry
 

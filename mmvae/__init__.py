@@ -14,9 +14,9 @@ __version__ = "0.1.0"
 _HOME = {
     "Codec": "mmvae.modalities.codec",
     "CodecConfig": "mmvae.modalities.codec",
-    "Column": "mmvae.modalities.codec",
+    "Column": "mmvae.modalities.column",
     "Examples": "mmvae.modalities.codec_examples",
-    "LazyValues": "mmvae.modalities.codec",
+    "LazyValues": "mmvae.modalities.column",
     "Parameters": "mmvae.modalities.likelihoods.likelihood",
     "Likelihood": "mmvae.modalities.likelihoods.likelihood",
     "cells_of": "mmvae.modalities.likelihoods.likelihood",
@@ -59,10 +59,10 @@ _HOME = {
     "ModelConfig": "mmvae.models.base",
     "VariationalModel": "mmvae.models.variational",
     "elbo": "mmvae.models.objective",
-    "Phase": "mmvae.models.base",
-    "Terms": "mmvae.models.base",
+    "Phase": "mmvae.models.phase",
+    "Terms": "mmvae.models.phase",
     "Trainable": "mmvae.models.base",
-    "ByModality": "mmvae.models.base",
+    "ByModality": "mmvae.models.by_modality",
     "Extension": "mmvae.models.extension",
     "ExtensionConfig": "mmvae.models.extension",
     "Metric": "mmvae.evaluation.metric",
@@ -122,10 +122,10 @@ if TYPE_CHECKING:
     from mmvae.inference.trained_model import TrainedModel as TrainedModel
     from mmvae.modalities.codec import Codec as Codec
     from mmvae.modalities.codec import CodecConfig as CodecConfig
-    from mmvae.modalities.codec import Column as Column
-    from mmvae.modalities.codec import LazyValues as LazyValues
     from mmvae.modalities.codec import State as State
     from mmvae.modalities.codec_examples import Examples as Examples
+    from mmvae.modalities.column import Column as Column
+    from mmvae.modalities.column import LazyValues as LazyValues
     from mmvae.modalities.likelihoods.bernoulli import BernoulliLikelihood as BernoulliLikelihood
     from mmvae.modalities.likelihoods.bernoulli import draw_bernoulli as draw_bernoulli
     from mmvae.modalities.likelihoods.categorical import (
@@ -146,12 +146,10 @@ if TYPE_CHECKING:
     )
     from mmvae.modalities.likelihoods.location_scale import SoftplusScale as SoftplusScale
     from mmvae.modalities.likelihoods.student_t import StudentTLikelihood as StudentTLikelihood
-    from mmvae.models.base import ByModality as ByModality
     from mmvae.models.base import Model as Model
     from mmvae.models.base import ModelConfig as ModelConfig
-    from mmvae.models.base import Phase as Phase
-    from mmvae.models.base import Terms as Terms
     from mmvae.models.base import Trainable as Trainable
+    from mmvae.models.by_modality import ByModality as ByModality
     from mmvae.models.extension import Extension as Extension
     from mmvae.models.extension import ExtensionConfig as ExtensionConfig
     from mmvae.models.families import Family as Family
@@ -160,6 +158,8 @@ if TYPE_CHECKING:
     from mmvae.models.finite import require_finite as require_finite
     from mmvae.models.heads import Variance as Variance
     from mmvae.models.objective import elbo as elbo
+    from mmvae.models.phase import Phase as Phase
+    from mmvae.models.phase import Terms as Terms
     from mmvae.models.posterior_network import Fusion as Fusion
     from mmvae.models.posterior_network import PosteriorNetwork as PosteriorNetwork
     from mmvae.models.posteriors import DiagonalGaussian as DiagonalGaussian

@@ -13,7 +13,8 @@ from linear_gaussian import linear_codecs
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from mmvae.models.base import Model, Phase
+from mmvae.models.base import Model
+from mmvae.models.phase import Phase
 from mmvae.models.posteriors import DiagonalGaussian
 
 VARIANCE = 0.8**2

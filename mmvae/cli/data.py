@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mmvae.data.dataset import Data
     from mmvae.data.description import ModalitySummary, SplitSummary
     from mmvae.data.generator import Maker
+    from mmvae.experiments.config import Experiment
+    from mmvae.plugins.registry import Registry
 
 
 MOST_PATTERNS = 40
@@ -91,6 +93,8 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     experiment = load_experiment(config, overrides, registry).experiment
     source = open_source(experiment, registry)
     sizes, findings = check_data(source, recipes(experiment, registry))
+    if experiment.evaluate.judge_data and not any(finding.wrong for finding in findings):
+        findings += _judging(experiment, registry)
     wrong = sum(finding.wrong for finding in findings)
     if as_json:
         found = [finding.as_json() for finding in findings]
@@ -104,6 +108,22 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if wrong:
         things = "thing is" if wrong == 1 else "things are"
         raise DataCheckError(f"{config}: {wrong} {things} wrong with the data, see above.")
+
+
+def _judging(experiment: Experiment, registry: Registry) -> list[Finding]:
+    """What is wrong with the data of ``evaluate.judge_data``, as a training would say it."""
+    from mmvae.data.checks import Finding
+    from mmvae.data.dataset import open_data
+    from mmvae.experiments.build import open_source, recipes
+    from mmvae.experiments.judges import check_judge_data
+    from mmvae.foundations.errors import ConfigError, DataError
+
+    data = open_data(open_source(experiment, registry), recipes(experiment, registry))
+    try:
+        check_judge_data(experiment, registry, None, data.codecs)
+    except (ConfigError, DataError, UsageError) as error:
+        return [Finding("judge", "train", None, None, str(error))]
+    return []
 
 
 @command.command(

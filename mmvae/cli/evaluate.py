@@ -77,7 +77,8 @@ def command(
     and items are kept.
     """
     from mmvae.experiments.evaluate import evaluate
-    from mmvae.report.tables import densities, heading, hints, left_out, tables
+    from mmvae.report.hints import hints, left_out
+    from mmvae.report.tables import densities, heading, tables
     from mmvae.runs.run import Run
 
     if split is not None:

@@ -137,8 +137,8 @@ def run_split(run: Run, name: str) -> Split:
 
     registry = load_registry()
     require_plugins(run.plugins(), registry, run.folder)
-    experiment = load_experiment(run.resolved, registry=registry).experiment
-    source = open_source(experiment, registry)
+    loaded = load_experiment(run.resolved, registry=registry)
+    source = open_source(loaded.experiment, registry, received=loaded.received)
     splits = source.splits()
     for split, items in splits.items():
         if split == name:

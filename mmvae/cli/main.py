@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NoReturn
 
 import click
@@ -52,6 +53,12 @@ COMMANDS = {
 
 UNUSABLE_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
 """The system's messages for a user's name that no file can have."""
+
+
+NO_WORKING_FOLDER = (
+    "The working folder of this process was removed. Change to a folder that exists (cd), then "
+    "repeat the command."
+)
 
 
 class LazyGroup(OpenGroup):
@@ -106,8 +113,10 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = None if argv is None else list(argv)
     told: list[str] = []
+    if not has_working_folder():
+        return _fail(NO_WORKING_FOLDER, 2)
     try:
-        with plugin_warnings() as told:
+        with plugin_warnings() as told, _as_in_a_fresh_process():
             code = cli.main(args, prog_name="mmvae", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -120,6 +129,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         echo(str(stop), err=True)
         return stop.exit_code
     except OSError as error:
+        if not has_working_folder():
+            return _fail(NO_WORKING_FOLDER, 2)
         if error.errno not in UNUSABLE_NAME or error.filename is None:
             raise
         return _fail(f"{error.filename}: {error.strerror}. Choose another name.", 2)
@@ -137,6 +148,24 @@ def run(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(str(told_of), told_of.exit_code)
     return code if isinstance(code, int) else 0
+
+
+def _as_in_a_fresh_process() -> AbstractContextManager[None]:
+    """Put aside what a caller has set in torch; nothing is set before it is loaded."""
+    if "torch" not in sys.modules:
+        return nullcontext()
+    from mmvae.foundations.surroundings import undisturbed
+
+    return undisturbed()
+
+
+def has_working_folder() -> bool:
+    """True unless the folder that relative paths count from was removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _memory(error: Exception) -> str:

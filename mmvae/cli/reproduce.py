@@ -142,7 +142,8 @@ def command(
 def print_tables(study: Study, schedule: str, results: Path) -> None:
     """Print the tables of one schedule, for all rows with results."""
     from mmvae.experiments.study.record import read_records
-    from mmvae.report.reproduction import cell_tables, claim_tables
+    from mmvae.report.claims import claim_tables
+    from mmvae.report.reproduction import cell_tables
 
     records = read_records(results, study).get(schedule, [])
     for table in (*cell_tables(study, schedule, records), *claim_tables(study, records)):

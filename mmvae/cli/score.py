@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmvae.cli.items import items_arguments, load_items, tell_unused
-from mmvae.cli.options import echo, example, json_option, print_json
+from mmvae.cli.options import echo, example, json_option, print_json, say
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mmvae.data.source import Split
+    from mmvae.inference.trained_model import TrainedModel
 
 
 @click.command(
@@ -59,6 +65,7 @@ def command(
     tell_unused(model, items, data, given)
     scored = model.names(items, given)
     scores, standardised = model.scores(items, samples, given, seed)
+    tell_diverged(model, items, scores, given, seed)
     columns = {"log_likelihood": scores}
     if standardised is not None:
         columns[f"log_likelihood_{KEY}"] = standardised
@@ -90,6 +97,23 @@ def command(
         click.echo(f"Of the standardised values that the networks see: {beside} nats per item.")
     for pair in told.items():
         click.echo(density(pair))
+
+
+def tell_diverged(
+    model: TrainedModel, items: Split, scores: Tensor, given: Any, seed: int
+) -> None:
+    """Remark on scores that lie far below those of the model before any training."""
+    import numpy as np
+
+    from mmvae.inference.sampling import CHUNK
+    from mmvae.inference.trained_model import TrainedModel
+    from mmvae.training.untrained import far_below, untrained
+
+    few = min(CHUNK, len(scores))
+    before = TrainedModel(untrained(model.model), model.columns)
+    then, _ = before.scores(items.take(np.arange(few)), 1, given, seed)
+    if remark := far_below(scores[:few], then, "log p"):
+        say(f"warning: {remark}")
 
 
 def named(figure: Mapping[str, float | None]) -> dict[str, float | None]:

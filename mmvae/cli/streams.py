@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, BinaryIO, NoReturn
 
 from mmvae.foundations.errors import OutputError
 
@@ -26,6 +27,11 @@ class Results(io.TextIOWrapper):
             super().flush()
         except OSError as error:
             self.refuse(error)
+
+    @property
+    def buffer(self) -> Bytes:  # type: ignore[override]  # which writes as this stream does
+        """The stream for bytes, as shell completion writes them."""
+        return Bytes(super().buffer, self.refuse)
 
     def refuse(self, error: OSError) -> NoReturn:
         """Discard later writes, and raise the error for the user."""
@@ -53,6 +59,42 @@ class Remarks(io.TextIOWrapper):
             super().flush()
         except OSError:
             silence(self.fileno())
+
+    @property
+    def buffer(self) -> Bytes:  # type: ignore[override]  # which writes as this stream does
+        """The stream for bytes."""
+        return Bytes(super().buffer, lambda _: silence(self.fileno()))
+
+
+class Bytes:
+    """The bytes of a standard stream.
+
+    Args:
+        raw: Where they are written.
+        refuse: Called with the error if the system refuses a write.
+    """
+
+    def __init__(self, raw: BinaryIO, refuse: Callable[[OSError], None]) -> None:
+        self.raw, self.refuse = raw, refuse
+
+    def write(self, data: bytes) -> int:
+        """Write bytes; none are not passed on, as click tries whether a stream takes bytes."""
+        try:
+            if data:
+                self.raw.write(data)
+        except OSError as error:
+            self.refuse(error)
+        return len(data)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        try:
+            self.raw.flush()
+        except OSError as error:
+            self.refuse(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
 
 
 def silence(descriptor: int) -> None:

@@ -17,7 +17,8 @@ from mmvae.data.source import Split
 from mmvae.data.value_errors import place, refusals, refused_row
 from mmvae.foundations.errors import DataError
 from mmvae.foundations.randomness import ItemDraws, StepDraws, numbers_of
-from mmvae.modalities.codec import Codec, Column, model_input
+from mmvae.modalities.codec import Codec, model_input
+from mmvae.modalities.column import Column
 from mmvae.modalities.returned import pair
 
 View = Callable[[Codec], Callable[[Tensor, torch.Generator], Tensor]]

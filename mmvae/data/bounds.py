@@ -21,10 +21,12 @@ class Bounds:
         cell: Bytes of one cell of a table, or characters of one record of a text file. So many,
             and one value more, are in memory while a table is read.
         file: Bytes of a file, and of what is decoded of it.
+        columns: Columns of a table.
     """
 
     cell: int = 16 * MIB
     file: int = 64 * GIB
+    columns: int = 10_000
 
     @property
     def batch(self) -> int:
@@ -61,6 +63,31 @@ class Bounds:
             DataError: It is not.
         """
         self.open(path).close()
+
+    def check_columns(self, count: int, path: Path) -> None:
+        """See that a table has no more columns than it may.
+
+        Raises:
+            DataError: It has more.
+        """
+        if count > self.columns:
+            raise DataError(
+                f"{path}: {count:,} columns or more, expected {self.columns:,} at most. Put the "
+                f"numbers of a vector into one column of lists, or raise data.max_columns."
+            )
+
+    def check_description(self, size: int, path: Path) -> None:
+        """See that what a file says of its columns has no more bytes than 4 cells.
+
+        Raises:
+            DataError: It has more.
+        """
+        if size > 4 * self.cell:
+            raise DataError(
+                f"{path}: {size:,} bytes that describe columns, expected {4 * self.cell:,} at "
+                f"most (4 cells). Write fewer columns or larger groups of rows, or raise "
+                f"data.max_cell_mib."
+            )
 
     def check_decoded(self, size: int, path: Path) -> None:
         """See that what is decoded of a file has no more bytes than a file may have.

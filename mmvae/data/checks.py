@@ -21,7 +21,8 @@ from mmvae.data.missing import check_training, presence
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.foundations.errors import DataError, UnsupportedValue
-from mmvae.modalities.codec import Codec, CodecConfig, Column
+from mmvae.modalities.codec import Codec, CodecConfig
+from mmvae.modalities.column import Column
 
 TINY = 10
 """Minimum number of items of a meaningful split."""
@@ -40,7 +41,7 @@ class Finding:
 
     Attributes:
         kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
-            ``extreme``, ``class``, ``tiny``, ``doubt`` or ``source``.
+            ``extreme``, ``class``, ``tiny``, ``doubt``, ``source`` or ``judge``.
         split: The split, or ``"all"``.
         modality: The modality, or None for whole items.
         item: Id of the item, or None for all.

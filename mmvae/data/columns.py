@@ -9,7 +9,7 @@ import numpy as np
 
 from mmvae.data.source import Split
 from mmvae.foundations.errors import DataError
-from mmvae.modalities.codec import Column, LazyValues, row_index
+from mmvae.modalities.column import Column, LazyValues, row_index
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind
 
 READ = 4096
@@ -40,11 +40,11 @@ class TableColumn(LazyValues):
         return len(self.rows)
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> TableColumn:
-        """See :meth:`mmvae.modalities.codec.LazyValues.take`."""
+        """See :meth:`mmvae.modalities.column.LazyValues.take`."""
         return TableColumn(self.dataset, self.name, self.rows[row_index(rows)], self.whole)
 
     def read(self) -> Any:
-        """See :meth:`mmvae.modalities.codec.LazyValues.read`."""
+        """See :meth:`mmvae.modalities.column.LazyValues.read`."""
         values = self.dataset.select_columns([self.name])[self.rows.tolist()][self.name]
         typed = self.dataset.format["type"] != "custom"  # a function, which may give anything
         values = as_array(values, typed)
@@ -69,7 +69,7 @@ class RefusedColumn(TableColumn):
         self.why = why
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> RefusedColumn:
-        """See :meth:`mmvae.modalities.codec.LazyValues.take`."""
+        """See :meth:`mmvae.modalities.column.LazyValues.take`."""
         return RefusedColumn(self.dataset, self.name, self.why, self.rows[row_index(rows)])
 
     def read(self) -> Any:

@@ -25,7 +25,8 @@ from mmvae.data.split_names import SplitName
 from mmvae.data.streams.csv_cells import other_separator
 from mmvae.data.value_errors import place, refusals
 from mmvae.foundations.errors import DataError, nearest
-from mmvae.modalities.codec import GAPS, READ_AS, Codec, CodecConfig, Column, State
+from mmvae.modalities.codec import GAPS, READ_AS, Codec, CodecConfig, State
+from mmvae.modalities.column import Column
 from mmvae.modalities.returned import is_name
 
 CHUNK = 500

@@ -34,9 +34,12 @@ class TypedConfig(CutConfig):
         64.0, gt=0, allow_inf_nan=False, description="Most GiB of one file."
     )
 
+    max_columns: int = Field(10_000, ge=1, description="Most columns of a table.")
+
     def bounds(self) -> Bounds:
         """How much files may hold."""
-        return Bounds(round(self.max_cell_mib * MIB), round(self.max_file_gib * GIB))
+        cell, file = round(self.max_cell_mib * MIB), round(self.max_file_gib * GIB)
+        return Bounds(cell, file, self.max_columns)
 
     def column_types(self) -> dict[str, ColumnType]:
         """Column → its type as it is declared."""
@@ -70,10 +73,12 @@ def bounds_of(data: Mapping[str, Any], where: str) -> Bounds:
     Raises:
         ConfigError: A key is none that a config could have.
     """
-    keys = {key: data[key] for key in ("max_cell_mib", "max_file_gib") if key in data}
+    keys = {
+        key: data[key] for key in ("max_cell_mib", "max_file_gib", "max_columns") if key in data
+    }
     try:
         own = TypedConfig.model_validate(keys, strict=True).bounds()
     except ValidationError as error:
         (key, *_), said = error.errors()[0]["loc"], error.errors()[0]["msg"]
         raise ConfigError(f"{where}: data.{key} = {data[str(key)]!r}: {said}.") from None
-    return Bounds(own.cell, max(own.file, Bounds.file))
+    return Bounds(own.cell, max(own.file, Bounds.file), own.columns)

@@ -16,7 +16,8 @@ from mmvae.data.batches import prepare
 from mmvae.data.dataset import Data, chunks
 from mmvae.data.source import Split
 from mmvae.foundations.errors import NonFinite
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 
 Array = np.ndarray[Any, Any]
 

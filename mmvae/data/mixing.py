@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mmvae.foundations.errors import ConfigError
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 
 
 def check_gaps(modality: str, codec: Codec, column: Column, observed: Tensor | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from mmvae.data.streams.csv_cells import cell_of
 from mmvae.data.streams.csv_stream import written
-from mmvae.data.streams.json_stream import json_text
+from mmvae.data.streams.json_edit import json_text
 from mmvae.foundations import storage
-from mmvae.foundations.errors import DataError, TrainingError, UsageError
+from mmvae.foundations.errors import DataError, TrainingError, UsageError, short
+from mmvae.foundations.printable import is_unicode
 
 Array = np.ndarray[Any, Any]
 
@@ -110,6 +111,7 @@ def _parquet(columns: Mapping[str, Any], where: str) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
+    check_unicode(columns, where)
     table = pyarrow.table({name: _arrow(values, where) for name, values in columns.items()})
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(table, buffer)
@@ -120,10 +122,8 @@ def _arrow(values: Array | list[Any], where: str) -> Any:
     import pyarrow
 
     if isinstance(values, list):
-        try:
-            return pyarrow.array(values, pyarrow.string())
-        except UnicodeEncodeError as error:
-            raise DataError(f"{where}: a text is no valid Unicode ({error}).") from error
+        check_unicode(values, where)
+        return pyarrow.array(values, pyarrow.string())
     kind = pyarrow.from_numpy_dtype(values.dtype)
     for _ in range(values.ndim - 1):
         kind = pyarrow.list_(kind)
@@ -136,10 +136,23 @@ def _csv(columns: Mapping[str, Any], where: str) -> bytes:
         [written(value, ",", f"{where}, column {name!r}") for name, value in row.items()]
         for row in _rows(columns)
     ]
-    try:
-        return "".join(",".join(line) + "\n" for line in lines).encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: a text is no valid Unicode ({error}).") from error
+    for line in lines:
+        check_unicode(line, where)
+    return "".join(",".join(line) + "\n" for line in lines).encode()
+
+
+def check_unicode(values: Iterable[Any], where: str) -> None:
+    """Check that texts among some values can be written.
+
+    Raises:
+        DataError: One holds half a character.
+    """
+    for value in values:
+        if isinstance(value, str) and not is_unicode(value):
+            raise DataError(
+                f"{where}: {short(value)} is no valid Unicode (half a character), which such a "
+                f"file cannot hold. Correct the text where it comes from, or write .jsonl."
+            )
 
 
 def _jsonl(columns: Mapping[str, Any], where: str) -> bytes:
@@ -147,6 +160,7 @@ def _jsonl(columns: Mapping[str, Any], where: str) -> bytes:
 
 
 def _npz(columns: Mapping[str, Any], where: str) -> bytes:
+    check_unicode(columns, where)
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {name: np.asarray(values) for name, values in columns.items()}
     np.savez(buffer, allow_pickle=False, **arrays)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvae.data.bounds import Bounds
-from mmvae.data.fingerprints import contents
+from mmvae.data.fingerprints import contents, hashed
 from mmvae.data.stream_cache import CHUNK, check_columns, fitted, kept, mapped
 from mmvae.data.streams import TableStream, Types, open_stream
 from mmvae.data.written_cells import merged
@@ -93,11 +93,12 @@ def read_tables(
     for file in files:
         bounds.check_file(file)
     streams = Streams(files, known, bounds)
+    hashes = dict(zip(files, contents(files), strict=True))
     found = {}
     for name, part in splits.items():
         items = limits.get(name)
-        fingerprint = known_by(files, part, known, columns, items)
-        found[name] = kept_reading(fingerprint, part, streams, columns, items)
+        fingerprint = known_by(hashes, part, known, columns, items)
+        found[name] = kept_reading(fingerprint, part, streams, columns, items, hashes)
     return found
 
 
@@ -154,16 +155,16 @@ class Streams:
 
 
 def known_by(
-    files: Sequence[Path],
+    hashes: Mapping[Path, str],
     part: Sequence[Path],
     types: Types,
     columns: Sequence[str] | None,
     items: int | None,
 ) -> str:
     """A fingerprint of a reading: the contents of its files and of those that determine types."""
-    found = dict(zip(files, contents(files), strict=True))
     known = sorted((name, kind.state()) for name, kind in types.items())
-    wanted = repr((sorted(found.values()), [found[file] for file in part], known, columns, items))
+    own = [hashes[file] for file in part]
+    wanted = repr((sorted(hashes.values()), own, known, columns, items))
     return hashlib.sha256(wanted.encode()).hexdigest()[:32]
 
 
@@ -179,17 +180,46 @@ def kept_reading(
     streams: Streams,
     columns: Sequence[str] | None,
     items: int | None,
+    hashes: Mapping[Path, str],
 ) -> Reading:
     """A table of the cache with its types and remarks, written first if it does not exist."""
     import pyarrow as pa
 
     origin = ", ".join(map(str, part[:3])) + (", …" if len(part) > 3 else "")
     key = key_of(fingerprint, part)
-    file = kept(lambda: tables(part, origin, streams(), columns, items), key, origin, items)
+
+    def read() -> Iterator[Any]:
+        yield from tables(part, origin, streams(), columns, items)
+        refuse_changed(hashes)
+
+    file = kept(read, key, origin, items)
     with pa.memory_map(str(file)) as source:
         told = json.loads(pa.ipc.open_stream(source).schema.metadata[KEPT])
     types = {name: ColumnType.of_state(state) for name, state in told["types"].items()}
     return Reading(mapped(file, fingerprint), types, tuple(told["remarks"]), told["refused"])
+
+
+def refuse_changed(hashes: Mapping[Path, str]) -> None:
+    """See that files still are what they were before they were read.
+
+    Times of change do not tell it: the system notes late what is written through a memory map.
+
+    Args:
+        hashes: File → the hash of its content before.
+
+    Raises:
+        DataError: One changed.
+    """
+    for file, before in hashes.items():
+        try:
+            same = hashed(file) == before
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
+        if not same:
+            raise DataError(
+                f"{file} was changed while it was read, so nothing of it was kept. Repeat the "
+                f"command when it is whole."
+            )
 
 
 def tables(

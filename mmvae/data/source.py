@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmvae.data.split_names import SplitName
-from mmvae.modalities.codec import Column, row_index
+from mmvae.modalities.column import Column, row_index
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,13 @@ class Source(ABC):
 
     Config: ClassVar[type[SourceConfig]] = SourceConfig
     """Pydantic model whose fields are the TOML keys of ``[data]``."""
+
+    received: frozenset[str] = frozenset()
+    """Keys of ``[data]`` that come from the config of an opened run, and not from the user.
+
+    A run may come from someone else. So a source reads what these keys name, and writes nothing
+    there. Empty for a config that the user trains.
+    """
 
     def __init__(self, config: Any) -> None:
         self.config = config

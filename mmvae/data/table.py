@@ -2,50 +2,38 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from mmvae.data.bounds import Bounds
-from mmvae.data.columns import RefusedColumn, table_split
+from mmvae.data.columns import table_split
 from mmvae.data.declared_types import TypedConfig
 from mmvae.data.fingerprints import contents
+from mmvae.data.hub import StreamedTables, load_hub
 from mmvae.data.item_names import some
 from mmvae.data.paths import (
-    CLOSED,
-    READERS,
     Tables,
-    is_table,
-    place,
-    refuse_unreadable,
-    table_files,
-    tried,
 )
 from mmvae.data.reader import Reading, read_tables
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SplitName
 from mmvae.data.splits import cut, refuse_shared_groups
-from mmvae.data.stream_cache import spooled
-from mmvae.foundations.errors import DataError, TrainingError
+from mmvae.data.table_files import (
+    SHARE,
+    files_in_cells,
+    kept_files,
+    local_tables,
+    named_below,
+    refuse_copies,
+)
+from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType
 
-EMPTY = ("corresponds to no data", "No columns to parse from file")
-"""The messages of ``datasets`` for a table without rows, and for one without a header."""
-
-CARD = 1 << 20
-"""Characters of a card that are looked at."""
-
 Share = Annotated[float, Field(ge=0, lt=1)]
-
-SHARE = 0.1
-"""Share for a split that neither exists nor is requested."""
 
 
 class TableConfig(TypedConfig):
@@ -228,55 +216,6 @@ class TableSource(Source):
         return digest.hexdigest()[:16]
 
 
-class StreamedTables(Mapping[str, Split]):
-    """The splits of the Hub that are read in sequence; each split is read on demand.
-
-    Args:
-        path: A Hub id.
-        configuration: Name of the Hub configuration.
-        columns: Columns to keep; default: all.
-        limits: Split → number of items to take; default: all.
-
-    Raises:
-        DataError: It does not exist or cannot be read.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        configuration: str | None = None,
-        columns: Sequence[str] | None = None,
-        limits: Mapping[str, int] | None = None,
-    ) -> None:
-        import datasets
-
-        self.path, self.columns, self.limits = path, columns, dict(limits or {})
-        with reading(path):
-            self._builder = datasets.load_dataset_builder(path, configuration)
-            self._streams = self._builder.as_streaming_dataset()
-
-    def __iter__(self) -> Iterator[str]:
-        return map(str, self._streams)
-
-    def __len__(self) -> int:
-        return len(self._streams)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._streams
-
-    def __getitem__(self, name: str) -> Split:
-        stream, limit = self._streams[name], self.limits.get(name)
-        with quiet():
-            table = spooled(stream, self._key(name), self.path, self.columns, limit)
-        return table_split(table, self.path)
-
-    def _key(self, name: str) -> str:
-        """A cache key: the files with their times, the split and the kept columns and items."""
-        files = Path(self._builder.cache_dir).parts[-4:]
-        wanted = repr((files, name, self.columns, self.limits.get(name)))
-        return hashlib.sha256(wanted.encode()).hexdigest()[:32]
-
-
 def load_tables(
     path: str,
     configuration: str | None = None,
@@ -304,209 +243,3 @@ def load_tables(
 def split_of(found: Reading, path: str) -> Split:
     """The items of files that were read as a split."""
     return table_split(found.table, path, found.types, found.refused)
-
-
-def local_tables(path: str, configuration: str | None = None) -> Tables | None:
-    """The files of a path by split, a single one as ``train``; None if it is an id of the Hub.
-
-    Raises:
-        DataError: It is meant as a file that does not exist or cannot be read.
-    """
-    found = place(path)
-    folder = os.path.isdir(found)  # unlike the method it takes any text
-    if folder and has_card(found):
-        return carded(path, configuration)
-    if configuration is not None and os.path.exists(found):
-        raise DataError(
-            f"data.configuration = {configuration!r} is for data sets of the Hub or with a card "
-            f"(README.md) that lists configurations; {path} is none. Leave it out."
-        )
-    if folder:
-        return table_files(found)
-    if os.path.lexists(found):
-        refuse_unreadable(found)
-        if not is_table(found):
-            raise DataError(f"{path}: unknown ending, expected one of {', '.join(READERS)}.")
-        return Tables({"train": [found]})
-    if looks_like_file(path):
-        raise DataError(
-            f"{path}: no such file{tried(path)}; expected a table or a Hub id. Brackets and stars "
-            f"are taken as they are; name a folder to read all of its files."
-        )
-    return None
-
-
-def named_below(path: str, files: Sequence[Path]) -> list[str]:
-    """The names of files, with their folders below a path where some have the same."""
-    names = [file.name for file in files]
-    if len(set(names)) == len(names):
-        return names
-    return [str(file.relative_to(place(path))) for file in files]
-
-
-def has_card(folder: Path) -> bool:
-    """True if a folder has a card of the Hub that assigns files to splits."""
-    card = folder / "README.md"
-    if not card.is_file():
-        return False
-    with card.open(encoding="utf-8", errors="replace") as file:
-        _, dashes, rest = file.read(CARD).partition("---\n")
-    return bool(dashes) and "\nconfigs:" in "\n" + rest.partition("\n---")[0]
-
-
-def carded(path: str, configuration: str | None) -> Tables:
-    """The files of a folder as its card of the Hub assigns them.
-
-    Raises:
-        DataError: There is no such configuration, or a file cannot be read.
-    """
-    import datasets
-
-    with reading(path):
-        builder = datasets.load_dataset_builder(str(place(path)), configuration)
-    splits = {str(n): [Path(f) for f in files] for n, files in builder.config.data_files.items()}
-    for file in (file for files in splits.values() for file in files):
-        if not is_table(file):
-            raise DataError(
-                f"{file}: its card names it, but expected are files that end in "
-                f"{', '.join(READERS)}."
-            )
-    return Tables(splits)
-
-
-def refuse_copies(splits: Mapping[str, Sequence[Path]]) -> None:
-    """Check that no two splits have files of the same content.
-
-    Raises:
-        DataError: Two have.
-    """
-    files = [(name, file) for name, part in splits.items() for file in part]
-    home: dict[str, tuple[str, Path]] = {}
-    for (name, file), known in zip(files, contents([file for _, file in files]), strict=True):
-        other, earlier = home.setdefault(known, (name, file))
-        if other != name:
-            raise DataError(
-                f"{earlier} of the split {other} and {file} of {name} hold the same: expected "
-                f"that no item is in two splits. Replace one, or give a share in place of a split "
-                f"(data.test = {SHARE})."
-            )
-
-
-def load_hub(path: str, configuration: str | None) -> dict[str, Split]:
-    """Read a data set of the Hub into splits.
-
-    Raises:
-        DataError: There is none, or it cannot be read.
-    """
-    import datasets
-
-    with reading(path):
-        loaded = datasets.load_dataset(path, configuration)
-    return {str(name): table_split(dataset, path) for name, dataset in loaded.items()}
-
-
-def files_in_cells(split: Split) -> list[Path]:
-    """The files that columns name, if all cells of the column are paths of files."""
-    found = []
-    for column in split.columns.values():
-        if isinstance(column.values, RefusedColumn):
-            continue
-        known = column.without_gaps()
-        if not len(known) or not is_path(known.take([0]).read().values[0]):
-            continue
-        cells = known.read().values
-        if all(is_path(cell) for cell in cells):
-            found += [place(cell) for cell in cells]
-    return found
-
-
-def is_path(cell: Any) -> bool:
-    """True if a cell is a text that is the path of a file."""
-    return isinstance(cell, str) and os.path.isfile(place(cell))
-
-
-def kept_files(splits: Iterable[Split]) -> list[str]:
-    """The places of the files of streamed splits."""
-    columns = [next(iter(split.columns.values())).values for split in splits]
-    files = {Path(f["filename"]) for column in columns for f in column.dataset.cache_files}
-    return [
-        f"streamed once into {file} ({file.stat().st_size / 2**20:.3g} MiB); removed, it is "
-        f"streamed again"
-        for file in sorted(files)
-    ]
-
-
-@contextmanager
-def reading(path: str) -> Iterator[None]:
-    """Convert errors of ``datasets`` in the block to messages about a table.
-
-    Raises:
-        DataError: It does not exist or cannot be read.
-    """
-    import datasets
-    from datasets.exceptions import DatasetGenerationError
-
-    datasets.disable_progress_bars()
-    try:
-        with quiet():
-            yield
-    except StopIteration as error:  # a JSON-lines file without lines
-        raise DataError(f"{path}: no rows; expected at least one item.") from error
-    except (OSError, ValueError, DatasetGenerationError) as error:
-        if full_disk(error):
-            raise TrainingError(
-                f"{path} cannot be read: the disk of the cache is full ({cause(error)}). Free "
-                f"space there, or choose another disk with HF_HOME or HF_DATASETS_CACHE."
-            ) from error
-        if not os.path.exists(place(path)):
-            raise DataError(
-                f"{path}: no such file or folder here, and the Hub does not give a data set of "
-                f"that id: {cause(error)}. Correct data.path{tried(path)}, or see to the network."
-            ) from error
-        if any(sign in cause(error) for sign in EMPTY):
-            raise DataError(f"{path}: no rows; expected at least one item.") from error
-        raise DataError(
-            f"{path} cannot be read as a table: {cause(error)}. Expected a Parquet, Arrow, CSV or "
-            f"JSON-lines file, or a folder of them."
-        ) from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Stop ``datasets`` from logging what our own error says."""
-    from datasets.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-
-
-def full_disk(error: BaseException | None) -> bool:
-    """True if an error was caused by a full disk or quota."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def cause(error: BaseException) -> str:
-    """First line of the error at the root of an error's chain of causes."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-def looks_like_file(path: str) -> bool:
-    """True if a path that does not exist was meant as a file rather than as a Hub id."""
-    endings = (*READERS, *CLOSED)
-    return (
-        place(path).is_absolute()
-        or any(path.lower().endswith(ending) for ending in endings)
-        or path.count("/") > 1
-        or path.startswith(".")
-    )

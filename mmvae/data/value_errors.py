@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from mmvae.foundations.errors import LONG, DataError, UnsupportedValue, short, shortened
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 
 REFUSALS = (TypeError, ValueError)
 """The errors that libraries such as torch raise on values that they cannot take."""

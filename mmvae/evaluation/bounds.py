@@ -12,7 +12,6 @@ evidence, or for a conditional the difference of two: :mod:`mmvae.evaluation.lik
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,16 +19,16 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batch
+from mmvae.evaluation.noise import item_noise, prior_noise
 from mmvae.evaluation.onednn import OneDnnDense
+from mmvae.evaluation.weight_sum import Estimate, WeightSum
 from mmvae.foundations.errors import UsageError
 from mmvae.foundations.randomness import StepDraws
 from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.modalities.subsets import Subset, canonical, subset_name
-from mmvae.models.base import Model, fold, in_float32, unfold
+from mmvae.models.base import Model
+from mmvae.models.parameters import fold, in_float32, unfold
 from mmvae.models.posteriors import Posterior
-
-NOISE_BLOCK = 32
-"""Number of samples drawn at once, whatever the chunk size; so chunks change no sample."""
 
 ROWS = 16_384
 """Default number of samples per chunk, large enough to keep the overhead per operation low."""
@@ -53,19 +52,6 @@ class Evidence:
     given: Subset
     proposal: Subset | None
     samples: int
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """The estimate for each item.
-
-    Attributes:
-        nats: log p̂, float64 (b,).
-        effective: Effective sample size (Σ w)² / Σ w² of the k weights, float64 (b,), 1 to k.
-    """
-
-    nats: Tensor
-    effective: Tensor
 
 
 @torch.no_grad()
@@ -261,61 +247,3 @@ def spread(parameters: Parameters, b: int) -> Parameters:
 def repeated(values: Tensor, k: int) -> Tensor:
     """Repeat values (b, …) k times, in the order of :func:`fold` for (k, b, …): (k · b, …)."""
     return values.expand(k, *values.shape).flatten(0, 1)
-
-
-def item_noise(draws: StepDraws, samples: int, dim: int, at_once: int) -> Iterator[Tensor]:
-    """Yield standard normal noise (k', b, d) in chunks, per item; chunking does not change it."""
-    blocks = (
-        draws.normal(f"z {start}", NOISE_BLOCK, dim).transpose(0, 1)
-        for start in range(0, samples, NOISE_BLOCK)
-    )
-    return chunked(blocks, samples, at_once)
-
-
-def prior_noise(draws: StepDraws, samples: int, dim: int, at_once: int) -> Iterator[Tensor]:
-    """Yield standard normal noise (k', d) in chunks, the same for all items and all calls."""
-    blocks = (
-        torch.randn(NOISE_BLOCK, dim, generator=draws.generator(f"prior {start}"))
-        for start in range(0, samples, NOISE_BLOCK)
-    )
-    return chunked(blocks, samples, at_once)
-
-
-def chunked(blocks: Iterable[Tensor], total: int, at_once: int) -> Iterator[Tensor]:
-    """Regroup blocks of rows into chunks of up to ``at_once`` rows, ``total`` in all."""
-    together = max(1, at_once // NOISE_BLOCK)
-    waiting: list[Tensor] = []
-    for number, block in enumerate(blocks):
-        waiting.append(block[: total - number * NOISE_BLOCK])
-        if len(waiting) == together:
-            yield from torch.split(torch.cat(waiting), max(at_once, 1))
-            waiting = []
-    if waiting:
-        yield from torch.split(torch.cat(waiting), max(at_once, 1))
-
-
-class WeightSum:
-    """Running sums of importance weights and of their squares, in logarithms and float64.
-
-    They are on the CPU, because not every device has float64.
-
-    Args:
-        b: Number of items.
-    """
-
-    def __init__(self, b: int) -> None:
-        self.count = 0
-        self.log_sum = torch.full((b,), -math.inf, dtype=torch.float64)
-        self.log_squares = self.log_sum.clone()
-
-    def add(self, log_weights: Tensor) -> None:
-        """Add log weights (k, b)."""
-        double = log_weights.cpu().double()
-        self.log_sum = torch.logaddexp(self.log_sum, double.logsumexp(0))
-        self.log_squares = torch.logaddexp(self.log_squares, (2 * double).logsumexp(0))
-        self.count += len(log_weights)
-
-    def estimate(self) -> Estimate:
-        """Log of the mean weight, and the effective sample size."""
-        nats = self.log_sum - math.log(self.count)
-        return Estimate(nats, (2 * self.log_sum - self.log_squares).exp())

@@ -22,6 +22,9 @@ from mmvae.models.finite import finite_values
 MOST_SETS = 62
 """Up to six modalities use all given-sets; more use only singletons, pairs and all but one."""
 
+MOST_WITH_PAIRS = 20
+"""Models of more modalities are given no pairs: the work grows with the cube of their number."""
+
 LEAST = 3
 """The matrix needs three modalities: for two, coherence and accuracy contain it."""
 
@@ -30,8 +33,22 @@ def given_sets(model: Model) -> list[Subset]:
     """The proper subsets that are given, by size, for which the model has posteriors."""
     n = len(model.modalities)
     sizes = range(1, n) if 2**n - 2 <= MOST_SETS else sorted({1, 2, n - 1})
+    if without_pairs(model):
+        sizes = [1, n - 1]
     subsets = [s for size in sizes for s in combinations(model.modalities, size)]
     return [s for s in subsets if model.supports(rest(model, s), s, s) is None]
+
+
+def without_pairs(model: Model) -> str | None:
+    """The reason why sets of two are not given, where they are very many; else None."""
+    n = len(model.modalities)
+    pairs = n * (n - 1) // 2
+    if n <= MOST_WITH_PAIRS:
+        return None
+    return (
+        f"{pairs} pairs of {n} modalities, for each of which all others would be decoded: given "
+        f"are single modalities and all but one"
+    )
 
 
 def labels_of(model: Model) -> list[str]:

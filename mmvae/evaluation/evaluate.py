@@ -8,7 +8,7 @@ from typing import Any
 from mmvae.data.batches import Batches
 from mmvae.evaluation.classifiers import Judges
 from mmvae.evaluation.coherence import all_pairs, coherence
-from mmvae.evaluation.coherence_matrix import coherence_matrix
+from mmvae.evaluation.coherence_matrix import coherence_matrix, without_pairs
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.cross_generation import crossing
 from mmvae.evaluation.diagnostics import diagnostics
@@ -111,6 +111,8 @@ def evaluate(
             result["coherence"] = coherence(model, batches, judges, config)
             if matrix := coherence_matrix(model, batches, judges, config, progress):
                 result["coherence matrix"] = matrix
+                if (reason := without_pairs(model)) is not None:
+                    left_out["coherence matrix of pairs"] = reason
     finally:
         model.train(was_training)
     return {

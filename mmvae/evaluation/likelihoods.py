@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batches
-from mmvae.evaluation.bounds import ROWS, Estimate, Evidence, estimates
+from mmvae.evaluation.bounds import ROWS, Evidence, estimates
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.items import spanned
 from mmvae.evaluation.memory import bytes_per_row, rows_within
@@ -25,6 +25,7 @@ from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.query import Cell, cell_name, posterior_name
 from mmvae.evaluation.standardised import KEY, SUFFIX, added_nats
 from mmvae.evaluation.statistics import mean_and_error
+from mmvae.evaluation.weight_sum import Estimate
 from mmvae.foundations.errors import NonFinite
 from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.modalities.subsets import Subset

@@ -90,14 +90,24 @@ def open_materials(
     data: Any,
     accelerator: Accelerator,
     states: Mapping[str, State] | None = None,
+    received: frozenset[str] = frozenset(),
 ) -> Data:
     """The experiment's data with fitted codecs, on the accelerator's device.
+
+    Args:
+        experiment: The experiment.
+        registry: The plugins to choose from.
+        data: The items for a source in memory.
+        accelerator: Device and processes.
+        states: The states of codecs that are fitted already.
+        received: Keys of ``[data]`` that come from an opened run; see
+            :attr:`mmvae.Source.received`.
 
     Raises:
         DataError: The data cannot be read, or a codec refuses them.
         ConfigError: A codec mixes items, and dividing batches would change its results.
     """
-    source = open_source(experiment, registry, data)
+    source = open_source(experiment, registry, data, received)
     opened = open_data(source, recipes(experiment, registry), states, accelerator.device)
     train, items = experiment.train, len(opened.splits["train"])
     check_batches(
@@ -111,8 +121,13 @@ def open_materials(
     return opened
 
 
-def open_source(experiment: Experiment, registry: Registry, data: Any = None) -> Source:
-    """The experiment's source, not yet read; ``data`` are the items for a source in memory.
+def open_source(
+    experiment: Experiment,
+    registry: Registry,
+    data: Any = None,
+    received: frozenset[str] = frozenset(),
+) -> Source:
+    """The experiment's source, not yet read; see :func:`open_materials`.
 
     Raises:
         UsageError: Data were given to a source that reads its own.
@@ -125,7 +140,9 @@ def open_source(experiment: Experiment, registry: Registry, data: Any = None) ->
         raise UsageError(
             f"data= was given, but data.source = {config.source!r}: leave one of the two out."
         )
-    return MemorySource(config, data) if memory else source_class(config)
+    source: Source = MemorySource(config, data) if memory else source_class(config)
+    source.received = received
+    return source
 
 
 def recipes(

@@ -156,6 +156,15 @@ class LoadedConfig:
         tables = ("train", *chosen, *self.experiment.extensions)
         return {key: value for key, value in self.values.items() if key in tables}
 
+    @property
+    def received(self) -> frozenset[str]:
+        """Keys of ``[data]`` without an override; see :attr:`mmvae.Source.received`."""
+        given = {toml.parse_override(text)[0][:2] for text in self.overrides}
+        if ("data",) in given:
+            return frozenset()
+        keys = type(self.experiment.data).model_fields
+        return frozenset(key for key in keys if ("data", key) not in given)
+
     @cached_property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that change with any value that determines the training."""

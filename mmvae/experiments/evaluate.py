@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from mmvae.data.extreme_values import naming_items
+from mmvae.evaluation.cost import costs
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
 from mmvae.evaluation.likelihoods import likelihoods, variation_of_information, without_items
 from mmvae.evaluation.measurement import Measured, cells_of, measure, metric_item
@@ -18,12 +19,13 @@ from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
 from mmvae.experiments.open_run import OpenRun, open_run
 from mmvae.foundations.errors import RunError
-from mmvae.foundations.progress import NOBODY, Progress
+from mmvae.foundations.progress import NOBODY, Progress, Remarks
 from mmvae.foundations.randomness import kept_global
 from mmvae.foundations.surroundings import exclusive
 from mmvae.plugins.registry import Registry
 from mmvae.runs.results_file import read_items, read_results, write_items, write_results
 from mmvae.training.distributed import everyone_follows, leading
+from mmvae.training.untrained import diverged
 
 CELLS_SINCE = 3  # the oldest format whose queries, and nats of items, have the present meaning
 
@@ -44,7 +46,8 @@ def evaluate(
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts, such as ``"evaluate.samples=100"``.
         progress: Shows how far the work is, and remarks, such as that the data differ from those
-            that the run was trained on; default: remarks on standard error.
+            that the run was trained on, or that the work is large; default: remarks on standard
+            error.
         registry: The plugins to choose from; default: the installed ones.
 
     Returns:
@@ -52,7 +55,8 @@ def evaluate(
         ``weights`` (SHA-256) of the model, ``steps`` (their total), ``data`` (their fingerprint),
         ``densities`` (modality → the measure of its likelihood's density, if stated), ``mmvae``
         (the version), ``config`` (the ``[evaluate]`` section, and ``metrics``) and ``metrics``
-        (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``). Likelihood queries of
+        (name → ``kind``, ``keys``, ``about``, ``remarks`` and ``figures``); ``diverged``: a remark
+        if the model is far worse than before any training. Likelihood queries of
         an earlier evaluation of the same weights and items stay, unless they are recomputed.
         Several processes share the queries; only the main process returns the result, the others
         an empty dict.
@@ -61,9 +65,14 @@ def evaluate(
         MmvaeError: As :func:`open_run`; TrainingError if a statistic is not finite or the system
             refuses to write; RunError if another process evaluates the run.
     """
-    opened = open_run(run, data, overrides, registry, progress)
+    told = progress or Remarks()
+    opened = open_run(run, data, overrides, registry, told)
+    if leading(opened.accelerator):
+        config = opened.experiment.evaluate
+        for remark in costs(opened.trained.model, opened.data.batches(config.split), config):
+            told.say(remark)
     with opened.run.results_locked() if leading(opened.accelerator) else nullcontext():
-        return evaluate_opened(opened, progress or NOBODY)
+        return evaluate_opened(opened, told)
 
 
 @exclusive()
@@ -90,6 +99,9 @@ def evaluate_opened(opened: OpenRun, progress: Progress = NOBODY) -> dict[str, A
         )
         measured = measured_metrics(opened, progress)
     result = opened.made_with() | figures
+    remark = diverged(model, batches, config.batch_size, config.seed)
+    if remark is not None:
+        result["diverged"] = remark
     result["metrics"] = measured.figures
     result["left out"] |= {f"metrics.{n}": reason for n, reason in measured.left_out.items()}
     earlier = earlier_cells(opened)

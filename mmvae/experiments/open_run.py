@@ -18,10 +18,10 @@ from mmvae.evaluation.metric import Metric
 from mmvae.experiments.build import make_accelerator, metrics, open_materials
 from mmvae.experiments.compatibility import changed_data
 from mmvae.experiments.config import Experiment, load_experiment
-from mmvae.foundations.errors import ConfigError, RunError, UsageError
+from mmvae.experiments.judges import judge_batches, with_judge_data
+from mmvae.foundations.errors import RunError, UsageError
 from mmvae.foundations.progress import Progress, Remarks
 from mmvae.foundations.surroundings import exclusive
-from mmvae.foundations.toml import dotted, literal
 from mmvae.inference.model_folder import built, kept, saved_model, weights_step
 from mmvae.inference.trained_model import TrainedModel
 from mmvae.plugins.loader import load_registry
@@ -118,7 +118,8 @@ def open_run(
     folder = Run.open(Path(run))
     _refuse_other_keys(overrides)
     require_plugins(folder.plugins(), registry, folder.folder)
-    experiment = load_experiment(folder.resolved, overrides, registry).experiment
+    loaded = load_experiment(folder.resolved, overrides, registry)
+    experiment, received = loaded.experiment, loaded.received
     saved = saved_model(folder.folder)
     trained = built(saved, folder.folder, registry)
     states = {m: codec.state for m, codec in trained.codecs.items()}
@@ -126,16 +127,15 @@ def open_run(
     config = TrainConfig(device=train.device, threads=train.threads)
     accelerator = make_accelerator(config, patience_s=WAIT_S)
     trained.model.to(accelerator.device)
-    found = open_materials(experiment, registry, data, accelerator, states)
-    judging = with_judge_data(folder.resolved, experiment, overrides, registry)
+    found = open_materials(experiment, registry, data, accelerator, states, received)
+    judging = with_judge_data(experiment, registry)
 
     def judged_by() -> Batches:
-        theirs = (
-            found
-            if judging.data == experiment.data
-            else open_materials(judging, registry, data, accelerator, states)
+        if judging.data == experiment.data:
+            return found.batches("train")
+        return judge_batches(
+            experiment, registry, data, trained.codecs, accelerator.device, received
         )
-        return theirs.batches("train")
 
     if remark := changed_data(folder, found):
         told.say(remark)
@@ -160,30 +160,6 @@ def open_run(
         metrics(experiment, registry, found.codecs),
         judged_by,
     )
-
-
-def with_judge_data(
-    config: Path, experiment: Experiment, overrides: Sequence[str], registry: Registry
-) -> Experiment:
-    """The experiment with the training data of its classifiers: ``evaluate.judge_data``.
-
-    Args:
-        config: The file it was loaded from.
-        experiment: The experiment.
-        overrides: The ``key=value`` texts that it was loaded with.
-        registry: The plugins to choose from.
-
-    Raises:
-        ConfigError: A key does not belong to ``[data]`` or its value is wrong.
-    """
-    keys = experiment.evaluate.judge_data
-    texts = [f"{dotted(('data', key))}={literal(value, 1 << 20)}" for key, value in keys.items()]
-    if not texts:
-        return experiment
-    try:
-        return load_experiment(config, [*overrides, *texts], registry).experiment
-    except ConfigError as error:
-        raise ConfigError(f"evaluate.judge_data = {literal(keys)}: {error}") from None
 
 
 def _steps(run: Run, saved: Checkpoint) -> int:

@@ -13,10 +13,12 @@ from accelerate import Accelerator
 from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import extreme_items, naming_items
 from mmvae.data.item_names import told_alike
+from mmvae.data.split_names import SplitName
 from mmvae.experiments.build import build_trainable, make_accelerator, observers
 from mmvae.experiments.compatibility import changed_data, refuse_another_experiment
 from mmvae.experiments.config import Experiment, LoadedConfig, load_experiment
 from mmvae.experiments.environment import described, environment, plugins_used
+from mmvae.experiments.judges import check_judge_data
 from mmvae.experiments.run_end import finish, refusals_leave_nothing, write_failure
 from mmvae.experiments.training_data import open_agreed, prepare_all, without_evaluation
 from mmvae.foundations import storage
@@ -40,6 +42,7 @@ from mmvae.training.state import load_weights
 from mmvae.training.step import Stepper
 from mmvae.training.stop_conditions import Limits
 from mmvae.training.trainer import Trainer
+from mmvae.training.untrained import diverged
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Session:
         with blaming(registry):
             opened = open_agreed(experiment, registry, data, accelerator)
             prepare_all(opened, accelerator)
+            check_judge_data(experiment, registry, data, opened.codecs)
             with memory_for_networks():
                 rehearse_all(opened)
         trained = build_trainable(experiment, registry, opened, init_from)
@@ -160,7 +164,7 @@ class Session:
                 built(saved, saved.path, registry)  # refuses what does not fit before it is used
                 said = Description.of(saved.state, saved.path)
                 states = said.states(saved.tensors.get("codecs", {}), saved.path)
-            opened = open_agreed(experiment, registry, data, accelerator, states)
+            opened = open_agreed(experiment, registry, data, accelerator, states, loaded.received)
             env = run.environment()
             if remark := changed_data(run, opened):
                 if not other_data:
@@ -199,6 +203,8 @@ class Session:
                 with naming_items(self.data):
                     outcome = trainer.fit(limits)
                 finish(trainer, run, outcome)
+                self._load_best(trainer)
+                self._say_diverged(trainer, told)
             except BaseException as error:  # of any kind: the status records how the run ended
                 if run is not None:
                     write_failure(run, error, trainer)
@@ -208,7 +214,10 @@ class Session:
                 # caller, who may train again.
                 for tracker in accelerator.trackers:
                     tracker.finish()
-        return self._result(outcome, trainer)
+        columns = {m: c.column or m for m, c in self.experiment.modalities.items()}
+        folder = None if run is None else run.folder
+        model = TrainedModel(self.trained.bare, columns, folder)
+        return Result(outcome, folder, model, trainer.state.position.step)
 
     def _trainer(self, progress: Progress) -> Trainer:
         """The training loop, at its first step or at that of the checkpoint."""
@@ -250,16 +259,21 @@ class Session:
             for remark in extreme_items(data):
                 progress.say(remark)
 
-    def _result(self, outcome: str, trainer: Trainer) -> Result:
-        """The outcome, with the best weights by validation, or the last ones."""
-        state, model = trainer.state, self.trained.bare
-        if state.best_weights:
-            load_weights(model, state.best_weights, "the best weights")
-        else:
-            load_weights(model, state.weights(), "the last weights")
-        columns = {m: c.column or m for m, c in self.experiment.modalities.items()}
-        folder = None if self.run is None else self.run.folder
-        return Result(outcome, folder, TrainedModel(model, columns, folder), state.position.step)
+    def _load_best(self, trainer: Trainer) -> None:
+        """Give the model the best weights by validation, or the last ones."""
+        best = trainer.state.best_weights
+        told = "the best weights" if best else "the last weights"
+        load_weights(self.trained.bare, best or trainer.state.weights(), told)
+
+    def _say_diverged(self, trainer: Trainer, progress: Progress) -> None:
+        """Say so if the model is far worse than before its training."""
+        if not leading(self.accelerator) or not trainer.state.position.step:
+            return
+        split: SplitName = "train" if trainer.validation is None else "validation"
+        items, size = self.data.batches(split), self.experiment.evaluate.batch_size
+        seed, patterns = self.experiment.train.seed, self.data.patterns
+        if (far := diverged(self.trained.bare, items, size, seed, patterns)) is not None:
+            progress.say(f"on {split} items {far}")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ def open_agreed(
     data: Any,
     accelerator: Accelerator,
     states: Mapping[str, State] | None = None,
+    received: frozenset[str] = frozenset(),
 ) -> Data:
     """Open the data of a training; all processes have the same, and every key has an effect.
 
@@ -29,7 +30,7 @@ def open_agreed(
         DataError: They cannot be read, a codec refuses them, or processes have different ones.
         ConfigError: A key has no effect with these data.
     """
-    opened = open_materials(experiment, registry, data, accelerator, states)
+    opened = open_materials(experiment, registry, data, accelerator, states, received)
     refuse_unequal_data(opened, accelerator)
     refuse_idle_keys(experiment, opened)
     return opened

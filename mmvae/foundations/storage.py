@@ -371,6 +371,29 @@ class Journal:
                 raise
             self.offset += len(line)
 
+    def is_lost(self) -> bool:
+        """True if the file was removed, moved or replaced meanwhile."""
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return True
+        return not os.path.samestat(there, os.fstat(self._descriptor))
+
+    def put_back(self) -> None:
+        """Write what the file held to its place, durably, and go on there."""
+        with staged_file(self.path) as hidden, hidden.open("wb") as file:
+            for part in self.chunks(self.offset):
+                file.write(part)
+        with reported(self.path):
+            descriptor = open_own(self.path, os.O_RDWR | os.O_APPEND)
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+
+    def go_on(self) -> None:
+        """Go on behind the lines that the file holds, if others changed it."""
+        with reported(self.path):
+            self._cut(self._whole_lines())
+
     def flush(self) -> None:
         """Make everything appended so far durable."""
         with reported(self.path):

@@ -18,7 +18,7 @@ from mmvae.foundations.errors import SearchLimit, UsageError
 from mmvae.foundations.randomness import ItemDraws, generator
 from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference.trained_model import TrainedModel
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.modalities.subsets import Subset, subset_name
 from mmvae.models.base import Model
 from mmvae.models.finite import finite_likelihood, finite_values, require_finite

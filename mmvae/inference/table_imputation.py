@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 
 from mmvae.data.bounds import Bounds
-from mmvae.data.memory import as_column
+from mmvae.data.in_memory import as_column
 from mmvae.data.missing import presence
 from mmvae.data.source import Split
 from mmvae.data.streams import Rows, TableStream, open_stream
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
 from mmvae.foundations.progress import NOBODY, Progress
+from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference.imputation import By, Filling, check_model, fillings
-from mmvae.inference.trained_model import CHUNK, TrainedModel
-from mmvae.modalities.codec import Column
+from mmvae.inference.sampling import CHUNK
+from mmvae.inference.trained_model import TrainedModel
+from mmvae.modalities.column import Column
 from mmvae.modalities.column_type import Kind
 
 Type = Any
@@ -55,6 +57,7 @@ class Filled:
     without: tuple[str, ...] = ()
 
 
+@undisturbed()
 def impute_table(
     trained: TrainedModel,
     path: Path,

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 
 
 @dataclass(frozen=True)

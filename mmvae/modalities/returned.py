@@ -19,7 +19,8 @@ from torch.distributions import Distribution
 
 from mmvae.foundations.errors import ContractBroken, require, short
 from mmvae.foundations.printable import is_unicode
-from mmvae.modalities.codec import GAPS, Codec, Column, LazyValues, State
+from mmvae.modalities.codec import GAPS, Codec, State
+from mmvae.modalities.column import Column, LazyValues
 
 SAVED = "numbers that are finite, texts, lists and dicts of those by text, or tensors"
 """The types that a state may hold."""

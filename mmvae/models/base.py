@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import torch
@@ -19,6 +18,8 @@ from mmvae.modalities.codec import Codec
 from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.modalities.subsets import Subset
 from mmvae.models.families import Shapes, Table
+from mmvae.models.parameters import held_fixed, in_float32
+from mmvae.models.phase import Phase, Terms
 from mmvae.models.posteriors import Posterior
 
 
@@ -26,53 +27,6 @@ class ModelConfig(BaseModel):
     """The keys of ``[model]`` that every model has; a model's own Config adds to them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The result of an objective for one batch.
-
-    Attributes:
-        loss: Nats per item, shape (b,); falls as the model gets better; the trainer averages.
-        named: Term → nats per item, shape (b,); signs as their names say.
-    """
-
-    loss: Tensor
-    named: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One update within a training step: its own loss over its own parameters.
-
-    Attributes:
-        name: Used in checkpoints and metrics.
-        parameters: The parameters that this phase's optimizer updates. Those of other phases are
-            held fixed meanwhile: this phase's loss gives them no gradient.
-        settings: Keys of ``[train]`` with values of this phase's own: ``optimizer``,
-            ``learning_rate``, ``betas``, ``eps``, ``momentum``, ``weight_decay``, ``clip_norm``,
-            ``clip_value``. A schedule of the learning rate holds for all phases.
-        first_epoch: The first epoch, from 0, that has this phase. Best weights by validation are
-            chosen only after the last phase has begun.
-    """
-
-    name: str
-    parameters: Sequence[nn.Parameter]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    first_epoch: int = 0
-
-
-class ByModality(nn.ModuleDict):
-    """Networks by the name of a modality, even of one that is an attribute of dict: ``values``.
-
-    Access them as ``networks[name]``; they are never attributes.
-    """
-
-    def __setitem__(self, key: str, module: nn.Module) -> None:
-        self._modules[key] = module  # as add_module, which refuses the names of attributes
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # allows a modality called `training`
 
 
 class Trainable(nn.Module, ABC):
@@ -359,31 +313,3 @@ class Model(Trainable):
         parameters = in_float32(self.parameters_of(modality, z, given or {}))
         likelihood = codec.likelihood(held_fixed(parameters, ~present))
         return torch.where(present, codec.log_prob(likelihood, x, observed), 0.0)
-
-
-def held_fixed(parameters: Parameters, rows: Tensor) -> Parameters:
-    """Parameters (n, …) whose gradient is 0 in the masked rows, bool (n,), whatever arrives there.
-
-    A fill value may lie outside the support, where the slope of the density is not finite.
-    """
-    if isinstance(parameters, Tensor):
-        which = rows.view(-1, *[1] * (parameters.dim() - 1))
-        return torch.where(which, parameters.detach(), parameters)
-    return {name: held_fixed(value, rows) for name, value in parameters.items()}  # type: ignore[misc]
-
-
-def in_float32(parameters: Parameters) -> Parameters:
-    """Likelihood parameters in at least float32, whatever their dtype under autocast."""
-    if isinstance(parameters, Tensor):
-        return parameters.float() if parameters.dtype.itemsize < 4 else parameters
-    return {name: in_float32(value) for name, value in parameters.items()}  # type: ignore[misc]
-
-
-def fold(z: Tensor) -> tuple[Tensor, torch.Size]:
-    """Latents (…, d) → flat (n, d) and the leading shape, for :func:`unfold`."""
-    return z.reshape(-1, z.shape[-1]), z.shape[:-1]
-
-
-def unfold(values: Tensor, shape: torch.Size) -> Tensor:
-    """Flat values (n, …) → (leading shape, …); undoes :func:`fold`."""
-    return values.reshape(*shape, *values.shape[1:])

@@ -10,7 +10,8 @@ from torch import nn
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.randomness import StepDraws
-from mmvae.models.base import Model, Phase, Terms, Trainable
+from mmvae.models.base import Model, Trainable
+from mmvae.models.phase import Phase, Terms
 
 
 class ExtensionConfig(BaseModel):

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from mmvae.foundations.errors import TrainingError
-from mmvae.models.base import Model, in_float32
+from mmvae.models.base import Model
+from mmvae.models.parameters import in_float32
 
 LATENT = "the latent z"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmvae.modalities.subsets import Subset, subset_name
-from mmvae.models.base import Terms
+from mmvae.models.phase import Terms
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmvae.foundations.networks import Activation, mlp
-from mmvae.models.base import ByModality
+from mmvae.models.by_modality import ByModality
 from mmvae.models.heads import HeadBuilder, Variance, last_layer, posterior
 from mmvae.models.posteriors import Posterior
 

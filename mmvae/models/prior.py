@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mmvae.foundations.randomness import StepDraws
-from mmvae.models.base import Phase, Terms
 from mmvae.models.families import Family, PriorKeys
+from mmvae.models.phase import Phase, Terms
 from mmvae.models.posteriors import Posterior
 
 PRIOR = "prior"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.subsets import Subset
-from mmvae.models.base import ByModality
+from mmvae.models.by_modality import ByModality
 from mmvae.models.heads import MaskedHead, SubsetHeads
 from mmvae.models.posterior_network import Presence, between_gaps
 from mmvae.models.posteriors import DiagonalGaussian, Posterior

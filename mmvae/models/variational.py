@@ -11,7 +11,9 @@ from mmvae.data.batches import Batch
 from mmvae.foundations.errors import UsageError
 from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.modalities.subsets import Subset, canonical, subset_name
-from mmvae.models.base import ByModality, Model, Phase
+from mmvae.models.base import Model
+from mmvae.models.by_modality import ByModality
+from mmvae.models.phase import Phase
 from mmvae.models.posteriors import DiagonalGaussian
 
 

@@ -28,7 +28,7 @@ from mmvae.foundations.randomness import StepDraws, seeded_global
 from mmvae.modalities import returned
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.likelihoods.likelihood import Parameters
-from mmvae.models.base import in_float32
+from mmvae.models.parameters import in_float32
 from mmvae.plugins.guard import broken, culprit, failed
 from mmvae.plugins.registry import Registry
 

@@ -13,7 +13,8 @@ from mmvae.data.batches import prepare
 from mmvae.data.source import Split
 from mmvae.data.split_names import SplitName
 from mmvae.foundations.errors import DataError, UsageError, nearest
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 from mmvae.report.subject import Subject
 
 Array = np.ndarray[Any, Any]

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmvae.foundations.printable import short_name
 from mmvae.report.canvas import OKABE_ITO, class_styles, new_figure, png
 from mmvae.report.classes import Classes
-from mmvae.report.tables import percent
+from mmvae.report.formats import percent
 
 SIDE = 3.4
 """Size of a panel, in inches."""

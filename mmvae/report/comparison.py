@@ -7,7 +7,8 @@ from typing import Any
 
 from mmvae.evaluation.query import cell_title, parse_cell
 from mmvae.experiments.comparison.compare import Comparison
-from mmvae.report.tables import STANDARDISED, Table, density, percent, spread
+from mmvae.report.formats import STANDARDISED, percent, spread
+from mmvae.report.tables import Table, density
 
 NONE = "–"
 PUBLISHED = "published"

@@ -9,7 +9,8 @@ from typing import Any
 from mmvae.experiments.study.record import Record
 from mmvae.foundations.printable import short_name
 from mmvae.report.canvas import class_styles, new_figure, png
-from mmvae.report.tables import Figure, Table
+from mmvae.report.formats import Figure
+from mmvae.report.tables import Table
 
 NOTE = (
     "Percent of the generated values in which a classifier, trained on real items, sees the "

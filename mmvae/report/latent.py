@@ -17,11 +17,11 @@ from mmvae.modalities.subsets import Subset, canonical
 from mmvae.report.canvas import Picture
 from mmvae.report.classes import MOST_CLASSES, Classes, classes_of
 from mmvae.report.clouds import Cloud, draw_clouds
+from mmvae.report.formats import percent
 from mmvae.report.item_counts import MAPPED_ITEMS
 from mmvae.report.material import Material
 from mmvae.report.projection import Projection
 from mmvae.report.subject import Subject, given_name, origins, titles
-from mmvae.report.tables import percent
 
 PROBED_ITEMS = 10_000
 """Maximum number of items that train the probe, and that test it."""

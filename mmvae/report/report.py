@@ -21,12 +21,13 @@ from mmvae.plugins.registry import Registry
 from mmvae.report.canvas import Picture, require_matplotlib
 from mmvae.report.curves import observed_curves, training_curves
 from mmvae.report.diagnostics import dimension_kl
+from mmvae.report.hints import hints, left_out
 from mmvae.report.html import page, table_html
 from mmvae.report.latent import latent_map
 from mmvae.report.material import Drawn, Material
 from mmvae.report.matrix import coherence_maps
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
-from mmvae.report.tables import densities, heading, hints, left_out, tables, weights
+from mmvae.report.tables import densities, heading, tables, weights
 from mmvae.runs.results_file import evaluate_anew, read_results
 from mmvae.runs.run import Run
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Figure = Mapping[str, float | None]
+from mmvae.report.formats import STANDARDISED, Figure, hundredfold, nats, percent, spread
 
 
 @dataclass(frozen=True)
@@ -268,109 +267,8 @@ def weights(result: Mapping[str, Any]) -> str:
     return f"{step}" if step == last else f"{step} (best by validation of {last} steps)"
 
 
-def left_out(result: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each statistic that is left out, with the reason."""
-    for name, reason in result["left out"].items():
-        yield f"left out: {name} ({reason})"
-
-
-DROWNS = 0.9
-"""Threshold of the gradient share above which a modality may suppress the others."""
-
-
-def hints(result: Mapping[str, Any]) -> Iterator[str]:
-    """Advice for conspicuous results, one sentence each."""
-    yield from drowning(result)
-    for direction, figures in result.get("coherence", {}).items():
-        real, chance = figures.get("classifier on real items"), figures.get("most frequent class")
-        if not real or not chance:
-            continue
-        made = figures.get("mean")
-        if not _above(real, chance):
-            yield (
-                f"hint: coherence {direction} says little: on real items the classifier that "
-                f"judges it is right in {percent(real)}, no better than to name the most frequent "
-                f"class each time ({percent(chance)})."
-            )
-        elif made and not _above(made, chance):
-            given, _, target = direction.partition(" → ")
-            yield (
-                f"hint: {target} made from {given} shows its class no more often ("
-                f"{percent(made)}) than the most frequent class is there ({percent(chance)}): "
-                f"unless {given} tells nothing of it, its decoder has not left its start. Try a "
-                f"longer warm-up, for a JMVAE model.start_variance = 0.02, or another activation "
-                f"of its networks."
-            )
-
-
-def _above(figure: Figure, chance: Figure) -> bool:
-    """True if a share is above another by more than two standard errors."""
-    mean, error, least = (x or 0.0 for x in (figure["mean"], figure["error"], chance["mean"]))
-    return mean - 2 * error > least
-
-
-def drowning(result: Mapping[str, Any]) -> Iterator[str]:
-    """A hint if one modality has nearly all of the gradient, with the weights of the training."""
-    weights = result.get("likelihood weights", {})
-    pulls = {
-        m: f["mean"] * weights.get(m, 1.0) for m, f in result.get("gradient shares", {}).items()
-    }
-    for m, pull in pulls.items():
-        if len(pulls) == 1 or pull <= DROWNS * sum(pulls.values()):
-            continue
-        others = [name for name in in_order(pulls, result) if name != m]
-        share, even = 100 * pull / sum(pulls.values()), len(set(weights.values())) < 2
-        now = ", ".join(f"{name} {weights[name]:.3g}" for name in weights)
-        yield (
-            f"hint: {m} has {share:.0f} % of the gradient at z"
-            f"{'' if even else f' even with the weights of this training ({now})'} and may drown "
-            f"{', '.join(others)}. Where those are guessed poorly, weigh them more: "
-            f"modalities.{others[0]}.weight"
-            f"{', or model.rescale = ' + repr('dimensions') + ' for all' if even else ''}."
-        )
-
-
 def term(name: str) -> str:
     """Format ``log_likelihood/image`` for people."""
     if name == "kl":
         return "KL to the prior"
     return name.replace("log_likelihood/", "log-likelihood of ")
-
-
-def spread(figure: Figure) -> str:
-    """Mean ± standard error, the error with two digits."""
-    mean, error = figure["mean"], figure["error"]
-    assert mean is not None
-    if not error:
-        return f"{mean:.4g}" + ("" if error is None else " ± 0") + counted(figure)
-    digits = min(max(0, 1 - math.floor(math.log10(error))), 6)
-    return f"{mean:.{digits}f} ± {error:.{digits}f}{counted(figure)}"
-
-
-STANDARDISED = (
-    "In parentheses: of the standardised values that the networks see, as published figures are."
-)
-
-
-def nats(figure: Mapping[str, Any]) -> str:
-    """Log-likelihood in the user's units, and in parentheses that of standardised values."""
-    beside = figure.get("standardised")
-    return spread(figure) + (f" ({spread(beside)})" if beside else "")
-
-
-def counted(figure: Figure) -> str:
-    """The number of items of a statistic, if some items lack a modality."""
-    return f" ({figure['items']:,} items)" if "items" in figure else ""
-
-
-def hundredfold(figure: Figure) -> Figure:
-    """A share in percent."""
-    return {name: None if value is None else 100 * value for name, value in figure.items()}
-
-
-def percent(figure: Figure) -> str:
-    """A share of items in percent, with its standard error."""
-    mean, error = figure["mean"], figure["error"]
-    assert mean is not None
-    shown = f"{100 * mean:.1f} %" + ("" if error is None else f" ± {100 * error:.1f}")
-    return shown + counted(figure)

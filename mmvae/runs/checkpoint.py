@@ -24,7 +24,7 @@ from safetensors.torch import save as bytes_from_tensors
 from torch import Tensor
 
 from mmvae.foundations import storage
-from mmvae.foundations.errors import CheckpointError
+from mmvae.foundations.errors import CheckpointError, TrainingError
 from mmvae.runs.manifest import (
     FOLDER,
     FORMAT,
@@ -95,16 +95,33 @@ class CheckpointStore:
         Raises:
             TrainingError: The system refused (a full disk); earlier checkpoints are intact.
         """
-        kept = "none was saved before" if self.empty else "the previous checkpoint is intact"
+        kept = "the previous checkpoint is intact"
+        if not self.paths():
+            kept = "none was saved before" if self.empty else "those saved before were removed"
         remedy = f"then `mmvae resume {self.run}`; {kept}."
         storage.inner_folder(self.run, self.folder.name, remedy=remedy)
         self._clean(remedy)
         final = self._unused(step)
-        with storage.staged_folder(final, remedy=remedy) as staged:
-            write_folder(staged, step, tensors, state)
+        try:
+            with storage.staged_folder(final, remedy=remedy) as staged:
+                write_folder(staged, step, tensors, state)
+        except TrainingError as error:
+            if self.folder.is_dir():
+                raise
+            raise TrainingError(
+                f"{self.folder} was removed while step {step} was saved in it, with all "
+                f"checkpoints. Leave that folder to the training; `mmvae train` starts a new run."
+            ) from error
         self._point(final, remedy)
         self._retire(final, remedy)
         return final
+
+    @property
+    def robbed(self) -> str | None:
+        """A remark if checkpoints were saved here, and are gone."""
+        if self.empty or self.paths():
+            return None
+        return f"all checkpoints were removed from {self.folder} while this process trained"
 
     def go_on_from(self, path: Path) -> None:
         """Make a checkpoint the latest, durably, before the run discards later records.

@@ -56,6 +56,27 @@ class MetricsLog:
         self._journal.append(line)
         self._digest.update(line)
 
+    def mend(self) -> str | None:
+        """See that a resume will find the records; say what was done to them meanwhile.
+
+        A file that was removed, moved or replaced is written again. Of one that was changed what
+        it holds now are the records.
+
+        Raises:
+            TrainingError: The system refused.
+        """
+        path, size = self._journal.path, self.offset
+        said = None
+        if _digest(self._journal.chunks(size)).digest() != self._digest.digest():
+            self._journal.go_on()
+            self._digest = _digest(self._journal.chunks(self.offset))
+            said = f"{path} was changed while this process trained: {size} bytes were written, "
+            said += f"and it goes on with the {self.offset} bytes that are there"
+        if self._journal.is_lost():
+            self._journal.put_back()
+            said = f"{path} was removed or replaced while this process trained; written again"
+        return said
+
     def flush(self) -> None:
         """Make added records durable."""
         self._journal.flush()

@@ -86,6 +86,7 @@ class Run:
         self.folder = folder
         self._lock = FolderLock(folder)
         self._results_lock = FolderLock(folder, ".results.lock")
+        self._kept: dict[str, bytes] = {}
 
     @classmethod
     def create(
@@ -240,6 +241,30 @@ class Run:
                 f"trained in it, so nothing more can be saved there. If it was moved, go on from "
                 f"its last checkpoint: mmvae resume NEW-PLACE"
             )
+
+    def mend(self) -> str | None:
+        """Write again what a run is opened by, if it was removed since this was called first.
+
+        Returns:
+            A remark that names the files; None if all are there.
+
+        Raises:
+            TrainingError: The system refused.
+        """
+        lost = []
+        for name in _CREATED[:-1]:  # the status is written at each save
+            path = self.folder / name
+            if name not in self._kept:
+                self._kept[name] = storage.read(path)
+            elif not path.is_file():
+                storage.write_bytes(path, self._kept[name])
+                lost.append(name)
+        if not lost:
+            return None
+        return (
+            f"{', '.join(lost)} of {self.folder} was removed while this process trained; "
+            "written again"
+        )
 
     def environment(self) -> dict[str, Any]:
         """Return the content of ``env.json``: versions, machine, data.

@@ -16,6 +16,8 @@ from mmvae.plugins.smoke_test import rehearse
 from mmvae.testing.contract import needs, require, require_config
 from mmvae.testing.densities import DensityChecks
 from mmvae.testing.networks import NetworkChecks
+from mmvae.testing.points import PointChecks
+from mmvae.testing.restored import RestoredChecks
 from mmvae.testing.subject import (
     N,
     built,
@@ -28,7 +30,7 @@ from mmvae.testing.subject import (
 from mmvae.testing.values import ValueChecks
 
 
-class CodecContract(ValueChecks, NetworkChecks, DensityChecks):
+class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, PointChecks):
     """Checks that a codec keeps the contract of :class:`mmvae.Codec`.
 
     Set :attr:`codec` if the class brings :meth:`mmvae.Codec.examples`; otherwise define

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from mmvae.foundations.randomness import seeded_global
 from mmvae.models.families import Family
 from mmvae.models.posteriors import Posterior
-from mmvae.testing.contract import require, require_config, require_offer
+from mmvae.testing.contract import needs, not_tried, require, require_config, require_offer
+from mmvae.testing.goodness import DEVIATIONS
+from mmvae.testing.points import ITEMS, REACHES, SEPARATED, SHARE, SHIFTS
 from mmvae.testing.suite import Suite
 
 SEEN, LATENT = 3, 2
@@ -113,6 +115,32 @@ class FamilyContract(Suite):
         held = q.detach()
         fixed = held.rsample(noise).requires_grad or held.log_prob(noise).requires_grad
         require(not fixed, "detach() to hold it fixed for gradients", "gradients")
+
+    @needs("test_total_probability_is_one", "test_samples_follow_the_density")
+    @torch.no_grad()
+    def test_points_follow_the_context(self) -> None:
+        """A point estimate is nearly as likely as a sample; one that is the same for all is not.
+
+        As in :class:`mmvae.testing.points.PointChecks`, of contexts that are well separated.
+        """
+        head, tried = self.head(), 0
+        for reach in REACHES:
+            context = reach * normal(ITEMS, SEEN)
+            q = head(context)
+            z = q.rsample(normal(ITEMS, LATENT))
+            own = q.log_prob(z)
+            others = torch.stack([head(context.roll(k, 0)).log_prob(z) for k in SHIFTS]).mean(0)
+            apart, error = float((own - others).mean()), float(own.std()) / ITEMS**0.5
+            if not apart > SEPARATED:  # NaN is not
+                continue
+            tried += 1
+            lacks = float((own - q.log_prob(q.point())).mean())
+            wants = f"a point that lacks at most {SHARE:.0%} of the {apart:.3g} nats by which "
+            wants += "samples of other contexts are less likely"
+            enough = lacks - DEVIATIONS * error <= SHARE * apart
+            require(enough, wants, f"{lacks / apart:.0%}", "Take it from what the head says.")
+        if not tried:
+            not_tried("new heads say much the same whatever they see")
 
     def test_gradients_reach_every_parameter(self) -> None:
         """Every weight gets a gradient from log q(z), in posteriors and in a prior."""

@@ -49,7 +49,7 @@ def _idle(codec: Codec, x: torch.Tensor) -> set[str]:
     }
 
 
-def _some_cells(many: int, most: int = 48) -> list[int]:
+def some_cells(many: int, most: int = 48) -> list[int]:
     """All cells of an event, or a sample of a large one."""
     chosen = torch.randperm(many, generator=torch.Generator().manual_seed(0))[:most]
     return sorted(int(c) for c in chosen)
@@ -101,7 +101,7 @@ class NetworkChecks(CodecSubject):
         """Features change with each cell of x, in one of some networks, for one of some items."""
         codec, column = self.fitted()
         x, others = input_of(codec, column), input_of(codec, self.make_column(N, 1))
-        cells = _some_cells(x[0].numel())
+        cells = some_cells(x[0].numel())
         varied = {c for c in cells if not torch.equal(x.flatten(1)[:, c], others.flatten(1)[:, c])}
         blind = varied
         for seed in range(DRAWS):

@@ -23,7 +23,8 @@ import torch
 from PIL import Image
 
 from mmvae.foundations.errors import short
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 from mmvae.testing.contract import not_tried, require
 from mmvae.testing.subject import CodecSubject, input_of, same
 

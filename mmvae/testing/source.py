@@ -8,7 +8,7 @@ import numpy as np
 
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.subject import global_seed, same
 from mmvae.testing.suite import Suite

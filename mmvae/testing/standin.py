@@ -11,7 +11,8 @@ from torch.distributions import Distribution, Independent, Normal
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.networks import mlp
-from mmvae.modalities.codec import GAPS, Codec, CodecConfig, Column
+from mmvae.modalities.codec import GAPS, Codec, CodecConfig
+from mmvae.modalities.column import Column
 from mmvae.modalities.likelihoods.likelihood import Parameters
 
 _DIM = 3

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmvae.foundations.errors import LONG, UnsupportedValue, short
+from mmvae.foundations.errors import UnsupportedValue, short
 from mmvae.modalities import returned
-from mmvae.modalities.codec import Codec, Column, LazyValues, model_input
+from mmvae.modalities.codec import model_input
+from mmvae.modalities.column import Column
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require, require_offer
+from mmvae.testing.raw_values import Unread, far_columns
 from mmvae.testing.subject import (
     CodecSubject,
     N,
@@ -199,179 +200,3 @@ class ValueChecks(CodecSubject):
                 call()
             kept = torch.equal(x, before)
             require(kept, f"{name} to leave its input alone", "an edit in place")
-
-    @needs("test_model_values_are_not_edited")
-    def test_restore_undoes_prepare(self) -> None:
-        """Restored values, prepared again, are the same model input."""
-        codec, column = self.fitted()
-        x = input_of(codec, column)
-        restored = codec.restore(x)
-        returned.column("restore", restored, N)
-        for some in (codec.point(likelihood_of(codec, N)), x[:1]):
-            returned.column("restore", codec.restore(some), len(some))
-        if self.restores:
-            again = input_of(codec, restored)
-            require(torch.allclose(again, x, atol=1e-5), f"the values {x} back", again)
-
-    @needs("test_restore_undoes_prepare", "test_doubts_name_rows_and_say_what")
-    def test_restored_values_are_the_raw_ones(self) -> None:
-        """Numbers come back within a level of 8 bits, texts as they are, unless told of.
-
-        A codec that rounds or merges values changes data unsaid; it may refuse them
-        (UnsupportedValue), or tell of them (``doubts``).
-        """
-        codec, column = self.fitted()
-        if not self.restores:
-            not_tried("it declares restores = False")
-        x, observed = codec.prepare(column)
-        raw, back = column.values, codec.restore(model_input(codec, x, observed)).values
-        differing = differing_rows(raw, back, observed)
-        if differing is None:
-            not_tried("restore gives values of another kind than the raw ones")
-        told = {row for row, _ in codec.doubts(column)}
-        for row in differing:
-            was, got = (short(np.asarray(values[row]).tolist()) for values in (raw, back))
-            wants = f"restore to give the raw value {was} back, or doubts to tell of it"
-            remedy = "If prepare must lose this, set restores = False in the test class."
-            require(row in told, wants, got, remedy)
-
-    @needs("test_restore_undoes_prepare")
-    def test_show_gives_one_thing_per_item(self) -> None:
-        """A PIL image or a string for each item, of one sort."""
-        codec, column = self.fitted()
-        for values in (input_of(codec, column), codec.point(likelihood_of(codec, N))):
-            for some in (values, values[:1]):
-                returned.things(codec.show(some), len(some))
-
-    def test_compare_gives_numbers_per_item(self) -> None:
-        """Names of figures to float tensors, of which an item's depend on that item alone."""
-        codec, column = self.fitted()
-        x, guess = input_of(codec, column), codec.point(likelihood_of(codec, N)).detach()
-        found = codec.compare(guess, x)
-        returned.figures(found, N)
-        few = codec.compare(guess[:2], x[:2])
-        returned.figures(few, 2)
-        require(few.keys() == found.keys(), f"the figures {list(found)} of any items", list(few))
-        for name, values in found.items():
-            finite = bool(values.isfinite().all())
-            require(finite, f"compare to give finite {name!r} of valid values", values)
-            alike = torch.allclose(values[:2], few[name], rtol=1e-4, atol=1e-5)
-            require(
-                alike, f"{name!r} of an item, whatever the others are: {values[:2]}", few[name]
-            )
-
-    @needs("test_restore_undoes_prepare")
-    def test_parse_gives_one_row_or_refuses(self) -> None:
-        """A typed value is one row that condition takes; another text is a ValueError."""
-        codec, column = self.fitted()
-        for text in self.texts():
-            self._parsed(codec, text)
-        restored = codec.restore(input_of(codec, column)).take([0, 1])
-        given = codec.condition(restored)
-        for row, text in [*typed(restored.values), (None, NO_VALUE)]:
-            try:
-                typed_in = self._parsed(codec, text)
-            except ValueError:  # a way to refuse; only texts from the examples must be taken
-                continue
-            if row is None:
-                continue
-            wants = f"parse({short(text)}) to be the value that restore writes so, which condition"
-            wants += f" takes as {short(given[row].tolist())}"
-            alike = torch.allclose(typed_in[0], given[row], rtol=1e-3, atol=1e-3)
-            require(alike, wants, short(typed_in[0].tolist()))
-
-    @staticmethod
-    def _parsed(codec: Codec, text: str) -> Tensor:
-        parsed = codec.parse(text)
-        returned.column("parse", parsed, 1)
-        given = codec.condition(parsed)
-        wants = f"condition(parse({short(text)}))"
-        returned.tensor(wants, given, (1, *codec.event_shape), EVENT)
-        returned.float32(wants, given)
-        return given
-
-    @needs("test_parse_gives_one_row_or_refuses", "test_restored_values_are_the_raw_ones")
-    def test_classes_have_their_numbers(self) -> None:
-        """class_index gives the place of a name in classes, of values and of typed names."""
-        codec, column = self.fitted()
-        if codec.classes is None:
-            return
-        for values in (input_of(codec, column), codec.point(likelihood_of(codec, N))):
-            returned.indices(codec.class_index(values), len(values), len(codec.classes))
-        for number, name in enumerate(codec.classes):
-            try:
-                x = codec.condition(codec.parse(name))
-            except ValueError as error:
-                wants = f"parse to take each of classes, as {name!r}"
-                raise ContractBroken(f"Wanted {wants}; got {error!r}.") from error
-            got = codec.class_index(x).tolist()
-            require(got == [number], f"class_index {[number]} of parse({name!r})", got)
-
-
-def differing_rows(raw: Any, back: Any, observed: Tensor | None) -> list[int] | None:
-    """Rows of raw values that restored ones do not equal.
-
-    Args:
-        raw: Raw values.
-        back: The restored ones.
-        observed: See :meth:`mmvae.Codec.prepare`.
-
-    Returns:
-        The rows; None if the two are not both real numbers of one shape, or both texts.
-    """
-    if all(isinstance(value, str) for value in (*raw, *back)):
-        return [row for row, (a, b) in enumerate(zip(raw, back, strict=True)) if a != b]
-    arrays = [raw, back]
-    if not all(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in arrays):
-        return None
-    if raw.shape != back.shape or np.isinf(raw).any() or np.isnan(raw).all():
-        return None
-    level = (np.nanmax(raw) - np.nanmin(raw)) / 255 + 1e-5 * np.abs(raw)  # float32 has 7 digits
-    far = np.abs(raw.astype(np.float64) - back) > level  # False where raw values are NaN
-    if observed is not None and observed.numel() == far.size:
-        far &= observed.cpu().numpy().reshape(far.shape)
-    return [row for row in range(len(far)) if far[row].any()]
-
-
-def far_columns(column: Column) -> list[Column]:
-    """Columns of two values far from the others; none if raw values are not real numbers."""
-    raw = column.values
-    if not isinstance(raw, np.ndarray) or raw.dtype.kind != "f" or not raw.size:
-        return []
-    centre, spread = np.nanmean(raw, 0), np.nanstd(raw, 0)
-    spread = np.where(spread > 0, spread, 1.0)
-    pairs = [
-        np.stack([centre + times * spread, centre + 1.2 * times * spread])
-        for times in (10, -10, 1000, -1000)
-    ]
-    return [Column(pair.astype(raw.dtype), names=column.names) for pair in pairs]
-
-
-NO_VALUE = "no such value \u2603"
-"""A text that is hardly a value of any codec."""
-
-
-def typed(values: Any) -> Iterator[tuple[int, str]]:
-    """Rows of restored values, each with a text as someone may type it."""
-    for row, value in enumerate(values):
-        yield row, str(value)
-        if isinstance(value, (list, np.ndarray)) and 0 < np.size(value) <= LONG:
-            yield row, ",".join(map(str, np.ravel(value).tolist()))
-
-
-class Unread(LazyValues):
-    """A column's values, handed out only when they are read."""
-
-    def __init__(self, column: Column) -> None:
-        self._column = column
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Unread:
-        """See :meth:`mmvae.modalities.codec.LazyValues.take`."""
-        return Unread(self._column.take(rows))
-
-    def read(self) -> Any:
-        """See :meth:`mmvae.modalities.codec.LazyValues.read`."""
-        return self._column.values

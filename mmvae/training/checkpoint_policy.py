@@ -72,6 +72,7 @@ class CheckpointPolicy:
         position = state.position
         if not self.keeps or position.step == self._saved_step:
             return
+        self._mend()
         self.records.mark(position)
         tensors = self._finite_tensors()
         with everyone_follows(self.accelerator):
@@ -81,6 +82,22 @@ class CheckpointPolicy:
                 self.status.write()
         self._saved, self._saved_step = time.monotonic(), position.step
         self.records.progress.say(f"saved step {position.step}")
+
+    def _mend(self) -> None:
+        """Put back what others removed from the run's folder, as far as it is known, and say so.
+
+        Raises:
+            RunError: The folder itself was removed, moved or replaced.
+        """
+        with everyone_follows(self.accelerator):
+            if self.run is None or self.store is None:
+                return
+            self.run.check_in_place()
+            metrics = self.records.metrics
+            lines = None if metrics is None else metrics.mend()
+            for remark in (self.run.mend(), lines, self.store.robbed):
+                if remark is not None:
+                    self.records.progress.say(f"warning: {remark}")
 
     def _finite_tensors(self) -> Tensors:
         state = self.stepper.state
@@ -136,7 +153,9 @@ class CheckpointPolicy:
             if self.run is None or self.store is None:
                 raise
             where = "begins again from the first step"
-            if not self.store.empty:
+            if self.store.robbed:
+                where = "is not possible any more, since all checkpoints were removed"
+            elif not self.store.empty:
                 step = step_of(self.store.find("latest"))
                 where = f"goes on from the last good checkpoint, of step {step}"
             lower = f"train.learning_rate={self.config.learning_rate / 2:g}"

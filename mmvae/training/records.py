@@ -37,6 +37,7 @@ class Records:
         if self.run is None:
             yield
             return
+        self.run.mend()
         self.metrics = MetricsLog(self.run.metrics)
         try:
             yield

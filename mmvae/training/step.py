@@ -15,7 +15,8 @@ from torch.distributions import Distribution
 from mmvae.data.batches import Batch, Batches, training_view
 from mmvae.data.sampler import Order, never_empty, share
 from mmvae.foundations.randomness import GLOBAL, StepDraws, derived_seed, permutation, seed_global
-from mmvae.models.base import Phase, Terms, Trainable
+from mmvae.models.base import Trainable
+from mmvae.models.phase import Phase, Terms
 from mmvae.training.config import TrainConfig
 from mmvae.training.ema import WeightAverage
 from mmvae.training.optimizer import build_optimizer

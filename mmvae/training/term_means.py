@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmvae.foundations.errors import NonFinite
-from mmvae.models.base import Terms
+from mmvae.models.phase import Terms
 
 
 class TermMeans:

@@ -29,6 +29,7 @@ from mmvae import (
     mlp,
     nearest,
 )
+from mmvae.foundations.printable import is_unicode
 
 mmvae_contract = 1
 
@@ -309,15 +310,13 @@ def _named(labels: list[str]) -> list[str]:
                 "Leave the value out (null) if it stands for no label; write a name, such as "
                 "'none', if it is one.",
             )
-        try:
-            label.encode()
-        except UnicodeEncodeError as error:
+        if not is_unicode(label):
             raise UnsupportedValue(
                 labels.index(label),
                 f"label {label!r} (half a character)",
                 "a name that is valid Unicode",
                 "Correct the label.",
-            ) from error
+            )
     return labels
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from attack import sound_data
 from attack.damage import damaged
-from PIL import Image
+from PIL import Image, ImageFile
 
 from mmvae.cli.items import run_bounds
 from mmvae.cli.main import run
@@ -447,10 +447,96 @@ def test_a_picture_of_too_many_pixels(tmp_path: Path, told: Told, side: int) -> 
     assert "Warning" not in said
 
 
-def test_postscript_is_not_run(tmp_path: Path, told: Told) -> None:
+@pytest.mark.parametrize("form", ["EPS", "ICO", "ICNS", "PSD", "TGA", "JPEG2000"])
+def test_other_formats_are_not_opened(tmp_path: Path, told: Told, form: str) -> None:
     file = io.BytesIO()
-    Image.new("L", (16, 16)).save(file, "EPS")
-    assert "PostScript" in told("data", "check", folder(tmp_path, "png", file.getvalue()))
+    if form == "PSD":
+        file.write(b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 16, 16, 8, 3) + bytes(12) + bytes(770))
+    else:
+        Image.new("RGB", (16, 16)).save(file, form)
+    said = told("data", "check", folder(tmp_path, "png", file.getvalue()))
+    assert "no picture of a known format" in said
+    assert "PPM, TIFF or WEBP" in said
+
+
+def icon(side: int) -> bytes:
+    """An icon of 32×32 pixels by its header that holds a PNG picture of this side."""
+    data = picture(side)
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 32, 32, 0, 0, 1, 32, len(data), 22) + data
+
+
+def tiled(side: int) -> bytes:
+    """A TIFF file of 32×32 pixels in one tile of this side."""
+    data = zlib.compress(bytes(1000))
+    numbers = {256: 32, 257: 32, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side}
+    tags = numbers | {324: 8 + 2 + 12 * 10 + 4, 325: len(data)}
+    listed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + listed + bytes(4) + data
+
+
+@pytest.mark.parametrize("data", [icon(12_000), tiled(16_384)], ids=["icon", "tiled"])
+def test_a_picture_that_is_larger_than_its_header_says(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    loaded: list[object] = []
+    load = ImageFile.ImageFile.load
+
+    def kept(image: ImageFile.ImageFile) -> object:
+        loaded.extend([image.size] if image.size == (32, 32) else [])
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", kept)
+    said = told("data", "check", folder(tmp_path, "png", data))
+    assert "16,384×16,384 pixels" in said or "known format" in said
+    assert not loaded
+
+
+WIDE = ["csv", "jsonl", "json", "parquet", "arrow"]
+
+
+def wide(name: str, columns: int) -> bytes:
+    """A table of two rows of so many columns; each object of JSON has other names."""
+    names = [f"c{k}" for k in range(columns)]
+    table, sink = pa.table([pa.array([1, 2])] * columns, names), io.BytesIO()
+    if name == "csv":
+        return f"{','.join(names)}\n{','.join('1' * columns)}\n".encode()
+    if name in ("jsonl", "json"):
+        objects = [dict.fromkeys(names, 1), {f"{name}b": 1 for name in names}]
+        lines = "\n".join(map(json.dumps, objects))
+        return (json.dumps(objects) if name == "json" else lines).encode()
+    if name == "parquet":
+        pq.write_table(table, sink)
+    else:
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("columns", [6_000, 10_001])
+def test_more_columns_than_a_table_may_have(
+    tmp_path: Path, told: Told, name: str, columns: int
+) -> None:
+    file = tmp_path / f"items.{name}"
+    file.write_bytes(wide(name, columns))
+    if columns == 6_000 and not name.startswith("json"):  # whose objects have 12,000 together
+        open_stream(file, bounds=Bounds(columns=6_000))
+        return
+    with pytest.raises(DataError, match=r"columns or more, expected 10,000 at most.*max_columns"):
+        open_stream(file)
+
+
+@pytest.mark.parametrize("name", ["parquet", "arrow"])
+def test_a_description_of_columns_is_bounded_before_it_is_read(tmp_path: Path, name: str) -> None:
+    file = tmp_path / f"items.{name}"
+    file.write_bytes(wide(name, 2_000))
+    with pytest.raises(DataError, match="bytes that describe columns"):
+        open_stream(file, bounds=Bounds(cell=1 << 14))
+    names = tmp_path / "stream.arrow"
+    with pa.ipc.new_stream(str(names), pa.schema([(str(k), pa.int8()) for k in range(2_000)])):
+        pass
+    with pytest.raises(DataError, match="bytes that describe columns"):
+        open_stream(names, bounds=Bounds(cell=1 << 14))
 
 
 def test_gzip_that_becomes_gigabytes(tmp_path: Path, told: Told) -> None:
@@ -471,6 +557,7 @@ def test_a_table_for_a_run_has_the_bounds_of_its_config(tmp_path: Path) -> None:
         ("max_cell_mib = 2.0", Bounds(cell=2 * MIB)),
         ("max_file_gib = 0.25", Bounds()),  # of a folder: files of single items
         ("max_file_gib = 128.0", Bounds(file=128 << 30)),
+        ("max_columns = 20_000", Bounds(columns=20_000)),
     ):
         (tmp_path / "config.resolved.toml").write_text(f"[data]\n{data}\n")
         assert run_bounds(tmp_path) == bounds

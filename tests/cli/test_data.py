@@ -120,6 +120,14 @@ def test_check_names_what_is_wrong_and_ends_with_4(mmvae, training) -> None:
     assert (finding["kind"], finding["modality"], finding["item"]) == ("value", "c", 17)
 
 
+def test_check_reads_the_data_of_the_judges_too(mmvae, table) -> None:
+    keys = ("-s", "evaluate.judge_data={ path = 'nowhere.jsonl' }")
+    result = mmvae("data", "check", table, *keys)
+    assert result.code == 4
+    assert "evaluate.judge_data = {" in result.out
+    assert "nowhere.jsonl" in result.out
+
+
 def test_missing_data_end_with_2(mmvae, training) -> None:
     config = retarget(training)
     for command in ("describe", "check"):

@@ -87,3 +87,21 @@ def test_standardised_values_stand_beside_those_of_the_user(mmvae, run, monkeypa
     labels = mmvae("score", run, "t.jsonl", "--given", "c", "--out", "s.csv", "--json").json()
     assert "standardised" not in labels
     assert Path("s.csv").read_text().splitlines()[0] == "id,log_likelihood"
+
+
+def test_scores_far_below_those_of_an_untrained_model_are_told_as_such(
+    mmvae, run, toy_run, monkeypatch
+) -> None:
+    def wild(path):
+        model = load_model(toy_run, toy_registry())
+        with torch.no_grad():
+            for weights in model.model.parameters():
+                weights *= 30
+        return model
+
+    assert "diverged" not in mmvae("score", run, "test", "--out", "s.csv").err
+    monkeypatch.setattr("mmvae.experiments.train.load", wild)
+    result = mmvae("score", run, "test", "--out", "s.csv")
+    assert result.code == 0
+    assert "warning: log p of the typical item is -" in result.err
+    assert "The training has diverged" in result.err

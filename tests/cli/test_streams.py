@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-MMVAE = [sys.executable, "-m", "mmvae"]
+MMVAE = [sys.executable, "-c", "'from mmvae.cli.main import main; main()'"]
 
 
 def shell(redirection: str, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -29,6 +29,19 @@ def test_results_that_cannot_be_written_end_with_one_line(redirection, reason) -
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert f"standard output cannot be written: {reason}" in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("wanted", ["bash_source", "bash_complete"])
+def test_shell_completion_that_cannot_be_written_ends_with_one_line(
+    redirection, wanted, unbuffered
+) -> None:
+    words = {"COMP_WORDS": "mmvae tr", "COMP_CWORD": "1", "PYTHONUNBUFFERED": unbuffered}
+    done = shell(redirection, _MMVAE_COMPLETE=wanted, **words)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == (0 if "2>" in redirection else 1)
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])

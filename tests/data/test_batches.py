@@ -17,7 +17,8 @@ from mmvae.data.sampler import share
 from mmvae.data.source import Split
 from mmvae.foundations.errors import DataError
 from mmvae.foundations.randomness import StepDraws
-from mmvae.modalities.codec import Codec, Column, LazyValues
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column, LazyValues
 
 N = 20
 

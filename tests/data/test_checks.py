@@ -14,7 +14,7 @@ from mmvae.data.dataset import CHUNK
 from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.data.source import Source, Split
 from mmvae.foundations.errors import DataError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 
 RECIPES = {"v": (VectorCodec, VectorConfig()), "c": (ClassCodec, ClassConfig())}
 

@@ -14,7 +14,8 @@ from mmvae.data.extreme_values import NAMED, SAMPLE, Extremes, extremes, naming_
 from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.data.source import Split
 from mmvae.foundations.errors import NonFinite
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 
 RECIPES = {"v": (VectorCodec, VectorConfig()), "c": (ClassCodec, ClassConfig())}
 RNG = np.random.default_rng(0)

@@ -12,7 +12,9 @@ import datasets
 import numpy as np
 import pytest
 
-from mmvae.data.folder import FolderConfig, FolderSource, content, read_folder
+from mmvae.data.folder import FolderConfig, FolderSource
+from mmvae.data.folder_files import content
+from mmvae.data.item_folder import read_folder
 from mmvae.foundations.errors import DataError
 from mmvae.testing import SourceContract
 

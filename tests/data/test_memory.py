@@ -14,9 +14,10 @@ from PIL import Image
 from toys import NAMES, toy_items
 
 from mmvae.data.columns import table_split
-from mmvae.data.memory import MemoryConfig, MemorySource, as_column, as_split
+from mmvae.data.in_memory import as_column, as_split
+from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.foundations.errors import DataError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 
 N = 12
 ITEMS = toy_items(N)

@@ -18,12 +18,14 @@ from mmvae.data.batches import Batch, training_view
 from mmvae.data.checks import check
 from mmvae.data.dataset import Data, open_data
 from mmvae.data.description import describe
-from mmvae.data.memory import MemoryConfig, MemorySource, as_column
+from mmvae.data.in_memory import as_column
+from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.data.missing import complete, patterns
 from mmvae.data.table import TableConfig, TableSource, load_tables
 from mmvae.foundations.errors import ConfigError, DataError
 from mmvae.foundations.randomness import StepDraws
-from mmvae.modalities.codec import Codec, Column
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 
 N = 24
 RECIPES = {"v": (VectorCodec, VectorConfig()), "c": (ClassCodec, ClassConfig())}

@@ -12,7 +12,7 @@ from mmvae.data.batches import Batches
 from mmvae.data.mixing import check_batches
 from mmvae.data.source import Split
 from mmvae.foundations.errors import ConfigError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 
 
 def codec(mixes: bool) -> VectorCodec:

@@ -11,9 +11,10 @@ import pyarrow.parquet
 import pytest
 import torch
 
+import mmvae
 from mmvae.data.output_tables import WRITERS, flat, write_table
 from mmvae.foundations import storage
-from mmvae.foundations.errors import TrainingError, UsageError
+from mmvae.foundations.errors import DataError, TrainingError, UsageError
 
 COLUMNS = {"id": ["a", "b"], "n": np.array([1, 2]), "z": torch.tensor([[0.1, 2.0], [3.0, -4.5]])}
 
@@ -96,3 +97,23 @@ def test_capitals_of_an_ending_do_not_count(tmp_path: Path, ending: str) -> None
         write_table(file, {"x": np.arange(3)})
     one, other = ((tmp_path / name).read_bytes() for name in (f"t{ending}", f"T{ending.upper()}"))
     assert len(one) == len(other) > 0
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".npz"])
+@pytest.mark.parametrize("columns", [{"name": ["a", "\ud800"]}, {"\ud800": ["a", "b"]}])
+def test_half_a_character_is_told(tmp_path, ending, columns):
+    path = tmp_path / f"out{ending}"
+    if ending == ".npz" and "name" in columns:  # whose values may be any characters
+        write_table(path, columns)
+        return
+    with pytest.raises(DataError, match="no valid Unicode"):
+        write_table(path, columns)
+    assert not path.exists()
+
+
+def test_texts_are_checked_for_unicode_at_one_place():
+    root = Path(mmvae.__file__).parents[1]
+    sources = [*root.glob("mmvae/**/*.py"), *root.glob("plugins/*/mmvae_*/**/*.py")]
+    sources += root.glob("plugins/*/mmvae_*.py")
+    found = [s.name for s in sources if "except UnicodeEncodeError" in s.read_text()]
+    assert found == ["printable.py"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mmvae.data.source import SourceConfig, Split
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 
 
 @settings(deadline=None)

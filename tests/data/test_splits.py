@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mmvae.data.memory import as_column
+from mmvae.data.in_memory import as_column
 from mmvae.data.source import Split
 from mmvae.data.split_names import SplitName
 from mmvae.data.splits import CutConfig, codes, refuse_shared_groups, split_items
 from mmvae.foundations.errors import ConfigError, DataError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 
 
 def items(n: int) -> Split:

@@ -14,7 +14,7 @@ from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.data.source import Split
 from mmvae.data.value_errors import refused_row
 from mmvae.foundations.errors import DataError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 
 
 class Careless(VectorCodec):

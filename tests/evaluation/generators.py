@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from toys import CENTRES
 
-from mmvae.models.base import Model, Phase
+from mmvae.models.base import Model
+from mmvae.models.phase import Phase
 from mmvae.models.posteriors import DiagonalGaussian
 
 CENTRE = torch.tensor(CENTRES["v"], dtype=torch.float32)

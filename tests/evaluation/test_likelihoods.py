@@ -24,7 +24,7 @@ from mmvae.evaluation.likelihoods import (
 from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
 from mmvae.foundations.errors import TrainingError, UsageError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.models.jmvae import JMVAE
 
 N = 150

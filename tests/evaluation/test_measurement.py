@@ -15,7 +15,7 @@ from mmvae.evaluation.metric import Specimen
 from mmvae.experiments.open_run import open_run
 from mmvae.foundations.errors import PluginError, TrainingError
 from mmvae.foundations.progress import Progress
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.plugins.registry import Registry
 from mmvae.report.comparison import comparison_tables
 from mmvae.report.tables import metrics as metric_tables

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from mmvae.evaluation import likelihoods
 from mmvae.evaluation.classifiers import Judges
 from mmvae.experiments.evaluate import evaluate
 from mmvae.experiments.open_run import FORMAT, open_run
-from mmvae.foundations.errors import ConfigError, DataError, RunError, UsageError
+from mmvae.experiments.train import dry_run
+from mmvae.foundations.errors import ConfigError, DataError, MmvaeError, RunError, UsageError
 from mmvae.foundations.progress import Progress
+from mmvae.foundations.toml import literal
 from mmvae.report.report import report
 from mmvae.runs.results_file import read_results
 from mmvae.runs.run import Run
@@ -113,6 +116,42 @@ def test_the_judges_may_learn_from_other_data_than_the_model(
         ConfigError, match=r"judge_data = .*itms.*unknown key. Did you mean 'items"
     ):
         evaluate(few, overrides=["evaluate.judge_data={ itms = 60 }"], registry=registry)
+
+
+def test_a_training_refuses_data_that_its_judges_could_not_learn_from(
+    tmp_path: Path,
+) -> None:
+    """With the words of the evaluation after it."""
+    items = {name: values.tolist() for name, values in toy_items(60).items()}
+    other = {**items, "c": [7] * 60}
+    for name, columns in (("own", items), ("other", other)):
+        rows = [{m: values[i] for m, values in columns.items()} for i in range(60)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    own, away = str(tmp_path / "own.jsonl"), str(tmp_path / "other.jsonl")
+    table = {"source": "table", "path": own, "validation": 0.2, "test": 0.2}
+    config = toy_config(data=table)
+    registry, run = toy_registry(), tmp_path / "r"
+    for keys, said in (
+        ({"path": away}, "class 7"),
+        ({"path": str(tmp_path / "no.jsonl")}, "no.jsonl"),
+        ({"pth": away}, "Did you mean 'path'"),
+    ):
+        wrong = config | {"evaluate": {"judge_data": keys}}
+        told = []
+        for trial in (partial(mmvae.train, run_dir=run), dry_run):
+            with pytest.raises(MmvaeError, match=r"evaluate.judge_data = \{") as error:
+                trial(wrong, registry=registry)
+            told.append(str(error.value))
+        assert not run.exists()
+        mmvae.train(config, run_dir=run, registry=registry)
+        with pytest.raises(MmvaeError) as error:
+            evaluate(
+                run, overrides=[f"evaluate.judge_data={literal(keys, 1000)}"], registry=registry
+            )
+        shutil.rmtree(run)
+        assert said in told[0]
+        assert told == [str(error.value)] * 2
 
 
 def test_a_split_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.evaluate import evaluate
 from mmvae.evaluation.likelihoods import needs
 from mmvae.foundations.errors import ConfigError, DataError, UsageError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.models.base import Model
 from mmvae.plugins.registry import Registry
 
@@ -227,7 +227,7 @@ def test_every_figure_is_of_the_items_that_have_what_it_takes(trained) -> None:
 
 def test_a_cell_for_which_no_item_has_all_is_left_out_with_the_reason(trained) -> None:
     apart = {"v": toy_items(6)["v"], "w": [None] * 6, "c": [0, 1, 2, 0, 1, None]}
-    items = Split({m: mmvae.data.memory.as_column(v, m) for m, v in apart.items()}, range(6))
+    items = Split({m: mmvae.data.in_memory.as_column(v, m) for m, v in apart.items()}, range(6))
     batches = Batches(items, trained.codecs, {m: m for m in NAMES})
     keys = EvaluateConfig(bounds=["w", "v|c"], samples=2, coherence=False)
     found = evaluate(trained.model, batches, keys)

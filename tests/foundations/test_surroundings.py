@@ -20,7 +20,7 @@ from toys import toy_items, toy_registry
 from trainings import config, metrics, registry, resume, train
 
 import mmvae
-from mmvae.data.memory import as_split
+from mmvae.data.in_memory import as_split
 from mmvae.foundations.progress import Progress
 from mmvae.foundations.surroundings import exclusive, undisturbed
 from mmvae.inference.imputation import fillings

@@ -19,7 +19,7 @@ from mmvae.foundations.errors import DataError
 from mmvae.inference.imputation import MEAN_SAMPLES, fillings, told_by
 from mmvae.inference.model_folder import load_model
 from mmvae.inference.trained_model import TrainedModel
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.models.missing import Group, posterior_of
 
 

@@ -17,7 +17,7 @@ from mmvae.inference import retrieval
 from mmvae.inference.model_folder import load_model
 from mmvae.inference.retrieval import Found, nearest, ranks_of, retrieve
 from mmvae.inference.trained_model import TrainedModel
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 
 
 @pytest.fixture

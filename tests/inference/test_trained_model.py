@@ -18,11 +18,12 @@ from toys import (
 )
 
 from mmvae.data.batches import Batches
-from mmvae.data.memory import as_split
+from mmvae.data.in_memory import as_split
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.foundations.errors import DataError, UsageError
 from mmvae.foundations.randomness import ItemDraws
-from mmvae.inference import trained_model as module
+from mmvae.inference import items as item_batches
+from mmvae.inference import sampling
 from mmvae.inference.model_folder import load_model
 from mmvae.inference.trained_model import TrainedModel
 
@@ -48,6 +49,11 @@ def test_embedding_is_the_mean_of_the_posterior(model, items) -> None:
     assert model.embed(items).shape == (30, 2)
 
 
+def in_chunks_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (item_batches, sampling):
+        monkeypatch.setattr(module, "CHUNK", size)
+
+
 def test_the_form_of_the_data_changes_nothing(model, items) -> None:
     import datasets
 
@@ -62,7 +68,7 @@ def test_the_form_of_the_data_changes_nothing(model, items) -> None:
 
 def test_chunks_change_nothing(model, items, monkeypatch) -> None:
     z, c = model.embed(items), model.generate(items_of(items), to=["c"], temperature=0)
-    monkeypatch.setattr(module, "CHUNK", 7)
+    in_chunks_of(7, monkeypatch)
     assert torch.allclose(model.embed(items), z, atol=1e-6)
     assert (model.generate(items_of(items), to=["c"], temperature=0)["c"] == c["c"]).all()
 
@@ -188,7 +194,7 @@ def test_mistakes(model, call, error, message: str) -> None:
 
 
 def test_a_bad_value_is_named_by_item_beyond_the_first_chunk(model, monkeypatch) -> None:
-    monkeypatch.setattr(module, "CHUNK", 2)
+    in_chunks_of(2, monkeypatch)
     with pytest.raises(DataError, match=r"item 3, modality 'c': got class 9"):
         model.embed({"c": [0, 1, 2, 9]})
 
@@ -259,7 +265,7 @@ def test_likelihoods_take_the_fixed_view_that_figures_take(noisy, items, monkeyp
     expected = iw_bound(noisy.model, view, ("v", "w"), ("v", "w"), 4, draws)
     assert torch.allclose(noisy.score(split, 4, seed=3), expected, atol=1e-5)
     elbo = noisy.elbo(split, seed=3)["elbo"]
-    monkeypatch.setattr(module, "CHUNK", 7)
+    in_chunks_of(7, monkeypatch)
     assert torch.allclose(noisy.score(split, 4, seed=3), expected, atol=1e-5), "chunks"
     assert torch.allclose(noisy.elbo(split, seed=3)["elbo"], elbo, atol=1e-5)
 
@@ -269,7 +275,7 @@ def test_a_conditional_models_decoder_sees_the_condition(monkeypatch) -> None:
     trained = TrainedModel(model, {"x": "x", "w": "w"})
     w = torch.tensor([[1.0, 0.0, 2.0], [0.0, -1.0, 1.0]])
     expected = (w @ (model.a @ model.d + model.c).T).detach()
-    monkeypatch.setattr(module, "CHUNK", 2)
+    in_chunks_of(2, monkeypatch)
     x = trained.generate({"w": w}, to=["x"], count=3, temperature=0)["x"]
     assert np.allclose(x, expected.repeat_interleave(3, 0), atol=1e-5)
     found = trained.reconstruct({"w": w}, to=["x"])["x"]

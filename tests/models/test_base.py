@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from mmvae.models.base import ModelConfig, fold, in_float32, unfold
+from mmvae.models.base import ModelConfig
+from mmvae.models.parameters import fold, in_float32, unfold
 
 CODECS = linear_codecs(a={"dim": 3, "sd": 0.5}, b={"dim": 2})
 

@@ -29,11 +29,12 @@ from mmvae.data.source import Split
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import ConfigError, UsageError
-from mmvae.modalities.codec import GAPS, Codec, Column
+from mmvae.modalities.codec import GAPS, Codec
+from mmvae.modalities.column import Column
 from mmvae.modalities.subsets import subset_name
-from mmvae.models.base import Terms
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.jmvae_config import JMVAEConfig
+from mmvae.models.phase import Terms
 from mmvae.models.posteriors import DiagonalGaussian, kl_divergence, product_of_experts
 
 B = 6

@@ -17,9 +17,9 @@ from mmvae.data.batches import Batch, with_stand_ins
 from mmvae.foundations.errors import ConfigError, UsageError
 from mmvae.modalities.codec import GAPS, Codec
 from mmvae.modalities.subsets import family
-from mmvae.models.base import Terms
 from mmvae.models.informed import Informed
 from mmvae.models.jmvae import JMVAE
+from mmvae.models.phase import Terms
 from mmvae.models.posteriors import DiagonalGaussian, kl_divergence
 
 B = 12

@@ -21,6 +21,7 @@ from mmvae import Column, UnsupportedValue
 from mmvae.cli import main
 from mmvae.data.columns import column_type
 from mmvae.data.dataset import fitted
+from mmvae.data.memory import as_column
 from mmvae.data.source import Split
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.stream import Types
@@ -340,3 +341,36 @@ def test_a_folder_reads_the_table_of_each_split_as_that_of_the_training(folder: 
     codec = Categorical(Categorical.Config(), {"classes": ["1.0", "2.0", "?"], "named": True})
     x, _ = codec.prepare(splits["test"].columns["label"].without_gaps().read())
     assert x.argmax(1).tolist() == [0, 1] * 10
+
+
+@pytest.mark.parametrize(
+    ("labels", "typed"),
+    [
+        ([1, 2, 10], ["1", "01", "1.0", "1e0", " 1 ", "+1", "1.5", "1x", "one", "10.0"]),
+        ([1.0, 2.0], ["1", "01", "1.0", "2e0", "1.5"]),
+        ([True, False], ["true", "TRUE", "1", "0.0", "0", "2", "yes"]),
+        (["01", "1", "x"], ["01", "1", "1.0", "001"]),
+    ],
+)
+def test_a_typed_label_means_what_it_means_in_a_file(
+    train: Train, folder: Path, labels: list[Any], typed: list[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"x": rng.normal(size=60).tolist(), "label": (labels * 60)[:60]}
+    model = load_model(train(write(folder / "t.jsonl", columns), x=VECTOR, label=LABEL))
+    codec = model.codecs["label"]
+    for text in typed:
+        found = []
+        path = folder / "cells.csv"
+        path.write_text(f'x,label\n0,"{text}"\n0,"{text}"\n', "utf-8")
+        try:
+            (rows,) = open_stream(path, model.types).chunks(10)
+            column = as_column(rows.values("label"), "a file")
+            found.append(codec.condition(column)[0].tolist())
+        except (DataError, UnsupportedValue):
+            found.append(None)
+        try:
+            found.append(model.condition("label", text)[0].tolist())
+        except DataError:
+            found.append(None)
+        assert found[0] == found[1], text

@@ -19,7 +19,7 @@ from PIL import Image
 import mmvae
 from mmvae.data.bounds import Bounds
 from mmvae.data.columns import table_split
-from mmvae.data.memory import as_column
+from mmvae.data.in_memory import as_column
 from mmvae.data.reader import read_table, read_tables
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.csv_cells import records, text_of

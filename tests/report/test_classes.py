@@ -10,7 +10,7 @@ import pytest
 
 from mmvae.data.source import Split
 from mmvae.foundations.errors import DataError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.report.classes import classes_of
 
 

@@ -9,14 +9,8 @@ from studies import CONFIG, STUDY, record, toy_study
 
 from mmvae.experiments.study.record import Record
 from mmvae.experiments.study.study import Study
-from mmvae.report.reproduction import (
-    cell_tables,
-    claim_tables,
-    markdown,
-    nats,
-    page,
-    pictures,
-)
+from mmvae.report.claims import claim_tables, nats
+from mmvae.report.reproduction import cell_tables, markdown, page, pictures
 from mmvae.report.tables import Table
 
 

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mmvae.report.tables import (
-    Table,
-    densities,
-    heading,
-    hints,
-    in_order,
-    left_out,
-    percent,
-    spread,
-    tables,
-)
+from mmvae.report.formats import percent, spread
+from mmvae.report.hints import hints, left_out
+from mmvae.report.tables import Table, densities, heading, in_order, tables
 
 
 def figure(mean: float, error: float | None) -> dict:

@@ -26,6 +26,7 @@ CHANCE = "test_randomness_comes_from_the_generator"
 RAW = "test_raw_values_are_not_edited"
 EDITED = "test_model_values_are_not_edited"
 APART = "test_items_do_not_mix_in_the_likelihood"
+FOLLOWS = "test_points_follow_the_parameters"
 LOSSY = "test_restored_values_are_the_raw_ones"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 
@@ -696,7 +697,39 @@ class DensityInPlace(Sound):
         return super().log_prob(likelihood, x.mul_(0.9), observed)
 
 
+class SameForAll(Letter):
+    """Its best value does not depend on what it is given."""
+
+    def point(self, likelihood):
+        return F.one_hot(torch.zeros_like(likelihood.logits.argmax(-1)), 3).float()
+
+
+class ZeroForAll(Sound):
+    def point(self, likelihood):
+        return torch.zeros_like(likelihood.mean)
+
+
+class OneCellForAll(Wave):
+    def point(self, likelihood):
+        return torch.cat([0 * likelihood.mean[:, :1], likelihood.mean[:, 1:]], -1)
+
+
+class LeastLikely(Letter):
+    def point(self, likelihood):
+        return F.one_hot(likelihood.logits.argmin(-1), 3).float()
+
+
+class Mirrored(Wave):
+    def point(self, likelihood):
+        return -likelihood.mean
+
+
 STRANGERS = {
+    SameForAll: (FOLLOWS, "point to be about as likely as a sample.*the same for all 16 items"),
+    ZeroForAll: (FOLLOWS, "got .*the same for all 16 items.*from the likelihood"),
+    OneCellForAll: (FOLLOWS, "point in cell 0 to be .*the same for all 16 items"),
+    LeastLikely: (FOLLOWS, "point to be about as likely as a sample"),
+    Mirrored: (FOLLOWS, "point to be about as likely as a sample"),
     LikelihoodOfTheBatch: (
         APART,
         "log_prob of an item whatever the others are: .*each item alone",

@@ -15,8 +15,8 @@ from torch.distributions import Independent, Normal
 
 from mmvae import Codec, CodecConfig, Column, UnsupportedValue, mlp
 from mmvae.testing import CodecContract, verdicts, violations
+from mmvae.testing.raw_values import differing_rows
 from mmvae.testing.subject import same
-from mmvae.testing.values import differing_rows
 
 
 class Vector(Codec):

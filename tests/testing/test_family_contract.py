@@ -60,6 +60,11 @@ class Pointless(Plain):
         return super().point().sum(-1)
 
 
+class SameForAll(Plain):
+    def point(self):
+        return torch.zeros_like(super().point())
+
+
 class Halved(Plain):
     def log_prob(self, z):
         return super().log_prob(z).bfloat16()
@@ -96,6 +101,7 @@ CASES = {
     "samples_follow_the_density": {"posterior": Spread},
     "samples_follow_the_noise": {"posterior": Careless},
     "distributions_have_their_shapes": {"posterior": Pointless},
+    "points_follow_the_context": {"posterior": SameForAll},
     "autocast_leaves_float32": {"posterior": Halved},
     "items_do_not_mix": {"head": Mixing},
     "gradients_reach_every_parameter": {"head": Idle},

@@ -26,7 +26,7 @@ from mmvae.experiments.build import build_model, make_accelerator, open_material
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.evaluate import evaluate
 from mmvae.foundations.errors import MmvaeError
-from mmvae.modalities.codec import Column
+from mmvae.modalities.column import Column
 from mmvae.training.step import Stepper
 from mmvae.training.validation import validate
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmvae.foundations.errors import TrainingError
-from mmvae.models.base import Terms
+from mmvae.models.phase import Terms
 from mmvae.training.term_means import TermMeans, check_finite, wide
 
 

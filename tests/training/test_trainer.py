@@ -144,8 +144,8 @@ def test_a_warm_up_by_steps_reaches_the_step(tmp_path):
 
 def test_phases_update_their_own_weights_in_turn(tmp_path, monkeypatch):
     """A second phase sees the first one's update; each has optimizer and terms of its own."""
-    from mmvae.models.base import Phase, Terms
     from mmvae.models.jmvae import JMVAE
+    from mmvae.models.phase import Phase, Terms
 
     decoders = [f"decoders.{m}" for m in "vc"]
     seen = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -43,6 +44,10 @@ class ArrowRows(Rows):
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
+    def raw(self, name: str) -> list[Any]:
+        """See :meth:`Rows.raw`."""
+        return list(plain(self.table.column(name)).to_pylist())
+
     def arrow(self, name: str) -> Any:
         """See :meth:`Rows.arrow`."""
         import pyarrow as pa
@@ -75,6 +80,7 @@ class ArrowStream(TableStream):
     ) -> None:
         super().__init__(path, wanted, bounds)
         with self._readable(), opened_arrow(self.path, self.bounds) as (own, total, _):
+            self.bounds.check_columns(len(own), path)
             self.own, self.total, self.names = own, total, list(own.names)
             self._features = features(own)
         for name in self.names:
@@ -217,7 +223,8 @@ class ArrowWriter(Writer):
             try:
                 if column.type != field.type:
                     column = column.cast(field.type)
-                columns.append(replaced(column, filled.get(field.name, {}), where))
+                values = filled.get(field.name, {})
+                columns.append(replaced(column, values, self.stream, field.name))
             except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
                 raise DataError(
                     f"{where}: what the model fills in does not fit its type {field.type}: "
@@ -227,7 +234,7 @@ class ArrowWriter(Writer):
         self._writer.write_table(table.combine_chunks())  # of which each would be a batch
 
 
-def replaced(column: Any, values: Mapping[int, Any], where: str) -> Any:
+def replaced(column: Any, values: Mapping[int, Any], stream: ArrowStream, name: str) -> Any:
     """An Arrow column with other values in some rows.
 
     Raises:
@@ -241,7 +248,7 @@ def replaced(column: Any, values: Mapping[int, Any], where: str) -> Any:
 
     index = np.arange(len(column))
     index[list(values)] = len(column) + np.arange(len(values))
-    new = array([encoded(v, column.type, where) for v in values.values()], column.type)
+    new = array([encoded(v, column.type, stream, name) for v in values.values()], column.type)
     return pa.chunked_array([*column.chunks, new], column.type).combine_chunks().take(index)
 
 
@@ -256,7 +263,7 @@ def array(values: list[Any], kind: Any) -> Any:
     return pa.array(values).cast(kind) if texts else pa.array(values, kind)
 
 
-def encoded(value: Any, kind: Any, where: str) -> Any:
+def encoded(value: Any, kind: Any, stream: ArrowStream, name: str) -> Any:
     """A value in the form that an Arrow type needs.
 
     Raises:
@@ -265,13 +272,13 @@ def encoded(value: Any, kind: Any, where: str) -> Any:
     from pyarrow import types
 
     if types.is_dictionary(kind):
-        return encoded(value, kind.value_type, where)
+        return encoded(value, kind.value_type, stream, name)
     if types.is_decimal(kind):
-        number = Decimal(str(fitting(value, "number", where)))
+        number = Decimal(str(fitting(value, stream, name)))
         return number.quantize(Decimal(1).scaleb(-kind.scale))
     if isinstance(value, bytes) and types.is_struct(kind):
         return {"bytes": value, "path": None}
-    return fitting(value, kind_of(kind), where)
+    return fitting(value, stream, name)
 
 
 def opened_arrow(path: Path, bounds: Bounds) -> Any:
@@ -286,12 +293,14 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
 
     @contextmanager
     def parquet() -> Iterator[Any]:
+        bounds.check_description(footer_size(path, bounds, PARQUET), path)
         with bounds.open(path) as opened, pq.ParquetFile(opened, buffer_size=BUFFER) as file:
             rows = rows_together(file.metadata, bounds)
             yield file.schema_arrow, file.metadata.num_rows, file.iter_batches(rows)
 
     @contextmanager
     def arrow() -> Iterator[Any]:
+        bounds.check_description(footer_size(path, bounds, MAGIC), path)
         with bounds.open(path) as opened:  # and no other file of the same name
             data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         with pa.BufferReader(data) as source:
@@ -301,6 +310,7 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
                 start, batches = 8, pa.ipc.open_file(source).num_record_batches
             source.seek(start)
             for number, message in enumerate(pa.ipc.MessageReader.open_stream(source)):
+                bounds.check_description(message.metadata.size, path)
                 bounds.check_batch(unpacked(message), f"{path}, message {number}")
             source.seek(start)
             stream = pa.ipc.open_stream(source)
@@ -313,7 +323,16 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
     return parquet() if path.suffix.lower() == ".parquet" else arrow()
 
 
-MAGIC = b"ARROW1"
+def footer_size(path: Path, bounds: Bounds, magic: bytes) -> int:
+    """Bytes of the table of contents at the end of a file; 0 if the file has none."""
+    with bounds.open(path) as opened:
+        opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, opened.tell() - 4 - len(magic)))
+        size, end = opened.read(4), opened.read()
+    return int.from_bytes(size, "little") if end == magic else 0
+
+
+MAGIC, PARQUET = b"ARROW1", b"PAR1"
 
 BUFFER = 1 << 20
 """Bytes of each column that are read from a Parquet file at a time."""
@@ -411,10 +430,13 @@ def wider(held: Any, filled: Any) -> Any:
     A column of nulls takes the type of the new values, and a column of integers that of numbers,
     since means of integers need not be integers.
     """
+    import pyarrow as pa
     from pyarrow import types
 
     if types.is_null(held):
         return filled
+    if types.is_dictionary(held):
+        return pa.dictionary(held.index_type, wider(held.value_type, filled), held.ordered)
     if types.is_integer(held) and types.is_floating(filled):
         return filled
     lists = is_list(held) and is_list(filled)

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmvae.data.bounds import Bounds
 from mmvae.data.streams.csv_cells import cell_of, other_separator, records, text_of
+from mmvae.data.streams.json_edit import edited_value
 from mmvae.data.streams.stream import (
     Filled,
     Rows,
@@ -49,13 +50,17 @@ class CsvRows(Rows):
     def __len__(self) -> int:
         return len(self.cells)
 
+    def raw(self, name: str) -> list[Any]:
+        """See :meth:`Rows.raw`."""
+        place, words = self.stream.names.index(name), self.stream.types[name].words or ()
+        return [text_of(record[place], words) for record in self.cells]
+
     def arrow(self, name: str) -> Any:
         """See :meth:`Rows.arrow`."""
         import pyarrow as pa
 
-        place, kind = self.stream.names.index(name), self.stream.types[name].kind
-        words = self.stream.types[name].words or ()
-        texts = [text_of(record[place], words) for record in self.cells]
+        texts: list[Any] = self.raw(name)
+        kind = self.stream.types[name].kind
         own = self.stream.kind(name)
         if kind == "list":
             lists = [None if text is None else json.loads(text) for text in texts]
@@ -154,6 +159,7 @@ class CsvStream(TableStream):
             yield line, size, cells
 
     def _begin(self, header: list[str]) -> None:
+        self.bounds.check_columns(len(header), self.path)
         names = [text_of(cell, NULL_WORDS) or "" for cell in header]
         if names == [""]:
             raise DataError(f"{self.path}: no rows; expected at least one item.")
@@ -191,8 +197,13 @@ class CsvStream(TableStream):
         """See :meth:`TableStream.writer`."""
         return CsvWriter(self, path, tuple(added))
 
-    def cell(self, name: str, value: Any) -> str:
+    def cell(self, name: str, value: Any, before: str | None = None) -> str:
         """Format a value as a cell of a column, in the same way as the other cells.
+
+        Args:
+            name: The column.
+            value: The value.
+            before: The text of a list some of whose cells it fills.
 
         Raises:
             DataError: A CSV file cannot hold it.
@@ -201,10 +212,14 @@ class CsvStream(TableStream):
         if kind == "boolean" and not isinstance(value, str):
             styles = self._evidence[name].styles
             return STYLES[min(styles)][bool(value)]
+        if kind == "text" and isinstance(value, bool):
+            value = self.truths(name)[value]
         if kind in ("integer", "number") and isinstance(value, bool):
             value = int(value)
         if kind == "number" and is_number(value):
             value = float(value)
+        if isinstance(value, list) and before is not None:
+            return cell_of(edited_value(before, value), self.separator)
         return written(value, self.separator, f"{self.path}, column {name!r}")
 
 
@@ -239,7 +254,8 @@ class CsvWriter(Writer):
             cells = list(record)
             for name, values in filled.items():
                 if i in values:
-                    cells[self.stream.names.index(name)] = self.stream.cell(name, values[i])
+                    place = self.stream.names.index(name)
+                    cells[place] = self.stream.cell(name, values[i], text_of(cells[place]))
             self._put(cells + [self.stream.cell(name, added[name][i]) for name in self.added])
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from mmvae.data.bounds import Bounds
+from mmvae.data.streams.json_edit import edited_object
 from mmvae.data.streams.json_text import JsonArray, value_of
 from mmvae.data.streams.stream import (
     SIMPLE,
@@ -52,17 +52,26 @@ class JsonLinesRows(Rows):
 
     Args:
         stream: The file.
-        objects: The objects.
+        objects: The objects, each with its text.
         lines: The line of each.
     """
 
     def __init__(
-        self, stream: JsonLinesStream, objects: list[dict[str, Any]], lines: list[int]
+        self,
+        stream: JsonLinesStream,
+        objects: list[tuple[dict[str, Any], str]],
+        lines: list[int],
     ) -> None:
-        self.stream, self.objects, self.lines = stream, objects, lines
+        self.stream, self.lines = stream, lines
+        self.objects = [row for row, _ in objects]
+        self.texts = [text for _, text in objects]
 
     def __len__(self) -> int:
         return len(self.objects)
+
+    def raw(self, name: str) -> list[Any]:
+        """See :meth:`Rows.raw`."""
+        return [row.get(name) for row in self.objects]
 
     def arrow(self, name: str) -> Any:
         """See :meth:`Rows.arrow`."""
@@ -127,6 +136,7 @@ class JsonLinesStream(TableStream):
                 found = self._found.setdefault(name, {})
                 if value is not None:
                     found.setdefault(found_in(value), line)
+            self.bounds.check_columns(len(self._found), self.path)
         for name, found in self._found.items():
             if NESTED & found.keys():
                 values = [row.get(name) for row in rows.objects]
@@ -172,19 +182,21 @@ class JsonLinesStream(TableStream):
         for lines, objects in chunked(self._objects(), size, self.bounds.cell):
             yield JsonLinesRows(self, objects, lines)
 
-    def _objects(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    def _objects(self) -> Iterator[tuple[int, int, tuple[dict[str, Any], str]]]:
         if self.array:
             elements = JsonArray(blocks(self.path, self.bounds), str(self.path), self.bounds)
-            yield from ((k, size, self._object(row, k)) for k, size, row in elements)
+            for k, text, row in elements:
+                yield k, len(text), (self._object(row, k), text)
             return
         for number, line in enumerate(decoded(self.path, self.bounds), 1):
             if line.strip():
                 row = value_of(line, f"{self.path}, line {number}")
-                yield number, len(line), self._object(row, number)
+                yield number, len(line), (self._object(row, number), line.strip())
 
     def _object(self, row: Any, number: int) -> dict[str, Any]:
         if not isinstance(row, dict):
             raise DataError(f"{self.path}, {self.unit} {number}: expected a JSON object.")
+        self.bounds.check_columns(len(row), self.path)
         for name in row.keys() - self._found.keys():
             if not is_unicode(name):
                 raise DataError(
@@ -255,7 +267,7 @@ def found_in(value: Any) -> Found:
 
 
 class JsonLinesWriter(Writer):
-    """Writes JSON: lines, or one array if the table was one.
+    """Writes JSON: lines, or one array if the table was one; what is not filled as it was.
 
     Args:
         stream: The table that is written again.
@@ -277,20 +289,15 @@ class JsonLinesWriter(Writer):
     def write(self, rows: Rows, filled: Filled, added: Mapping[str, Sequence[Any]]) -> None:
         """See :meth:`Writer.write`."""
         assert isinstance(rows, JsonLinesRows)
-        for i, row in enumerate(rows.objects):
-            new = dict(row)
-            for name, values in filled.items():
-                if i in values:
-                    where = f"{self.stream.path}, column {name!r}"
-                    new[name] = fitting(values[i], self.stream.kind(name), where)
-            text = json_text(new | {name: values[i] for name, values in added.items()})
+        for i, text in enumerate(rows.texts):
+            changed = {
+                name: fitting(values[i], self.stream, name)
+                for name, values in filled.items()
+                if i in values
+            }
+            new = {name: values[i] for name, values in added.items()}
+            text = edited_object(text, changed, new)
             if self.stream.array:
                 text = (",\n" if self._rows else "[\n") + text
             self._file.write(text if self.stream.array else text + "\n")
             self._rows += 1
-
-
-def json_text(row: Mapping[str, Any]) -> str:
-    """An object as JSON, in UTF-8 where its texts are valid Unicode."""
-    text = json.dumps(row, ensure_ascii=False)  # half a character JSON can say by number alone
-    return text if is_unicode(text) else json.dumps(row)

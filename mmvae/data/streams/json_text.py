@@ -74,7 +74,7 @@ def refusal(error: Exception, where: str) -> DataError:
 
 
 class JsonArray:
-    """The elements of an array, each with its number and its length in characters.
+    """The elements of an array, each with its number and its text.
 
     Args:
         blocks: The text in parts.
@@ -86,7 +86,7 @@ class JsonArray:
         self.blocks, self.path, self.bounds = blocks, path, bounds
         self.text, self.at, self.line = "", 0, 1
 
-    def __iter__(self) -> Iterator[tuple[int, int, Any]]:
+    def __iter__(self) -> Iterator[tuple[int, str, Any]]:
         """Iterate over the elements.
 
         Raises:
@@ -106,8 +106,8 @@ class JsonArray:
                 f"{self._place(self.at)}: {sign!r} follows the array, expected nothing."
             )
 
-    def _value(self) -> tuple[int, Any]:
-        """The length of the next value, and the value."""
+    def _value(self) -> tuple[str, Any]:
+        """The text of the next value, and the value."""
         while True:
             try:
                 value, end = DECODER.raw_decode(self.text, self.at)
@@ -119,9 +119,9 @@ class JsonArray:
             except UNREAD as error:
                 raise refusal(error, self._place(self.at)) from None
             else:
-                size, self.at = end - self.at, end
-                self._check(size)
-                return size, value
+                text, self.at = self.text[self.at : end], end
+                self._check(len(text))
+                return text, value
 
     def _more(self) -> bool:
         """Read as much again as is waiting, so that nothing is parsed often; False at the end."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mmvae.data.bounds import Bounds
-from mmvae.data.written_cells import converted
+from mmvae.data.written_cells import DIGITS, STYLES, converted
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType, Kind
 
@@ -21,6 +21,10 @@ Types = Mapping[str, ColumnType]
 
 Filled = Mapping[str, Mapping[int, Any]]
 """Column → row of a chunk → its new value."""
+
+
+FEW = 1000
+"""Rows that are read at a time to see how a column writes false and true."""
 
 
 class Rows(ABC):
@@ -36,6 +40,10 @@ class Rows(ABC):
         Raises:
             DataError: A value is not of the requested kind.
         """
+
+    @abstractmethod
+    def raw(self, name: str) -> list[Any]:
+        """A column's values as the file holds them, whatever they are read as."""
 
     def values(self, name: str) -> list[Any]:
         """A column's values, None for missing ones."""
@@ -57,6 +65,7 @@ class TableStream(ABC):
     ) -> None:
         self.path, self.wanted, self.bounds = path, dict(wanted or {}), bounds or Bounds()
         self.types, self.remarks, self.refused = {}, [], {}
+        self._truths: dict[str, tuple[str, str]] = {}
 
     names: list[str]
     """The names of its columns."""
@@ -87,6 +96,14 @@ class TableStream(ABC):
     def labels(self, name: str) -> tuple[str, ...] | None:
         """Names of the classes whose codes a column holds, if the file knows them."""
         return None
+
+    def truths(self, name: str) -> tuple[str, str]:
+        """The texts for false and true in a column of texts that is read as booleans."""
+        if name not in self._truths:
+            texts = (v for rows in self.chunks(FEW) for v in rows.raw(name) if isinstance(v, str))
+            known = (pair for text in texts for pair in (*STYLES, *DIGITS) if text in pair)
+            self._truths[name] = next(known, STYLES[0])
+        return self._truths[name]
 
     @abstractmethod
     def schema(self, names: Sequence[str]) -> Any:
@@ -158,12 +175,17 @@ def cast(value: Any, kind: Kind, where: str) -> Any:
         ) from None
 
 
-def fitting(value: Any, kind: Kind, where: str) -> Any:
-    """Convert a value that fills a column to the column's kind.
+def fitting(value: Any, stream: TableStream, name: str) -> Any:
+    """Convert a value that fills a column to the kind of the column in the file.
 
     Raises:
         DataError: The kind cannot represent it.
     """
+    kind, where = stream.kind(name), f"{stream.path}, column {name!r}"
+    if kind == "text" and isinstance(value, bool):
+        return stream.truths(name)[value]
+    if kind == "number" and isinstance(value, bool):
+        return float(value)
     try:
         return converted(value, kind) if kind in SIMPLE else value
     except ValueError as error:

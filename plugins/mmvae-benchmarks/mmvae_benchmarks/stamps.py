@@ -16,9 +16,10 @@ from pydantic import Field
 from mmvae import Column, DataError, LazyValues, Source, SourceConfig, Split, SplitName
 from mmvae.data.fingerprints import contents
 from mmvae.data.paths import found_folder
+from mmvae.data.pictures import begun, size_in_memory
 from mmvae.data.splits import split_items
 from mmvae.foundations.errors import nearest
-from mmvae.modalities.codec import row_index
+from mmvae.modalities.column import row_index
 
 Array = np.ndarray[Any, Any]
 
@@ -29,6 +30,9 @@ HOW_TO_GET = (
     "On Debian and Ubuntu: apt install tuxpaint-stamps-default. Elsewhere unpack the Tux Paint "
     "stamps and name their folder with -s data.root=FOLDER."
 )
+
+MOST_PIXELS = 50_000_000
+"""Maximum number of pixels: larger pictures are refused before decoding."""
 
 MIRRORED = re.compile(r"(_mirror|_flip)+$")
 """Suffix of the names of variants that Tux Paint shows in place of a mirrored or turned stamp."""
@@ -188,9 +192,12 @@ def scaled(file: Path, size: int) -> Image.Image:
         DataError: It cannot be read.
     """
     try:
-        with Image.open(file) as opened:
+        with begun(file) as opened:
+            height, width = size_in_memory(opened)
+            if height * width > MOST_PIXELS:
+                raise ValueError(f"{height:,}×{width:,} pixels, expected {MOST_PIXELS:,} at most")
             picture = opened.convert("RGBA")
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{file}: no picture ({error}). Install the stamps again.") from None
     scale = size / max(picture.size)
     width, height = (max(1, round(side * scale)) for side in picture.size)

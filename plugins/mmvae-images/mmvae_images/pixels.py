@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from einops import rearrange
 from PIL import Image, ImageOps
 
 from mmvae import Column, UnsupportedValue
+from mmvae.data.pictures import EXPECTED, begun, size_in_memory
 
 Pixels = np.ndarray[Any, Any]
 
@@ -125,7 +125,7 @@ def opened(encoded: bytes | str | Path, row: int | None = None, most: int = MOST
     else:
         where, encoded = f"file {encoded}", _file(encoded, row)
     try:
-        picture = _begun(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
+        picture = begun(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
         _check_size(picture, where, row, most)
         cut = ";16" in str(getattr(picture, "tile", ""))  # what is not known once it is loaded
         picture.load()
@@ -139,32 +139,24 @@ def opened(encoded: bytes | str | Path, row: int | None = None, most: int = MOST
         raise UnsupportedValue(
             row,
             f"{where} ({_said(error)})",
-            "a whole PNG, JPEG or other picture",
-            "Replace the file.",
+            EXPECTED,
+            "Replace the file, or convert it to PNG.",
         ) from None
     picture.info[_CUT] = cut and picture.mode not in _DEEP
     return picture
 
 
-def _begun(file: io.BytesIO | Path) -> Image.Image:
-    """A picture of which the header alone is read, without Pillow's warning of its size."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file)
-
-
 def _check_size(picture: Image.Image, where: str, row: int | None, most: int) -> None:
-    """Refuse a picture before it is decoded: of too many pixels, or a program of PostScript.
+    """Refuse a picture of too many pixels before it is decoded.
 
     Raises:
         UnsupportedValue: It is one.
     """
-    if picture.format == "EPS":
-        raise UnsupportedValue(row, f"{where} of PostScript", "a PNG, JPEG or other picture")
-    if picture.width * picture.height > most:
+    height, width = size_in_memory(picture)
+    if height * width > most:
         raise UnsupportedValue(
             row,
-            f"{where}, a picture of {picture.height:,}×{picture.width:,} pixels",
+            f"{where}, a picture or tile of {height:,}×{width:,} pixels",
             f"{most:,} pixels at most",
             "Scale it down, or raise max_pixels of this modality.",
         )

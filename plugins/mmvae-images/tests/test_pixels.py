@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from mmvae import Column, UnsupportedValue
-from mmvae.modalities.codec import LazyValues
+from mmvae.modalities.column import LazyValues
 
 GREY = np.random.default_rng(0).integers(0, 256, (4, 5, 6), dtype=np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)
@@ -278,7 +278,7 @@ def test_grey_means_of_a_model_become_binary_as_the_data_did(binarise):
 def test_what_is_no_picture_is_told_without_places_in_memory():
     with pytest.raises(UnsupportedValue) as told:
         opened(b"no picture")
-    assert str(told.value.value) == "10 bytes (cannot identify image file)"
+    assert str(told.value.value) == "10 bytes (no picture of a known format)"
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 1e-45, np.inf, np.nan])

@@ -19,8 +19,8 @@ from mmvae_images.pixels import doubts, read
 from PIL import Image
 
 from mmvae import Column, UnsupportedValue
-from mmvae.data.folder import read_folder
-from mmvae.data.memory import as_split
+from mmvae.data.in_memory import as_split
+from mmvae.data.item_folder import read_folder
 from mmvae.data.table import load_tables
 from mmvae.inference.trained_model import given_column
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mmvae import Column, UnsupportedValue
+from mmvae.foundations.printable import is_unicode
 
 Unit = Literal["character", "byte"]
 Array = np.ndarray[Any, Any]
@@ -42,19 +43,12 @@ def texts(column: Column) -> list[str | None]:
                 "a text, or null where there is none",
                 'Of a file, declare the column in [data.types]: column = "text".',
             )
-        if value is not None and not value.isascii():
-            _check_unicode(value, row)
+        if value is not None and not is_unicode(value):
+            raise UnsupportedValue(
+                row, f"{value!r} (half a character)", "text that is valid Unicode"
+            )
         found.append(value)
     return found
-
-
-def _check_unicode(text: str, row: int) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UnsupportedValue(
-            row, f"{text!r} (half a character)", "text that is valid Unicode"
-        ) from error
 
 
 def units(text: str, unit: Unit) -> Sequence[str] | bytes:

@@ -12,6 +12,9 @@ from mmvae_vectors.cells import Array, is_single, matrix, read
 
 _ROWS = 4096  # rows read at once
 
+_FAR = 400
+"""Powers of two whose squares, summed, float64 holds; larger and smaller distances are scaled."""
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -20,20 +23,23 @@ class Moments:
     Attributes:
         count: Number of observed values of each cell.
         mean: Their mean.
-        squares: Their summed squared distances from the mean.
+        squares: Their summed squared distances from the mean, these in units of 2^power.
+        power: A whole number for each cell, 0 unless squares would leave the range of float64.
         single: True if the raw rows are bare numbers rather than vectors.
     """
 
     count: Array
     mean: Array
     squares: Array
+    power: Array
     single: bool
 
     @property
     def deviation(self) -> Array:
         """Standard deviation; 1 if all values are equal, so that one can divide by it."""
-        deviation = np.sqrt(self.squares / np.maximum(self.count, 1))
-        return np.where(deviation > 0, deviation, 1.0)
+        scaled = np.sqrt(self.squares / np.maximum(self.count, 1))
+        deviation = np.maximum(np.ldexp(scaled, self.power), np.finfo(np.float64).tiny)
+        return np.where(scaled > 0, deviation, 1.0)
 
     @classmethod
     def of(cls, cells: Array, single: bool) -> Moments:
@@ -47,20 +53,26 @@ class Moments:
         first = np.where(count > 0, cells[seen.argmax(0), np.arange(cells.shape[1])], 0.0)
         away = np.where(seen, cells - first, 0.0)
         mean = away.sum(0) / np.maximum(count, 1)
-        squares = (np.where(seen, away - mean, 0.0) ** 2).sum(0)
-        return cls(count, first + mean, squares, single)
+        distance = np.where(seen, away - mean, 0.0)
+        power = np.frexp(np.abs(distance).max(0, initial=0.0))[1]
+        power = np.where(np.abs(power) > _FAR, power, 0)
+        squares = (np.ldexp(distance, -power) ** 2).sum(0)
+        return cls(count, first + mean, squares, power, single)
 
     def __add__(self, other: Moments) -> Moments:
         """The moments of both together (Chan, Golub and LeVeque, 1983)."""
         count = self.count + other.count
         apart = other.mean - self.mean
         share = other.count / np.maximum(count, 1)
-        return Moments(
-            count,
-            self.mean + apart * share,
-            self.squares + other.squares + apart**2 * self.count * share,
-            self.single and other.single,
-        )
+        powers = np.frexp(apart)[1], self.power, other.power
+        sizes = (np.abs(apart), self.squares, other.squares)
+        held = [np.where(size > 0, p, -(1 << 20)) for size, p in zip(sizes, powers, strict=True)]
+        power = np.maximum.reduce(held)
+        power = np.where((np.abs(power) > _FAR) & (power > -(1 << 20)), power, 0)
+        ours, theirs = (np.ldexp(m.squares, 2 * (m.power - power)) for m in (self, other))
+        between = np.ldexp(apart, -power) ** 2 * self.count * share
+        single = self.single and other.single
+        return Moments(count, self.mean + apart * share, ours + theirs + between, power, single)
 
 
 def moments(column: Column, names: Sequence[str] | None) -> Moments:

@@ -78,7 +78,12 @@ class Vector(Codec):
         }
 
     def check_state(self) -> None:
-        """Require one finite mean and one positive deviation for each cell."""
+        """Require one finite mean and one positive deviation for each cell.
+
+        Data of any scale give their own deviation, 1e-45 too. Below the least normal number its
+        reciprocal would be infinite. Values that are too many deviations away are refused when
+        they are prepared.
+        """
         cells = (len(self.names),)
         for key, least in {
             "mean": -math.inf,

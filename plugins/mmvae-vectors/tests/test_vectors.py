@@ -483,3 +483,45 @@ def test_a_very_long_name_is_shown_in_short():
     assert text.startswith("x" * 80 + "…=")
     assert ", y=" in text
     assert len(text) < 200
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-162, 1e-155, 1.0, 1e30])
+def test_a_spread_of_any_size_is_one(scale: float) -> None:
+    """Squares of such distances leave the range of float64."""
+    values = np.random.default_rng(0).normal(3, 1, (5000, 2))
+    codec = Vector(Vector.Config())
+    plain, found = (
+        codec.fit(Column(numbers))["deviation"] for numbers in (values, values * scale)
+    )
+    assert torch.allclose(found / scale, plain, rtol=1e-12)
+    fitted = Vector(Vector.Config(), codec.fit(Column(values * scale)))
+    x, _ = fitted.prepare(Column(values * scale))
+    assert float(x.std()) == pytest.approx(1, abs=0.01)
+
+
+def test_the_spread_of_ordinary_numbers_is_to_the_bit_what_it_was() -> None:
+    values = np.random.default_rng(0).normal(3, 1, (4096, 2))
+    away = values - values[0]
+    squares = ((away - away.mean(0)) ** 2).sum(0)
+    found = Vector(Vector.Config()).fit(Column(values))["deviation"]
+    assert (found.numpy() == np.sqrt(squares / 4096)).all()
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-130])
+def test_a_deviation_of_any_scale_is_that_of_data_of_this_scale(scale):
+    raw = Column(np.random.default_rng(0).normal(size=(50, 2)) * scale, names=NAMES)
+    codec = fitted(raw)
+    codec.check_state()
+    assert (1 / codec.state["deviation"]).isfinite().all()
+    x, _ = codec.prepare(raw)
+    assert 0.5 < float(x.std()) < 2
+    np.testing.assert_allclose(codec.restore(x).values, raw.values, rtol=1e-5, atol=scale * 1e-5)
+    with pytest.raises(UnsupportedValue, match="height"):  # of another scale
+        codec.prepare(Column([[1.0, 1.0]], names=NAMES))
+
+
+def test_a_deviation_without_a_reciprocal_is_refused():
+    codec = fitted()
+    codec.state["deviation"][0] = 1e-310
+    with pytest.raises(ValueError, match="expected 2 positive numbers"):
+        codec.check_state()

@@ -14,10 +14,11 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmvae import DataError
+from mmvae.data.pictures import begun, size_in_memory
 from mmvae_benchmarks.celeba.pictures import Unreadable
 
 MOST_PIXELS = 64_000_000
@@ -174,9 +175,10 @@ def opened(encoded: bytes) -> Image.Image:
         Unreadable: It is damaged, no picture, or too large.
     """
     try:
-        picture = Image.open(io.BytesIO(encoded))
-        if picture.width * picture.height > MOST_PIXELS:
-            raise Unreadable(f"{picture.width}×{picture.height} pixels are too many")
+        picture = begun(io.BytesIO(encoded))
+        height, width = size_in_memory(picture)
+        if height * width > MOST_PIXELS:
+            raise Unreadable(f"{width}×{height} pixels are too many")
         if picture.mode in DEEP:
             raise Unreadable(f"mode {picture.mode} has more than 8 bits")
         picture.load()
@@ -187,8 +189,6 @@ def opened(encoded: bytes) -> Image.Image:
         return picture.convert("RGB")
     except Unreadable:
         raise
-    except UnidentifiedImageError:
-        raise Unreadable("no picture of a known format") from None
     except Exception as error:  # on damaged files its many parsers raise nearly anything
         raise Unreadable(str(error) or type(error).__name__) from None
 

@@ -60,7 +60,8 @@ class CelebaConfig(SourceConfig):
     cache: str | None = Field(
         None,
         description=f"Folder where cropped pictures are kept; {CACHE} in root unless given, or "
-        "mmvae/celeba in the user's cache folder if root is a file or the data are the Hub's.",
+        "mmvae/celeba in the user's cache folder if root is a file or the data are the Hub's. "
+        "Where a run is opened again that lacks them, they are made in the user's cache folder.",
     )
     workers: int | None = Field(
         None, ge=1, description="Threads that crop; as many as there are cores unless given."
@@ -136,7 +137,10 @@ class Celeba(Source):
     def _store(self) -> Store:
         config: CelebaConfig = self.config
         recipe = Recipe(config.crop, config.size, config.faces)
-        return open_store(cache_folder(config), self._items.pictures, recipe, workers(config))
+        folder, key = cache_folder(config)
+        elsewhere = own_cache() if key in self.received else None
+        pictures = self._items.pictures
+        return open_store(folder, pictures, recipe, workers(config), elsewhere)
 
     @cached_property
     def _splits(self) -> Mapping[SplitName, Split]:
@@ -232,13 +236,18 @@ def found(root: Path, name: str) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 
-def cache_folder(config: CelebaConfig) -> Path:
-    """The folder of the cropped pictures."""
+def cache_folder(config: CelebaConfig) -> tuple[Path, str | None]:
+    """The folder of the cropped pictures, and the key that names it; None for the user's own."""
     if config.cache is not None:
-        return place(config.cache)
+        return place(config.cache), "cache"
     root = place(config.root or "")
     if config.root is not None and root.is_dir():
-        return root / CACHE
+        return root / CACHE, "root"
+    return own_cache(), None
+
+
+def own_cache() -> Path:
+    """The folder of cropped pictures in the user's cache."""
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(user) / "mmvae" / "celeba"
 

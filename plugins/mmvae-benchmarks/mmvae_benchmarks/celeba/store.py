@@ -28,7 +28,7 @@ from mmvae import DataError, LazyValues
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
 from mmvae.foundations.lock import FolderLock
-from mmvae.modalities.codec import row_index
+from mmvae.modalities.column import row_index
 from mmvae_benchmarks.celeba.crop import REASONS, Outcome
 from mmvae_benchmarks.celeba.pictures import Pictures
 from mmvae_benchmarks.celeba.recipe import Recipe
@@ -103,7 +103,9 @@ class StoredImages(LazyValues):
         return np.asarray(self.all[self.rows])
 
 
-def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) -> Store:
+def open_store(
+    cache: Path, pictures: Pictures, recipe: Recipe, workers: int, elsewhere: Path | None = None
+) -> Store:
     """Open the store of these pictures; create it if it does not exist.
 
     Args:
@@ -111,6 +113,7 @@ def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) ->
         pictures: The pictures to crop.
         recipe: The crop.
         workers: Number of threads.
+        elsewhere: Where to create it, if ``cache`` is only read.
 
     Raises:
         DataError: Pictures cannot be read, none was kept, or the store is damaged.
@@ -120,6 +123,8 @@ def open_store(cache: Path, pictures: Pictures, recipe: Recipe, workers: int) ->
     name = (
         f"{recipe.crop}-{recipe.size}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
     )
+    if elsewhere is not None and not (cache / name / REPORT).is_file():
+        cache = elsewhere
     folder = cache / name
     if not (folder / REPORT).is_file():
         storage.make_folder(cache, remedy=REMEDY)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmvae import LazyValues
-from mmvae.modalities.codec import row_index
+from mmvae.modalities.column import row_index
 from mmvae_benchmarks.polymnist.textures import Family
 
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from mmvae import Column, ConfigError, DataError, Source, SourceConfig, Split, SplitName
 from mmvae.data.fingerprints import contents
-from mmvae.data.folder import read_folder
+from mmvae.data.item_folder import read_folder
 from mmvae.data.paths import found_folder
 from mmvae.data.splits import split_items
 from mmvae_benchmarks.mnist import NAMES

@@ -1,0 +1,105 @@
+"""Tables of claims: statements of order, computed from the kept nats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmvae.experiments.study.claims import (
+    FEW,
+    Finding,
+    Order,
+    findings,
+    number,
+    orders,
+)
+from mmvae.experiments.study.record import Record
+from mmvae.experiments.study.study import Study
+from mmvae.report.tables import Table
+
+UNSETTLED = (
+    f"Unsettled: a figure has fewer than {number(FEW)} effective samples and would still rise "
+    f"with more, so that what is told is of these samples rather than of the models."
+)
+
+
+def claim_tables(study: Study, records: Sequence[Record]) -> list[Table]:
+    """The results on the study's claims that can be tested."""
+    by_row = {record.row: record for record in records}
+    rows = [
+        claim_row(claim.text, finding)
+        for claim in study.config.claims
+        for finding in findings(claim, by_row)
+    ]
+    if not rows:
+        return []
+    header = ("claim", "rows", "nats", "standard error", "effective samples", "expected", "so")
+    note = (
+        f"From one row to another: the mean over items of the difference on the same item, the "
+        f"second row less the first. Not clear: within two standard errors of what is expected. "
+        f"{UNSETTLED}"
+    )
+    title = f"What the figures show ({records[0].schedule} schedule)"
+    return [Table(title, header, tuple(rows), note)]
+
+
+def order_tables(study: Study, records: Sequence[Record]) -> list[Table]:
+    """Agreement of the order of our values with the published order; empty without any."""
+    tables = [table.cells for table in study.config.tables if table.coherence is None]
+    found = [order for cells in tables for order in orders(cells, records)]
+    if not found:
+        return []
+    header = ("log p of", "published order", "published", "ours", "standard error")
+    told = [order.found.verdict for order in found]
+    count = ", ".join(f"{word} {told.count(word)}" for word in ("yes", "no", "not clear"))
+    note = (
+        f"Of {len(found)} pairs: {count}; {sum(not o.found.settled for o in found)} unsettled. "
+        f"Neighbours in the order of the published figures of a cell, and the figures of a row "
+        f"by different samples; equal ones have no order. Ours: the mean over items of the "
+        f"difference on the same item. Not clear: within two standard errors of 0. {UNSETTLED}"
+    )
+    title = f"The order of the published figures ({records[0].schedule} schedule)"
+    rows = tuple(map(order_row, found))
+    return [Table(title, (*header, "effective samples", "the same order"), rows, note)]
+
+
+def order_row(order: Order) -> tuple[str, ...]:
+    """A row of a table for two published values."""
+    found = order.found
+    return (
+        order.cell,
+        " < ".join(found.rows),
+        nats(order.published, "+"),
+        nats(found.value, "+"),
+        nats(found.error),
+        samples(found),
+        so(found),
+    )
+
+
+def samples(finding: Finding) -> str:
+    """The effective sample sizes of a finding's estimates."""
+    return ", ".join("–" if e is None else f"{e:,.1f}" for e in finding.effective)
+
+
+def so(finding: Finding) -> str:
+    """The verdict of a finding, and whether more samples could change it."""
+    return finding.verdict if finding.settled else f"{finding.verdict}, unsettled"
+
+
+def claim_row(text: str, finding: Finding) -> tuple[str, ...]:
+    """A row of a table for one finding."""
+    sign = "+" if len(finding.rows) > 1 else "-"
+    return (
+        text,
+        " → ".join(finding.rows),
+        nats(finding.value, sign),
+        nats(finding.error),
+        samples(finding),
+        finding.expected,
+        so(finding),
+    )
+
+
+def nats(value: float | None, sign: str = "-") -> str:
+    """Format a value with two digits and a true minus sign; – for none."""
+    return "–" if value is None else f"{value:{sign},.2f}".replace("-", "−")

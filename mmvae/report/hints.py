@@ -1,0 +1,72 @@
+"""Hints about an evaluation: doubtful decoders, queries left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmvae.report.formats import Figure, percent
+from mmvae.report.tables import in_order
+
+DROWNS = 0.9
+"""Threshold of the gradient share above which a modality may suppress the others."""
+
+
+def left_out(result: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each statistic that is left out, with the reason."""
+    for name, reason in result["left out"].items():
+        yield f"left out: {name} ({reason})"
+
+
+def hints(result: Mapping[str, Any]) -> Iterator[str]:
+    """Advice for conspicuous results, one sentence each."""
+    if remark := result.get("diverged"):
+        yield f"warning: {remark}"
+    yield from drowning(result)
+    for direction, figures in result.get("coherence", {}).items():
+        real, chance = figures.get("classifier on real items"), figures.get("most frequent class")
+        if not real or not chance:
+            continue
+        made = figures.get("mean")
+        if not _above(real, chance):
+            yield (
+                f"hint: coherence {direction} says little: on real items the classifier that "
+                f"judges it is right in {percent(real)}, no better than to name the most frequent "
+                f"class each time ({percent(chance)})."
+            )
+        elif made and not _above(made, chance):
+            given, _, target = direction.partition(" → ")
+            yield (
+                f"hint: {target} made from {given} shows its class no more often ("
+                f"{percent(made)}) than the most frequent class is there ({percent(chance)}): "
+                f"unless {given} tells nothing of it, its decoder has not left its start. Try a "
+                f"longer warm-up, for a JMVAE model.start_variance = 0.02, or another activation "
+                f"of its networks."
+            )
+
+
+def _above(figure: Figure, chance: Figure) -> bool:
+    """True if a share is above another by more than two standard errors."""
+    mean, error, least = (x or 0.0 for x in (figure["mean"], figure["error"], chance["mean"]))
+    return mean - 2 * error > least
+
+
+def drowning(result: Mapping[str, Any]) -> Iterator[str]:
+    """A hint if one modality has nearly all of the gradient, with the weights of the training."""
+    weights = result.get("likelihood weights", {})
+    pulls = {
+        m: f["mean"] * weights.get(m, 1.0) for m, f in result.get("gradient shares", {}).items()
+    }
+    for m, pull in pulls.items():
+        if len(pulls) == 1 or pull <= DROWNS * sum(pulls.values()):
+            continue
+        others = [name for name in in_order(pulls, result) if name != m]
+        share, even = 100 * pull / sum(pulls.values()), len(set(weights.values())) < 2
+        now = ", ".join(f"{name} {weights[name]:.3g}" for name in weights)
+        yield (
+            f"hint: {m} has {share:.0f} % of the gradient at z"
+            f"{'' if even else f' even with the weights of this training ({now})'} and may drown "
+            f"{', '.join(others)}. Where those are guessed poorly, weigh them more: "
+            f"modalities.{others[0]}.weight"
+            f"{', or model.rescale = ' + repr('dimensions') + ' for all' if even else ''}."
+        )
