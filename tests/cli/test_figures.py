@@ -14,8 +14,9 @@ from PIL import Image
 from toys import toy_config, toy_registry
 
 import mmvae as package
-from mmvae.cli.figures import FIGURE_ENTRIES, command
+from mmvae.cli.figures import command
 from mmvae.cli.main import COMMANDS
+from mmvae.plugins.entry_points import FIGURE_ENTRIES
 
 Mmvae = Callable[..., object]
 

@@ -11,10 +11,11 @@ from nudge import nudge_registry
 from pydantic import BaseModel, ValidationError, field_validator
 from toys import toy_config, toy_registry
 
-from mmvae.experiments.config import TrainConfig, choices, json_schema, load_experiment
+from mmvae.experiments.config import choices, json_schema, load_experiment
 from mmvae.foundations.errors import ConfigError
 from mmvae.foundations.toml import flatten
-from mmvae.plugins.loader import Registry
+from mmvae.plugins.registry import Registry
+from mmvae.training.config import TrainConfig
 
 MINIMAL = """\
 [data]

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from mmvae.data.source import SourceConfig
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import ConfigError, MmvaeError, PluginError
-from mmvae.plugins.loader import PluginInfo, Registry
+from mmvae.plugins.plugin_info import PluginInfo
+from mmvae.plugins.registry import Registry
 
 WRONG = """\
 nmae = "x"

@@ -52,7 +52,7 @@ class TestToyFamily(FamilyContract):
 class TestModelOfAFamily(ModelContract):
     def make_model(self) -> JMVAE:
         from mmvae.testing import standin
-        from mmvae.testing.model import MODALITIES
+        from mmvae.testing.stage import MODALITIES
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

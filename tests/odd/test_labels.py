@@ -21,7 +21,7 @@ from mmvae import Column, UnsupportedValue
 from mmvae.cli import main
 from mmvae.data.columns import column_type
 from mmvae.data.dataset import fitted
-from mmvae.data.memory import as_column
+from mmvae.data.in_memory import as_column
 from mmvae.data.source import Split
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.stream import Types

@@ -9,8 +9,9 @@ import mmvae
 from conftest import TOY
 from mmvae.experiments.config import Experiment
 from mmvae.foundations.errors import ConfigError, PluginError, PluginWarning, UsageError
-from mmvae.plugins.loader import PluginInfo, Registry, load_registry
-from mmvae.plugins.plugin_info import SLOW_S
+from mmvae.plugins.loader import load_registry
+from mmvae.plugins.plugin_info import SLOW_S, PluginInfo
+from mmvae.plugins.registry import Registry
 from mmvae.plugins.roles import ROLES, top_level
 
 SHELF = """

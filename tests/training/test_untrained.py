@@ -11,7 +11,7 @@ from toys import toy_config, toy_registry
 
 import mmvae
 from mmvae.experiments.evaluate import evaluate
-from mmvae.report.tables import hints
+from mmvae.report.hints import hints
 from mmvae.training.untrained import far_below, untrained
 
 WILD = {"learning_rate": 1.5, "epochs": 3}

@@ -22,7 +22,7 @@ from mmvae import Column, UnsupportedValue
 from mmvae.data.in_memory import as_split
 from mmvae.data.item_folder import read_folder
 from mmvae.data.table import load_tables
-from mmvae.inference.trained_model import given_column
+from mmvae.inference.conditions import given_column
 
 UPRIGHT = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 
