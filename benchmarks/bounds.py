@@ -23,7 +23,7 @@ from torch import nn
 from mmvae.data.batches import Batches
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.likelihoods import likelihoods
-from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
 from mmvae.experiments.build import build_model, make_accelerator, open_materials
 from mmvae.experiments.config import load_experiment
@@ -93,7 +93,7 @@ def timed(model: Model, batches: Batches, config: EvaluateConfig) -> float:
     """Seconds that the cells take."""
     cells, _ = parse_cells(config.bounds, model, config.given_from)
     began = time.perf_counter()
-    likelihoods(model, batches, cells, config, Ledger())
+    likelihoods(model, batches, cells, config, PartialResults())
     return time.perf_counter() - began
 
 

@@ -48,7 +48,7 @@ def main() -> None:
 
     def same(step: int) -> tuple[Tensor, ...]:
         batch, draws = seen(trainer, step)
-        latent = trainer.model.latent_dim
+        latent = trainer.stepper.model.latent_dim
         read = (batch.x["image"], batch.x["attributes"], draws.normal("z", latent))
         if not arguments.adversary:
             return read
@@ -68,7 +68,7 @@ def synthetic(n: int = 2000) -> dict[str, dict[str, np.ndarray]]:
 
 def make_loop(trainer: Trainer, adversary: bool) -> FacesLoop:
     """The hand-written loop with the same data, of the example's widths."""
-    columns, config = trainer.train.split.columns, trainer.config
+    columns, config = trainer.stepper.train.split.columns, trainer.config
     images = torch.as_tensor(np.asarray(columns["image"].read().values))
     attributes = torch.as_tensor(np.asarray(columns["attributes"].read().values))
     sizes = sizes_of(trainer)
@@ -82,14 +82,14 @@ def make_loop(trainer: Trainer, adversary: bool) -> FacesLoop:
     )
     if not adversary:
         return FacesLoop(*parts)
-    of = trainer.trained.config
+    of = trainer.stepper.trained.config
     optimiser = Optimiser(of.learning_rate, of.betas, of.eps)
     return AdversarialLoop(*parts, Critic(sizes), optimiser)
 
 
 def sizes_of(trainer: Trainer) -> Sizes:
     """Widths of the example's networks."""
-    model = trainer.model
+    model = trainer.stepper.model
     image, attributes = (model.codecs[m] for m in ("image", "attributes"))
     return Sizes(
         picture=image.event_shape,
@@ -106,9 +106,11 @@ def sizes_of(trainer: Trainer) -> Sizes:
 
 def weights_of(trainer: Trainer) -> Weights:
     """Weights of the example's terms."""
-    of = trainer.model.likelihood_weights
-    variance = trainer.model.codecs["image"].config.variance
-    return Weights(trainer.model.penalty.alphas[0], of["image"], of["attributes"], variance)
+    of = trainer.stepper.model.likelihood_weights
+    variance = trainer.stepper.model.codecs["image"].config.variance
+    return Weights(
+        trainer.stepper.model.penalty.alphas[0], of["image"], of["attributes"], variance
+    )
 
 
 if __name__ == "__main__":

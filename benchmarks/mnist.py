@@ -46,10 +46,10 @@ def synthetic(n: int = 10_000) -> dict[str, dict[str, np.ndarray]]:
 
 def make_loop(trainer: Trainer) -> HandWrittenLoop:
     """The hand-written loop with the same data."""
-    config, columns = trainer.config, trainer.train.split.columns
+    config, columns = trainer.config, trainer.stepper.train.split.columns
     images = torch.as_tensor(np.asarray(columns["image"].values)).reshape(-1, PIXELS)
     labels = torch.as_tensor(np.asarray(columns["label"].values)).long()
-    model = HandWritten(trainer.model.penalty.alphas[0])
+    model = HandWritten(trainer.stepper.model.penalty.alphas[0])
     return HandWrittenLoop(images, labels, model, config.learning_rate, config.batch_size)
 
 

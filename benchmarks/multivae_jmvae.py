@@ -36,8 +36,9 @@ from torch import Tensor
 from mmvae.data.batches import Batches
 from mmvae.evaluation.classifiers import Judges
 from mmvae.evaluation.coherence_matrix import coherence_matrix
-from mmvae.experiments.build import environment, make_accelerator, open_materials
+from mmvae.experiments.build import make_accelerator, open_materials
 from mmvae.experiments.config import Experiment, load_experiment
+from mmvae.experiments.environment import environment
 from mmvae.experiments.judges import judge_batches
 from mmvae.experiments.study.record import Record, hardware, write_record
 from mmvae.experiments.study.row import Row, load_rows

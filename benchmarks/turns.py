@@ -20,11 +20,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmvae.data.batches import Batch, training_view
 from mmvae.experiments.build import build_model, extended, make_accelerator, open_materials
 from mmvae.experiments.config import load_experiment
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.randomness import StepDraws
 from mmvae.plugins.loader import load_registry
-from mmvae.training.progress import Progress
 from mmvae.training.schedule import warmup_weight
-from mmvae.training.step import unchecked_distributions
+from mmvae.training.step import Stepper, unchecked_distributions
 from mmvae.training.trainer import Trainer
 
 COMPARED = 5
@@ -78,10 +78,8 @@ def make_trainer(example: Path, overrides: Sequence[str], data: Any = None) -> T
     trained = extended(
         experiment, registry, build_model(experiment, registry, materials.codecs)
     ).train()
-    batches = materials.batches("train")
-    return Trainer(
-        trained, batches, None, experiment.train, None, accelerator, Progress(), keeps=False
-    )
+    stepper = Stepper(trained, materials.batches("train"), experiment.train, accelerator)
+    return Trainer(stepper, None, None, Progress(), keeps=False)
 
 
 def measure(trainer: Trainer, loop: Loop, same: BatchOf, rounds: int, steps: int) -> None:
@@ -95,8 +93,8 @@ def measure(trainer: Trainer, loop: Loop, same: BatchOf, rounds: int, steps: int
         steps: Steps in a turn.
     """
     print(f"threads                      {torch.get_num_threads()}")
-    copy_weights(trainer.trained, loop.networks)
-    ours, theirs = count(trainer.trained), count(loop.networks)
+    copy_weights(trainer.stepper.trained, loop.networks)
+    ours, theirs = count(trainer.stepper.trained), count(loop.networks)
     print(f"parameters                   mmvae {ours:,}   hand-written {theirs:,}")
     with unchecked_distributions():
         print(f"first five losses            differ by at most {compare(trainer, loop, same):.1e}")
@@ -127,7 +125,7 @@ def seen(trainer: Trainer, step: int) -> tuple[Batch, StepDraws]:
     """The batch that mmvae reads at a step, and its random numbers."""
     items = trainer.order.items(step)
     draws = StepDraws(trainer.config.seed, "train", step, slice(0, len(items)), len(items))
-    return trainer.train.batch(items, draws, training_view), draws
+    return trainer.stepper.train.batch(items, draws, training_view), draws
 
 
 def compare(trainer: Trainer, loop: Loop, same: BatchOf) -> float:
@@ -136,7 +134,7 @@ def compare(trainer: Trainer, loop: Loop, same: BatchOf) -> float:
     for step in range(COMPARED):
         beta = warmup_weight(trainer.order.epoch(step), trainer.config.warmup_epochs)
         theirs = loop.step(step, beta, same).double().reshape(-1)
-        trainer.step(step)
+        trainer.stepper.step(step)
         sums = trainer.state.terms.rows[-1].values()  # of each phase: loss, …, items
         ours = torch.stack([row[0] / row[-1] for row in sums])
         worst = max(worst, float(((ours - theirs) / theirs).abs().max()))
@@ -153,9 +151,9 @@ def timed(
     for turn in range(rounds + 1):
         began = time.perf_counter()
         for step in range(done, done + steps):
-            trainer.step(step)
+            trainer.stepper.step(step)
             trainer.state.position.step = step + 1
-            trainer._after_step(step + 1)
+            trainer.after_step(step + 1)
         middle = time.perf_counter()
         for step in range(done, done + steps):
             loop.step(step, 1.0)

@@ -4,39 +4,30 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mmvae.cli.options import manners, say
+from mmvae.foundations.progress import NOBODY, Progress
 
 if TYPE_CHECKING:
     from rich import progress as bars
 
 
-Tell = Callable[[int, int], None]
-"""Called with the number of tasks done and their total."""
-
 PAUSE_S = 10.0
 
 
 @contextmanager
-def shown_counts(what: str) -> Iterator[Tell]:
-    """A function to report progress: a bar on a terminal, elsewhere a line at intervals.
-
-    Args:
-        what: Name of the counted things, in the plural.
-    """
+def shown_counts() -> Iterator[Progress]:
+    """Progress of counted things: a bar on a terminal, elsewhere a line at intervals."""
     if manners().quiet:
-        yield lambda done, total: None
+        yield NOBODY
     elif sys.stderr.isatty():
         with _bar() as bar:
-            task, pace = bar.add_task(what, pace=""), Pace()
-            yield lambda done, total: bar.update(
-                task, completed=done, total=total, pace=pace(done, total)
-            )
+            yield Bar(bar)
     else:
-        yield _lines(what)
+        yield Lines()
 
 
 class Pace:
@@ -57,17 +48,37 @@ class Pace:
         return f"{rate:.3g}/s, {duration((total - done) / rate)} left"
 
 
-def _lines(what: str) -> Tell:
-    pace, said = Pace(), time.monotonic()
+class Lines(Progress):
+    """A line at intervals: things done, their total, and the pace."""
 
-    def tell(done: int, total: int) -> None:
-        nonlocal said
-        words, now = pace(done, total), time.monotonic()
-        if words and (now - said >= PAUSE_S or done == total):
-            said = now
+    def __init__(self) -> None:
+        self._pace, self._said = Pace(), time.monotonic()
+
+    def part(self, what: str, done: int, total: int) -> None:
+        """See :meth:`Progress.part`; ``what`` are the counted things, in the plural."""
+        words, now = self._pace(done, total), time.monotonic()
+        if words and (now - self._said >= PAUSE_S or done == total):
+            self._said = now
             say(f"{done}/{total} {what}  {words}")
 
-    return tell
+
+class Bar(Progress):
+    """A bar with the things done, their total, and the pace.
+
+    Args:
+        drawn: The bars of the terminal.
+    """
+
+    def __init__(self, drawn: bars.Progress) -> None:
+        self._drawn, self._pace = drawn, Pace()
+        self._task: bars.TaskID | None = None
+
+    def part(self, what: str, done: int, total: int) -> None:
+        """See :meth:`Progress.part`; ``what`` are the counted things, in the plural."""
+        if self._task is None:
+            self._task = self._drawn.add_task(what, pace="")
+        pace = self._pace(done, total)
+        self._drawn.update(self._task, completed=done, total=total, pace=pace)
 
 
 def _bar() -> bars.Progress:

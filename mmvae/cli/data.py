@@ -163,8 +163,8 @@ def make(kind: str, items: int, out: Path, seed: int, processes: int | None) -> 
     from mmvae.plugins.loader import load_registry
 
     maker = _maker(load_registry().find("maker", kind), items, seed)
-    with shown_counts(kind) as tell:
-        make_data(maker, out, processes or cores(), tell)
+    with shown_counts() as progress:
+        make_data(maker, out, processes or cores(), progress)
     say(f"{out}: {items} {kind}, seed {seed}")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mmvae.cli.options import echo, json_option, print_json, say, set_option
+from mmvae.cli.progress import shown_progress
 from mmvae.data.split_names import SPLITS
 from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
@@ -84,7 +85,7 @@ def opened(
     runs: Sequence[Path], split: str | None, seed: int | None, overrides: tuple[str, ...]
 ) -> list[Subject]:
     """The runs with models and data, opened after a check that figures can be drawn."""
-    from mmvae.experiments.evaluate import open_run
+    from mmvae.experiments.open_run import open_run
     from mmvae.report.canvas import require_matplotlib
     from mmvae.report.subject import Subject
 
@@ -95,11 +96,10 @@ def opened(
         overrides = (*overrides, f"evaluate.seed={seed}")
     subjects = []
     for run in runs:
-        o = open_run(run, overrides=overrides, say=say)
-        config = o.experiment.evaluate
-        subjects.append(
-            Subject(o.run, o.experiment, o.trained, o.data, config.split, config.seed, o.step)
-        )
+        with shown_progress() as progress:
+            found = open_run(run, overrides=overrides, progress=progress)
+        config = found.experiment.evaluate
+        subjects.append(Subject(found, config.split, config.seed))
     return subjects
 
 

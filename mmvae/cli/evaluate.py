@@ -16,10 +16,9 @@ from mmvae.cli.options import (
     json_option,
     leading,
     print_json,
-    say,
     set_option,
 )
-from mmvae.cli.steps import shown_steps
+from mmvae.cli.progress import shown_progress
 from mmvae.data.split_names import SPLITS
 from mmvae.evaluation.query import STANDARD
 from mmvae.foundations.errors import Interrupted, Terminated
@@ -92,8 +91,8 @@ def command(
         if bounds is None and not has_bounds(run, overrides):
             overrides = (*overrides, f'evaluate.bounds=["{STANDARD}"]')
     try:
-        with shown_steps() as step:
-            result = evaluate(run, overrides=overrides, step=step, say=say)
+        with shown_progress() as progress:
+            result = evaluate(run, overrides=overrides, progress=progress)
     except (KeyboardInterrupt, Terminated) as error:
         code = error.exit_code if isinstance(error, Terminated) else 130
         raise Interrupted(

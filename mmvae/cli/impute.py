@@ -9,7 +9,7 @@ import click
 
 from mmvae.cli.items import run_bounds
 from mmvae.cli.options import example, json_option, print_json, say
-from mmvae.cli.steps import shown_steps
+from mmvae.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from mmvae.inference.table_imputation import Filled
@@ -52,8 +52,8 @@ def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool)
     from mmvae.experiments.train import load
     from mmvae.inference.table_imputation import impute_table
 
-    with shown_steps() as step:
-        done = impute_table(load(run), data, out, by, seed, step, run_bounds(run))
+    with shown_progress() as progress:
+        done = impute_table(load(run), data, out, by, seed, progress, run_bounds(run))
     if as_json:
         figures = {"filled": done.values, "filled in part": done.partly}
         print_json({"rows": done.rows, **figures, "from the prior": done.nothing, "out": str(out)})

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from mmvae.foundations.errors import Interrupted, MmvaeError, Terminated, TrainingError, UsageError
-
-Say = Callable[[str], None]
+from mmvae.foundations.progress import Progress
 
 THREADS = "OMP_NUM_THREADS"
 
@@ -32,11 +31,13 @@ class Jobs:
     Args:
         jobs: Number of processes at a time.
         command: Gives the arguments of ``mmvae`` for a row.
-        say: Called with each line that a process writes to standard error, after its row's name.
+        progress: Told each line that a process writes to standard error, after its row's name.
     """
 
-    def __init__(self, jobs: int, command: Callable[[str], Sequence[str]], say: Say) -> None:
-        self.jobs, self.command, self.say = jobs, command, say
+    def __init__(
+        self, jobs: int, command: Callable[[str], Sequence[str]], progress: Progress
+    ) -> None:
+        self.jobs, self.command, self.progress = jobs, command, progress
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._last: dict[str, str] = {}
         self._stopped: int | None = None
@@ -96,7 +97,7 @@ class Jobs:
         with process:
             for line in process.stderr:
                 self._last[row] = line.rstrip()
-                self.say(f"{row}: {line.rstrip()}")
+                self.progress.say(f"{row}: {line.rstrip()}")
             process.wait()  # before its standard input is closed
         with self._lock:
             del self._running[row]

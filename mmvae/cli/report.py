@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from mmvae.cli.options import echo, example, say, set_option
-from mmvae.cli.steps import shown_steps
+from mmvae.cli.options import echo, example, set_option
+from mmvae.cli.progress import shown_progress
 
 
 @click.command(
@@ -23,6 +23,6 @@ def command(run: Path, overrides: tuple[str, ...]) -> None:
     """
     from mmvae.report.report import report
 
-    with shown_steps() as step:
-        path = report(run, overrides=overrides, step=step, say=say)
+    with shown_progress() as progress:
+        path = report(run, overrides=overrides, progress=progress)
     echo(f"Report: {path}")

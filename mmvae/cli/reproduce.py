@@ -9,9 +9,8 @@ import click
 
 from mmvae.cli.evaluate import print_table
 from mmvae.cli.jobs import Jobs
-from mmvae.cli.options import echo, example, say, set_option
-from mmvae.cli.steps import shown_steps
-from mmvae.cli.training import progress
+from mmvae.cli.options import echo, example, set_option
+from mmvae.cli.progress import shown_progress
 from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
 
@@ -87,7 +86,6 @@ def command(
     study.
     """
     from mmvae.experiments.reproduce import (
-        Shown,
         interrupted_by_signals,
         refuse_several_processes,
         reproduce,
@@ -124,20 +122,21 @@ def command(
             return ["reproduce", str(study), *only, *places, *sets, *limit]
 
         names = [row.name for row in load_rows(loaded, name, overrides, only, load_registry())]
-        with interrupted_by_signals():
-            Jobs(jobs, line, say).run(names)
+        with interrupted_by_signals(), shown_progress() as progress:
+            Jobs(jobs, line, progress).run(names)
         print_tables(loaded, name, results)
         return
-    reproduce(
-        loaded,
-        runs,
-        results,
-        schedule=name,
-        overrides=overrides,
-        only=only,
-        max_steps=max_steps,
-        shown=Shown(progress, shown_steps, say),
-    )
+    with shown_progress() as progress:
+        reproduce(
+            loaded,
+            runs,
+            results,
+            schedule=name,
+            overrides=overrides,
+            only=only,
+            max_steps=max_steps,
+            progress=progress,
+        )
     print_tables(loaded, name, results)
 
 

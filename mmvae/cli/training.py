@@ -17,7 +17,7 @@ from mmvae.foundations.signals import outliving_hangups
 
 if TYPE_CHECKING:
     from mmvae.experiments.session import Result
-    from mmvae.training.progress import Progress
+    from mmvae.foundations.progress import Progress
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mmvae.data.batches import Batches, training_view
 from mmvae.evaluation.cross_generation import arrow
 from mmvae.evaluation.items import chunks
-from mmvae.evaluation.steps import Step, quiet
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.randomness import StepDraws, derived_seed, permutation, seeded_global
 from mmvae.modalities.codec import Codec
 
@@ -56,7 +56,7 @@ class Judge(nn.Module):
 
 
 def train_judge(
-    training: Batches, modality: str, label: str, seed: int, step: Step = quiet
+    training: Batches, modality: str, label: str, seed: int, progress: Progress = NOBODY
 ) -> Judge:
     """Train a classifier ``modality`` → ``label`` on real training items.
 
@@ -69,7 +69,7 @@ def train_judge(
         modality: The input of the classifier.
         label: A modality with classes.
         seed: Governs weights, order and views.
-        step: Reports progress.
+        progress: Reports progress.
     """
     codec, target = training.codecs[modality], training.codecs[label]
     assert target.classes is not None
@@ -84,7 +84,7 @@ def train_judge(
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * per_epoch)
         for epoch in range(epochs):
-            step(f"classifier {arrow(modality, label)}", epoch, epochs)
+            progress.part(f"classifier {arrow(modality, label)}", epoch, epochs)
             order = known[permutation(len(known), key, epoch)]
             for i, items in enumerate(torch.split(order, BATCH)):
                 n = len(items)
@@ -99,7 +99,7 @@ def train_judge(
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-        step(f"classifier {arrow(modality, label)}", epochs, epochs)
+        progress.part(f"classifier {arrow(modality, label)}", epochs, epochs)
     return judge.eval()
 
 
@@ -126,11 +126,11 @@ class Judges:
     Args:
         training: Real training items.
         seed: Governs weights, order and views.
-        step: Reports progress.
+        progress: Reports progress.
     """
 
-    def __init__(self, training: Batches, seed: int, step: Step = quiet) -> None:
-        self._training, self._seed, self._step = training, seed, step
+    def __init__(self, training: Batches, seed: int, progress: Progress = NOBODY) -> None:
+        self._training, self._seed, self._progress = training, seed, progress
         self._judges: dict[tuple[str, str], Judge] = {}
 
     def can(self, modality: str, label: str) -> bool:
@@ -140,7 +140,7 @@ class Judges:
     def of(self, modality: str, label: str) -> Judge:
         """The classifier from ``modality`` to a class of ``label``."""
         if (modality, label) not in self._judges:
-            judge = train_judge(self._training, modality, label, self._seed, self._step)
+            judge = train_judge(self._training, modality, label, self._seed, self._progress)
             self._judges[modality, label] = judge
         return self._judges[modality, label]
 

@@ -14,7 +14,7 @@ from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.elbo import rest
 from mmvae.evaluation.items import sampled
 from mmvae.evaluation.statistics import mean_and_error
-from mmvae.evaluation.steps import Step, quiet
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.modalities.subsets import Subset, subset_name
 from mmvae.models.base import Model
 from mmvae.models.finite import finite_values
@@ -59,7 +59,11 @@ def labels_of(model: Model) -> list[str]:
 
 
 def coherence_matrix(
-    model: Model, batches: Batches, judges: Judges, config: EvaluateConfig, step: Step = quiet
+    model: Model,
+    batches: Batches,
+    judges: Judges,
+    config: EvaluateConfig,
+    progress: Progress = NOBODY,
 ) -> dict[str, Any]:
     """The share of values generated from given ones in which a classifier sees the item's class.
 
@@ -73,7 +77,7 @@ def coherence_matrix(
         batches: The split.
         judges: Classifiers trained on real items.
         config: ``coherence_samples``, ``batch_size``, ``seed``.
-        step: Reports progress.
+        progress: Reports progress.
 
     Returns:
         Modality c with classes → ``"cells"``: S → m → mean and error, and the number of items if
@@ -89,7 +93,7 @@ def coherence_matrix(
     right: dict[str, dict[tuple[Subset, str], list[Tensor]]] = {c: {} for c in labels}
     done = 0
     for batch, draws in sampled(batches, n, config.batch_size, config.seed, "matrix"):
-        step("coherence matrix", done, n)
+        progress.part("coherence matrix", done, n)
         noise = draws.normal("z", model.latent_dim)
         for given in sets:
             guesses = generated(model, batch, given, noise)
@@ -110,7 +114,7 @@ def coherence_matrix(
                         values = values.masked_fill(~has, torch.nan)
                     right[c].setdefault((given, m), []).append(values.cpu())
         done += len(batch)
-    step("coherence matrix", n, n)
+    progress.part("coherence matrix", n, n)
     own = {(c, m): judges.judged(m, c, batches, config.batch_size)[0] for c, m in pairs}
     return {
         c: summary({cell: torch.cat(parts) for cell, parts in right[c].items()}, c)

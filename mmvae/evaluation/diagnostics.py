@@ -13,7 +13,7 @@ from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.elbo import rest
 from mmvae.evaluation.items import chunks
 from mmvae.evaluation.statistics import mean_and_error, require_finite
-from mmvae.evaluation.steps import Step, quiet
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.models.base import Model
 from mmvae.models.posteriors import DiagonalGaussian, Posterior, kl_divergence
 
@@ -23,7 +23,7 @@ ACTIVE = 0.01
 
 @torch.no_grad()
 def diagnostics(
-    model: Model, batches: Batches, config: EvaluateConfig, step: Step = quiet
+    model: Model, batches: Batches, config: EvaluateConfig, progress: Progress = NOBODY
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Diagnostics of a model's latent.
 
@@ -31,7 +31,7 @@ def diagnostics(
         model: The model, in eval mode.
         batches: The split's items.
         config: ``batch_size`` and ``seed``.
-        step: Reports progress.
+        progress: Reports progress.
 
     Returns:
         A JSON-able dict and, by name, the reasons why statistics are missing from it. ``latent``
@@ -48,7 +48,7 @@ def diagnostics(
     norms: dict[str, list[Tensor]] = {m: [] for m in model.decoded}
     done = 0
     for batch, draws in chunks(batches, config.batch_size, config.seed):
-        step("diagnostics", done, len(batches))
+        progress.part("diagnostics", done, len(batches))
         q, p = posterior_and_prior(model, batch)
         latent.add(q, p, draws.rows.start)
         z = q.rsample(draws.normal("z", model.latent_dim))
@@ -56,7 +56,7 @@ def diagnostics(
             require_finite(("gradient shares", m), norm, draws.rows.start)
             norms[m].append(norm.cpu())
         done += len(batch)
-    step("diagnostics", done, len(batches))
+    progress.part("diagnostics", done, len(batches))
     result: dict[str, Any] = {"latent": latent.summary()}
     if "kl per dimension" not in result["latent"]:
         left_out["kl per dimension"] = "the posterior or the prior is no diagonal Gaussian"

@@ -20,11 +20,11 @@ from mmvae.evaluation.likelihoods import (
     variation_of_information,
     without_items,
 )
-from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
 from mmvae.evaluation.query import cell_name
 from mmvae.evaluation.statistics import ItemFigures
-from mmvae.evaluation.steps import Step, quiet
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.models.base import Model
 
 
@@ -33,8 +33,8 @@ def evaluate(
     batches: Batches,
     config: EvaluateConfig,
     training: Callable[[], Batches] | Batches | None = None,
-    step: Step = quiet,
-    ledger: Ledger | None = None,
+    progress: Progress = NOBODY,
+    partial: PartialResults | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on a split.
 
@@ -44,8 +44,8 @@ def evaluate(
         config: The ``[evaluate]`` section.
         training: Real training items for the classifiers of coherence, or a function that gives
             them, called only if a classifier is needed; without them there is no coherence.
-        step: Reports progress.
-        ledger: Stores the nats of each item and likelihood query; stored ones are not recomputed.
+        progress: Reports progress.
+        partial: Stores the nats of each item and likelihood query; stored ones are not recomputed.
 
     Returns:
         A JSON-able dict. Bounds, terms and divergences are in nats per item; each statistic has
@@ -75,30 +75,30 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        figures, ledger = ItemFigures(len(batches)), ledger or Ledger()
-        likelihoods(model, batches, cells, config, ledger, step)
+        figures, partial = ItemFigures(len(batches)), partial or PartialResults()
+        likelihoods(model, batches, cells, config, partial, progress)
         given = rest(model, model.decoded)
         unbounded = model.supports(model.decoded, given, model.modalities)
         if unbounded is not None:
             left_out["bounds"] = unbounded
         done = 0
         for batch, draws in chunks(batches, config.batch_size, config.seed):
-            step("items", done, len(batches))
+            progress.part("items", done, len(batches))
             if unbounded is None:
                 figures.add(bound_and_terms(model, batch, draws))
             figures.add(subset_divergences(model, batch, draws))
             figures.add(crossing(model, batch))
             done += len(batch)
-        step("items", done, len(batches))
+        progress.part("items", done, len(batches))
         result = figures.summary()
         if cells:
-            items = ledger.whole(len(batches), config.batch_size)
+            items = partial.whole(len(batches), config.batch_size)
             result["cells"] = summary(items, cells, model, config, batches)
             if informed := variation_of_information(items, model.modalities):
                 result["variation of information"] = informed
         if given:
             result["bounds of"] = f"log p({', '.join(model.decoded)} | {', '.join(given)})"
-        found, reasons = diagnostics(model, batches, config, step)
+        found, reasons = diagnostics(model, batches, config, progress)
         result |= found
         left_out |= reasons
         if not config.coherence:
@@ -107,9 +107,9 @@ def evaluate(
             left_out["coherence"] = "no training items for the classifiers that judge"
         elif all_pairs(model):
             real = training() if callable(training) else training
-            judges = Judges(real, config.seed, step)
+            judges = Judges(real, config.seed, progress)
             result["coherence"] = coherence(model, batches, judges, config)
-            if matrix := coherence_matrix(model, batches, judges, config, step):
+            if matrix := coherence_matrix(model, batches, judges, config, progress):
                 result["coherence matrix"] = matrix
                 if (reason := without_pairs(model)) is not None:
                     left_out["coherence matrix of pairs"] = reason

@@ -21,13 +21,13 @@ from mmvae.evaluation.bounds import ROWS, Evidence, estimates
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.items import spanned
 from mmvae.evaluation.memory import bytes_per_row, rows_within
-from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.query import Cell, cell_name, posterior_name
 from mmvae.evaluation.standardised import KEY, SUFFIX, added_nats
 from mmvae.evaluation.statistics import mean_and_error
-from mmvae.evaluation.steps import Step, quiet
 from mmvae.evaluation.weight_sum import Estimate
 from mmvae.foundations.errors import NonFinite
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.modalities.subsets import Subset
 from mmvae.models.base import Model
 
@@ -64,10 +64,10 @@ def likelihoods(
     batches: Batches,
     cells: Sequence[Cell],
     config: EvaluateConfig,
-    ledger: Ledger,
-    step: Step = quiet,
+    partial: PartialResults,
+    progress: Progress = NOBODY,
 ) -> None:
-    """Compute this process's share of some likelihood queries into a ledger.
+    """Compute this process's share of some likelihood queries into partial results.
 
     Chunk size, memory and the number of processes change values only by rounding, because samples
     belong to items.
@@ -78,11 +78,11 @@ def likelihoods(
         cells: The queries to compute; the model supports them.
         config: ``batch_size``, ``samples``, ``given_from``, ``given_samples``, ``memory``,
             ``seed``.
-        ledger: Receives ``cell name`` → nats and ``cell name effective samples``, float64 per
+        partial: Receives ``cell name`` → nats and ``cell name effective samples``, float64 per
             item; for a difference also the effective samples of the given modalities; and for
             targets whose codec standardises ``cell name standardised``. They are NaN for items
             that lack a modality of the query.
-        step: Reports progress.
+        progress: Reports progress.
 
     Raises:
         UsageError: ``memory`` does not suffice for one sample.
@@ -93,13 +93,13 @@ def likelihoods(
     evidences = [e for d in made.values() for e in (d.whole, d.given) if e is not None]
     rows = rows_in_memory(model, batches, evidences, config)
     size = min(config.batch_size, rows)
-    todo = list(ledger.missing(len(batches), config.batch_size))
+    todo = list(partial.missing(len(batches), config.batch_size))
     total = sum(span.stop - span.start for span in todo)
     done = 0
     for span in todo:
         parts: dict[str, list[Tensor]] = {}
         for batch, draws in spanned(batches, span, size, config.seed):
-            step("importance-weighted figures", done, total)
+            progress.part("importance-weighted figures", done, total)
             found = estimates(model, batch, evidences, draws, rows)
             for cell, evidence in made.items():
                 name, has = cell_name(cell, model.modalities), batch.having(needs(cell, model))
@@ -115,8 +115,8 @@ def likelihoods(
                         values = torch.where(has.cpu(), values, torch.nan)
                     parts.setdefault(key, []).append(values)
             done += len(batch)
-        ledger.keep(span, {name: torch.cat(part) for name, part in parts.items()})
-    step("importance-weighted figures", total, total)
+        partial.keep(span, {name: torch.cat(part) for name, part in parts.items()})
+    progress.part("importance-weighted figures", total, total)
 
 
 def needs(cell: Cell, model: Model) -> Subset:
@@ -162,7 +162,7 @@ def summary(
     """Summarise likelihood queries: mean, error, sampling and number of items of each.
 
     Args:
-        items: The values that :func:`likelihoods` put into the ledger, for all items.
+        items: The values that :func:`likelihoods` put into partial results, for all items.
         cells: The queries.
         model: The model.
         config: As :func:`likelihoods`.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmvae.data.batches import Batches
 from mmvae.evaluation.items import chunks, sampled
-from mmvae.evaluation.steps import Step, quiet
+from mmvae.foundations.progress import NOBODY
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.subsets import Subset
 from mmvae.models.base import Model
@@ -53,7 +53,7 @@ class Specimen:
     training: Callable[[], Batches]
     seed: int = 0
     batch_size: int = 500
-    step: Step = quiet
+    step: Callable[[str, int, int], None] = NOBODY.part
     remarks: list[str] = field(default_factory=list)
     kept: dict[Hashable, Any] = field(default_factory=dict)
 

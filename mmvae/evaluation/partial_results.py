@@ -25,7 +25,7 @@ Shard = dict[str, Tensor]
 """Name → values of some items, (b,)."""
 
 
-class Ledger:
+class PartialResults:
     """The shards of one evaluation.
 
     Args:

@@ -5,12 +5,9 @@ Only this module looks up in the registry what a config names.
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Hashable, Mapping
 from datetime import timedelta
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +19,16 @@ from accelerate.utils import (
     is_tensorboard_available,
 )
 
-from mmvae import __version__
 from mmvae.data.dataset import Data, open_data
 from mmvae.data.memory import MemorySource
 from mmvae.data.mixing import check_batches
 from mmvae.data.source import Source
 from mmvae.evaluation.metric import Metric
-from mmvae.experiments.config import Experiment, choices
+from mmvae.experiments.compatibility import begin_with
+from mmvae.experiments.config import Experiment
 from mmvae.foundations.errors import ConfigError, UsageError, naming
 from mmvae.foundations.randomness import derived_seed, seeded_global
+from mmvae.inference.model_folder import load_model
 from mmvae.modalities.codec import Codec, CodecConfig, State
 from mmvae.models.base import Model, Trainable
 from mmvae.models.extension import Extension
@@ -258,61 +256,34 @@ def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -
         )
 
 
-def prepare_for_gaps(model: Model, materials: Data) -> None:
+def prepare_for_gaps(model: Model, data: Data) -> None:
     """If training items lack modalities, tell the model their patterns.
 
     Raises:
         ConfigError: The model cannot learn from these patterns something that it has to.
     """
     if any(codec.sometimes_missing for codec in model.codecs.values()):
-        model.learn_patterns(materials.patterns)
+        model.learn_patterns(data.patterns)
 
 
-def environment(materials: Data) -> dict[str, Any]:
-    """Versions, machine and data of a run, for ``env.json``."""
-    packages = ("torch", "accelerate", "datasets", "pydantic", "safetensors", "numpy")
-    return {
-        "mmvae": __version__,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "processor": processor(),
-        "device": str(materials.device),
-        "device_name": device_name(str(materials.device)),
-        "data": described(materials),
-    }
+def build_trainable(
+    experiment: Experiment, registry: Registry, data: Data, origin: str | Path | None = None
+) -> Trainable:
+    """Build all that a training trains: the model with its extensions, gaps told, weights frozen.
 
+    Args:
+        experiment: The experiment.
+        registry: The plugins to choose from.
+        data: Its data.
+        origin: A run or model folder with the model's initial weights; None builds them.
 
-def processor() -> str:
-    """The name of this machine's processor, as the system reports it."""
-    listed = Path("/proc/cpuinfo")  # Linux; on other systems Python knows it
-    if listed.is_file():
-        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
-
-
-def device_name(device: str) -> str:
-    """The name of a device: ``cpu``, or that of an accelerator."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
-
-
-def described(materials: Data) -> dict[str, Any]:
-    """A description of the data, for ``env.json``."""
-    return {
-        "fingerprint": materials.source.fingerprint(),
-        "items": {name: len(split) for name, split in materials.splits.items()},
-    }
-
-
-def plugins_used(experiment: Experiment, registry: Registry) -> dict[str, Any]:
-    """The plugins that an experiment uses, with distribution and version."""
-    used = {f"{role} {kind}": registry.provider(role, kind) for role, kind in choices(experiment)}
-    return {
-        offer: {"distribution": p.distribution, "version": p.version, "plugin": p.name}
-        for offer, p in used.items()
-    }
+    Raises:
+        CheckpointError: The weights of ``origin`` do not fit.
+        ConfigError: Parts do not fit each other or the data.
+    """
+    model = build_model(experiment, registry, data.codecs)
+    if origin is not None:
+        begin_with(model, load_model(origin, registry), origin)
+    prepare_for_gaps(model, data)
+    model.freeze(experiment.train.freeze)
+    return extended(experiment, registry, model)

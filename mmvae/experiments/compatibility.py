@@ -34,18 +34,18 @@ GLANCE = 16
 """Items of a split that processes compare."""
 
 
-def changed_data(run: Run, materials: Data) -> str | None:
+def changed_data(run: Run, data: Data) -> str | None:
     """A message if the data differ from those that a run was trained on; None if they are equal.
 
     Raises:
         RunError: ``env.json`` cannot be read.
     """
-    data = run.environment().get("data", {})
-    before, now = data.get("fingerprint"), materials.source.fingerprint()
+    recorded = run.environment().get("data", {})
+    before, now = recorded.get("fingerprint"), data.source.fingerprint()
     if before == now:
         return None
-    ours = {name: len(split) for name, split in materials.splits.items()}
-    theirs = data.get("items", ours)
+    ours = {name: len(split) for name, split in data.splits.items()}
+    theirs = recorded.get("items", ours)
     counts = [counted(items) if ours != theirs else "" for items in (theirs, ours)]
     return (
         f"{run.folder} was trained on data with fingerprint {before}{counts[0]}, these have "
@@ -58,15 +58,15 @@ def counted(items: Mapping[Any, int]) -> str:
     return f" ({', '.join(f'{items[name]} {name}' for name in SPLITS if name in items)})"
 
 
-def refuse_unequal_data(materials: Data, accelerator: Accelerator) -> None:
+def refuse_unequal_data(data: Data, accelerator: Accelerator) -> None:
     """Check that all processes have the same items; each reads its rows from its own copy.
 
     Raises:
         DataError: They differ in the number of items, in missing modalities or in sampled values.
     """
-    number = int.from_bytes(glance(materials)[:7])  # it and its negative fit into an int64
+    number = int.from_bytes(glance(data)[:7])  # it and its negative fit into an int64
     if agreed(number, accelerator) != -agreed(-number, accelerator):
-        items = {name: len(split) for name, split in materials.splits.items()}
+        items = {name: len(split) for name, split in data.splits.items()}
         raise DataError(
             f"The processes have different data: this one has some{counted(items)}, another has "
             f"other items, other gaps or another order. Give each process all items in the same "
@@ -74,14 +74,14 @@ def refuse_unequal_data(materials: Data, accelerator: Accelerator) -> None:
         )
 
 
-def glance(materials: Data) -> bytes:
+def glance(data: Data) -> bytes:
     """A hash of cheap properties: number of items, missing modalities, a few raw values."""
     digest = hashlib.sha256()
-    for name, split in materials.splits.items():
+    for name, split in data.splits.items():
         digest.update(f"{name}/{len(split)}/".encode())
-        digest.update(presence(split, materials.columns).tobytes())
+        digest.update(presence(split, data.columns).tobytes())
         few = np.linspace(0, len(split) - 1, GLANCE).astype(np.int64)
-        for column in materials.columns.values():
+        for column in data.columns.values():
             for value in split.columns[column].take(few).without_gaps().read().values:
                 digest.update(as_bytes(value))
     return digest.digest()
@@ -184,13 +184,13 @@ def refuse_another_experiment(before: LoadedConfig, after: LoadedConfig) -> None
             )
 
 
-def refuse_idle_keys(experiment: Experiment, materials: Data) -> None:
+def refuse_idle_keys(experiment: Experiment, data: Data) -> None:
     """Refuse keys of ``[train]`` that have no effect without a validation split.
 
     Raises:
         ConfigError: One of them is set.
     """
-    if "validation" in materials.splits:
+    if "validation" in data.splits:
         return
     config = experiment.train
     for key in ("monitor", "patience"):

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from mmvae.data.generator import Maker
 from mmvae.foundations import storage
 from mmvae.foundations.errors import Interrupted, RunError, TrainingError, UsageError
 from mmvae.foundations.lock import FolderLock
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.signals import EXIT_CODES, StopRequests
 
 PART = 64
@@ -29,7 +30,7 @@ def make_data(
     maker: Maker,
     out: Path,
     processes: int = 1,
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress | None = None,
 ) -> None:
     """Create a data set in the folder ``out``, which exists only once it is complete.
 
@@ -40,7 +41,7 @@ def make_data(
         maker: The maker of the data set.
         out: The folder; it must be empty, or not exist. Its parent folders are created.
         processes: Number of processes; the data do not depend on it.
-        tell: Called with the number of items done and the total, as the work goes on.
+        progress: Shows how many items are done; default: nowhere.
 
     Raises:
         UsageError: ``out`` is not empty, or not a folder.
@@ -64,7 +65,7 @@ def make_data(
             raise RunError(f"{stage}: another process has just ended there. Repeat the command.")
         growing = stage / "data"
         done = _begin(maker, stage)
-        _grow(maker, growing, done, processes, tell)
+        _grow(maker, growing, done, processes, progress or NOBODY)
         _write(growing, maker.finish())
         storage.sync(growing)
         check_empty(out)
@@ -124,7 +125,7 @@ def _grow(
     folder: Path,
     journal: storage.Journal,
     processes: int,
-    tell: Callable[[int, int], None],
+    progress: Progress,
 ) -> None:
     """Create the parts that the journal lacks, and add them to it."""
     total = maker.config.items
@@ -137,14 +138,14 @@ def _grow(
     done = total - sum(map(len, missing))
     try:
         with StopRequests() as stop, contextlib.closing(_made(maker, missing, processes)) as made:
-            tell(done, total)
+            progress.part(maker.kind, done, total)
             for rows, files in made:
                 _write(folder, files)
                 storage.sync(folder)
                 journal.append(f"{rows.start}\n".encode())
                 journal.flush()
                 done += len(rows)
-                tell(done, total)
+                progress.part(maker.kind, done, total)
                 if stop.received is not None and done < total:
                     raise Interrupted(
                         f"stopped with {done} of {total} items made; the same command goes on.",

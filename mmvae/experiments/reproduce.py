@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mmvae.evaluation.standardised import SUFFIX
-from mmvae.evaluation.steps import Step, quiet
 from mmvae.experiments.comparison.evaluated import read_evaluation, read_items
-from mmvae.experiments.evaluate import FORMAT, Say, evaluate, on_standard_error
+from mmvae.experiments.evaluate import evaluate
+from mmvae.experiments.open_run import FORMAT
 from mmvae.experiments.study.packing import Array
 from mmvae.experiments.study.record import Record, make_record, write_record
 from mmvae.experiments.study.row import PLACE, Row, load_rows
@@ -20,28 +19,13 @@ from mmvae.experiments.train import resume, train
 from mmvae.foundations import toml
 from mmvae.foundations.errors import DataError, Interrupted, RunError, Terminated, UsageError
 from mmvae.foundations.launch import launch
+from mmvae.foundations.progress import Progress, Remarks
 from mmvae.foundations.signals import terminable
 from mmvae.inference.model_folder import kept, saved_model
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.registry import Registry
 from mmvae.runs.results_file import read_results
 from mmvae.runs.run import Run
-from mmvae.training.progress import Progress
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Progress of the work on a row.
-
-    Attributes:
-        progress: Creates the progress of a training.
-        steps: Creates the progress of an evaluation.
-        say: Called when work begins or is skipped.
-    """
-
-    progress: Callable[[], Progress] = Progress
-    steps: Callable[[], AbstractContextManager[Step]] = lambda: nullcontext(quiet)
-    say: Say = on_standard_error
 
 
 def reproduce(
@@ -53,7 +37,7 @@ def reproduce(
     overrides: Sequence[str] = (),
     only: Sequence[str] = (),
     max_steps: int | None = None,
-    shown: Shown | None = None,
+    progress: Progress | None = None,
     registry: Registry | None = None,
 ) -> list[Record]:
     """Train and evaluate the rows of a study, and store their results.
@@ -70,7 +54,8 @@ def reproduce(
             does not count as another config.
         only: Names of rows; default: all.
         max_steps: Stop each training after this many steps; unfinished rows are not evaluated.
-        shown: Shows progress.
+        progress: Shows each training, how far an evaluation is, and remarks; default: remarks on
+            standard error.
         registry: The plugins to choose from; default: the installed ones.
 
     Returns:
@@ -83,7 +68,7 @@ def reproduce(
     """
     refuse_several_processes()
     registry = registry or load_registry()
-    shown = shown or Shown()
+    told = progress or Remarks()
     name, _ = study.schedule(schedule)
     rows = load_rows(study, name, overrides, only, registry)
     for row in rows:
@@ -94,14 +79,14 @@ def reproduce(
     with interrupted_by_signals():
         for i, row in enumerate(rows, 1):
             where = f"row {i} of {len(rows)}, {row.name}"
-            run = trained(row, runs / row.name, max_steps, where, shown, registry)
+            run = trained(row, runs / row.name, max_steps, where, told, registry)
             if run is None:
-                shown.say(f"{where}: not finished, so not evaluated")
+                told.say(f"{where}: not finished, so not evaluated")
                 continue
             record = make_record(
-                study, name, row, run, *evaluated(row, run, where, shown, registry)
+                study, name, row, run, *evaluated(row, run, where, told, registry)
             )
-            shown.say(f"{where}: results in {write_record(results, record)}")
+            told.say(f"{where}: results in {write_record(results, record)}")
             records.append(record)
     return records
 
@@ -140,7 +125,7 @@ def trained(
     folder: Path,
     max_steps: int | None,
     where: str,
-    shown: Shown,
+    progress: Progress,
     registry: Registry,
 ) -> Run | None:
     """Train a row's run to the end; None if a limit stopped it before."""
@@ -148,17 +133,17 @@ def trained(
         run = Run.open(folder)
         status = run.status()
         if status.state == "finished":
-            shown.say(f"{where}: {folder} is finished, skipped")
+            progress.say(f"{where}: {folder} is finished, skipped")
             return run
-        shown.say(f"{where}: going on with {folder} after step {status.step}")
-        result = resume(folder, max_steps=max_steps, progress=shown.progress(), registry=registry)
+        progress.say(f"{where}: going on with {folder} after step {status.step}")
+        result = resume(folder, max_steps=max_steps, progress=progress, registry=registry)
     else:
-        shown.say(f"{where}: training in {folder}")
+        progress.say(f"{where}: training in {folder}")
         result = train(
             row.loaded,
             run_dir=folder,
             max_steps=max_steps,
-            progress=shown.progress(),
+            progress=progress,
             registry=registry,
         )
     return Run.open(folder) if result.outcome == "finished" else None
@@ -170,7 +155,7 @@ def begun(folder: Path) -> bool:
 
 
 def evaluated(
-    row: Row, run: Run, where: str, shown: Shown, registry: Registry
+    row: Row, run: Run, where: str, progress: Progress, registry: Registry
 ) -> tuple[dict[str, Any], dict[str, Array]]:
     """A finished run's results and nats per item, evaluated unless they exist already.
 
@@ -180,17 +165,11 @@ def evaluated(
     """
     result = current(row, run)
     if result is not None:
-        shown.say(f"{where}: evaluated already, skipped")
+        progress.say(f"{where}: evaluated already, skipped")
         return result, nats(run)
-    shown.say(f"{where}: evaluating")
-    with shown.steps() as step:
-        evaluate(
-            run.folder,
-            overrides=evaluation_keys(row, run, registry),
-            step=step,
-            registry=registry,
-            say=shown.say,
-        )
+    progress.say(f"{where}: evaluating")
+    keys = evaluation_keys(row, run, registry)
+    evaluate(run.folder, overrides=keys, progress=progress, registry=registry)
     result = current(row, run)
     if result is not None:
         return result, nats(run)

@@ -1,9 +1,9 @@
-"""One session of training in a run folder: its lock, its status, its final model."""
+"""One session of training: the first of a new run, or a further one of a run that stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,30 +14,34 @@ from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import extreme_items, naming_items
 from mmvae.data.item_names import told_alike
 from mmvae.data.split_names import SplitName
-from mmvae.experiments.config import Experiment
+from mmvae.experiments.build import build_trainable, make_accelerator, observers
+from mmvae.experiments.compatibility import changed_data, refuse_another_experiment
+from mmvae.experiments.config import Experiment, LoadedConfig, load_experiment
+from mmvae.experiments.environment import described, environment, plugins_used
+from mmvae.experiments.judges import check_judge_data
+from mmvae.experiments.run_end import finish, refusals_leave_nothing, write_failure
+from mmvae.experiments.training_data import open_agreed, prepare_all, without_evaluation
 from mmvae.foundations import storage
-from mmvae.foundations.errors import (
-    ConfigError,
-    DataError,
-    Interrupted,
-    MmvaeError,
-    PluginError,
-    RunError,
-    Terminated,
-    TrainingError,
-)
+from mmvae.foundations.errors import DataError
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.randomness import kept_global
-from mmvae.inference.model_folder import save_model
+from mmvae.inference.model_folder import built
 from mmvae.inference.trained_model import TrainedModel
-from mmvae.models.base import Model, Trainable
-from mmvae.runs.checkpoint import Checkpoint
+from mmvae.models.base import Trainable
+from mmvae.plugins.provenance import require_plugins
+from mmvae.plugins.registry import Registry
+from mmvae.plugins.smoke_test import blaming, rehearse_all
+from mmvae.runs.checkpoint import Checkpoint, CheckpointStore
 from mmvae.runs.run import Run
 from mmvae.training.distributed import everyone_follows, leading
+from mmvae.training.model_description import Description
 from mmvae.training.observer import Observer
 from mmvae.training.out_of_memory import memory_for_networks
-from mmvae.training.progress import LoggedProgress, Progress
+from mmvae.training.progress import LoggedProgress
 from mmvae.training.state import load_weights
-from mmvae.training.trainer import Limits, Trainer
+from mmvae.training.step import Stepper
+from mmvae.training.stop_conditions import Limits
+from mmvae.training.trainer import Trainer
 from mmvae.training.untrained import diverged
 
 
@@ -58,179 +62,218 @@ class Result:
     steps: int
 
 
-def run_training(
-    experiment: Experiment,
-    materials: Data,
-    trained: Trainable,
-    run: Run | None,
-    accelerator: Accelerator,
-    limits: Limits,
-    progress: Progress | None,
-    saved: Checkpoint | None = None,
-    changed: str | None = None,
-    observers: Sequence[Observer] = (),
-) -> Result:
-    """Train in an existing run folder; keep its status up to date, whatever happens.
+@dataclass(frozen=True)
+class Session:
+    """The parts of a training, built from a config; :meth:`fit` trains in the run's folder.
 
-    Args:
+    :meth:`new` and :meth:`reopen` build one. They are context managers, which hold what a session
+    holds of its run: a refused new run is removed at the end, a reopened one is locked throughout.
+
+    Attributes:
         experiment: The experiment.
-        materials: Its data.
+        data: Its data.
         trained: Its model, with its initial weights, and the extensions around it.
-        run: The run's folder, on the process that writes it.
+        observers: Its observers.
+        run: The run's folder, on the process that writes it; None on the others.
         accelerator: Devices, precision, processes, trackers.
-        limits: Limits that may end the training early.
-        progress: Shows progress.
-        saved: The checkpoint to resume from.
+        saved: The checkpoint to resume from; None in a new run, or one that saved nothing.
         changed: The whole config, if it differs from the run's: stored once it is known to fit.
-        observers: The observers.
     """
-    # Only the process with the run shows progress.
-    progress = Progress() if run is None else LoggedProgress(progress or Progress(), run.log)
-    model = trained.bare
-    with held(run, accelerator), kept_global(accelerator.device), progress:
-        trainer = None
-        try:
+
+    experiment: Experiment
+    data: Data
+    trained: Trainable
+    observers: Sequence[Observer]
+    run: Run | None
+    accelerator: Accelerator
+    saved: Checkpoint | None = None
+    changed: str | None = None
+
+    @classmethod
+    @contextmanager
+    def new(
+        cls,
+        loaded: LoadedConfig,
+        data: Any,
+        registry: Registry,
+        folder: Path,
+        init_from: str | Path | None = None,
+    ) -> Iterator[Session]:
+        """Build everything, then create the run: a refused config leaves none behind.
+
+        Args:
+            loaded: The config.
+            data: Items in memory, for a source in memory.
+            registry: The plugins to choose from.
+            folder: The run's folder.
+            init_from: A run or model folder with the initial weights.
+        """
+        experiment = loaded.experiment
+        accelerator = make_accelerator(experiment.train, folder)
+        with blaming(registry):
+            opened = open_agreed(experiment, registry, data, accelerator)
+            prepare_all(opened, accelerator)
+            check_judge_data(experiment, registry, data, opened.codecs)
             with memory_for_networks():
-                trained.to(accelerator.device)
-            validation = "validation" in materials.splits
-            built = Trainer(
-                trained,
-                materials.batches("train"),
-                materials.batches("validation") if validation else None,
-                experiment.train,
-                run,
-                accelerator,
-                progress,
-                experiment.evaluate.batch_size,
-                observers=observers,
-            )
+                rehearse_all(opened)
+        trained = build_trainable(experiment, registry, opened, init_from)
+        watching = observers(experiment, registry, opened.codecs)
+        env = environment(opened)
+        if init_from is not None:
+            env["init_from"] = str(Path(init_from).resolve())
+        run = None
+        with everyone_follows(accelerator):
+            if leading(accelerator):
+                used = plugins_used(experiment, registry)
+                run = Run.create(folder, loaded.text, loaded.resolved_toml(), env, used)
+        with refusals_leave_nothing(run):
+            yield cls(experiment, opened, trained, watching, run, accelerator)
+
+    @classmethod
+    @contextmanager
+    def reopen(
+        cls,
+        run: Run,
+        data: Any,
+        registry: Registry,
+        overrides: Sequence[str] = (),
+        checkpoint: str = "latest",
+        other_data: bool = False,
+    ) -> Iterator[Session]:
+        """Lock a run, read its checkpoint, and build everything as it was.
+
+        Args:
+            run: Its folder.
+            data: The items again, if the run was trained on data in memory.
+            registry: The plugins to choose from.
+            overrides: ``train`` keys to change.
+            checkpoint: ``"latest"``, or a folder's name.
+            other_data: True to resume with other data, which are the run's from then on.
+        """
+        require_plugins(run.plugins(), registry, run.folder)
+        loaded = load_experiment(run.resolved, overrides, registry)
+        refuse_another_experiment(load_experiment(run.resolved, (), registry), loaded)
+        experiment = loaded.experiment
+        accelerator = make_accelerator(experiment.train, run.folder)
+        own = run if leading(accelerator) else None
+        with held(own, accelerator):
+            store = CheckpointStore(run.checkpoints, experiment.train.keep_checkpoints)
+            saved = None if store.empty else store.load(checkpoint)
+            states = None
             if saved is not None:
-                built.restore(saved)
-            trainer = built
-            for doubt in materials.source.doubts() if run is not None and saved is None else ():
-                progress.say(doubt)
-            accelerator.init_trackers("tensorboard")
-            if run is not None:
-                if changed is not None:
-                    storage.write_text(run.resolved, changed)
-                if run.model.is_dir():  # until a new one is written, the latest checkpoint is used
-                    storage.remove_folder(run.model)
-                run.write_status("running", step=trainer.state.position.step, message="training")
-            if experiment.evaluate.split not in materials.splits:
-                progress.say(without_evaluation(experiment.evaluate.split, materials))
-            if saved is None and run is not None:
-                for m, codec in materials.codecs.items():
-                    for phrase in told_alike(codec):
-                        progress.say(f"Modality {m!r}: {phrase}.")
-                for remark in extreme_items(materials):
-                    progress.say(remark)
-            with naming_items(materials):
-                outcome = trainer.fit(limits)
-            finish(trainer, model, run, outcome, accelerator)
-            best = trainer.state.best_weights
-            told = "the best weights" if best else "the last weights"
-            load_weights(model, best or trainer.state.weights(), told)
-            if leading(accelerator) and trainer.state.position.step:
-                split: SplitName = "validation" if validation else "train"
-                seen, size = materials.batches(split), experiment.evaluate.batch_size
-                seed, patterns = experiment.train.seed, materials.patterns
-                if (far := diverged(model, seen, size, seed, patterns)) is not None:
-                    progress.say(f"on {split} items {far}")
-        except BaseException as error:  # of any kind: the status must record how the run ended
-            if run is not None:
-                write_failure(run, error, trainer)
-            raise
-        finally:
-            # Not end_training(): it would also end the process group, which belongs to the
-            # caller, who may train again.
-            for tracker in accelerator.trackers:
-                tracker.finish()
-    columns = {m: c.column or m for m, c in experiment.modalities.items()}
-    folder = None if run is None else run.folder
-    return Result(
-        outcome, folder, TrainedModel(model, columns, folder), trainer.state.position.step
-    )
+                built(saved, saved.path, registry)  # refuses what does not fit before it is used
+                said = Description.of(saved.state, saved.path)
+                states = said.states(saved.tensors.get("codecs", {}), saved.path)
+            opened = open_agreed(experiment, registry, data, accelerator, states, loaded.received)
+            env = run.environment()
+            if remark := changed_data(run, opened):
+                if not other_data:
+                    raise DataError(
+                        f"{remark} --other-data goes on all the same, if the items are those of "
+                        f"before. With other items, train a new run: mmvae train CONFIG "
+                        f"--init-from {run.folder}"
+                    )
+                prepare_all(opened, accelerator)
+                with everyone_follows(accelerator):
+                    if own is not None:
+                        env["data"] = described(opened)
+                        storage.write_json(own.folder / "env.json", env)
+            with everyone_follows(accelerator):
+                if own is not None:
+                    own.keep_plugins(plugins_used(experiment, registry))
+            origin = env.get("init_from") if saved is None else None
+            trained = build_trainable(experiment, registry, opened, origin)
+            changed = loaded.resolved_toml() if overrides else None
+            watching = observers(experiment, registry, opened.codecs)
+            yield cls(experiment, opened, trained, watching, own, accelerator, saved, changed)
 
+    def fit(self, limits: Limits, progress: Progress | None = None) -> Result:
+        """Train in the run's folder; keep its status up to date, whatever happens.
 
-def without_evaluation(split: str, materials: Data) -> str:
-    """A message if the data lack the split of evaluations."""
-    others = ", ".join(name for name in materials.splits if name != "train") or "train"
-    return (
-        f"the data have no {split} split, which evaluate.split = {split!r} names: `mmvae "
-        f"evaluate` and figures of items will want --split {others}"
-    )
+        Args:
+            limits: Limits that may end the training early.
+            progress: Shows progress; only the process with the run does.
+        """
+        run, accelerator, trainer = self.run, self.accelerator, None
+        told = NOBODY if run is None else LoggedProgress(progress or NOBODY, run.log)
+        with held(run, accelerator), kept_global(accelerator.device), told:
+            try:
+                trainer = self._trainer(told)
+                self._begin(trainer, told)
+                with naming_items(self.data):
+                    outcome = trainer.fit(limits)
+                finish(trainer, run, outcome)
+                self._load_best(trainer)
+                self._say_diverged(trainer, told)
+            except BaseException as error:  # of any kind: the status records how the run ended
+                if run is not None:
+                    write_failure(run, error, trainer)
+                raise
+            finally:
+                # Not end_training(): it would also end the process group, which belongs to the
+                # caller, who may train again.
+                for tracker in accelerator.trackers:
+                    tracker.finish()
+        columns = {m: c.column or m for m, c in self.experiment.modalities.items()}
+        folder = None if run is None else run.folder
+        model = TrainedModel(self.trained.bare, columns, folder)
+        return Result(outcome, folder, model, trainer.state.position.step)
 
+    def _trainer(self, progress: Progress) -> Trainer:
+        """The training loop, at its first step or at that of the checkpoint."""
+        with memory_for_networks():
+            self.trained.to(self.accelerator.device)
+        data, train, evaluate = self.data, self.experiment.train, self.experiment.evaluate
+        validation = "validation" in data.splits
+        trainer = Trainer(
+            Stepper(self.trained, data.batches("train"), train, self.accelerator),
+            data.batches("validation") if validation else None,
+            self.run,
+            progress,
+            evaluate.batch_size,
+            observers=self.observers,
+        )
+        if self.saved is not None:
+            trainer.checkpoints.restore(self.saved)
+        return trainer
 
-def finish(
-    trainer: Trainer, model: Model, run: Run | None, outcome: str, accelerator: Accelerator
-) -> None:
-    """Write the final model and the status."""
-    with everyone_follows(accelerator):
+    def _begin(self, trainer: Trainer, progress: Progress) -> None:
+        """Mark the run as running, and say what is unusual about its data."""
+        run, data, first = self.run, self.data, self.saved is None
+        for doubt in data.source.doubts() if run is not None and first else ():
+            progress.say(doubt)
+        self.accelerator.init_trackers("tensorboard")
         if run is not None:
-            position = trainer.state.position
-            best = trainer.state.best_weights
-            reached = position.best_step if best else position.step
-            save_model(run.model, model, best or trainer.state.weights(), reached, run.plugins())
-            state: Any = outcome
-            run.write_status(state, step=position.step, epoch=trainer.epoch, exit_code=0)
+            if self.changed is not None:
+                storage.write_text(run.resolved, self.changed)
+            if run.model.is_dir():  # until a new one is written, the latest checkpoint is used
+                storage.remove_folder(run.model)
+            run.write_status("running", step=trainer.state.position.step, message="training")
+        split = self.experiment.evaluate.split
+        if split not in data.splits:
+            progress.say(without_evaluation(split, data))
+        if first and run is not None:
+            for m, codec in data.codecs.items():
+                for phrase in told_alike(codec):
+                    progress.say(f"Modality {m!r}: {phrase}.")
+            for remark in extreme_items(data):
+                progress.say(remark)
 
+    def _load_best(self, trainer: Trainer) -> None:
+        """Give the model the best weights by validation, or the last ones."""
+        best = trainer.state.best_weights
+        told = "the best weights" if best else "the last weights"
+        load_weights(self.trained.bare, best or trainer.state.weights(), told)
 
-def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> None:
-    """Record in ``status.json`` how an unfinished run ended.
-
-    Args:
-        run: The run.
-        error: The error that ended it.
-        trainer: The training; None if it neither started nor resumed.
-    """
-    if trainer is None:
-        step, epoch = reached(run)
-    else:
-        step, epoch = trainer.state.position.step, trainer.epoch
-    code = error.exit_code if isinstance(error, (MmvaeError, Terminated)) else 1
-    state: Any = "failed"
-    if isinstance(error, (Interrupted, Terminated)):
-        state = "preempted" if code == 75 else "stopped"
-    elif isinstance(error, KeyboardInterrupt):
-        state, code = "stopped", 130
-    message = str(error) or type(error).__name__
-    with suppress(TrainingError, RunError):  # the first error says more than this one
-        run.check_in_place()
-        run.write_status(state, step=step, epoch=epoch, exit_code=code, message=message)
-
-
-@contextmanager
-def refusals_leave_nothing(run: Run | None) -> Iterator[None]:
-    """Remove a new run that config, data or a plugin keep from its first step.
-
-    So the same command works once what was refused is mended. What fails later is kept, and so is
-    a run whose status does not say where it failed.
-
-    Args:
-        run: The run that the block trains, on the process that writes it.
-    """
-    try:
-        yield
-    except (ConfigError, DataError, PluginError):
-        if run is not None and failed_at_once(run) and run.saved_nothing:
-            run.discard()
-        raise
-
-
-def failed_at_once(run: Run) -> bool:
-    """True if the status can be read, and says that the run failed before its first step."""
-    with suppress(RunError):  # damaged, so it does not say that
-        status = run.status()
-        return status.state == "failed" and status.step == 0
-    return False
-
-
-def reached(run: Run) -> tuple[int, int]:
-    """The last step and epoch of a run in its status; zeros if that is damaged."""
-    with suppress(RunError):  # it is about to be rewritten
-        status = run.status()
-        return status.step, status.epoch
-    return 0, 0
+    def _say_diverged(self, trainer: Trainer, progress: Progress) -> None:
+        """Say so if the model is far worse than before its training."""
+        if not leading(self.accelerator) or not trainer.state.position.step:
+            return
+        split: SplitName = "train" if trainer.validation is None else "validation"
+        items, size = self.data.batches(split), self.experiment.evaluate.batch_size
+        seed, patterns = self.experiment.train.seed, self.data.patterns
+        if (far := diverged(self.trained.bare, items, size, seed, patterns)) is not None:
+            progress.say(f"on {split} items {far}")
 
 
 @contextmanager

@@ -7,47 +7,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
-
-from mmvae.data.dataset import Data
 from mmvae.data.sampler import Order
-from mmvae.experiments.build import (
-    build_model,
-    described,
-    environment,
-    extended,
-    make_accelerator,
-    observers,
-    open_materials,
-    plugins_used,
-    prepare_for_gaps,
-)
-from mmvae.experiments.compatibility import (
-    begin_with,
-    changed_data,
-    refuse_another_experiment,
-    refuse_idle_keys,
-    refuse_unequal_data,
-)
 from mmvae.experiments.config import LoadedConfig, load_experiment
-from mmvae.experiments.judges import check_judge_data
-from mmvae.experiments.session import Result, held, refusals_leave_nothing, run_training
-from mmvae.foundations import storage
-from mmvae.foundations.errors import DataError, UsageError
+from mmvae.experiments.session import Result, Session
+from mmvae.foundations.errors import UsageError
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.surroundings import exclusive
 from mmvae.inference.model_folder import built, load_model
 from mmvae.inference.trained_model import TrainedModel
 from mmvae.plugins.loader import load_registry
-from mmvae.plugins.provenance import require_plugins
 from mmvae.plugins.registry import Registry
-from mmvae.plugins.smoke_test import blaming, rehearse_all
+from mmvae.plugins.smoke_test import blaming
 from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.run import Run, default_folder, read_metrics
-from mmvae.training.distributed import everyone_follows, leading
-from mmvae.training.model_description import Description
-from mmvae.training.out_of_memory import memory_for_networks
-from mmvae.training.progress import Progress, shown_terms
-from mmvae.training.trainer import Limits
+from mmvae.training.progress import shown_terms
+from mmvae.training.stop_conditions import Limits
 
 
 def load(path: str | Path) -> TrainedModel:
@@ -95,48 +69,9 @@ def train(
     """
     registry = registry or load_registry()
     loaded = with_data(config, data, overrides, registry)
-    experiment = loaded.experiment
-    folder = Path(run_dir) if run_dir is not None else default_folder(experiment.name)
-    accelerator = make_accelerator(experiment.train, folder)
-    with blaming(registry):  # a refused config must not leave a run behind
-        materials = open_materials(experiment, registry, data, accelerator)
-        refuse_unequal_data(materials, accelerator)
-        refuse_idle_keys(experiment, materials)
-        prepare_all(materials, accelerator)
-        check_judge_data(experiment, registry, data, materials.codecs)
-        with memory_for_networks():
-            rehearse_all(materials)
-    model = build_model(experiment, registry, materials.codecs)
-    env = environment(materials)
-    if init_from is not None:
-        begin_with(model, load_model(init_from, registry), init_from)
-        env["init_from"] = str(Path(init_from).resolve())
-    prepare_for_gaps(model, materials)
-    model.freeze(experiment.train.freeze)
-    trained = extended(experiment, registry, model)
-    looking = observers(experiment, registry, materials.codecs)
-    run = None
-    with everyone_follows(accelerator):
-        if leading(accelerator):
-            run = Run.create(
-                folder,
-                loaded.text,
-                loaded.resolved_toml(),
-                env,
-                plugins_used(experiment, registry),
-            )
-    limits = Limits(max_steps, max_seconds)
-    with refusals_leave_nothing(run):
-        return run_training(
-            experiment,
-            materials,
-            trained,
-            run,
-            accelerator,
-            limits,
-            progress,
-            observers=looking,
-        )
+    folder = Path(run_dir) if run_dir is not None else default_folder(loaded.experiment.name)
+    with Session.new(loaded, data, registry, folder, init_from) as session:
+        return session.fit(Limits(max_steps, max_seconds), progress)
 
 
 @exclusive()
@@ -171,61 +106,8 @@ def resume(
     """
     registry = registry or load_registry()
     folder = Run.open(Path(run))
-    require_plugins(folder.plugins(), registry, folder.folder)
-    loaded = load_experiment(folder.resolved, overrides, registry)
-    refuse_another_experiment(load_experiment(folder.resolved, (), registry), loaded)
-    experiment = loaded.experiment
-    accelerator = make_accelerator(experiment.train, folder.folder)
-    own = folder if leading(accelerator) else None
-    limits = Limits(max_steps, max_seconds)
-    with held(own, accelerator):
-        store = CheckpointStore(folder.checkpoints, experiment.train.keep_checkpoints)
-        saved = None if store.empty else store.load(checkpoint)
-        states = None
-        if saved is not None:
-            built(saved, saved.path, registry)  # refuses what does not fit before it is used
-            said = Description.of(saved.state, saved.path)
-            states = said.states(saved.tensors.get("codecs", {}), saved.path)
-        materials = open_materials(
-            experiment, registry, data, accelerator, states, loaded.received
-        )
-        refuse_unequal_data(materials, accelerator)
-        refuse_idle_keys(experiment, materials)
-        env = folder.environment()
-        if remark := changed_data(folder, materials):
-            if not other_data:
-                raise DataError(
-                    f"{remark} --other-data goes on all the same, if the items are those of "
-                    f"before. With other items, train a new run: mmvae train CONFIG "
-                    f"--init-from {folder.folder}"
-                )
-            prepare_all(materials, accelerator)
-            with everyone_follows(accelerator):
-                if own is not None:
-                    env["data"] = described(materials)
-                    storage.write_json(own.folder / "env.json", env)
-        with everyone_follows(accelerator):
-            if own is not None:
-                own.keep_plugins(plugins_used(experiment, registry))
-        model = build_model(experiment, registry, materials.codecs)
-        if saved is None and (origin := env.get("init_from")):
-            begin_with(model, load_model(origin, registry), origin)
-        prepare_for_gaps(model, materials)
-        model.freeze(experiment.train.freeze)
-        trained = extended(experiment, registry, model)
-        changed = loaded.resolved_toml() if overrides else None
-        return run_training(
-            experiment,
-            materials,
-            trained,
-            own,
-            accelerator,
-            limits,
-            progress,
-            saved,
-            changed,
-            observers(experiment, registry, materials.codecs),
-        )
+    with Session.reopen(folder, data, registry, overrides, checkpoint, other_data) as session:
+        return session.fit(Limits(max_steps, max_seconds), progress)
 
 
 @exclusive()
@@ -270,24 +152,6 @@ def dry_run(
         "steps": config_.epochs * order.steps_per_epoch,
         "terms": {name: terms[name] for name in shown_terms(terms)},
     }
-
-
-def prepare_all(materials: Data, accelerator: Accelerator) -> None:
-    """Prepare every split before the first step, so that no later command refuses a value.
-
-    The test split is prepared once, on the main process, and not kept. The same holds for splits
-    that are read lazily, except the training split: the first epoch reads it anyway.
-
-    Raises:
-        DataError: A value is outside its codec's support.
-    """
-    for split in materials.splits:
-        if split != "test":
-            materials.batches(split)
-    with everyone_follows(accelerator):
-        for split in materials.splits if leading(accelerator) else ():
-            if split != "train":
-                materials.verify(split)
 
 
 def with_data(

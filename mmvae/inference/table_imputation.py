@@ -18,9 +18,9 @@ from mmvae.data.in_memory import as_column
 from mmvae.data.missing import presence
 from mmvae.data.source import Split
 from mmvae.data.streams import Rows, TableStream, open_stream
-from mmvae.evaluation.steps import Step, quiet
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference.imputation import By, Filling, check_model, fillings
 from mmvae.inference.sampling import CHUNK
@@ -33,6 +33,7 @@ Type = Any
 
 UNFINISHED = ".mmvae-unfinished"
 """In a folder of pictures, until the table that names them is there: what it will be called."""
+
 
 INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 
@@ -63,7 +64,7 @@ def impute_table(
     out: Path,
     by: By = "mode",
     seed: int = 0,
-    step: Step = quiet,
+    progress: Progress | None = None,
     bounds: Bounds | None = None,
 ) -> Filled:
     """Write a copy of a table with every missing value imputed and marked.
@@ -78,7 +79,7 @@ def impute_table(
         out: A file that does not exist, of the same ending.
         by: See :func:`fillings`.
         seed: Governs samples.
-        step: Told of progress.
+        progress: Shows how far the work is; default: nowhere.
         bounds: How much the table and its cells may hold.
 
     Raises:
@@ -88,6 +89,7 @@ def impute_table(
             one, or a codec refuses a value.
         TrainingError: The system refused to write.
     """
+    shown = progress or NOBODY
     check_model(trained)
     check_out(path, out)
     stream = open_stream(path, trained.types, bounds)
@@ -100,7 +102,7 @@ def impute_table(
         stream.writer(hidden, plan.filled, plan.added) as writer,
     ):
         for rows in stream.chunks(CHUNK):
-            step("filling", done.rows, stream.total)
+            shown.part("filling", done.rows, stream.total)
             items = plan.items(rows, done.rows)
             found = fillings(trained, items, by, seed, done.rows, tuple(plan.columns))
             values = {
@@ -114,7 +116,7 @@ def impute_table(
                 done.values[m] += int(whole.sum())
                 done.partly[m] += int((~whole).sum())
             done.nothing += int((~presence(items, plan.columns).any(1)).sum())
-        step("filling", done.rows, stream.total)
+        shown.part("filling", done.rows, stream.total)
     plan.finish()
     return done
 

@@ -149,18 +149,18 @@ def values(codec: Codec, x: Tensor) -> None:
             returned.indices(index, b, len(codec.classes))
 
 
-def rehearse_all(materials: Data) -> None:
+def rehearse_all(data: Data) -> None:
     """Test each codec of an experiment with the first training items that have its modality.
 
     Raises:
         ContractBroken: As :func:`rehearse`; it names the codec.
     """
-    train = materials.batches("train")
-    having = {m: train.items_with((m,))[:ITEMS] for m in materials.codecs}
+    train = data.batches("train")
+    having = {m: train.items_with((m,))[:ITEMS] for m in data.codecs}
     items = torch.unique(torch.cat(list(having.values())))
     draws = StepDraws(0, "rehearsal", 0, slice(0, len(items)), len(items), train.device)
     batch = train.batch(items, draws, training_view)
-    for modality, codec in materials.codecs.items():
+    for modality, codec in data.codecs.items():
         x, observed = batch.x[modality], batch.observed[modality]
         few = torch.isin(items, having[modality])
         try:

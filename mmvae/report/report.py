@@ -11,9 +11,10 @@ from mmvae import __version__
 from mmvae.data.split_names import SPLITS
 from mmvae.evaluation.coherence import judged_pairs
 from mmvae.evaluation.coherence_matrix import labels_of
-from mmvae.evaluation.steps import Step, quiet
-from mmvae.experiments.evaluate import OpenedRun, Say, evaluate_opened, on_standard_error, open_run
+from mmvae.experiments.evaluate import evaluate_opened
+from mmvae.experiments.open_run import OpenRun, open_run
 from mmvae.foundations import storage
+from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.surroundings import exclusive
 from mmvae.models.base import Model
 from mmvae.plugins.registry import Registry
@@ -53,9 +54,8 @@ def report(
     data: Any = None,
     *,
     overrides: Sequence[str] = (),
-    step: Step = quiet,
+    progress: Progress | None = None,
     registry: Registry | None = None,
-    say: Say = on_standard_error,
 ) -> Path:
     """Write a run's figures and its ``report.html``; evaluate it first if needed.
 
@@ -64,9 +64,9 @@ def report(
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts for ``evaluate`` and ``data``; without any for
             ``evaluate``, an evaluation of these weights and data is shown whatever its keys were.
-        step: Reports progress.
+        progress: Shows how far the work is, and remarks, such as that the data differ from those
+            that the run was trained on; default: remarks on standard error.
         registry: The plugins to choose from; default: the installed ones.
-        say: Called if the data differ from those that the run was trained on.
 
     Returns:
         The path of the report.
@@ -76,24 +76,14 @@ def report(
     """
     require_matplotlib()
     with Run.open(Path(run)).results_locked():
-        opened = open_run(run, data, overrides, registry, say)
+        opened = open_run(run, data, overrides, registry, progress)
         asked = [text for text in overrides if text.startswith(("evaluate.", "metrics"))]
-        result = _evaluation(opened, asked) or evaluate_opened(opened, step)
-        split, seed = result["split"], result["seed"]
-        material = Material(
-            opened.run,
-            opened.experiment,
-            opened.trained,
-            opened.data,
-            split,
-            seed,
-            opened.step,
-            result,
-        )
-        return write_report(material, step)
+        shown = progress or NOBODY
+        result = _evaluation(opened, asked) or evaluate_opened(opened, shown)
+        return write_report(Material(opened, result["split"], result["seed"], result), shown)
 
 
-def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] | None:
+def _evaluation(opened: OpenRun, overrides: Sequence[str]) -> dict[str, Any] | None:
     """The content of ``evaluation.json`` if it was made with these weights and data.
 
     Its keys are compared only if overrides are given.
@@ -120,12 +110,12 @@ def _evaluation(opened: OpenedRun, overrides: Sequence[str]) -> dict[str, Any] |
     return result if shown else None
 
 
-def write_report(material: Material, step: Step = quiet) -> Path:
+def write_report(material: Material, progress: Progress = NOBODY) -> Path:
     """Draw the figures into ``RUN/figures`` and write ``RUN/report.html``.
 
     Args:
         material: The run and its evaluation.
-        step: Reports progress.
+        progress: Reports progress.
 
     Returns:
         The path of the report.
@@ -137,9 +127,9 @@ def write_report(material: Material, step: Step = quiet) -> Path:
     require_matplotlib()
     run, pictures = material.run, []
     for done, draw in enumerate(FIGURES):
-        step("drawing", done, len(FIGURES))
+        progress.part("drawing", done, len(FIGURES))
         pictures += draw(material)
-    step("drawing", len(FIGURES), len(FIGURES))
+    progress.part("drawing", len(FIGURES), len(FIGURES))
     own = {f"{name}.png" for name in own_names(material.trained.model)}
     kept = {name: data for name, data in files_in(run.figures).items() if name not in own}
     with storage.staged_folder(run.figures, replace=True) as folder:

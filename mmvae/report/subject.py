@@ -15,6 +15,7 @@ from mmvae.data.batches import Batch, Batches, fixed_draws, fixed_view
 from mmvae.data.dataset import Data
 from mmvae.data.split_names import SplitName
 from mmvae.experiments.config import Experiment
+from mmvae.experiments.open_run import OpenRun
 from mmvae.foundations.errors import UsageError
 from mmvae.foundations.randomness import ItemDraws, permutation, sample
 from mmvae.inference.trained_model import TrainedModel
@@ -29,27 +30,39 @@ class Subject:
     """A run as figures show it.
 
     Attributes:
-        run: Its folder.
-        experiment: Its configuration.
-        trained: Its model.
-        data: Its data, with the codecs of the model.
+        opened: The run with its model and its data.
         split: The split whose items are shown; only those that have every modality.
         seed: Governs every draw for figures.
-        step: The step of the model's weights.
+        data: The data, restricted to items with every modality, so that their truth is known.
     """
 
-    run: Run
-    experiment: Experiment
-    trained: TrainedModel
-    data: Data
+    opened: OpenRun
     split: SplitName
     seed: int
-    step: int
 
     def __post_init__(self) -> None:
-        """Restrict the split to items with every modality, so that their truth is known."""
-        self._left_out = self.data.lacking(self.split)
-        self.data = self.data.complete()
+        self._left_out = self.opened.data.lacking(self.split)
+        self.data: Data = self.opened.data.complete()
+
+    @property
+    def run(self) -> Run:
+        """The run's folder."""
+        return self.opened.run
+
+    @property
+    def experiment(self) -> Experiment:
+        """Its configuration."""
+        return self.opened.experiment
+
+    @property
+    def trained(self) -> TrainedModel:
+        """Its model."""
+        return self.opened.trained
+
+    @property
+    def step(self) -> int:
+        """The step of the model's weights."""
+        return self.opened.step
 
     @property
     def title(self) -> str:

@@ -12,6 +12,8 @@ from accelerate import Accelerator
 
 from mmvae.foundations.errors import TrainingError
 
+STEPS_BETWEEN_TALKS = 10
+
 
 def leading(accelerator: Accelerator) -> bool:
     """True on the main process, which writes files and shows progress."""
@@ -24,6 +26,11 @@ def agreed(value: int, accelerator: Accelerator) -> int:
         return value
     own = torch.tensor([value], device=accelerator.device)
     return int(accelerator.gather(own).max())
+
+
+def talks(step: int, accelerator: Accelerator) -> bool:
+    """True if processes communicate before this step; this makes them wait for each other."""
+    return accelerator.num_processes == 1 or step % STEPS_BETWEEN_TALKS == 0
 
 
 def leave_at_exit() -> None:

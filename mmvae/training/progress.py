@@ -17,28 +17,9 @@ from rich.text import Text
 from mmvae.foundations import storage
 from mmvae.foundations.errors import TrainingError
 from mmvae.foundations.printable import printable
+from mmvae.foundations.progress import NOBODY, Progress
 
 _REDRAW_S = 0.1  # drawing a table takes longer than a small step
-
-
-class Progress:
-    """Silent progress; the base of the others.
-
-    The loop calls :meth:`record` with each line of ``metrics.jsonl`` and :meth:`say` with any
-    other message, and uses it as a context manager.
-    """
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        return None
-
-    def record(self, record: Mapping[str, Any], total_steps: int, seconds_left: float) -> None:
-        """Show one metrics record."""
-
-    def say(self, line: str) -> None:
-        """Show one line of text."""
 
 
 class PlainProgress(Progress):
@@ -167,6 +148,10 @@ class LoggedProgress(Progress):
         self._show(lambda shown: shown.record(record, total_steps, seconds_left))
         self._log(lambda: self.lines.record(record, total_steps, seconds_left))
 
+    def part(self, what: str, done: int, total: int) -> None:
+        """See :meth:`Progress.part`; the log has none."""
+        self._show(lambda shown: shown.part(what, done, total))
+
     def say(self, line: str) -> None:
         """See :meth:`Progress.say`."""
         self._show(lambda shown: shown.say(line))
@@ -177,7 +162,7 @@ class LoggedProgress(Progress):
         try:
             call(self.shown)
         except OSError as error:
-            self.shown = Progress()
+            self.shown = NOBODY
             told = f"progress can no longer be shown ({error.strerror or error})"
             self._log(lambda: self.lines.say(told))
 
@@ -230,5 +215,5 @@ def duration(seconds: float) -> str:
 def progress_for(stream: TextIO, quiet: bool = False) -> Progress:
     """The kind of progress that suits the output stream."""
     if quiet:
-        return Progress()
+        return NOBODY
     return LiveProgress() if stream.isatty() else PlainProgress(stream, pause=2.0)

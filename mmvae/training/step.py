@@ -87,7 +87,7 @@ class Stepper:
         """Number of epochs begun."""
         return min(self.state.position.step // self.order.steps_per_epoch + 1, self.config.epochs)
 
-    def _warmup_weight(self, step: int) -> float:
+    def beta(self, step: int) -> float:
         """β of a step (T11)."""
         if self.config.warmup_steps is not None:
             return warmup_weight_of_step(step, self.config.warmup_steps)
@@ -106,7 +106,7 @@ class Stepper:
 
     def _update(self, step: int) -> None:
         items, epoch = self.order.items(step), self.order.epoch(step)
-        weight = self._warmup_weight(step)
+        weight = self.beta(step)
         self.trained.begin_step(epoch)
         waiting = []
         for phase in self.phases:
@@ -116,7 +116,7 @@ class Stepper:
                 self._begin(phase)
             optimizer = self.optimizers[phase.name]
             for group in optimizer.param_groups:
-                group["lr"] = self._learning_rate(step, self._settings[phase.name])
+                group["lr"] = self.learning_rate(step, self._settings[phase.name])
             optimizer.zero_grad()
             with alone(phase, self.phases):
                 self.gradients(step, phase, items, weight)
@@ -182,7 +182,8 @@ class Stepper:
         if config.clip_value is not None:
             self.accelerator.clip_grad_value_(phase.parameters, config.clip_value)
 
-    def _learning_rate(self, step: int, config: TrainConfig | None = None) -> float:
+    def learning_rate(self, step: int, config: TrainConfig | None = None) -> float:
+        """The learning rate of a step, by the settings of a phase or those of ``[train]``."""
         c = config or self.config
         return learning_rate(
             step,

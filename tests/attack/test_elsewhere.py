@@ -15,7 +15,7 @@ from toys import toy_registry
 import mmvae
 from mmvae.cli.generate import refuse_one_name_for_two, write_folder
 from mmvae.data.output_tables import write_table
-from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.partial_results import PartialResults
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.evaluate import evaluate
 from mmvae.experiments.generate import make_data
@@ -99,21 +99,21 @@ def test_a_link_in_a_checkpoint_or_model_is_refused(
 
 
 def test_figures_of_an_evaluation_are_kept_in_its_run(tmp_path: Path, victim: Path) -> None:
-    ledger = Ledger(tmp_path / "evaluation.parts")
+    partial = PartialResults(tmp_path / "evaluation.parts")
     span, shard = slice(0, 2), {"nats": torch.ones(2)}
-    ledger.keep(span, shard)
-    (place,) = ledger.folder.iterdir()
+    partial.keep(span, shard)
+    (place,) = partial.folder.iterdir()
     place.rename(tmp_path / "shard")
     place.symlink_to(tmp_path / "shard")
-    assert list(ledger.missing(2, 2)) == [span]  # what a link points to is computed again
+    assert list(partial.missing(2, 2)) == [span]  # what a link points to is computed again
     place.unlink()
     place.symlink_to(victim / "precious")
-    ledger.keep(span, shard)
+    partial.keep(span, shard)
     assert not place.is_symlink()
-    shutil.rmtree(ledger.folder)
-    ledger.folder.symlink_to(victim)
+    shutil.rmtree(partial.folder)
+    partial.folder.symlink_to(victim)
     with pytest.raises(TrainingError, match="it is a symbolic link"):
-        Ledger(tmp_path / "evaluation.parts")
+        PartialResults(tmp_path / "evaluation.parts")
 
 
 @pytest.mark.parametrize("name", ["evaluation.json", "metrics.jsonl", ".lock", "latest"])

@@ -12,9 +12,9 @@ import pytest
 from trainings import assert_same_run, config, latest, resume, train
 
 from mmvae.foundations.errors import RunError, TrainingError
+from mmvae.foundations.progress import Progress
 from mmvae.runs import checkpoint
 from mmvae.runs.run import read_metrics
-from mmvae.training.progress import Progress
 
 
 class Heard(Progress):

@@ -16,7 +16,7 @@ from trainings import assert_same_run, config, latest, metrics, resume, train
 
 import mmvae
 from mmvae.evaluation import classifiers as judges
-from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.partial_results import PartialResults
 from mmvae.experiments.comparison.evaluated import open_evaluated
 from mmvae.experiments.evaluate import evaluate
 from mmvae.foundations.errors import RunError, TrainingError
@@ -118,16 +118,16 @@ def test_a_seal_cannot_be_lost_by_halves(copy: Run) -> None:
 
 
 def test_a_damaged_shard_of_an_evaluation_is_computed_again(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "parts", {"a": 1})
-    ledger.keep(slice(0, 3), {"x": torch.ones(3)})
-    assert list(ledger.missing(3, 3)) == []
-    (file,) = ledger.folder.iterdir()
+    partial = PartialResults(tmp_path / "parts", {"a": 1})
+    partial.keep(slice(0, 3), {"x": torch.ones(3)})
+    assert list(partial.missing(3, 3)) == []
+    (file,) = partial.folder.iterdir()
     values = load(file.read_bytes())
     file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
     assert values["x"].tolist() == [1, 1, 1]
-    assert list(ledger.missing(3, 3)) == [slice(0, 3)]
+    assert list(partial.missing(3, 3)) == [slice(0, 3)]
     with pytest.raises(RunError, match="missing or damaged"):
-        ledger.whole(3, 3)
+        partial.whole(3, 3)
 
 
 # --- metrics.jsonl

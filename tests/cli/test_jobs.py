@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from heard import Heard
 
 from mmvae.cli import jobs
 from mmvae.cli.jobs import Jobs
@@ -43,41 +44,41 @@ def program(monkeypatch):
 
 
 def test_rows_share_the_cores_and_say_whose_line_it_is():
-    said = []
-    Jobs(2, lambda row: [row], said.append).run(["a", "b", "c"])
+    heard = Heard()
+    Jobs(2, lambda row: [row], heard).run(["a", "b", "c"])
     share = jobs.threads(2)
-    assert sorted(said) == [f"{row}: begun with {share}" for row in "abc"]
+    assert sorted(heard.lines) == [f"{row}: begun with {share}" for row in "abc"]
 
 
 def test_threads_that_the_user_set_are_kept(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    said = []
-    Jobs(2, lambda row: [row], said.append).run(["a"])
-    assert said == ["a: begun with 7"]
+    heard = Heard()
+    Jobs(2, lambda row: [row], heard).run(["a"])
+    assert heard.lines == ["a: begun with 7"]
 
 
 def test_a_row_that_fails_stops_no_other_and_is_named():
-    said = []
+    heard = Heard()
     with pytest.raises(TrainingError, match="row wrong failed with exit code 1: no such file"):
-        Jobs(1, lambda row: [row], said.append).run(["wrong", "b"])
-    assert any(line.startswith("b: begun") for line in said)
+        Jobs(1, lambda row: [row], heard).run(["wrong", "b"])
+    assert any(line.startswith("b: begun") for line in heard.lines)
     with pytest.raises(UsageError, match="row config failed with exit code 2"):
-        Jobs(1, lambda row: [row], said.append).run(["config"])
+        Jobs(1, lambda row: [row], heard).run(["config"])
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_signal_stops_every_row_and_begins_no_other(number, code):
-    said = []
+    heard = Heard()
 
     def send():
-        while sum("begun" in line for line in said) < 2:
+        while sum("begun" in line for line in heard.lines) < 2:
             time.sleep(0.02)
         os.kill(os.getpid(), number)
 
     def work():
         # A shell may have started us with SIGINT ignored, as in the background.
         with handling({signal.SIGINT: signal.default_int_handler}), terminable():
-            Jobs(2, lambda row: [row], said.append).run(["long-a", "long-b", "c"])
+            Jobs(2, lambda row: [row], heard).run(["long-a", "long-b", "c"])
 
     sender = threading.Thread(target=send)
     sender.start()
@@ -85,8 +86,11 @@ def test_a_signal_stops_every_row_and_begins_no_other(number, code):
         work()
     sender.join()
     assert stopped.value.exit_code == code
-    assert sorted(line for line in said if "saved" in line) == ["long-a: saved", "long-b: saved"]
-    assert not any(line.startswith("c:") for line in said)
+    assert sorted(line for line in heard.lines if "saved" in line) == [
+        "long-a: saved",
+        "long-b: saved",
+    ]
+    assert not any(line.startswith("c:") for line in heard.lines)
 
 
 def row(work):
@@ -110,8 +114,12 @@ time.sleep(300)
 PARENT = """
 import sys
 from mmvae.cli import jobs
+from mmvae.foundations.progress import Progress
+class Printed(Progress):
+    def say(self, line):
+        print(line, flush=True)
 jobs.PROGRAM = (sys.executable, "-c", sys.argv[1])
-jobs.Jobs(2, lambda row: [row], lambda line: print(line, flush=True)).run(["a", "b"])
+jobs.Jobs(2, lambda row: [row], Printed()).run(["a", "b"])
 """
 
 
@@ -135,4 +143,4 @@ def test_rows_are_stopped_when_the_command_is_killed(tmp_path):
 def test_a_row_that_says_no_more_works_to_its_end(monkeypatch):
     silent = row("import os, time; os.close(2); time.sleep(0.5)")
     monkeypatch.setattr(jobs, "PROGRAM", (sys.executable, "-c", silent))
-    Jobs(1, lambda row: [row], print).run(["a"])
+    Jobs(1, lambda row: [row], Heard()).run(["a"])

@@ -151,7 +151,7 @@ def test_a_signal_saves_and_ends_with_its_code(
 
 def test_only_the_leading_process_speaks(mmvae, training, monkeypatch) -> None:
     from mmvae.cli.training import conclude, progress
-    from mmvae.training.progress import Progress
+    from mmvae.foundations.progress import Progress
 
     monkeypatch.setenv("RANK", "1")
     assert type(progress()) is not Progress, "it was left behind: nobody else speaks"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from conditional import Conditional
+from heard import Heard
 from linear_gaussian import jmvae
 
 from mmvae.evaluation.classifiers import Judge, Judges
@@ -19,15 +20,15 @@ from mmvae.evaluation.coherence import (
     spread_evenly,
 )
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.steps import quiet
+from mmvae.foundations.progress import NOBODY
 
 from .generators import Generator
 
 CONFIG = EvaluateConfig(coherence_samples=300, batch_size=128)
 
 
-def judges(data, step=quiet) -> Judges:
-    return Judges(data.batches("train"), CONFIG.seed, step)
+def judges(data, progress=NOBODY) -> Judges:
+    return Judges(data.batches("train"), CONFIG.seed, progress)
 
 
 def measured(data, shuffled: bool):
@@ -89,12 +90,11 @@ def test_samples_of_the_prior_do_not_depend_on_the_size_of_batches(data) -> None
 
 
 def test_progress_tells_every_direction(data) -> None:
-    told = []
+    heard = Heard()
     model = Generator(data.codecs)
-    step = lambda *what: told.append(what)  # noqa: E731
-    coherence(model, data.batches("test"), judges(data, step), CONFIG)
-    assert {what for what, _, _ in told} == {"classifier v → c"}
-    assert [done for _, done, _ in told] == list(range(told[0][2] + 1))
+    coherence(model, data.batches("test"), judges(data, heard), CONFIG)
+    assert {what for what, _, _ in heard.parts} == {"classifier v → c"}
+    assert [done for _, done, _ in heard.parts] == list(range(heard.parts[0][2] + 1))
 
 
 def test_classes_are_given_as_a_user_gives_them(data) -> None:

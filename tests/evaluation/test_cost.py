@@ -12,7 +12,7 @@ import mmvae
 from mmvae.evaluation import cost
 from mmvae.evaluation.coherence_matrix import given_sets, without_pairs
 from mmvae.evaluation.cost import costs
-from mmvae.experiments.evaluate import open_run
+from mmvae.experiments.open_run import open_run
 
 
 @pytest.fixture(scope="module")

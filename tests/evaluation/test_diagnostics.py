@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conditional import Conditional
+from heard import Heard
 from linear_gaussian import exact, jmvae, linear_codecs
 from torch import Tensor
 
@@ -251,9 +252,9 @@ def test_a_figure_that_is_not_finite_names_its_item(data) -> None:
 
 
 def test_progress_is_told(data) -> None:
-    told: list[Any] = []
-    diagnostics(Generator(data.codecs), data.batches("test"), CONFIG, lambda *w: told.append(w))
-    assert told == [("diagnostics", done, 200) for done in (0, 64, 128, 192, 200)]
+    heard = Heard()
+    diagnostics(Generator(data.codecs), data.batches("test"), CONFIG, heard)
+    assert heard.parts == [("diagnostics", done, 200) for done in (0, 64, 128, 192, 200)]
 
 
 def test_so_does_a_gradient(data, monkeypatch: pytest.MonkeyPatch) -> None:

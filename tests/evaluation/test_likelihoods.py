@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from heard import Heard
 from linear_gaussian import exact, jmvae, linear_codecs, log_evidence
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from mmvae.evaluation.likelihoods import (
     summary,
     variation_of_information,
 )
-from mmvae.evaluation.partial_results import Ledger
+from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
 from mmvae.foundations.errors import TrainingError, UsageError
 from mmvae.modalities.column import Column
@@ -50,13 +51,17 @@ def items_of(model: JMVAE, n: int = N) -> Batches:
 
 
 def figures(
-    model: JMVAE, batches: Batches, texts: list[str], ledger: Ledger | None = None, **keys: Any
+    model: JMVAE,
+    batches: Batches,
+    texts: list[str],
+    partial: PartialResults | None = None,
+    **keys: Any,
 ) -> dict[str, Tensor]:
     config = EvaluateConfig(**keys)
     cells, _ = parse_cells(texts, model, config.given_from)
-    ledger = ledger or Ledger()
-    likelihoods(model, batches, cells, config, ledger)
-    return ledger.whole(len(batches), config.batch_size)
+    partial = partial or PartialResults()
+    likelihoods(model, batches, cells, config, partial)
+    return partial.whole(len(batches), config.batch_size)
 
 
 def evidence(model: JMVAE, batches: Batches) -> dict[str, Tensor]:
@@ -128,12 +133,12 @@ def test_neither_chunks_nor_shards_nor_processes_change_a_figure(
     texts = ["standard"]
     whole = figures(model, batches, texts, **keys)
     parts = figures(model, batches, texts, batch_size=37, memory=1, **keys)
-    ledgers = [Ledger(tmp_path, {}, rank, 2) for rank in (0, 1)]
+    halves = [PartialResults(tmp_path, {}, rank, 2) for rank in (0, 1)]
     config = EvaluateConfig(batch_size=40, **keys)
     cells, _ = parse_cells(texts, model, given_from)
-    for ledger in ledgers:
-        likelihoods(model, batches, cells, config, ledger)
-    shared = ledgers[0].whole(len(batches), 40)
+    for partial in halves:
+        likelihoods(model, batches, cells, config, partial)
+    shared = halves[0].whole(len(batches), 40)
     assert set(whole) == set(parts) == set(shared)
     for name, values in whole.items():
         torch.testing.assert_close(parts[name], values, atol=1e-4, rtol=1e-5)
@@ -217,6 +222,6 @@ def test_without_cells_nothing_is_read_or_computed(monkeypatch: pytest.MonkeyPat
     model = model_of()
     batches = items_of(model)
     monkeypatch.setattr(batches, "fixed", None)
-    told: list[Any] = []
-    likelihoods(model, batches, [], EvaluateConfig(), Ledger(), lambda *step: told.append(step))
-    assert told == []
+    heard = Heard()
+    likelihoods(model, batches, [], EvaluateConfig(), PartialResults(), heard)
+    assert heard.parts == []

@@ -12,8 +12,9 @@ import mmvae
 from mmvae.data.batches import Batches
 from mmvae.evaluation.latent import LatentKL
 from mmvae.evaluation.metric import Specimen
-from mmvae.experiments.evaluate import open_run
+from mmvae.experiments.open_run import open_run
 from mmvae.foundations.errors import PluginError, TrainingError
+from mmvae.foundations.progress import Progress
 from mmvae.modalities.column import Column
 from mmvae.plugins.registry import Registry
 from mmvae.report.comparison import comparison_tables
@@ -234,7 +235,7 @@ def test_of_items_with_gaps_the_complete_ones_are_measured(incomplete):
     assert values.isfinite().nonzero().flatten().tolist() == whole.tolist()
     assert figures["figures"]["v"]["mean"] == pytest.approx(float(values.nanmean()))
     alone = mmvae.evaluate(
-        incomplete[0], gappy(whole, None), registry=PLUGINS, say=lambda remark: None
+        incomplete[0], gappy(whole, None), registry=PLUGINS, progress=Progress()
     )["metrics"]["far"]
     assert alone["remarks"] == []
     for figure, value in alone["figures"].items():
@@ -254,7 +255,7 @@ def test_without_any_complete_item_the_reason_is_told(incomplete):
     lone = {"v": np.arange(40) % 2 == 0, "c": np.arange(40) % 2 == 1}
     for split in ("test", "train"):
         data = gappy() | {split: gappy(lacks=lone)[split]}
-        result = mmvae.evaluate(incomplete[0], data, registry=PLUGINS, say=lambda remark: None)
+        result = mmvae.evaluate(incomplete[0], data, registry=PLUGINS, progress=Progress())
         assert result["metrics"] == {}
         what = {"test": "items of the split", "train": "training items"}[split]
         assert f"none of the {what} has every" in result["left out"]["metrics.far"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from heard import Heard
 from safetensors import safe_open
 from safetensors.torch import load_file
 from toys import toy_config, toy_items, toy_registry
@@ -19,10 +20,11 @@ from mmvae.data.batches import Batches
 from mmvae.evaluation import classifiers as judges
 from mmvae.evaluation import likelihoods
 from mmvae.evaluation.classifiers import Judges
-from mmvae.evaluation.steps import Step
-from mmvae.experiments.evaluate import FORMAT, evaluate, open_run
+from mmvae.experiments.evaluate import evaluate
+from mmvae.experiments.open_run import FORMAT, open_run
 from mmvae.experiments.train import dry_run
 from mmvae.foundations.errors import ConfigError, DataError, MmvaeError, RunError, UsageError
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.toml import literal
 from mmvae.report.report import report
 from mmvae.runs.results_file import read_results
@@ -90,9 +92,9 @@ def test_the_judges_may_learn_from_other_data_than_the_model(
     learned: list[int] = []
 
     class Noted(Judges):
-        def __init__(self, training: Batches, seed: int, step: Step) -> None:
+        def __init__(self, training: Batches, seed: int, progress: Progress) -> None:
             learned.append(len(training))
-            super().__init__(training, seed, step)
+            super().__init__(training, seed, progress)
 
     monkeypatch.setattr("mmvae.evaluation.evaluate.Judges", Noted)
     for name, data in (("few", {"items": 20}), ("many", {"items": 60})):
@@ -200,32 +202,34 @@ def test_a_run_stopped_before_its_end_is_evaluated(tmp_path: Path) -> None:
 
 
 def test_it_is_said_once_that_a_run_is_unfinished(tmp_path: Path) -> None:
-    folder, heard = tmp_path / "r", []
+    folder = tmp_path / "r"
     mmvae.train(toy_config(), run_dir=folder, max_steps=2, registry=toy_registry())
     for opens in (open_run, evaluate, report):
-        opens(folder, registry=toy_registry(), say=heard.append)
-    assert heard == [], "a final model"
+        heard = Heard()
+        opens(folder, registry=toy_registry(), progress=heard)
+        assert heard.lines == [], "a final model"
     shutil.rmtree(folder / "model")
     wanted = (
         f"The training of {folder} is unfinished: what is evaluated is its checkpoint of step 2. "
         f"Unless it is being trained now, `mmvae resume {folder}` goes on."
     )
     for opens in (open_run, evaluate, report):
-        heard.clear()
-        opens(folder, registry=toy_registry(), say=heard.append)
-        assert heard == [wanted]
+        heard = Heard()
+        opens(folder, registry=toy_registry(), progress=heard)
+        assert heard.lines == [wanted]
 
 
 def test_other_data_are_remarked_on(tmp_path: Path) -> None:
-    heard: list[str] = []
+    heard = Heard()
     items = {"train": toy_items(40), "test": toy_items(10, seed=1)}
     config = toy_config(data={"source": "memory"}, train={"epochs": 1})
     mmvae.train(config, items, run_dir=tmp_path / "r", registry=toy_registry())
-    evaluate(tmp_path / "r", items, registry=toy_registry(), say=heard.append)
-    assert heard == []
+    evaluate(tmp_path / "r", items, registry=toy_registry(), progress=heard)
+    assert heard.lines == []
+    assert ("items", 10, 10) in heard.parts
     items["test"] = toy_items(10, seed=2)
-    evaluate(tmp_path / "r", items, registry=toy_registry(), say=heard.append)
-    (remark,) = heard
+    evaluate(tmp_path / "r", items, registry=toy_registry(), progress=heard)
+    (remark,) = heard.lines
     assert "was trained on data with fingerprint" in remark
 
 
@@ -243,7 +247,7 @@ def test_an_evaluation_is_kept_for_its_weights_data_and_keys_only(
 
     def reported(*overrides: str) -> int:
         before = len(made)
-        report(tmp_path / "a", overrides=overrides, registry=toy_registry(), say=lambda _: None)
+        report(tmp_path / "a", overrides=overrides, registry=toy_registry(), progress=Progress())
         return len(made) - before
 
     monkeypatch.setattr(reports, "evaluate_opened", counted)
@@ -275,9 +279,9 @@ def test_the_best_weights_of_an_unfinished_run_have_their_own_step(tmp_path: Pat
     mmvae.train(settings, max_steps=4, run_dir=tmp_path / "r", registry=toy_registry())
     finished = evaluate(tmp_path / "r", registry=toy_registry())
     shutil.rmtree(tmp_path / "r" / "model")
-    heard: list[str] = []
-    unfinished = evaluate(tmp_path / "r", registry=toy_registry(), say=heard.append)
-    assert "its checkpoint of step 4, with the best weights so far, of step 3." in heard[0]
+    heard = Heard()
+    unfinished = evaluate(tmp_path / "r", registry=toy_registry(), progress=heard)
+    assert "its checkpoint of step 4, with the best weights so far, of step 3." in heard.lines[0]
     assert finished == unfinished
     assert unfinished["steps"] == 4
     assert unfinished["step"] == 3  # the validation after the first epoch

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from heard import Heard
 
 from mmvae.data.generator import Maker
 from mmvae.experiments import generate
@@ -16,6 +17,7 @@ from mmvae.experiments.generate import PART, make_data
 from mmvae.foundations import storage
 from mmvae.foundations.errors import Interrupted, RunError, TrainingError, UsageError
 from mmvae.foundations.lock import FolderLock
+from mmvae.foundations.progress import Progress
 
 ITEMS = 3 * PART + 5
 
@@ -59,11 +61,11 @@ def whole(items: int = ITEMS, seed: int = 0) -> dict[str, str]:
 
 
 def test_all_files_and_nothing_else_are_there(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    make_data(numbers(), tmp_path / "deep" / "set", tell=lambda *counts: told.append(counts))
+    heard = Heard()
+    make_data(numbers(), tmp_path / "deep" / "set", progress=heard)
     assert contents(tmp_path / "deep" / "set") == whole()
     assert os.listdir(tmp_path / "deep") == ["set"]
-    assert told == [(n, ITEMS) for n in (0, PART, 2 * PART, 3 * PART, ITEMS)]
+    assert heard.parts == [(Numbers.kind, n, ITEMS) for n in (0, PART, 2 * PART, 3 * PART, ITEMS)]
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
@@ -76,13 +78,14 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
 def test_an_interrupted_make_goes_on_where_it_stopped(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    def interrupt(done: int, total: int) -> None:
-        if done == PART:
-            os.kill(os.getpid(), number)
+    class Interrupting(Progress):
+        def part(self, what: str, done: int, total: int) -> None:
+            if done == PART:
+                os.kill(os.getpid(), number)
 
     out = tmp_path / "set"
     with pytest.raises(Interrupted, match="of 197 items made; the same command goes on") as caught:
-        make_data(numbers(), out, tell=interrupt)
+        make_data(numbers(), out, progress=Interrupting())
     assert caught.value.exit_code == {signal.SIGTERM: 75, signal.SIGINT: 130}[number]
     assert not out.exists()
     before = len(Numbers.made)
@@ -94,12 +97,13 @@ def test_an_interrupted_make_goes_on_where_it_stopped(
 
 
 def test_another_data_set_begins_anew(tmp_path: Path) -> None:
-    def stop(done: int, total: int) -> None:
-        if done == PART:
-            raise KeyboardInterrupt
+    class Stopping(Progress):
+        def part(self, what: str, done: int, total: int) -> None:
+            if done == PART:
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_data(numbers(seed=1), tmp_path / "set", tell=stop)
+        make_data(numbers(seed=1), tmp_path / "set", progress=Stopping())
     assert not (tmp_path / "set").exists()
     make_data(numbers(seed=2), tmp_path / "set")
     assert contents(tmp_path / "set") == whole(seed=2)

@@ -19,7 +19,7 @@ from toys import toy_registry
 
 import mmvae.experiments.reproduce
 from mmvae.evaluation import classifiers as judges
-from mmvae.experiments.reproduce import Shown, current, nats, reproduce
+from mmvae.experiments.reproduce import current, nats, reproduce
 from mmvae.experiments.study.record import Record, read_records
 from mmvae.experiments.study.study import Study
 from mmvae.foundations.errors import (
@@ -30,8 +30,30 @@ from mmvae.foundations.errors import (
     TrainingError,
     UsageError,
 )
+from mmvae.foundations.progress import Progress
 from mmvae.runs.run import Run, read_metrics
-from mmvae.training.progress import Progress
+
+
+class Told(Progress):
+    """Remembers what is said of the study, and nothing of its trainings.
+
+    Args:
+        said: The lines.
+    """
+
+    def __init__(self, said: list[str]) -> None:
+        self.said, self.training = said, False
+
+    def __enter__(self) -> Told:
+        self.training = True
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.training = False
+
+    def say(self, line: str) -> None:
+        if not self.training:
+            self.said.append(line)
 
 
 class Stage:
@@ -49,7 +71,7 @@ class Stage:
             self.study,
             self.runs,
             self.results,
-            **given | {"shown": Shown(say=self.said.append)} | options,
+            **given | {"progress": Told(self.said)} | options,
         )
 
     def run(self, row: str) -> Run:
@@ -272,9 +294,8 @@ def test_a_signal_in_training_ends_it_with_the_codes_of_train(
     stage: Stage, number: signal.Signals, code: int
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    shown = Shown(progress=lambda: Signalling(number), say=stage.said.append)
     with pytest.raises(Interrupted, match="The same `mmvae reproduce` command goes on") as stop:
-        stage.reproduce(shown=shown)
+        stage.reproduce(progress=Signalling(number))
     assert stop.value.exit_code == code
     assert signal.getsignal(signal.SIGTERM) is before
     assert [r.row for r in stage.reproduce()] == ["weak", "strong"]
@@ -305,19 +326,16 @@ def test_a_signal_in_evaluation_does_so_too(
 
 
 def test_the_progress_of_each_part_is_shown(stage: Stage) -> None:
-    from contextlib import contextmanager
-
     told: list[str] = []
 
-    @contextmanager
-    def steps() -> Any:
-        yield lambda what, done, total: told.append(what)
-
     class Lines(Progress):
+        def part(self, what: str, done: int, total: int) -> None:
+            told.append(what)
+
         def record(self, *args: object) -> None:
             told.append("training")
 
-    stage.reproduce(only=["weak"], shown=Shown(Lines, steps, stage.said.append))
+    stage.reproduce(only=["weak"], progress=Lines())
     assert told[0] == "training"
     assert set(told) >= {"training", "items"}
 

@@ -25,11 +25,11 @@ from mmvae.foundations.errors import (
     TrainingError,
     UsageError,
 )
+from mmvae.foundations.progress import Progress
 from mmvae.inference.model_folder import load_model
 from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.registry import Registry
 from mmvae.runs.run import Run, read_metrics
-from mmvae.training.progress import Progress
 from mmvae.training.trainer import Trainer
 
 REGISTRY = toy_registry()

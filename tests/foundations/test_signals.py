@@ -13,10 +13,10 @@ from trainings import assert_same_run, config, exit_code, forked, latest, resume
 from mmvae.cli import main
 from mmvae.foundations import storage
 from mmvae.foundations.errors import Interrupted, Terminated
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.signals import EXIT_CODES, StopRequests, terminable
 from mmvae.runs.run import Run
-from mmvae.training.progress import Progress
-from mmvae.training.trainer import Trainer
+from mmvae.training.checkpoint_policy import CheckpointPolicy
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -150,11 +150,11 @@ def test_a_training_outlives_a_hangup(tmp_path):
 
 
 def test_a_signal_while_a_training_prepares_leaves_an_honest_status(tmp_path, monkeypatch):
-    def prepare(trainer, checkpoint):
+    def prepare(policy, checkpoint):
         os.kill(os.getpid(), signal.SIGTERM)
 
     train(tmp_path / "run", config(), max_steps=3)
-    monkeypatch.setattr(Trainer, "restore", prepare)
+    monkeypatch.setattr(CheckpointPolicy, "restore", prepare)
     with pytest.raises(Terminated), terminable():
         resume(tmp_path / "run")
     status = Run.open(tmp_path / "run").status()

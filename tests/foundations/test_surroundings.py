@@ -21,6 +21,7 @@ from trainings import config, metrics, registry, resume, train
 
 import mmvae
 from mmvae.data.in_memory import as_split
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.surroundings import exclusive, undisturbed
 from mmvae.inference.imputation import fillings
 from mmvae.inference.model_folder import load_model
@@ -49,7 +50,7 @@ def all_results(folder: Path, precision: str = "float32") -> dict[str, Any]:
         folder,
         overrides=["evaluate.coherence=false"],
         registry=registry(),
-        say=lambda remark: None,
+        progress=Progress(),
     )
     loaded = load_model(folder, registry())
     found = {

@@ -15,8 +15,7 @@ from mmvae.experiments.build import build_model, extended, make_accelerator, ope
 from mmvae.experiments.config import load_experiment
 from mmvae.inference.model_folder import load_model
 from mmvae.models.extension import Extension
-from mmvae.training.progress import Progress
-from mmvae.training.trainer import Trainer
+from mmvae.training.step import Stepper
 
 REGISTRY = nudge_registry()
 
@@ -33,14 +32,13 @@ def config(epochs=3, train=None, **nudge):
     return toy_config(train=settings) | {"nudge": {"modality": "v", **nudge}}
 
 
-def trainer(settings, registry=REGISTRY):
-    """A trainer that keeps nothing."""
+def stepper(settings, registry=REGISTRY):
+    """The steps of a training without a run."""
     experiment = load_experiment(settings, (), registry).experiment
     accelerator = make_accelerator(experiment.train)
     data = open_materials(experiment, registry, None, accelerator)
     trained = extended(experiment, registry, build_model(experiment, registry, data.codecs))
-    parts = (data.batches("train"), data.batches("validation"), experiment.train, None)
-    return Trainer(trained, *parts, accelerator, Progress(), keeps=False)
+    return Stepper(trained, data.batches("train"), experiment.train, accelerator)
 
 
 def copied(module):
@@ -54,7 +52,7 @@ def assert_equal(ours, theirs):
 
 
 def test_the_models_first_weights_do_not_depend_on_it():
-    extension, bare = trainer(config()), trainer(toy_config())
+    extension, bare = stepper(config()), stepper(toy_config())
     assert isinstance(extension.trained, Nudge)
     assert extension.model is extension.trained.bare is extension.trained.inner
     assert_equal(copied(extension.model), copied(bare.model))
@@ -63,8 +61,8 @@ def test_the_models_first_weights_do_not_depend_on_it():
 
 def test_the_base_changes_nothing():
     registry = nudge_registry(Silent)
-    wrapped = trainer(toy_config() | {"silent": {}}, registry)
-    bare = trainer(toy_config(), registry)
+    wrapped = stepper(toy_config() | {"silent": {}}, registry)
+    bare = stepper(toy_config(), registry)
     assert isinstance(wrapped.trained, Silent)
     for step in range(4):
         wrapped.step(step)
@@ -77,7 +75,7 @@ def test_the_base_changes_nothing():
 
 def test_a_phase_moves_its_own_weights_by_its_own_settings():
     """Gradient descent by hand; the model trains as it does alone."""
-    ours, bare = trainer(config(rate=0.3)), trainer(toy_config(train={"batch_size": 25}))
+    ours, bare = stepper(config(rate=0.3)), stepper(toy_config(train={"batch_size": 25}))
     before, guess = copied(ours.model), ours.trained.guess
     mine = copied(guess)
     whole = ours.phases
@@ -98,7 +96,7 @@ def test_a_phase_moves_its_own_weights_by_its_own_settings():
 
 
 def test_a_batch_is_read_once_for_all_phases(monkeypatch):
-    ours, read = trainer(config()), []
+    ours, read = stepper(config()), []
     batch = ours.train.batch
 
     def spied(items, *rest):
@@ -112,7 +110,7 @@ def test_a_batch_is_read_once_for_all_phases(monkeypatch):
 
 
 def test_a_later_phase_begins_at_its_epoch_and_is_told_of_it(tmp_path):
-    ours = trainer(config(first_epoch=1))
+    ours = stepper(config(first_epoch=1))
     mine = copied(ours.trained.guess)
     for step in range(3):
         ours.step(step)

@@ -227,7 +227,7 @@ def test_a_rehearsal_changes_nothing_of_a_training(tmp_path, monkeypatch) -> Non
         return found.model.model.state_dict()
 
     with_, before = train("with"), torch.get_rng_state()
-    monkeypatch.setattr("mmvae.experiments.train.rehearse_all", lambda materials: None)
+    monkeypatch.setattr("mmvae.experiments.session.rehearse_all", lambda data: None)
     without = train("without")
     assert all(torch.equal(w, without[name]) for name, w in with_.items())
     assert torch.equal(before, torch.get_rng_state())

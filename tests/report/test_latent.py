@@ -12,7 +12,7 @@ from toys import toy_config, toy_items, toy_registry
 import mmvae
 from mmvae.data.split_names import SplitName
 from mmvae.evaluation.nearest_neighbours import probe
-from mmvae.experiments.evaluate import open_run
+from mmvae.experiments.open_run import open_run
 from mmvae.foundations.errors import DataError, UsageError
 from mmvae.report.classes import classes_of
 from mmvae.report.clouds import limits
@@ -21,8 +21,7 @@ from mmvae.report.subject import Subject
 
 
 def subject(run: Path, seed: int = 0, split: SplitName = "test") -> Subject:
-    o = open_run(run, registry=toy_registry())
-    return Subject(o.run, o.experiment, o.trained, o.data, split, seed, o.step)
+    return Subject(open_run(run, registry=toy_registry()), split, seed)
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +63,7 @@ def test_items_to_look_at_are_of_all_classes_though_the_split_is_sorted(
     settings = toy_config(train={"epochs": 1})
     del settings["data"]
     mmvae.train(settings, data, run_dir=tmp_path / "r", registry=toy_registry())
-    o = open_run(tmp_path / "r", data, registry=toy_registry())
-    made = Subject(o.run, o.experiment, o.trained, o.data, "test", 0, o.step)
+    made = Subject(open_run(tmp_path / "r", data, registry=toy_registry()), "test", 0)
     assert made.classes_of(made.mapped).tolist() == sorted(made.classes_of(made.mapped).tolist())
     assert len(made.mapped) == 12
     assert made.classes_of(made.few(3)).tolist() == [0, 1, 2]

@@ -14,7 +14,7 @@ from PIL import Image
 from toys import toy_registry
 
 from mmvae.evaluation import classifiers as judges
-from mmvae.experiments.evaluate import open_run
+from mmvae.experiments.open_run import open_run
 from mmvae.foundations.errors import RunError
 from mmvae.report.report import commands, own_names, report
 

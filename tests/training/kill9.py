@@ -51,7 +51,7 @@ def work(folder: Path, every: int) -> None:
 
 def watched(folder: Path, every: int, operations: int | None) -> None:
     """Work, telling the parent each step; end after so many operations on files."""
-    after_step = Trainer._after_step
+    after_step = Trainer.after_step
 
     def told(self: Trainer, step: int) -> None:
         done[:] = struct.pack("q", step)
@@ -66,7 +66,7 @@ def watched(folder: Path, every: int, operations: int | None) -> None:
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    Trainer._after_step = told  # type: ignore[method-assign]  # this process ends soon
+    Trainer.after_step = told  # type: ignore[method-assign]  # this process ends soon
     storage.fault = fault
     work(folder, every)
 

@@ -21,13 +21,13 @@ from toys import PlainFamily, PlainHead, toy_items
 from trainings import Moment, config, moments, registry, resume, train
 
 from mmvae.cli.launched import end_launched
+from mmvae.data.batches import Batches
 from mmvae.experiments.build import build_model, make_accelerator, open_materials
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.evaluate import evaluate
 from mmvae.foundations.errors import MmvaeError
 from mmvae.modalities.column import Column
-from mmvae.training.progress import Progress
-from mmvae.training.trainer import Trainer
+from mmvae.training.step import Stepper
 from mmvae.training.validation import validate
 
 RANK = int(os.environ.get("RANK", "0"))
@@ -51,19 +51,19 @@ def settings(family: str, **train_keys: Any) -> dict[str, Any]:
     return config(modalities=PLAIN, model=FAMILIES[family], train=keys)
 
 
-def trainer(family: str, folder: Path, **train_keys: Any) -> Trainer:
-    """A trainer that keeps nothing."""
+def opened(family: str, folder: Path, **train_keys: Any) -> tuple[Stepper, Batches]:
+    """The steps of a training without a run, and its validation split."""
     experiment = load_experiment(settings(family, **train_keys), (), registry()).experiment
     accelerator = make_accelerator(experiment.train, folder)
     data = open_materials(experiment, registry(), None, accelerator)
     model = build_model(experiment, registry(), data.codecs)
-    parts = (data.batches("train"), data.batches("validation"), experiment.train, None)
-    return Trainer(model, *parts, accelerator, Progress(), keeps=False)
+    ours = Stepper(model, data.batches("train"), experiment.train, accelerator)
+    return ours, data.batches("validation")
 
 
 def measured(family: str, folder: Path, **train_keys: Any) -> dict[str, torch.Tensor]:
     """Gradient of a full, a small and a one-item batch, the items seen, and the validation."""
-    ours = trainer(family, folder, **train_keys)
+    ours, validation = opened(family, folder, **train_keys)
     found: dict[str, torch.Tensor] = {}
     phase, process, processes = ours.phases[0], ours._process, ours._processes
     batch = ours.train.batch
@@ -86,8 +86,7 @@ def measured(family: str, folder: Path, **train_keys: Any) -> dict[str, torch.Te
         found[f"{name}/items"] = torch.cat(seen)
         found[f"{name}/share"] = torch.tensor([process, processes])
     for size in (20, 7, 1):
-        args = (ours.validation, size, 0, ours.accelerator)
-        means = validate(ours.model, *args)  # type: ignore[arg-type]
+        means = validate(ours.model, validation, size, 0, ours.accelerator)
         found[f"validation/{size}"] = torch.tensor(list(means.values()), dtype=torch.float64)
     return found
 
@@ -135,8 +134,8 @@ def gappy() -> dict[str, Any]:
     return {"train": {m: Column(items[m], present=has.get(m)) for m in ("v", "w", "c")}}
 
 
-def gap_trainer(kind: str, folder: Path) -> Trainer:
-    """A trainer on :func:`gappy` that keeps nothing."""
+def gap_stepper(kind: str, folder: Path) -> Stepper:
+    """The steps of a training on :func:`gappy` without a run."""
     table = {**settings("singletons"), "model": GAPS[kind] | {"latent_dim": 2}}
     table["data"] = {"source": "memory"}
     experiment = load_experiment(table, (), registry()).experiment
@@ -144,13 +143,12 @@ def gap_trainer(kind: str, folder: Path) -> Trainer:
     data = open_materials(experiment, registry(), gappy(), accelerator)
     model = build_model(experiment, registry(), data.codecs)
     model.learn_patterns(data.patterns)
-    parts = (data.batches("train"), None, experiment.train, None)
-    return Trainer(model, *parts, accelerator, Progress(), keeps=False)
+    return Stepper(model, data.batches("train"), experiment.train, accelerator)
 
 
 def gap_gradients(kind: str, folder: Path) -> dict[str, torch.Tensor]:
     """Gradient of batches of which a part or all lack a modality; then a few whole steps."""
-    ours, found = gap_trainer(kind, folder), {}
+    ours, found = gap_stepper(kind, folder), {}
     phase = ours.phases[0]
     for name, items in LACKING.items():
         ours.optimizers[phase.name].zero_grad()

@@ -15,11 +15,11 @@ from trainings import assert_same_run, config, exit_code, forked, latest, resume
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import ConfigError, RunError, TrainingError
+from mmvae.foundations.progress import Progress
 from mmvae.inference import model_folder
 from mmvae.inference.model_folder import saved_model
 from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.run import Run
-from mmvae.training.progress import Progress
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -118,7 +118,7 @@ def test_a_bug_says_so_in_the_status(tmp_path, monkeypatch):
     def broken(*arguments):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("mmvae.training.trainer.Trainer.step", broken)
+    monkeypatch.setattr("mmvae.training.step.Stepper.step", broken)
     with pytest.raises(ZeroDivisionError):
         train(tmp_path / "run", config())
     status = Run.open(tmp_path / "run").status()

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 from trainings import config, train
 
-from mmvae.training.progress import LiveProgress, PlainProgress, Progress, duration, progress_for
+from mmvae.foundations.progress import Progress
+from mmvae.training.progress import LiveProgress, PlainProgress, duration, progress_for
 
 TRAIN = {
     "step": 50, "epoch": 2, "split": "train", "loss": 12.25, "log_likelihood/v": -11.5, "kl": 1.0,

@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from heard import Heard
 from trainings import (
     Moment,
     assert_same_run,
@@ -22,18 +23,6 @@ from trainings import (
 
 from mmvae.foundations.errors import ConfigError
 from mmvae.runs.run import Run
-from mmvae.training.progress import Progress
-
-
-class Heard(Progress):
-    """Progress that remembers its lines."""
-
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
-
 
 EVERYTHING = {
     "train": {

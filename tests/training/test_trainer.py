@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import pickle
-from types import SimpleNamespace
 
 import pytest
 import torch
 from accelerate.state import PartialState
+from heard import Heard
 from torch import Tensor, nn
 from toys import VectorCodec, toy_items
 from trainings import (
@@ -30,43 +30,35 @@ from mmvae.data.sampler import Order
 from mmvae.experiments.build import build_model, make_accelerator, open_materials
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import CheckpointError, ConfigError, RunError, TrainingError
+from mmvae.foundations.progress import Progress
 from mmvae.foundations.randomness import StepDraws
 from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.run import Run, read_metrics
 from mmvae.training.config import TrainConfig
-from mmvae.training.progress import Progress
-from mmvae.training.step import unchecked_distributions
-from mmvae.training.trainer import Limits, Trainer
+from mmvae.training.step import Stepper, unchecked_distributions
+from mmvae.training.trainer import Trainer
 
 PLAIN = {"v": {"codec": "toy-vector"}, "c": {"codec": "toy-class"}}
 
 
-class Heard(Progress):
-    """Progress that remembers its lines."""
+def opened(folder, settings):
+    """The steps of a training without a run, and its validation split."""
+    experiment = load_experiment(settings, (), registry()).experiment
+    accelerator = make_accelerator(experiment.train, folder)
+    data = open_materials(experiment, registry(), None, accelerator)
+    model = build_model(experiment, registry(), data.codecs)
+    steps = Stepper(model, data.batches("train"), experiment.train, accelerator)
+    return steps, data.batches("validation")
 
-    def __init__(self):
-        self.lines = []
 
-    def say(self, line):
-        self.lines.append(line)
+def stepper(folder, settings):
+    """The steps of a training without a run."""
+    return opened(folder, settings)[0]
 
 
 def trainer(folder, settings):
     """A trainer that keeps nothing."""
-    experiment = load_experiment(settings, (), registry()).experiment
-    accelerator = make_accelerator(experiment.train, folder)
-    materials = open_materials(experiment, registry(), None, accelerator)
-    model = build_model(experiment, registry(), materials.codecs)
-    return Trainer(
-        model,
-        materials.batches("train"),
-        materials.batches("validation"),
-        experiment.train,
-        None,
-        accelerator,
-        Progress(),
-        keeps=False,
-    )
+    return Trainer(*opened(folder, settings), None, Progress(), keeps=False)
 
 
 def weights_of(module):
@@ -87,8 +79,8 @@ def test_a_step_is_what_torch_does_by_hand(tmp_path):
     """Gradient of the mean loss over the batch; clipped by norm, then by value; torch's AdamW."""
     clipping = {"clip_norm": 0.5, "clip_value": 0.05}
     options = {"optimizer": "adamw", "weight_decay": 0.1, "learning_rate": 0.01}
-    ours = trainer(tmp_path, config(modalities=PLAIN, train=clipping | options))
-    hand = trainer(tmp_path, config(modalities=PLAIN))
+    ours = stepper(tmp_path, config(modalities=PLAIN, train=clipping | options))
+    hand = stepper(tmp_path, config(modalities=PLAIN))
     model = hand.model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
     order = Order(60, 14, 0)
@@ -108,8 +100,8 @@ def test_a_step_is_what_torch_does_by_hand(tmp_path):
 
 @pytest.mark.parametrize("parts", [2, 4, 14])
 def test_accumulation_gives_the_gradient_of_the_whole_batch(parts, tmp_path):
-    whole = trainer(tmp_path, config(modalities=PLAIN))
-    cut = trainer(tmp_path, config(modalities=PLAIN, train={"accumulation": parts}))
+    whole = stepper(tmp_path, config(modalities=PLAIN))
+    cut = stepper(tmp_path, config(modalities=PLAIN, train={"accumulation": parts}))
     for each in (whole, cut):
         each.gradients(4, each.phases[0], each.order.items(4), 1.0)  # the smaller last batch
     gradients = [
@@ -123,7 +115,7 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(parts, tmp_path):
 
 
 def test_the_running_mean_of_the_weights_by_hand(tmp_path):
-    ours = trainer(tmp_path, config(train={"ema": 0.3}))
+    ours = stepper(tmp_path, config(train={"ema": 0.3}))
     mean = weights_of(ours.model)
     for step, d in enumerate([0.0, 1 / 10, 2 / 11, 3 / 12, 0.3, 0.3]):
         ours.step(step)
@@ -330,7 +322,7 @@ def test_a_nan_between_records_is_found_before_saving(tmp_path):
 
 def test_a_nan_in_the_weights_alone_is_found_before_saving(tmp_path, monkeypatch):
     train(tmp_path / "run", config(), max_steps=5)
-    step = Trainer.step
+    step = Stepper.step
 
     def poisoned(self, number):
         step(self, number)
@@ -338,7 +330,7 @@ def test_a_nan_in_the_weights_alone_is_found_before_saving(tmp_path, monkeypatch
             next(self.model.parameters()).view(-1)[0] = torch.nan
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", poisoned)
+        patch.setattr(Stepper, "step", poisoned)
         with pytest.raises(TrainingError, match=r"^model/\S+ is not finite after step 6;"):
             resume(tmp_path / "run", max_steps=6)
     assert latest(tmp_path / "run").step == 5
@@ -378,7 +370,7 @@ def test_a_step_never_waits_for_the_device(tmp_path, monkeypatch):
         monkeypatch.setattr(Tensor, name, spied)
     with unchecked_distributions():
         for step in range(5):
-            ours.step(step)
+            ours.stepper.step(step)
     assert asked == []
     ours.state.position.step = 5
     ours.log(5)
@@ -498,7 +490,7 @@ def test_env_tells_what_the_run_was_made_of(tmp_path):
 
 
 def test_the_status_follows_the_training(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmvae.training.trainer._STATUS_S", 0.0)
+    monkeypatch.setattr("mmvae.training.running_status.PAUSE_S", 0.0)
     seen: list[tuple[str, int, int]] = []
 
     class Watching(Progress):
@@ -511,23 +503,3 @@ def test_the_status_follows_the_training(tmp_path, monkeypatch):
     behind = [record - status for _, record, status in seen]
     assert max(behind) <= 2  # at most the record before, two steps ago
     assert seen[-1][2] == 15
-
-
-@pytest.mark.parametrize(
-    ("limits", "left"),
-    [
-        ({}, 40),
-        ({"max_steps": 8}, 12),
-        ({"max_steps": 5}, 0),
-        ({"max_steps": 99}, 40),
-        ({"max_seconds": 27}, 7),
-        ({"max_seconds": 900}, 40),
-        ({"max_steps": 6, "max_seconds": 27}, 4),
-    ],
-)
-def test_the_time_left_is_until_the_training_stops(limits, left, tmp_path, monkeypatch):
-    """Five of fifteen steps took 20 seconds."""
-    ours = trainer(tmp_path, config())
-    ours._began, ours._limits = 80.0, Limits(**limits)
-    monkeypatch.setattr("mmvae.training.trainer.time", SimpleNamespace(monotonic=lambda: 100.0))
-    assert ours._seconds_left(5) == left

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmvae.evaluation.query import cell_name
 from mmvae.evaluation.standardised import KEY
-from mmvae.experiments.build import processor
 from mmvae.experiments.comparison.evaluated import by_cell
+from mmvae.experiments.environment import processor
 from mmvae.experiments.study.cells import cells_of
 from mmvae.experiments.study.packing import Array, pack, unpack
 from mmvae.experiments.study.row import Row

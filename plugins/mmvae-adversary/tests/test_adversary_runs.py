@@ -23,18 +23,16 @@ from mmvae.experiments.build import build_model, extended, make_accelerator, ope
 from mmvae.experiments.config import json_schema, load_experiment
 from mmvae.foundations.errors import ConfigError
 from mmvae.inference.model_folder import load_model
-from mmvae.training.progress import Progress
-from mmvae.training.trainer import Trainer
+from mmvae.training.step import Stepper
 
 
-def trainer(settings):
-    """A trainer that keeps nothing."""
+def stepper(settings):
+    """The steps of a training without a run."""
     experiment = load_experiment(settings, (), REGISTRY).experiment
     accelerator = make_accelerator(experiment.train)
     data = open_materials(experiment, REGISTRY, None, accelerator)
     trained = extended(experiment, REGISTRY, build_model(experiment, REGISTRY, data.codecs))
-    parts = (data.batches("train"), data.batches("validation"), experiment.train, None)
-    return Trainer(trained, *parts, accelerator, Progress(), keeps=False)
+    return Stepper(trained, data.batches("train"), experiment.train, accelerator)
 
 
 def copied(parameters):
@@ -42,7 +40,7 @@ def copied(parameters):
 
 
 def weights_after(settings, steps):
-    ours = trainer(settings)
+    ours = stepper(settings)
     for step in range(steps):
         ours.step(step)
     return [p.detach() for p in ours.trained.bare.parameters()]
@@ -61,7 +59,7 @@ def test_together_a_model_trains_as_without_an_adversary_until_there_is_a_critic
 
 
 def test_a_phase_leaves_the_parameters_of_the_others_untouched():
-    ours = trainer(config(error="features"))
+    ours = stepper(config(error="features"))
     whole = ours.phases
     for phase in whole:
         others = [p for other in whole if other is not phase for p in other.parameters]

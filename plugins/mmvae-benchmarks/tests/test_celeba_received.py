@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mmvae
-from mmvae.experiments.evaluate import open_run
+from mmvae.experiments.open_run import open_run
 
 pytest.importorskip("mmvae_attributes")
 

@@ -1,0 +1,36 @@
+"""The status of a training that runs: ``status.json``, kept up to date."""
+
+from __future__ import annotations
+
+import time
+
+from mmvae.runs.run import Run
+from mmvae.training.step import Stepper
+
+PAUSE_S = 5.0
+"""Seconds between two updates for records alone."""
+
+
+class RunningStatus:
+    """Writes the present step to the run's status.
+
+    Args:
+        run: Its folder on the leading process, None on the others.
+        stepper: Performs the steps.
+    """
+
+    def __init__(self, run: Run | None, stepper: Stepper) -> None:
+        self.run, self.stepper, self.told = run, stepper, time.monotonic()
+
+    def write(self) -> None:
+        """Update ``status.json``."""
+        if self.run is not None:
+            self.told = time.monotonic()
+            step, epoch = self.stepper.state.position.step, self.stepper.epoch
+            self.run.write_status("running", step=step, epoch=epoch, message="training")
+
+    def write_at_intervals(self) -> None:
+        """Update ``status.json``, but not at every record of a quick training."""
+        if self.run is not None and time.monotonic() - self.told >= PAUSE_S:
+            self.run.check_in_place()
+            self.write()

@@ -1,0 +1,41 @@
+"""A session holds its run from the moment that it is built until it ends."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from trainings import config, exit_code, forked, latest, registry, resume, train
+
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.session import Session
+from mmvae.foundations.errors import DataError
+from mmvae.runs.run import Run
+from mmvae.training.stop_conditions import Limits
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+def test_a_reopened_run_is_locked_before_it_trains(tmp_path):
+    train(tmp_path / "run", config(), max_steps=3)
+    run = Run.open(tmp_path / "run")
+    with Session.reopen(run, None, registry()) as session:
+        assert session.saved.step == 3
+        assert exit_code(forked(lambda: resume(run.folder))) == 2
+        assert session.fit(Limits(max_steps=4)).steps == 4
+    assert latest(run.folder).step == 4
+    assert exit_code(forked(lambda: resume(run.folder))) == 0
+
+
+def refused(folder):
+    """Build a session of a new run, which is then refused before its first step."""
+    loaded = load_experiment(config(), (), registry())
+    with Session.new(loaded, None, registry(), folder) as session:
+        session.run.write_status("failed", step=0)
+        raise DataError("refused")
+
+
+def test_a_new_session_that_is_refused_leaves_no_run(tmp_path):
+    with pytest.raises(DataError, match="refused"):
+        refused(tmp_path / "run")
+    assert not os.path.lexists(tmp_path / "run")
