@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from mmvae.foundations.errors import OutputError
 
@@ -66,6 +66,16 @@ class Remarks(io.TextIOWrapper):
         return Bytes(super().buffer, lambda _: silence(self.fileno()))
 
 
+class Sink(Protocol):
+    """A stream that takes bytes."""
+
+    def write(self, b: Any, /) -> object:
+        """Take bytes."""
+
+    def flush(self) -> object:
+        """Pass on what was written."""
+
+
 class Bytes:
     """The bytes of a standard stream.
 
@@ -74,7 +84,7 @@ class Bytes:
         refuse: Called with the error if the system refuses a write.
     """
 
-    def __init__(self, raw: BinaryIO, refuse: Callable[[OSError], None]) -> None:
+    def __init__(self, raw: Sink, refuse: Callable[[OSError], None]) -> None:
         self.raw, self.refuse = raw, refuse
 
     def write(self, data: bytes) -> int:
