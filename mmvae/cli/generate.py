@@ -11,7 +11,7 @@ import click
 
 from mmvae.cli.options import columns, echo, example, json_option, print_json, say
 from mmvae.cli.pictures import contact_sheet, png
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import UsageError, short, shortened
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def write_folder(folder: Path, pictures: Mapping[str, Sequence[Image.Image]]) ->
     """A PNG file for each picture, ``m-000.png``, and a sheet of each modality's, ``m.png``."""
     files: dict[str, list[Path]] = {}
     storage.make_folder(folder.parent)
-    with storage.staged_folder(folder, replace=folder.is_dir()) as staged:
+    with staging.staged_folder(folder, replace=folder.is_dir()) as staged:
         for m, things in pictures.items():
             width = max(3, len(str(len(things) - 1)))
             names = [f"{m}-{i:0{width}d}{SHEET}" for i in range(len(things))]

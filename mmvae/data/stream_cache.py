@@ -18,8 +18,9 @@ from typing import Any
 
 from mmvae.data.fingerprints import cache_folder, content
 from mmvae.data.streams.stream import first_line
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import DataError, nearest
+from mmvae.foundations.operations import reported
 
 CHUNK = 1000
 """Number of items in memory at a time."""
@@ -71,8 +72,8 @@ def kept(
     storage.make_folder(file.parent)
     with alone(file):
         if not whole(file):
-            storage.clean(file.parent, file.name)
-            with storage.staged_file(file, remedy=remedy(file)) as hidden:
+            staging.clean(file.parent, file.name)
+            with staging.staged_file(file, remedy=remedy(file)) as hidden:
                 write(tables(), hidden, origin, items)
                 storage.write_text(checksum(file), content(hidden), remedy=remedy(file))
     return file
@@ -110,7 +111,7 @@ def passing(stream: Any, origin: str) -> Any:
     """
     file = place("passing")
     storage.make_folder(file.parent)
-    with storage.passing_file(file, remedy=remedy(file)) as hidden:
+    with staging.passing_file(file, remedy=remedy(file)) as hidden:
         write(chunks(stream, origin), hidden, origin)
         return mapped(hidden)  # what is mapped stays readable until the process lets go of it
 
@@ -132,7 +133,7 @@ def remedy(file: Path) -> str:
 def alone(file: Path) -> Iterator[None]:
     """Wait until no other process writes ``file``, and make others wait."""
     with (
-        storage.reported(file),
+        reported(file),
         open(file.with_suffix(".lock"), "w", encoding="utf-8") as lock,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)  # the system frees it, however the process ends

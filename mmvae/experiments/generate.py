@@ -14,9 +14,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path, PurePosixPath
 
 from mmvae.data.generator import Maker
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import Interrupted, RunError, TrainingError, UsageError
+from mmvae.foundations.journal import Journal
 from mmvae.foundations.lock import FolderLock
+from mmvae.foundations.operations import reported
 from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.signals import EXIT_CODES, StopRequests
 
@@ -90,7 +92,7 @@ def check_empty(out: Path) -> None:
 
 def _tidy(stage: Path) -> None:
     """Remove what is left of a process that was killed when all it made was in its place."""
-    storage.sweep(stage)
+    staging.sweep(stage)
     if not _is_left(stage) or stage.stat().st_uid != os.geteuid():
         return
     with contextlib.suppress(RunError), FolderLock(stage).held():  # else a process works there
@@ -104,7 +106,7 @@ def _is_left(stage: Path) -> bool:
     return begun and not (stage / "data").exists()
 
 
-def _begin(maker: Maker, stage: Path) -> storage.Journal:
+def _begin(maker: Maker, stage: Path) -> Journal:
     """The list of completed parts; empty if they belong to another data set."""
     recipe, parts = stage / "recipe.json", stage / "parts"
     wanted = storage.json_bytes(
@@ -117,13 +119,13 @@ def _begin(maker: Maker, stage: Path) -> storage.Journal:
             storage.remove_folder(stage / "data")
         storage.write_bytes(recipe, wanted)
     storage.inner_folder(stage, "data")
-    return storage.Journal(parts)
+    return Journal(parts)
 
 
 def _grow(
     maker: Maker,
     folder: Path,
-    journal: storage.Journal,
+    journal: Journal,
     processes: int,
     progress: Progress,
 ) -> None:
@@ -209,6 +211,6 @@ def _write(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
             raise ValueError(f"a maker wants to write {name!r}, outside its folder")
         path = folder / place
         storage.make_folder(path.parent)
-        with storage.reported(path):
+        with reported(path):
             path.unlink(missing_ok=True)  # left by a killed process
             storage.put(path, content)

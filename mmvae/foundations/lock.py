@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
+from mmvae.foundations.operations import reported
 
 LOCK = ".lock"
 _PATIENCE = 0.2
@@ -101,7 +102,7 @@ os.register_at_fork(after_in_child=_forget_all)
 
 
 def _acquire(path: Path) -> int:
-    with storage.reported(path):
+    with reported(path):
         descriptor = storage.open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             _flock(descriptor, path)

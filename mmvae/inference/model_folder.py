@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmvae.foundations import storage
+from mmvae.foundations import staging
 from mmvae.foundations.errors import CheckpointError, RunError
 from mmvae.foundations.randomness import seeded_global
 from mmvae.foundations.surroundings import undisturbed
@@ -69,7 +69,7 @@ def save_model(
     state = {**describe_model(model), "codecs": codec_numbers(model.codecs)}
     if made_with is not None:
         state["plugins"] = of_a_model(made_with)
-    with storage.staged_folder(folder, replace=True) as staged:
+    with staging.staged_folder(folder, replace=True) as staged:
         write_folder(staged, step, tensors, state)
 
 

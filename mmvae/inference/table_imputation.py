@@ -18,8 +18,9 @@ from mmvae.data.in_memory import as_column
 from mmvae.data.missing import presence
 from mmvae.data.source import Split
 from mmvae.data.streams import Rows, TableStream, open_stream
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import DataError, UsageError
+from mmvae.foundations.operations import reported
 from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference.imputation import By, Filling, check_model, fillings
@@ -97,7 +98,7 @@ def impute_table(
     done = Filled(0, dict.fromkeys(plan.columns, 0), dict.fromkeys(plan.columns, 0))
     done.without = tuple(m for m in trained.modalities if m not in plan.columns)
     with (
-        storage.staged_file(out) as hidden,
+        staging.staged_file(out) as hidden,
         plan.pictures() as pictures,
         stream.writer(hidden, plan.filled, plan.added) as writer,
     ):
@@ -219,7 +220,7 @@ class Plan:
         if not self.pictured:
             yield None
             return
-        with storage.staged_folder(self.folder, replace=self.folder.exists()) as staged:
+        with staging.staged_folder(self.folder, replace=self.folder.exists()) as staged:
             storage.put(staged / UNFINISHED, os.fsencode(self.out.name))
             yield staged
 
@@ -233,7 +234,7 @@ class Plan:
     def finish(self) -> None:
         """Note that the table is in its place."""
         if self.pictured:
-            with storage.reported(self.folder):
+            with reported(self.folder):
                 (self.folder / UNFINISHED).unlink()
 
     def items(self, rows: Rows, first: int) -> Split:

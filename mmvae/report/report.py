@@ -13,7 +13,8 @@ from mmvae.evaluation.coherence import judged_pairs
 from mmvae.evaluation.coherence_matrix import labels_of
 from mmvae.experiments.evaluate import evaluate_opened
 from mmvae.experiments.open_run import OpenRun, open_run
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
+from mmvae.foundations.operations import reported
 from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.surroundings import exclusive
 from mmvae.models.base import Model
@@ -132,7 +133,7 @@ def write_report(material: Material, progress: Progress = NOBODY) -> Path:
     progress.part("drawing", len(FIGURES), len(FIGURES))
     own = {f"{name}.png" for name in own_names(material.trained.model)}
     kept = {name: data for name, data in files_in(run.figures).items() if name not in own}
-    with storage.staged_folder(run.figures, replace=True) as folder:
+    with staging.staged_folder(run.figures, replace=True) as folder:
         for name, content in kept.items():
             storage.put(folder / name, content)
         for picture in pictures:
@@ -168,7 +169,7 @@ def files_in(figures: Path) -> dict[str, bytes]:
     """The contents of the files of a folder, by name; empty if it does not exist yet."""
     if not figures.is_dir():
         return {}
-    with storage.reported(figures):
+    with reported(figures):
         return {
             path.name: storage.read(path, MOST_OF_A_FIGURE)
             for path in figures.iterdir()

@@ -23,7 +23,7 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as bytes_from_tensors
 from torch import Tensor
 
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import CheckpointError, TrainingError
 from mmvae.runs.manifest import (
     FOLDER,
@@ -103,7 +103,7 @@ class CheckpointStore:
         self._clean(remedy)
         final = self._unused(step)
         try:
-            with storage.staged_folder(final, remedy=remedy) as staged:
+            with staging.staged_folder(final, remedy=remedy) as staged:
                 write_folder(staged, step, tensors, state)
         except TrainingError as error:
             if self.folder.is_dir():
@@ -204,8 +204,8 @@ class CheckpointStore:
         return self.folder / (f"{name}-{max(taken) + 1}" if taken else name)
 
     def _clean(self, remedy: str) -> None:
-        storage.clean(self.folder, remedy=remedy)
-        storage.clean(self.run, LATEST, remedy=remedy)
+        staging.clean(self.folder, remedy=remedy)
+        staging.clean(self.run, LATEST, remedy=remedy)
 
     def _retire(self, newest: Path, remedy: str) -> None:
         steps = [s for s in sorted(self._by_step()) if s <= _order(newest)[0]]

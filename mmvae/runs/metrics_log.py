@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
+from mmvae.foundations.journal import Journal
 
 MOST = 1 << 30
 """Maximum size in bytes of a ``metrics.jsonl`` that is read as a whole."""
@@ -37,7 +38,7 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._journal = storage.Journal(path)
+        self._journal = Journal(path)
         self._digest = _digest(self._journal.chunks(self.offset))
 
     @property

@@ -21,9 +21,10 @@ from typing import Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict
 
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import RunError, TrainingError
 from mmvae.foundations.lock import LOCK, FolderLock
+from mmvae.foundations.operations import reported
 from mmvae.foundations.printable import is_plain
 from mmvae.runs.metrics_log import MetricsLog as MetricsLog
 from mmvae.runs.metrics_log import read_metrics as read_metrics
@@ -394,9 +395,9 @@ def _entered(lock: FolderLock, names: Sequence[str], *folders: Path) -> Iterator
     with lock.held() as outermost:
         if outermost:
             for name in names:
-                storage.clean(lock.path.parent, name)
+                staging.clean(lock.path.parent, name)
             for folder in folders:
-                storage.clean(folder)
+                staging.clean(folder)
         yield
 
 
@@ -407,7 +408,7 @@ def _check_free(folder: Path) -> None:
             f"{str(folder)!r} cannot name a run folder: expected printable characters without "
             f"blanks around them. Choose another --run-dir."
         )
-    with storage.reported(folder):
+    with reported(folder):
         if not folder.exists():
             return
     if not folder.is_dir():
@@ -423,7 +424,7 @@ def _check_free(folder: Path) -> None:
         )
     # The lock file is created first, so our own names beside one come from a killed create.
     ours = {LOCK, *_CREATED} if LOCK in names else set()
-    foreign = sorted(n for n in names - ours if not n.endswith(storage.PARTIAL))
+    foreign = sorted(n for n in names - ours if not n.endswith(staging.PARTIAL))
     if foreign:
         raise RunError(
             f"{folder} is not empty and no run: it holds {foreign[0]!r}. "

@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mmvae.foundations import storage
 from mmvae.foundations.errors import TrainingError
+from mmvae.foundations.journal import Journal
 from mmvae.foundations.printable import printable
 from mmvae.foundations.progress import NOBODY, Progress
 
@@ -130,7 +130,7 @@ class LoggedProgress(Progress):
         self.lines, self.logs = PlainLines(), True
 
     def __enter__(self) -> LoggedProgress:
-        self.lines.journal = storage.Journal(self.path)
+        self.lines.journal = Journal(self.path)
         self._show(lambda shown: shown.__enter__())
         self.say(f"run folder: {self.path.parent}")
         return self
@@ -180,7 +180,7 @@ class LoggedProgress(Progress):
 class PlainLines(PlainProgress):
     """Plain lines into a journal, once it is open."""
 
-    journal: storage.Journal | None = None
+    journal: Journal | None = None
 
     def say(self, line: str) -> None:
         """See :meth:`Progress.say`."""

@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 
 from mmvae.cli.main import run as mmvae
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 from mmvae.foundations.errors import MmvaeError
 from mmvae.inference.model_folder import load_model
 from mmvae.inference.table_imputation import UNFINISHED
@@ -418,7 +418,7 @@ def child(
                 os.dup2(stream.fileno(), 2)
             sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
             sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
-            storage.fault = counted = Operations(at)
+            operations.fault = counted = Operations(at)
             code = mmvae(list(words))
             if count is not None:
                 count.write_text(str(counted.done))
@@ -443,7 +443,7 @@ class Operations:
         self.at, self.done = at, 0
 
     def __call__(self, operation: str, *paths: Path) -> None:
-        """See :data:`mmvae.foundations.storage.fault`."""
+        """See :data:`mmvae.foundations.operations.fault`."""
         self.done += 1
         if self.done == self.at:
             os.kill(os.getpid(), signal.SIGKILL)

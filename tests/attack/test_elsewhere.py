@@ -20,7 +20,7 @@ from mmvae.experiments.config import load_experiment
 from mmvae.experiments.evaluate import evaluate
 from mmvae.experiments.generate import make_data
 from mmvae.experiments.study.record import record_path
-from mmvae.foundations import storage
+from mmvae.foundations import operations, staging, storage
 from mmvae.foundations.errors import (
     CheckpointError,
     ConfigError,
@@ -28,6 +28,7 @@ from mmvae.foundations.errors import (
     TrainingError,
     UsageError,
 )
+from mmvae.foundations.journal import Journal
 from mmvae.foundations.lock import FolderLock
 from mmvae.inference.model_folder import load_model, saved_model
 from mmvae.report.canvas import sheet
@@ -133,7 +134,7 @@ def test_what_is_opened_to_be_changed_is_a_file_of_its_own(tmp_path: Path, victi
         for name in ("log.txt", ".lock"):
             make(tmp_path / name, precious)
         with pytest.raises(TrainingError, match=r"log\.txt: it (is a symbolic|has a second name)"):
-            storage.Journal(tmp_path / "log.txt")
+            Journal(tmp_path / "log.txt")
         with (
             pytest.raises(TrainingError, match=r"lock: it (is a symbolic|has a second name)"),
             FolderLock(tmp_path).held(),
@@ -142,7 +143,7 @@ def test_what_is_opened_to_be_changed_is_a_file_of_its_own(tmp_path: Path, victi
         for name in ("log.txt", ".lock"):
             (tmp_path / name).unlink()
     with pytest.raises(TrainingError, match="it is no regular file"):
-        storage.Journal(pipe)
+        Journal(pipe)
     pipe.rename(tmp_path / ".lock")
     assert not FolderLock(tmp_path).is_held()
 
@@ -173,7 +174,7 @@ def test_a_config_without_end_is_not_read_to_its_end() -> None:
 def test_hidden_names_cannot_be_guessed(tmp_path: Path, victim: Path, monkeypatch) -> None:
     (tmp_path / f".z.csv.{os.getpid()}.partial").symlink_to(victim / "precious")
     seen = []
-    monkeypatch.setattr(storage, "fault", lambda op, *paths: seen.append((op, paths[0].name)))
+    monkeypatch.setattr(operations, "fault", lambda op, *paths: seen.append((op, paths[0].name)))
     for _ in range(2):
         write_table(tmp_path / "z.csv", {"id": [1, 2]})
     opened = [name for op, name in seen if op == "open"]
@@ -185,22 +186,22 @@ def test_a_link_at_a_hidden_name_is_not_written_through(
     tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hidden = tmp_path / ".hidden"  # as if someone had guessed it
-    monkeypatch.setattr(storage, "_hidden", lambda path: hidden)
+    monkeypatch.setattr(staging, "hidden_name", lambda path: hidden)
     hidden.symlink_to(victim / "precious")
     with pytest.raises(TrainingError, match="File exists"):
         storage.write_bytes(tmp_path / "f", b"x")
     hidden.symlink_to(victim / "precious")  # the failed attempt removed it
-    with pytest.raises(TrainingError, match="File exists"), storage.staged_file(tmp_path / "f"):
+    with pytest.raises(TrainingError, match="File exists"), staging.staged_file(tmp_path / "f"):
         pass
     hidden.symlink_to(victim)
-    with pytest.raises(TrainingError, match="File exists"), storage.staged_folder(tmp_path / "d"):
+    with pytest.raises(TrainingError, match="File exists"), staging.staged_folder(tmp_path / "d"):
         pass
 
 
 @pytest.mark.parametrize("length", [200, 251, 255])
 def test_names_as_long_as_they_may_be_are_written(tmp_path: Path, length: int) -> None:
     storage.write_bytes(tmp_path / ("x" * length), b"1")
-    with storage.staged_folder(tmp_path / ("é" * (length // 2))) as folder:
+    with staging.staged_folder(tmp_path / ("é" * (length // 2))) as folder:
         storage.put(folder / "f", b"1")
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from mmvae.experiments.config import load_experiment
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 
 
 def test_show_lists_every_value_with_its_origin(mmvae, config) -> None:
@@ -92,7 +92,7 @@ def test_a_schema_that_cannot_be_written_leaves_the_old_one(
 
     out = tmp_path / "schema.json"
     out.write_text("old")
-    monkeypatch.setattr(storage, "fault", full)
+    monkeypatch.setattr(operations, "fault", full)
     result = mmvae("config", "schema", "--out", out)
     assert result.code == 1
     assert "No space left on device" in result.err

@@ -16,7 +16,7 @@ from PIL import Image
 from toys import NAMES, toy_items
 
 import mmvae.inference.table_imputation as imputation
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_pictures_of_a_table_that_did_not_come_are_made_again(
         pass
 
     with monkeypatch.context() as killing:
-        killing.setattr(storage, "fault", end)
+        killing.setattr(operations, "fault", end)
         with pytest.raises(Killed):
             mmvae("impute", run, "t.csv", "--out", "f.csv")
     assert sorted(p.name for p in Path().iterdir()) == ["f_pictures", "t.csv"]

@@ -13,7 +13,7 @@ import torch
 
 import mmvae
 from mmvae.data.output_tables import WRITERS, flat, write_table
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 from mmvae.foundations.errors import DataError, TrainingError, UsageError
 
 COLUMNS = {"id": ["a", "b"], "n": np.array([1, 2]), "z": torch.tensor([[0.1, 2.0], [3.0, -4.5]])}
@@ -85,7 +85,7 @@ def test_a_failure_leaves_the_older_file(tmp_path, monkeypatch, operation: str) 
         if what == operation:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage, "fault", fault)
+    monkeypatch.setattr(operations, "fault", fault)
     with pytest.raises(TrainingError, match="No space left on device"):
         write_table(path, COLUMNS)
     assert path.read_bytes() == before

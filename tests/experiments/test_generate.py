@@ -14,7 +14,7 @@ from heard import Heard
 from mmvae.data.generator import Maker
 from mmvae.experiments import generate
 from mmvae.experiments.generate import PART, make_data
-from mmvae.foundations import storage
+from mmvae.foundations import operations, storage
 from mmvae.foundations.errors import Interrupted, RunError, TrainingError, UsageError
 from mmvae.foundations.lock import FolderLock
 from mmvae.foundations.progress import Progress
@@ -117,7 +117,7 @@ def test_a_failing_disk_leaves_nothing_under_the_name(
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(storage, "fault", full)
+        broken.setattr(operations, "fault", full)
         with pytest.raises(TrainingError, match=r"100\.txt: No space left"):
             make_data(numbers(), tmp_path / "set")
     assert not (tmp_path / "set").exists()
@@ -145,7 +145,7 @@ def test_a_process_killed_when_all_is_made_leaves_nothing_for_long(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as killing:
-        killing.setattr(storage, "fault", end)
+        killing.setattr(operations, "fault", end)
         with pytest.raises(KeyboardInterrupt):
             make_data(numbers(), tmp_path / "set")
     assert len(os.listdir(tmp_path)) == 2
@@ -173,7 +173,7 @@ def test_what_is_left_is_removed_under_its_lock(
         if operation == "rename" and paths[0] == left:
             held.append(FolderLock(left).is_held())
 
-    monkeypatch.setattr(storage, "fault", look)
+    monkeypatch.setattr(operations, "fault", look)
     make_data(numbers(3), left.parent / "set")
     assert held == [True, True]  # what was left, and its own in the end
     assert os.listdir(left.parent) == ["set"]

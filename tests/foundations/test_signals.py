@@ -11,7 +11,7 @@ import pytest
 from trainings import assert_same_run, config, exit_code, forked, latest, resume, train
 
 from mmvae.cli import main
-from mmvae.foundations import storage
+from mmvae.foundations import staging
 from mmvae.foundations.errors import Interrupted, Terminated
 from mmvae.foundations.progress import Progress
 from mmvae.foundations.signals import EXIT_CODES, StopRequests, terminable
@@ -108,7 +108,7 @@ def test_a_signal_ends_other_work_and_leaves_no_partial_file(number, tmp_path):
     before = signal.getsignal(number)
 
     def work():
-        with terminable(), storage.staged_file(tmp_path / "out.csv") as hidden:
+        with terminable(), staging.staged_file(tmp_path / "out.csv") as hidden:
             hidden.write_text("half")
             os.kill(os.getpid(), number)
 

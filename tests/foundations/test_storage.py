@@ -11,8 +11,10 @@ import threading
 
 import pytest
 
-from mmvae.foundations import storage
+from mmvae.foundations import journal as journals
+from mmvae.foundations import operations, staging, storage
 from mmvae.foundations.errors import TrainingError
+from mmvae.foundations.journal import Journal
 
 
 class Stop(BaseException):
@@ -41,7 +43,7 @@ def test_importing_it_imports_no_torch():
 
 def test_the_order_of_operations_makes_a_file_durable(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(storage, "fault", lambda op, *paths: calls.append((op, *paths)))
+    monkeypatch.setattr(operations, "fault", lambda op, *paths: calls.append((op, *paths)))
     storage.write_bytes(tmp_path / "f", b"x")
     hidden = calls[0][1]
     assert hidden.parent == tmp_path
@@ -59,18 +61,18 @@ def test_a_file_is_old_or_new_at_every_failure(tmp_path, monkeypatch, error):
     for count in range(1, 6):
         path = tmp_path / "f"
         path.write_bytes(b"old")
-        monkeypatch.setattr(storage, "fault", at(count, error))
+        monkeypatch.setattr(operations, "fault", at(count, error))
         with pytest.raises(Stop if isinstance(error, Stop) else TrainingError):
             storage.write_bytes(path, b"new")
         monkeypatch.undo()
         assert path.read_bytes() == (b"new" if count == 5 else b"old")
-        storage.clean(tmp_path)
+        staging.clean(tmp_path)
         assert names(tmp_path) == ["f"]
 
 
 def test_short_writes_are_finished(tmp_path, monkeypatch):
     write = os.write
-    monkeypatch.setattr(storage.os, "write", lambda fd, data: write(fd, data[:7]))
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
     storage.write_bytes(tmp_path / "f", bytes(range(256)))
     assert (tmp_path / "f").read_bytes() == bytes(range(256))
 
@@ -80,7 +82,7 @@ def test_short_writes_are_finished(tmp_path, monkeypatch):
     [(errno.ENOSPC, "Free space"), (errno.EROFS, "writable"), (errno.EACCES, "Allow writing")],
 )
 def test_errors_say_path_reason_and_remedy(tmp_path, monkeypatch, number, advice):
-    monkeypatch.setattr(storage, "fault", at(1, OSError(number, os.strerror(number))))
+    monkeypatch.setattr(operations, "fault", at(1, OSError(number, os.strerror(number))))
     with pytest.raises(TrainingError) as error:
         storage.write_text(tmp_path / "f", "x", remedy="then go on.")
     message = str(error.value)
@@ -105,8 +107,8 @@ def fill(folder, text):
 
 def test_a_staged_folder_appears_whole_and_synced(tmp_path, monkeypatch):
     final, calls = tmp_path / "final", []
-    monkeypatch.setattr(storage, "fault", lambda op, *paths: calls.append((op, *paths)))
-    with storage.staged_folder(final) as staged:
+    monkeypatch.setattr(operations, "fault", lambda op, *paths: calls.append((op, *paths)))
+    with staging.staged_folder(final) as staged:
         fill(staged, "x")
         assert not final.exists()
         assert staged.name.startswith(".")
@@ -127,7 +129,7 @@ def test_a_failing_block_leaves_nothing(tmp_path, error):
     expected = TrainingError if isinstance(error, OSError) else type(error)
 
     def stage():
-        with storage.staged_folder(tmp_path / "final") as staged:
+        with staging.staged_folder(tmp_path / "final") as staged:
             fill(staged, "x")
             raise error
 
@@ -138,11 +140,11 @@ def test_a_failing_block_leaves_nothing(tmp_path, error):
 
 def test_an_existing_folder_is_replaced_only_when_asked(tmp_path):
     final = tmp_path / "final"
-    with storage.staged_folder(final) as staged:
+    with staging.staged_folder(final) as staged:
         fill(staged, "old")
-    with pytest.raises(TrainingError, match="File exists"), storage.staged_folder(final):
+    with pytest.raises(TrainingError, match="File exists"), staging.staged_folder(final):
         pass
-    with storage.staged_folder(final, replace=True) as staged:
+    with staging.staged_folder(final, replace=True) as staged:
         fill(staged, "new")
     assert (final / "sub" / "f").read_text() == "new"
     assert names(tmp_path) == ["final"]
@@ -152,37 +154,37 @@ def test_an_existing_folder_is_replaced_only_when_asked(tmp_path):
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), Stop()])
 def test_a_replaced_folder_is_old_or_new_at_every_failure(tmp_path, monkeypatch, error, exchanged):
     if not exchanged:  # as on file systems that cannot
-        monkeypatch.setattr(storage, "_exchanged", lambda one, other: False)
-    seen, operations = set(), []
+        monkeypatch.setattr(staging, "exchanged", lambda one, other: False)
+    seen, calls = set(), []
     for count in itertools.count(1):
         parent = tmp_path / str(count)
         parent.mkdir()
         final = parent / "final"
-        with storage.staged_folder(final) as staged:
+        with staging.staged_folder(final) as staged:
             fill(staged, "old")
-        operations.clear()
+        calls.clear()
         with monkeypatch.context() as failing:
-            failing.setattr(storage, "fault", at(count, error, operations))
+            failing.setattr(operations, "fault", at(count, error, calls))
             with contextlib.suppress(TrainingError, Stop):
-                with storage.staged_folder(final, replace=True) as staged:
+                with staging.staged_folder(final, replace=True) as staged:
                     fill(staged, "new")
                 assert (final / "sub" / "f").read_text() == "new"
         if exchanged:
             assert final.exists()
-        storage.clean(parent)
+        staging.clean(parent)
         seen.add((final / "sub" / "f").read_text())
         assert names(parent) == ["final"]
-        if len(operations) < count:
+        if len(calls) < count:
             break
     assert seen == {"old", "new"}
     assert count > 9
-    assert ("exchange" in [operation for operation, *_ in operations]) == exchanged
+    assert ("exchange" in [operation for operation, *_ in calls]) == exchanged
 
 
 @pytest.mark.parametrize("exchanged", [True, False])
 def test_a_folder_whose_new_name_cannot_be_synced_is_the_old_one(tmp_path, monkeypatch, exchanged):
     if not exchanged:
-        monkeypatch.setattr(storage, "_exchanged", lambda one, other: False)
+        monkeypatch.setattr(staging, "exchanged", lambda one, other: False)
     final, swept = tmp_path / "final", []
     final.mkdir()
     fill(final, "old")
@@ -190,13 +192,13 @@ def test_a_folder_whose_new_name_cannot_be_synced_is_the_old_one(tmp_path, monke
     def fault(operation, *paths):
         if (operation, *paths) == ("fsync", tmp_path):
             swept.append((final / "sub" / "f").read_text())
-            storage.sweep(final)  # as another process
+            staging.sweep(final)  # as another process
             raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(storage, "fault", fault)
+    monkeypatch.setattr(operations, "fault", fault)
     with (
         pytest.raises(TrainingError, match="what was there before is intact"),
-        storage.staged_folder(final, replace=True) as staged,
+        staging.staged_folder(final, replace=True) as staged,
     ):
         fill(staged, "new")
     assert swept == ["new"]
@@ -209,25 +211,27 @@ def test_a_folder_whose_new_name_cannot_be_synced_is_the_old_one(tmp_path, monke
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mmvae.foundations import storage
+from mmvae.foundations import journal as journals
+from mmvae.foundations import operations, staging, storage
+from mmvae.foundations.journal import Journal
 
 def work(place):
     if sys.argv[2] == "bytes":
-        storage.fault = lambda op, *paths: op == "rename" and end()
+        operations.fault = lambda op, *paths: op == "rename" and end()
         storage.write_bytes(place, b"half")
     if sys.argv[2] == "file":
-        with storage.staged_file(place) as hidden:
+        with staging.staged_file(place) as hidden:
             hidden.write_text("half")
             end()
     if sys.argv[2] == "folder":
-        with storage.staged_folder(place, replace=place.exists()) as hidden:
+        with staging.staged_folder(place, replace=place.exists()) as hidden:
             (hidden / "sub").mkdir()
             (hidden / "sub" / "f").write_text("half")
             end()
     if sys.argv[2] == "removal":
         place.mkdir()
         (place / "f").write_text("half")
-        storage.fault = lambda op, *paths: op == "remove" and end()
+        operations.fault = lambda op, *paths: op == "remove" and end()
         storage.remove_folder(place)
 
 def end():
@@ -278,14 +282,14 @@ def test_what_a_process_writes_stays_while_it_lives(tmp_path, what):
     place = tmp_path / "z"
     with writing(place, what):
         before = names(tmp_path)
-        storage.sweep(place)
+        staging.sweep(place)
         assert names(tmp_path) == before
-    with storage.staged_file(place) as hidden:
+    with staging.staged_file(place) as hidden:
         hidden.write_text("mine")
-        storage.sweep(place)  # as another thread of this process
+        staging.sweep(place)  # as another thread of this process
         assert hidden.exists()
-    with storage.staged_folder(tmp_path / "folder") as hidden:
-        storage.sweep(tmp_path / "folder")
+    with staging.staged_folder(tmp_path / "folder") as hidden:
+        staging.sweep(tmp_path / "folder")
         assert hidden.exists()
 
 
@@ -293,7 +297,7 @@ def test_nothing_is_swept_that_is_not_surely_ours_and_left(tmp_path, monkeypatch
     place, outside = tmp_path / "z.csv", tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
-    machine = storage._machine()
+    machine = staging._machine()
     hidden = f".z.csv.{'0' * 16}.{machine}.partial"
     others = [
         f".z.csv.{'0' * 16}.{'0' * 12}.partial",  # of another machine, or before a restart
@@ -306,23 +310,23 @@ def test_nothing_is_swept_that_is_not_surely_ours_and_left(tmp_path, monkeypatch
     ]
     for name in others:
         (tmp_path / name).touch()
-    storage.sweep(place)
+    staging.sweep(place)
     assert names(tmp_path) == sorted([*others, "outside"])
     (tmp_path / hidden).symlink_to(outside)
-    storage.sweep(place)
+    staging.sweep(place)
     assert (tmp_path / hidden).is_symlink()
     (tmp_path / hidden).unlink()
     os.mkfifo(tmp_path / hidden)
-    storage.sweep(place)
+    staging.sweep(place)
     assert (tmp_path / hidden).exists()
     (tmp_path / hidden).unlink()
     (tmp_path / hidden).mkdir()
     (tmp_path / hidden / "link").symlink_to(outside)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    storage.sweep(place)
+    staging.sweep(place)
     assert (tmp_path / hidden).exists()
     monkeypatch.undo()
-    storage.sweep(place)
+    staging.sweep(place)
     assert names(tmp_path) == sorted([*others, "outside"])
     assert (outside / "precious").exists()
 
@@ -333,21 +337,21 @@ def test_a_sweeper_that_comes_before_the_lock_harms_no_writer(tmp_path, monkeypa
     def late(descriptor, operation):
         if not swept:
             swept.append(True)
-            storage.sweep(tmp_path / "z")
+            staging.sweep(tmp_path / "z")
             assert names(tmp_path) == []
         flock(descriptor, operation)
 
-    monkeypatch.setattr(storage.fcntl, "flock", late)
-    for write in (storage.staged_file, storage.staged_folder):
+    monkeypatch.setattr(staging.fcntl, "flock", late)
+    for write in (staging.staged_file, staging.staged_folder):
         swept.clear()
         with write(tmp_path / "z") as hidden:
             assert hidden.exists()
-            storage.sweep(tmp_path / "z")
+            staging.sweep(tmp_path / "z")
         assert names(tmp_path) == ["z"]
-        storage._delete(tmp_path / "z")
+        operations.delete(tmp_path / "z")
 
 
-@pytest.mark.parametrize("write", [storage.staged_file, storage.staged_folder])
+@pytest.mark.parametrize("write", [staging.staged_file, staging.staged_folder])
 def test_a_sweeper_that_goes_on_later_harms_no_writer(tmp_path, monkeypatch, write):
     flock, sweepers = fcntl.flock, []
     locked, go_on = threading.Event(), threading.Event()
@@ -359,13 +363,13 @@ def test_a_sweeper_that_goes_on_later_harms_no_writer(tmp_path, monkeypatch, wri
 
     def late(descriptor, operation):
         if not sweepers:
-            sweepers.append(threading.Thread(target=storage.sweep, args=[tmp_path / "z"]))
+            sweepers.append(threading.Thread(target=staging.sweep, args=[tmp_path / "z"]))
             sweepers[0].start()
             assert locked.wait(60)
         flock(descriptor, operation)
 
-    monkeypatch.setattr(storage, "fault", stopped)
-    monkeypatch.setattr(storage.fcntl, "flock", late)
+    monkeypatch.setattr(operations, "fault", stopped)
+    monkeypatch.setattr(staging.fcntl, "flock", late)
     with write(tmp_path / "z") as hidden:
         written = hidden / "f" if hidden.is_dir() else hidden
         written.write_text("x")
@@ -379,27 +383,27 @@ def test_a_file_that_others_keep_locked_is_not_waited_for(tmp_path, monkeypatch)
     def locked(descriptor, operation):
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(storage.fcntl, "flock", locked)
+    monkeypatch.setattr(staging.fcntl, "flock", locked)
     with pytest.raises(TrainingError, match="z: another process locks what is made there"):
         storage.write_bytes(tmp_path / "z", b"x")
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("write", [storage.staged_file, storage.staged_folder])
+@pytest.mark.parametrize("write", [staging.staged_file, staging.staged_folder])
 def test_a_disk_without_locks_is_written_to_and_not_swept(tmp_path, monkeypatch, write):
     def refused(descriptor, operation):
         raise OSError(errno.EBADF, "Bad file descriptor")
 
-    monkeypatch.setattr(storage.fcntl, "flock", refused)
+    monkeypatch.setattr(staging.fcntl, "flock", refused)
     with write(tmp_path / "z") as hidden:
-        storage.sweep(tmp_path / "z")
+        staging.sweep(tmp_path / "z")
         assert hidden.exists()
     assert names(tmp_path) == ["z"]
 
 
 def test_make_folder_syncs_every_new_parent(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(storage, "fault", lambda op, *paths: calls.append((op, *paths)))
+    monkeypatch.setattr(operations, "fault", lambda op, *paths: calls.append((op, *paths)))
     storage.make_folder(tmp_path / "a" / "b")
     storage.make_folder(tmp_path / "a" / "b")
     assert calls == [
@@ -426,7 +430,7 @@ def test_removal_never_shows_half_a_folder_nor_follows_links(tmp_path, monkeypat
         folder.mkdir()
         fill(folder, "x")
         (folder / "link").symlink_to(outside)
-        monkeypatch.setattr(storage, "fault", at(count, Stop()))
+        monkeypatch.setattr(operations, "fault", at(count, Stop()))
         try:
             storage.remove_folder(folder)
         except Stop:
@@ -437,17 +441,17 @@ def test_removal_never_shows_half_a_folder_nor_follows_links(tmp_path, monkeypat
             assert (folder / "sub" / "f").exists()
             assert (folder / "link").is_symlink()
     monkeypatch.undo()
-    storage.clean(tmp_path)
+    staging.clean(tmp_path)
     assert (outside / "precious").exists()
     assert not [n for n in names(tmp_path) if n.startswith(".")]
     assert count > 5
 
 
 def test_a_journal_cuts_a_torn_line_and_grows_by_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "_CHUNK", 4)  # the search for the last line end takes steps
+    monkeypatch.setattr(journals, "CHUNK", 4)  # the search for the last line end takes steps
     path = tmp_path / "j"
     path.write_bytes(b"first\nsecond\ntorn line of a killed process")
-    journal = storage.Journal(path)
+    journal = Journal(path)
     assert journal.offset == len(b"first\nsecond\n")
     journal.append(b"third\n")
     assert path.read_bytes() == b"first\nsecond\nthird\n"
@@ -465,15 +469,15 @@ def test_a_journal_cuts_a_torn_line_and_grows_by_lines(tmp_path, monkeypatch):
 
 def test_a_journal_whose_only_line_is_torn_is_empty(tmp_path):
     (tmp_path / "j").write_bytes(b"torn")
-    journal = storage.Journal(tmp_path / "j")
+    journal = Journal(tmp_path / "j")
     assert journal.offset == 0
     journal.close()
     assert (tmp_path / "j").read_bytes() == b""
 
 
 def test_a_failed_append_leaves_whole_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "_CHUNK", 4)
-    journal = storage.Journal(tmp_path / "j")
+    monkeypatch.setattr(operations, "CHUNK", 4)
+    journal = Journal(tmp_path / "j")
     journal.append(b"first\n")
     writes = []
 
@@ -482,7 +486,7 @@ def test_a_failed_append_leaves_whole_lines(tmp_path, monkeypatch):
         if operation == "write" and len(writes) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(storage, "fault", fault)
+    monkeypatch.setattr(operations, "fault", fault)
     with pytest.raises(TrainingError, match="No space left"):
         journal.append(b"a long second line\n")
     assert writes == ["write", "write", "truncate"]
@@ -503,8 +507,8 @@ def test_a_folder_that_may_not_be_written(tmp_path):
 
 def test_a_staged_file_appears_whole_and_synced(tmp_path, monkeypatch):
     calls, final = [], tmp_path / "f.bin"
-    monkeypatch.setattr(storage, "fault", lambda op, *paths: calls.append((op, *paths)))
-    with storage.staged_file(final) as staged:
+    monkeypatch.setattr(operations, "fault", lambda op, *paths: calls.append((op, *paths)))
+    with staging.staged_file(final) as staged:
         staged.write_bytes(b"part")
         assert not final.exists()
         assert staged.name.startswith(".")
@@ -519,7 +523,7 @@ def test_a_staged_file_that_fails_leaves_what_was_there(tmp_path):
     final.write_bytes(b"old")
 
     def write(error):
-        with storage.staged_file(final) as staged:
+        with staging.staged_file(final) as staged:
             staged.write_bytes(b"half")
             raise error
 
@@ -535,8 +539,8 @@ def test_a_staged_file_that_fails_leaves_what_was_there(tmp_path):
 def test_no_file_takes_the_place_of_a_pipe_or_a_device(tmp_path, monkeypatch, name):
     os.mkfifo(tmp_path / "pipe")
     made = []
-    monkeypatch.setattr(storage, "fault", lambda *call: made.append(call))
-    monkeypatch.setattr(storage.os, "replace", lambda source, target: made.append(target))
+    monkeypatch.setattr(operations, "fault", lambda *call: made.append(call))
+    monkeypatch.setattr(os, "replace", lambda source, target: made.append(target))
     with pytest.raises(TrainingError, match="it is no regular file"):
         storage.write_bytes(tmp_path / name, b"x")
     assert made == []

@@ -18,7 +18,7 @@ from toys import (
 )
 
 import mmvae
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 from mmvae.foundations.errors import CheckpointError, PluginError, RunError, TrainingError
 from mmvae.inference.model_folder import load_model, save_model
 from mmvae.models.jmvae import JMVAE
@@ -124,7 +124,7 @@ def test_saving_that_fails_leaves_the_older_model(toy_run, tmp_path, monkeypatch
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "fault", fault)
+        patch.setattr(operations, "fault", fault)
         with pytest.raises(TrainingError, match="No space left"):
             save_model(tmp_path / "m", trained.model, trained.model.state_dict(), 4)
     assert {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()} == before

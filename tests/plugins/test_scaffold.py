@@ -14,7 +14,7 @@ from toys import toy_registry
 import mmvae
 from mmvae import UsageError
 from mmvae.data.table import TableSource
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 from mmvae.foundations.errors import TrainingError
 from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.plugin_info import PluginInfo
@@ -139,7 +139,7 @@ def test_a_disk_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch, op
         if done == operation:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage, "fault", fail)
+    monkeypatch.setattr(operations, "fault", fail)
     with pytest.raises(TrainingError, match=r"No space left on device\. Free space"):
         write_distribution(tmp_path, "mmvae-angles", "angle", Registry.of())
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmvae.foundations import storage
+from mmvae.foundations import operations, storage
 from mmvae.foundations.errors import CheckpointError, TrainingError
 from mmvae.runs.checkpoint import CheckpointStore, first_non_finite
 from mmvae.runs.manifest import seal
@@ -162,7 +162,7 @@ def test_non_finite_tensors_are_named():
 
 def operations_of_a_save(monkeypatch, store):
     recorder = Fault(0, disk_full)
-    monkeypatch.setattr(storage, "fault", recorder)
+    monkeypatch.setattr(operations, "fault", recorder)
     save(store, 30)
     monkeypatch.undo()
     return recorder.count
@@ -195,7 +195,7 @@ def test_disk_full_at_any_operation_leaves_the_previous_checkpoint(monkeypatch, 
     assert total > 25
     for at in range(1, total + 1):
         store = history()
-        monkeypatch.setattr(storage, "fault", Fault(at, disk_full, lasting))
+        monkeypatch.setattr(operations, "fault", Fault(at, disk_full, lasting))
         with pytest.raises(TrainingError, match="No space left on device. Free space") as error:
             save(store, 30)
         monkeypatch.undo()
@@ -216,7 +216,7 @@ def test_death_at_any_operation_leaves_a_loadable_checkpoint(monkeypatch, histor
         store = history()
         child = os.fork()
         if child == 0:
-            storage.fault = Fault(at, lambda: os._exit(9))
+            operations.fault = Fault(at, lambda: os._exit(9))
             save(store, 30)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -240,7 +240,7 @@ def test_death_at_the_first_save(monkeypatch, tmp_path):
         at += 1
         store = CheckpointStore(tmp_path / str(at) / "checkpoints")
         storage.make_folder(store.run)
-        monkeypatch.setattr(storage, "fault", Fault(at, die, lasting=True))
+        monkeypatch.setattr(operations, "fault", Fault(at, die, lasting=True))
         try:
             save(store, 10)
         except Died:
@@ -330,7 +330,7 @@ def test_a_power_cut_after_any_operation_leaves_a_loadable_checkpoint(
     run = tmp_path / "run"
     run.mkdir()
     disk = Disk(run)
-    monkeypatch.setattr(storage, "fault", disk)
+    monkeypatch.setattr(operations, "fault", disk)
     store = CheckpointStore(run / "checkpoints", keep=1)
     for step in (10, 20, 30, 30, 25):
         save(store, step)

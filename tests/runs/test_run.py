@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 from mmvae.foundations.errors import RunError, TrainingError
 from mmvae.runs.run import MetricsLog, Run, default_folder, read_metrics
 
@@ -105,7 +105,7 @@ def test_making_a_run_that_fails_or_dies_anywhere_can_be_repeated(tmp_path, monk
                 if len(calls) >= count:
                     raise kind
 
-            monkeypatch.setattr(storage, "fault", fault)
+            monkeypatch.setattr(operations, "fault", fault)
             try:
                 create(folder)
             except (Died, TrainingError):

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from trainings import assert_same_run, config, exit_code, forked, resume, train
 
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.run import Run
 from mmvae.training.trainer import Trainer
@@ -49,7 +49,7 @@ def work(folder: Path, every: int) -> None:
         train(folder, config(train={**SETTINGS, "checkpoint_every": every}))
 
 
-def watched(folder: Path, every: int, operations: int | None) -> None:
+def watched(folder: Path, every: int, count: int | None) -> None:
     """Work, telling the parent each step; end after so many operations on files."""
     after_step = Trainer.after_step
 
@@ -57,7 +57,7 @@ def watched(folder: Path, every: int, operations: int | None) -> None:
         done[:] = struct.pack("q", step)
         after_step(self, step)
 
-    left = operations
+    left = count
 
     def fault(operation: str, *paths: Path) -> None:
         nonlocal left
@@ -67,7 +67,7 @@ def watched(folder: Path, every: int, operations: int | None) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     Trainer.after_step = told  # type: ignore[method-assign]  # this process ends soon
-    storage.fault = fault
+    operations.fault = fault
     work(folder, every)
 
 
@@ -89,8 +89,8 @@ def checked(folder: Path, every: int) -> str:
 def kill(folder: Path, every: int, chance: random.Random) -> bool:
     """Let a child work on a run and kill it; return whether it was killed in time."""
     by_operation = chance.random() < 0.5
-    operations = chance.randint(1, OPERATIONS) if by_operation else None
-    child = forked(lambda: watched(folder, every, operations))
+    count = chance.randint(1, OPERATIONS) if by_operation else None
+    child = forked(lambda: watched(folder, every, count))
     if not by_operation:
         time.sleep(chance.uniform(0.0, SECONDS))
         os.kill(child, signal.SIGKILL)

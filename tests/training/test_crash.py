@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from trainings import assert_same_run, config, exit_code, forked, latest, resume, train
 
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 from mmvae.foundations.errors import ConfigError, RunError, TrainingError
 from mmvae.foundations.progress import Progress
 from mmvae.inference import model_folder
@@ -58,7 +58,7 @@ def test_a_disk_that_fills_up_while_saving_spoils_nothing(tmp_path, monkeypatch)
     settings = config(train={"checkpoint_every": 3})
     train(tmp_path / "whole", settings)
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "fault", disk_full_at("step-00000009", 2))
+        patch.setattr(operations, "fault", disk_full_at("step-00000009", 2))
         with pytest.raises(TrainingError, match="No space left.*Free space") as failed:
             train(tmp_path / "run", settings)
     assert failed.value.exit_code == 1
@@ -88,7 +88,7 @@ def test_a_disk_so_full_that_not_even_the_status_fits_keeps_the_first_error(
 
     fault.full = False
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "fault", fault)
+        patch.setattr(operations, "fault", fault)
         with pytest.raises(TrainingError, match="Cannot write .*" + part.replace("/.", "/")):
             resume(tmp_path / "run")
     assert latest(tmp_path / "run").step >= 4
@@ -193,7 +193,7 @@ def test_how_a_training_ended_is_told_where_no_file_can_be_made(tmp_path, monkey
         if operation == "open" and paths[0].name.startswith(".") and "lock" not in paths[0].name:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    full = AtStep(5, lambda: monkeypatch.setattr(storage, "fault", no_inodes))
+    full = AtStep(5, lambda: monkeypatch.setattr(operations, "fault", no_inodes))
     with pytest.raises(TrainingError, match="No space left"):
         train(tmp_path / "run", config(), progress=full)
     monkeypatch.undo()
@@ -214,7 +214,7 @@ def test_a_training_goes_on_without_its_terminal_and_its_log(tmp_path, monkeypat
     said = []
     progress = Progress()
     progress.say = said.append
-    monkeypatch.setattr(storage, "fault", disk_full_at("log.txt", 3))
+    monkeypatch.setattr(operations, "fault", disk_full_at("log.txt", 3))
     train(tmp_path / "full", config(), progress=progress)
     monkeypatch.undo()
     assert_same_run(tmp_path / "full", tmp_path / "whole")

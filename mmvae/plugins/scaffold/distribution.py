@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 from mmvae import __version__
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import UsageError
 from mmvae.plugins.registry import Registry
 
@@ -64,7 +64,7 @@ def write_distribution(out: Path, name: str, kind: str, installed: Registry) -> 
         )
     words = _words(name, kind)
     storage.make_folder(out)
-    with storage.staged_folder(folder) as staged:
+    with staging.staged_folder(folder) as staged:
         (staged / "tests").mkdir()
         for path, template in FILES.items():
             text = Template(_template(template)).substitute(words)

@@ -22,7 +22,7 @@ from mmvae_benchmarks.celeba.recipe import Recipe
 from PIL import Image
 
 from mmvae import DataError, MmvaeError
-from mmvae.foundations import storage
+from mmvae.foundations import operations
 from mmvae.foundations.lock import FolderLock
 
 CENTRE = Recipe("centre", 8, FaceSettings())
@@ -194,7 +194,7 @@ def test_what_was_done_before_a_kill_is_not_done_again(small_celeba, opened, rea
     content = whole.report["content"]
     shutil.rmtree(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "fault", killed_at("rename", "00000010.json"))
+        patch.setattr(operations, "fault", killed_at("rename", "00000010.json"))
         with pytest.raises(Killed):
             opened(workers=1)
     assert not (folder / "report.json").exists()
@@ -224,7 +224,7 @@ def test_shards_of_an_array_that_is_gone_are_done_again(small_celeba, opened, mo
     folder = opened().folder
     shutil.rmtree(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "fault", killed_at("rename", "00000010.json"))
+        patch.setattr(operations, "fault", killed_at("rename", "00000010.json"))
         with pytest.raises(Killed):
             opened(workers=1)
     (folder / "images.npy").unlink()

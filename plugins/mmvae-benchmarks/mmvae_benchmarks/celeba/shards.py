@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from mmvae import DataError
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
+from mmvae.foundations.operations import reported
 from mmvae_benchmarks.celeba.crop import Outcome
 from mmvae_benchmarks.celeba.pictures import Pictures, Unreadable
 from mmvae_benchmarks.celeba.progress import Progress
@@ -87,7 +88,7 @@ class Work:
         block = np.zeros((len(rows), self.recipe.size, self.recipe.size, 3), np.uint8)
         outcomes = [self._one(block[i], row) for i, row in enumerate(rows)]
         if not any(row in self.unreadable for row in rows):
-            with storage.reported(self.images, REMEDY):
+            with reported(self.images, REMEDY):
                 write_rows(self.images, block, start)
             digest = hashlib.blake2b(block.tobytes(), digest_size=16).hexdigest()
             done = {"outcomes": outcomes, "pixels": digest}
@@ -136,7 +137,7 @@ def cut_shards(
         TrainingError: The system refused to write.
     """
     storage.inner_folder(folder, SHARDS, remedy=REMEDY)
-    storage.clean(folder / SHARDS, remedy=REMEDY)
+    staging.clean(folder / SHARDS, remedy=REMEDY)
     with Progress(len(pictures)) as progress:
         work = Work(folder / SHARDS, images, pictures, recipe, progress)
         todo = [start for start in work.starts if not work.done(start).is_file()]

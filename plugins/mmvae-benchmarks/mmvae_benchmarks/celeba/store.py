@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 
 from mmvae import DataError, LazyValues
-from mmvae.foundations import storage
+from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import RunError
 from mmvae.foundations.lock import FolderLock
+from mmvae.foundations.operations import reported
 from mmvae.modalities.column import row_index
 from mmvae_benchmarks.celeba.crop import REASONS, Outcome
 from mmvae_benchmarks.celeba.pictures import Pictures
@@ -146,8 +147,8 @@ def make(folder: Path, pictures: Pictures, recipe: Recipe, workers: int) -> None
     images, started = folder / IMAGES, time.monotonic()
     shape = (len(pictures), recipe.size, recipe.size, 3)
     recipe.cutter()  # reports missing requirements early
-    storage.clean(folder, remedy=REMEDY)
-    with storage.reported(images, REMEDY):
+    staging.clean(folder, remedy=REMEDY)
+    with reported(images, REMEDY):
         if os.path.lexists(images):
             os.close(storage.open_own(images, os.O_RDONLY))
     if not images.is_file():
@@ -188,7 +189,7 @@ def reserve(path: Path, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": shape}
     )
-    with storage.staged_file(path, remedy=REMEDY) as hidden, hidden.open("r+b") as file:
+    with staging.staged_file(path, remedy=REMEDY) as hidden, hidden.open("r+b") as file:
         file.write(header.getvalue())
         file.flush()
         size = len(header.getvalue()) + int(np.prod(shape, dtype=np.int64))
