@@ -21,6 +21,7 @@ from trainings import config, metrics, registry, resume, train
 
 import mmvae
 from mmvae.data.in_memory import as_split
+from mmvae.foundations.errors import TrainingError
 from mmvae.foundations.progress import Progress
 from mmvae.foundations.surroundings import exclusive, undisturbed
 from mmvae.inference.imputation import fillings
@@ -290,3 +291,25 @@ def test_an_error_leaves_surroundings_as_they_were() -> None:
         with pytest.raises(KeyError), exclusive():
             os.environ["ACCELERATE_USE_CPU"]
         assert torch.get_default_dtype() == torch.float64
+
+
+@pytest.mark.parametrize("settings", [undisturbed, exclusive])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_a_lack_of_memory_is_told_once_by_the_outermost(settings, error):
+    def computing():
+        with undisturbed():
+            raise error
+
+    with pytest.raises(TrainingError, match="Out of memory.*count="), settings():
+        with pytest.raises(type(error)):  # whoever lies between may know more
+            computing()
+        computing()
+    with pytest.raises(TrainingError, match="Out of memory"):
+        computing()
+
+
+def test_other_errors_stay_as_they_are():
+    with pytest.raises(RuntimeError, match="^other$"), undisturbed():
+        raise RuntimeError("other")
