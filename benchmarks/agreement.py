@@ -47,13 +47,15 @@ def main() -> None:
     arguments = parser.parse_args()
     pixels, kinds = load_digits(return_X_y=True)
     pictures = (pixels / 16).astype(np.float32).reshape(-1, 8, 8)
-    judge = SVC(gamma=0.1).fit(pictures[:1400].reshape(1400, 64), kinds[:1400])
-    real = judge.score(pictures[1400:].reshape(-1, 64), kinds[1400:])
+    classifier = SVC(gamma=0.1).fit(pictures[:1400].reshape(1400, 64), kinds[:1400])
+    real = classifier.score(pictures[1400:].reshape(-1, 64), kinds[1400:])
     print(f"judge on held-out digits {real:.3f}; {arguments.steps} steps of 100 items")
     print(f"{'family':<22} {'mean KL':>8} {'pairs':>7} {'ELBO':>8}")
     for name in arguments.models:
         found = [
-            measured(MODELS[name], pictures, kinds, judge, arguments.steps, arguments.alpha, seed)
+            measured(
+                MODELS[name], pictures, kinds, classifier, arguments.steps, arguments.alpha, seed
+            )
             for seed in arguments.seeds
         ]
         kl, right, elbo = (statistics.mean(column) for column in zip(*found, strict=True))
@@ -64,7 +66,7 @@ def measured(
     keys: dict[str, Any],
     pictures: Any,
     kinds: Any,
-    judge: SVC,
+    classifier: SVC,
     steps: int,
     alpha: float,
     seed: int,
@@ -87,7 +89,7 @@ def measured(
     held = Split({row: mmvae.Column(v[1400:]) for row, v in columns.items()}, range(397))
     x = Batches(held, model.codecs, {row: row for row in ROWS}).fixed(slice(0, 397)).x
     elbo = float(result.model.elbo({row: v[1400:] for row, v in columns.items()})["elbo"].mean())
-    return divergence(model, x), recognised(model, x, kinds[1400:], judge), elbo
+    return divergence(model, x), recognised(model, x, kinds[1400:], classifier), elbo
 
 
 @torch.no_grad()
@@ -100,7 +102,7 @@ def divergence(model: Model, x: dict[str, Tensor]) -> float:
 
 
 @torch.no_grad()
-def recognised(model: Model, x: dict[str, Tensor], kinds: Any, judge: SVC) -> float:
+def recognised(model: Model, x: dict[str, Tensor], kinds: Any, classifier: SVC) -> float:
     """Share of digits made from two rows each in which the judge sees their class."""
     shares = []
     for pair in combinations(ROWS, 2):
@@ -108,7 +110,7 @@ def recognised(model: Model, x: dict[str, Tensor], kinds: Any, judge: SVC) -> fl
         noise = torch.randn(len(kinds), model.latent_dim, generator=generator(0, "pair", *pair))
         z = q.rsample(noise)
         rows = [mmvae.finite_values(model, m, z) for m in ROWS]
-        shares.append(judge.score(torch.cat(rows, 1).numpy(), kinds))
+        shares.append(classifier.score(torch.cat(rows, 1).numpy(), kinds))
     return float(np.mean(shares))
 
 

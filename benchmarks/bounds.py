@@ -25,7 +25,7 @@ from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.likelihoods import likelihoods
 from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
-from mmvae.experiments.build import build_model, make_accelerator, open_materials
+from mmvae.experiments.build import build_model, make_accelerator, open_experiment_data
 from mmvae.experiments.config import load_experiment
 from mmvae.models.base import Model
 from mmvae.plugins.loader import load_registry
@@ -84,7 +84,7 @@ def make(items: int) -> tuple[Model, Batches]:
     columns = {"image": images, "label": np.arange(items) % 10}
     data = {"train": columns, "test": columns}
     accelerator = make_accelerator(experiment.train)
-    materials = open_materials(experiment, registry, data, accelerator)
+    materials = open_experiment_data(experiment, registry, data, accelerator)
     model = build_model(experiment, registry, materials.codecs).eval()
     return model, materials.batches("test")
 

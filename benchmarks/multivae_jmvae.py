@@ -34,12 +34,12 @@ from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor
 
 from mmvae.data.batches import Batches
-from mmvae.evaluation.classifiers import Judges
+from mmvae.evaluation.classifiers import Classifiers
 from mmvae.evaluation.coherence_matrix import coherence_matrix
-from mmvae.experiments.build import make_accelerator, open_materials
+from mmvae.experiments.build import make_accelerator, open_experiment_data
+from mmvae.experiments.classifier_data import classifier_batches
 from mmvae.experiments.config import Experiment, load_experiment
 from mmvae.experiments.environment import environment
-from mmvae.experiments.judges import judge_batches
 from mmvae.experiments.study.record import Record, hardware, write_record
 from mmvae.experiments.study.row import Row, load_rows
 from mmvae.experiments.study.study import load_study
@@ -73,7 +73,7 @@ def main() -> None:
     [row] = load_rows(study, schedule, overrides, [arguments.like], registry)
     experiment = row.loaded.experiment
     accelerator = make_accelerator(experiment.train)
-    data = open_materials(experiment, registry, None, accelerator)
+    data = open_experiment_data(experiment, registry, None, accelerator)
     torch.manual_seed(experiment.train.seed)
     items, warmup = planned_items(row, registry), experiment.train.warmup_steps or 1
     warmup = math.ceil(warmup * experiment.train.batch_size / items)  # theirs is by epochs
@@ -81,7 +81,7 @@ def main() -> None:
     began = time.perf_counter()
     epochs, steps = train(model, experiment, data.batches, items, arguments)
     seconds = time.perf_counter() - began
-    judged = judge(Theirs(experiment.model, data.codecs, model), data, row, registry)
+    judged = classifier(Theirs(experiment.model, data.codecs, model), data, row, registry)
     state = {name: tensor.numpy().tobytes() for name, tensor in model.state_dict().items()}
     env = environment(data)
     record = Record(
@@ -290,13 +290,15 @@ class Theirs(Model):
         raise NotImplementedError
 
 
-def judge(model: Model, data: Any, row: Row, registry: Registry) -> dict[str, Any]:
+def classifier(model: Model, data: Any, row: Row, registry: Registry) -> dict[str, Any]:
     """The coherence matrix, by the judges that the study's rows have."""
     experiment = row.loaded.experiment
     config = experiment.evaluate
     device = make_accelerator(experiment.train).device
-    judges = Judges(judge_batches(experiment, registry, None, data.codecs, device), config.seed)
-    return coherence_matrix(model.eval(), data.batches(config.split), judges, config)
+    classifiers = Classifiers(
+        classifier_batches(experiment, registry, None, data.codecs, device), config.seed
+    )
+    return coherence_matrix(model.eval(), data.batches(config.split), classifiers, config)
 
 
 def told(row: Row) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batch, training_view
-from mmvae.experiments.build import build_model, make_accelerator, open_materials
+from mmvae.experiments.build import build_model, make_accelerator, open_experiment_data
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.randomness import StepDraws
 from mmvae.modalities.column import Column
@@ -48,7 +48,7 @@ class Steps:
         }
         registry = load_registry()
         experiment = load_experiment(table, (), registry).experiment
-        materials = open_materials(
+        materials = open_experiment_data(
             experiment, registry, {"train": data}, make_accelerator(experiment.train)
         )
         self.n, self.number = n, 0

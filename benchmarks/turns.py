@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmvae.data.batches import Batch, training_view
-from mmvae.experiments.build import build_model, extended, make_accelerator, open_materials
+from mmvae.experiments.build import build_model, extended, make_accelerator, open_experiment_data
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.progress import Progress
 from mmvae.foundations.randomness import StepDraws
@@ -74,7 +74,7 @@ def make_trainer(example: Path, overrides: Sequence[str], data: Any = None) -> T
         overrides = [*overrides, 'data={source="memory"}']
     experiment = load_experiment(example, list(overrides), registry).experiment
     accelerator = make_accelerator(experiment.train)
-    materials = open_materials(experiment, registry, data, accelerator)
+    materials = open_experiment_data(experiment, registry, data, accelerator)
     trained = extended(
         experiment, registry, build_model(experiment, registry, materials.codecs)
     ).train()

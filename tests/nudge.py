@@ -28,12 +28,12 @@ class Nudge(Extension):
     def __init__(self, config: NudgeConfig, inner: Trainable) -> None:
         super().__init__(config, inner)
         width = self.bare.codecs[config.modality].event_shape[0]
-        self.guess = nn.Linear(width, self.bare.latent_dim)
+        self.prediction = nn.Linear(width, self.bare.latent_dim)
         self.epochs: list[int] = []
 
     def phases(self) -> list[Phase]:
         settings: dict[str, Any] = {"optimizer": "sgd", "learning_rate": self.config.rate}
-        own = Phase("nudge", list(self.guess.parameters()), settings, self.config.first_epoch)
+        own = Phase("nudge", list(self.prediction.parameters()), settings, self.config.first_epoch)
         return [own, *self.inner.phases()]
 
     def begin_step(self, epoch: int) -> None:
@@ -43,7 +43,9 @@ class Nudge(Extension):
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
         if phase != "nudge":
             return self.inner.objective(phase, batch, draws, weight)
-        missed = self.guess(batch.x[self.config.modality]) - self.bare.posterior(batch.x).point()
+        missed = (
+            self.prediction(batch.x[self.config.modality]) - self.bare.posterior(batch.x).point()
+        )
         loss = missed.square().sum(1)
         return Terms(loss, {"missed": torch.linalg.vector_norm(missed.detach(), dim=1)})
 

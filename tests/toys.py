@@ -98,8 +98,8 @@ class VectorCodec(Codec):
         except ValueError:
             raise ValueError(f"{text!r} is no vector; expected three numbers: 1,0,-1") from None
 
-    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
-        return {"squared_error": (guess - x).square().sum(1)}
+    def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
+        return {"squared_error": (prediction - x).square().sum(1)}
 
 
 class PictureCodec(VectorCodec):
@@ -174,8 +174,8 @@ class ClassCodec(Codec):
     def parse(self, text: str) -> Column:
         return Column([self._code(None, text)])
 
-    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
-        return {"accuracy": (self.class_index(guess) == self.class_index(x)).float()}
+    def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
+        return {"accuracy": (self.class_index(prediction) == self.class_index(x)).float()}
 
     def class_index(self, x: Tensor) -> Tensor:
         return x.argmax(-1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mmvae.cli.options import manners, say
+from mmvae.cli.options import say, verbosity
 from mmvae.foundations.progress import NOBODY, Progress
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PAUSE_S = 10.0
 @contextmanager
 def shown_counts() -> Iterator[Progress]:
     """Progress of counted things: a bar on a terminal, elsewhere a line at intervals."""
-    if manners().quiet:
+    if verbosity().quiet:
         yield NOBODY
     elif sys.stderr.isatty():
         with _bar() as bar:

@@ -115,12 +115,12 @@ def _judging(experiment: Experiment, registry: Registry) -> list[Finding]:
     from mmvae.data.checks import Finding
     from mmvae.data.dataset import open_data
     from mmvae.experiments.build import open_source, recipes
-    from mmvae.experiments.judges import check_judge_data
+    from mmvae.experiments.classifier_data import check_classifier_data
     from mmvae.foundations.errors import ConfigError, DataError
 
     data = open_data(open_source(experiment, registry), recipes(experiment, registry))
     try:
-        check_judge_data(experiment, registry, None, data.codecs)
+        check_classifier_data(experiment, registry, None, data.codecs)
     except (ConfigError, DataError, UsageError) as error:
         return [Finding("judge", "train", None, None, str(error))]
     return []

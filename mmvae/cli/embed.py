@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mmvae.cli.items import items_arguments, load_items, tell_unused
+from mmvae.cli.items import items_arguments, load_items, report_unused
 from mmvae.cli.options import example, json_option, print_json, say
 
 
@@ -33,7 +33,7 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_j
 
     model = load(run)
     items = load_items(model, run, data)
-    tell_unused(model, items, data, given)
+    report_unused(model, items, data, given)
     z, blank = model.embed(items, given), int(model.blank(items, given).sum())
     write_table(out, {"id": items.ids, "z": z}, spread=True)
     if as_json:

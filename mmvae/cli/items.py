@@ -115,7 +115,7 @@ def run_bounds(run: Path) -> Bounds:
     return bounds_of(data if isinstance(data, Mapping) else {}, str(config))
 
 
-def tell_unused(
+def report_unused(
     model: TrainedModel, items: Split, data: str, given: tuple[str, ...] | None
 ) -> None:
     """Report the modalities without a column in ``DATA``, and its unused columns."""

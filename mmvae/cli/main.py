@@ -15,7 +15,7 @@ import click
 from mmvae import __version__
 from mmvae.cli.launched import end_launched
 from mmvae.cli.offered import OpenGroup
-from mmvae.cli.options import HELP, Manners, echo, example
+from mmvae.cli.options import HELP, Verbosity, echo, example
 from mmvae.cli.streams import open_streams
 from mmvae.cli.warned import plugin_warnings, untold
 from mmvae.foundations.errors import (
@@ -23,7 +23,7 @@ from mmvae.foundations.errors import (
     MmvaeError,
     OutputError,
     Terminated,
-    lack_of_memory,
+    memory_error,
     out_of_memory,
 )
 from mmvae.foundations.signals import terminable
@@ -85,7 +85,7 @@ class LazyGroup(OpenGroup):
 @click.pass_context
 def cli(ctx: click.Context, quiet: bool) -> None:
     """Multimodal variational autoencoders for any number of modalities."""
-    ctx.obj = Manners(quiet=quiet)
+    ctx.obj = Verbosity(quiet=quiet)
     if os.environ.get("NO_COLOR"):
         ctx.color = False
 
@@ -142,7 +142,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         return _fail(f"interrupted{f' {where}' if where else ''}.", 130)
     except Exception as error:
         if out_of_memory(error):
-            lack = lack_of_memory(error)
+            lack = memory_error(error)
             return _fail(untold(str(lack), told), lack.exit_code)
         if (told_of := _plugins_failure(error)) is None:
             raise

@@ -20,17 +20,17 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 
 @dataclass
-class Manners:
+class Verbosity:
     """Global settings of the command line; the object of the root context."""
 
     quiet: bool = False
 
 
-def manners() -> Manners:
+def verbosity() -> Verbosity:
     """The manners of the running command; the default ones outside the command line."""
     context = click.get_current_context(silent=True)
-    found = context.find_object(Manners) if context else None
-    return found or Manners()
+    found = context.find_object(Verbosity) if context else None
+    return found or Verbosity()
 
 
 def leading() -> bool:
@@ -40,7 +40,7 @@ def leading() -> bool:
 
 def say(message: str) -> None:
     """Print a remark, not a result, on standard error, unless ``--quiet`` was given."""
-    if not manners().quiet:
+    if not verbosity().quiet:
         echo(message, err=True)
 
 

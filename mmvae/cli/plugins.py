@@ -13,7 +13,7 @@ from mmvae.cli.main import cli
 from mmvae.cli.options import columns, echo, example, json_option, print_json, say, set_option
 from mmvae.foundations.errors import PluginError, UsageError
 from mmvae.foundations.toml import parse_override
-from mmvae.plugins.commands import Fared, OfferedCommand, complaint
+from mmvae.plugins.commands import LoadOutcome, OfferedCommand, complaint
 from mmvae.plugins.version import VERSION
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from mmvae.testing.plugin import Checked
 
-Tried = tuple[OfferedCommand, Fared]
+Tried = tuple[OfferedCommand, LoadOutcome]
 
 
 @click.group(epilog=example("mmvae plugins list", "mmvae plugins new mmvae-angles --codec angle"))
@@ -91,8 +91,8 @@ def _rows(registry: Registry) -> list[tuple[str, ...]]:
 def _command_rows(commands: Sequence[Tried]) -> list[tuple[str, ...]]:
     """One row for the commands and figures of a distribution that are in the same state."""
     rows: dict[tuple[str, ...], list[str]] = {}
-    for command, fared in commands:
-        place = ("-", command.version, command.distribution, fared.state)
+    for command, outcome in commands:
+        place = ("-", command.version, command.distribution, outcome.state)
         rows.setdefault(place, []).append(f"{command.word} {command.name}")
     by_distribution = sorted(rows.items(), key=lambda row: row[0][2])
     return [(*place, ", ".join(names)) for place, names in by_distribution]
@@ -101,26 +101,26 @@ def _command_rows(commands: Sequence[Tried]) -> list[tuple[str, ...]]:
 def _complaints(commands: Sequence[Tried], traceback: bool) -> list[str]:
     """Problems of commands, each cause once per distribution."""
     causes: dict[tuple[str, str], list[Tried]] = {}
-    for command, fared in commands:
-        if fared.state != "ok":
-            causes.setdefault((command.distribution, fared.error), []).append((command, fared))
+    for command, outcome in commands:
+        if outcome.state != "ok":
+            causes.setdefault((command.distribution, outcome.error), []).append((command, outcome))
     told = []
     for alike in causes.values():
-        (_, fared), names = alike[0], [command for command, _ in alike]
-        trace = f"\n{fared.traceback.rstrip()}" if traceback and fared.traceback else ""
-        told.append(complaint(names, fared) + trace)
+        (_, outcome), names = alike[0], [command for command, _ in alike]
+        trace = f"\n{outcome.traceback.rstrip()}" if traceback and outcome.traceback else ""
+        told.append(complaint(names, outcome) + trace)
     return told
 
 
-def _command_json(command: OfferedCommand, fared: Fared) -> dict[str, str]:
+def _command_json(command: OfferedCommand, outcome: LoadOutcome) -> dict[str, str]:
     return {
         "role": command.word,
         "name": command.name,
         "version": command.version,
         "distribution": command.distribution,
-        "state": fared.state,
-        "error": fared.error,
-        "traceback": fared.traceback,
+        "state": outcome.state,
+        "error": outcome.error,
+        "traceback": outcome.traceback,
     }
 
 

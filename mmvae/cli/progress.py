@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mmvae.cli.options import echo, manners, say
+from mmvae.cli.options import echo, say, verbosity
 from mmvae.cli.training import progress as training_progress
 from mmvae.foundations.progress import NOBODY, Progress
 
@@ -24,14 +24,14 @@ PAUSE_S = 10.0
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
     """Progress of the work in a block; no bar is left at its end."""
-    shown = Shown()
+    shown = ShownProgress()
     try:
         yield shown
     finally:
         shown.close()
 
 
-class Shown(Progress):
+class ShownProgress(Progress):
     """Shows remarks, parts as :func:`shown_parts` does, and trainings as ``mmvae train`` does.
 
     Bars stay until something else is shown.
@@ -42,7 +42,7 @@ class Shown(Progress):
         self._part: Part | None = None
         self._training: Progress | None = None
 
-    def __enter__(self) -> Shown:
+    def __enter__(self) -> ShownProgress:
         self.close()
         self._training = training_progress()
         self._training.__enter__()
@@ -81,7 +81,7 @@ class Shown(Progress):
 @contextmanager
 def shown_parts() -> Iterator[Part]:
     """A function to report parts: bars on a terminal, lines without one, nothing if quiet."""
-    if manners().quiet:
+    if verbosity().quiet:
         yield NOBODY.part
     elif sys.stderr.isatty():
         with bars() as part:

@@ -85,7 +85,7 @@ def command(
         counts = {"queries": len(found.queries), "candidates": found.candidates}
         print_json({**counts, **figures, "out": None if out is None else str(out)})
     elif figures:
-        echo(told(found, figures))
+        echo(sentence(found, figures))
 
 
 def table(found: Found) -> dict[str, object]:
@@ -99,7 +99,7 @@ def table(found: Found) -> dict[str, object]:
     }
 
 
-def told(found: Found, figures: dict[str, float]) -> str:
+def sentence(found: Found, figures: dict[str, float]) -> str:
     """The statistics as a sentence, beside those of chance."""
     shares = [
         f"{name} {100 * value:.1f} %" for name, value in figures.items() if name != "median rank"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmvae.cli.items import items_arguments, load_items, tell_unused
+from mmvae.cli.items import items_arguments, load_items, report_unused
 from mmvae.cli.options import echo, example, json_option, print_json, say
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def command(
 
     model = load(run)
     items = load_items(model, run, data)
-    tell_unused(model, items, data, given)
+    report_unused(model, items, data, given)
     scored = model.names(items, given)
     scores, standardised = model.scores(items, samples, given, seed)
-    tell_diverged(model, items, scores, given, seed)
+    report_divergence(model, items, scores, given, seed)
     columns = {"log_likelihood": scores}
     if standardised is not None:
         columns[f"log_likelihood_{KEY}"] = standardised
@@ -99,7 +99,7 @@ def command(
         click.echo(density(pair))
 
 
-def tell_diverged(
+def report_divergence(
     model: TrainedModel, items: Split, scores: Tensor, given: Any, seed: int
 ) -> None:
     """Remark on scores that lie far below those of the model before any training."""

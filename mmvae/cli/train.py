@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from mmvae.cli.launcher import torchrun
-from mmvae.cli.options import columns, config_argument, echo, example, leading, manners, set_option
+from mmvae.cli.options import (
+    columns,
+    config_argument,
+    echo,
+    example,
+    leading,
+    set_option,
+    verbosity,
+)
 from mmvae.cli.training import conclude, limit_options, progress, stopped_together
 from mmvae.data.split_names import SPLITS
 from mmvae.foundations.errors import UsageError
@@ -107,7 +115,7 @@ def options(
         "--max-time": max_seconds,
         "--init-from": init_from,
     }
-    quiet = ["--quiet"] if manners().quiet else []
+    quiet = ["--quiet"] if verbosity().quiet else []
     sets = [part for override in overrides for part in ("--set", override)]
     others = [str(p) for name, value in given.items() if value is not None for p in (name, value)]
     return [*quiet, "train", *sets, *others]

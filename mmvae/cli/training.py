@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mmvae.cli.duration import Duration
-from mmvae.cli.options import echo, leading, manners
+from mmvae.cli.options import echo, leading, verbosity
 from mmvae.foundations.errors import Interrupted, OutputError
 from mmvae.foundations.signals import outliving_hangups
 
@@ -42,7 +42,7 @@ def progress() -> Progress:
     """Progress on standard error, as the options say."""
     from mmvae.training.progress import progress_for
 
-    return progress_for(sys.stderr, manners().quiet or not leading())
+    return progress_for(sys.stderr, verbosity().quiet or not leading())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mmvae.cli.options import leading, manners, say
+from mmvae.cli.options import leading, say, verbosity
 from mmvae.foundations.errors import PluginWarning
 
 
@@ -29,7 +29,7 @@ def plugin_warnings() -> Iterator[list[str]]:
                 show(message, category, *place, **more)
             elif str(message) not in seen:
                 seen.add(str(message))
-                if leading() and not manners().quiet:
+                if leading() and not verbosity().quiet:
                     told.append(str(message))
                     say(f"warning: {message}")
 

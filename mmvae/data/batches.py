@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mmvae.data.missing import check_something
-from mmvae.data.mixing import check_gaps
+from mmvae.data.mixing import check_missing
 from mmvae.data.source import Split
 from mmvae.data.value_errors import place, refusals, refused_row
 from mmvae.foundations.errors import DataError
@@ -236,7 +236,7 @@ def prepare(
         ConfigError: The codec mixes items, and some cells are not observed.
     """
     if column.num_missing:
-        return _prepared_between_gaps(modality, codec, column, ids)
+        return _prepared_between_missing(modality, codec, column, ids)
     column = column.read()
     with refusals(modality, codec.kind, column, ids, refused_row(codec)):
         prepared = codec.prepare(column)
@@ -247,22 +247,22 @@ def prepare(
             f"shape {tuple(x.shape)}, expected {(len(column), *codec.event_shape)}. The column "
             f"does not fit what the codec learned from the training split."
         )
-    check_gaps(modality, codec, column, observed)
+    check_missing(modality, codec, column, observed)
     if x.is_floating_point():
         _check_finite(modality, codec, column, x, observed, ids)
     return x, observed
 
 
-def _prepared_between_gaps(
+def _prepared_between_missing(
     modality: str, codec: Codec, column: Column, ids: Any
 ) -> tuple[Tensor, Tensor | None]:
-    check_gaps(modality, codec, column, None)
+    check_missing(modality, codec, column, None)
     rows = column.rows
     where, n = torch.from_numpy(rows), len(column)
     if not len(rows):
         return torch.zeros(n, *codec.event_shape), None
     theirs = None if ids is None else np.asarray(ids)[rows]
-    x, observed = prepare(modality, codec, column.without_gaps(), theirs)
+    x, observed = prepare(modality, codec, column.without_missing(), theirs)
     whole = x.new_zeros(n, *x.shape[1:]).index_copy_(0, where, x)
     if observed is None:
         return whole, None

@@ -15,7 +15,7 @@ from mmvae.data.batches import prepare
 from mmvae.data.dataset import check_columns, chunks, fitted, usable, without_discarded
 from mmvae.data.description import ModalitySummary, add
 from mmvae.data.extreme_values import extremes
-from mmvae.data.item_names import told_alike
+from mmvae.data.item_names import look_alike_phrases
 from mmvae.data.memory import as_bytes
 from mmvae.data.missing import check_training, presence
 from mmvae.data.source import Source, Split
@@ -41,7 +41,7 @@ class Finding:
 
     Attributes:
         kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
-            ``extreme``, ``class``, ``tiny``, ``doubt``, ``source`` or ``judge``.
+            ``extreme``, ``class``, ``tiny``, ``doubt``, ``source`` or ``classifier``.
         split: The split, or ``"all"``.
         modality: The modality, or None for whole items.
         item: Id of the item, or None for all.
@@ -100,7 +100,7 @@ def check(
         try:
             check_training(splits["train"], {m: columns[m]})
             codecs[m] = fitted(m, codec_class, config, splits["train"], columns[m])
-            phrases = told_alike(codecs[m])
+            phrases = look_alike_phrases(codecs[m])
             findings += [Finding("doubt", "train", m, None, phrase) for phrase in phrases]
         except DataError as error:
             findings.append(Finding("column", "train", m, None, str(error)))
@@ -165,7 +165,7 @@ def _doubts(name: str, m: str, codec: Codec, split: Split, column: str) -> Itera
     for part in chunks(split):
         raw, ids = part.columns[column], np.asarray(part.ids)
         with suppress(UnsupportedValue):  # which is among the findings
-            for row, doubt in codec.doubts(raw.without_gaps().read()):
+            for row, doubt in codec.doubts(raw.without_missing().read()):
                 items.setdefault(doubt, []).append(ids[raw.rows[row]])
     for doubt, found in items.items():
         more = f"; so in {len(found)} of {len(split)} items" if len(found) > 1 else ""
@@ -186,7 +186,7 @@ def _largest(codec: Codec, split: Split, column: str) -> str:
     if not all(c.isdigit() for c in codec.classes or ("",)):
         return ""
     raw = split.columns[column]
-    values, ids = raw.without_gaps().read().values, np.asarray(split.ids)
+    values, ids = raw.without_missing().read().values, np.asarray(split.ids)
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu" or values.ndim != 1:
         return ""
     row = int(values.argmax())
@@ -279,7 +279,7 @@ def _digests(split: Split, columns: list[str]) -> Iterator[tuple[bytes, Any]]:
 
 def _values(column: Column) -> Sequence[Any]:
     """A column's values, None for items without the modality."""
-    values: Sequence[Any] = column.without_gaps().read().values
+    values: Sequence[Any] = column.without_missing().read().values
     if column.present is None:
         return values
     places = np.cumsum(column.present) - 1

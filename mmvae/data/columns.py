@@ -125,14 +125,14 @@ def table_split(
 def presence(dataset: Any, name: str) -> np.ndarray[Any, Any] | None:
     """Mask of the rows with a value other than null and NaN, bool (n,); None if all have one."""
     column = dataset.with_format("arrow").data.column(name)
-    null = column.is_null(nan_is_null=True).to_numpy().astype(bool) | hollow(column)
+    null = column.is_null(nan_is_null=True).to_numpy().astype(bool) | without_values(column)
     rows = dataset._indices
     if rows is not None:
         null = null[rows.column(0).to_numpy()]
     return ~null if null.any() else None
 
 
-def hollow(column: Any) -> np.ndarray[Any, Any]:
+def without_values(column: Any) -> np.ndarray[Any, Any]:
     """Mask of the rows of an Arrow column with only null and NaN in lists or a structure.
 
     Lists may be of any depth; structures are those of ``datasets`` for files: bytes and a path.

@@ -25,7 +25,7 @@ from mmvae.data.split_names import SplitName
 from mmvae.data.streams.csv_cells import other_separator
 from mmvae.data.value_errors import place, refusals
 from mmvae.foundations.errors import DataError, nearest
-from mmvae.modalities.codec import GAPS, READ_AS, Codec, CodecConfig, State
+from mmvae.modalities.codec import HAS_MISSING, READ_AS, Codec, CodecConfig, State
 from mmvae.modalities.column import Column
 from mmvae.modalities.returned import is_name
 
@@ -263,10 +263,10 @@ def fitted(
         check_names(modality, values)
         gaps, ids = values.num_missing > 0, np.asarray(train.ids)[values.rows]
         with refusals(modality, codec_class.kind, values, ids):
-            state = codec_class(config).fit(values.without_gaps())
+            state = codec_class(config).fit(values.without_missing())
         if gaps:
-            state = {**state, GAPS: True}
-        if kind := column_type(values.without_gaps()):
+            state = {**state, HAS_MISSING: True}
+        if kind := column_type(values.without_missing()):
             state = {**state, READ_AS: [kind.kind, *sorted(kind.words or ())]}
     return codec_class(config, state)
 

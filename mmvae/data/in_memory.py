@@ -112,7 +112,7 @@ def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) ->
             f"{origin}: got {type(values).__name__}, expected an array, a tensor or a list with "
             f"one value per item."
         )
-    has = np.array([not is_gap(value) for value in values], bool)
+    has = np.array([not is_missing(value) for value in values], bool)
     plain = [known(value) for value in values]
     return Column(as_array(plain), names, origin, None if has.all() else has)
 
@@ -183,14 +183,14 @@ def known(value: Any) -> Any:
     return unmasked(value[None])[0] if isinstance(value, np.ma.MaskedArray) else value
 
 
-def is_gap(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """True if a value of a list is None, NaN, or has only None, NaN and masked cells."""
     if known(value) is None:
         return True
     if isinstance(value, float):  # NumPy's float64 among them
         return math.isnan(value)
     if isinstance(value, (list, tuple)):
-        return bool(value) and all(is_gap(cell) for cell in value)
+        return bool(value) and all(is_missing(cell) for cell in value)
     if hasattr(value, "detach"):
         value = from_tensor(value)
     arrays = isinstance(value, (np.ndarray, np.floating))

@@ -113,7 +113,7 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
     return [found for found in alike.values() if len(found) > 1]
 
 
-def told_alike(codec: Codec) -> Iterator[str]:
+def look_alike_phrases(codec: Codec) -> Iterator[str]:
     """A phrase for each group of classes or attributes of a codec that look the same."""
     for what, names in (("classes", codec.classes), ("attributes", codec.attributes)):
         for group in look_alikes(names or ())[:LISTED]:

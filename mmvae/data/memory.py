@@ -86,7 +86,7 @@ class MemorySource(Source):
                 if column.num_missing:  # complete data keep the fingerprint that they had before
                     assert column.present is not None
                     digest.update(column.present.tobytes())
-                for value in values_of(column.without_gaps()):
+                for value in values_of(column.without_missing()):
                     content = as_bytes(value)
                     digest.update(f"/{form(value)}/{len(content)}/".encode() + content)
         return digest.hexdigest()[:16]
@@ -112,7 +112,7 @@ def as_bytes(value: Any) -> bytes:
         return bytes(value.tobytes()) + (palette.tobytes() if palette else b"")
     if isinstance(value, bytes):
         return value
-    return repr(told(value)).encode()
+    return repr(described_value(value)).encode()
 
 
 PLACE = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -124,7 +124,7 @@ def of_objects(value: Any) -> bool:
     return bool(getattr(getattr(value, "dtype", None), "hasobject", False))
 
 
-def told(value: Any) -> Any:
+def described_value(value: Any) -> Any:
     """A value with arrays and tensors in it as type and bytes, whose own text would be cut.
 
     Raises:
@@ -133,14 +133,14 @@ def told(value: Any) -> Any:
     if value is None or isinstance(value, (str, bytes, int, float)):
         return value
     if isinstance(value, (list, tuple)):
-        cells = [told(cell) for cell in value]
+        cells = [described_value(cell) for cell in value]
         return cells if isinstance(value, list) else tuple(cells)
     if isinstance(value, dict):
-        return {key: told(cell) for key, cell in value.items()}
+        return {key: described_value(cell) for key, cell in value.items()}
     if hasattr(value, "detach"):
         value = from_tensor(value)
     if of_objects(value):
-        return told(value.tolist())
+        return described_value(value.tolist())
     if hasattr(value, "tobytes") and not isinstance(value, np.generic):
         return form(value), as_bytes(value)
     if found := PLACE.search(repr(value)):

@@ -11,7 +11,7 @@ from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
 
 
-def check_gaps(modality: str, codec: Codec, column: Column, observed: Tensor | None) -> None:
+def check_missing(modality: str, codec: Codec, column: Column, observed: Tensor | None) -> None:
     """Refuse missing values: those of one item would change the network's output for others.
 
     Raises:

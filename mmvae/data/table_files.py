@@ -123,7 +123,7 @@ def files_in_cells(split: Split) -> list[Path]:
     for column in split.columns.values():
         if isinstance(column.values, RefusedColumn):
             continue
-        known = column.without_gaps()
+        known = column.without_missing()
         if not len(known) or not is_path(known.take([0]).read().values[0]):
             continue
         cells = known.read().values

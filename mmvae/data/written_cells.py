@@ -240,6 +240,6 @@ def as_boolean(value: Any) -> Any:
     raise ValueError("true or false")
 
 
-def is_gap(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """True if a value represents a missing one."""
     return value is None or (isinstance(value, float) and math.isnan(value))

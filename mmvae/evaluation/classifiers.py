@@ -20,7 +20,7 @@ LEAST_STEPS, LEAST_EPOCHS = 1000, 5
 RATE, WEIGHT_DECAY, SMOOTHING = 1e-3, 1e-2, 0.1
 
 
-class Judge(nn.Module):
+class Classifier(nn.Module):
     """p(class | x_m): the codec's own encoder with a linear head.
 
     Args:
@@ -55,9 +55,9 @@ class Judge(nn.Module):
         return self.verdict(draws.resample(f"generated {name}", self.codec.fixed, best))
 
 
-def train_judge(
+def train_classifier(
     training: Batches, modality: str, label: str, seed: int, progress: Progress = NOBODY
-) -> Judge:
+) -> Classifier:
     """Train a classifier ``modality`` → ``label`` on real training items.
 
     AdamW with a cosine schedule and smoothed labels, for five epochs or for as many as 1,000 steps
@@ -75,12 +75,12 @@ def train_judge(
     assert target.classes is not None
     key = derived_seed(seed, "judge", modality, label)
     with seeded_global(key):
-        judge = Judge(codec, len(target.classes)).to(training.device).train()
+        classifier = Classifier(codec, len(target.classes)).to(training.device).train()
         known = training.items_with((modality, label))
         per_epoch = math.ceil(len(known) / BATCH)
         epochs = max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / per_epoch))
         optimizer = torch.optim.AdamW(
-            judge.parameters(), RATE, weight_decay=WEIGHT_DECAY, fused=True
+            classifier.parameters(), RATE, weight_decay=WEIGHT_DECAY, fused=True
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * per_epoch)
         for epoch in range(epochs):
@@ -92,7 +92,7 @@ def train_judge(
                     key, "judge", epoch * per_epoch + i, slice(0, n), n, training.device
                 )
                 batch = training.batch(items, draws, training_view)
-                logits = judge(batch.x[modality])
+                logits = classifier(batch.x[modality])
                 classes = target.class_index(batch.x[label])
                 loss = F.cross_entropy(logits, classes, label_smoothing=SMOOTHING)
                 optimizer.zero_grad()
@@ -100,11 +100,11 @@ def train_judge(
                 optimizer.step()
                 schedule.step()
         progress.part(f"classifier {arrow(modality, label)}", epochs, epochs)
-    return judge.eval()
+    return classifier.eval()
 
 
-def judged(
-    judge: Judge, batches: Batches, modality: str, label: str, size: int
+def classified(
+    classifier: Classifier, batches: Batches, modality: str, label: str, size: int
 ) -> tuple[Tensor, Tensor]:
     """For each real item of a split that has both: 1 if the classifier is right; its class.
 
@@ -114,13 +114,13 @@ def judged(
     target, right, classes = batches.codecs[label], [], []
     for batch, _ in chunks(batches, size, seed=0):  # used for views only, no draws
         true = target.class_index(batch.x[label])
-        told = judge.verdict(batch.x[modality]) == true
+        told = classifier.verdict(batch.x[modality]) == true
         right.append(batch.counted(told, (modality, label)))
         classes.append(batch.counted(true, (modality, label)))
     return torch.cat(right).float().cpu(), torch.cat(classes).cpu()
 
 
-class Judges:
+class Classifiers:
     """The classifiers of an evaluation, each trained on its first use.
 
     Args:
@@ -131,21 +131,23 @@ class Judges:
 
     def __init__(self, training: Batches, seed: int, progress: Progress = NOBODY) -> None:
         self._training, self._seed, self._progress = training, seed, progress
-        self._judges: dict[tuple[str, str], Judge] = {}
+        self._judges: dict[tuple[str, str], Classifier] = {}
 
     def can(self, modality: str, label: str) -> bool:
         """True if some training items have both modalities, so that a classifier can learn."""
         return len(self._training.items_with((modality, label))) > 0
 
-    def of(self, modality: str, label: str) -> Judge:
+    def of(self, modality: str, label: str) -> Classifier:
         """The classifier from ``modality`` to a class of ``label``."""
         if (modality, label) not in self._judges:
-            judge = train_judge(self._training, modality, label, self._seed, self._progress)
-            self._judges[modality, label] = judge
+            classifier = train_classifier(
+                self._training, modality, label, self._seed, self._progress
+            )
+            self._judges[modality, label] = classifier
         return self._judges[modality, label]
 
-    def judged(
+    def classified(
         self, modality: str, label: str, batches: Batches, size: int
     ) -> tuple[Tensor, Tensor]:
         """For each item of a split that has both: 1 if that classifier is right; its class."""
-        return judged(self.of(modality, label), batches, modality, label, size)
+        return classified(self.of(modality, label), batches, modality, label, size)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batches
-from mmvae.evaluation.classifiers import Judge, Judges
+from mmvae.evaluation.classifiers import Classifier, Classifiers
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.cross_generation import arrow
 from mmvae.evaluation.statistics import mean_and_error
@@ -27,7 +27,7 @@ OF_THE_JUDGE = ("classifier on real items", "most frequent class")
 def coherence(
     model: Model,
     batches: Batches,
-    judges: Judges,
+    classifiers: Classifiers,
     config: EvaluateConfig,
 ) -> dict[str, Any]:
     """The share of generated values in which a classifier sees the class that they should show.
@@ -37,7 +37,7 @@ def coherence(
     Args:
         model: The model.
         batches: Real items, on which the accuracy of the classifiers is measured.
-        judges: Classifiers trained on real items. Both use only items that have m and c.
+        classifiers: Classifiers trained on real items. Both use only items that have m and c.
         config: ``coherence_samples``, spread evenly over the classes, ``seed``, ``batch_size``.
 
     Returns:
@@ -48,22 +48,24 @@ def coherence(
         should show c; ``"fitted prior → m, c"`` likewise, for models that have one.
     """
     found: dict[str, Any] = {}
-    given, free = judged_pairs(model), prior_pairs(model)
+    given, free = classified_pairs(model), prior_pairs(model)
     for label, modality in all_pairs(model):
-        if not judges.can(modality, label):
+        if not classifiers.can(modality, label):
             continue  # no training items with both
-        judge = judges.of(modality, label)
-        real = on_real_items(*judges.judged(modality, label, batches, config.batch_size))
+        classifier = classifiers.of(modality, label)
+        real = on_real_items(*classifiers.classified(modality, label, batches, config.batch_size))
         if (label, modality) in given:
             drawn, best = (
-                mean_and_error(shown(model, judge, label, modality, draw, config))
+                mean_and_error(class_coherence(model, classifier, label, modality, draw, config))
                 for draw in (True, False)
             )
             found[arrow(label, modality)] = {"temperature 1": drawn, "mean": best, **real}
         if (label, modality) in free:
             fitted = model.fitted_prior(1) is not None
             for origin in ("prior", "fitted prior") if fitted else ("prior",):
-                agreed = agreement(model, judge, label, modality, config, origin != "prior")
+                agreed = prior_coherence(
+                    model, classifier, label, modality, config, origin != "prior"
+                )
                 direction = arrow(origin, f"{modality}, {label}")
                 found[direction] = {"temperature 1": mean_and_error(agreed), **real}
     return found
@@ -79,10 +81,10 @@ def on_real_items(right: Tensor, classes: Tensor) -> dict[str, Any]:
 
 def all_pairs(model: Model) -> list[tuple[str, str]]:
     """Pairs (modality with classes, other modality) that need a classifier."""
-    return list(dict.fromkeys((*judged_pairs(model), *prior_pairs(model))))
+    return list(dict.fromkeys((*classified_pairs(model), *prior_pairs(model))))
 
 
-def judged_pairs(model: Model) -> list[tuple[str, str]]:
+def classified_pairs(model: Model) -> list[tuple[str, str]]:
     """Pairs (modality with classes, other modality) for which there is q(z|c)."""
     return [
         (c, m)
@@ -101,9 +103,9 @@ def prior_pairs(model: Model) -> list[tuple[str, str]]:
     return [(c, m) for c in classed for m in model.modalities if m != c]
 
 
-def shown(
+def class_coherence(
     model: Model,
-    judge: Judge,
+    classifier: Classifier,
     label: str,
     modality: str,
     draw: bool,
@@ -122,7 +124,7 @@ def shown(
         draws = ItemDraws(config.seed, f"coherence {label} {modality}", rows)
         noise = draws.normal("z", model.latent_dim) if draw else None
         values = from_classes(model, label, modality, kinds[classes], noise)
-        right.append(judge.verdict_on_generated(values, draws).cpu() == classes)
+        right.append(classifier.verdict_on_generated(values, draws).cpu() == classes)
     return torch.cat(right).float()
 
 
@@ -138,9 +140,9 @@ def spread_evenly(count: int, classes: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def agreement(
+def prior_coherence(
     model: Model,
-    judge: Judge,
+    classifier: Classifier,
     label: str,
     modality: str,
     config: EvaluateConfig,
@@ -159,7 +161,7 @@ def agreement(
         n = len(noise)
         z = (model.sampling_prior(n) if fitted else model.prior({}, n)).rsample(noise)
         values, said = (finite_values(model, m, z) for m in (modality, label))
-        seen = judge.verdict_on_generated(values, draws, modality)
+        seen = classifier.verdict_on_generated(values, draws, modality)
         right.append(seen == model.codecs[label].class_index(said))
     return torch.cat(right).float().cpu()
 

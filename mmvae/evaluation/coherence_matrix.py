@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batch, Batches
-from mmvae.evaluation.classifiers import Judges
+from mmvae.evaluation.classifiers import Classifiers
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.elbo import rest
 from mmvae.evaluation.items import sampled
@@ -61,7 +61,7 @@ def labels_of(model: Model) -> list[str]:
 def coherence_matrix(
     model: Model,
     batches: Batches,
-    judges: Judges,
+    classifiers: Classifiers,
     config: EvaluateConfig,
     progress: Progress = NOBODY,
 ) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def coherence_matrix(
     Args:
         model: The model, of three modalities at least.
         batches: The split.
-        judges: Classifiers trained on real items.
+        classifiers: Classifiers trained on real items.
         config: ``coherence_samples``, ``batch_size``, ``seed``.
         progress: Reports progress.
 
@@ -87,8 +87,8 @@ def coherence_matrix(
     labels, sets = labels_of(model), given_sets(model)
     if not labels or not sets:
         return {}
-    pairs = [(c, m) for c in labels for m in model.decoded if m != c and judges.can(m, c)]
-    judged = {(c, m): judges.of(m, c) for c, m in pairs}
+    pairs = [(c, m) for c in labels for m in model.decoded if m != c and classifiers.can(m, c)]
+    judged = {(c, m): classifiers.of(m, c) for c, m in pairs}
     n = min(config.coherence_samples, len(batches))
     right: dict[str, dict[tuple[Subset, str], list[Tensor]]] = {c: {} for c in labels}
     done = 0
@@ -100,14 +100,14 @@ def coherence_matrix(
             for c in labels:
                 truth = model.codecs[c].class_index(batch.x[c])
                 has = batch.having((*given, c))
-                for m, guess in guesses.items():
+                for m, prediction in guesses.items():
                     if m != c and (c, m) not in judged:
                         continue  # no training item has both
                     codec = model.codecs[m]
                     seen = (
-                        codec.class_index(guess)
+                        codec.class_index(prediction)
                         if m == c
-                        else judged[c, m].verdict_on_generated(guess, draws, m)
+                        else judged[c, m].verdict_on_generated(prediction, draws, m)
                     )
                     values = (seen == truth).float()
                     if has is not None:
@@ -115,7 +115,7 @@ def coherence_matrix(
                     right[c].setdefault((given, m), []).append(values.cpu())
         done += len(batch)
     progress.part("coherence matrix", n, n)
-    own = {(c, m): judges.judged(m, c, batches, config.batch_size)[0] for c, m in pairs}
+    own = {(c, m): classifiers.classified(m, c, batches, config.batch_size)[0] for c, m in pairs}
     return {
         c: summary({cell: torch.cat(parts) for cell, parts in right[c].items()}, c)
         | {

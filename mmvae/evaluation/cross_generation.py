@@ -19,14 +19,14 @@ def arrow(given: str, target: str) -> str:
 
 
 @torch.no_grad()
-def guesses(model: Model, batch: Batch, given: Subset) -> dict[str, Tensor]:
+def predictions(model: Model, batch: Batch, given: Subset) -> dict[str, Tensor]:
     """Each decoded modality's best value at the point estimate of q(z|x_S), shape (b, event…)."""
     known = {m: batch.x[m] for m in given}
     z = model.posterior(known).point()
     return {m: finite_values(model, m, z, known) for m in model.decoded}
 
 
-def judged(batch: Batch, given: Subset, modality: str) -> Tensor:
+def comparable(batch: Batch, given: Subset, modality: str) -> Tensor:
     """Mask of the items that have the given modalities and a complete true value, bool (b,)."""
     rows = torch.ones(len(batch), dtype=torch.bool, device=batch.device)
     has, cells = batch.having((*given, modality)), batch.observed[modality]
@@ -36,7 +36,7 @@ def judged(batch: Batch, given: Subset, modality: str) -> Tensor:
 
 
 @torch.no_grad()
-def crossing(model: Model, batch: Batch) -> dict[Path, Tensor]:
+def cross_generation(model: Model, batch: Batch) -> dict[Path, Tensor]:
     """Compare each modality with its prediction from each shown subset and from all, per item.
 
     Returns:
@@ -47,14 +47,14 @@ def crossing(model: Model, batch: Batch) -> dict[Path, Tensor]:
     found: dict[Path, Tensor] = {}
     for given in [*shown_subsets(model), model.modalities]:
         name = subset_name(given)
-        for m, guess in guesses(model, batch, given).items():
-            codec, rows = model.codecs[m], judged(batch, given, m)
-            guess, truth = guess[rows], batch.x[m][rows]
+        for m, prediction in predictions(model, batch, given).items():
+            codec, rows = model.codecs[m], comparable(batch, given, m)
+            prediction, truth = prediction[rows], batch.x[m][rows]
             if not len(truth):
                 continue
-            for figure, values in codec.compare(guess, truth).items():
+            for figure, values in codec.compare(prediction, truth).items():
                 found["given", name, m, figure] = values
             if codec.classes is not None and m not in given:
-                right = codec.class_index(guess) == codec.class_index(truth)
+                right = codec.class_index(prediction) == codec.class_index(truth)
                 found["accuracy", arrow(name, m)] = right.float()
     return found

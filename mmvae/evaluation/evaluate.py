@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from mmvae.data.batches import Batches
-from mmvae.evaluation.classifiers import Judges
+from mmvae.evaluation.classifiers import Classifiers
 from mmvae.evaluation.coherence import all_pairs, coherence
 from mmvae.evaluation.coherence_matrix import coherence_matrix, without_pairs
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.cross_generation import crossing
+from mmvae.evaluation.cross_generation import cross_generation
 from mmvae.evaluation.diagnostics import diagnostics
 from mmvae.evaluation.elbo import bound_and_terms, rest, subset_divergences
 from mmvae.evaluation.items import chunks
@@ -87,7 +87,7 @@ def evaluate(
             if unbounded is None:
                 figures.add(bound_and_terms(model, batch, draws))
             figures.add(subset_divergences(model, batch, draws))
-            figures.add(crossing(model, batch))
+            figures.add(cross_generation(model, batch))
             done += len(batch)
         progress.part("items", done, len(batches))
         result = figures.summary()
@@ -107,9 +107,9 @@ def evaluate(
             left_out["coherence"] = "no training items for the classifiers that judge"
         elif all_pairs(model):
             real = training() if callable(training) else training
-            judges = Judges(real, config.seed, progress)
-            result["coherence"] = coherence(model, batches, judges, config)
-            if matrix := coherence_matrix(model, batches, judges, config, progress):
+            classifiers = Classifiers(real, config.seed, progress)
+            result["coherence"] = coherence(model, batches, classifiers, config)
+            if matrix := coherence_matrix(model, batches, classifiers, config, progress):
                 result["coherence matrix"] = matrix
                 if (reason := without_pairs(model)) is not None:
                     left_out["coherence matrix of pairs"] = reason

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
-from mmvae.runs.manifest import seal_tensors, unseal_tensors
+from mmvae.runs.manifest import read_checked_tensors, tensors_with_checksum
 
 Shard = dict[str, Tensor]
 """Name → values of some items, (b,)."""
@@ -67,7 +67,7 @@ class PartialResults:
         if self.folder is None:
             self._memory[name] = values
         else:
-            storage.write_bytes(self.folder / name, seal_tensors(values, {}))
+            storage.write_bytes(self.folder / name, tensors_with_checksum(values, {}))
 
     def whole(self, items: int, size: int) -> Shard:
         """The values of all items, in their order.
@@ -100,7 +100,7 @@ class PartialResults:
         if self.folder is None:
             return self._memory.get(name)
         try:
-            return unseal_tensors(storage.read(self.folder / name))[0]
+            return read_checked_tensors(storage.read(self.folder / name))[0]
         except (OSError, ValueError, safetensors.SafetensorError):
             return None
 

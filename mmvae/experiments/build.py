@@ -24,7 +24,7 @@ from mmvae.data.memory import MemorySource
 from mmvae.data.mixing import check_batches
 from mmvae.data.source import Source
 from mmvae.evaluation.metric import Metric
-from mmvae.experiments.compatibility import begin_with
+from mmvae.experiments.compatibility import initialise_from
 from mmvae.experiments.config import Experiment
 from mmvae.foundations.errors import ConfigError, UsageError, naming
 from mmvae.foundations.randomness import derived_seed, seeded_global
@@ -84,7 +84,7 @@ def make_accelerator(
     return accelerator
 
 
-def open_materials(
+def open_experiment_data(
     experiment: Experiment,
     registry: Registry,
     data: Any,
@@ -127,7 +127,7 @@ def open_source(
     data: Any = None,
     received: frozenset[str] = frozenset(),
 ) -> Source:
-    """The experiment's source, not yet read; see :func:`open_materials`.
+    """The experiment's source, not yet read; see :func:`open_experiment_data`.
 
     Raises:
         UsageError: Data were given to a source that reads its own.
@@ -160,7 +160,7 @@ def build_model(experiment: Experiment, registry: Registry, codecs: Mapping[str,
         TrainingError: Memory ran out.
     """
     kind: type[Model] = registry.find("model", experiment.model.kind)
-    refuse_gaps(f"A {experiment.model.kind!r} model", kind, codecs)
+    refuse_missing(f"A {experiment.model.kind!r} model", kind, codecs)
     with memory_for_networks(), seeded_global(derived_seed(experiment.train.seed, "weights")):
         found = shapes(experiment, registry)
         return (
@@ -188,7 +188,7 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
     trained: Trainable = model
     for kind, config in experiment.extensions.items():
         extension: type[Extension] = registry.find("extension", kind)
-        refuse_gaps(f"The extension [{kind}]", extension, model.codecs)
+        refuse_missing(f"The extension [{kind}]", extension, model.codecs)
         seed = derived_seed(experiment.train.seed, "weights", kind)
         with memory_for_networks(), seeded_global(seed):
             trained = extension(config, trained)
@@ -241,14 +241,14 @@ def observers(
     return measuring + named
 
 
-def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -> None:
+def refuse_missing(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -> None:
     """Raise if training items lack modalities, for parts that need complete items.
 
     Raises:
         ConfigError: Training items lack some.
     """
     lacking = [m for m, codec in codecs.items() if codec.sometimes_missing]
-    if lacking and not kind.takes_gaps:
+    if lacking and not kind.takes_missing:
         raise ConfigError(
             f"{what} takes complete items only, but training items lack {', '.join(lacking)}. "
             f"Leave incomplete items out with data.incomplete = 'discard', or train a model for "
@@ -256,7 +256,7 @@ def refuse_gaps(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]) -
         )
 
 
-def prepare_for_gaps(model: Model, data: Data) -> None:
+def prepare_for_missing(model: Model, data: Data) -> None:
     """If training items lack modalities, tell the model their patterns.
 
     Raises:
@@ -283,7 +283,7 @@ def build_trainable(
     """
     model = build_model(experiment, registry, data.codecs)
     if origin is not None:
-        begin_with(model, load_model(origin, registry), origin)
-    prepare_for_gaps(model, data)
+        initialise_from(model, load_model(origin, registry), origin)
+    prepare_for_missing(model, data)
     model.freeze(experiment.train.freeze)
     return extended(experiment, registry, model)

@@ -30,7 +30,7 @@ from mmvae.training.config import FIXED_KEYS, TrainConfig
 from mmvae.training.distributed import agreed
 from mmvae.training.state import load_weights
 
-GLANCE = 16
+QUICK_ROWS = 16
 """Items of a split that processes compare."""
 
 
@@ -64,7 +64,7 @@ def refuse_unequal_data(data: Data, accelerator: Accelerator) -> None:
     Raises:
         DataError: They differ in the number of items, in missing modalities or in sampled values.
     """
-    number = int.from_bytes(glance(data)[:7])  # it and its negative fit into an int64
+    number = int.from_bytes(quick_hash(data)[:7])  # it and its negative fit into an int64
     if agreed(number, accelerator) != -agreed(-number, accelerator):
         items = {name: len(split) for name, split in data.splits.items()}
         raise DataError(
@@ -74,20 +74,20 @@ def refuse_unequal_data(data: Data, accelerator: Accelerator) -> None:
         )
 
 
-def glance(data: Data) -> bytes:
+def quick_hash(data: Data) -> bytes:
     """A hash of cheap properties: number of items, missing modalities, a few raw values."""
     digest = hashlib.sha256()
     for name, split in data.splits.items():
         digest.update(f"{name}/{len(split)}/".encode())
         digest.update(presence(split, data.columns).tobytes())
-        few = np.linspace(0, len(split) - 1, GLANCE).astype(np.int64)
+        few = np.linspace(0, len(split) - 1, QUICK_ROWS).astype(np.int64)
         for column in data.columns.values():
-            for value in split.columns[column].take(few).without_gaps().read().values:
+            for value in split.columns[column].take(few).without_missing().read().values:
                 digest.update(as_bytes(value))
     return digest.digest()
 
 
-def begin_with(model: Model, trained: TrainedModel, origin: str | Path) -> None:
+def initialise_from(model: Model, trained: TrainedModel, origin: str | Path) -> None:
     """Copy the weights of a trained model, loaded from ``origin``, to a new model.
 
     Posteriors and a prior keep their initial weights if their family or its keys differ.

@@ -93,7 +93,7 @@ def evaluate_opened(opened: OpenRun, progress: Progress = NOBODY) -> dict[str, A
             model,
             batches,
             config,
-            opened.judged_by,
+            opened.classifier_items,
             progress,
             partial,
         )

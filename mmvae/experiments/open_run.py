@@ -15,10 +15,10 @@ from mmvae.data.batches import Batches
 from mmvae.data.dataset import Data
 from mmvae.evaluation.measurement import keys
 from mmvae.evaluation.metric import Metric
-from mmvae.experiments.build import make_accelerator, metrics, open_materials
+from mmvae.experiments.build import make_accelerator, metrics, open_experiment_data
+from mmvae.experiments.classifier_data import classifier_batches, with_classifier_data
 from mmvae.experiments.compatibility import changed_data
 from mmvae.experiments.config import Experiment, load_experiment
-from mmvae.experiments.judges import judge_batches, with_judge_data
 from mmvae.foundations.errors import RunError, UsageError
 from mmvae.foundations.progress import Progress, Remarks
 from mmvae.foundations.surroundings import exclusive
@@ -50,7 +50,7 @@ class OpenRun:
         weights: Their SHA-256.
         accelerator: Device and processes.
         metrics: The metrics of its configuration.
-        judged_by: Gives the training items of the classifiers for coherence.
+        classifier_items: Gives the training items of the classifiers for coherence.
     """
 
     run: Run
@@ -62,7 +62,7 @@ class OpenRun:
     weights: str
     accelerator: Accelerator
     metrics: Mapping[str, Metric]
-    judged_by: Callable[[], Batches]
+    classifier_items: Callable[[], Batches]
 
     @property
     def densities(self) -> dict[str, str]:
@@ -127,13 +127,13 @@ def open_run(
     config = TrainConfig(device=train.device, threads=train.threads)
     accelerator = make_accelerator(config, patience_s=WAIT_S)
     trained.model.to(accelerator.device)
-    found = open_materials(experiment, registry, data, accelerator, states, received)
-    judging = with_judge_data(experiment, registry)
+    found = open_experiment_data(experiment, registry, data, accelerator, states, received)
+    judging = with_classifier_data(experiment, registry)
 
-    def judged_by() -> Batches:
+    def classifier_items() -> Batches:
         if judging.data == experiment.data:
             return found.batches("train")
-        return judge_batches(
+        return classifier_batches(
             experiment, registry, data, trained.codecs, accelerator.device, received
         )
 
@@ -158,7 +158,7 @@ def open_run(
         digest,
         accelerator,
         metrics(experiment, registry, found.codecs),
-        judged_by,
+        classifier_items,
     )
 
 

@@ -12,13 +12,13 @@ from accelerate import Accelerator
 
 from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import extreme_items, naming_items
-from mmvae.data.item_names import told_alike
+from mmvae.data.item_names import look_alike_phrases
 from mmvae.data.split_names import SplitName
 from mmvae.experiments.build import build_trainable, make_accelerator, observers
+from mmvae.experiments.classifier_data import check_classifier_data
 from mmvae.experiments.compatibility import changed_data, refuse_another_experiment
 from mmvae.experiments.config import Experiment, LoadedConfig, load_experiment
 from mmvae.experiments.environment import described, environment, plugins_used
-from mmvae.experiments.judges import check_judge_data
 from mmvae.experiments.run_end import finish, refusals_leave_nothing, write_failure
 from mmvae.experiments.training_data import open_agreed, prepare_all, without_evaluation
 from mmvae.foundations import storage
@@ -30,7 +30,7 @@ from mmvae.inference.trained_model import TrainedModel
 from mmvae.models.base import Trainable
 from mmvae.plugins.provenance import require_plugins
 from mmvae.plugins.registry import Registry
-from mmvae.plugins.smoke_test import blaming, rehearse_all
+from mmvae.plugins.smoke_test import blaming, smoke_test_all
 from mmvae.runs.checkpoint import Checkpoint, CheckpointStore
 from mmvae.runs.run import Run
 from mmvae.training.distributed import everyone_follows, leading
@@ -113,9 +113,9 @@ class Session:
         with blaming(registry):
             opened = open_agreed(experiment, registry, data, accelerator)
             prepare_all(opened, accelerator)
-            check_judge_data(experiment, registry, data, opened.codecs)
+            check_classifier_data(experiment, registry, data, opened.codecs)
             with memory_for_networks():
-                rehearse_all(opened)
+                smoke_test_all(opened)
         trained = build_trainable(experiment, registry, opened, init_from)
         watching = observers(experiment, registry, opened.codecs)
         env = environment(opened)
@@ -156,7 +156,7 @@ class Session:
         experiment = loaded.experiment
         accelerator = make_accelerator(experiment.train, run.folder)
         own = run if leading(accelerator) else None
-        with held(own, accelerator):
+        with locked(own, accelerator):
             store = CheckpointStore(run.checkpoints, experiment.train.keep_checkpoints)
             saved = None if store.empty else store.load(checkpoint)
             states = None
@@ -196,7 +196,7 @@ class Session:
         """
         run, accelerator, trainer = self.run, self.accelerator, None
         told = NOBODY if run is None else LoggedProgress(progress or NOBODY, run.log)
-        with held(run, accelerator), kept_global(accelerator.device), told:
+        with locked(run, accelerator), kept_global(accelerator.device), told:
             try:
                 trainer = self._trainer(told)
                 self._begin(trainer, told)
@@ -254,7 +254,7 @@ class Session:
             progress.say(without_evaluation(split, data))
         if first and run is not None:
             for m, codec in data.codecs.items():
-                for phrase in told_alike(codec):
+                for phrase in look_alike_phrases(codec):
                     progress.say(f"Modality {m!r}: {phrase}.")
             for remark in extreme_items(data):
                 progress.say(remark)
@@ -277,7 +277,7 @@ class Session:
 
 
 @contextmanager
-def held(run: Run | None, accelerator: Accelerator) -> Iterator[None]:
+def locked(run: Run | None, accelerator: Accelerator) -> Iterator[None]:
     """Hold the run's lock on the process with the run; if it is in use, all processes stop."""
     with ExitStack() as stack:
         with everyone_follows(accelerator):

@@ -8,7 +8,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from mmvae.data.dataset import Data
-from mmvae.experiments.build import open_materials
+from mmvae.experiments.build import open_experiment_data
 from mmvae.experiments.compatibility import refuse_idle_keys, refuse_unequal_data
 from mmvae.experiments.config import Experiment
 from mmvae.modalities.codec import State
@@ -30,7 +30,7 @@ def open_agreed(
         DataError: They cannot be read, a codec refuses them, or processes have different ones.
         ConfigError: A key has no effect with these data.
     """
-    opened = open_materials(experiment, registry, data, accelerator, states, received)
+    opened = open_experiment_data(experiment, registry, data, accelerator, states, received)
     refuse_unequal_data(opened, accelerator)
     refuse_idle_keys(experiment, opened)
     return opened

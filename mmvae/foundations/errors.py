@@ -128,7 +128,7 @@ def out_of_memory(error: Exception) -> bool:
     return known or (torchs and any(sign in str(error).lower() for sign in _SIGNS))
 
 
-def lack_of_memory(error: Exception) -> TrainingError:
+def memory_error(error: Exception) -> TrainingError:
     """The error for an allocation that failed where nothing says which key to make smaller."""
     why = shortened(str(error)) or type(error).__name__
     return TrainingError(

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import torch
 
-from mmvae.foundations.errors import lack_of_memory, out_of_memory
+from mmvae.foundations.errors import memory_error, out_of_memory
 from mmvae.foundations.launch import launched
 
 _COMPUTING = threading.RLock()
@@ -31,7 +31,7 @@ def undisturbed() -> Iterator[None]:
         TrainingError: Memory ran out, and nothing within says where.
     """
     with ExitStack() as stack:
-        stack.enter_context(_told_of_memory())
+        stack.enter_context(_memory_errors())
         stack.enter_context(_PROCESS)
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
@@ -67,7 +67,7 @@ _WITHIN = threading.local()
 
 
 @contextmanager
-def _told_of_memory() -> Iterator[None]:
+def _memory_errors() -> Iterator[None]:
     """Turn a failed allocation into an error, at the outermost of nested blocks.
 
     What lies between may know more of it, such as the size of batches.
@@ -82,7 +82,7 @@ def _told_of_memory() -> Iterator[None]:
     except Exception as error:
         if depth or not out_of_memory(error):
             raise
-        raise lack_of_memory(error) from error
+        raise memory_error(error) from error
     finally:
         _WITHIN.depth = depth
 

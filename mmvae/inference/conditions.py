@@ -34,7 +34,7 @@ def condition(codec: Codec, modality: str, column: Column) -> Tensor:
     if column.num_missing:
         x = codec.missing(len(column))
         if len(column.rows):
-            x[torch.from_numpy(column.rows)] = condition(codec, modality, column.without_gaps())
+            x[torch.from_numpy(column.rows)] = condition(codec, modality, column.without_missing())
         return x
     try:
         with refusals(modality, codec.kind, column, find=_only_row):
@@ -61,7 +61,7 @@ def given_column(codec: Codec, modality: str, value: Any) -> Column:
     try:
         if isinstance(value, str):
             return replace(codec.parse(as_in_files(codec, value)), origin="given")
-        single = not hasattr(value, "__len__") or not (has_gaps(value) or np.ndim(value) > 0)
+        single = not hasattr(value, "__len__") or not (has_missing(value) or np.ndim(value) > 0)
     except ValueError as error:
         said = shortened(str(error), LONG)
         raise DataError(f"given {modality} = {short(value)}: {said}") from error
@@ -79,7 +79,7 @@ def as_in_files(codec: Codec, text: str) -> str:
         return text
 
 
-def has_gaps(value: Any) -> bool:
+def has_missing(value: Any) -> bool:
     """True if these are n values of which some are None."""
     return isinstance(value, (list, tuple)) and any(one is None for one in value)
 

@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Filling:
+class Imputation:
     """The imputed values of one modality.
 
     Attributes:
@@ -52,18 +52,18 @@ class Filling:
 
 @undisturbed()
 @torch.no_grad()
-def fillings(
+def imputations(
     trained: TrainedModel,
     items: Split,
     by: By = "mode",
     seed: int = 0,
     first: int = 0,
     targets: Subset | None = None,
-) -> dict[str, Filling]:
+) -> dict[str, Imputation]:
     """Impute every missing value of some items: whole modalities, and cells inside one.
 
-    z comes from the subset posterior of the modalities of an item (:func:`told_by`); for an item
-    without any, from the prior.
+    z comes from the subset posterior of the modalities of an item (:func:`imputing_posterior`);
+    for an item without any, from the prior.
 
     Args:
         trained: The model.
@@ -101,8 +101,10 @@ def fillings(
     found = {}
     for m, rows in wanted.items():
         if rows.any():
-            guess = decoded(trained, m, z, by, seed, first)
-            found[m] = filling(trained, m, np.flatnonzero(rows), guess, batch, observed, known)
+            prediction = decoded(trained, m, z, by, seed, first)
+            found[m] = imputation(
+                trained, m, np.flatnonzero(rows), prediction, batch, observed, known
+            )
     return found
 
 
@@ -155,7 +157,7 @@ def latents(
     if batch is not None:
         where = torch.from_numpy(known).to(device)
         for group in by_pattern(batch):  # an item's result depends on its own values only
-            parts.append((where[group.rows.to(device)], told_by(model, group)))
+            parts.append((where[group.rows.to(device)], imputing_posterior(model, group)))
     found = []
     for noise in noises:
         z = torch.zeros(n, model.latent_dim, device=device)
@@ -165,7 +167,7 @@ def latents(
     return found
 
 
-def told_by(model: Model, group: Group) -> Posterior:
+def imputing_posterior(model: Model, group: Group) -> Posterior:
     """The posterior of z that imputes missing modalities: that of O as a subset, q_O(z|x_O).
 
     It was fitted to the posteriors of items with more modalities, so it knows how well O predicts
@@ -232,27 +234,27 @@ def best(trained: TrainedModel, modality: str, z: list[Tensor], first: int) -> T
     return finite_values(trained.model, modality, centre, first=first)
 
 
-def filling(
+def imputation(
     trained: TrainedModel,
     modality: str,
     rows: Array,
-    guess: Tensor,
+    prediction: Tensor,
     batch: Batch | None,
     observed: Mapping[str, Tensor | None],
     known: Array,
-) -> Filling:
+) -> Imputation:
     """Predicted values (n, event…) of some rows, with their observed cells unchanged."""
     codec = trained.codecs[modality]
-    values = guess[torch.from_numpy(rows).to(guess.device)]
+    values = prediction[torch.from_numpy(rows).to(prediction.device)]
     cells = torch.ones(values.shape, dtype=torch.bool)
     mask = observed.get(modality)
     if mask is not None and batch is not None:
         theirs = np.isin(rows, known)  # rows that have a modality, and perhaps cells of this one
-        at = torch.from_numpy(np.searchsorted(known, rows[theirs])).to(guess.device)
-        where = torch.from_numpy(theirs).to(guess.device)
+        at = torch.from_numpy(np.searchsorted(known, rows[theirs])).to(prediction.device)
+        where = torch.from_numpy(theirs).to(prediction.device)
         kept = mask[at]
         if modality in batch.presence:
             kept = kept & batch.presence[modality][at].view(-1, *[1] * (kept.dim() - 1))
         values[where] = torch.where(kept, batch.x[modality][at], values[where])
         cells[where.cpu()] = ~kept.cpu()
-    return Filling(rows, cells.numpy(), codec.restore(values), codec.show(values))
+    return Imputation(rows, cells.numpy(), codec.restore(values), codec.show(values))

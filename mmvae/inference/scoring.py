@@ -25,7 +25,7 @@ def elbo_terms(model: Model, items: Chunks, seed: int) -> dict[str, Tensor]:
     parts: list[Mapping[str, Tensor]] = []
     for batch, rows in items:
         draws = ItemDraws(seed, "elbo", rows, device_of(model))
-        if batch.presence and not model.takes_gaps:
+        if batch.presence and not model.takes_missing:
             model.joint_posterior(batch)  # raises the reason
         phase = model.phases()[0].name
         parts.append(model.objective(phase, batch, draws, 1.0).named)

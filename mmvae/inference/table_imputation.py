@@ -23,7 +23,7 @@ from mmvae.foundations.errors import DataError, UsageError
 from mmvae.foundations.operations import reported
 from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.surroundings import undisturbed
-from mmvae.inference.imputation import By, Filling, check_model, fillings
+from mmvae.inference.imputation import By, Imputation, check_model, imputations
 from mmvae.inference.sampling import CHUNK
 from mmvae.inference.trained_model import TrainedModel
 from mmvae.modalities.column import Column
@@ -78,7 +78,7 @@ def impute_table(
         trained: The model.
         path: Parquet, Arrow, CSV, TSV or JSON lines, read in chunks.
         out: A file that does not exist, of the same ending.
-        by: See :func:`fillings`.
+        by: See :func:`imputations`.
         seed: Governs samples.
         progress: Shows how far the work is; default: nowhere.
         bounds: How much the table and its cells may hold.
@@ -105,7 +105,7 @@ def impute_table(
         for rows in stream.chunks(CHUNK):
             shown.part("filling", done.rows, stream.total)
             items = plan.items(rows, done.rows)
-            found = fillings(trained, items, by, seed, done.rows, tuple(plan.columns))
+            found = imputations(trained, items, by, seed, done.rows, tuple(plan.columns))
             values = {
                 plan.columns[m]: plan.values(m, rows, done.rows, filled, pictures)
                 for m, filled in found.items()
@@ -164,8 +164,8 @@ class Plan:
         self.cellwise: set[str] = set()
         for m, column in self.columns.items():
             self.filled[column] = self.type_of(m)
-            lists = self.held(m) == "list" or (
-                self.held(m) == "null" and pa.types.is_list(self.filled[column])
+            lists = self.column_kind(m) == "list" or (
+                self.column_kind(m) == "null" and pa.types.is_list(self.filled[column])
             )
             if lists and len(trained.codecs[m].event_shape) == 1:
                 self.cellwise.add(m)
@@ -183,7 +183,7 @@ class Plan:
                 f"exists already. Remove it, or choose another name."
             )
 
-    def held(self, modality: str) -> Kind:
+    def column_kind(self, modality: str) -> Kind:
         """The kind of values that the modality's column holds in the file."""
         return self.stream.kind(self.columns[modality])
 
@@ -191,12 +191,12 @@ class Plan:
         """True if a modality's values are images, which the column holds encoded or as paths."""
         codec = self.trained.codecs[modality]
         text = isinstance(codec.show(codec.missing(1))[0], str)
-        return not text and self.held(modality) in ("picture", "text", "null")
+        return not text and self.column_kind(modality) in ("picture", "text", "null")
 
     def in_files(self, modality: str) -> bool:
         """True if imputed images are written to files, and their paths into the column."""
-        empty = self.held(modality) == "null" and not self.stream.holds_bytes
-        return self.shown(modality) and (empty or self.held(modality) == "text")
+        empty = self.column_kind(modality) == "null" and not self.stream.holds_bytes
+        return self.shown(modality) and (empty or self.column_kind(modality) == "text")
 
     def type_of(self, modality: str) -> Type:
         """The Arrow type of the imputed values of a modality."""
@@ -250,7 +250,7 @@ class Plan:
         return Split(columns, np.arange(first, first + len(rows)))
 
     def values(
-        self, modality: str, rows: Rows, first: int, filled: Filling, pictures: Path | None
+        self, modality: str, rows: Rows, first: int, filled: Imputation, pictures: Path | None
     ) -> dict[int, Any]:
         """Row → its new value; cells that were observed stay as they were."""
         column, found = self.columns[modality], {}
@@ -263,7 +263,7 @@ class Plan:
             new = self.written(modality, filled, k)
             if old and old[row] is not None:
                 cells = zip(new, old[row], filled.cells[k].tolist(), strict=True)
-                new = [guess if gone else known for guess, known, gone in cells]
+                new = [prediction if gone else known for prediction, known, gone in cells]
             found[row] = new
         return found
 
@@ -275,11 +275,11 @@ class Plan:
         storage.put(folder / name, encoded)
         return str(self.folder / name)
 
-    def marks(self, n: int, found: Mapping[str, Filling]) -> dict[str, list[Any]]:
+    def marks(self, n: int, found: Mapping[str, Imputation]) -> dict[str, list[Any]]:
         """New column → marks of n rows: which values were imputed, or which cells of them."""
         return {f"{column}_filled": self._marks(m, n, found) for m, column in self.columns.items()}
 
-    def _marks(self, modality: str, n: int, found: Mapping[str, Filling]) -> list[Any]:
+    def _marks(self, modality: str, n: int, found: Mapping[str, Imputation]) -> list[Any]:
         shape = self.trained.codecs[modality].event_shape if modality in self.cellwise else ()
         marks = np.zeros((n, *shape), bool)
         if modality in found:
@@ -287,7 +287,7 @@ class Plan:
             marks[filled.rows] = filled.cells if shape else True
         return list(marks.tolist())
 
-    def written(self, modality: str, filled: Filling, k: int) -> Any:
+    def written(self, modality: str, filled: Imputation, k: int) -> Any:
         """The k-th imputed value as plain Python; a code if the column holds codes."""
         value = filled.values.values[k]
         value = value.tolist() if hasattr(value, "tolist") else value

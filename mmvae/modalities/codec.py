@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 State = Mapping[str, Any]
 """The fitted state of a codec: names to numbers, strings, lists of those, or tensors."""
 
-GAPS = "has gaps"
+HAS_MISSING = "has gaps"
 """Key that the core adds to a codec's state if items of the training split lack the modality."""
 
 READ_AS = "read as"
@@ -89,10 +89,17 @@ class Codec(ABC):
             ValueError: :meth:`fit` returns no such state, such as a deviation of 0.
         """
 
+    @classmethod
+    def undefined(cls) -> tuple[str, ...]:
+        """The methods of the likelihood that neither the class nor its family defines."""
+        if cls.likelihood_family is not Codec.likelihood_family:
+            return ()
+        return tuple(m for m in ("likelihood", "point") if getattr(cls, m) is getattr(Codec, m))
+
     @property
     def sometimes_missing(self) -> bool:
         """True if items of the training split lack this modality; set by the core when fitted."""
-        return bool(self.state.get(GAPS, False))
+        return bool(self.state.get(HAS_MISSING, False))
 
     @property
     def column_type(self) -> ColumnType | None:
@@ -372,11 +379,11 @@ class Codec(ABC):
         """
         return [str(value) for value in self.restore(x).values]
 
-    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+    def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Compare predictions with the true values, per item; called by ``evaluate``.
 
         Args:
-            guess: Values as :meth:`point` returns them, shape (b, event…).
+            prediction: Values as :meth:`point` returns them, shape (b, event…).
             x: The true values, same shape.
 
         Returns:

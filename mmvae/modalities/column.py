@@ -79,7 +79,7 @@ class Column:
         """Rows of the items that have the modality, ascending."""
         return np.arange(len(self)) if self.present is None else np.flatnonzero(self.present)
 
-    def without_gaps(self) -> Column:
+    def without_missing(self) -> Column:
         """The column of the items that have the modality; the column itself if all have."""
         return self if self.present is None else replace(self.take(self.rows), present=None)
 

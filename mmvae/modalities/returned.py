@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 
 from mmvae.foundations.errors import ContractBroken, require, short
 from mmvae.foundations.printable import is_unicode
-from mmvae.modalities.codec import GAPS, Codec, State
+from mmvae.modalities.codec import HAS_MISSING, Codec, State
 from mmvae.modalities.column import Column, LazyValues
 
 SAVED = "numbers that are finite, texts, lists and dicts of those by text, or tensors"
@@ -82,8 +82,10 @@ def state(learned: Any) -> State:
     plain = {key: value for key, value in learned.items() if not isinstance(value, Tensor)}
     tensors = {key: value for key, value in learned.items() if isinstance(value, Tensor)}
     for key in learned:
-        named = isinstance(key, str) and is_unicode(key) and key not in ("", GAPS)
-        require(named, f"fit to name what it learned by texts, {GAPS!r} excepted", repr(key))
+        named = isinstance(key, str) and is_unicode(key) and key not in ("", HAS_MISSING)
+        require(
+            named, f"fit to name what it learned by texts, {HAS_MISSING!r} excepted", repr(key)
+        )
     for key, value in plain.items():
         _plain(key, value)
     for key, value in tensors.items():

@@ -32,7 +32,7 @@ class ModelConfig(BaseModel):
 class Trainable(nn.Module, ABC):
     """The object that the training loop trains: a model, or a model with extensions around it."""
 
-    takes_gaps: ClassVar[bool] = False
+    takes_missing: ClassVar[bool] = False
     """True if it can be trained on items with missing modalities."""
 
     @property
@@ -158,7 +158,7 @@ class Model(Trainable):
     def learn_patterns(self, patterns: Mapping[Subset, int]) -> None:
         """Called once before training on items with missing modalities; default: nothing.
 
-        Only for models with ``takes_gaps``; later :meth:`objective` gets batches with
+        Only for models with ``takes_missing``; later :meth:`objective` gets batches with
         :attr:`~mmvae.data.batches.Batch.present`.
 
         Args:

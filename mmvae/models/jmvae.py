@@ -41,7 +41,7 @@ class JMVAE(VariationalModel):
 
     kind = "jmvae"
     Config = JMVAEConfig
-    takes_gaps = True
+    takes_missing = True
     takes_shapes = True
 
     def __init__(

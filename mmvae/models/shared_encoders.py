@@ -11,7 +11,7 @@ from mmvae.modalities.codec import Codec
 from mmvae.modalities.subsets import Subset
 from mmvae.models.by_modality import ByModality
 from mmvae.models.heads import MaskedHead, SubsetHeads
-from mmvae.models.posterior_network import Presence, between_gaps
+from mmvae.models.posterior_network import Presence, between_missing
 from mmvae.models.posteriors import DiagonalGaussian, Posterior
 from mmvae.models.separate_encoders import NetworkBuilder
 from mmvae.models.subset_posteriors import SubsetPosteriors
@@ -96,7 +96,7 @@ class SharedEncoders(nn.Module):
         """The joint posterior, batch shape (b,), and those of the drawn subsets."""
         if not drawn:
             return self.joint(x, present), None
-        features = between_gaps(self._features(x), present or {})
+        features = between_missing(self._features(x), present or {})
         joint = self.joint_posterior(x if self.apart else features, present)
         narrow = torch.cat([self.narrow[m](features[m]) for m in self.modalities], -1)
         groups: list[tuple[int | Sequence[int], Posterior]] = []

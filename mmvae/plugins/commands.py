@@ -61,7 +61,7 @@ class OfferedCommand:
                 reason.
         """
         if self.disabled:
-            raise PluginError(complaint([self], Fared("disabled", self.disabled)))
+            raise PluginError(complaint([self], LoadOutcome("disabled", self.disabled)))
         try:
             require_reference(self.entry)
             with redirect_stdout(sys.stderr):  # what it prints is no result of a command
@@ -72,23 +72,23 @@ class OfferedCommand:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"while {self} was loaded") from None
         except BaseException as error:  # strangers' code may fail in any way, even exit
-            raise PluginError(complaint([self], Fared("broken", cause(error)))) from error
+            raise PluginError(complaint([self], LoadOutcome("broken", cause(error)))) from error
         return command
 
-    def tried(self) -> Fared:
+    def tried(self) -> LoadOutcome:
         """The outcome of loading it."""
         try:
             self.load()
         except PluginError as error:
             if error.__cause__ is None:
-                return Fared("disabled", self.disabled)
+                return LoadOutcome("disabled", self.disabled)
             trace = "".join(traceback.format_exception(error.__cause__))
-            return Fared("broken", cause(error.__cause__), trace)
-        return Fared("ok")
+            return LoadOutcome("broken", cause(error.__cause__), trace)
+        return LoadOutcome("ok")
 
 
 @dataclass(frozen=True)
-class Fared:
+class LoadOutcome:
     """The outcome of loading a command.
 
     Attributes:
@@ -102,17 +102,17 @@ class Fared:
     traceback: str = ""
 
 
-def complaint(commands: Sequence[OfferedCommand], fared: Fared) -> str:
+def complaint(commands: Sequence[OfferedCommand], outcome: LoadOutcome) -> str:
     """The broken or disabled commands of one distribution, the reason, and how to fix it."""
     first, names = commands[0], ", ".join(f"{c.word} {c.name!r}" for c in commands)
     are = "is" if len(commands) == 1 else "are"
-    who = f"{names} ({first.distribution} {first.version}) {are} {fared.state}"
-    if fared.state == "disabled":
-        return f"{who}: {fared.error}."
+    who = f"{names} ({first.distribution} {first.version}) {are} {outcome.state}"
+    if outcome.state == "disabled":
+        return f"{who}: {outcome.error}."
     return (
-        f"{who}: {fared.error.rstrip('.')}. Mend it (pip install --upgrade {first.distribution}), "
-        f"uninstall it, or leave it out with MMVAE_DISABLE_PLUGINS={first.distribution}; `mmvae "
-        f"plugins list --traceback` shows more."
+        f"{who}: {outcome.error.rstrip('.')}. Repair it (pip install --upgrade "
+        f"{first.distribution}), uninstall it, or leave it out with "
+        f"MMVAE_DISABLE_PLUGINS={first.distribution}; `mmvae plugins list --traceback` shows more."
     )
 
 

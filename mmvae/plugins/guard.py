@@ -235,10 +235,10 @@ class Guard(Codec):
         """See :meth:`Codec.show`."""
         return self.__ask("show", super().show, x, check=lambda v: returned.things(v, len(x)))
 
-    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+    def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
         """See :meth:`Codec.compare`."""
         return self.__ask(
-            "compare", super().compare, guess, x, check=lambda v: returned.figures(v, len(x))
+            "compare", super().compare, prediction, x, check=lambda v: returned.figures(v, len(x))
         )
 
     def class_index(self, x: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +54,17 @@ def add_offer(offers: list[Offer], role: Role, offered: Any) -> None:
     if not (isinstance(schema, type) and issubclass(schema, role.config)):
         raise TypeError(f"{where} has Config {schema!r}: expected a subclass of {role.config}")
     _check_keys(where, role, schema)
-    if inspect.isabstract(offered):
-        lacking = ", ".join(sorted(getattr(offered, "__abstractmethods__", ())))
-        raise TypeError(f"{where} leaves out what every {role} must define: {lacking}")
+    if lacking := sorted({*getattr(offered, "__abstractmethods__", ()), *_undefined(offered)}):
+        raise TypeError(f"{where} leaves out what every {role} must define: {', '.join(lacking)}")
     if any((offer.role, offer.kind) == (role.name, kind) for offer in offers):
         raise TypeError(f"it registers two {role.plural} of kind {kind!r}")
     offers.append(Offer(role.name, kind, offered))
+
+
+def _undefined(offered: type[Any]) -> Sequence[str]:
+    """The methods that a class must define unless another one replaces them."""
+    undefined: Callable[[], Sequence[str]] | None = getattr(offered, "undefined", None)
+    return undefined() if undefined else ()
 
 
 def _check_keys(where: str, role: Role, schema: type[BaseModel]) -> None:

@@ -61,7 +61,7 @@ class PluginInfo:
         if self.state == "disabled":
             return f"{self} is disabled: {self.error}."
         return (
-            f"{self} is broken: {self.error.rstrip('.')}. Mend it (pip install --upgrade "
+            f"{self} is broken: {self.error.rstrip('.')}. Repair it (pip install --upgrade "
             f"{self.distribution}), uninstall it, or leave it out with "
             f"MMVAE_DISABLE_PLUGINS={self.name}; `mmvae plugins list --traceback` shows more."
         )

@@ -40,7 +40,7 @@ ITEMS, INPUT = 4, 5
 EVENT, ITEM = "(b, event…)", "(b,)"
 
 
-def rehearse(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None:
+def smoke_test(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None:
     """Pass model input through all methods that a training and its uses call.
 
     Args:
@@ -149,11 +149,11 @@ def values(codec: Codec, x: Tensor) -> None:
             returned.indices(index, b, len(codec.classes))
 
 
-def rehearse_all(data: Data) -> None:
+def smoke_test_all(data: Data) -> None:
     """Test each codec of an experiment with the first training items that have its modality.
 
     Raises:
-        ContractBroken: As :func:`rehearse`; it names the codec.
+        ContractBroken: As :func:`smoke_test`; it names the codec.
     """
     train = data.batches("train")
     having = {m: train.items_with((m,))[:ITEMS] for m in data.codecs}
@@ -167,7 +167,7 @@ def rehearse_all(data: Data) -> None:
             returned.declared(codec)
             wanted = (len(items), *codec.event_shape)
             returned.tensor("to_input and resample", x, wanted, EVENT, observed)
-            rehearse(codec, x.cpu()[few], None if observed is None else observed.cpu()[few])
+            smoke_test(codec, x.cpu()[few], None if observed is None else observed.cpu()[few])
         except ContractBroken as error:
             raise ContractBroken(str(error), codec.kind) from error
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmvae.foundations.errors import CheckpointError
 from mmvae.report.canvas import OKABE_ITO, Picture, new_figure, png
-from mmvae.report.material import Material
+from mmvae.report.report_subject import ReportSubject
 from mmvae.report.tables import term
 from mmvae.runs.checkpoint import CheckpointStore, read_state
 from mmvae.runs.metrics_log import check_prefix, read_training
@@ -28,9 +28,9 @@ BEYOND = "#7F7F7F"
 """Colour of the marks for values outside the visible range of a panel."""
 
 
-def training_curves(material: Material) -> list[Picture]:
+def training_curves(subject: ReportSubject) -> list[Picture]:
     """One panel for each term and one for β; none if nothing was logged."""
-    records = records_of(material.run)
+    records = records_of(subject.run)
     train = [r for r in records if r["split"] == "train"]
     if not train:
         return []
@@ -38,7 +38,7 @@ def training_curves(material: Material) -> list[Picture]:
     named = dict.fromkeys(name for record in train for name in record)  # some begin later
     terms = [name for name in named if name not in _NOT_TERMS and name != "loss"]
     bands: dict[str, tuple[float, float]] = {}
-    for table in material.experiment.extensions.values():
+    for table in subject.experiment.extensions.values():
         bands |= table.bands
     means = joined(train)
     caption = (
@@ -47,7 +47,7 @@ def training_curves(material: Material) -> list[Picture]:
         "steps are joined to spans of equal length); on the validation split at full "
         "weight. All in nats per item, but for shares, such as an accuracy, and the warm-up "
         "weight β. Triangles at the edge of a "
-        "panel stand for values beyond it. " + inside(means, bands) + material.origin
+        "panel stand for values beyond it. " + inside(means, bands) + subject.origin
     )
     drawn = draw({"training": means, "validation": validation}, [*terms, "beta"], bands)
     return [Picture("training", "Training", caption, drawn)]
@@ -66,9 +66,9 @@ def records_of(run: Run) -> list[dict[str, Any]]:
     return read_training(run.metrics)
 
 
-def observed_curves(material: Material) -> list[Picture]:
+def observed_curves(subject: ReportSubject) -> list[Picture]:
     """One panel for each statistic from observers; none if there are no such statistics."""
-    records = [r for r in records_of(material.run) if r["split"] == "observed"]
+    records = [r for r in records_of(subject.run) if r["split"] == "observed"]
     named = dict.fromkeys(name for record in records for name in record)
     figures = [name for name in named if name not in (*_NOT_TERMS, "errors")]
     if not figures:
@@ -76,7 +76,7 @@ def observed_curves(material: Material) -> list[Picture]:
     caption = (
         "Metrics and other figures that observers measured while the model trained, metrics on "
         "the validation split with the same noise each time; bars are standard errors over items. "
-        f"{halves(records, figures)}{material.origin}"
+        f"{halves(records, figures)}{subject.origin}"
     )
     return [Picture("observed", "Observed", caption, draw({"observed": records}, figures))]
 

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 
 from mmvae.evaluation.diagnostics import ACTIVE
 from mmvae.report.canvas import OKABE_ITO, Picture, new_figure, png
-from mmvae.report.material import Material
+from mmvae.report.report_subject import ReportSubject
 
 
-def dimension_kl(material: Material) -> list[Picture]:
+def dimension_kl(subject: ReportSubject) -> list[Picture]:
     """KL of each latent dimension, sorted; none if the KL is not a sum over dimensions."""
-    latent = material.evaluation.get("latent", {})
+    latent = subject.evaluation.get("latent", {})
     if "kl per dimension" not in latent:
         return []
     kl, variance = latent["kl per dimension"], latent["variance per dimension"]
     active, dimensions = latent["active units"], latent["dimensions"]
     caption = (
         f"KL of the joint posterior to the prior in each of the {dimensions} dimensions of z, in "
-        f"nats, means over {material.evaluation['items']:,} items, sorted; together "
+        f"nats, means over {subject.evaluation['items']:,} items, sorted; together "
         f"{sum(kl):.4g} nats per item. {active} of the dimensions are active: their posterior "
-        f"mean varies by more than {ACTIVE} over the items. " + material.origin
+        f"mean varies by more than {ACTIVE} over the items. " + subject.origin
     )
     return [Picture("latent-kl", "KL per latent dimension", caption, draw(kl, variance))]
 

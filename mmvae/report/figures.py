@@ -11,7 +11,7 @@ from mmvae.foundations.errors import UsageError
 from mmvae.modalities.subsets import canonical
 from mmvae.report.canvas import Picture, sheet
 from mmvae.report.item_counts import SHOWN_ITEMS
-from mmvae.report.pictures import class_labels, class_rows, generated_caption, guess_rows
+from mmvae.report.pictures import class_labels, class_rows, generated_caption, prediction_rows
 from mmvae.report.subject import Subject, origins, titles
 
 
@@ -49,7 +49,7 @@ def reconstruction_picture(
     elif (reason := model.supports(rest(model, (m,)), (m,), (m,))) is not None:
         del givens["single"]
         missing.append(f"left out: single ({reason})")
-    rows = guess_rows(subject, batch, list(givens.values()), (m,))[m]
+    rows = prediction_rows(subject, batch, list(givens.values()), (m,))[m]
     seen = " and ".join(f"{' and '.join(given)} ({name})" for name, given in givens.items())
     caption = (
         f"{m} of {len(batch)} {subject.split} items: as it is (input), and the decoder's best "

@@ -19,8 +19,8 @@ from mmvae.report.classes import MOST_CLASSES, Classes, classes_of
 from mmvae.report.clouds import Cloud, draw_clouds
 from mmvae.report.formats import percent
 from mmvae.report.item_counts import MAPPED_ITEMS
-from mmvae.report.material import Material
 from mmvae.report.projection import Projection
+from mmvae.report.report_subject import ReportSubject
 from mmvae.report.subject import Subject, given_name, origins, titles
 
 PROBED_ITEMS = 10_000
@@ -29,17 +29,17 @@ PROBED_ITEMS = 10_000
 _PANELS = 4
 
 
-def latent_map(material: Material) -> list[Picture]:
+def latent_map(subject: ReportSubject) -> list[Picture]:
     """The map of one run: samples given all modalities, and given fewer, in one projection."""
-    model, label = material.trained.model, material.label
-    known = None if label is None else material.trained.codecs[label].classes
+    model, label = subject.trained.model, subject.label
+    known = None if label is None else subject.trained.codecs[label].classes
     coloured = label is not None and known is not None and len(known) <= MOST_CLASSES
-    classes = classes_of(material, label) if label is not None and coloured else None
+    classes = classes_of(subject, label) if label is not None and coloured else None
     clouds: list[Cloud] = []
     projection = None
     for given in [model.modalities, *shown_subsets(model)][:_PANELS]:
         title = given_name(given, model.modalities)
-        made, projection = cloud(material, given, classes, title, projection)
+        made, projection = cloud(subject, given, classes, title, projection)
         clouds.append(made)
     assert projection is not None
     if model.latent_dim == 2:
@@ -49,7 +49,7 @@ def latent_map(material: Material) -> list[Picture]:
             f" They are projected onto the first two principal directions of those given all, "
             f"which hold {100 * projection.share:.0f} % of their variance."
         )
-    caption = f"{what(clouds, material, classes)}{how} {material.origin}"
+    caption = f"{what(clouds, subject, classes)}{how} {subject.origin}"
     return [Picture("latent-map", "Latent map", caption, draw_clouds(clouds, classes))]
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mmvae.report.canvas import Picture, new_figure, png, text_width
-from mmvae.report.material import Material
+from mmvae.report.report_subject import ReportSubject
 
 ROW, COLUMN = 0.21, 0.78
 """Height and width of a cell, in inches."""
@@ -15,9 +15,9 @@ DARK = 0.6
 """Shares above this have a light background and get dark letters."""
 
 
-def coherence_maps(material: Material) -> list[Picture]:
+def coherence_maps(subject: ReportSubject) -> list[Picture]:
     """A heat map for each modality with classes; none for a model of two modalities."""
-    evaluation = material.evaluation
+    evaluation = subject.evaluation
     pictures = []
     for label, matrix in evaluation.get("coherence matrix", {}).items():
         cells = matrix["cells"]
@@ -32,7 +32,7 @@ def coherence_maps(material: Material) -> list[Picture]:
             f"show the {label} of the item, as a classifier trained on real items sees it; "
             f"{label} itself is read off. z is one sample of q(z|given). Grey: among the "
             f"given. On real items the best of the classifiers is right for {best} %. "
-            + material.origin
+            + subject.origin
         )
         drawn = draw(shares, list(cells), columns)
         pictures.append(

@@ -8,58 +8,58 @@ from typing import Any
 import torch
 
 from mmvae.data.batches import Batch
-from mmvae.evaluation.coherence import class_inputs, from_classes, judged_pairs
-from mmvae.evaluation.cross_generation import guesses
+from mmvae.evaluation.coherence import class_inputs, classified_pairs, from_classes
+from mmvae.evaluation.cross_generation import predictions
 from mmvae.evaluation.elbo import shown_subsets
 from mmvae.foundations.randomness import generator
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.subsets import Subset
 from mmvae.report.canvas import Picture, sheet
-from mmvae.report.material import Material
+from mmvae.report.report_subject import ReportSubject
 from mmvae.report.subject import Subject, given_name
 
 SAMPLES = 12
 MOST_ROWS = 20
 
 
-def reconstructions(material: Material) -> list[Picture]:
+def reconstructions(subject: ReportSubject) -> list[Picture]:
     """For each decoded modality: the true value, and its prediction from all and each subset."""
-    model, batch = material.trained.model, material.shown
+    model, batch = subject.trained.model, subject.shown
     everything = model.modalities
     givens = [everything, *shown_subsets(model)]
     labels = ["truth", *(given_name(given, everything) for given in givens)]
-    rows = guess_rows(material, batch, givens, model.decoded)
+    rows = prediction_rows(subject, batch, givens, model.decoded)
     pictures = []
     for m in model.decoded:
         caption = (
-            f"{m} of some {material.split} items: the truth, and below it the best value at the "
-            f"best point of each posterior, of all modalities and of fewer. " + material.origin
+            f"{m} of some {subject.split} items: the truth, and below it the best value at the "
+            f"best point of each posterior, of all modalities and of fewer. " + subject.origin
         )
         drawn = sheet(rows[m], labels)
         pictures.append(Picture(f"given-{m}", f"{m}, reconstructed and guessed", caption, drawn))
     return pictures
 
 
-def guess_rows(
+def prediction_rows(
     subject: Subject, batch: Batch, givens: Sequence[Subset], targets: Subset
 ) -> dict[str, list[list[Any]]]:
     """Each target's true values for display, and below them those predicted from each S."""
     rows = {m: [subject.show(m, batch.x[m])] for m in targets}
     for given in givens:
-        guessed = guesses(subject.trained.model, batch, given)
+        guessed = predictions(subject.trained.model, batch, given)
         for m in targets:
             rows[m].append(subject.show(m, guessed[m]))
     return rows
 
 
-def class_samples(material: Material) -> list[Picture]:
+def class_samples(subject: ReportSubject) -> list[Picture]:
     """For each class: values generated from it, at the mean and at temperature 1."""
     pictures = []
-    for label, m in judged_pairs(material.trained.model):
-        caption = f"{generated_caption(material, label, m, SAMPLES)} {material.origin}"
+    for label, m in classified_pairs(subject.trained.model):
+        caption = f"{generated_caption(subject, label, m, SAMPLES)} {subject.origin}"
         drawn = sheet(
-            class_rows(material, label, m, SAMPLES),
-            class_labels(material.trained.codecs[label], label),
+            class_rows(subject, label, m, SAMPLES),
+            class_labels(subject.trained.codecs[label], label),
             (("mean", 1), ("temperature 1", SAMPLES)),
         )
         pictures.append(Picture(f"{label}-to-{m}", f"{m} from {label}", caption, drawn))
@@ -95,22 +95,22 @@ def generated_caption(subject: Subject, label: str, modality: str, samples: int)
     )
 
 
-def prior_samples(material: Material) -> list[Picture]:
+def prior_samples(subject: ReportSubject) -> list[Picture]:
     """All modalities at samples of the prior."""
-    trained = material.trained
+    trained = subject.trained
     reason = trained.model.supports(trained.modalities, (), trained.modalities)
     if reason is not None:
         return []
-    drawn = trained.draw(count=2 * SAMPLES, seed=material.seed)
+    drawn = trained.draw(count=2 * SAMPLES, seed=subject.seed)
     rows, labels = [], []
     for part in (slice(0, SAMPLES), slice(SAMPLES, 2 * SAMPLES)):
         for m, values in drawn.items():
-            rows.append(material.show(m, values[part]))
+            rows.append(subject.show(m, values[part]))
             labels.append(m)
     fitted = trained.model.fitted_prior(1) is not None
     name = "fitted prior" if fitted else "prior N(0, I)"
     caption = (
         f"All modalities together, each column the decoders' best values at one sample of the "
-        f"{name}. {material.origin}"
+        f"{name}. {subject.origin}"
     )
     return [Picture("prior", "Samples of the prior", caption, sheet(rows, labels))]

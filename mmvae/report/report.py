@@ -9,7 +9,7 @@ from typing import Any
 
 from mmvae import __version__
 from mmvae.data.split_names import SPLITS
-from mmvae.evaluation.coherence import judged_pairs
+from mmvae.evaluation.coherence import classified_pairs
 from mmvae.evaluation.coherence_matrix import labels_of
 from mmvae.experiments.evaluate import evaluate_opened
 from mmvae.experiments.open_run import OpenRun, open_run
@@ -25,14 +25,14 @@ from mmvae.report.diagnostics import dimension_kl
 from mmvae.report.hints import hints, left_out
 from mmvae.report.html import page, table_html
 from mmvae.report.latent import latent_map
-from mmvae.report.material import Drawn, Material
 from mmvae.report.matrix import coherence_maps
 from mmvae.report.pictures import class_samples, prior_samples, reconstructions
+from mmvae.report.report_subject import Drawn, ReportSubject
 from mmvae.report.tables import densities, heading, tables, weights
-from mmvae.runs.results_file import evaluate_anew, read_results
+from mmvae.runs.results_file import read_results, refuse_results
 from mmvae.runs.run import Run
 
-FIGURES: tuple[Callable[[Material], list[Picture]], ...] = (
+FIGURES: tuple[Callable[[ReportSubject], list[Picture]], ...] = (
     class_samples,
     reconstructions,
     prior_samples,
@@ -81,7 +81,7 @@ def report(
         asked = [text for text in overrides if text.startswith(("evaluate.", "metrics"))]
         shown = progress or NOBODY
         result = _evaluation(opened, asked) or evaluate_opened(opened, shown)
-        return write_report(Material(opened, result["split"], result["seed"], result), shown)
+        return write_report(ReportSubject(opened, result["split"], result["seed"], result), shown)
 
 
 def _evaluation(opened: OpenRun, overrides: Sequence[str]) -> dict[str, Any] | None:
@@ -107,15 +107,15 @@ def _evaluation(opened: OpenRun, overrides: Sequence[str]) -> dict[str, Any] | N
     except Exception as error:  # of any kind: its weights and data match, its content may not
         said = " ".join(str(error).split())[:300]
         problem = f"it lacks what a report shows ({type(error).__name__}: {said})"
-        evaluate_anew(opened.run, opened.run.evaluation.name, problem, error)
+        refuse_results(opened.run, opened.run.evaluation.name, problem, error)
     return result if shown else None
 
 
-def write_report(material: Material, progress: Progress = NOBODY) -> Path:
+def write_report(subject: ReportSubject, progress: Progress = NOBODY) -> Path:
     """Draw the figures into ``RUN/figures`` and write ``RUN/report.html``.
 
     Args:
-        material: The run and its evaluation.
+        subject: The run and its evaluation.
         progress: Reports progress.
 
     Returns:
@@ -126,25 +126,25 @@ def write_report(material: Material, progress: Progress = NOBODY) -> Path:
         TrainingError: The system refused to write.
     """
     require_matplotlib()
-    run, pictures = material.run, []
+    run, pictures = subject.run, []
     for done, draw in enumerate(FIGURES):
         progress.part("drawing", done, len(FIGURES))
-        pictures += draw(material)
+        pictures += draw(subject)
     progress.part("drawing", len(FIGURES), len(FIGURES))
-    own = {f"{name}.png" for name in own_names(material.trained.model)}
+    own = {f"{name}.png" for name in own_names(subject.trained.model)}
     kept = {name: data for name, data in files_in(run.figures).items() if name not in own}
     with staging.staged_folder(run.figures, replace=True) as folder:
         for name, content in kept.items():
             storage.put(folder / name, content)
         for picture in pictures:
             storage.put(storage.within(folder, f"{picture.name}.png"), picture.png)
-    result = material.evaluation
+    result = subject.evaluation
     text = page(
-        title=f"{material.experiment.name}: report of a run",
-        summary=summary(material),
+        title=f"{subject.experiment.name}: report of a run",
+        summary=summary(subject),
         tables=tables(result),
         pictures=pictures,
-        commands=commands(material),
+        commands=commands(subject),
         config=run.resolved.read_text(encoding="utf-8"),
         notes=[*left_out(result), *hints(result)],
     )
@@ -161,7 +161,7 @@ def own_names(model: Model) -> set[str]:
         *("prior", "latent-map", "latent-kl", "training", "observed"),
         *(f"coherence-{m}" for m in labels_of(model)),
         *(f"given-{m}" for m in model.modalities),
-        *(f"{label}-to-{m}" for label, m in judged_pairs(model)),
+        *(f"{label}-to-{m}" for label, m in classified_pairs(model)),
     }
 
 
@@ -177,18 +177,18 @@ def files_in(figures: Path) -> dict[str, bytes]:
         }
 
 
-def summary(material: Material) -> list[tuple[str, str]]:
+def summary(subject: ReportSubject) -> list[tuple[str, str]]:
     """The model, its data and the extent of its training."""
-    env, result = material.run.environment(), material.evaluation
-    model = material.trained.model
+    env, result = subject.run.environment(), subject.evaluation
+    model = subject.trained.model
     parameters = sum(p.numel() for p in model.parameters())
     items = env.get("data", {}).get("items", {})
     return [
-        ("Run", str(material.run.folder)),
-        ("Model", f"{material.experiment.model.kind}, {parameters:,} parameters"),
+        ("Run", str(subject.run.folder)),
+        ("Model", f"{subject.experiment.model.kind}, {parameters:,} parameters"),
         ("Modalities", ", ".join(f"{m} ({c.kind})" for m, c in model.codecs.items())),
         ("Latent dimensions", str(model.latent_dim)),
-        ("Data", f"{material.experiment.data.source}: {count(items)}"),
+        ("Data", f"{subject.experiment.data.source}: {count(items)}"),
         ("Weights of step", weights(result)),
         ("Evaluated", "; ".join([heading(result), *densities(result)])),
         ("Made with", f"mmvae {__version__}, torch {env.get('packages', {}).get('torch', '?')}"),
@@ -200,11 +200,11 @@ def count(items: dict[str, int]) -> str:
     return ", ".join(f"{items[split]:,} {split}" for split in SPLITS if split in items)
 
 
-def commands(material: Material) -> str:
+def commands(subject: ReportSubject) -> str:
     """The commands that reproduce everything, as a new run beside this one."""
-    folder = material.run.folder
+    folder = subject.run.folder
     config, again = str(folder / "config.resolved.toml"), str(folder.with_name(f"{folder.name}-2"))
-    if material.experiment.data.source == "memory":
+    if subject.experiment.data.source == "memory":
         return (
             f"import mmvae\n"
             f"from mmvae.report.report import report\n"

@@ -94,8 +94,12 @@ def trained(schedule: Schedule, records: Sequence[Record]) -> str:
     seeds = sorted({record.seed for record in records})
     items = dict.fromkeys(f"{record.data['items']['train']:,}" for record in records)
     one = "one training of each row" if len(seeds) == 1 else "one training of each row and seed"
-    told = f"Tuned: {schedule.tuned.strip()}"
-    tuned = told if schedule.tuned else "What was tuned, and on which items, is not recorded."
+    distinct_sentences = f"Tuned: {schedule.tuned.strip()}"
+    tuned = (
+        distinct_sentences
+        if schedule.tuned
+        else "What was tuned, and on which items, is not recorded."
+    )
     return (
         f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, {one}: differences do not "
         f"say how much other seeds would change. Training items: {' or '.join(items)}. {tuned}"
@@ -112,22 +116,22 @@ def changes(schedule: Schedule) -> str:
 def conditions(records: Sequence[Record]) -> list[str]:
     """Items, number of samples, hardware and versions."""
     return [
-        *told(
+        *distinct_sentences(
             [r for r in records if r.cells],
             lambda r: (
                 f"Figures are of {r.items:,} items of the {r.split} split, in nats per item, with "
                 f"k = {r.k:,} samples of z per item and cell"
             ),
         ),
-        *told([r for r in records if r.judged], judged),
-        *told(records, lambda r: f"Items: {keys(parse(r.config, r.row)['data'])}"),
+        *distinct_sentences([r for r in records if r.judged], coherence_items),
+        *distinct_sentences(records, lambda r: f"Items: {keys(parse(r.config, r.row)['data'])}"),
         *(
             line
             for m in dict.fromkeys(m for r in records for m in r.modalities)
-            for line in told([r for r in records if m in r.modalities], modality(m))
+            for line in distinct_sentences([r for r in records if m in r.modalities], modality(m))
         ),
-        *told(records, lambda r: f"Trained on: {hardware(r)}"),
-        *told(
+        *distinct_sentences(records, lambda r: f"Trained on: {hardware(r)}"),
+        *distinct_sentences(
             records,
             lambda r: (
                 "Versions: "
@@ -139,7 +143,7 @@ def conditions(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def judged(record: Record) -> str:
+def coherence_items(record: Record) -> str:
     """The items that coherence covers."""
     most = parse(record.config, record.row)["evaluate"]["coherence_samples"]
     items = min(most, record.items)
@@ -159,7 +163,7 @@ def keys(table: Mapping[str, Any]) -> str:
     return ", ".join(f"`{key} = {literal(value)}`" for key, value in table.items())
 
 
-def told(records: Sequence[Record], tell: Callable[[Record], str]) -> Iterable[str]:
+def distinct_sentences(records: Sequence[Record], tell: Callable[[Record], str]) -> Iterable[str]:
     """Each distinct sentence about the records, with the rows' names if there are several."""
     said: dict[str, list[str]] = {}
     for record in records:

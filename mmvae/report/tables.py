@@ -30,7 +30,7 @@ class Table:
 def tables(result: Mapping[str, Any]) -> list[Table]:
     """The tables of an evaluation's result that have rows."""
     likelihoods = (bounds, cells, information)
-    others = (divergences, coherences, accuracies, guesses, latent, gradient_shares)
+    others = (divergences, coherences, accuracies, prediction_errors, latent, gradient_shares)
     made = [make(result) for make in (*likelihoods, *others)]
     return [table for table in (*made, *matrices(result), *metrics(result)) if table.rows]
 
@@ -162,7 +162,7 @@ def accuracies(result: Mapping[str, Any]) -> Table:
     return Table("Accuracy", ("direction", "right"), rows, f"On the {result['split']} split.")
 
 
-def guesses(result: Mapping[str, Any]) -> Table:
+def prediction_errors(result: Mapping[str, Any]) -> Table:
     """Each codec's statistics on its modality predicted from others, or reconstructed."""
     givens = result.get("given", {})
     rows = tuple(

@@ -33,9 +33,9 @@ from mmvae.runs.manifest import (
     Manifest,
     Pointer,
     content,
-    seal,
+    read_checked,
     strict_json,
-    unseal,
+    with_checksum,
 )
 
 MANIFEST, STATE, TENSORS, LATEST = "MANIFEST.json", "state.json", ".safetensors", "latest"
@@ -117,7 +117,7 @@ class CheckpointStore:
         return final
 
     @property
-    def robbed(self) -> str | None:
+    def removed_remark(self) -> str | None:
         """A remark if checkpoints were saved here, and are gone."""
         if self.empty or self.paths():
             return None
@@ -181,14 +181,16 @@ class CheckpointStore:
         return [path for path in self.paths() if _verifies(path)]
 
     def _point(self, path: Path, remedy: str) -> None:
-        target = seal({"format": FORMAT, "step": _order(path)[0], "checkpoint": path.name})
+        target = with_checksum(
+            {"format": FORMAT, "step": _order(path)[0], "checkpoint": path.name}
+        )
         storage.write_bytes(self.run / LATEST, target, remedy=remedy)
 
     def _latest(self) -> Path | None:
         file = self.run / LATEST
         if os.path.lexists(file):
             try:
-                return self.folder / unseal(file, Pointer).checkpoint
+                return self.folder / read_checked(file, Pointer).checkpoint
             except CheckpointError as error:
                 self._refuse(f"{error} {_REPAIR}")
         # Only a process killed at its first save leaves checkpoints without ``latest``. A folder
@@ -250,7 +252,7 @@ def write_folder(folder: Path, step: int, tensors: Tensors, state: Mapping[str, 
             raise ValueError(f"{stem!r} is no name for a checkpoint's file")
         put(stem + TENSORS, bytes_from_tensors({k: _plain(v) for k, v in group.items()}))
     put(STATE, storage.json_bytes(state))
-    storage.put(folder / MANIFEST, seal({"format": FORMAT, "step": step, "files": files}))
+    storage.put(folder / MANIFEST, with_checksum({"format": FORMAT, "step": step, "files": files}))
 
 
 def _plain(tensor: Tensor) -> Tensor:
@@ -282,7 +284,7 @@ def read_folder(path: Path) -> Checkpoint:
 
 def read_state(path: Path) -> dict[str, Any]:
     """Verify and read only the JSON state of a checkpoint; CheckpointError if it is damaged."""
-    file = unseal(path / MANIFEST, Manifest).files.get(STATE)
+    file = read_checked(path / MANIFEST, Manifest).files.get(STATE)
     if file is None:
         raise CheckpointError(f"Checkpoint {path} has no {STATE}.")
     state = json.loads(_verified_file(path / STATE, file))
@@ -301,7 +303,7 @@ def _verified_file(path: Path, file: File) -> bytes:
 
 def _verified(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest and every file's content, all verified."""
-    manifest = unseal(path / MANIFEST, Manifest)
+    manifest = read_checked(path / MANIFEST, Manifest)
     named = FOLDER.fullmatch(path.name)
     if named and int(named[1]) != manifest.step:
         raise CheckpointError(f"{path} holds step {manifest.step}, which its name denies.")

@@ -23,13 +23,13 @@ from mmvae.foundations.errors import CheckpointError
 FORMAT = 1
 FOLDER = re.compile(r"step-([0-9]{8,})(?:-([0-9]+))?")
 STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
-_MAX_SEALED = 1 << 22
+_MAX_CHECKED = 1 << 22
 
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _FileName = Annotated[str, StringConstraints(pattern=f"^{STEM.pattern}$")]
 
 
-class Sealed(BaseModel):
+class Versioned(BaseModel):
     """Keys of every sealed file: the version of its format, and the optimizer steps done."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -45,38 +45,38 @@ class File(BaseModel):
     sha256: _Sha256
 
 
-class Manifest(Sealed):
+class Manifest(Versioned):
     """``MANIFEST.json``: the size in bytes and the SHA-256 of every other file beside it."""
 
     files: dict[_FileName, File]
 
 
-class Pointer(Sealed):
+class Pointer(Versioned):
     """``RUN/latest``: the name of a folder in ``RUN/checkpoints``."""
 
     checkpoint: Annotated[str, StringConstraints(pattern=f"^{FOLDER.pattern}$")]
 
 
-_Model = TypeVar("_Model", bound=Sealed)
+_Model = TypeVar("_Model", bound=Versioned)
 
 
-def seal(document: Mapping[str, Any]) -> bytes:
+def with_checksum(document: Mapping[str, Any]) -> bytes:
     """Return ``document`` as JSON with a checksum of all its other bytes."""
     checksum = hashlib.sha256(storage.json_bytes(document)).hexdigest()
     return storage.json_bytes({**document, "sha256": checksum})
 
 
-def unseal(file: Path, model: type[_Model]) -> _Model:
+def read_checked(file: Path, model: type[_Model]) -> _Model:
     """Read a sealed file.
 
     Raises:
         CheckpointError: A byte of it changed, its format is newer, or it is not of this ``model``.
     """
-    data = content(file, _MAX_SEALED)
+    data = content(file, _MAX_CHECKED)
     try:
         document = strict_json(data)
         whole = isinstance(document, dict) and bool(document.pop("sha256", ""))
-        if not whole or seal(document) != data:
+        if not whole or with_checksum(document) != data:
             raise ValueError("its checksum differs")
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is damaged: {error}.") from error
@@ -90,14 +90,16 @@ def unseal(file: Path, model: type[_Model]) -> _Model:
         raise CheckpointError(f"{file} is not what mmvae writes: {error}.") from error
 
 
-def seal_tensors(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> bytes:
+def tensors_with_checksum(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> bytes:
     """Return tensors and texts as a safetensors file with a checksum of both."""
     checksum = _checksum(tensors, made_with)
     return save(dict(tensors), {**made_with, "sealed": "true", "sha256": checksum})
 
 
-def unseal_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Invert `seal_tensors`; files of older versions have no checksum and are accepted unchecked.
+def read_checked_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Invert `tensors_with_checksum`.
+
+    Files of older versions have no checksum and are accepted unchecked.
 
     Raises:
         SafetensorError: It is not a safetensors file.

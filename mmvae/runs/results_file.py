@@ -14,7 +14,12 @@ from torch import Tensor
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
-from mmvae.runs.manifest import seal, seal_tensors, strict_json, unseal_tensors
+from mmvae.runs.manifest import (
+    read_checked_tensors,
+    strict_json,
+    tensors_with_checksum,
+    with_checksum,
+)
 from mmvae.runs.run import Run
 
 MOST = 1 << 30
@@ -29,7 +34,7 @@ def write_results(run: Run, result: Mapping[str, Any]) -> None:
     Raises:
         TrainingError: The system refused; the old file is unchanged.
     """
-    storage.write_bytes(run.evaluation, seal({**result, _SEALED: True}))
+    storage.write_bytes(run.evaluation, with_checksum({**result, _SEALED: True}))
 
 
 def read_results(run: Run) -> dict[str, Any]:
@@ -46,11 +51,11 @@ def read_results(run: Run) -> dict[str, Any]:
             raise ValueError("it is no JSON object")
         if document.keys() & {"sha256", _SEALED}:
             document.pop("sha256", None)
-            if seal(document) != data:
+            if with_checksum(document) != data:
                 raise ValueError("its checksum differs")
             del document[_SEALED]
     except (OSError, ValueError, KeyError, RecursionError) as error:
-        evaluate_anew(run, path.name, str(getattr(error, "strerror", None) or error), error)
+        refuse_results(run, path.name, str(getattr(error, "strerror", None) or error), error)
     return document
 
 
@@ -65,7 +70,7 @@ def write_items(run: Run, items: Mapping[str, Tensor], made_with: Mapping[str, s
     Raises:
         TrainingError: The system refused; the old file is unchanged.
     """
-    storage.write_bytes(run.evaluation_items, seal_tensors(items, made_with))
+    storage.write_bytes(run.evaluation_items, tensors_with_checksum(items, made_with))
 
 
 def read_items(run: Run) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -76,12 +81,12 @@ def read_items(run: Run) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     path = run.evaluation_items
     try:
-        return unseal_tensors(storage.read(path, MOST))
+        return read_checked_tensors(storage.read(path, MOST))
     except (OSError, ValueError, SafetensorError) as error:
-        evaluate_anew(run, path.name, str(getattr(error, "strerror", None) or error), error)
+        refuse_results(run, path.name, str(getattr(error, "strerror", None) or error), error)
 
 
-def evaluate_anew(
+def refuse_results(
     run: Run, name: str, problem: str, cause: BaseException | None = None
 ) -> NoReturn:
     """Refuse a file of results.

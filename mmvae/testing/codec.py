@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmvae.foundations.errors import short
 from mmvae.modalities import returned
-from mmvae.plugins.smoke_test import rehearse
+from mmvae.plugins.smoke_test import smoke_test
 from mmvae.testing.contract import needs, require, require_config
 from mmvae.testing.densities import DensityChecks
 from mmvae.testing.networks import NetworkChecks
@@ -133,7 +133,7 @@ class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, P
         """No method changes the fitted state: a run saves it once."""
         codec, column = self.fitted()
         before = copy.deepcopy(dict(codec.state))
-        rehearse(codec, input_of(codec, column))
+        smoke_test(codec, input_of(codec, column))
         codec.restore(input_of(codec, self.make_column(N, 3)))
         changed = sorted(
             key

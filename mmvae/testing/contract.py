@@ -38,7 +38,7 @@ class Contract:
         super().__init_subclass__(**keys)
         for name, check in list(vars(cls).items()):
             if name.startswith("test_") and cls.__module__.startswith(__package__):
-                setattr(cls, name, _told_once(name, check))
+                setattr(cls, name, _reported_once(name, check))
 
     def _needed(self, name: str) -> list[str]:
         """The checks that a check needs, in their order."""
@@ -85,7 +85,7 @@ def needs(*checks: str) -> Callable[[Check], Check]:
     return marked
 
 
-def _told_once(name: str, check: Check) -> Check:
+def _reported_once(name: str, check: Check) -> Check:
     """The check, which counts as not tried if another one reports its cause."""
 
     @wraps(check)

@@ -123,7 +123,7 @@ class PictureReading(CodecSubject):
         pixels = self._pixels()[None]
         mask = np.zeros(pixels.shape, bool)
         mask[:, 0, 0] = True
-        masked_are_gaps(self.fitted()[0], pixels, mask)
+        masked_are_missing(self.fitted()[0], pixels, mask)
 
 
 class NumberReading(CodecSubject):
@@ -170,7 +170,7 @@ class NumberReading(CodecSubject):
         values = np.asarray(self.numbers, np.float64)
         mask = np.zeros(values.shape, bool)
         mask[(0,) * values.ndim] = True
-        masked_are_gaps(self.fitted()[0], values, mask)
+        masked_are_missing(self.fitted()[0], values, mask)
 
 
 class TextReading(CodecSubject):
@@ -193,7 +193,7 @@ class TextReading(CodecSubject):
             require(same(got, text), f"the text {text!r} back, or refused", repr(got))
 
 
-def masked_are_gaps(
+def masked_are_missing(
     codec: Codec, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]
 ) -> None:
     """Check that masked values are unobserved or refused; the hidden values must not be used.

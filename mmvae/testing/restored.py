@@ -72,10 +72,10 @@ class RestoredChecks(CodecSubject):
     def test_compare_gives_numbers_per_item(self) -> None:
         """Names of figures to float tensors, of which an item's depend on that item alone."""
         codec, column = self.fitted()
-        x, guess = input_of(codec, column), codec.point(likelihood_of(codec, N)).detach()
-        found = codec.compare(guess, x)
+        x, prediction = input_of(codec, column), codec.point(likelihood_of(codec, N)).detach()
+        found = codec.compare(prediction, x)
         returned.figures(found, N)
-        few = codec.compare(guess[:2], x[:2])
+        few = codec.compare(prediction[:2], x[:2])
         returned.figures(few, 2)
         require(few.keys() == found.keys(), f"the figures {list(found)} of any items", list(few))
         for name, values in found.items():

@@ -21,7 +21,7 @@ from mmvae.data.batches import Batch, Batches
 from mmvae.data.source import Split
 from mmvae.foundations.networks import mlp
 from mmvae.foundations.randomness import seeded_global
-from mmvae.modalities.codec import GAPS, Codec, CodecConfig
+from mmvae.modalities.codec import HAS_MISSING, Codec, CodecConfig
 from mmvae.modalities.column import Column
 from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.models.base import Model
@@ -118,7 +118,7 @@ class Signs(Codec):
 
 def codecs(gaps: bool = False) -> dict[str, Codec]:
     """Both codecs, for modalities that training items lack or never lack."""
-    state = {GAPS: True} if gaps else None
+    state = {HAS_MISSING: True} if gaps else None
     return {PICTURE: Pictures(CodecConfig(), state), SIGNS: Signs(CodecConfig(), state)}
 
 

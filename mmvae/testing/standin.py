@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.networks import mlp
-from mmvae.modalities.codec import GAPS, Codec, CodecConfig
+from mmvae.modalities.codec import HAS_MISSING, Codec, CodecConfig
 from mmvae.modalities.column import Column
 from mmvae.modalities.likelihoods.likelihood import Parameters
 
@@ -56,7 +56,7 @@ class Reals(Codec):
 
 def codecs(*names: str, gaps: bool = False) -> dict[str, Codec]:
     """A codec for each modality, which training items lack or never lack."""
-    return {name: Reals(CodecConfig(), {GAPS: True} if gaps else None) for name in names}
+    return {name: Reals(CodecConfig(), {HAS_MISSING: True} if gaps else None) for name in names}
 
 
 def batch(items: int, *names: str) -> Batch:

@@ -95,7 +95,7 @@ class CheckpointPolicy:
             self.run.check_in_place()
             metrics = self.records.metrics
             lines = None if metrics is None else metrics.mend()
-            for remark in (self.run.mend(), lines, self.store.robbed):
+            for remark in (self.run.mend(), lines, self.store.removed_remark):
                 if remark is not None:
                     self.records.progress.say(f"warning: {remark}")
 
@@ -153,7 +153,7 @@ class CheckpointPolicy:
             if self.run is None or self.store is None:
                 raise
             where = "begins again from the first step"
-            if self.store.robbed:
+            if self.store.removed_remark:
                 where = "is not possible any more, since all checkpoints were removed"
             elif not self.store.empty:
                 step = step_of(self.store.find("latest"))

@@ -11,7 +11,7 @@ from mmvae.foundations.randomness import derived_seed, seeded_global
 from mmvae.training.observer import Observer, Watched
 
 
-class Audience:
+class Observers:
     """The observers of a training.
 
     Args:

@@ -14,7 +14,7 @@ from mmvae.runs.run import Run
 from mmvae.training.checkpoint_policy import CheckpointPolicy
 from mmvae.training.distributed import everyone_follows, leading
 from mmvae.training.observer import Observer, Watched
-from mmvae.training.observers import Audience
+from mmvae.training.observers import Observers
 from mmvae.training.out_of_memory import out_of_memory_advice
 from mmvae.training.patience import Patience
 from mmvae.training.records import Records
@@ -55,7 +55,7 @@ class Trainer:
         self.records = Records(run, stepper.accelerator, progress, stepper.total_steps)
         self.checkpoints = CheckpointPolicy(stepper, run, self.records, keeps)
         self.stops, self.patience = StopConditions(stepper), Patience(stepper)
-        self.audience = Audience(observers)
+        self.observers = Observers(observers)
         self._logged = time.monotonic()
 
     def fit(self, limits: Limits | None = None) -> str:
@@ -81,7 +81,7 @@ class Trainer:
             unchecked_distributions(),
         ):
             self.checkpoints.begin()
-            self._let(self.audience.begin)
+            self._let(self.observers.begin)
             while position.step < self.stepper.total_steps and not self.patience.exhausted:
                 if (reason := self.stops.reason(requests)) is not None:
                     self.checkpoints.save()
@@ -89,7 +89,7 @@ class Trainer:
                 self.stepper.step(position.step)
                 position.step += 1
                 self.after_step(position.step)
-            self._let(self.audience.end)
+            self._let(self.observers.end)
             self.checkpoints.save()
         return "finished"
 
@@ -141,16 +141,16 @@ class Trainer:
 
     def _observe(self, done: int) -> None:
         """Call the observers that are due, and record their results."""
-        if not self.audience.due(self._epoch(done), self.config.epochs):
+        if not self.observers.due(self._epoch(done), self.config.epochs):
             return
-        found = self._let(self.audience.look)
+        found = self._let(self.observers.look)
         if found:
             self._write("observed", done, found)
         self._logged = time.monotonic()
 
     def _let(self, call: Callable[[Watched], T]) -> T | None:
         """Call observers on the main process, while the others wait."""
-        if not self.audience.observers:
+        if not self.observers.observers:
             return None
         with everyone_follows(self.accelerator):
             return call(self._watched()) if leading(self.accelerator) else None

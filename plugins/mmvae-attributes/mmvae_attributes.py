@@ -194,9 +194,9 @@ class SignedAttributes(Codec):
             for row in has.tolist()
         ]
 
-    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+    def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Share of attributes with the right sign."""
-        return {"accuracy": ((guess >= 0) == (x >= 0)).float().mean(1)}
+        return {"accuracy": ((prediction >= 0) == (x >= 0)).float().mean(1)}
 
     @classmethod
     def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:

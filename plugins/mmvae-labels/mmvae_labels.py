@@ -228,9 +228,9 @@ class Categorical(Codec):
         hint = nearest(word, self.classes)
         raise ValueError(f"{text!r} is no class; expected {self._accepted()}.{hint}")
 
-    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+    def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
         """1 if the prediction is right, else 0."""
-        return {"accuracy": (self.class_index(guess) == self.class_index(x)).float()}
+        return {"accuracy": (self.class_index(prediction) == self.class_index(x)).float()}
 
     @classmethod
     def examples(cls, keys: Mapping[str, Any] | None = None) -> Examples:

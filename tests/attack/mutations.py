@@ -17,7 +17,7 @@ from typing import Any
 
 import tomli_w
 
-from mmvae.runs.manifest import seal
+from mmvae.runs.manifest import with_checksum
 
 ELSEWHERE = "/elsewhere"
 """Stands for a folder that must stay as it is; `values` puts the real one in its place."""
@@ -114,13 +114,13 @@ def reseal(folder: Path, name: str, data: bytes) -> None:
     manifest.pop("sha256")
     digest = hashlib.sha256(data).hexdigest()
     manifest["files"][name] = {"size": len(data), "sha256": digest}
-    (folder / "MANIFEST.json").write_bytes(seal(manifest))
+    (folder / "MANIFEST.json").write_bytes(with_checksum(manifest))
 
 
 def sealed(document: Any) -> bytes:
     """A sealed JSON file; without a seal where no text can hold it."""
     try:
-        return seal(document)
+        return with_checksum(document)
     except (ValueError, TypeError):
         return loose_json(document)
 

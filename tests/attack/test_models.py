@@ -65,11 +65,11 @@ def test_a_model_without_weights_is_told(run: Path) -> None:
     manifest = run / "model" / "MANIFEST.json"
     reseal(run / "model", "other.safetensors", save({"w": torch.ones(1)}))
     document = json.loads(manifest.read_bytes())
-    from mmvae.runs.manifest import seal
+    from mmvae.runs.manifest import with_checksum
 
     document.pop("sha256")
     del document["files"]["model.safetensors"]
-    manifest.write_bytes(seal(document))
+    manifest.write_bytes(with_checksum(document))
     with pytest.raises(CheckpointError, match=r"it has no model\.safetensors"):
         load_model(run, toy_registry())
 

@@ -16,7 +16,7 @@ from trainings import Moment, config, moments, train
 import mmvae
 from mmvae.cli.main import run as command_line
 from mmvae.cli.options import columns
-from mmvae.evaluation import classifiers as judges
+from mmvae.evaluation import classifiers as classifiers
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import ConfigError, RunError, TrainingError
 from mmvae.foundations.printable import is_plain, printable, short_name
@@ -132,7 +132,7 @@ def test_a_dollar_is_a_dollar(monkeypatch) -> None:
 
 
 def test_a_report_takes_any_class(toy_run: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(judges, "LEAST_STEPS", 50)
+    monkeypatch.setattr(classifiers, "LEAST_STEPS", 50)
     folder = Path(shutil.copytree(toy_run, tmp_path / "run"))
     document = json.loads((folder / "model" / "state.json").read_bytes())
     document["codecs"]["c"]["classes"] = ["$\\frac{$", "\x1b[2J\u202ea\nb", "x" * 255]

@@ -15,7 +15,7 @@ from toys import toy_registry
 from trainings import assert_same_run, config, latest, metrics, resume, train
 
 import mmvae
-from mmvae.evaluation import classifiers as judges
+from mmvae.evaluation import classifiers as classifiers
 from mmvae.evaluation.partial_results import PartialResults
 from mmvae.experiments.comparison.evaluated import open_evaluated
 from mmvae.experiments.evaluate import evaluate
@@ -34,7 +34,7 @@ ANEW = r"cannot be read: .*`mmvae evaluate .*` writes it anew"
 def evaluated(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(shutil.copytree(toy_run, tmp_path_factory.mktemp("attack") / "run"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judges, "LEAST_STEPS", 50)
+        patch.setattr(classifiers, "LEAST_STEPS", 50)
         keys = ['evaluate.bounds=["v"]', "evaluate.samples=3", "evaluate.coherence=false"]
         evaluate(folder, overrides=keys, registry=toy_registry())
     return folder

@@ -101,9 +101,9 @@ def test_reconstructions_of_any_modality(mmvae, run: Path) -> None:
 
 
 def test_a_report_leaves_figures_alone(mmvae, run: Path, monkeypatch) -> None:
-    from mmvae.evaluation import classifiers as judges
+    from mmvae.evaluation import classifiers as classifiers
 
-    monkeypatch.setattr(judges, "LEAST_STEPS", 5)
+    monkeypatch.setattr(classifiers, "LEAST_STEPS", 5)
     assert mmvae("figures", "latent", run).code == 0
     drawn = (run / "figures" / "latent.png").read_bytes()
     assert mmvae("report", run).code == 0

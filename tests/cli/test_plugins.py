@@ -29,8 +29,8 @@ def test_list_shows_offers_states_and_causes(mmvae, config, install, monkeypatch
     assert rows["jmvae"][2] == "mmvae"
     assert (
         "\nplugin bad (bad-plugin 1.0) is broken: the module 'surely_not_installed' that it needs "
-        "is not installed. Mend it (pip install --upgrade bad-plugin), uninstall it, or leave it "
-        "out with MMVAE_DISABLE_PLUGINS=bad; `mmvae plugins list --traceback` shows more.\n"
+        "is not installed. Repair it (pip install --upgrade bad-plugin), uninstall it, or leave "
+        "it out with MMVAE_DISABLE_PLUGINS=bad; `mmvae plugins list --traceback` shows more.\n"
     ) in result.out
     assert (
         "\nplugin sad (sad-plugin 1.0) is disabled: MMVAE_DISABLE_PLUGINS names it.\n"
@@ -101,7 +101,7 @@ def test_broken_commands_of_a_distribution_are_told_once_with_their_cause(
     assert result.out.count("surely_not_installed") == 1
     assert (
         "\ncommand 'hum', figure 'sing' (only-commands 1.0) are broken: the module "
-        "'surely_not_installed' that it needs is not installed. Mend it (pip install --upgrade "
+        "'surely_not_installed' that it needs is not installed. Repair it (pip install --upgrade "
         "only-commands), uninstall it, or leave it out with MMVAE_DISABLE_PLUGINS=only-commands; "
         "`mmvae plugins list --traceback` shows more.\n"
     ) in result.out
@@ -185,7 +185,7 @@ def test_a_broken_plugin_is_told_once_and_harms_no_command_that_can_do_without(
     assert result.err.count("bad (bad-plugin 1.0)") == 1
     assert result.err.startswith(
         "warning: plugin bad (bad-plugin 1.0) is broken: it ends the program when it is imported "
-        "(SystemExit: 4). Mend it (pip install --upgrade bad-plugin), uninstall it, or leave it "
+        "(SystemExit: 4). Repair it (pip install --upgrade bad-plugin), uninstall it, or leave it "
         "out with MMVAE_DISABLE_PLUGINS=bad;"
     )
     assert mmvae("--quiet", "config", "check", config).err == ""
@@ -202,7 +202,7 @@ def test_a_broken_plugin_is_told_once_and_harms_no_command_that_can_do_without(
     result = mmvae("--quiet", "config", "check", config)
     assert (
         "A broken plugin may have offered it: bad (bad-plugin 1.0) is broken: it ends the program "
-        "when it is imported (SystemExit: 4). Mend it (pip install --upgrade bad-plugin)"
+        "when it is imported (SystemExit: 4). Repair it (pip install --upgrade bad-plugin)"
     ) in result.err
 
 

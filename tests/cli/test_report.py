@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mmvae.evaluation import classifiers as judges
+from mmvae.evaluation import classifiers as classifiers
 
 
 @pytest.fixture
 def run(toy_run: Path, toy_plugin: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(judges, "LEAST_STEPS", 50)
+    monkeypatch.setattr(classifiers, "LEAST_STEPS", 50)
     return Path(shutil.copytree(toy_run, tmp_path / "run"))
 
 

@@ -67,7 +67,7 @@ def test_an_absent_file_is_a_gap(tmp_path: Path) -> None:
     assert present is not None
     assert present.tolist() == [i % 3 > 0 for i in range(12)]
     assert columns["photo"].present is None
-    assert columns["text"].without_gaps().read().values[0] == "item 1"
+    assert columns["text"].without_missing().read().values[0] == "item 1"
 
 
 def test_a_table_beside_the_folders_adds_columns_and_items(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_table_beside_the_folders_adds_columns_and_items(tmp_path: Path) -> No
     age, photo = split.columns["age"], split.columns["photo"]
     assert age.present is not None
     assert age.present.tolist() == [True, True, False, False]
-    assert [int(v) for v in age.without_gaps().read().values] == [30, 31]
+    assert [int(v) for v in age.without_missing().read().values] == [30, 31]
     assert photo.present is not None
     assert photo.present.tolist() == [True, True, True, False]
     assert "id" not in split.columns

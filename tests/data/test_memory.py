@@ -190,7 +190,7 @@ def test_an_arrow_table_is_refused_by_name() -> None:
 # -- values are never changed ---------------------------------------------------------------------
 
 MASK = [[0, 1], [0, 0], [1, 1]]
-GAPS = [True, True, False]
+HAS_MISSING = [True, True, False]
 
 
 def test_a_masked_cell_leaves_the_pictures_of_other_items_integers() -> None:
@@ -211,17 +211,17 @@ def test_masked_cells_are_nan_and_masked_rows_gaps(kind: Any) -> None:
         column = as_column(given, "v")
         assert not isinstance(column.values, np.ma.MaskedArray)
         np.testing.assert_array_equal(
-            np.asarray(column.without_gaps().values, float), [[1, np.nan], [1, 0]]
+            np.asarray(column.without_missing().values, float), [[1, np.nan], [1, 0]]
         )
         assert column.present is not None
-        assert column.present.tolist() == GAPS
+        assert column.present.tolist() == HAS_MISSING
 
 
 def test_a_mask_of_whole_rows_leaves_the_type() -> None:
     column = as_column(np.ma.array([1, 2, 3], mask=[0, 0, 1], dtype="int16"), "v")
-    assert (column.values.dtype, column.without_gaps().values.tolist()) == ("int16", [1, 2])
+    assert (column.values.dtype, column.without_missing().values.tolist()) == ("int16", [1, 2])
     texts = as_column(np.ma.array(["a", "b", "c"], mask=[0, 0, 1]), "t")
-    assert texts.without_gaps().values.tolist() == ["a", "b"]
+    assert texts.without_missing().values.tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -239,8 +239,8 @@ def test_a_mask_of_whole_rows_leaves_the_type() -> None:
 def test_whole_numbers_of_a_series_stay_whole_beside_gaps(series: Any) -> None:
     column = as_column(series, "s")
     assert column.present is not None
-    assert column.present.tolist() == GAPS
-    known = np.asarray(column.without_gaps().values)
+    assert column.present.tolist() == HAS_MISSING
+    known = np.asarray(column.without_missing().values)
     assert known.dtype.kind in "iu"
     assert known.tolist() == [1, 2]
 
@@ -260,7 +260,7 @@ def test_whole_numbers_of_a_series_stay_whole_beside_gaps(series: Any) -> None:
 def test_what_an_array_of_floats_would_change_is_kept(values: Any) -> None:
     plain = values.tolist() if isinstance(values, pd.Series) else values
     wanted = [v for v in plain if v is not None and v is not pd.NA]
-    known = as_column(values, "v").without_gaps().values
+    known = as_column(values, "v").without_missing().values
     known = known.tolist() if isinstance(known, np.ndarray) else known
     assert known == wanted
     assert [type(v) for v in known] == [type(v) for v in wanted]

@@ -85,8 +85,8 @@ def test_what_counts_as_a_gap_in_memory(values: Any) -> None:
     column = as_column(values, "x")
     assert column.present.tolist() == [True, False, True, False]
     assert column.num_missing == 2
-    assert len(column.without_gaps()) == 2
-    assert column.without_gaps().present is None
+    assert len(column.without_missing()) == 2
+    assert column.without_missing().present is None
 
 
 def test_a_data_frame_has_gaps_where_it_has_none_or_na() -> None:
@@ -118,14 +118,14 @@ def test_tables_have_gaps_where_they_are_null(tmp_path: Path) -> None:
         for column in split.columns.values():
             assert column.present.tolist() == [True, False] * 3
             assert column.take([3, 2]).present.tolist() == [False, True]
-            assert len(column.without_gaps().read().values) == 3
-    assert np.array_equal(split.columns["n"].without_gaps().read().values, [1.5] * 3)
+            assert len(column.without_missing().read().values) == 3
+    assert np.array_equal(split.columns["n"].without_missing().read().values, [1.5] * 3)
 
 
 def test_whole_numbers_of_a_csv_stay_whole_beside_gaps(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("code,x\n1,1.5\n,\n2,2\n")
     columns = load_tables(str(tmp_path / "t.csv"))["train"].columns
-    code, x = (columns[name].without_gaps().read().values for name in ("code", "x"))
+    code, x = (columns[name].without_missing().read().values for name in ("code", "x"))
     assert code.dtype.kind == "i"
     assert code.tolist() == [1, 2]
     assert x.tolist() == [1.5, 2.0]
@@ -146,8 +146,8 @@ def test_what_is_not_finite_is_no_whole_number(tmp_path: Path) -> None:
     path = str(tmp_path / "t.parquet")
     datasets.Dataset.from_dict({"nan": nan, "inf": infinity}).to_parquet(path)
     columns = load_tables(path)["train"].columns
-    assert columns["inf"].without_gaps().read().values.tolist() == [1.0, np.inf]
-    assert columns["nan"].without_gaps().read().values.dtype.kind == "i"
+    assert columns["inf"].without_missing().read().values.tolist() == [1.0, np.inf]
+    assert columns["nan"].without_missing().read().values.dtype.kind == "i"
     np.testing.assert_array_equal(columns["nan"].read().values, nan)
 
 

@@ -390,7 +390,7 @@ def test_a_stream_that_goes_wrong_is_named_with_the_place(
 def test_gaps_may_begin_late(value: Any, at: int) -> None:
     column = held({"train": stream(changed(at, a=value))}).splits()["train"].columns["a"]
     assert column.num_missing == 21 - at
-    assert column.without_gaps().read().values.tolist() == list(range(at))
+    assert column.without_missing().read().values.tolist() == list(range(at))
 
 
 def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -319,12 +319,12 @@ def test_nulls_are_gaps_and_what_is_there_reads_as_if_they_were_not(tmp_path: Pa
     table.to_parquet(str(tmp_path / "t.parquet"))
     image, n = whole(tmp_path / "t.parquet").columns.values()
     assert image.present.tolist() == [False, True] * 3
-    assert [p["bytes"] for p in image.without_gaps().read().values] == [png(1), png(3), png(5)]
-    assert n.without_gaps().read().values.tolist() == [0, 2, 3, 4, 5]
+    assert [p["bytes"] for p in image.without_missing().read().values] == [png(1), png(3), png(5)]
+    assert n.without_missing().read().values.tolist() == [0, 2, 3, 4, 5]
     (tmp_path / "t.csv").write_text("a,b\n1,x\n,y\n3,\n")
     a, b = whole(tmp_path / "t.csv").columns.values()
     assert (a.present.tolist(), b.present.tolist()) == ([True, False, True], [True, True, False])
-    assert b.without_gaps().read().values == ["x", "y"]
+    assert b.without_missing().read().values == ["x", "y"]
 
 
 def test_a_picture_without_bytes_and_path_is_a_gap(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_a_picture_without_bytes_and_path_is_a_gap(tmp_path: Path) -> None:
     table.to_parquet(str(tmp_path / "t.parquet"))
     image = whole(tmp_path / "t.parquet").columns["image"]
     assert image.present.tolist() == [False, True, True]
-    assert image.without_gaps().read().values == pictures[1:]
+    assert image.without_missing().read().values == pictures[1:]
 
 
 # -- fingerprints ---------------------------------------------------------------------------------
@@ -419,7 +419,7 @@ def test_decimals_that_are_texts_keep_their_zeros(tmp_path: Path) -> None:
     wanted = {"y": ColumnType("text")}
     column = load_tables(str(file), types=wanted)["train"].columns["y"]
     assert list(column.read().values) == ["1.10", None, "-2.00", "0.05"]
-    assert list(load_tables(str(file))["train"].columns["y"].without_gaps().read().values) == [
+    assert list(load_tables(str(file))["train"].columns["y"].without_missing().read().values) == [
         1.1,
         -2,
         0.05,

@@ -8,14 +8,14 @@ from conditional import Conditional
 from heard import Heard
 from linear_gaussian import jmvae
 
-from mmvae.evaluation.classifiers import Judge, Judges
+from mmvae.evaluation.classifiers import Classifier, Classifiers
 from mmvae.evaluation.coherence import (
     OF_THE_JUDGE,
-    agreement,
     all_pairs,
     class_inputs,
+    classified_pairs,
     coherence,
-    judged_pairs,
+    prior_coherence,
     prior_pairs,
     spread_evenly,
 )
@@ -27,13 +27,13 @@ from .generators import Generator
 CONFIG = EvaluateConfig(coherence_samples=300, batch_size=128)
 
 
-def judges(data, progress=NOBODY) -> Judges:
-    return Judges(data.batches("train"), CONFIG.seed, progress)
+def classifiers(data, progress=NOBODY) -> Classifiers:
+    return Classifiers(data.batches("train"), CONFIG.seed, progress)
 
 
 def measured(data, shuffled: bool):
     model = Generator(data.codecs, shuffled)
-    return coherence(model, data.batches("test"), judges(data), CONFIG)
+    return coherence(model, data.batches("test"), classifiers(data), CONFIG)
 
 
 def test_a_perfect_generator_is_coherent(data) -> None:
@@ -79,9 +79,11 @@ def test_from_the_prior_shuffled_labels_agree_by_chance(data) -> None:
 
 def test_samples_of_the_prior_do_not_depend_on_the_size_of_batches(data) -> None:
     model = jmvae(dict(data.codecs)).eval()
-    judge = Judge(data.codecs["v"], 3).eval()
+    classifier = Classifier(data.codecs["v"], 3).eval()
     one, other = (
-        agreement(model, judge, "c", "v", CONFIG.model_copy(update={"batch_size": size}))
+        prior_coherence(
+            model, classifier, "c", "v", CONFIG.model_copy(update={"batch_size": size})
+        )
         for size in (300, 37)
     )
     assert one.shape == (300,)
@@ -92,7 +94,7 @@ def test_samples_of_the_prior_do_not_depend_on_the_size_of_batches(data) -> None
 def test_progress_tells_every_direction(data) -> None:
     heard = Heard()
     model = Generator(data.codecs)
-    coherence(model, data.batches("test"), judges(data, heard), CONFIG)
+    coherence(model, data.batches("test"), classifiers(data, heard), CONFIG)
     assert {what for what, _, _ in heard.parts} == {"classifier v → c"}
     assert [done for _, done, _ in heard.parts] == list(range(heard.parts[0][2] + 1))
 
@@ -103,13 +105,13 @@ def test_classes_are_given_as_a_user_gives_them(data) -> None:
 
 def test_only_modalities_with_classes_are_generated_from(data) -> None:
     model = Generator(data.codecs)
-    assert judged_pairs(model) == prior_pairs(model) == all_pairs(model) == [("c", "v")]
+    assert classified_pairs(model) == prior_pairs(model) == all_pairs(model) == [("c", "v")]
 
 
 def test_a_joint_model_without_subset_posteriors_is_judged_from_the_prior(data) -> None:
     model = jmvae(dict(data.codecs), alpha=0.0).eval()
-    assert judged_pairs(model) == []
-    found = coherence(model, data.batches("test"), judges(data), CONFIG)
+    assert classified_pairs(model) == []
+    found = coherence(model, data.batches("test"), classifiers(data), CONFIG)
     assert list(found) == ["prior → v, c"]
 
 
@@ -121,5 +123,5 @@ def test_a_conditional_model_has_no_prior_to_sample_from(data) -> None:
             super().__init__()
             self.codecs = {"x": self.codecs["x"], "w": data.codecs["c"]}
 
-    assert judged_pairs(OfClasses()) == all_pairs(OfClasses()) == [("w", "x")]
+    assert classified_pairs(OfClasses()) == all_pairs(OfClasses()) == [("w", "x")]
     assert prior_pairs(OfClasses()) == []

@@ -14,7 +14,7 @@ from torch import Tensor
 from mmvae.data.batches import Batches
 from mmvae.data.dataset import Data
 from mmvae.data.source import Split
-from mmvae.evaluation.classifiers import Judges
+from mmvae.evaluation.classifiers import Classifiers
 from mmvae.evaluation.coherence_matrix import coherence_matrix, given_sets
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.foundations.randomness import sample
@@ -59,15 +59,15 @@ def codecs(data: Data) -> dict[str, Any]:
 
 
 @pytest.fixture
-def judges(data: Data, codecs: Any) -> Judges:
-    return Judges(Batches(items(data.splits["train"]), codecs, COLUMNS), CONFIG.seed)
+def classifiers(data: Data, codecs: Any) -> Classifiers:
+    return Classifiers(Batches(items(data.splits["train"]), codecs, COLUMNS), CONFIG.seed)
 
 
 @pytest.fixture
-def measured(data: Data, codecs: Any, judges: Judges) -> Any:
+def measured(data: Data, codecs: Any, classifiers: Classifiers) -> Any:
     def measure(present: Any = None, config: EvaluateConfig = CONFIG) -> dict[str, Any]:
         batches = Batches(items(data.splits["test"], present), codecs, COLUMNS)
-        found: dict[str, Any] = coherence_matrix(Three(codecs), batches, judges, config)["c"]
+        found: dict[str, Any] = coherence_matrix(Three(codecs), batches, classifiers, config)["c"]
         return found
 
     return measure
@@ -117,7 +117,7 @@ def test_items_count_where_they_have_what_is_given(measured: Any, data: Data) ->
 
 
 def test_items_sorted_by_class_are_judged_by_a_fair_sample_of_them(
-    codecs: Any, data: Data, judges: Judges
+    codecs: Any, data: Data, classifiers: Classifiers
 ) -> None:
     """A model that always says the same class is right as often as that class occurs."""
     split = data.splits["test"]
@@ -125,7 +125,7 @@ def test_items_sorted_by_class_are_judged_by_a_fair_sample_of_them(
     batches = Batches(items(split.take(np.argsort(kinds, kind="stable"))), codecs, COLUMNS)
     config, found = CONFIG.model_copy(update={"coherence_samples": 40}), []
     for k in range(3):
-        matrix = coherence_matrix(Constant(codecs, k), batches, judges, config)["c"]
+        matrix = coherence_matrix(Constant(codecs, k), batches, classifiers, config)["c"]
         found.append(matrix["cells"]["w"]["c"]["mean"])
         share = float((kinds == k).mean())
         assert abs(found[k] - share) < 3 * (share * (1 - share) / 40) ** 0.5
@@ -133,9 +133,9 @@ def test_items_sorted_by_class_are_judged_by_a_fair_sample_of_them(
 
 
 def test_of_two_modalities_there_is_no_matrix(data: Data) -> None:
-    judges = Judges(data.batches("train"), CONFIG.seed)
+    classifiers = Classifiers(data.batches("train"), CONFIG.seed)
     model = Generator(data.codecs)
-    assert coherence_matrix(model, data.batches("test"), judges, CONFIG) == {}
+    assert coherence_matrix(model, data.batches("test"), classifiers, CONFIG) == {}
 
 
 def test_of_many_modalities_the_sets_are_few(codecs: Any) -> None:

@@ -17,9 +17,9 @@ from toys import toy_config, toy_items, toy_registry
 
 import mmvae
 from mmvae.data.batches import Batches
-from mmvae.evaluation import classifiers as judges
+from mmvae.evaluation import classifiers as classifiers
 from mmvae.evaluation import likelihoods
-from mmvae.evaluation.classifiers import Judges
+from mmvae.evaluation.classifiers import Classifiers
 from mmvae.experiments.evaluate import evaluate
 from mmvae.experiments.open_run import FORMAT, open_run
 from mmvae.experiments.train import dry_run
@@ -33,7 +33,7 @@ from mmvae.runs.run import Run
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judges, "LEAST_STEPS", 50)
+    monkeypatch.setattr(classifiers, "LEAST_STEPS", 50)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_judges_may_learn_from_other_data_than_the_model(
     """So that models of different data have the same judges."""
     learned: list[int] = []
 
-    class Noted(Judges):
+    class Noted(Classifiers):
         def __init__(self, training: Batches, seed: int, progress: Progress) -> None:
             learned.append(len(training))
             super().__init__(training, seed, progress)
@@ -109,7 +109,7 @@ def test_the_judges_may_learn_from_other_data_than_the_model(
         open_run(few, None, keys, registry),
         open_run(tmp_path / "many", None, (), registry),
     )
-    theirs, real = opened.judged_by(), whole.data.batches("train")
+    theirs, real = opened.classifier_items(), whole.data.batches("train")
     assert len(opened.data.batches("train")) == 20
     assert theirs.fixed(slice(0, 60)).x["v"].equal(real.fixed(slice(0, 60)).x["v"])
     with pytest.raises(

@@ -111,7 +111,7 @@ def test_streamed_and_accumulated_it_is_the_same(run, tmp_path) -> None:
 def test_a_model_that_takes_complete_items_only_says_so(tmp_path) -> None:
     class Whole(toy_registry().find("model", "jmvae")):
         kind = "whole"
-        takes_gaps = False
+        takes_missing = False
 
     known = toy_registry()
     plugins = Registry.of(

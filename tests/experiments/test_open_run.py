@@ -7,13 +7,13 @@ from pathlib import Path
 from toys import toy_registry
 
 from mmvae.experiments.open_run import open_run
-from mmvae.report.material import Material
+from mmvae.report.report_subject import ReportSubject
 from mmvae.report.subject import Subject
 
 
 def test_what_figures_see_is_that_of_the_open_run(toy_run: Path) -> None:
     opened = open_run(toy_run, registry=toy_registry())
-    for made in (Subject(opened, "test", 3), Material(opened, "test", 3, {})):
+    for made in (Subject(opened, "test", 3), ReportSubject(opened, "test", 3, {})):
         assert made.run is opened.run
         assert made.experiment is opened.experiment
         assert made.trained is opened.trained

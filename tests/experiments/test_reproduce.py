@@ -18,7 +18,7 @@ from studies import ROW, toy_study
 from toys import toy_registry
 
 import mmvae.experiments.reproduce
-from mmvae.evaluation import classifiers as judges
+from mmvae.evaluation import classifiers as classifiers
 from mmvae.experiments.reproduce import current, nats, reproduce
 from mmvae.experiments.study.record import Record, read_records
 from mmvae.experiments.study.study import Study
@@ -182,7 +182,7 @@ def test_a_run_by_train_is_as_good(stage: Stage) -> None:
 def test_a_study_of_coherence_needs_no_bounds(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judges, "LEAST_STEPS", 20)
+    monkeypatch.setattr(classifiers, "LEAST_STEPS", 20)
     text = 'title = "T"\nrows = ["weak.toml"]\n[[tables]]\ntitle = "C"\ncoherence = "c"\n'
     stage.study = toy_study(tmp_path / "coherence", text)
     row = stage.study.rows["weak"]
@@ -239,8 +239,8 @@ def test_items_of_another_evaluation_are_refused(stage: Stage) -> None:
     save_file(items, run.evaluation_items, made_with | {"split": "train"})
     with pytest.raises(RunError, match="cannot be read: its checksum differs.* Or remove that"):
         stage.reproduce(only=["weak"])
-    for seal in ("sealed", "sha256"):  # as older versions wrote it
-        del made_with[seal]
+    for with_checksum in ("sealed", "sha256"):  # as older versions wrote it
+        del made_with[with_checksum]
     worse = items | {"v+c": items["v+c"] - 1}
     shorter = {cell: values[1:] for cell, values in items.items()}
     for values, source, said in (

@@ -24,7 +24,7 @@ from mmvae.data.in_memory import as_split
 from mmvae.foundations.errors import TrainingError
 from mmvae.foundations.progress import Progress
 from mmvae.foundations.surroundings import exclusive, undisturbed
-from mmvae.inference.imputation import fillings
+from mmvae.inference.imputation import imputations
 from mmvae.inference.model_folder import load_model
 from mmvae.inference.retrieval import retrieve
 
@@ -65,7 +65,7 @@ def all_results(folder: Path, precision: str = "float32") -> dict[str, Any]:
         "score": loaded.score(ITEMS, samples=5),
         "elbo": loaded.elbo(ITEMS),
         "found": retrieve(loaded, as_split(ITEMS, "items"), "v", "c", 3).distances,
-        "filled": fillings(loaded, as_split({"v": ITEMS["v"]}, "items"), "sample")["c"].cells,
+        "filled": imputations(loaded, as_split({"v": ITEMS["v"]}, "items"), "sample")["c"].cells,
     }
     told = {k: v for k, v in figures.items() if k not in ("data", "weights")}
     return {name: digest(value) for name, value in found.items()} | {

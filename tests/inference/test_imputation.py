@@ -16,7 +16,7 @@ from toys import toy_config, toy_items, toy_registry
 import mmvae
 from mmvae.data.source import Split
 from mmvae.foundations.errors import DataError
-from mmvae.inference.imputation import MEAN_SAMPLES, fillings, told_by
+from mmvae.inference.imputation import MEAN_SAMPLES, imputations, imputing_posterior
 from mmvae.inference.model_folder import load_model
 from mmvae.inference.trained_model import TrainedModel
 from mmvae.modalities.column import Column
@@ -36,13 +36,13 @@ def items(n: int = 30, **present: Any) -> Split:
 
 
 def test_nothing_lacks_so_nothing_is_filled(trained: TrainedModel) -> None:
-    assert fillings(trained, items()) == {}
+    assert imputations(trained, items()) == {}
 
 
 @pytest.mark.parametrize("by", ["mode", "mean", "sample"])
 def test_what_is_filled_is_what_generation_gives(trained: TrainedModel, by: Any) -> None:
     gone = np.arange(30) % 3 > 0
-    found = fillings(trained, items(c=gone), by)
+    found = imputations(trained, items(c=gone), by)
     assert list(found) == ["c"]
     filled = found["c"]
     assert filled.rows.tolist() == np.flatnonzero(~gone).tolist()
@@ -57,7 +57,7 @@ def test_what_is_filled_is_what_generation_gives(trained: TrainedModel, by: Any)
 
 def test_items_with_different_gaps_are_filled_each_from_what_it_has(trained: TrainedModel) -> None:
     masks = {"v": [1, 0, 0, 1] * 5, "c": [1, 1, 0, 0] * 5, "w": [0, 1, 1, 1] * 5}
-    mixed = fillings(trained, items(20, **masks))
+    mixed = imputations(trained, items(20, **masks))
     x = toy_items(20, seed=5)
     for row in range(20):
         given = {
@@ -77,41 +77,41 @@ def test_items_with_different_gaps_are_filled_each_from_what_it_has(trained: Tra
 
 def test_an_item_with_nothing_is_filled_from_the_prior(trained: TrainedModel) -> None:
     lone = [0] + [1] * 9
-    found = fillings(trained, items(10, v=lone, c=lone, w=lone))
+    found = imputations(trained, items(10, v=lone, c=lone, w=lone))
     prior = trained.generate(temperature=0)
     assert found["c"].values.values[0] == prior["c"][0]
     np.testing.assert_allclose(found["v"].values.values[0], prior["v"][0], atol=1e-6)
-    everything = fillings(trained, items(3, v=[0] * 3, c=[0] * 3, w=[0] * 3), "sample")
+    everything = imputations(trained, items(3, v=[0] * 3, c=[0] * 3, w=[0] * 3), "sample")
     assert len(np.unique(everything["v"].values.values, axis=0)) == 3
 
 
 def test_a_modality_without_a_column_lacks_throughout(trained: TrainedModel) -> None:
     split = items()
     del split.columns["w"]  # type: ignore[attr-defined]
-    assert fillings(trained, split)["p"].rows.tolist() == list(range(30))
+    assert imputations(trained, split)["p"].rows.tolist() == list(range(30))
     with pytest.raises(DataError, match="none of the columns"):
-        fillings(trained, Split({"other": Column([1])}, [0]))
+        imputations(trained, Split({"other": Column([1])}, [0]))
 
 
 def test_samples_belong_to_the_number_of_an_item(trained: TrainedModel) -> None:
     split = items(20, v=[0] * 20)
-    one, again = (fillings(trained, split, "sample")["v"].values.values for _ in range(2))
+    one, again = (imputations(trained, split, "sample")["v"].values.values for _ in range(2))
     np.testing.assert_array_equal(one, again)
-    other = fillings(trained, split, "sample", seed=1)["v"].values.values
+    other = imputations(trained, split, "sample", seed=1)["v"].values.values
     assert (other != one).all()
-    later = fillings(trained, split, "sample", first=20)["v"].values.values
+    later = imputations(trained, split, "sample", first=20)["v"].values.values
     assert (later != one).all()
-    fewer = fillings(trained, items(20, v=[0, 1] * 10), "sample")["v"].values.values
+    fewer = imputations(trained, items(20, v=[0, 1] * 10), "sample")["v"].values.values
     np.testing.assert_array_equal(fewer, one[::2])  # other gaps change nothing
 
 
 def test_a_mean_varies_less_than_a_sample_around_the_same_values(trained: TrainedModel) -> None:
     split = items(200, v=[0] * 200)
     mean, sample = (
-        np.asarray(fillings(trained, split, by)["v"].values.values) for by in ("mean", "sample")
+        np.asarray(imputations(trained, split, by)["v"].values.values) for by in ("mean", "sample")
     )
     truth = toy_items(200, seed=5)["v"]
-    errors = [((guess - truth) ** 2).mean() for guess in (mean, sample)]
+    errors = [((prediction - truth) ** 2).mean() for prediction in (mean, sample)]
     assert errors[0] + 0.7 < errors[1] < errors[0] + 1.5  # a sample adds the variance of p(v|z), 1
 
 
@@ -122,8 +122,8 @@ def test_a_row_gets_the_same_whatever_the_others_lack(tmp_path: Path) -> None:
     for name in set(data["train"]) - {"v", "c"}:
         del data["train"][name]
     model = mmvae.train(config, data, registry=toy_registry(), run_dir=tmp_path / "run").model
-    alone = fillings(model, items(6, v=[0, 1, 1, 0, 1, 1]))["v"]
-    beside = fillings(model, items(6, v=[0, 1, 1, 0, 1, 1], c=[1, 0, 1, 1, 1, 1]))["v"]
+    alone = imputations(model, items(6, v=[0, 1, 1, 0, 1, 1]))["v"]
+    beside = imputations(model, items(6, v=[0, 1, 1, 0, 1, 1], c=[1, 0, 1, 1, 1, 1]))["v"]
     assert alone.rows.tolist() == beside.rows.tolist() == [0, 3]
     np.testing.assert_allclose(alone.values.values, beside.values.values, atol=1e-6)
 
@@ -146,7 +146,7 @@ def test_what_is_filled_has_the_distribution_of_what_lacks_given_the_rest(by: An
         "a": Column(x.expand(n, 3).numpy()),
         "b": Column(np.full((n, 4), np.nan, np.float32), present=np.zeros(n, bool)),
     }
-    values = np.asarray(fillings(model, Split(columns, np.arange(n)), by)["b"].values.values)
+    values = np.asarray(imputations(model, Split(columns, np.arange(n)), by)["b"].values.values)
     with torch.no_grad():
         q, decoder = model.model.posterior({"a": x[None]}), model.model.decoders["b"]
         mean = (q.mean @ decoder.weight.T + decoder.bias)[0].numpy()
@@ -181,7 +181,7 @@ def test_a_subset_posterior_tells_what_lacks_where_there_is_one(with_gaps: Any) 
     group = Group(torch.arange(1), ("v",), batch({"v": torch.ones(1, 3)}))
     for alpha, named in ((1.0, True), (0.0, False)):
         model = with_gaps(alpha=alpha).model
-        told = told_by(model, group)
+        told = imputing_posterior(model, group)
         assert torch.equal(told.mean, posterior_of(model, group, named).mean)
         assert not alpha or not torch.equal(told.mean, posterior_of(model, group).mean)
 
@@ -199,7 +199,7 @@ def test_a_mean_that_does_not_exist_gives_way_to_the_mode(
     monkeypatch.setattr(codec, "likelihood", heavy)
     monkeypatch.setattr(codec, "point", lambda likelihood: likelihood.base_dist.loc)
     split = items(6, v=[0] * 6)
-    values = np.asarray(fillings(trained, split, "mean")["v"].values.values)
+    values = np.asarray(imputations(trained, split, "mean")["v"].values.values)
     assert np.isfinite(values).all()
 
 
@@ -224,7 +224,7 @@ def test_cells_are_filled_and_the_others_kept(
     cells = np.zeros((12, 3), bool)
     cells[2, 1] = cells[5] = True
     cells[7, :2] = True
-    found = fillings(
+    found = imputations(
         with_cells,
         Split(
             {

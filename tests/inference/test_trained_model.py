@@ -86,8 +86,8 @@ def test_it_has_learned(model) -> None:
     """Labels from vectors, vectors from labels: the class decides."""
     data = ToySource(ToySource.Config()).splits()["test"]
     truth = np.array(NAMES)[data.columns["c"].values]
-    guess = model.reconstruct(data, given=["v"], to=["c"])["c"]
-    assert (guess == truth).mean() >= 0.9
+    prediction = model.reconstruct(data, given=["v"], to=["c"])["c"]
+    assert (prediction == truth).mean() >= 0.9
     v = model.generate({"c": list(NAMES)}, to=["v"], temperature=0)["v"]
     assert np.square(v[:, None] - CENTRES["v"]).sum(2).argmin(1).tolist() == [0, 1, 2]
 

@@ -11,7 +11,7 @@ from toys import toy_config, toy_items, toy_registry
 from trainings import assert_same_run, latest, metrics
 
 import mmvae
-from mmvae.experiments.build import build_model, extended, make_accelerator, open_materials
+from mmvae.experiments.build import build_model, extended, make_accelerator, open_experiment_data
 from mmvae.experiments.config import load_experiment
 from mmvae.inference.model_folder import load_model
 from mmvae.models.extension import Extension
@@ -36,7 +36,7 @@ def stepper(settings, registry=REGISTRY):
     """The steps of a training without a run."""
     experiment = load_experiment(settings, (), registry).experiment
     accelerator = make_accelerator(experiment.train)
-    data = open_materials(experiment, registry, None, accelerator)
+    data = open_experiment_data(experiment, registry, None, accelerator)
     trained = extended(experiment, registry, build_model(experiment, registry, data.codecs))
     return Stepper(trained, data.batches("train"), experiment.train, accelerator)
 
@@ -76,22 +76,22 @@ def test_the_base_changes_nothing():
 def test_a_phase_moves_its_own_weights_by_its_own_settings():
     """Gradient descent by hand; the model trains as it does alone."""
     ours, bare = stepper(config(rate=0.3)), stepper(toy_config(train={"batch_size": 25}))
-    before, guess = copied(ours.model), ours.trained.guess
-    mine = copied(guess)
+    before, prediction = copied(ours.model), ours.trained.prediction
+    mine = copied(prediction)
     whole = ours.phases
     ours.phases = [whole[0], replace(whole[1], first_epoch=9)]
     ours.step(0)
     assert_equal(copied(ours.model), before)
     assert all(p.grad is None and p.requires_grad for p in ours.model.parameters())
     torch.testing.assert_close(
-        guess.weight, mine["weight"] - 0.3 * guess.weight.grad, rtol=1e-6, atol=1e-7
+        prediction.weight, mine["weight"] - 0.3 * prediction.weight.grad, rtol=1e-6, atol=1e-7
     )
-    mine = copied(guess)
+    mine = copied(prediction)
     ours.phases = [replace(whole[0], first_epoch=9), whole[1]]
     for step in range(3):
         ours.step(step)
         bare.step(step)
-    assert_equal(copied(guess), mine)
+    assert_equal(copied(prediction), mine)
     assert_equal(copied(ours.model), copied(bare.model))
 
 
@@ -111,12 +111,12 @@ def test_a_batch_is_read_once_for_all_phases(monkeypatch):
 
 def test_a_later_phase_begins_at_its_epoch_and_is_told_of_it(tmp_path):
     ours = stepper(config(first_epoch=1))
-    mine = copied(ours.trained.guess)
+    mine = copied(ours.trained.prediction)
     for step in range(3):
         ours.step(step)
-    assert_equal(copied(ours.trained.guess), mine)
+    assert_equal(copied(ours.trained.prediction), mine)
     ours.step(3)
-    assert not torch.equal(ours.trained.guess.weight, mine["weight"])
+    assert not torch.equal(ours.trained.prediction.weight, mine["weight"])
     assert ours.trained.epochs == [0, 0, 0, 1]
     mmvae.train(config(2, first_epoch=1), run_dir=tmp_path / "run", registry=REGISTRY)
     first, second = [r for r in metrics(tmp_path / "run") if r["split"] == "train"]

@@ -29,7 +29,7 @@ from mmvae.data.source import Split
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import ConfigError, UsageError
-from mmvae.modalities.codec import GAPS, Codec
+from mmvae.modalities.codec import HAS_MISSING, Codec
 from mmvae.modalities.column import Column
 from mmvae.modalities.subsets import subset_name
 from mmvae.models.jmvae import JMVAE
@@ -613,13 +613,13 @@ def test_nan_in_unobserved_cells_changes_no_loss_and_no_gradient(seed: int, trun
     values, hidden = rng.normal(size=(2, B, 3)), rng.random((2, B, 3)) < 0.3
     codecs: dict[str, Codec] = {m: VectorCodec(VectorConfig(gaps=True)) for m in "vw"}
     results = []
-    for filling in (np.nan, None):
+    for imputation in (np.nan, None):
         model = jmvae(codecs, trunks=trunks)
         columns = {}
         for m, value, gone in zip("vw", values, hidden, strict=True):
             columns[m] = Column(np.where(gone, np.nan, value))
         batches = Batches(Split(columns, np.arange(B)), codecs, {m: m for m in "vw"})
-        if filling is None:  # whatever else is stored there
+        if imputation is None:  # whatever else is stored there
             for m, gone in zip("vw", hidden, strict=True):
                 batches._kept[m][0][torch.from_numpy(gone)] = 7.0
         terms = model.objective("jmvae", batches.fixed(slice(0, B)), step_draws(B), 1.0)
@@ -653,7 +653,7 @@ def work_of_a_training(n: int, most: int, gaps: bool = False, **keys: Any) -> in
     """Look-ups of names, up to ``most``, while n modalities are trained, resumed and asked for."""
     codecs = linear_codecs(**{f"m{i}": {"dim": 1} for i in range(n)})
     for codec in codecs.values():
-        codec.state = {GAPS: True} if gaps else {}
+        codec.state = {HAS_MISSING: True} if gaps else {}
     named: dict[str, Codec] = {Counted(m): codec for m, codec in codecs.items()}
     Counted.work, Counted.most = 0, most
     made, again = jmvae(named, **keys), jmvae(named, seed=1, **keys)

@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from mmvae.data.batches import Batch, with_stand_ins
 from mmvae.foundations.errors import ConfigError, UsageError
-from mmvae.modalities.codec import GAPS, Codec
+from mmvae.modalities.codec import HAS_MISSING, Codec
 from mmvae.modalities.subsets import family
 from mmvae.models.informed import Informed
 from mmvae.models.jmvae import JMVAE
@@ -30,7 +30,7 @@ NAMES = tuple(DIMS)
 def codecs(gaps: str = "abc", **dims) -> dict[str, Codec]:
     found = linear_codecs(**(dims or DIMS))
     for m in gaps:
-        found[m].state = {GAPS: True}
+        found[m].state = {HAS_MISSING: True}
     return found
 
 
@@ -135,7 +135,7 @@ class Positive(LinearCodec):
 
 def test_a_stand_in_outside_the_support_leaves_loss_and_gradients_finite() -> None:
     kinds = codecs()
-    kinds["a"] = Positive(kinds["a"].config, {GAPS: True})
+    kinds["a"] = Positive(kinds["a"].config, {HAS_MISSING: True})
     made = jmvae(kinds)
     batch = gappy(made)
     here = batch.present["a"]

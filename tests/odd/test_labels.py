@@ -339,7 +339,7 @@ def test_a_folder_reads_the_table_of_each_split_as_that_of_the_training(folder: 
     config = mmvae.data.folder.FolderConfig(path=str(folder / "d"), validation=0)
     splits = mmvae.data.folder.FolderSource(config).splits()
     codec = Categorical(Categorical.Config(), {"classes": ["1.0", "2.0", "?"], "named": True})
-    x, _ = codec.prepare(splits["test"].columns["label"].without_gaps().read())
+    x, _ = codec.prepare(splits["test"].columns["label"].without_missing().read())
     assert x.argmax(1).tolist() == [0, 1] * 10
 
 

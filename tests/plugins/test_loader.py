@@ -198,7 +198,7 @@ def test_a_broken_plugin_is_blamed_once_and_the_others_go_on(
     assert registry.find("codec", "toy").kind == "toy"
     [warning] = warned
     mended = (
-        f"bad (bad-plugin 1.0) is broken: {broken.error.rstrip('.')}. Mend it (pip install "
+        f"bad (bad-plugin 1.0) is broken: {broken.error.rstrip('.')}. Repair it (pip install "
         f"--upgrade bad-plugin), uninstall it, or leave it out with MMVAE_DISABLE_PLUGINS=bad; "
         f"`mmvae plugins list --traceback` shows more."
     )

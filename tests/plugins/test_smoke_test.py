@@ -12,7 +12,7 @@ from mmvae import Column
 from mmvae.experiments.train import dry_run
 from mmvae.foundations.errors import ContractBroken, DataError, PluginError
 from mmvae.plugins.loader import load_registry
-from mmvae.plugins.smoke_test import rehearse
+from mmvae.plugins.smoke_test import smoke_test
 
 PLUGIN = """
 import mmvae
@@ -227,7 +227,7 @@ def test_a_rehearsal_changes_nothing_of_a_training(tmp_path, monkeypatch) -> Non
         return found.model.model.state_dict()
 
     with_, before = train("with"), torch.get_rng_state()
-    monkeypatch.setattr("mmvae.experiments.session.rehearse_all", lambda data: None)
+    monkeypatch.setattr("mmvae.experiments.session.smoke_test_all", lambda data: None)
     without = train("without")
     assert all(torch.equal(w, without[name]) for name, w in with_.items())
     assert torch.equal(before, torch.get_rng_state())
@@ -240,17 +240,17 @@ def test_sound_codecs_pass_also_with_a_single_item_and_gaps(n: int) -> None:
     x, observed = codec.prepare(Column(values["v"]))
     assert observed is not None
     observed[0, 1] = False
-    rehearse(codec, x, observed)
+    smoke_test(codec, x, observed)
     recipe = ClassCodec(ClassCodec.Config())
     codec = ClassCodec(recipe.config, recipe.fit(Column(values["c"])))
-    rehearse(codec, codec.to_input(codec.prepare(Column(values["c"]))[0]))
+    smoke_test(codec, codec.to_input(codec.prepare(Column(values["c"]))[0]))
 
 
 def test_a_codec_is_rehearsed_with_what_items_have_and_no_stand_in(tmp_path, monkeypatch) -> None:
     """The first items lack v; no codec has to take what stands in for it as data."""
     seen = []
     monkeypatch.setattr(
-        "mmvae.plugins.smoke_test.rehearse", lambda codec, x, observed: seen.append(x)
+        "mmvae.plugins.smoke_test.smoke_test", lambda codec, x, observed: seen.append(x)
     )
     items = toy_items(20)
     present = np.arange(20) >= 6
@@ -269,7 +269,7 @@ def test_a_codec_in_memory_is_blamed_by_its_kind() -> None:
             return likelihood.mean.sum(1)
 
     with pytest.raises(ContractBroken, match=r"Wanted point to give .* = \(2, 3\); got shape"):
-        rehearse(Flat(Flat.Config()), torch.zeros(2, 3))
+        smoke_test(Flat(Flat.Config()), torch.zeros(2, 3))
 
 
 def test_the_installed_plugins_are_not_blamed_for_the_cores_mistakes(monkeypatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from toys import toy_registry
 
-from mmvae.evaluation import classifiers as judges
+from mmvae.evaluation import classifiers as classifiers
 from mmvae.experiments.open_run import open_run
 from mmvae.foundations.errors import RunError
 from mmvae.report.report import commands, own_names, report
@@ -37,7 +37,7 @@ def run(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "run"
     shutil.copytree(toy_run, folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judges, "LEAST_STEPS", 50)
+        patch.setattr(classifiers, "LEAST_STEPS", 50)
         report(folder, registry=toy_registry())
     return folder
 

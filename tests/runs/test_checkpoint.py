@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mmvae.foundations import operations, storage
 from mmvae.foundations.errors import CheckpointError, TrainingError
 from mmvae.runs.checkpoint import CheckpointStore, first_non_finite
-from mmvae.runs.manifest import seal
+from mmvae.runs.manifest import with_checksum
 
 
 def tensors(step):
@@ -442,7 +442,7 @@ def test_what_was_never_saved_is_a_clear_error(store):
 def rewrite(path, **change):
     document = json.loads(path.read_bytes())
     document.pop("sha256")
-    path.write_bytes(seal({**document, **change}))
+    path.write_bytes(with_checksum({**document, **change}))
 
 
 @pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", ".hidden", "a/b", "a\n", ""])

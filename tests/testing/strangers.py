@@ -371,23 +371,23 @@ class RestoresDistinct(Letter):
 
 
 class ComparesOnce(Sound):
-    def compare(self, guess, x):
-        return {"distance": (guess - x).norm()}
+    def compare(self, prediction, x):
+        return {"distance": (prediction - x).norm()}
 
 
 class ComparesWithNumbers(Sound):
-    def compare(self, guess, x):
-        return {"distance": float((guess - x).norm())}
+    def compare(self, prediction, x):
+        return {"distance": float((prediction - x).norm())}
 
 
 class ComparesCodes(Letter):
-    def compare(self, guess, x):
-        return {"right": guess.argmax(-1) == x.argmax(-1)}
+    def compare(self, prediction, x):
+        return {"right": prediction.argmax(-1) == x.argmax(-1)}
 
 
 class ComparesWithTheRest(Sound):
-    def compare(self, guess, x):
-        return {"rank": (guess - x).norm(dim=1) / (guess - x).norm(dim=1).max()}
+    def compare(self, prediction, x):
+        return {"rank": (prediction - x).norm(dim=1) / (prediction - x).norm(dim=1).max()}
 
 
 class ParsesAList(Sound):

@@ -17,7 +17,7 @@ KEYS = {"modality": "b"}
 
 class Silent(Extension):
     kind = "silent"
-    takes_gaps = True
+    takes_missing = True
 
 
 class TestSilent(ExtensionContract):
@@ -70,7 +70,7 @@ class DrawsGlobally(Nudge):
 class GrowsIntoTheModel(Nudge):
     def __init__(self, config, inner):
         super().__init__(config, inner)
-        self.bare.guess = self.guess
+        self.bare.prediction = self.prediction
 
 
 class MovesTheModel(Nudge):

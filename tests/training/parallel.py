@@ -22,7 +22,7 @@ from trainings import Moment, config, moments, registry, resume, train
 
 from mmvae.cli.launched import end_launched
 from mmvae.data.batches import Batches
-from mmvae.experiments.build import build_model, make_accelerator, open_materials
+from mmvae.experiments.build import build_model, make_accelerator, open_experiment_data
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.evaluate import evaluate
 from mmvae.foundations.errors import MmvaeError
@@ -55,7 +55,7 @@ def opened(family: str, folder: Path, **train_keys: Any) -> tuple[Stepper, Batch
     """The steps of a training without a run, and its validation split."""
     experiment = load_experiment(settings(family, **train_keys), (), registry()).experiment
     accelerator = make_accelerator(experiment.train, folder)
-    data = open_materials(experiment, registry(), None, accelerator)
+    data = open_experiment_data(experiment, registry(), None, accelerator)
     model = build_model(experiment, registry(), data.codecs)
     ours = Stepper(model, data.batches("train"), experiment.train, accelerator)
     return ours, data.batches("validation")
@@ -115,7 +115,7 @@ def measure(folder: Path) -> None:
 
 
 SHARED = {"subsets": "all", "subsets_per_step": 2, "feature_dim": 4}
-GAPS: dict[str, dict[str, Any]] = {
+HAS_MISSING: dict[str, dict[str, Any]] = {
     "separate": {},
     "shared": SHARED,
     "apart": SHARED | {"trunks": "joint-apart", "heads": "masked", "teachers": ["v"]},
@@ -136,11 +136,11 @@ def gappy() -> dict[str, Any]:
 
 def gap_stepper(kind: str, folder: Path) -> Stepper:
     """The steps of a training on :func:`gappy` without a run."""
-    table = {**settings("singletons"), "model": GAPS[kind] | {"latent_dim": 2}}
+    table = {**settings("singletons"), "model": HAS_MISSING[kind] | {"latent_dim": 2}}
     table["data"] = {"source": "memory"}
     experiment = load_experiment(table, (), registry()).experiment
     accelerator = make_accelerator(experiment.train, folder)
-    data = open_materials(experiment, registry(), gappy(), accelerator)
+    data = open_experiment_data(experiment, registry(), gappy(), accelerator)
     model = build_model(experiment, registry(), data.codecs)
     model.learn_patterns(data.patterns)
     return Stepper(model, data.batches("train"), experiment.train, accelerator)
@@ -165,7 +165,7 @@ def gaps(folder: Path) -> None:
     """Write what :func:`gap_gradients` finds."""
     from safetensors.torch import save_file
 
-    for kind in GAPS:
+    for kind in HAS_MISSING:
         save_file(gap_gradients(kind, folder), folder / f"{kind}-{RANK}.safetensors")
 
 

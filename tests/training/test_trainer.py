@@ -27,7 +27,7 @@ from trainings import (
 import mmvae
 from mmvae.data.batches import training_view
 from mmvae.data.sampler import Order
-from mmvae.experiments.build import build_model, make_accelerator, open_materials
+from mmvae.experiments.build import build_model, make_accelerator, open_experiment_data
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import CheckpointError, ConfigError, RunError, TrainingError
 from mmvae.foundations.progress import Progress
@@ -45,7 +45,7 @@ def opened(folder, settings):
     """The steps of a training without a run, and its validation split."""
     experiment = load_experiment(settings, (), registry()).experiment
     accelerator = make_accelerator(experiment.train, folder)
-    data = open_materials(experiment, registry(), None, accelerator)
+    data = open_experiment_data(experiment, registry(), None, accelerator)
     model = build_model(experiment, registry(), data.codecs)
     steps = Stepper(model, data.batches("train"), experiment.train, accelerator)
     return steps, data.batches("validation")

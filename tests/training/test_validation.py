@@ -9,7 +9,7 @@ import torch
 from toys import VectorCodec
 from trainings import config, metrics, registry, train
 
-from mmvae.experiments.build import build_model, make_accelerator, open_materials
+from mmvae.experiments.build import build_model, make_accelerator, open_experiment_data
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.randomness import ItemDraws
 from mmvae.training.validation import validate
@@ -30,7 +30,7 @@ def parts(tmp_path, codec="toy-noisy", **sections):
     settings = config(modalities=modalities, **sections)
     experiment = load_experiment(settings, (), plugins).experiment
     accelerator = make_accelerator(experiment.train, tmp_path)
-    data = open_materials(experiment, plugins, None, accelerator)
+    data = open_experiment_data(experiment, plugins, None, accelerator)
     model = build_model(experiment, plugins, data.codecs)
     return model, data.batches("validation"), accelerator
 

@@ -391,7 +391,7 @@ def plain(column: Any) -> Any:
 
     wanted = plain_type(column.type)
     if types.is_struct(column.type):
-        return without_hollow(column)
+        return null_where_empty(column)
     if column.type == wanted:
         return column
     if types.is_dictionary(column.type):
@@ -405,7 +405,7 @@ def plain(column: Any) -> Any:
     return pc.replace_substring_regex(texts, r"\.0+(Z|[+-].*)?$", r"\1")
 
 
-def without_hollow(column: Any) -> Any:
+def null_where_empty(column: Any) -> Any:
     """A column of structures, null where they are empty, e.g. for a missing picture."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -413,14 +413,14 @@ def without_hollow(column: Any) -> Any:
     parts = []
     for part in column.chunks:
         fields = [part.type.field(i) for i in range(part.type.num_fields)]
-        hollow = part.is_null()
+        without_values = part.is_null()
         cells = part.flatten()
         if cells:
             nothing = cells[0].is_null()
             for cell in cells[1:]:
                 nothing = pc.and_(nothing, cell.is_null())
-            hollow = pc.or_(hollow, nothing)
-        parts.append(pa.StructArray.from_arrays(cells, fields=fields, mask=hollow))
+            without_values = pc.or_(without_values, nothing)
+        parts.append(pa.StructArray.from_arrays(cells, fields=fields, mask=without_values))
     return pa.chunked_array(parts, column.type)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmvae.data.streams.json_text import BLANKS, DECODER
-from mmvae.data.written_cells import is_gap
+from mmvae.data.written_cells import is_missing
 from mmvae.foundations.printable import is_unicode
 
 
@@ -53,7 +53,7 @@ def edited_value(text: str, value: Any) -> str:
     for (first, last), new in zip(spans, value, strict=True):
         old = text[first:last]
         known = DECODER.decode(old)
-        if isinstance(known, list) or is_gap(known) or known == "NaN":
+        if isinstance(known, list) or is_missing(known) or known == "NaN":
             parts += [text[done:first], edited_value(old, new)]
             done = last
     return "".join([*parts, text[done:]])

@@ -22,8 +22,8 @@ from mmvae.foundations import storage, toml
 from mmvae.foundations.errors import ConfigError, RunError, UsageError
 from mmvae.modalities.subsets import canonical
 from mmvae.runs import results_file
-from mmvae.runs.manifest import Manifest, Pointer, unseal
-from mmvae.runs.results_file import evaluate_anew, read_results
+from mmvae.runs.manifest import Manifest, Pointer, read_checked
+from mmvae.runs.results_file import read_results, refuse_results
 from mmvae.runs.run import Run
 
 V = TypeVar("V")
@@ -217,15 +217,15 @@ def read_evaluation(run: Run) -> Evaluation:
     try:
         return Evaluation.model_validate(result)
     except ValidationError as error:
-        evaluate_anew(run, path.name, _reason(error), error)
+        refuse_results(run, path.name, _reason(error), error)
 
 
 def _refuse_outdated(run: Run, evaluation: Evaluation) -> None:
     """Refuse an evaluation of weights that the run no longer has."""
     folder = run.model
     if not folder.is_dir():  # training is incomplete, so it was the latest checkpoint
-        folder = run.checkpoints / unseal(run.folder / "latest", Pointer).checkpoint
-    manifest = unseal(folder / "MANIFEST.json", Manifest)
+        folder = run.checkpoints / read_checked(run.folder / "latest", Pointer).checkpoint
+    manifest = read_checked(folder / "MANIFEST.json", Manifest)
     if evaluation.weights not in {file.sha256 for file in manifest.files.values()}:
         problem = (
             f"is outdated: its weights, {evaluation.weights[:12]}…, are not those in {folder}"

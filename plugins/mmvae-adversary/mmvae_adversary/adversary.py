@@ -121,30 +121,30 @@ class Adversary(Extension):
 
     def _critic_terms(self, batch: Batch, draws: StepDraws) -> Terms:
         with learning(self.decoder_weights):
-            guess, dream = self._decode(batch, draws)
-        self._decoded = batch, guess, dream
+            prediction, prior_sample = self._decode(batch, draws)
+        self._decoded = batch, prediction, prior_sample
         seen = {
             "x": batch.x[self.modality],
-            "x̂": self._mean(guess, batch).detach(),
-            "x_p": self._mean(dream, batch).detach(),
+            "x̂": self._mean(prediction, batch).detach(),
+            "x_p": self._mean(prior_sample, batch).detach(),
         }
         logits = [self.critic(self._noisy(x, draws, f"critic {k}")) for k, x in seen.items()]
         return Terms(critic_loss(*logits), {"accuracy": accuracy(*logits).detach()})
 
     def _decoder_terms(self, batch: Batch, draws: StepDraws) -> Terms:
         likelihood, free = self._decoded_before(batch) or self._decode(batch, draws)
-        guess = self._mean(likelihood, batch)
+        prediction = self._mean(likelihood, batch)
         if self.config.error == "features" and self.started:
-            error = self._feature_error(batch, guess)
+            error = self._feature_error(batch, prediction)
         else:
             codec, m = self.bare.codecs[self.modality], self.modality
             error = -codec.log_prob(likelihood, batch.x[m], batch.observed[m])
         loss, named = self.config.error_weight * error, {"error": error.detach()}
         if self.started:
-            dream = self._mean(free, batch)
+            prior_sample = self._mean(free, batch)
             adversarial = decoder_loss(
-                self.critic(self._noisy(guess, draws, "decoder x̂")),
-                self.critic(self._noisy(dream, draws, "decoder x_p")),
+                self.critic(self._noisy(prediction, draws, "decoder x̂")),
+                self.critic(self._noisy(prior_sample, draws, "decoder x_p")),
             )
             loss = loss + self.config.weight * adversarial
             named["adversarial"] = adversarial.detach()
@@ -154,19 +154,19 @@ class Adversary(Extension):
         """p(x|z) whose means are x̂ and, once the critic is active, x_p; no gradient reaches z."""
         with torch.no_grad():
             z, free = self._posterior_sample(batch, draws), self._free_sample(batch, draws)
-        guess = self._likelihood(batch, z)
-        return guess, self._likelihood(batch, free) if self.started else guess
+        prediction = self._likelihood(batch, z)
+        return prediction, self._likelihood(batch, free) if self.started else prediction
 
     def _decoded_before(self, batch: Batch) -> tuple[Distribution, Distribution] | None:
         """The decoded values of this batch from the critic's update, still valid after it."""
         before, self._decoded = self._decoded, None
         return before[1:] if before is not None and before[0] is batch else None
 
-    def _feature_error(self, batch: Batch, guess: Tensor) -> Tensor:
+    def _feature_error(self, batch: Batch, prediction: Tensor) -> Tensor:
         """½ |f(x) − f(x̂)|² with f the critic's features, (b,)."""
         with torch.no_grad():
             truth = self.critic.features(batch.x[self.modality])
-        return 0.5 * (self.critic.features(guess) - truth).square().sum(1)
+        return 0.5 * (self.critic.features(prediction) - truth).square().sum(1)
 
     # -- the critic's input --------------------------------------------------------------------
 

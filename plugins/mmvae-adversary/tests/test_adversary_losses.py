@@ -38,26 +38,26 @@ def by_hand(adversary, x, draws):
     q = model.posterior(x)
     z = q.mean + (0.5 * q.log_variance).exp() * draws.normal("z", 2)
     decoder, logit = model.decoders["x"], adversary.critic.logit
-    guess = z @ decoder.weight.T + decoder.bias
+    prediction = z @ decoder.weight.T + decoder.bias
     normal = torch.distributions.Normal(0.0, 1.0)
     u = 2 * normal.cdf(draws.normal("x_p", 2)) - 1
-    dream = u @ decoder.weight.T + decoder.bias
+    prior_sample = u @ decoder.weight.T + decoder.bias
 
     def d(values):
         return torch.sigmoid((values @ logit.weight.T + logit.bias).squeeze(1))
 
-    nats = -0.5 * ((x["x"] - guess) / SD).square().sum(1)
+    nats = -0.5 * ((x["x"] - prediction) / SD).square().sum(1)
     nats = nats - DIMS["x"] * (math.log(SD) + 0.5 * math.log(2 * math.pi))
-    return guess, dream, d, nats
+    return prediction, prior_sample, d, nats
 
 
 def test_the_critics_loss_is_its_closed_form():
     adversary, x, draws = made(), items(7), step_draws(7)
-    guess, dream, d, _ = by_hand(adversary, x, draws)
+    prediction, prior_sample, d, _ = by_hand(adversary, x, draws)
     terms = adversary.objective("critic", batch(x), draws, 0.3)
-    expected = -d(x["x"]).log() - (1 - d(guess)).log() - (1 - d(dream)).log()
+    expected = -d(x["x"]).log() - (1 - d(prediction)).log() - (1 - d(prior_sample)).log()
     torch.testing.assert_close(terms.loss, expected)
-    right = 0.5 * (d(x["x"]) > 0.5) + 0.25 * (d(guess) < 0.5) + 0.25 * (d(dream) < 0.5)
+    right = 0.5 * (d(x["x"]) > 0.5) + 0.25 * (d(prediction) < 0.5) + 0.25 * (d(prior_sample) < 0.5)
     torch.testing.assert_close(terms.named["accuracy"], right)
 
 
@@ -65,9 +65,9 @@ def test_the_critics_loss_is_its_closed_form():
 def test_the_decoders_loss_is_its_closed_form(error_weight, weight):
     adversary = made(error_weight=error_weight, weight=weight)
     x, draws = items(7), step_draws(7)
-    guess, dream, d, nats = by_hand(adversary, x, draws)
+    prediction, prior_sample, d, nats = by_hand(adversary, x, draws)
     terms = adversary.objective("decoder", batch(x), draws, 0.3)
-    adversarial = -d(guess).log() - d(dream).log()
+    adversarial = -d(prediction).log() - d(prior_sample).log()
     torch.testing.assert_close(terms.loss, -error_weight * nats + weight * adversarial)
     torch.testing.assert_close(terms.named["adversarial"], adversarial)
     torch.testing.assert_close(terms.named["error"], -nats)
@@ -77,9 +77,9 @@ def test_the_decoders_loss_is_its_closed_form(error_weight, weight):
 def test_the_error_of_features_is_half_their_squared_distance():
     """The critic's trunk is the identity here, so its features are x itself."""
     adversary, x, draws = made(error="features", error_weight=2.0), items(7), step_draws(7)
-    guess, _, _, nats = by_hand(adversary, x, draws)
+    prediction, _, _, nats = by_hand(adversary, x, draws)
     terms = adversary.objective("decoder", batch(x), draws, 0.3)
-    error = 0.5 * (x["x"] - guess).square().sum(1)
+    error = 0.5 * (x["x"] - prediction).square().sum(1)
     torch.testing.assert_close(terms.named["error"], error)
     torch.testing.assert_close(terms.loss, 2 * error + terms.named["adversarial"])
     waiting = made(error="features", start_epoch=2)
@@ -139,8 +139,13 @@ def test_noise_is_added_to_all_that_the_critic_sees():
     noisy.critic.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     noisy.objective("critic", batch(x), draws, 1.0)
     noisy.objective("decoder", batch(x), draws, 1.0)
-    guess, dream, _, _ = by_hand(quiet, x, draws)
-    added = [s - t for s, t in zip(seen, (x["x"], guess, dream, guess, dream), strict=True)]
+    prediction, prior_sample, _, _ = by_hand(quiet, x, draws)
+    added = [
+        s - t
+        for s, t in zip(
+            seen, (x["x"], prediction, prior_sample, prediction, prior_sample), strict=True
+        )
+    ]
     for k, one in enumerate(added):
         assert 0.3 < one.std() < 1.2
         assert not any(torch.allclose(one, other) for other in added[:k])

@@ -19,7 +19,7 @@ from toys import toy_items
 from trainings import assert_same_run, latest, metrics
 
 import mmvae
-from mmvae.experiments.build import build_model, extended, make_accelerator, open_materials
+from mmvae.experiments.build import build_model, extended, make_accelerator, open_experiment_data
 from mmvae.experiments.config import json_schema, load_experiment
 from mmvae.foundations.errors import ConfigError
 from mmvae.inference.model_folder import load_model
@@ -30,7 +30,7 @@ def stepper(settings):
     """The steps of a training without a run."""
     experiment = load_experiment(settings, (), REGISTRY).experiment
     accelerator = make_accelerator(experiment.train)
-    data = open_materials(experiment, REGISTRY, None, accelerator)
+    data = open_experiment_data(experiment, REGISTRY, None, accelerator)
     trained = extended(experiment, REGISTRY, build_model(experiment, REGISTRY, data.codecs))
     return Stepper(trained, data.batches("train"), experiment.train, accelerator)
 

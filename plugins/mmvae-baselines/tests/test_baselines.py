@@ -12,7 +12,7 @@ from torch.distributions import MultivariateNormal, Normal
 
 from mmvae import ConfigError, DiagonalGaussian, UsageError, kl_divergence
 from mmvae.evaluation.bounds import iw_bound
-from mmvae.evaluation.cross_generation import guesses
+from mmvae.evaluation.cross_generation import predictions
 from mmvae.evaluation.elbo import bound_and_terms, shown_subsets
 
 KINDS = {"cvae": CVAE, "cmma": CMMA}
@@ -210,7 +210,7 @@ def test_evaluation_bounds_the_conditional_and_guesses_the_target_alone(kind):
     torch.testing.assert_close(mean, evidence(model, x).mean(), atol=0.5, rtol=0)
     assert {name for group, name in figures if group == "terms"} == {"log_likelihood/x", "kl"}
     assert shown_subsets(model) == [GIVEN]
-    assert set(guesses(model, batch(x), GIVEN)) == {"x"}
+    assert set(predictions(model, batch(x), GIVEN)) == {"x"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

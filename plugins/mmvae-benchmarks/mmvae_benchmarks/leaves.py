@@ -17,7 +17,7 @@ FILE = "leaves.parquet"
 PER_PLANT = 5
 """Number of leaves from one plant, which look alike."""
 
-GAPS = {"picture": 0.1, "size": 0.2, "note": 0.5, "kind": 0.3}
+HAS_MISSING = {"picture": 0.1, "size": 0.2, "note": 0.5, "kind": 0.3}
 """Share of the leaves that lack each; another tenth of the cells of ``size`` is missing."""
 
 SIDE, SCALE = 16, 10.0  # pixels; millimetres from the middle of the picture to its edge
@@ -77,7 +77,7 @@ class Leaves(Maker):
             "note": note(length, width / length),
             "kind": kind.name,
         }
-        gone = {name for name, share in GAPS.items() if own.random() < share}
+        gone = {name for name, share in HAS_MISSING.items() if own.random() < share}
         if gone == row.keys():
             gone.remove("size")
         lacking: dict[str, Any] = {name: None for name in gone}

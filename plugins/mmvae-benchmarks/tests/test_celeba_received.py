@@ -69,7 +69,7 @@ def test_nor_do_the_data_of_its_judge(config, own_cache, tmp_path):
     assert line in text
     file.write_text(text.replace(line, f'{line}size = 5\ncache = "{elsewhere}"\n'))
     opened = open_run(run)
-    opened.judged_by()
+    opened.classifier_items()
     assert not elsewhere.exists()
 
 

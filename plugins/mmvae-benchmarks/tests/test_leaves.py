@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pyarrow.parquet as pq
 from mmvae_benchmarks import Leaves
-from mmvae_benchmarks.leaves import GAPS, KINDS, PER_PLANT, png
+from mmvae_benchmarks.leaves import HAS_MISSING, KINDS, PER_PLANT, png
 from PIL import Image
 
 from mmvae.testing import MakerContract
@@ -33,9 +33,9 @@ def test_a_leaf_is_the_same_however_many_are_made():
 
 def test_gaps_have_their_shares_and_each_leaf_has_something():
     rows = table()
-    for name, share in GAPS.items():
+    for name, share in HAS_MISSING.items():
         assert abs(np.mean([row[name] is None for row in rows]) - share) < 0.08
-        assert all(any(row[m] is not None for m in GAPS) for row in rows)
+        assert all(any(row[m] is not None for m in HAS_MISSING) for row in rows)
     cells = np.array([row["size"] for row in rows if row["size"]])
     assert 0.05 < np.isnan(cells).mean() < 0.15
 

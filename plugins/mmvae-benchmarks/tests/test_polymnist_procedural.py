@@ -154,7 +154,7 @@ def test_training_and_validation_have_gaps_and_the_test_split_is_complete(root):
     for name, split in splits.items():
         for key, column in split.columns.items():
             assert (column.present is None) == (name == "test")
-            there = column.without_gaps().read().values
+            there = column.without_missing().read().values
             all_of_them = whole[name].columns[key].read().values
             rows = slice(None) if column.present is None else column.present
             np.testing.assert_array_equal(there, all_of_them[rows])

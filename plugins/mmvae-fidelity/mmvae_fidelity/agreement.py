@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmvae import Metric, MetricConfig, Specimen, nearest
-from mmvae_fidelity.judge import judge_of
+from mmvae_fidelity.classifier import classifier_of
 from mmvae_fidelity.pictures import pixels, real
 
 
@@ -87,13 +87,13 @@ class AttributeAgreement(Metric):
         else:
             decoded = specimen.decoded(labels, (modality,))
             said[from_picture] = decoded > self._threshold(specimen, labels)
-        judge = judge_of(specimen, modality, labels)
+        classifier = classifier_of(specimen, modality, labels)
         if reason := specimen.lacks(modality, (labels,)):
             specimen.remarks.append(f"Not measured, {from_labels}: {reason}.")
         else:
             pictures = specimen.decoded(modality, (labels,), fixed=True)
-            said[from_labels] = judge.verdict(pixels(codecs[modality], pictures))
-        said["classifier on real pictures"] = judge.verdict(real(specimen, modality))
+            said[from_labels] = classifier.verdict(pixels(codecs[modality], pictures))
+        said["classifier on real pictures"] = classifier.verdict(real(specimen, modality))
         found: dict[str, Tensor] = {}
         for name, verdicts in said.items():
             values = balanced_accuracy(verdicts[:, counted], truth[:, counted])

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmvae import Codec, Metric, Specimen
-from mmvae_fidelity.judge import judge_of, labelled
+from mmvae_fidelity.classifier import classifier_of, labelled
 from mmvae_fidelity.pictures import PictureConfig, generated, real, refuse_others, unavailable
 
 TINY = 1e-10
@@ -59,10 +59,10 @@ class Frechet(Metric):
         modality = self.config.modality
         labels = self.config.labels or labelled(specimen, modality)
         assert labels is not None
-        judge = judge_of(specimen, modality, labels)
-        truth = judge.all_features(real(specimen, modality))
+        classifier = classifier_of(specimen, modality, labels)
+        truth = classifier.all_features(real(specimen, modality))
         found = {
-            name: linearised(truth, judge.all_features(pictures))
+            name: linearised(truth, classifier.all_features(pictures))
             for name, pictures in generated(specimen, self.config)
         }
         order = torch.randperm(len(truth), generator=torch.Generator().manual_seed(specimen.seed))

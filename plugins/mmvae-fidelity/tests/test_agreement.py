@@ -88,7 +88,7 @@ def run(tmp_path_factory):
     """A short training with its evaluation."""
     folder = tmp_path_factory.mktemp("fidelity") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmvae_fidelity.judge.LEAST_STEPS", 150)
+        patch.setattr("mmvae_fidelity.classifier.LEAST_STEPS", 150)
         mmvae.train(CONFIG, DATA, run_dir=folder, registry=REGISTRY)
         result = mmvae.evaluate(folder, DATA, registry=REGISTRY)
         again = mmvae.evaluate(folder, DATA, registry=REGISTRY)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmvae_attributes import SignedAttributes
-from mmvae_fidelity import AttributeAgreement, Frechet, PowerSpectrum, judge
+from mmvae_fidelity import AttributeAgreement, Frechet, PowerSpectrum, classifier
 from mmvae_images import BernoulliImage
 from torch import Tensor, nn
 
@@ -75,7 +75,7 @@ def specimen(binarise: str, batch_size: int = 500) -> Specimen:
 
 @pytest.mark.parametrize("binarise", ["resample", "once"])
 def test_a_perfect_model_is_as_near_as_chance(binarise, monkeypatch) -> None:
-    monkeypatch.setattr(judge, "LEAST_STEPS", 60)
+    monkeypatch.setattr(classifier, "LEAST_STEPS", 60)
     subject = specimen(binarise)
     config = {"modality": "image", "given": (("kind",),)}
     spectrum = PowerSpectrum(PowerSpectrum.Config(**config)).measure(subject)

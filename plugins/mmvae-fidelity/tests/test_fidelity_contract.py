@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mmvae_fidelity import judge
+from mmvae_fidelity import classifier
 from mmvae_fidelity.agreement import AttributeAgreement
 from mmvae_fidelity.frechet import Frechet
 from mmvae_fidelity.spectrum import PowerSpectrum
@@ -13,7 +13,7 @@ from mmvae.testing import MetricContract
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(judge, "LEAST_STEPS", 10)
+    monkeypatch.setattr(classifier, "LEAST_STEPS", 10)
 
 
 class TestFrechet(MetricContract):

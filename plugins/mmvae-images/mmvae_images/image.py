@@ -111,9 +111,9 @@ class ImageCodec(Codec):
         """One PIL image per item, grey or RGB."""
         return to_pictures(self._levels(x))
 
-    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+    def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Mean over pixels of the squared difference, in model units."""
-        return {"squared error": (guess - x).square().flatten(1).mean(1)}
+        return {"squared error": (prediction - x).square().flatten(1).mean(1)}
 
     def _levels(self, x: Tensor) -> np.ndarray[Any, Any]:
         return _channels_last((self.to_pixels(x) * 255).round().to(torch.uint8))

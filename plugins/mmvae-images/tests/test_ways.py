@@ -91,7 +91,7 @@ def test_a_table_that_names_a_mode_is_read_in_it(tmp_path: Path) -> None:
     )
     table.to_parquet(str(tmp_path / "t.parquet"))
     column = load_tables(str(tmp_path / "t.parquet"))["train"].columns["pic"]
-    found = read(column.without_gaps().read())
+    found = read(column.without_missing().read())
     np.testing.assert_array_equal(found, read(as_split(table, "d").columns["pic"].take([0])))
     assert found.shape == (1, 1, 2, 3)
 

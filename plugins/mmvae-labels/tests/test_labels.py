@@ -225,8 +225,8 @@ def test_samples_follow_the_probabilities():
 
 def test_accuracy_is_1_where_the_guess_is_right():
     codec = fitted(Column([0], names=PETS))
-    guess, truth = torch.eye(3)[[0, 1, 2]], torch.eye(3)[[0, 2, 2]]
-    assert codec.compare(guess, truth)["accuracy"].tolist() == [1, 0, 1]
+    prediction, truth = torch.eye(3)[[0, 1, 2]], torch.eye(3)[[0, 2, 2]]
+    assert codec.compare(prediction, truth)["accuracy"].tolist() == [1, 0, 1]
     assert codec.class_index(truth).tolist() == [0, 2, 2]
 
 

@@ -189,10 +189,12 @@ class Text(Codec):
         """The texts, quoted if parts would be invisible: empty, padded, line breaks."""
         return [_shown(text) for text in self.restore(x).values]
 
-    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+    def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Share of right positions up to the end of the longer text; 1 if all are right."""
-        longer = torch.maximum(lengths(guess), lengths(x))
-        right = (guess == x) & (torch.arange(x.shape[-1], device=x.device) < longer.unsqueeze(-1))
+        longer = torch.maximum(lengths(prediction), lengths(x))
+        right = (prediction == x) & (
+            torch.arange(x.shape[-1], device=x.device) < longer.unsqueeze(-1)
+        )
         accuracy = torch.where(longer > 0, right.sum(-1) / longer.clamp(min=1), 1.0)
         return {"accuracy": accuracy, "whole text": (accuracy == 1).float()}
 

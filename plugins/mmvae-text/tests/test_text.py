@@ -234,11 +234,11 @@ def test_parse_takes_a_text_as_it_is():
 
 def test_accuracy_counts_positions_up_to_the_longer_end():
     codec = fitted()
-    guess, truth = (
+    prediction, truth = (
         codec.prepare(Column(texts))[0].float()
         for texts in (["abba", "ab", "", "", "cab"], ["abba", "aabb", "a", "", "bab"])
     )
-    figures = codec.compare(guess, truth)
+    figures = codec.compare(prediction, truth)
     torch.testing.assert_close(figures["accuracy"], torch.tensor([1, 1 / 4, 0, 1, 2 / 3]))
     assert figures["whole text"].tolist() == [1, 0, 0, 1, 0]
 

@@ -132,7 +132,7 @@ def _from_texts(rows: list[Any]) -> list[Any]:
 
 def _stacked(rows: list[Any], width: int | None) -> Array:
     rows = _from_texts(rows)
-    vectors = [None if _is_gap(row) else _floats(row, i) for i, row in enumerate(rows)]
+    vectors = [None if _is_missing(row) else _floats(row, i) for i, row in enumerate(rows)]
     if width is None:
         width = next((len(v) for v in vectors if v is not None), 0)
     cells = np.full((len(rows), width), np.nan)
@@ -150,7 +150,7 @@ def _stacked(rows: list[Any], width: int | None) -> Array:
     return cells
 
 
-def _is_gap(row: Any) -> bool:
+def _is_missing(row: Any) -> bool:
     """True if an item lacks the whole vector; a DataFrame writes NaN for it."""
     return row is None or (isinstance(row, float) and math.isnan(row))
 

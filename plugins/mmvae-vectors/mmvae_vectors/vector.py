@@ -198,9 +198,9 @@ class Vector(Codec):
             for row in rows
         ]
 
-    def compare(self, guess: Tensor, x: Tensor) -> dict[str, Tensor]:
+    def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Root mean square error over an item's cells, and each cell's error, in user's units."""
-        error = (guess - x) * self.state["deviation"].to(x)
+        error = (prediction - x) * self.state["deviation"].to(x)
         figures = {"rmse": error.square().mean(1).sqrt()}
         if 1 < len(self.names) <= NAMED:
             columns = error.abs().unbind(1)

@@ -185,7 +185,7 @@ def test_a_large_offset_loses_no_precision():
     np.testing.assert_allclose(codec.restore(codec.prepare(Column(raw))[0]).values, raw, atol=1e-4)
 
 
-GAPS = [
+HAS_MISSING = [
     np.array([[1.0, NAN], [NAN, NAN], [3.0, 4.0], [5.0, 8.0]]),
     [[1.0, None], None, [3, 4], [5, np.float32(8)]],
     np.array([[1.0, None], [None, NAN], [3, 4], [5, 8]], object),
@@ -194,7 +194,7 @@ GAPS = [
 ]
 
 
-@pytest.mark.parametrize("values", GAPS)
+@pytest.mark.parametrize("values", HAS_MISSING)
 def test_nan_null_and_masked_are_gaps(values):
     codec = fitted(Column(values, names=NAMES))
     x, observed = codec.prepare(Column(values))

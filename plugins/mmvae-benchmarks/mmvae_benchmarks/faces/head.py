@@ -62,9 +62,9 @@ def _draw_cheeks(canvas: Canvas, face: Face, head: Mask) -> None:
             canvas.fill(ellipse(1.45 * side, 1.45, 0.5, 0.6), shade(skin, 1.1), 0.7, 0.2, head)
         if face["High_Cheekbones"]:
             bone = ellipse(1.42 * side, 0.62, 0.46, 0.17, -0.45 * side)
-            hollow = curve((1.95 * side, 0.95), (1.5 * side, 1.35), (1.1 * side, 1.75))
+            without_values = curve((1.95 * side, 0.95), (1.5 * side, 1.35), (1.1 * side, 1.75))
             canvas.fill(bone, shade(skin, 1.3), 0.9, 0.09, head)
-            canvas.line(hollow, shade(skin, 0.5), 0.3, 0.8, 0.11, head)
+            canvas.line(without_values, shade(skin, 0.5), 0.3, 0.8, 0.11, head)
         if face["Rosy_Cheeks"]:
             blush = mix(skin, (236, 70, 96), 0.75)
             canvas.fill(ellipse(1.28 * side, 0.98, 0.52, 0.4), blush, 0.85, 0.16, head)

@@ -18,7 +18,7 @@ from mmvae.modalities.codec import Codec
 from mmvae.plugins.registry import Registry
 
 
-def with_judge_data(experiment: Experiment, registry: Registry) -> Experiment:
+def with_classifier_data(experiment: Experiment, registry: Registry) -> Experiment:
     """The experiment with the training data of its classifiers.
 
     Args:
@@ -37,7 +37,7 @@ def with_judge_data(experiment: Experiment, registry: Registry) -> Experiment:
         return load_experiment(values, texts, registry).experiment
 
 
-def judge_batches(
+def classifier_batches(
     experiment: Experiment,
     registry: Registry,
     data: Any,
@@ -57,10 +57,10 @@ def judge_batches(
             :attr:`mmvae.Source.received`.
 
     Raises:
-        ConfigError: As :func:`with_judge_data`.
+        ConfigError: As :func:`with_classifier_data`.
         DataError: They cannot be read, or a codec refuses a value.
     """
-    judging = with_judge_data(experiment, registry)
+    judging = with_classifier_data(experiment, registry)
     states = {m: codec.state for m, codec in codecs.items()}
     received = received and received | experiment.evaluate.judge_data.keys()
     with _named(experiment):
@@ -70,17 +70,17 @@ def judge_batches(
         return opened.batches("train")
 
 
-def check_judge_data(
+def check_classifier_data(
     experiment: Experiment, registry: Registry, data: Any, codecs: Mapping[str, Codec]
 ) -> None:
     """Refuse, before a training rather than after, data that its classifiers cannot learn from.
 
     Raises:
-        ConfigError: As :func:`with_judge_data`.
+        ConfigError: As :func:`with_classifier_data`.
         DataError: They cannot be read, or a codec refuses a value.
     """
     if experiment.evaluate.judge_data and experiment.evaluate.coherence:
-        judge_batches(experiment, registry, data, codecs, torch.device("cpu"))
+        classifier_batches(experiment, registry, data, codecs, torch.device("cpu"))
 
 
 @contextmanager

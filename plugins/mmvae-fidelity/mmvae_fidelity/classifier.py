@@ -19,7 +19,7 @@ RATE, WEIGHT_DECAY = 2e-3, 1e-2
 CHUNK = 500
 
 
-class Judge(nn.Module):
+class Classifier(nn.Module):
     """p(label | picture): strided convolutions to 4×4 or less, their mean, a linear head.
 
     Each level halves the side of the picture and doubles the channels, up to 64 features, so a
@@ -89,10 +89,10 @@ def labelled(specimen: Specimen, modality: str) -> str | None:
     )
 
 
-def judge_of(specimen: Specimen, modality: str, labels: str) -> Judge:
+def classifier_of(specimen: Specimen, modality: str, labels: str) -> Classifier:
     """The classifier of a modality's pictures, trained once for all metrics that use it."""
     key: Hashable = ("judge", modality, labels)
-    made: Judge = specimen.shared(key, lambda: train_judge(specimen, modality, labels))
+    made: Classifier = specimen.shared(key, lambda: train_classifier(specimen, modality, labels))
     return made
 
 
@@ -101,7 +101,7 @@ def label_values(codec: Codec, x: Tensor) -> Tensor:
     return codec.class_index(x) if codec.classes is not None else (x >= 0).long()
 
 
-def train_judge(specimen: Specimen, modality: str, labels: str) -> Judge:
+def train_classifier(specimen: Specimen, modality: str, labels: str) -> Classifier:
     """Train a classifier on real training items: AdamW, one cycle of the learning rate.
 
     Five epochs, or as many more as 1,000 steps take. Pictures are not mirrored, since the label
@@ -117,22 +117,24 @@ def train_judge(specimen: Specimen, modality: str, labels: str) -> Judge:
     device = specimen.items.device
     torch.manual_seed(specimen.seed)  # metrics run within a random state of their own
     exclusive = target.classes is not None
-    judge = Judge(tuple(pictures.shape[1:]), _prior(truth, target), exclusive).to(device).train()
+    classifier = (
+        Classifier(tuple(pictures.shape[1:]), _prior(truth, target), exclusive).to(device).train()
+    )
     epochs = max(LEAST_EPOCHS, math.ceil(LEAST_STEPS * BATCH / len(truth)))
     steps = epochs * math.ceil(len(truth) / BATCH)
-    optimizer = torch.optim.AdamW(judge.parameters(), RATE, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(classifier.parameters(), RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
     for epoch in range(epochs):
         specimen.step(f"classifier {modality} → {labels}", epoch, epochs)
         for items in torch.split(torch.randperm(len(truth)), BATCH):
             seen = pictures[items].float() / 255
-            loss = judge.loss(seen.to(device), truth[items].to(device))
+            loss = classifier.loss(seen.to(device), truth[items].to(device))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     specimen.step(f"classifier {modality} → {labels}", epochs, epochs)
-    return judge.eval()
+    return classifier.eval()
 
 
 def _prior(truth: Tensor, target: Codec) -> Tensor:

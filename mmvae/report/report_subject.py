@@ -13,7 +13,7 @@ from mmvae.report.subject import Subject
 
 
 @dataclass
-class Material(Subject):
+class ReportSubject(Subject):
     """A run as a report shows it.
 
     Attributes:
@@ -46,7 +46,7 @@ class _Matrix(BaseModel):
     """The keys of a coherence matrix that figures read."""
 
     cells: dict[str, dict[str, _Share]]
-    judges: dict[str, _Share] = Field(alias="classifier on real items")
+    classifiers: dict[str, _Share] = Field(alias="classifier on real items")
 
 
 class Drawn(BaseModel):
