@@ -96,7 +96,7 @@ def test_the_judges_may_learn_from_other_data_than_the_model(
             learned.append(len(training))
             super().__init__(training, seed, progress)
 
-    monkeypatch.setattr("mmvae.evaluation.evaluate.Judges", Noted)
+    monkeypatch.setattr("mmvae.evaluation.evaluate.Classifiers", Noted)
     for name, data in (("few", {"items": 20}), ("many", {"items": 60})):
         config = toy_config(data={"source": "toy", **data})
         mmvae.train(config, run_dir=tmp_path / name, registry=toy_registry())
