@@ -22,9 +22,8 @@ from mmvae.foundations.errors import (
     MmvaeError,
     OutputError,
     Terminated,
-    TrainingError,
+    lack_of_memory,
     out_of_memory,
-    shortened,
 )
 from mmvae.foundations.signals import terminable
 from mmvae.plugins.entry_points import COMMAND_ENTRIES
@@ -142,7 +141,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         return _fail(f"interrupted{f' {where}' if where else ''}.", 130)
     except Exception as error:
         if out_of_memory(error):
-            return _fail(untold(_memory(error), told), TrainingError.exit_code)
+            lack = lack_of_memory(error)
+            return _fail(untold(str(lack), told), lack.exit_code)
         if (told_of := _plugins_failure(error)) is None:
             raise
         return _fail(str(told_of), told_of.exit_code)
@@ -156,15 +156,6 @@ def has_working_folder() -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _memory(error: Exception) -> str:
-    """The message for an allocation that failed in a command that does not train."""
-    why = shortened(str(error)) or type(error).__name__
-    return (
-        f"Out of memory ({why}). Ask for less at once, such as fewer items, a smaller --count or "
-        f"--samples; or use a machine with more."
-    )
 
 
 def _plugins_failure(error: Exception) -> MmvaeError | None:

@@ -128,6 +128,15 @@ def out_of_memory(error: Exception) -> bool:
     return known or (torchs and any(sign in str(error).lower() for sign in _SIGNS))
 
 
+def lack_of_memory(error: Exception) -> TrainingError:
+    """The error for an allocation that failed where nothing says which key to make smaller."""
+    why = shortened(str(error)) or type(error).__name__
+    return TrainingError(
+        f"Out of memory ({why}). Ask for less at once, such as fewer items, a smaller --count or "
+        f"--samples (in Python count= or samples=); or use a machine with more."
+    )
+
+
 @contextmanager
 def naming(culprit: str, doing: str) -> Iterator[None]:
     """Run a plugin's code, and make unexpected errors of it name the plugin.

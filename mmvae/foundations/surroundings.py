@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import torch
 
+from mmvae.foundations.errors import lack_of_memory, out_of_memory
 from mmvae.foundations.launch import launched
 
 _COMPUTING = threading.RLock()
@@ -25,8 +26,12 @@ def undisturbed() -> Iterator[None]:
     """Compute as in a fresh process: in float32, on the CPU by default, no autocast.
 
     Gradients are on. Several threads may be within at once.
+
+    Raises:
+        TrainingError: Memory ran out, and nothing within says where.
     """
     with ExitStack() as stack:
+        stack.enter_context(_told_of_memory())
         stack.enter_context(_PROCESS)
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
@@ -56,6 +61,30 @@ def exclusive() -> Iterator[None]:
         finally:
             if torch.get_num_threads() != threads:
                 torch.set_num_threads(threads)
+
+
+_WITHIN = threading.local()
+
+
+@contextmanager
+def _told_of_memory() -> Iterator[None]:
+    """Turn a failed allocation into an error, at the outermost of nested blocks.
+
+    What lies between may know more of it, such as the size of batches.
+
+    Raises:
+        TrainingError: Memory ran out.
+    """
+    depth = getattr(_WITHIN, "depth", 0)
+    _WITHIN.depth = depth + 1
+    try:
+        yield
+    except Exception as error:
+        if depth or not out_of_memory(error):
+            raise
+        raise lack_of_memory(error) from error
+    finally:
+        _WITHIN.depth = depth
 
 
 class _ProcessSettings:

@@ -21,6 +21,7 @@ from trainings import config, metrics, registry, resume, train
 
 import mmvae
 from mmvae.data.memory import as_split
+from mmvae.foundations.errors import TrainingError
 from mmvae.foundations.surroundings import exclusive, undisturbed
 from mmvae.inference.imputation import fillings
 from mmvae.inference.model_folder import load_model
@@ -289,3 +290,34 @@ def test_an_error_leaves_surroundings_as_they_were() -> None:
         with pytest.raises(KeyError), exclusive():
             os.environ["ACCELERATE_USE_CPU"]
         assert torch.get_default_dtype() == torch.float64
+
+
+@undisturbed()
+def out_of_memory(error):
+    raise error
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory")])
+def test_a_lack_of_memory_is_told(error):
+    with pytest.raises(TrainingError, match="Out of memory.*count="):
+        out_of_memory(error)
+
+
+@pytest.mark.parametrize("settings", [undisturbed, exclusive])
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory")])
+def test_a_lack_of_memory_is_told_by_the_outermost(settings, error):
+    """Whoever lies between may know more, such as the size of batches."""
+
+    @settings()
+    def between():
+        with pytest.raises(type(error)):
+            out_of_memory(error)
+        raise error
+
+    with pytest.raises(TrainingError, match="Out of memory.*count="):
+        between()
+
+
+def test_other_errors_stay_as_they_are():
+    with pytest.raises(RuntimeError, match="^other$"), undisturbed():
+        raise RuntimeError("other")
