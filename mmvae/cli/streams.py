@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from mmvae.foundations.errors import OutputError
 
@@ -74,7 +74,7 @@ class Bytes:
         refuse: Called with the error if the system refuses a write.
     """
 
-    def __init__(self, raw: BinaryIO, refuse: Callable[[OSError], None]) -> None:
+    def __init__(self, raw: Any, refuse: Callable[[OSError], None]) -> None:
         self.raw, self.refuse = raw, refuse
 
     def write(self, data: bytes) -> int:

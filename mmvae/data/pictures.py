@@ -44,5 +44,5 @@ def size_in_memory(picture: Image.Image) -> tuple[int, int]:
     It is the picture, or a tile of TIFF, which may be larger than the picture.
     """
     tags = getattr(picture, "tag_v2", {})
-    tile = tuple(int(tags.get(tag, 0)) for tag in (TILE_LENGTH, TILE_WIDTH))
+    tile = int(tags.get(TILE_LENGTH, 0)), int(tags.get(TILE_WIDTH, 0))
     return max((picture.height, picture.width), tile, key=lambda size: size[0] * size[1])
