@@ -12,6 +12,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
 import numpy as np
@@ -400,6 +401,16 @@ class TestPieces:
                             held = decoded_bytes(sink, chunk, 8, False, Bounds(), "")
                             told = chunk.total_uncompressed_size  # with the headers
                             assert 0 <= told - held <= 200 * (1 + told // 1000)
+
+    @pytest.mark.parametrize(
+        "data", [b"\x2c\x00\x00", b"\x25\x01\x00", b"\x15\x00", b"\x19", b"\x2c" * 99, b""]
+    )
+    def test_headers_that_are_none(self, data: bytes) -> None:
+        chunk = SimpleNamespace(
+            num_values=1, data_page_offset=0, has_dictionary_page=False, total_compressed_size=99
+        )
+        with pytest.raises(ValueError, match="header of a page"):
+            decoded_bytes(io.BytesIO(data), chunk, 8, True, Bounds(), "")
 
     def test_a_page_of_more_than_is_decoded_together(self, tmp_path: Path) -> None:
         file = tmp_path / "items.parquet"

@@ -44,13 +44,25 @@ def decoded_bytes(
     """
     total = 0
     for page in headers(file, chunk):
-        size = int(page.get(UNCOMPRESSED, 0))
+        size = number_in(page, UNCOMPRESSED)
         if repeated:
             about = page.get(PLAIN) or page.get(SECOND) or {}
-            size = max(size, int(about.get(VALUES, 0)) * width)
+            size = max(size, number_in(about, VALUES) * width)
         bounds.check_batch(size, f"{where}, a page")
         total += size
     return total
+
+
+def number_in(table: Any, field: int) -> int:
+    """A field of a header that is a size or a count; 0 if it is left out.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = table.get(field, 0) if isinstance(table, dict) else None
+    if type(found) is not int or found < 0:
+        raise ValueError(f"field {field} of the header of a page is no size")
+    return found
 
 
 def headers(file: BinaryIO, chunk: Any) -> Iterator[dict[int, Any]]:
@@ -63,10 +75,8 @@ def headers(file: BinaryIO, chunk: Any) -> Iterator[dict[int, Any]]:
     end = at + chunk.total_compressed_size
     while at < end:
         page, size = header(file, at)
-        if (length := int(page.get(COMPRESSED, 0))) < 0:
-            raise ValueError("a page of negative length")
         yield page
-        at += size + length
+        at += size + number_in(page, COMPRESSED)
 
 
 def header(file: BinaryIO, at: int) -> tuple[dict[int, Any], int]:
