@@ -42,7 +42,12 @@ def size_in_memory(picture: Image.Image) -> tuple[int, int]:
     """Height and width of the largest part that is decoded at once, in pixels.
 
     It is the picture, or a tile of TIFF, which may be larger than the picture.
+
+    Raises:
+        ValueError: The size of a tile is no number.
     """
     tags = getattr(picture, "tag_v2", {})
-    tile = int(tags.get(TILE_LENGTH, 0)), int(tags.get(TILE_WIDTH, 0))
+    tile = tags.get(TILE_LENGTH, 0), tags.get(TILE_WIDTH, 0)
+    if not all(isinstance(side, int) for side in tile):
+        raise ValueError(f"a tile of {tile[0]}×{tile[1]} pixels")
     return max((picture.height, picture.width), tile, key=lambda size: size[0] * size[1])

@@ -84,7 +84,10 @@ class TrainConfig(Section):
         "auto", description="Where to train: the accelerator if there is one, or the CPU."
     )
     threads: int | None = Field(
-        None, ge=1, description="CPU threads per process; as torch finds them unless given."
+        None,
+        ge=1,
+        le=1024,
+        description="CPU threads per process; as torch finds them unless given.",
     )
     drop_last: bool = Field(
         False, description="Leave out the last batch of an epoch if it is not full."

@@ -12,6 +12,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
 import numpy as np
@@ -29,6 +30,7 @@ from mmvae.data.reader import read_table
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.arrow import opened_arrow
 from mmvae.data.streams.csv_cells import records
+from mmvae.data.streams.parquet_pages import decoded_bytes
 from mmvae.data.streams.weight import pieces, rows_together, sizes_of
 from mmvae.foundations.errors import ConfigError, DataError
 
@@ -320,7 +322,31 @@ def together(**columns: object) -> int:
     """How many rows of a Parquet file of these columns are decoded together."""
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink)
-    return rows_together(pq.read_metadata(sink), Bounds())
+    return rows_together(sink, pq.read_metadata(sink), Bounds(), Path("items.parquet"))
+
+
+def varint(number: int, size: int = 0) -> bytes:
+    """A number as Thrift writes it, perhaps in more bytes than it needs."""
+    parts, left = [], 2 * number
+    while left or not parts or len(parts) < size:
+        parts.append(left & 127)
+        left >>= 7
+    return bytes([*(part | 128 for part in parts[:-1]), parts[-1]])
+
+
+def understated(table: pa.Table, **options: object) -> bytes:
+    """A Parquet file whose footer says that each column has a hundred bytes."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **options)
+    data, metadata = sink.getvalue(), pq.read_metadata(sink)
+    size = int.from_bytes(data[-8:-4], "little")
+    footer = data[-8 - size : -8]
+    for k in range(metadata.num_row_groups):
+        group = metadata.row_group(k)
+        held = [group.column(c).total_uncompressed_size for c in range(group.num_columns)]
+        for claim in {group.total_byte_size, *held}:
+            footer = footer.replace(varint(claim), varint(100, len(varint(claim))))
+    return data[: -8 - size] + footer + data[-8:]
 
 
 class TestPieces:
@@ -337,6 +363,61 @@ class TestPieces:
 
     def test_lists_may_be_longer_than_they_seem(self) -> None:
         assert together(a=[[0.0]] * 5000) == 64
+
+    @pytest.mark.parametrize("version", ["1.0", "2.0"])
+    def test_a_footer_may_say_less_than_there_is(self, tmp_path: Path, version: str) -> None:
+        often = pa.DictionaryArray.from_arrays(pa.array([0] * 5000), pa.array(["x" * (15 * MIB)]))
+        data = understated(pa.table({"a": often}), compression="zstd", data_page_version=version)
+        metadata = pq.read_metadata(io.BytesIO(data))
+        assert metadata.row_group(0).column(0).total_uncompressed_size == 100
+        rows = rows_together(io.BytesIO(data), metadata, Bounds(), Path("items.parquet"))
+        assert 64 < rows < 69
+
+    def test_each_kind_of_page_is_weighed(self) -> None:
+        values = {
+            "text": [f"{k}" * 50 for k in range(4000)],
+            "list": [[k, k + 1] for k in range(4000)],
+            "number": np.arange(4000.0),
+            "none": [None] * 4000,
+        }
+        for version in ("1.0", "2.0"):
+            for compression in ("none", "snappy", "gzip", "zstd", "lz4"):
+                for dictionary in (True, False):
+                    sink = io.BytesIO()
+                    pq.write_table(
+                        pa.table(values),
+                        sink,
+                        row_group_size=1500,
+                        data_page_size=2000,
+                        data_page_version=version,
+                        compression=compression,
+                        use_dictionary=dictionary,
+                        write_page_index=dictionary,
+                    )
+                    metadata = pq.read_metadata(sink)
+                    for k in range(metadata.num_row_groups):
+                        for c in range(metadata.num_columns):
+                            chunk = metadata.row_group(k).column(c)
+                            held = decoded_bytes(sink, chunk, 8, False, Bounds(), "")
+                            told = chunk.total_uncompressed_size  # with the headers
+                            assert 0 <= told - held <= 200 * (1 + told // 1000)
+
+    @pytest.mark.parametrize(
+        "data", [b"\x2c\x00\x00", b"\x25\x01\x00", b"\x15\x00", b"\x19", b"\x2c" * 99, b""]
+    )
+    def test_headers_that_are_none(self, data: bytes) -> None:
+        chunk = SimpleNamespace(
+            num_values=1, data_page_offset=0, has_dictionary_page=False, total_compressed_size=99
+        )
+        with pytest.raises(ValueError, match="header of a page"):
+            decoded_bytes(io.BytesIO(data), chunk, 8, True, Bounds(), "")
+
+    def test_a_page_of_more_than_is_decoded_together(self, tmp_path: Path) -> None:
+        file = tmp_path / "items.parquet"
+        file.write_bytes(understated(pa.table({"a": [[0] * 500_000] * 3}), compression="zstd"))
+        open_stream(file)
+        with pytest.raises(DataError, match="column 'a.list.element', a page: 12,000,000 bytes"):
+            open_stream(file, bounds=Bounds(cell=1 << 13))
 
     def test_large_rows_are_decoded_one_by_one(self) -> None:
         values = [bytes([k]) * (3 * MIB) for k in range(6)]

@@ -15,7 +15,7 @@ from torch import nn
 from toys import ClassCodec, toy_registry
 from trainings import config, latest, resume, train
 
-from mmvae.foundations.errors import CheckpointError, MmvaeError, TrainingError
+from mmvae.foundations.errors import CheckpointError, ConfigError, MmvaeError, TrainingError
 from mmvae.inference.model_folder import load_model
 from mmvae.training.model_description import Description, fitting, no_larger_than
 from mmvae.training.state import position_of
@@ -220,3 +220,12 @@ def test_a_description_names_the_first_thing_that_is_wrong() -> None:
 def test_positions_of_older_checkpoints_are_read() -> None:
     older = {"step": 3, "best": None, "best_step": 0, "waiting": 0, "metrics_offset": 9}
     assert position_of({"position": older}, "c").metrics_sha256 is None
+
+
+def test_a_run_does_not_ask_for_threads_that_no_machine_has(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(folder, config(), max_steps=1)
+    file = folder / "config.resolved.toml"
+    file.write_text(file.read_text().replace("[train]\n", "[train]\nthreads = 2000000000\n", 1))
+    with pytest.raises(ConfigError, match=r"train\.threads.*1024"):
+        resume(folder)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mmvae.data.bounds import Bounds
 from mmvae.data.streams.stream import (
@@ -293,15 +293,16 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
 
     @contextmanager
     def parquet() -> Iterator[Any]:
-        bounds.check_description(footer_size(path, bounds, PARQUET), path)
-        with bounds.open(path) as opened, pq.ParquetFile(opened, buffer_size=BUFFER) as file:
-            rows = rows_together(file.metadata, bounds)
+        with bounds.open(path) as opened:
+            bounds.check_description(footer_size(opened, PARQUET), path)
+            file = pq.ParquetFile(opened, buffer_size=BUFFER)
+            rows = rows_together(opened, file.metadata, bounds, path)
             yield file.schema_arrow, file.metadata.num_rows, file.iter_batches(rows)
 
     @contextmanager
     def arrow() -> Iterator[Any]:
-        bounds.check_description(footer_size(path, bounds, MAGIC), path)
         with bounds.open(path) as opened:  # and no other file of the same name
+            bounds.check_description(footer_size(opened, MAGIC), path)
             data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         with pa.BufferReader(data) as source:
             start, batches = 0, None
@@ -323,12 +324,12 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
     return parquet() if path.suffix.lower() == ".parquet" else arrow()
 
 
-def footer_size(path: Path, bounds: Bounds, magic: bytes) -> int:
+def footer_size(file: BinaryIO, magic: bytes) -> int:
     """Bytes of the table of contents at the end of a file; 0 if the file has none."""
-    with bounds.open(path) as opened:
-        opened.seek(0, os.SEEK_END)
-        opened.seek(max(0, opened.tell() - 4 - len(magic)))
-        size, end = opened.read(4), opened.read()
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - 4 - len(magic)))
+    size, end = file.read(4), file.read()
+    file.seek(0)
     return int.from_bytes(size, "little") if end == magic else 0
 
 

@@ -6,11 +6,12 @@ import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from mmvae.data.bounds import Bounds
+from mmvae.data.streams.parquet_pages import decoded_bytes
 
 Sizes = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -24,32 +25,51 @@ WIDEST = 32
 """Bytes of the widest number of Arrow, a decimal."""
 
 
-def rows_together(metadata: Any, bounds: Bounds) -> int:
-    """How many rows of a Parquet file to decode together, by what the file says of its columns.
+def rows_together(file: BinaryIO, metadata: Any, bounds: Bounds, path: Path) -> int:
+    """How many rows of a Parquet file to decode together, by what its pages say of themselves.
 
     Args:
+        file: The file.
         metadata: Of the file.
         bounds: How much is decoded together: as much as a cell may hold, by the mean row, and
             never more than 64 cells, if each row held the longest value that the file may hold.
+        path: Its path, for messages.
+
+    Raises:
+        DataError: One page is larger than what may be decoded together.
+        ValueError, struct.error: The file is damaged.
     """
     groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
-    mean = sum(group.total_byte_size for group in groups) / max(1, metadata.num_rows)
-    longest = sum(longest_value(metadata.schema, k, groups) for k in range(metadata.num_columns))
+    total, longest = 0.0, 0.0
+    for number in range(metadata.num_columns):
+        column = metadata.schema.column(number)
+        repeated, width = column.max_repetition_level > 0, max(8, column.length)
+        where = f"{path}, column {column.path!r}"
+        sizes = [0]
+        for group in groups:
+            part = group.column(number)
+            held = decoded_bytes(file, part, width, repeated, bounds, where)
+            sizes.append(max(held, part.total_uncompressed_size))
+        total += sum(sizes)
+        longest += longest_value(column, max(sizes))
+    mean = total / max(1, metadata.num_rows)
     sure = max(UNSURE, bounds.batch // max(1, longest))
     return int(max(1, min(MOST, sure, bounds.cell // max(1, mean))))
 
 
-def longest_value(schema: Any, number: int, groups: list[Any]) -> float:
+def longest_value(column: Any, size: int) -> float:
     """The bytes that a value of a Parquet column may have; infinity for lists.
 
     A text can be written once and stand in all rows, but has no more bytes than all of the column.
+
+    Args:
+        column: Its schema.
+        size: Bytes of the column in the largest group of rows.
     """
-    column = schema.column(number)
     if column.max_repetition_level:
         return math.inf
     if column.physical_type == "BYTE_ARRAY":
-        parts = (group.column(number) for group in groups)
-        return float(max((part.total_uncompressed_size for part in parts), default=0))
+        return float(size)
     return float(max(WIDEST, column.length))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import numpy as np
 import pytest
 from mmvae_benchmarks import Celeba
-from mmvae_benchmarks.celeba import parquet, source
+from mmvae_benchmarks.celeba import parquet, pictures, source
 from mmvae_benchmarks.celeba.listing import ATTRIBUTES
 from pydantic import ValidationError
 
 from mmvae import ConfigError, DataError
+from mmvae.data.bounds import Bounds
 
 
 def celeba(root, **keys):
@@ -228,3 +230,21 @@ def test_cached_pictures_are_beside_the_data(small_celeba, tmp_path):
     assert len(list((tmp_path / "other").glob("centre-8-*/images.npy"))) == 1
     assert source.workers(Celeba.Config(workers=3)) == 3
     assert source.workers(Celeba.Config()) >= 1
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_picture_of_gigabytes_is_not_read(small_celeba, zipped, monkeypatch):
+    monkeypatch.setattr(pictures, "PICTURE", Bounds(file=2**20))
+    small_celeba.files[small_celeba.names[3]] = bytes(2**20 + 1)
+    small_celeba.write(zipped=zipped)
+    with pytest.raises(DataError, match=r"000004\.jpg: .*1,048,577 bytes, expected 1,048,576"):
+        celeba(small_celeba.root).splits()
+
+
+def test_a_picture_that_is_a_pipe_is_not_waited_for(small_celeba):
+    small_celeba.write()
+    file = small_celeba.root / "img_align_celeba" / small_celeba.names[3]
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(DataError, match=r"000004\.jpg"):
+        celeba(small_celeba.root).splits()

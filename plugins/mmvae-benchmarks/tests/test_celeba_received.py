@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mmvae
@@ -102,3 +104,26 @@ def test_a_resumed_one_too(config, own_cache, tmp_path):
     shutil.rmtree(tmp_path / "first")
     mmvae.resume(run, overrides=["train.epochs=2"])
     assert not (tmp_path / "first").exists()
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["no object", "other types", "nested", "fewer outcomes", "other pixels", "other size", "pipe"],
+)
+def test_pictures_that_were_planted_are_checked(how, config, own_cache, tmp_path):
+    run = trained(config, tmp_path, cache=str(tmp_path / "first"))
+    (store,) = (p for p in (tmp_path / "first").iterdir() if p.is_dir())
+    reports = {"no object": "[]", "other types": '{"kept": "many"}', "nested": "[" * 10**5}
+    if how in reports:
+        (store / "report.json").write_text(reports[how])
+    elif how == "fewer outcomes":
+        np.save(store / "outcomes.npy", np.zeros(3, np.uint8))
+    elif how == "pipe":
+        (store / "images.npy").unlink()
+        os.mkfifo(store / "images.npy")
+    elif how == "other size":
+        np.save(store / "images.npy", np.zeros((12, 5, 5, 3), np.uint8))
+    else:
+        np.save(store / "images.npy", np.zeros((12, 4, 4, 3)))
+    with pytest.raises(mmvae.DataError, match="cropped pictures are damaged"):
+        mmvae.evaluate(run)

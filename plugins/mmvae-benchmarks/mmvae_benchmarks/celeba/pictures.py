@@ -11,8 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mmvae import DataError
+from mmvae.data.bounds import MIB, Bounds
 from mmvae.data.fingerprints import contents
 from mmvae_benchmarks.celeba.listing import some
+
+PICTURE = Bounds(file=64 * MIB)
+"""How much the file of one picture may hold."""
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -75,7 +79,10 @@ class FolderPictures(Pictures):
     def read(self, row: int) -> bytes:
         """See :meth:`Pictures.read`."""
         try:
-            return (self.folder / self.names[row]).read_bytes()
+            with PICTURE.open(self.folder / self.names[row]) as file:
+                return file.read()
+        except DataError as error:
+            raise Unreadable(str(error)) from None
         except OSError as error:
             raise Unreadable(error.strerror or str(error)) from None
 
@@ -119,8 +126,11 @@ class ZipPictures(Pictures):
 
     def read(self, row: int) -> bytes:
         """See :meth:`Pictures.read`."""
+        member = self._members[self.names[row]]
+        if member.file_size > PICTURE.file:
+            raise Unreadable(f"{member.file_size:,} bytes, expected {PICTURE.file:,} at most")
         try:
-            return self._zip.read(self._members[self.names[row]])
+            return self._zip.read(member)
         except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise Unreadable(str(error)) from None
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from mmvae import DataError, LazyValues
 from mmvae.foundations import staging, storage
@@ -39,6 +40,18 @@ Array = np.ndarray[Any, Any]
 
 IMAGES, OUTCOMES, LEFT_OUT, REPORT = "images.npy", "outcomes.npy", "left-out.tsv", "report.json"
 """Files of a store."""
+
+
+class Report(BaseModel):
+    """The keys of ``report.json`` that are read."""
+
+    model_config = ConfigDict(extra="allow")
+
+    content: str
+    pictures: int
+    kept: int
+    unlisted: int
+    left_out: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,20 @@ class Store:
         """Rows of the kept pictures, ascending."""
         with self._readable():
             return np.flatnonzero(np.load(self.folder / OUTCOMES) == Outcome.KEPT)
+
+    def check(self, pictures: int, size: int) -> None:
+        """See that the arrays are those of so many pictures of this size.
+
+        Raises:
+            DataError: They are not.
+        """
+        with self._readable():
+            for name, shape in ((OUTCOMES, (pictures,)), (IMAGES, (pictures, size, size, 3))):
+                if not (self.folder / name).is_file():  # a pipe would be waited for
+                    raise ValueError(f"{name} is no file")
+                array = np.load(self.folder / name, mmap_mode="r")
+                if (array.dtype, array.shape) != (np.uint8, shape):
+                    raise ValueError(f"{name} has {array.dtype} {array.shape}, expected {shape}")
 
     def images(self) -> StoredImages:
         """The kept pictures, unread."""
@@ -134,6 +161,7 @@ def open_store(
             if not (folder / REPORT).is_file():
                 make(folder, pictures, recipe, workers)
     store = Store(folder, read_report(folder))
+    store.check(len(pictures), recipe.size)
     if not len(store.rows):
         raise DataError(
             f"{pictures.origin}: {store.summary()}. Expected faces seen from the front that fill "
@@ -206,9 +234,9 @@ def read_report(folder: Path) -> dict[str, Any]:
         DataError: It is damaged.
     """
     try:
-        report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        return report
-    except (OSError, ValueError) as error:
+        found = json.loads(storage.read(folder / REPORT, follow=True))
+        return Report.model_validate(found, strict=True).model_dump()
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(folder, str(error)) from None
 
 
