@@ -38,8 +38,9 @@ from mmvae.evaluation.classifiers import Classifiers
 from mmvae.evaluation.coherence_matrix import coherence_matrix
 from mmvae.experiments.build import make_accelerator, open_experiment_data
 from mmvae.experiments.classifier_data import classifier_batches
-from mmvae.experiments.config import Experiment, load_experiment
+from mmvae.experiments.config import load_experiment
 from mmvae.experiments.environment import environment
+from mmvae.experiments.experiment import Experiment
 from mmvae.experiments.study.record import Record, hardware, write_record
 from mmvae.experiments.study.row import Row, load_rows
 from mmvae.experiments.study.study import load_study

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from mmvae.foundations import toml
-from mmvae.runs.checkpoint import write_folder
+from mmvae.runs.checkpoint_folder import write_folder
 
 Items = Mapping[str, np.ndarray]
 

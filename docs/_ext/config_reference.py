@@ -10,7 +10,8 @@ from generated import Generated
 from pydantic import BaseModel
 from sphinx.application import Sphinx
 
-from mmvae.experiments.config import Experiment, experiment_schema
+from mmvae.experiments.config_schema import experiment_schema
+from mmvae.experiments.experiment import Experiment
 from mmvae.foundations.section import Section
 from mmvae.models.families import BESIDE
 from mmvae.plugins.loader import load_registry

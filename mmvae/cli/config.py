@@ -76,7 +76,7 @@ def schema(out: Path | None) -> None:
     It covers the installed plugins. Editors use it when a file's first line is
     `#:schema mmvae.schema.json`.
     """
-    from mmvae.experiments.config import json_schema
+    from mmvae.experiments.config_schema import json_schema
     from mmvae.plugins.loader import load_registry
 
     text = json.dumps(json_schema(load_registry()), indent=2, ensure_ascii=False)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mmvae.data.dataset import Data
     from mmvae.data.description import ModalitySummary, SplitSummary
     from mmvae.data.generator import Maker
-    from mmvae.experiments.config import Experiment
+    from mmvae.experiments.experiment import Experiment
     from mmvae.plugins.registry import Registry
 
 

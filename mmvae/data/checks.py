@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from mmvae.data.batches import prepare
-from mmvae.data.dataset import check_columns, chunks, fitted, usable, without_discarded
+from mmvae.data.dataset import check_columns, chunks, fitted
 from mmvae.data.description import ModalitySummary, add
 from mmvae.data.extreme_values import extremes
 from mmvae.data.item_names import look_alike_phrases
@@ -20,6 +20,7 @@ from mmvae.data.memory import as_bytes
 from mmvae.data.missing import check_training, presence
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
+from mmvae.data.usable_items import usable, without_discarded
 from mmvae.foundations.errors import DataError, UnsupportedValue
 from mmvae.modalities.codec import Codec, CodecConfig
 from mmvae.modalities.column import Column

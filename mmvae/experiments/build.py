@@ -25,7 +25,7 @@ from mmvae.data.mixing import check_batches
 from mmvae.data.source import Source
 from mmvae.evaluation.metric import Metric
 from mmvae.experiments.compatibility import initialise_from
-from mmvae.experiments.config import Experiment
+from mmvae.experiments.experiment import Experiment
 from mmvae.foundations.errors import ConfigError, UsageError, naming
 from mmvae.foundations.randomness import derived_seed, seeded_global
 from mmvae.inference.model_folder import load_model

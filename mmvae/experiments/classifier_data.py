@@ -11,7 +11,8 @@ import torch
 from mmvae.data.batches import Batches
 from mmvae.data.dataset import open_data
 from mmvae.experiments.build import open_source, recipes
-from mmvae.experiments.config import Experiment, load_experiment, resolved
+from mmvae.experiments.config import load_experiment, resolved
+from mmvae.experiments.experiment import Experiment
 from mmvae.foundations.errors import ConfigError, DataError, UsageError
 from mmvae.foundations.toml import dotted, dumps, literal, parse
 from mmvae.modalities.codec import Codec

@@ -18,7 +18,8 @@ from mmvae.data.dataset import Data
 from mmvae.data.memory import as_bytes
 from mmvae.data.missing import presence
 from mmvae.data.split_names import SPLITS
-from mmvae.experiments.config import Experiment, LoadedConfig
+from mmvae.experiments.config import LoadedConfig
+from mmvae.experiments.experiment import Experiment
 from mmvae.foundations import toml
 from mmvae.foundations.errors import CheckpointError, ConfigError, DataError
 from mmvae.inference.trained_model import TrainedModel

@@ -12,34 +12,27 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import (
-    BaseModel,
-    Field,
-    GetCoreSchemaHandler,
     ValidationError,
-    create_model,
-    field_validator,
 )
-from pydantic.fields import FieldInfo
-from pydantic_core import core_schema
 
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.query import check_cells
-from mmvae.experiments.config_errors import explain, table_schema
+from mmvae.experiments.config_errors import explain
+from mmvae.experiments.config_schema import _may_lack, experiment_schema, json_schema
+from mmvae.experiments.experiment import Experiment
 from mmvae.experiments.reference import ReferenceConfig
 from mmvae.foundations import toml
 from mmvae.foundations.errors import ConfigError, UsageError, listed, nearest
-from mmvae.foundations.printable import is_plain
-from mmvae.foundations.section import LONGEST_NAME, Section, TableName
 from mmvae.foundations.toml_document import Document, read
 from mmvae.modalities.subsets import family, subset_name
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.registry import Registry
-from mmvae.plugins.roles import ROLES, Role, choosing, top_level
+from mmvae.plugins.roles import choosing
 from mmvae.training.config import TrainConfig
 
 __all__ = [
@@ -54,72 +47,6 @@ __all__ = [
     "load_experiment",
     "resolved",
 ]
-
-
-class Experiment(Section):
-    """One TOML file: everything a run needs to know.
-
-    ``data``, ``modalities`` and ``model`` are instances of the ``Config`` classes that plugins
-    bring; each carries the word that chose it: ``data.source``, ``modalities[name].codec``,
-    ``model.kind``.
-    """
-
-    name: str = Field(
-        "experiment",
-        min_length=1,
-        description="Name of the experiment; the file's name without its ending unless given.",
-    )
-    data: Any = Field(description="Where items come from; 'source' chooses the keys.")
-    modalities: dict[TableName, Any] = Field(
-        min_length=1,
-        description="The observed variables x_m, in this order; 'codec' chooses the keys of each.",
-    )
-    model: Any = Field(
-        default_factory=dict, validate_default=True, description="The model; 'kind' chooses."
-    )
-    posterior: Any = Field(
-        None,
-        description="The family of the subset posteriors; 'family' chooses. Diagonal Gaussians "
-        "unless given.",
-    )
-    prior: Any = Field(
-        None,
-        description="A prior that is fitted to the aggregate posterior, for samples without "
-        "anything given; 'family' chooses. None unless given.",
-    )
-    train: TrainConfig = Field(TrainConfig(), description="How the model is fitted.")
-    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="What is measured, and how.")
-    metrics: dict[TableName, Any] = Field(
-        {}, description="Further figures, measured by evaluate; 'kind' chooses the keys of each."
-    )
-    observers: dict[TableName, Any] = Field(
-        {}, description="What looks on at the training; 'kind' chooses the keys of each."
-    )
-    reference: ReferenceConfig | None = Field(
-        None, description="A published row to hold the figures against."
-    )
-
-    @property
-    def extensions(self) -> dict[str, Any]:
-        """Extensions that are switched on: kind → its table, an instance of its ``Config``."""
-        tables = {kind: getattr(self, kind) for kind in type(self).model_fields}
-        return {
-            kind: table
-            for kind, table in tables.items()
-            if kind not in top_level() and table is not None
-        }
-
-    @field_validator("name")
-    @classmethod
-    def _no_path(cls, name: str) -> str:
-        if not set(name).isdisjoint("/\\\0") or name in (".", ".."):
-            raise ValueError("expected a name, not a path; leave out / and \\.")
-        if not is_plain(name) or len(name.encode()) > LONGEST_NAME:
-            raise ValueError(
-                f"expected at most {LONGEST_NAME} bytes of printable text without blanks around "
-                f"it; set name = …"
-            )
-        return name
 
 
 @dataclass(frozen=True)
@@ -288,103 +215,6 @@ def resolved(experiment: Experiment) -> dict[str, Any]:
         elif given:
             values[table] = {role.key: given[role.key], **given}
     return values
-
-
-def json_schema(registry: Registry) -> dict[str, Any]:
-    """JSON Schema (2020-12) of an experiment with these plugins, for editors."""
-    schema = experiment_schema(registry).model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def experiment_schema(registry: Registry) -> type[Experiment]:
-    """:class:`Experiment` with the tables that these plugins define."""
-    return _experiment_schema(
-        tuple((role, tuple(registry.kinds(role.name).items())) for role in ROLES.values())
-    )
-
-
-Kinds = tuple[tuple[str, type[Any]], ...]
-
-
-@lru_cache(maxsize=32)
-def _experiment_schema(offered: tuple[tuple[Role, Kinds], ...]) -> type[Experiment]:
-    # Cached, so that experiments loaded twice with the same plugins are of one class and equal.
-    fields: dict[str, Any] = {}
-    for role, kinds in offered:
-        fields |= {table: _table(table, role, kinds) for table in role.tables}
-        fields |= {k: _switch(k, role, c.Config) for k, c in kinds if role.own_table}
-    return create_model("Experiment", __base__=Experiment, __doc__=Experiment.__doc__, **fields)
-
-
-def _table(table: str, role: Role, kinds: Kinds) -> tuple[Any, FieldInfo]:
-    """The field of a table that chooses, or of named tables that each do."""
-    empty: Any = {} if role.named else None
-    about = f"Chooses a {role}; {role.key!r} chooses the keys."
-    field = Experiment.model_fields.get(table) or Field(empty, description=about)
-    chosen: Any = Annotated[Any, _Choice(table, role, kinds)]
-    if role.named:
-        return dict[TableName, chosen], field
-    return chosen | None if _may_lack(field) else chosen, field
-
-
-def _may_lack(field: FieldInfo) -> bool:
-    """True if a config may leave a table out."""
-    return field.default in (None, {})
-
-
-def _switch(kind: str, role: Role, config: type[BaseModel]) -> tuple[Any, Any]:
-    """The field of a table that switches on the class that it is called by."""
-    about = f"Switches the {role} {kind!r} on."
-    return _closed(config, kind, role.name, {}) | None, Field(None, description=about)
-
-
-class _Choice:
-    """Annotation of a table whose keys depend on one of them, by the classes of a registry."""
-
-    def __init__(self, table: str, role: Role, kinds: Kinds) -> None:
-        self.key, self.default = role.key, role.default or None
-        word = table if len(role.tables) > 1 else role.name  # names in the schema stay apart
-        self.schemas = {
-            kind: _chosen(table_schema(table, offered), role, kind, word)
-            for kind, offered in kinds
-        }
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        choices: dict[Any, core_schema.CoreSchema]
-        choices = {kind: handler.generate_schema(s) for kind, s in self.schemas.items()}
-        if not choices:  # without any plugin; a union needs at least one choice
-            choices = {"": core_schema.model_fields_schema({})}
-        return core_schema.tagged_union_schema(choices, self._kind_of)
-
-    def _kind_of(self, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return value.get(self.key, self.default) or None
-        return getattr(value, self.key, None)
-
-
-@lru_cache(maxsize=256)
-def _chosen(config: type[BaseModel], role: Role, kind: str, word: str) -> type[BaseModel]:
-    """The plugin's schema with the key that chose it, closed to unknown keys."""
-    default = kind if kind == role.default else ...
-    field = Field(default, description=f"Chooses the {role} {kind!r}.")
-    return _closed(config, kind, word, {role.key: (Literal[kind], field)})
-
-
-def _closed(
-    config: type[BaseModel], kind: str, word: str, fields: Mapping[str, Any]
-) -> type[BaseModel]:
-    """The plugin's schema with further fields, closed to unknown keys."""
-    title = "".join(word.capitalize() for word in kind.replace("_", "-").split("-"))
-    closed = {"extra": "forbid", "frozen": True}
-    return create_model(
-        title + word.capitalize(),
-        __base__=config,
-        __doc__=config.__doc__,
-        __cls_kwargs__=closed,
-        **fields,
-    )
 
 
 def _origin(document: Document, path: toml.KeyPath) -> str:

@@ -12,7 +12,8 @@ import torch
 
 from mmvae import __version__
 from mmvae.data.dataset import Data
-from mmvae.experiments.config import Experiment, choices
+from mmvae.experiments.config import choices
+from mmvae.experiments.experiment import Experiment
 from mmvae.plugins.registry import Registry
 
 

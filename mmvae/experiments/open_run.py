@@ -18,7 +18,8 @@ from mmvae.evaluation.metric import Metric
 from mmvae.experiments.build import make_accelerator, metrics, open_experiment_data
 from mmvae.experiments.classifier_data import classifier_batches, with_classifier_data
 from mmvae.experiments.compatibility import changed_data
-from mmvae.experiments.config import Experiment, load_experiment
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.experiment import Experiment
 from mmvae.foundations.errors import RunError, UsageError
 from mmvae.foundations.progress import Progress, Remarks
 from mmvae.foundations.surroundings import exclusive
@@ -27,7 +28,7 @@ from mmvae.inference.trained_model import TrainedModel
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.provenance import require_plugins
 from mmvae.plugins.registry import Registry
-from mmvae.runs.checkpoint import Checkpoint
+from mmvae.runs.checkpoint_folder import Checkpoint
 from mmvae.runs.run import Run
 from mmvae.training.config import TrainConfig
 from mmvae.training.distributed import leading

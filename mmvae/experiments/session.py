@@ -17,8 +17,9 @@ from mmvae.data.split_names import SplitName
 from mmvae.experiments.build import build_trainable, make_accelerator, observers
 from mmvae.experiments.classifier_data import check_classifier_data
 from mmvae.experiments.compatibility import changed_data, refuse_another_experiment
-from mmvae.experiments.config import Experiment, LoadedConfig, load_experiment
+from mmvae.experiments.config import LoadedConfig, load_experiment
 from mmvae.experiments.environment import described, environment, plugins_used
+from mmvae.experiments.experiment import Experiment
 from mmvae.experiments.run_end import finish, refusals_leave_nothing, write_failure
 from mmvae.experiments.training_data import open_agreed, prepare_all, without_evaluation
 from mmvae.foundations import storage
@@ -31,7 +32,8 @@ from mmvae.models.base import Trainable
 from mmvae.plugins.provenance import require_plugins
 from mmvae.plugins.registry import Registry
 from mmvae.plugins.smoke_test import blaming, smoke_test_all
-from mmvae.runs.checkpoint import Checkpoint, CheckpointStore
+from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.checkpoint_folder import Checkpoint
 from mmvae.runs.run import Run
 from mmvae.training.distributed import everyone_follows, leading
 from mmvae.training.model_description import Description

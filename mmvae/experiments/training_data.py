@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from mmvae.data.dataset import Data
 from mmvae.experiments.build import open_experiment_data
 from mmvae.experiments.compatibility import refuse_idle_keys, refuse_unequal_data
-from mmvae.experiments.config import Experiment
+from mmvae.experiments.experiment import Experiment
 from mmvae.modalities.codec import State
 from mmvae.plugins.registry import Registry
 from mmvae.training.distributed import everyone_follows, leading

@@ -25,13 +25,8 @@ from mmvae.plugins.guard import guarded_codec
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.provenance import of_a_model, require_plugins
 from mmvae.plugins.registry import Registry
-from mmvae.runs.checkpoint import (
-    LATEST,
-    Checkpoint,
-    CheckpointStore,
-    read_folder,
-    write_folder,
-)
+from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.checkpoint_folder import LATEST, Checkpoint, read_folder, write_folder
 from mmvae.runs.run import LOCK_OF_PLUGINS, Run, is_folder
 from mmvae.training.model_description import Description, fitting, no_larger_than, try_out
 from mmvae.training.state import (

@@ -14,7 +14,7 @@ from torch import Tensor
 from mmvae.data.batches import Batch, Batches, fixed_draws, fixed_view
 from mmvae.data.dataset import Data
 from mmvae.data.split_names import SplitName
-from mmvae.experiments.config import Experiment
+from mmvae.experiments.experiment import Experiment
 from mmvae.experiments.open_run import OpenRun
 from mmvae.foundations.errors import UsageError
 from mmvae.foundations.randomness import ItemDraws, permutation, sample

@@ -16,10 +16,9 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pydantic
-from pydantic import BaseModel, ConfigDict
 
 from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import RunError, TrainingError
@@ -28,56 +27,13 @@ from mmvae.foundations.operations import reported
 from mmvae.foundations.printable import is_plain
 from mmvae.runs.metrics_log import MetricsLog as MetricsLog
 from mmvae.runs.metrics_log import read_metrics as read_metrics
-
-WrittenState = Literal["running", "finished", "stopped", "failed", "preempted"]
+from mmvae.runs.status import Status, WrittenState, _Environment
 
 LOCK_OF_PLUGINS = "plugins.lock.json"
 
 _CREATED = ("config.toml", "config.resolved.toml", "env.json", LOCK_OF_PLUGINS, "status.json")
 _TRAINED = (*_CREATED, "latest", "model")
 _RESULTS = ("evaluation.json", "evaluation.items.safetensors", "report.html", "figures")
-
-
-class Status(BaseModel):
-    """The content of ``status.json``.
-
-    Args:
-        state: ``running``, ``finished``, ``stopped`` (Ctrl-C), ``preempted`` (SIGTERM) or
-            ``failed``; on reading, a ``running`` without a live process becomes ``killed``.
-        exit_code: The exit code, or None while the process runs.
-        step: Optimizer steps done.
-        epoch: Epochs begun.
-        pid: The process that wrote it.
-        host: Its machine.
-        updated: Time of writing, in UTC.
-        message: One line for people.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    state: WrittenState | Literal["killed"]
-    exit_code: int | None
-    step: int
-    epoch: int
-    pid: int
-    host: str
-    updated: datetime
-    message: str
-
-
-class _Data(BaseModel):
-    """The description of the data in ``env.json``."""
-
-    fingerprint: str | None = None
-    items: dict[str, int] = {}
-
-
-class _Environment(BaseModel):
-    """The keys of ``env.json`` that are read."""
-
-    data: _Data = _Data()
-    packages: dict[str, str] = {}
-    init_from: str | None = None
 
 
 class Run:

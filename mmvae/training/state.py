@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from mmvae.foundations.errors import CheckpointError, ConfigError, MmvaeError
 from mmvae.modalities.codec import Codec, State
 from mmvae.models.base import Model, Trainable
-from mmvae.runs.checkpoint import Checkpoint
+from mmvae.runs.checkpoint_folder import Checkpoint
 from mmvae.training.ema import WeightAverage
 from mmvae.training.optimizer import optimizer_tensors, restore_optimizer
 from mmvae.training.term_means import TermMeans

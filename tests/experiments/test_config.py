@@ -11,7 +11,8 @@ from nudge import nudge_registry
 from pydantic import BaseModel, ValidationError, field_validator
 from toys import toy_config, toy_registry
 
-from mmvae.experiments.config import choices, json_schema, load_experiment
+from mmvae.experiments.config import choices, load_experiment
+from mmvae.experiments.config_schema import json_schema
 from mmvae.foundations.errors import ConfigError
 from mmvae.foundations.toml import flatten
 from mmvae.plugins.registry import Registry

@@ -7,7 +7,7 @@ import pytest
 
 import mmvae
 from conftest import TOY
-from mmvae.experiments.config import Experiment
+from mmvae.experiments.experiment import Experiment
 from mmvae.foundations.errors import ConfigError, PluginError, PluginWarning, UsageError
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.plugin_info import SLOW_S, PluginInfo

@@ -14,7 +14,8 @@ from toys import toy_config, toy_registry
 
 import mmvae
 from mmvae.cli.main import run as command
-from mmvae.experiments.config import json_schema, load_experiment
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.config_schema import json_schema
 from mmvae.foundations.errors import ConfigError, PluginError
 from mmvae.inference.model_folder import load_model
 from mmvae.plugins.loader import load_registry

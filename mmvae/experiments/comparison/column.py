@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from mmvae.evaluation.query import Cell
-from mmvae.experiments.comparison.evaluated import EvaluatedRun, Figure, MetricFigures
+from mmvae.experiments.comparison.evaluated import EvaluatedRun
+from mmvae.experiments.comparison.evaluation_file import Figure, MetricFigures
 from mmvae.foundations.errors import UsageError
 from mmvae.plugins.roles import choosing
 

@@ -21,7 +21,8 @@ from mmvae.experiments.comparison.column import (
     gathered,
     headed,
 )
-from mmvae.experiments.comparison.evaluated import Evaluation, Figure, open_evaluated
+from mmvae.experiments.comparison.evaluated import open_evaluated
+from mmvae.experiments.comparison.evaluation_file import Evaluation, Figure
 from mmvae.experiments.comparison.figures import (
     accuracy,
     active,

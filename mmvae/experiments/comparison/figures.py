@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mmvae.evaluation.coherence import OF_THE_JUDGE
-from mmvae.experiments.comparison.evaluated import Evaluation, Figure, metric_labels
+from mmvae.experiments.comparison.evaluated import metric_labels
+from mmvae.experiments.comparison.evaluation_file import Evaluation, Figure
 
 
 def elbo(evaluation: Evaluation) -> dict[str, Figure]:

@@ -20,7 +20,8 @@ from trainings import assert_same_run, latest, metrics
 
 import mmvae
 from mmvae.experiments.build import build_model, extended, make_accelerator, open_experiment_data
-from mmvae.experiments.config import json_schema, load_experiment
+from mmvae.experiments.config import load_experiment
+from mmvae.experiments.config_schema import json_schema
 from mmvae.foundations.errors import ConfigError
 from mmvae.inference.model_folder import load_model
 from mmvae.training.step import Stepper

@@ -16,7 +16,7 @@ from mmvae_faces.commands.options import crop_options, edits_option, modality_op
 from mmvae_faces.edit import PAPER_EDITS, Edit, default_edits
 
 if TYPE_CHECKING:
-    from mmvae.experiments.config import Experiment
+    from mmvae.experiments.experiment import Experiment
     from mmvae_faces.face_model import FaceModel
     from mmvae_faces.photo import CropKind
 

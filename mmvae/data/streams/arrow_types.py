@@ -1,0 +1,205 @@
+"""Types of Arrow columns: which are read, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmvae.data.streams.stream import (
+    first_line,
+)
+from mmvae.modalities.column_type import Kind
+
+
+def kind_of(kind: Any) -> Kind:
+    """The kind of values of an Arrow type."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return kind_of(kind.value_type)
+    if is_list(kind):
+        inner = kind_of(kind.value_type)
+        return "list" if inner in ("integer", "number", "list", "null") else "other"
+    if types.is_struct(kind):  # encoded files as datasets holds them, with their paths
+        return "picture" if kind.get_field_index("bytes") >= 0 else "other"
+    tests: tuple[tuple[Kind, tuple[Any, ...]], ...] = (
+        ("null", (types.is_null,)),
+        ("boolean", (types.is_boolean,)),
+        ("integer", (types.is_integer,)),
+        ("number", (types.is_floating, types.is_decimal)),
+        ("text", (types.is_string, types.is_large_string, types.is_string_view)),
+        ("picture", (types.is_binary, types.is_large_binary, types.is_binary_view)),
+        ("date", (types.is_date,)),
+        ("timestamp", (types.is_timestamp,)),
+    )
+    return next((word for word, known in tests if any(test(kind) for test in known)), "other")
+
+
+def is_list(kind: Any) -> bool:
+    """True for Arrow types of lists."""
+    from pyarrow import types
+
+    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    return any(test(kind) for test in tests)
+
+
+def plain_type(kind: Any) -> Any:
+    """The Arrow type as which a column is read; see :func:`plain`."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if types.is_decimal(kind):
+        return pa.float64()
+    if kind_of(kind) in ("text", "date", "timestamp"):
+        return pa.string()
+    return pa.binary() if types.is_binary_view(kind) else kind
+
+
+def plain(column: Any) -> Any:
+    """An Arrow column in one of a few types: dictionaries as values, dates as ISO texts."""
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    wanted = plain_type(column.type)
+    if types.is_struct(column.type):
+        return null_where_empty(column)
+    if column.type == wanted:
+        return column
+    if types.is_dictionary(column.type):
+        return plain(column.cast(column.type.value_type))
+    if types.is_date64(column.type):
+        column = column.cast("date32")
+    texts = column.cast(wanted)
+    if not types.is_timestamp(column.type):
+        return texts
+    texts = pc.replace_substring(texts, " ", "T", max_replacements=1)
+    return pc.replace_substring_regex(texts, r"\.0+(Z|[+-].*)?$", r"\1")
+
+
+def null_where_empty(column: Any) -> Any:
+    """A column of structures, null where they are empty, e.g. for a missing picture."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = []
+    for part in column.chunks:
+        fields = [part.type.field(i) for i in range(part.type.num_fields)]
+        without_values = part.is_null()
+        cells = part.flatten()
+        if cells:
+            nothing = cells[0].is_null()
+            for cell in cells[1:]:
+                nothing = pc.and_(nothing, cell.is_null())
+            without_values = pc.or_(without_values, nothing)
+        parts.append(pa.StructArray.from_arrays(cells, fields=fields, mask=without_values))
+    return pa.chunked_array(parts, column.type)
+
+
+def wider(held: Any, filled: Any) -> Any:
+    """The type of a column whose missing values are filled.
+
+    A column of nulls takes the type of the new values, and a column of integers that of numbers,
+    since means of integers need not be integers.
+    """
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_null(held):
+        return filled
+    if types.is_dictionary(held):
+        return pa.dictionary(held.index_type, wider(held.value_type, filled), held.ordered)
+    if types.is_integer(held) and types.is_floating(filled):
+        return filled
+    lists = is_list(held) and is_list(filled)
+    if lists and wider(held.value_type, filled.value_type) != held.value_type:
+        return filled
+    return held
+
+
+def is_readable(kind: Any) -> bool:
+    """True if columns of an Arrow type can be read; others are only written as they are."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        inner = kind.value_type
+        return not (types.is_nested(inner) or types.is_dictionary(inner)) and is_readable(inner)
+    return is_described(plain_type(kind))
+
+
+def refusal(path: Path, name: str, kind: Any) -> str:
+    """The message on a column of a type that cannot be read, for when it is used."""
+    return (
+        f"{path}, column {name!r}: its type {brief(kind)} is not read; expected numbers, texts, "
+        f"booleans, dates, encoded pictures, or lists of numbers. Convert the column to one of "
+        f"these, or use another one."
+    )
+
+
+def brief(kind: Any) -> str:
+    """The name of an Arrow type, cut if it is long."""
+    text = str(kind)
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
+def is_described(kind: Any) -> bool:
+    """True if ``datasets`` can describe an Arrow type."""
+    import datasets
+    import pyarrow as pa
+
+    try:
+        datasets.Features.from_arrow_schema(pa.schema([("column", kind)]))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return False
+    return True
+
+
+def describable(schema: Any) -> Any:
+    """A schema without the columns that ``datasets`` cannot describe."""
+    import pyarrow as pa
+
+    return pa.schema([f for f in schema if is_described(f.type)], schema.metadata)
+
+
+def described(before: Any, after: Any) -> Any:
+    """A schema whose metadata for ``datasets``, if there are any, know of its columns."""
+    known = features(before)
+    if not known:
+        return after
+    import datasets
+
+    described = describable(after)
+    plain = datasets.Features.from_arrow_schema(described.remove_metadata())
+    every = datasets.Features(
+        {
+            f.name: known[f.name]
+            if f.name in known and before.field(f.name).type == f.type
+            else plain[f.name]
+            for f in described
+        }
+    )
+    return after.with_metadata({**(before.metadata or {}), **(every.arrow_schema.metadata or {})})
+
+
+def features(schema: Any) -> Mapping[str, Any]:
+    """The notes of ``datasets`` on the columns of a schema; empty if it did not write it.
+
+    Raises:
+        ValueError: The note is damaged.
+    """
+    if HUGGINGFACE not in (schema.metadata or {}):
+        return {}
+    import datasets
+
+    try:
+        return dict(datasets.Features.from_arrow_schema(describable(schema)))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"what datasets noted of its columns is damaged ({first_line(error)})"
+        ) from error
+
+
+HUGGINGFACE = b"huggingface"
+"""Key of the metadata in which ``datasets`` notes classes, pictures and sounds."""
