@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from mmvae_attributes import SignedAttributes, SignLikelihood, Signs
+from mmvae_attributes import SignedAttributes
+from mmvae_attributes.signs import SignLikelihood, Signs
 from torch.distributions import Bernoulli, Normal
 
 from mmvae import Column, UnsupportedValue

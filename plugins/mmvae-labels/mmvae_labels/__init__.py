@@ -5,7 +5,6 @@ The label codec of Suzuki, Nakayama and Matsuo (2016, arXiv:1611.01891) on MNIST
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,16 +28,16 @@ from mmvae import (
     mlp,
     nearest,
 )
-from mmvae.foundations.printable import is_unicode
+from mmvae_labels.raw_labels import (
+    Array,
+    distinct,
+    few_enough,
+    is_integer,
+    labels_of,
+    name_array,
+)
 
 mmvae_contract = 1
-
-Array = np.ndarray[Any, Any]
-
-_MOST = 100_000  # one-hot vectors longer than this mean that the column holds ids, not labels
-_EXACT = 2.0**53  # whole floats beyond it may be other integers rounded
-_LARGE = 2**63  # integers from here on need more than the 64 bits of an array
-_LABEL = "a whole number or a name"
 
 
 class CategoricalConfig(CodecConfig):
@@ -89,10 +88,10 @@ class Categorical(Codec):
             return {"classes": list(column.names), "named": True}
         if wanted is not None:
             return {"classes": [str(k) for k in range(wanted)], "named": False}
-        labels = _labels(column.read())
+        labels = labels_of(column.read())
         if isinstance(labels, list):
-            return {"classes": _few(sorted(set(labels))), "named": True}
-        return {"classes": [str(label) for label in _few(_distinct(labels))], "named": False}
+            return {"classes": few_enough(sorted(set(labels))), "named": True}
+        return {"classes": [str(label) for label in few_enough(distinct(labels))], "named": False}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -111,7 +110,7 @@ class Categorical(Codec):
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Labels (b,), or codes if no class name is a number → one-hot uint8."""
-        labels = _labels(column)
+        labels = labels_of(column)
         codes = self._codes(labels, column.names)
         bad = np.flatnonzero(codes < 0)
         if len(bad):
@@ -155,7 +154,7 @@ class Categorical(Codec):
     def _coded(self) -> bool:
         """True if an integer is the code of a class, because no class name is a number."""
         named: bool = self.state["named"]
-        return named and not any(map(_is_integer, self.classes))
+        return named and not any(map(is_integer, self.classes))
 
     @property
     def _booleans(self) -> bool:
@@ -212,7 +211,7 @@ class Categorical(Codec):
         """One-hot (b, K) → labels as they were: names, integers or booleans."""
         codes = self.class_index(x).cpu().numpy()
         if self.state["named"]:
-            return Column(_names(self.classes)[codes], names=self.classes)
+            return Column(name_array(self.classes)[codes], names=self.classes)
         labels = [c == "True" for c in self.classes] if self._booleans else map(int, self.classes)
         return Column(np.array(list(labels))[codes])
 
@@ -223,7 +222,7 @@ class Categorical(Codec):
             word = word.capitalize()
         if word in self.classes:
             return Column([word])
-        if self._coded and _is_integer(word) and 0 <= int(word) < len(self.classes):
+        if self._coded and is_integer(word) and 0 <= int(word) < len(self.classes):
             return Column([self.classes[int(word)]])
         hint = nearest(word, self.classes)
         raise ValueError(f"{text!r} is no class; expected {self._accepted()}.{hint}")
@@ -254,128 +253,6 @@ class Categorical(Codec):
             support=torch.eye(3),
             texts=("newt",),
         )
-
-
-def _labels(column: Column) -> list[str] | Array:
-    """Raw labels (n,) → names, bool or int64; refuses missing values, fractions, other types."""
-    values = column.values
-    if np.ma.is_masked(values):
-        row = int(np.ma.getmaskarray(values).argmax())
-        raise UnsupportedValue(row, "a masked label", _LABEL, "Label every item.")
-    known = isinstance(values, np.ndarray) and values.dtype != object
-    labels = values if known else _array(list(values))
-    if isinstance(labels, list):
-        return _named(labels)
-    if labels.ndim != 1:
-        raise UnsupportedValue(None, f"an array of shape {labels.shape}", "shape (n,)")
-    if labels.dtype.kind == "U":
-        return _named([str(name) for name in labels.tolist()])
-    if labels.dtype.kind not in "biuf":
-        raise UnsupportedValue(None, f"labels of type {labels.dtype}", "integers or names")
-    if labels.dtype.kind == "f":
-        bad = ~np.isfinite(labels) | (labels != np.rint(labels)) | (np.abs(labels) > _EXACT)
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise UnsupportedValue(
-                row,
-                f"label {labels[row]}",
-                _LABEL,
-                "Label every item; of a table, declare labels such as 1.10 in [data.types]: "
-                'column = "text".',
-            )
-    if labels.dtype == np.uint64 and (labels >= _LARGE).any():
-        row = int(np.argmax(labels >= _LARGE))
-        raise _too_large(row, labels[row])
-    return labels if labels.dtype == bool else labels.astype(np.int64)
-
-
-def _too_large(row: int, label: Any) -> UnsupportedValue:
-    """The refusal of a whole number of more than 64 bits, which would be another in an array."""
-    return UnsupportedValue(
-        row,
-        f"label {label}",
-        "a whole number of 64 bits",
-        "Are these labels or ids? Write labels as texts.",
-    )
-
-
-def _named(labels: list[str]) -> list[str]:
-    """Labels of which each is a name; refuses empty texts and halves of characters."""
-    for label in set(labels):
-        if not label:
-            raise UnsupportedValue(
-                labels.index(label),
-                "the empty text as a label",
-                "a name of one character at least",
-                "Leave the value out (null) if it stands for no label; write a name, such as "
-                "'none', if it is one.",
-            )
-        if not is_unicode(label):
-            raise UnsupportedValue(
-                labels.index(label),
-                f"label {label!r} (half a character)",
-                "a name that is valid Unicode",
-                "Correct the label.",
-            )
-    return labels
-
-
-def _array(values: list[Any]) -> list[str] | Array:
-    """A list of names unchanged, a list of numbers as an array; refuses a mixture."""
-    kinds: tuple[tuple[Any, str], ...] = (
-        (str, "a class name"),
-        ((bool, np.bool_), "a boolean"),
-        ((int, float, np.number), "a whole number"),
-    )
-    found = [k for k, (kind, _) in enumerate(kinds) if any(isinstance(v, kind) for v in values)]
-    wanted, called = kinds[found[0]] if found else ((), "")
-    expected = f"{called}, as in other rows" if found != [2] and found else _LABEL
-    for row, value in enumerate(values):
-        if not isinstance(value, wanted):
-            gap = value is None or (isinstance(value, float) and value != value)
-            fix = "Label every item." if gap else "Convert the labels to texts or whole numbers."
-            raise UnsupportedValue(row, f"label {value!r}", expected, fix)
-    if found == [0]:
-        return [str(value) for value in values]
-    for row, value in enumerate(values):
-        if isinstance(value, (int, np.integer)) and not -_LARGE <= int(value) < _LARGE:
-            raise _too_large(row, value)
-    return np.array(values) if values else np.zeros(0, np.int64)
-
-
-def _distinct(labels: Array) -> list[Any]:
-    """The labels that occur, ascending."""
-    if len(labels) == 0:
-        raise UnsupportedValue(None, "an empty column", "at least one label")
-    if labels.dtype != bool and labels.min() < 0:
-        row = int(np.argmin(labels))
-        raise UnsupportedValue(
-            row,
-            f"label {labels[row]}",
-            "a label of 0 or more",
-            "Leave it empty if it stands for no label; list it in the key 'classes' if it is one.",
-        )
-    found: list[Any] = np.unique(labels).tolist()
-    return found
-
-
-def _few(labels: list[Any]) -> list[Any]:
-    """The labels, refused if they are as many as ids would be."""
-    if len(labels) > _MOST:
-        raise UnsupportedValue(
-            None, f"{len(labels)} labels", f"at most {_MOST} classes", "Are these labels or ids?"
-        )
-    return labels
-
-
-def _is_integer(name: str) -> bool:
-    return re.fullmatch("0|-?[1-9][0-9]*", name) is not None
-
-
-def _names(classes: Sequence[str]) -> Array:
-    """Names as an array, of objects if NumPy's texts would lose a final NUL."""
-    names = np.array(classes)
-    return names if names.tolist() == list(classes) else np.array(classes, object)
 
 
 @hookimpl
