@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -96,7 +97,16 @@ def load_items(model: TrainedModel, run: Path, data: str) -> Split:
             f"Expected a Parquet, Arrow, CSV or JSON-lines file with columns named as the "
             f"modalities."
         )
-    return load_tables(data, types=model.types, bounds=run_bounds(run))["train"]
+    items = load_tables(data, types=model.types, bounds=run_bounds(run))["train"]
+    return with_own_ids(items, model)
+
+
+def with_own_ids(items: Split, model: TrainedModel) -> Split:
+    """Items of a file with the ids of its column ``id``, if there is one that names each item."""
+    column, used = items.columns.get("id"), (*model.modalities, *model.columns.values())
+    if column is None or column.num_missing or "id" in used:
+        return items
+    return replace(items, ids=column.read().values)
 
 
 def run_bounds(run: Path) -> Bounds:

@@ -250,6 +250,10 @@ def from_tensor(values: Any) -> np.ndarray[Any, Any]:
     """A tensor as an array; 16-bit types that NumPy lacks become 32-bit types."""
     import torch
 
+    if values.layout is not torch.strided:
+        raise ValueError(
+            f"a tensor of layout {values.layout}, expected a dense one; convert it with to_dense()"
+        )
     values = values.detach().cpu()
     array: np.ndarray[Any, Any] = (
         values.float() if values.dtype == torch.bfloat16 else values

@@ -101,7 +101,10 @@ def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) ->
     if isinstance(values, LazyValues):
         return Column(values, names, origin)
     if hasattr(values, "detach"):
-        values = from_tensor(values)
+        try:
+            values = from_tensor(values)
+        except ValueError as error:
+            raise DataError(f"{origin}: {error}.") from error
     elif hasattr(values, "to_numpy"):
         values = from_series(values)
     if isinstance(values, np.ndarray) and values.ndim and values.dtype != object:

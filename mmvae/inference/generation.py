@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -34,10 +36,12 @@ def draw(
     prior: PriorName | None,
 ) -> dict[str, Tensor]:
     """Draw codecs' model values, (n · count, event…); see :meth:`mmvae.TrainedModel.generate`."""
-    if count < 1:
-        raise UsageError(f"count = {count}: expected at least 1.")
-    if temperature < 0:
-        raise UsageError(f"temperature = {temperature}: expected 0 or more.")
+    if not (isinstance(count, Integral) and count >= 1):
+        raise UsageError(f"count = {count!r}: expected a whole number of at least 1.")
+    if not (isinstance(temperature, Real) and 0 <= temperature < math.inf):
+        raise UsageError(f"temperature = {temperature!r}: expected a finite number, 0 or more.")
+    if not isinstance(seed, Integral):
+        raise UsageError(f"seed = {seed!r}: expected a whole number.")
     given, device = given or {}, device_of(model)
     if given and prior is not None:
         raise UsageError(

@@ -36,7 +36,7 @@ TOTAL = "test_total_probability_is_one"
 TOLERANCE_OF_SCALES = 0.01
 """How far a logarithm of a scale may be from what restore shows."""
 
-SAMPLES, MIN_SAMPLES, CELLS = 4000, 400, 4_000_000
+SAMPLES, MIN_SAMPLES, CELLS = 40_000, 400, 4_000_000
 """Number of draws that are compared with a density: fewer for large events."""
 
 

@@ -27,6 +27,9 @@ DEVIATIONS = 5.0
 KOLMOGOROV = 2.7
 """√n times the largest distance of two distribution functions, in one case in a million."""
 
+PILED = 0.01
+"""Share of draws at the largest or smallest value that is too many for a density."""
+
 POINTS = 2001
 """Number of values between quantiles at which the density of a cell is evaluated."""
 
@@ -192,7 +195,9 @@ class Density:
             self._frequencies(
                 values, counts.double(), len(draws), self._cell(drawn[:1], cell, values), cell
             )
-        elif len(values) > 0.99 * len(draws):  # else there are atoms between densities
+            return
+        self._reaches(drawn, cell, values, counts)
+        if len(values) > 0.99 * len(draws):  # else there are atoms between densities
             centres, step, _ = _between(draws, *TAILS)
             by_density = self._cell(drawn[:1], cell, centres).cumsum(0)
             ends = centres + step / 2
@@ -200,6 +205,17 @@ class Density:
             at_ends = torch.searchsorted(within, ends, right=True) / len(within)
             # In another unit than the user's a density has another scale, but the same shape.
             _close(at_ends, by_density / by_density[-1], len(within), ends, f"cell {cell}")
+
+    def _reaches(self, drawn: Tensor, cell: int, values: Tensor, counts: Tensor) -> None:
+        """Draws that pile up at their largest or smallest value leave no density beyond it."""
+        n, span = int(counts.sum()), float(values[-1] - values[0])
+        for end, sign in ((0, -1.0), (-1, 1.0)):
+            if counts[end] < PILED * n:
+                continue
+            beyond = values[end] + sign * span * torch.linspace(0.01, 1.0, 200).double()
+            mass = float(self._cell(drawn[:1], cell, beyond).nan_to_num().sum()) * span / 200
+            wants = f"samples of cell {cell} beyond {float(values[end]):.4g}, as log_prob says"
+            require(mass < PILED / 2, wants, f"{int(counts[end])} of {n} at that value")
 
     def _cell(self, like: Tensor, cell: int, values: Tensor) -> Tensor:
         """The density of one cell at some values."""

@@ -25,14 +25,11 @@ from PIL import Image
 from mmvae.foundations.errors import short
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
-from mmvae.testing.contract import not_tried, require
-from mmvae.testing.subject import CodecSubject, input_of, same
+from mmvae.testing.contract import needs, not_tried, require
+from mmvae.testing.subject import REFUSALS, CodecSubject, input_of, same
 
 ODD_NUMBERS = {"1_0": "10", "\u0661": "1", "\uff11\uff12": "12"}
 """Texts that Python takes for numbers and tables do not, and which they would be."""
-
-REFUSALS = (TypeError, ValueError)
-"""The errors by which a codec refuses a form; UnsupportedValue is one of them."""
 
 TURNED = 6
 """EXIF's code for a picture that must be turned by 90° to be upright."""
@@ -135,6 +132,9 @@ class NumberReading(CodecSubject):
     large: ClassVar[Sequence[Any]] = ()
     """Integers beyond 2³¹ that it accepts, in the same form."""
 
+    wide: ClassVar[Sequence[int]] = (1, 40_000, 70_000, 3_000_000_000)
+    """Integers of 16, 32 and 64 bits; each is read unchanged, or refused."""
+
     def test_numbers_are_read_alike_in_every_form(self) -> None:
         """The type, bits and container of numbers do not matter."""
         codec, _ = self.fitted()
@@ -150,6 +150,20 @@ class NumberReading(CodecSubject):
             if whole.ndim == 1:
                 forms["decimals"] = [Decimal(int(number)) for number in whole]
             same_by_every_way(codec, {name: Column(form) for name, form in forms.items()})
+
+    @needs("test_numbers_are_read_alike_in_every_form")
+    def test_integers_keep_all_their_bits(self) -> None:
+        """An integer is read as the float of the same value is, whatever its number of bits."""
+        codec, _ = self.fitted()
+        width = np.shape(np.asarray(self.numbers[0]))
+        for number in self.wide:
+            whole = np.full((1, *width), number, np.int64)
+            forms = {"a float": whole.astype(np.float64), "an integer of 64 bits": whole}
+            try:
+                input_of(codec, Column(forms["a float"]))
+            except REFUSALS:  # it is outside the support
+                continue
+            same_by_every_way(codec, {f"{number} as {n}": Column(v) for n, v in forms.items()})
 
     def test_typed_numbers_are_those_of_tables(self) -> None:
         """A text that a table refuses as a number is none on the command line either."""
@@ -176,8 +190,11 @@ class NumberReading(CodecSubject):
 class TextReading(CodecSubject):
     """Texts with a byte-order mark, carriage returns, spaces at the ends, composed letters."""
 
-    awkward: ClassVar[Sequence[str]] = ("\ufeffab", "a\rb", "a\r\nb", " ab ", "e\u0301", "a\x00b")
-    """Texts that files and editors tend to change."""
+    awkward: ClassVar[Sequence[str]] = (
+        *("\ufeffab", "a\rb", "a\r\nb", " ab ", "e\u0301", "a\x00b", "Hello World", "a\tb"),
+        *("a  b", "a\xa0b", "a\u200bb", "\u2018a\u2019", "\U0001f642 ok", "x" * 300),
+    )
+    """Texts that files, editors and clean-ups tend to change."""
 
     def test_texts_come_back_as_they_are(self) -> None:
         """An accepted text is restored exactly; otherwise it is refused."""

@@ -22,6 +22,9 @@ from mmvae.testing.suite import Suite
 N = 6  # items per check
 INPUT = 5  # width of a decoder's input
 
+REFUSALS = (TypeError, ValueError)
+"""The errors by which a codec refuses values; UnsupportedValue is one of them."""
+
 
 class CodecSubject(Suite):
     """The codec under test; a test class sets :attr:`codec`, or overrides the methods."""

@@ -166,3 +166,11 @@ def test_items_with_nothing_stand_at_the_mean_of_the_prior(mmvae, run, table) ->
     assert z[[0, 2, 3, 4]].all()
     result = mmvae("embed", run, "gaps.jsonl", "--out", "again.npz", "--json")
     assert result.json()["from the prior"] == 1
+
+
+def test_a_files_own_ids_are_written(mmvae, run, table) -> None:
+    names = ["zz", "yy", "xx", "ww", "vv"]
+    pyarrow.parquet.write_table(pyarrow.table(table | {"id": names}), "named.parquet")
+    assert mmvae("embed", run, "named.parquet", "--out", "z.csv").code == 0
+    written = Path("z.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[0] for line in written] == names

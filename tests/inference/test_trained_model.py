@@ -280,3 +280,24 @@ def test_a_conditional_models_decoder_sees_the_condition(monkeypatch) -> None:
     assert np.allclose(x, expected.repeat_interleave(3, 0), atol=1e-5)
     found = trained.reconstruct({"w": w}, to=["x"])["x"]
     assert np.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"count": 2.0}, "count = 2.0: expected a whole number"),
+        ({"count": "2"}, "count = '2'"),
+        ({"temperature": float("nan")}, "temperature = nan: expected a finite number"),
+        ({"temperature": float("inf")}, "temperature = inf"),
+        ({"temperature": None}, "temperature = None"),
+        ({"seed": 1.5}, "seed = 1.5: expected a whole number"),
+    ],
+)
+def test_numbers_of_another_kind_are_refused(model, keys, said) -> None:
+    with pytest.raises(UsageError, match=said):
+        model.generate(to=["v"], **keys)
+
+
+def test_a_sparse_tensor_is_refused(model) -> None:
+    with pytest.raises(DataError, match=r"'v'\]: a tensor of layout torch.sparse_coo.*to_dense"):
+        model.embed({"v": torch.eye(3).to_sparse()})

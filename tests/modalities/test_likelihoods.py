@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from torch import Tensor
 from torch.distributions import Distribution, LogNormal, Normal, constraints
 from torch.testing import assert_close
@@ -247,6 +248,20 @@ def test_densities_have_their_closed_forms() -> None:
         p = family.distribution(location)
         assert family.log_prob(p, x).item() == pytest.approx(nats, rel=1e-6)
         assert family.point(p).item() == 0.5
+
+
+@pytest.mark.parametrize("freedom", [0.5, 1.0, 4.0, 1e3, 1e5, 0.99e6, 1.01e6, 1e7, 1e9, 1e30])
+def test_a_student_t_of_any_freedom_has_its_density(freedom: float) -> None:
+    """Exact by SciPy in float64; a Gaussian in the limit of many degrees of freedom."""
+    x = torch.tensor([[-3.0], [0.0], [0.7], [20.0]])
+    family = StudentTLikelihood(2.0, freedom)
+    nats = family.log_prob(family.distribution(torch.full_like(x, 0.2)), x)
+    expected = (
+        stats.t.logpdf(x.double().numpy(), freedom, 0.2, 2.0)
+        if freedom < 1e9
+        else stats.norm.logpdf(x.double().numpy(), 0.2, 2.0)
+    )
+    assert_close(nats.double(), torch.from_numpy(expected)[:, 0], rtol=1e-5, atol=1e-5)
 
 
 def test_a_fast_sum_of_bernoulli_cells_equals_the_sum_of_terms() -> None:

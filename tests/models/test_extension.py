@@ -133,7 +133,7 @@ def test_resuming_is_exact(stops, tmp_path):
         mmvae.resume(tmp_path / "run", registry=REGISTRY, max_steps=stop)
     assert_same_run(tmp_path / "run", tmp_path / "whole")
     saved = latest(tmp_path / "run").tensors
-    assert saved["extensions"].keys() == {"guess.weight", "guess.bias"}
+    assert saved["extensions"].keys() == {"prediction.weight", "prediction.bias"}
     assert {"optimizer-nudge", "optimizer-jmvae"} <= saved.keys()
 
 

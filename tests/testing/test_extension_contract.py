@@ -120,11 +120,11 @@ class StepsOverGaps(Silent):
 BROKEN = [
     (CallsItselfTheModel, "test_declarations", "bare, the model in the middle; got None"),
     (TakesAnyKey, "test_config_survives_toml_and_has_a_schema", "unknown keys refused"),
-    (ForgetsParameters, "test_phases_are_complete_and_apart", r"none has \['guess.bias'\]"),
+    (ForgetsParameters, "test_phases_are_complete_and_apart", r"none has \['prediction.bias'\]"),
     (TakesTheModels, "test_phases_are_complete_and_apart", "each parameter once; got repeats"),
     (AveragesTheLoss, "test_phases_are_complete_and_apart", r"finite loss of shape \(32,\); got"),
     (DrawsGlobally, "test_the_objective_follows_its_draws", "nudge: .* a function of its draws"),
-    (GrowsIntoTheModel, "test_the_model_stays_what_it_was", r"new ones in it: \['guess.bias"),
+    (GrowsIntoTheModel, "test_the_model_stays_what_it_was", r"new ones in it: \['prediction.bias"),
     (MovesTheModel, "test_the_model_stays_what_it_was", "left to its optimizer; got others in"),
     (ForgetsABuffer, "test_weights_survive_saving", "keep all in buffers.*; got another"),
     (BandsOfNothing, "test_bands_are_of_terms_that_it_logs", "got 'nudge/accuracy'"),

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmvae import Metric, MetricConfig, Specimen, nearest
+from mmvae import Codec, ConfigError, Metric, MetricConfig, Specimen, nearest
 from mmvae_fidelity.classifier import classifier_of
-from mmvae_fidelity.pictures import pixels, real
+from mmvae_fidelity.pictures import pixels, real, require_modality
 
 
 class AgreementConfig(MetricConfig):
@@ -50,19 +50,25 @@ class AttributeAgreement(Metric):
             f"where real pictures are. Beside it that classifier on the real pictures."
         )
 
+    def check(self, codecs: Mapping[str, Codec]) -> None:
+        """See :meth:`mmvae.Metric.check`."""
+        c = self.config
+        require_modality(codecs, "modality", c.modality)
+        require_modality(codecs, "labels", c.labels)
+        names = codecs[c.labels].attributes
+        if names is None:
+            raise ConfigError(f"labels = {c.labels!r}: expected a modality with attributes.")
+        for attribute in c.attributes or ():
+            if attribute not in names:
+                hint = nearest(attribute, names)
+                raise ConfigError(
+                    f"attributes: {c.labels!r} has no attribute {attribute!r}.{hint}"
+                )
+
     def unavailable(self, specimen: Specimen) -> str | None:
         """See :meth:`mmvae.Metric.unavailable`."""
         modality, labels, model = self.config.modality, self.config.labels, specimen.model
-        for key, name in (("modality", modality), ("labels", labels)):
-            if name not in model.codecs:
-                return f"{key} = {name!r} is none of {', '.join(model.modalities)}"
-        names = model.codecs[labels].attributes
-        if names is None:
-            return f"labels = {labels!r} holds no attributes"
-        for attribute in self.config.attributes or ():
-            if attribute not in names:
-                hint = nearest(attribute, names)
-                return f"attributes: {labels!r} has no attribute {attribute!r}.{hint}".rstrip(".")
+        names = model.codecs[labels].attributes or ()
         ways = (specimen.lacks(labels, (modality,)), specimen.lacks(modality, (labels,)))
         if all(ways):
             return "; ".join(way for way in ways if way)

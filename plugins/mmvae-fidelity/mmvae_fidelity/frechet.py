@@ -8,9 +8,16 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmvae import Codec, Metric, Specimen
+from mmvae import Codec, ConfigError, Metric, Specimen
 from mmvae_fidelity.classifier import classifier_of, labelled
-from mmvae_fidelity.pictures import PictureConfig, generated, real, refuse_others, unavailable
+from mmvae_fidelity.pictures import (
+    PictureConfig,
+    generated,
+    real,
+    refuse_others,
+    require_modality,
+    unavailable,
+)
 
 TINY = 1e-10
 """Eigenvalues below this share of the largest are set to 0."""
@@ -47,6 +54,13 @@ class Frechet(Metric):
     def check(self, codecs: Mapping[str, Codec]) -> None:
         """See :meth:`mmvae.Metric.check`."""
         refuse_others(codecs, self.config)
+        labels = self.config.labels
+        if labels is not None:
+            require_modality(codecs, "labels", labels)
+            if (codecs[labels].classes or codecs[labels].attributes) is None:
+                raise ConfigError(
+                    f"labels = {labels!r}: expected a modality with classes or attributes."
+                )
 
     def unavailable(self, specimen: Specimen) -> str | None:
         """See :meth:`mmvae.Metric.unavailable`."""

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmvae import Codec, ConfigError, MetricConfig, Specimen
+from mmvae import Codec, ConfigError, MetricConfig, Specimen, nearest
 
 TOLERANCE = 1e-3
 """Pixels may lie this far outside [0, 1] by rounding, and are clamped."""
@@ -71,17 +71,31 @@ def _restored(codec: Codec, x: Tensor) -> np.ndarray[Any, Any]:
 
 
 def refuse_others(codecs: Mapping[str, Codec], config: PictureConfig) -> None:
-    """Refuse a modality that is no picture; see :meth:`mmvae.Metric.check`.
+    """Refuse modalities that do not exist or hold no pictures; see :meth:`mmvae.Metric.check`.
 
     Raises:
-        ConfigError: Its codec gives other values.
+        ConfigError: There is no such modality, or its codec gives other values.
     """
-    codec = codecs.get(config.modality)
-    if codec is not None:
-        try:
-            _restored(codec, codec.missing(1))
-        except ConfigError as error:
-            raise ConfigError(f"modality = {config.modality!r}: {error}") from error
+    require_modality(codecs, "modality", config.modality)
+    for given in config.given or ():
+        for name in given:
+            require_modality(codecs, "given", name)
+    codec = codecs[config.modality]
+    try:
+        _restored(codec, codec.missing(1))
+    except ConfigError as error:
+        raise ConfigError(f"modality = {config.modality!r}: {error}") from error
+
+
+def require_modality(codecs: Mapping[str, Codec], key: str, name: str) -> None:
+    """Refuse a name that is no modality.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    if name not in codecs:
+        hint = nearest(name, codecs)
+        raise ConfigError(f"{key} = {name!r}: expected one of {', '.join(codecs)}.{hint}")
 
 
 def real(specimen: Specimen, modality: str) -> Tensor:

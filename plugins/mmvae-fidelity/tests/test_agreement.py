@@ -14,6 +14,7 @@ from mmvae_images import GaussianConvImage
 
 import mmvae
 from mmvae.data.memory import MemorySource
+from mmvae.foundations.errors import ConfigError
 from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.registry import Registry
 from mmvae.report.report import report
@@ -144,18 +145,6 @@ def test_the_training_was_measured_and_the_report_shows_it(run) -> None:
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ({"kind": "frechet", "modality": "picture"}, "none of image, attributes"),
-        ({"kind": "frechet", "modality": "image", "labels": "image"}, "neither classes nor"),
-        ({"kind": "power-spectrum", "modality": "image", "given": [["sound"]]}, "no modality"),
-        (
-            {
-                "kind": "attribute-agreement",
-                "modality": "image",
-                "labels": "attributes",
-                "attributes": ["Lefty"],
-            },
-            "Did you mean 'Left'",
-        ),
         (
             {
                 "kind": "attribute-agreement",
@@ -167,9 +156,38 @@ def test_the_training_was_measured_and_the_report_shows_it(run) -> None:
         ),
     ],
 )
-def test_what_cannot_be_measured_says_why(run, table, reason) -> None:
+def test_what_cannot_be_measured_of_some_items_says_why(run, table, reason) -> None:
     pairs = ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items())
     overrides = [f"metrics={{odd = {{{pairs}}}}}"]
     result = mmvae.evaluate(run[0], DATA, overrides=overrides, registry=REGISTRY)
     assert reason in result["left out"]["metrics.odd"]
     assert result["metrics"] == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({"kind": "frechet", "modality": "imag"}, "expected one of image, attributes. Did you"),
+        ({"kind": "frechet", "modality": "image", "labels": "image"}, "classes or attributes"),
+        ({"kind": "frechet", "modality": "image", "labels": "lab"}, "labels = 'lab': expected"),
+        ({"kind": "power-spectrum", "modality": "image", "given": [["sound"]]}, "given = 'sound'"),
+        ({"kind": "attribute-agreement", "modality": "image", "labels": "image"}, "attributes"),
+        ({"kind": "attribute-agreement", "modality": "imag", "labels": "attributes"}, "image"),
+        (
+            {
+                "kind": "attribute-agreement",
+                "modality": "image",
+                "labels": "attributes",
+                "attributes": ["Lefty"],
+            },
+            "Did you mean 'Left'",
+        ),
+    ],
+)
+def test_a_metric_of_another_modality_is_refused_before_a_training(
+    run, tmp_path, table, reason
+) -> None:
+    config, folder = CONFIG | {"metrics": {"odd": table}}, tmp_path / "run"
+    with pytest.raises(ConfigError, match=f"metrics.odd: .*{reason}"):
+        mmvae.train(config, DATA, run_dir=folder, registry=REGISTRY)
+    assert not (tmp_path / "run").exists()

@@ -33,7 +33,8 @@ from mmvae_images.image import ImageCodec, ImageConfig
 from mmvae_images.pixels import describe
 
 _ROWS = 1024  # pictures read at once while the scale is learned
-VarianceKey = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["scalar", "pixel"]
+_LEAST = 1e-24  # of a variance: squares in units of a smaller one leave the range of float32
+VarianceKey = Annotated[float, Field(ge=_LEAST, allow_inf_nan=False)] | Literal["scalar", "pixel"]
 _RAW_ONE = math.log(math.expm1(1.0))  # its softplus is 1, the initial value of a learned number
 _FAINT = 0.3  # scale of the decoder's last weights when pictures start grey
 _LEVEL = 1 / 255  # a pixel that varies less than one grey level is scaled by one grey level
@@ -53,7 +54,7 @@ class GaussianConvImageConfig(ImageConfig):
         "learned for each pixel from z.",
     )
     variance_floor: float = Field(
-        1e-3, gt=0, allow_inf_nan=False, description="Least value of a learned σ²."
+        1e-3, ge=_LEAST, allow_inf_nan=False, description="Least value of a learned σ²."
     )
     channels_hidden: tuple[PositiveInt, ...] = Field(
         (64, 128, 256, 256),

@@ -119,7 +119,7 @@ class Categorical(Codec):
             raise UnsupportedValue(
                 row,
                 f"label {label!r}",
-                f"one of {self._accepted()}",
+                f"one of {self._accepted(codes=not isinstance(labels, list))}",
                 "Correct the label, or list all classes with the key 'classes'.",
             )
         return F.one_hot(torch.from_numpy(codes), len(self.classes)).to(torch.uint8), None
@@ -164,12 +164,13 @@ class Categorical(Codec):
     def _integers(self) -> bool:
         return not self.state["named"] and not self._booleans
 
-    def _accepted(self) -> str:
+    def _accepted(self, codes: bool = True) -> str:
+        """The labels that are accepted, and the codes, unless values are texts."""
         names = self.classes
         if self._integers and names == tuple(map(str, range(len(names)))):
             return f"the labels 0..{len(names) - 1}"
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        return f"{shown} or the codes 0..{len(names) - 1}" if self._coded else shown
+        return f"{shown} or the codes 0..{len(names) - 1}" if codes and self._coded else shown
 
     def condition(self, raw: Column) -> Tensor:
         """Names, codes (b,), or any finite weights of the classes (b, K) → float32 (b, K)."""

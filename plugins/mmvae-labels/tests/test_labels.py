@@ -266,3 +266,13 @@ def test_labels_of_other_types_are_told_what_to_become(value):
 def test_gaps_among_labels_are_told_as_such(gap):
     with pytest.raises(UnsupportedValue, match="row 1: .*Label every item"):
         fitted(Column(["a", gap]))
+
+
+def test_codes_are_offered_only_where_they_are_taken():
+    codec = Categorical(Categorical.Config(), {"classes": ["cat", "dog"], "named": True})
+    with pytest.raises(UnsupportedValue) as refused:
+        codec.prepare(Column(["cat", "0"]))
+    assert "codes" not in refused.value.expected
+    with pytest.raises(UnsupportedValue) as refused:
+        codec.prepare(Column(np.array([0, 2])))
+    assert "or the codes 0..1" in refused.value.expected

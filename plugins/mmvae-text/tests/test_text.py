@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 import mmvae
 from mmvae import Column, LazyValues, UnsupportedValue
-from mmvae.testing import CodecContract, LikelihoodContract, TextReading
+from mmvae.testing import CodecContract, LikelihoodContract, TextReading, violations
 
 SMALL = {"encoder": (8,), "kernel": 3, "decoder": (8,)}
 WORDS = ["cab", "", "abba", "ça", "b\n", " "]
@@ -304,3 +304,36 @@ class TestStringLikelihood(LikelihoodContract):
     def enumerate_support(self):
         strings = itertools.chain(*(itertools.product((1, 2), repeat=n) for n in range(4)))
         return torch.tensor([[*s, *(END,) * (3 - len(s))] for s in strings]).float()
+
+
+CHANGES = {
+    "lower case": str.lower,
+    "cut": lambda text: text[:40],
+    "tab": lambda text: text.replace("\t", " "),
+    "spaces": lambda text: text.replace("  ", " "),
+    "no-break space": lambda text: text.replace("\xa0", " "),
+    "emoji": lambda text: "".join(c for c in text if ord(c) < 0x10000),
+    "zero width": lambda text: text.replace("\u200b", ""),
+    "quotes": lambda text: text.replace("\u2019", "'"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_kit_finds_a_codec_that_changes_texts(change):
+    changed = CHANGES[change]
+
+    class Changing(Text):
+        kind = "changing"
+
+        def _column(self, column):
+            values = column.read().values
+            return Column([changed(v) if isinstance(v, str) else v for v in values])
+
+        def fit(self, column):
+            return super().fit(self._column(column))
+
+        def prepare(self, column):
+            return super().prepare(self._column(column))
+
+    suite = type("Suite", (TextReading, CodecContract), {"codec": Changing})
+    assert "test_texts_come_back_as_they_are" in violations(suite())

@@ -8,7 +8,12 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from mmvae import Activation, CodecConfig
 
-Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["learned", "predicted"]
+LEAST_SCALE = 1e-12
+"""Least σ: the squares of distances in smaller units leave the range of float32."""
+
+Scale = (
+    Annotated[float, Field(ge=LEAST_SCALE, allow_inf_nan=False)] | Literal["learned", "predicted"]
+)
 
 
 class VectorConfig(CodecConfig):
@@ -29,7 +34,10 @@ class VectorConfig(CodecConfig):
         "'learned', one for each cell; or 'predicted', for each cell of each item from z.",
     )
     scale_floor: float = Field(
-        1e-3, gt=0, allow_inf_nan=False, description="Least value of a σ that is not fixed."
+        1e-3,
+        ge=LEAST_SCALE,
+        allow_inf_nan=False,
+        description="Least value of a σ that is not fixed.",
     )
     standardise: bool = Field(
         True,

@@ -19,7 +19,7 @@ from torch.distributions import Laplace, Normal, StudentT
 
 import mmvae
 from mmvae import Column, LazyValues, UnsupportedValue
-from mmvae.testing import CodecContract, NumberReading
+from mmvae.testing import CodecContract, NumberReading, violations
 
 NAMES = ("height", "weight")
 NAN = float("nan")
@@ -525,3 +525,60 @@ def test_a_deviation_without_a_reciprocal_is_refused():
     codec.state["deviation"][0] = 1e-310
     with pytest.raises(ValueError, match="expected 2 positive numbers"):
         codec.check_state()
+
+
+class Clamped(Vector):
+    """Draws that pile up at 1.75 deviations."""
+
+    kind = "clamped"
+
+    def sample(self, likelihood, generator):
+        mean = likelihood.mean
+        noise = torch.randn(mean.shape, generator=generator).clamp(-1.75, 1.75)
+        return mean + likelihood.stddev * noise
+
+
+class Wide(Vector):
+    """Draws that are 10 % too wide."""
+
+    kind = "wide"
+
+    def sample(self, likelihood, generator):
+        mean = likelihood.mean
+        return mean + 1.1 * likelihood.stddev * torch.randn(mean.shape, generator=generator)
+
+
+class Wrapped(Vector):
+    """Integers of 16 bits."""
+
+    kind = "wrapped"
+
+    def prepare(self, column):
+        values = np.asarray(column.values)
+        if values.dtype.kind == "i":
+            values = values.astype(np.int16)
+        return super().prepare(Column(values, names=column.names))
+
+
+class Typed(Vector):
+    """Typed values within two deviations alone."""
+
+    kind = "typed"
+
+    def condition(self, raw):
+        return super().condition(raw).clamp(-2, 2)
+
+
+@pytest.mark.parametrize(
+    ("codec", "check"),
+    [
+        (Clamped, "test_samples_follow_the_density"),
+        (Wide, "test_samples_follow_the_density"),
+        (Wrapped, "test_integers_keep_all_their_bits"),
+        (Typed, "test_conditions_are_prepared_alike"),
+    ],
+)
+def test_the_kit_finds_small_faults(codec, check):
+    suite = type("Suite", (NumberReading, CodecContract), {"codec": codec})
+    suite.numbers = [[0, 1], [1, 2], [2, 0]]
+    assert check in violations(suite())
