@@ -69,7 +69,7 @@ def common_options(command: F) -> F:
     seed = click.option(
         "--seed",
         type=click.IntRange(min=0),
-        help="Governs every draw; evaluate.seed unless given.",
+        help="Seed of every draw; evaluate.seed unless given.",
     )
     out = click.option(
         "--out",

@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 @click.option(
     "--bounds",
     metavar="CELLS",
-    help="Importance-weighted figures: 'standard', or cells T[|G][@single|@multiple|@SUBSET], "
+    help="Likelihood queries: 'standard', or T[|G][@single|@multiple|@SUBSET], "
     "separated by commas; evaluate.bounds unless given.",
 )
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
-    help="k, samples of each item and cell; evaluate.samples unless given. Without cells to "
-    "compute it stands for the standard ones.",
+    help="k, samples of each item and query; evaluate.samples unless given. Without --bounds it "
+    "implies the standard queries.",
 )
 @set_option
 @json_option

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     type=click.Choice(["mode", "mean", "sample"]),
     default="mode",
     show_default=True,
-    help="mode: one best value; mean: the mean over what is likely; sample: a draw of it.",
+    help="mode: the most likely value; mean: the posterior mean; sample: a draw.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Governs samples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the samples.")
 @json_option
 def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool) -> None:
-    """Fill every gap of the table DATA by RUN's model, from what the same row has.
+    """Impute every missing value of the table DATA by RUN's model, from the same row.
 
     DATA is a Parquet, Arrow, CSV, TSV or JSON-lines file whose columns are named after the
     modalities. It is read and written in chunks. The order of rows and other columns stay

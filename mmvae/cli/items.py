@@ -47,7 +47,7 @@ def items_arguments(command: F) -> F:
         "--given",
         type=Names(),
         metavar="A,B",
-        help="Look at these modalities only; unless given, at all that DATA has.",
+        help="Use only these modalities; unless given, all that DATA has.",
     )
     out = click.option(
         "--out",

@@ -30,14 +30,14 @@ from mmvae.foundations.signals import terminable
 from mmvae.plugins.entry_points import COMMAND_ENTRIES
 
 COMMANDS = {
-    "train": "Train a model as a TOML file describes it.",
-    "resume": "Go on with a run where it stopped.",
+    "train": "Train a model from a TOML file.",
+    "resume": "Resume a run where it stopped.",
     "evaluate": "Compute bounds and coherence of a trained model.",
-    "compare": "Compare evaluated runs, and with published results.",
+    "compare": "Compare evaluated runs with each other and with published results.",
     "reproduce": "Train and evaluate every row of a study, and print its tables.",
-    "generate": "Generate modalities, from others or from the prior.",
+    "generate": "Generate modalities from others or from the prior.",
     "embed": "Write the joint representation of items.",
-    "impute": "Fill the gaps of a table.",
+    "impute": "Impute the missing values of a table.",
     "retrieve": "Find the nearest items across modalities.",
     "score": "Write the bound of each item's log-likelihood.",
     "figures": "Draw one figure of a run, or of several side by side.",

@@ -181,7 +181,7 @@ def check(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=".",
-    help="Folder in which the folder NAME is made; here unless given.",
+    help="Folder in which NAME is created; the working folder unless given.",
 )
 def new(name: str, kind: str, out: Path) -> None:
     """Write a distribution NAME with a codec that installs, passes its tests and trains.

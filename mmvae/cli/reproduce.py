@@ -30,7 +30,7 @@ RESULTS = Path("runs", "results")
     )
 )
 @click.argument("study", metavar="STUDY", type=click.Path(path_type=Path))
-@click.option("--schedule", metavar="NAME", help="One of the study's; its first unless given.")
+@click.option("--schedule", metavar="NAME", help="Schedule of the study; its first unless given.")
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
@@ -45,12 +45,12 @@ RESULTS = Path("runs", "results")
     show_default=True,
     help="Where the results are, DIR/STUDY/SCHEDULE/ROW.json.",
 )
-@click.option("--only", multiple=True, metavar="ROW", help="This row alone. May be repeated.")
+@click.option("--only", multiple=True, metavar="ROW", help="Only this row. May be repeated.")
 @set_option
 @click.option(
     "--max-steps",
     type=click.IntRange(min=1),
-    help="Stop each training after so many steps; what is not finished is not evaluated.",
+    help="Stop each training after this many steps; unfinished rows are not evaluated.",
 )
 @click.option(
     "--jobs",
@@ -58,14 +58,14 @@ RESULTS = Path("runs", "results")
     default=1,
     show_default=True,
     metavar="N",
-    help="Work on so many rows at once, each in a process of its own with its share of the cores.",
+    help="Number of rows at once, each in a process of its own with its share of the cores.",
 )
 @click.option(
     "--page",
     "target",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Train nothing: write the page of the results that are there, in Markdown.",
+    help="Train nothing: write the page of the existing results, in Markdown.",
 )
 def command(
     study: Path,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("data", metavar="DATA")
 @click.option(
-    "--query", type=Names(), required=True, metavar="A,B", help="Modalities that items ask by."
+    "--query", type=Names(), required=True, metavar="A,B", help="Modalities of the query items."
 )
 @click.option(
     "--from",
@@ -32,19 +32,21 @@ if TYPE_CHECKING:
     type=Names(),
     required=True,
     metavar="C,D",
-    help="Modalities that candidates are known by.",
+    help="Modalities of the candidates.",
 )
+@click.option("--among", metavar="OTHER", help="Candidates: a split or a file; DATA unless given.")
 @click.option(
-    "--among", metavar="OTHER", help="Where candidates are: a split or a file; DATA unless given."
-)
-@click.option(
-    "--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to find."
+    "--count",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of candidates to find for each item.",
 )
 @click.option(
     "--out",
     type=TableFile(),
     metavar="FILE",
-    help="Where to write what was found: .parquet, .csv, .jsonl or .npz.",
+    help="Where to write the results: .parquet, .csv, .jsonl or .npz.",
 )
 @json_option
 def command(

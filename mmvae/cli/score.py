@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="k, samples of the posterior for each item; the bound rises with k.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Governs the samples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the samples.")
 @json_option
 def command(
     run: Path,

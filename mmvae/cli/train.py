@@ -1,4 +1,4 @@
-"""``mmvae train``: train a model as a TOML file describes it."""
+"""``mmvae train``: train a model from a TOML file."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ from mmvae.foundations.errors import UsageError
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Load, build, do one step and one checkpoint there and back; leave nothing on disk.",
+    help="Load, build, do one step, save and load one checkpoint; leave nothing on disk.",
 )
 @limit_options
 @click.option(
     "--init-from",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Begin with the weights of this run or model folder.",
+    help="Initialise the weights from this run or model folder.",
 )
 @click.option(
     "--launcher",
@@ -66,7 +66,7 @@ def command(
     launcher: str | None,
     launcher_arguments: tuple[str, ...],
 ) -> int:
-    """Train a model as CONFIG, a TOML file or - for standard input, describes it.
+    """Train a model from CONFIG, a TOML file or - for standard input.
 
     Ctrl-C or SIGTERM saves and stops the training; `mmvae resume` continues it.
     """

@@ -29,17 +29,20 @@ class FolderConfig(TypedConfig):
     """``[data]`` of a folder of files."""
 
     path: str = Field(
-        description="The folder: in it a sub-folder for each modality, or train, validation and "
-        "test, each with such sub-folders."
+        description="The folder. It has a sub-folder for each modality, or the folders "
+        "train, validation and test with such sub-folders."
     )
     id: str = Field(
         "id",
-        description="Column of the table beside the sub-folders, if there is one, that holds the "
-        "names of the items, read as they are written: those of their files, with or without the "
-        "ending.",
+        description="Column with the names of the items in a table beside the "
+        "sub-folders: the names of their files, with or without the ending. "
+        "They are read as text.",
     )
     max_file_gib: float = Field(
-        FILES.file / GIB, gt=0, allow_inf_nan=False, description="Most GiB of one file."
+        FILES.file / GIB,
+        gt=0,
+        allow_inf_nan=False,
+        description="Largest size of one file, in GiB.",
     )
     validation: float = Field(
         0.1, ge=0, lt=1, description="Share for validation, unless there is a folder of that name."

@@ -27,15 +27,15 @@ class MemoryConfig(CutConfig):
         0.1,
         ge=0,
         lt=1,
-        description="Share of the items for validation, if they are not split; one item at least, "
-        "0 for no such split.",
+        description="Share of the items for validation, if they are not split; at least "
+        "one item, or 0 for no validation split.",
     )
     test: float = Field(
         0.1,
         ge=0,
         lt=1,
-        description="Share of the items for test, if they are not split; one item at least, 0 for "
-        "no such split.",
+        description="Share of the items for test, if they are not split; at least one "
+        "item, or 0 for no test split.",
     )
 
 

@@ -44,16 +44,18 @@ class SourceConfig(BaseModel):
 
     resident: bool | Literal["auto"] = Field(
         "auto",
-        description="Keep all prepared values in memory; 'auto' does so while they fit in "
-        "resident_gib, otherwise batches are read and prepared as they are needed.",
+        description="Keep all prepared values in memory. 'auto' does so if they fit in "
+        "resident_gib; otherwise batches are read and prepared when they "
+        "are needed.",
     )
     resident_gib: float = Field(
         4.0, gt=0, description="Memory that resident values may take, in GiB."
     )
     incomplete: Literal["keep", "discard", "discard-empty"] = Field(
         "keep",
-        description="Items that lack a whole modality: train and evaluate on what they have, or "
-        "leave them out, or leave out those alone that have none of the modalities.",
+        description="Items that lack a whole modality: train and evaluate on the "
+        "modalities that they have, leave them out, or leave out only those "
+        "that have no modality at all.",
     )
 
 

@@ -23,13 +23,13 @@ class CutConfig(SourceConfig):
     split_seed: int = Field(0, ge=0, description="Seed of the split by shares.")
     group: str | None = Field(
         None,
-        description="Column whose value says which items belong together, such as a patient: none "
-        "of its values is in two splits. An item without a value is a group of its own.",
+        description="Column that groups items, such as a patient: no value occurs in "
+        "two splits. An item without a value is a group of its own.",
     )
     stratum: str | None = Field(
         None,
-        description="Column, such as a class, each of whose values has the same share of every "
-        "split, to within an item.",
+        description="Column, such as a class, whose values are divided among the splits "
+        "in equal shares, to within one item.",
     )
 
     @model_validator(mode="after")

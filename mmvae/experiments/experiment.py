@@ -30,7 +30,7 @@ class Experiment(Section):
         min_length=1,
         description="Name of the experiment; the file's name without its ending unless given.",
     )
-    data: Any = Field(description="Where items come from; 'source' chooses the keys.")
+    data: Any = Field(description="Source of the items; 'source' chooses the keys.")
     modalities: dict[TableName, Any] = Field(
         min_length=1,
         description="The observed variables x_m, in this order; 'codec' chooses the keys of each.",
@@ -49,15 +49,18 @@ class Experiment(Section):
         "anything given; 'family' chooses. None unless given.",
     )
     train: TrainConfig = Field(TrainConfig(), description="How the model is fitted.")
-    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="What is measured, and how.")
+    evaluate: EvaluateConfig = Field(
+        EvaluateConfig(), description="Statistics of an evaluation, and how they are computed."
+    )
     metrics: dict[TableName, Any] = Field(
-        {}, description="Further figures, measured by evaluate; 'kind' chooses the keys of each."
+        {},
+        description="Further statistics, measured by evaluate; 'kind' chooses the keys of each.",
     )
     observers: dict[TableName, Any] = Field(
-        {}, description="What looks on at the training; 'kind' chooses the keys of each."
+        {}, description="Observers of the training; 'kind' chooses the keys of each."
     )
     reference: ReferenceConfig | None = Field(
-        None, description="A published row to hold the figures against."
+        None, description="A published row to compare the results with."
     )
 
     @property

@@ -13,5 +13,7 @@ class ReferenceConfig(Section):
     row: str = Field(min_length=1, description="The row, as its table names it.")
     source: str = Field(min_length=1, description="Where it was published.")
     bounds: dict[str, float] = Field(
-        {}, description="Published nats per item by cell, such as 'image|label@single' = -126.0."
+        {},
+        description="Published nats per item by likelihood query, such as "
+        "'image|label@single' = -126.0.",
     )

@@ -27,92 +27,104 @@ class JMVAEConfig(ModelConfig):
         0.1,
         ge=0,
         allow_inf_nan=False,
-        description="α, the weight of the penalty that draws each subset posterior to the joint "
-        "one; the total does not grow with the family, whose members share 2α. 0 trains the joint "
+        description="α, the weight of the KL penalty that pulls each subset posterior "
+        "towards the joint posterior. The subsets share the weight 2α, so "
+        "the total does not grow with their number. 0 trains the joint "
         "bound alone, without subset posteriors.",
     )
     subsets: Literal["singletons", "all", "leave-one-out"] | list[str] = Field(
         "singletons",
-        description="Which subsets of modalities get a posterior of their own: a family, or a "
-        "list such as ['image', 'image+label'].",
+        description="Subsets of modalities with a posterior of their own: a named "
+        "family, or a list such as ['image', 'image+label'].",
     )
     alpha_by: Literal["subset", "size"] = Field(
         "subset",
-        description="Who shares 2α alike: the subsets, or ('size') first their sizes, then the "
-        "subsets of each. Of many modalities most subsets are of middling size; by size, single "
-        "ones count as much as all of those together.",
+        description="How 2α is shared: equally among subsets, or 'size': equally among "
+        "sizes of subsets, then among the subsets of each size. With many "
+        "modalities most subsets are of medium size; by size, all single "
+        "modalities together count as much as all of those.",
     )
     subset_alpha: dict[str, float] = Field(
-        {}, description="α_S of single subsets by name ('image+label'), in place of that share."
+        {},
+        description="α_S of individual subsets by name ('image+label'), in place of their share.",
     )
     teachers: list[str] = Field(
         [],
-        description="With gaps: modalities that an item must have for its joint posterior to draw "
-        "subset posteriors; others train the rest of the model alone. Name what tells most of the "
-        "rest, such as a label: without it a joint posterior is vague, and makes others so.",
+        description="With missing modalities: the modalities that an item must have to "
+        "enter the KL penalty; other items still train the ELBO. Name the "
+        "most informative modalities, such as a label: without them the "
+        "joint posterior is broad, and makes the subset posteriors broad.",
     )
     subsets_per_step: int | None = Field(
         None,
         ge=1,
-        description="Draw so many subsets for each step; each then counts |family| / drawn. "
-        "Unless given: all of a family of up to 16, else 16.",
+        description="Number of subsets that are drawn for each step; each is weighted "
+        "by |family| / drawn. Unless given: all if there are at most 16, "
+        "else 16.",
     )
     missing: Literal["encoders", "zero"] = Field(
         "encoders",
-        description="How modalities are left out: by subset posteriors, or ('zero', JMVAE-zero) "
-        "by giving the joint posterior the codec's stand-in for missing inputs.",
+        description="How posteriors of fewer modalities are obtained: by subset "
+        "posteriors, or 'zero' (JMVAE-zero): by the joint encoder with the "
+        "codec's fill value for missing inputs.",
     )
     trunks: Literal["auto", "separate", "joint-apart", "shared"] = Field(
         "auto",
-        description="Whether each posterior has encoder trunks of its own (the paper), all subset "
-        "posteriors share one per modality and the joint one has its own, or all posteriors share "
-        "one; 'auto' separates for singletons and else shares.",
+        description="Encoder trunks. 'separate': each posterior has its own (the "
+        "paper). 'joint-apart': all subset posteriors share one trunk per "
+        "modality, and the joint posterior has its own. 'shared': all "
+        "posteriors share one per modality. 'auto': separate for "
+        "singletons, else shared.",
     )
     heads: Literal["auto", "own", "masked"] = Field(
         "auto",
-        description="With shared trunks, whether each subset has a head of its own or one head, "
-        "which is told the subset, serves all; 'auto' gives heads to up to 64 subsets.",
+        description="With shared trunks: one head per subset, or one masked head that "
+        "gets the subset as input. 'auto' gives heads to up to 64 subsets.",
     )
     fusion: Fusion = Field(
         "dense",
-        description="'dense': a hidden layer over the concatenated features of a posterior's "
-        "modalities (the paper's code); 'linear': its heads sit on them (the paper's text).",
+        description="'dense': a hidden layer over the concatenated features of a "
+        "posterior's modalities (the paper's code); 'linear': heads without "
+        "a hidden layer (the paper's text).",
     )
     fusion_dim: int = Field(
         512, ge=1, description="Width of that hidden layer, and of those of a masked head."
     )
     feature_dim: int = Field(
-        64, ge=1, description="With shared trunks, width of what subset heads see per modality."
+        64,
+        ge=1,
+        description="With shared trunks: width of a modality's input to the subset heads.",
     )
     head_dim: int = Field(
-        64, ge=1, description="With shared trunks, hidden width of each subset's own head."
+        64, ge=1, description="With shared trunks: hidden width of the head of each subset."
     )
     activation: Activation = Field("relu", description="Activation of the hidden layers above.")
     variance: Variance = Field(
-        "exp", description="How a head gives σ²: exp of its output, or softplus (paper's code)."
+        "exp", description="Link from a head's output to σ²: exp, or softplus (the paper's code)."
     )
     start_variance: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="How many times as narrow, in σ², the joint posterior begins. 1 is about the "
-        "prior's; where decoders of several modalities must get going, a small one such as 0.02 "
-        "shows them at once what z tells, and training takes care of the rest.",
+        description="Factor of the joint posterior's initial σ². 1 is about that of the "
+        "prior. With several modalities a small factor such as 0.02 makes z "
+        "informative for the decoders from the first step.",
     )
     penalty_gradient: Literal["both", "subsets"] = Field(
         "both",
-        description="Whether the penalty also moves the joint posterior (the paper) or only the "
-        "subset posteriors.",
+        description="Which posteriors get gradients of the penalty: the joint posterior "
+        "too (the paper), or the subset posteriors only.",
     )
     warmup: Literal["prior", "all"] = Field(
         "prior",
-        description="What train.warmup_epochs warms up: the KL to the prior (the paper's code), "
-        "or the penalty too.",
+        description="Terms that train.warmup_epochs warms up: the KL to the prior (the "
+        "paper's code), or the penalty too.",
     )
     rescale: Literal["none", "dimensions"] = Field(
         "none",
-        description="'dimensions' multiplies λ_m by (most dimensions of any modality) / "
-        "(dimensions of m), so that small modalities are not drowned.",
+        description="'dimensions' multiplies λ_m by (largest number of dimensions of "
+        "any modality) / (dimensions of m), so that large modalities do not "
+        "dominate.",
     )
 
     @field_validator("subsets")

@@ -18,7 +18,7 @@ class ObserverConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    every: int = Field(1, ge=1, description="Epochs from one look to the next.")
+    every: int = Field(1, ge=1, description="Epochs between two calls.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ class AdversaryConfig(ExtensionConfig):
     modality: str = Field(description="The modality whose decoder learns from the critic.")
     error: Literal["likelihood", "features"] = Field(
         "likelihood",
-        description="What draws the decoder to the item beside the critic: −log p(x|z) (the "
-        "paper's code), or ('features', Larsen et al.) half the squared distance of x and x̂ in "
-        "the critic's features.",
+        description="Reconstruction error of the decoder beside the critic: −log p(x|z) "
+        "(the paper's code), or 'features' (Larsen et al.): half the "
+        "squared distance of x and x̂ in the critic's features.",
     )
     error_weight: float = Field(
         1.0, ge=0, allow_inf_nan=False, description="γ, the weight of that error in the decoder."
@@ -36,34 +36,38 @@ class AdversaryConfig(ExtensionConfig):
     start_epoch: int = Field(
         1,
         ge=1,
-        description="Epoch, counted from 1, from which on there is a critic; until then the "
-        "decoder has its error alone: with 'features' that of the likelihood.",
+        description="First epoch with a critic, counted from 1. Before it, the decoder "
+        "is trained by its error alone; with error = 'features', by −log "
+        "p(x|z).",
     )
     updates: Literal["in-turn", "together"] = Field(
         "in-turn",
-        description="Whether critic, decoder and the rest are updated one after another (the "
-        "paper's code) or, as Larsen et al. do, by gradients at the same weights: steadier where "
-        "p(x|z) is narrow.",
+        description="Update critic, decoder and the rest one after another (the paper's "
+        "code), or by gradients at the same weights (Larsen et al.), which "
+        "is more stable if p(x|z) is narrow.",
     )
     latents: Literal["uniform", "prior"] = Field(
         "uniform",
-        description="Where x_p comes from: z uniform on (−1, 1) (the paper's code), or the prior.",
+        description="Distribution of the z of prior samples x_p: uniform on (−1, 1) "
+        "(the paper's code), or the prior.",
     )
     noise: float = Field(
         0.0,
         ge=0,
         allow_inf_nan=False,
-        description="Standard deviation, in model units, of noise added to all that the critic "
-        "sees; it keeps a critic from winning by details.",
+        description="Standard deviation, in model units, of noise added to every input "
+        "of the critic. It prevents a critic from winning by details.",
     )
     learning_rate: float = Field(1e-4, gt=0, description="Step size of decoder and critic; Adam.")
     critic_learning_rate: float | None = Field(
-        None, gt=0, description="Step size of the critic, if it is to have its own."
+        None, gt=0, description="Step size of the critic; learning_rate unless given."
     )
     betas: tuple[Rate, Rate] = Field(
         (0.5, 0.999), description="Decay of Adam's two moments, of decoder and critic."
     )
-    eps: float = Field(1e-8, gt=0, description="Added to Adam's denominator, likewise.")
+    eps: float = Field(
+        1e-8, gt=0, description="Added to Adam's denominator, of decoder and critic."
+    )
     clip_norm: float | None = Field(
         None, gt=0, description="Clip the gradients of decoder and critic to this total norm."
     )

@@ -39,18 +39,18 @@ class ConditionalConfig(ModelConfig):
     """Keys of ``[model]`` that both models have."""
 
     target: str = Field(
-        description="The modality x that is modelled; all the others, w, are always given."
+        description="The modality x that is modelled; all others, w, are always given."
     )
     latent_dim: int = Field(64, ge=1, description="Dimensions of the latent z.")
     fusion: Fusion = Field(
         "dense",
-        description="'dense': a hidden layer over the concatenated features of an encoder's "
-        "modalities; 'linear': the heads sit on them.",
+        description="'dense': a hidden layer over the concatenated features of an "
+        "encoder's modalities; 'linear': heads without a hidden layer.",
     )
     fusion_dim: int = Field(512, ge=1, description="Width of that hidden layer.")
     activation: Activation = Field("relu", description="Activation of the hidden layer above.")
     variance: Variance = Field(
-        "exp", description="How a head gives σ²: exp of its output, or softplus."
+        "exp", description="Link from a head's output to σ²: exp or softplus."
     )
 
     @field_validator("target")

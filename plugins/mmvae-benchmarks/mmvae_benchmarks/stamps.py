@@ -43,9 +43,9 @@ ENGLISH = "en"
 class StampsConfig(SourceConfig):
     """Keys of ``[data] source = "stamps"``."""
 
-    root: str = Field(DEBIAN, description="Folder of the stamps; where Debian puts them.")
+    root: str = Field(DEBIAN, description="Folder of the stamps; by default Debian's.")
     size: int = Field(
-        32, ge=1, description="Side of the pictures, in pixels: scaled, in the middle of white."
+        32, ge=1, description="Side of the pictures, in pixels: scaled, on a white background."
     )
     language: str = Field(
         ENGLISH, description="Language of the captions, as Tux Paint writes it: 'de', 'pt_BR'."

@@ -24,8 +24,9 @@ class AgreementConfig(MetricConfig):
     )
     threshold: Literal["zero", "mean"] = Field(
         "zero",
-        description="What a decoded attribute must exceed to count as said: 0, or its mean over "
-        "the training items, which treats rare attributes and common ones alike.",
+        description="Threshold above which a decoded attribute counts as present: 0, or "
+        "its mean over the training items, which treats rare and common "
+        "attributes alike.",
     )
 
 

@@ -28,8 +28,8 @@ class FrechetConfig(PictureConfig):
 
     labels: str | None = Field(
         None,
-        description="The modality with classes or attributes that the classifier learns; the "
-        "first unless given.",
+        description="Modality with the classes or attributes that the classifier "
+        "learns; the first such modality unless given.",
     )
 
 

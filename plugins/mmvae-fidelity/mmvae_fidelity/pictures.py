@@ -22,8 +22,9 @@ class PictureConfig(MetricConfig):
     modality: str = Field(description="The modality whose pictures are measured.")
     given: tuple[tuple[str, ...], ...] | None = Field(
         None,
-        description="Posteriors that z is sampled from, each named by the modalities it sees, [] "
-        "being the prior; unless given all modalities, all others but the picture, and the prior.",
+        description="Posteriors from which z is sampled, each as a list of given "
+        "modalities; [] is the prior. Unless given: all modalities, all "
+        "modalities but the picture, and the prior.",
     )
 
 

@@ -41,8 +41,8 @@ class BernoulliImageConfig(ImageConfig):
 
     likelihood: Literal["bernoulli", "continuous-bernoulli"] = Field(
         "bernoulli",
-        description="Of black and white pixels, or of grey ones in [0, 1], which are then never "
-        "binarised.",
+        description="Density of black and white pixels, or of grey pixels in [0, 1], "
+        "which are never binarised.",
     )
     logit_bound: float = Field(
         _BOUND,
@@ -54,8 +54,8 @@ class BernoulliImageConfig(ImageConfig):
     )
     binarise: Literal["resample", "once", "threshold"] = Field(
         "resample",
-        description="How grey becomes black or white: drawn anew for every training batch, drawn "
-        "once from binarise_seed, or cut at one half.",
+        description="How grey pixels are binarised: drawn for every training batch, "
+        "drawn once from binarise_seed, or by a threshold of one half.",
     )
     binarise_seed: int = Field(0, ge=0, description="Seed of binarise = 'once'.")
     encoder: tuple[PositiveInt, ...] = Field(

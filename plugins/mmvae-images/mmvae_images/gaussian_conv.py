@@ -54,7 +54,7 @@ class GaussianConvImageConfig(ImageConfig):
         "learned for each pixel from z.",
     )
     variance_floor: float = Field(
-        1e-3, ge=_LEAST, allow_inf_nan=False, description="Least value of a learned σ²."
+        1e-3, ge=_LEAST, allow_inf_nan=False, description="Lower bound of a learned σ²."
     )
     channels_hidden: tuple[PositiveInt, ...] = Field(
         (64, 128, 256, 256),
@@ -66,19 +66,22 @@ class GaussianConvImageConfig(ImageConfig):
     )
     decoder_dense: tuple[PositiveInt, ...] = Field(
         (),
-        description="Widths of dense layers between z and the decoder's smallest map; none in "
-        "the paper. One helps where what z says of the whole picture decides every pixel.",
+        description="Widths of dense layers between z and the decoder's smallest map; "
+        "none in the paper. One layer helps if global features determine "
+        "every pixel.",
     )
     norm: Literal["group", "batch", "none"] = Field(
         "group",
-        description="Normalisation; 'batch' mixes the items of a batch, so it is "
-        "refused with gaps, batches of one item, accumulation and several processes.",
+        description="Normalisation. 'batch' mixes the items of a batch, so it is "
+        "refused with missing modalities, batches of one item, accumulation "
+        "and several processes.",
     )
     activation: Activation = Field("relu", description="Activation after each layer.")
     start: Literal["noisy", "grey"] = Field(
         "noisy",
-        description="Pictures of an untrained decoder: 'noisy', as its weights are drawn, or "
-        "'grey': the last ones 0.3 of that, around mid-grey, from which it learns faster.",
+        description="Initial output of the decoder. 'noisy': weights as drawn. 'grey': "
+        "the last layer's weights times 0.3, around mid-grey, which learns "
+        "faster.",
     )
 
 

@@ -29,7 +29,8 @@ class ImageConfig(CodecConfig):
         MOST,
         gt=0,
         le=178_956_970,
-        description="Most pixels of a picture that is decoded; Pillow itself reads 178,956,970.",
+        description="Largest number of pixels of a picture that is decoded; Pillow "
+        "itself reads up to 178,956,970.",
     )
 
 

@@ -31,18 +31,19 @@ class TextConfig(CodecConfig):
 
     unit: Unit = Field(
         "character",
-        description="What a text consists of: characters (Unicode code points), or the bytes of "
+        description="Unit of a text: characters (Unicode code points), or the bytes of "
         "its UTF-8, of which none is unknown.",
     )
     max_length: PositiveInt | None = Field(
         None,
-        description="Most characters or bytes of a text; longer ones are refused. Those of the "
-        "longest text of the training split unless given.",
+        description="Largest number of characters or bytes of a text; longer texts are "
+        "refused. Unless given: the length of the longest text of the "
+        "training split.",
     )
     unknown: Literal["refuse", "replace"] = Field(
         "refuse",
-        description="What becomes of characters outside the vocabulary: refused, or read as the "
-        "one character '\N{REPLACEMENT CHARACTER}'.",
+        description="Characters outside the vocabulary: refused, or read as the "
+        "character '\N{REPLACEMENT CHARACTER}'.",
     )
     min_count: PositiveInt = Field(
         1,
@@ -54,11 +55,13 @@ class TextConfig(CodecConfig):
         min_length=1,
         description="Channels of the convolutions, the first one's of the embedding too.",
     )
-    kernel: PositiveInt = Field(5, description="Positions that a convolution sees, an odd number.")
+    kernel: PositiveInt = Field(
+        5, description="Width of a convolution in positions, an odd number."
+    )
     decoder: tuple[PositiveInt, ...] = Field(
         (256, 256),
         min_length=1,
-        description="Widths of the dense layers that each position goes through.",
+        description="Widths of the dense layers applied to each position.",
     )
     activation: Activation = Field("relu", description="Activation after each layer.")
 

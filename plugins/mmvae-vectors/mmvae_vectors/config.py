@@ -23,10 +23,13 @@ class VectorConfig(CodecConfig):
         None, description="Names of the cells; those of the source unless given."
     )
     likelihood: Literal["gaussian", "laplace", "student-t"] = Field(
-        "gaussian", description="Density of each cell; the latter two forgive outliers."
+        "gaussian", description="Density of each cell; the last two are robust to outliers."
     )
     degrees_of_freedom: float = Field(
-        4.0, gt=0, allow_inf_nan=False, description="Of 'student-t': the fewer, the heavier tails."
+        4.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Degrees of freedom of 'student-t': the fewer, the heavier the tails.",
     )
     scale: Scale = Field(
         "learned",
@@ -37,12 +40,13 @@ class VectorConfig(CodecConfig):
         1e-3,
         ge=LEAST_SCALE,
         allow_inf_nan=False,
-        description="Least value of a σ that is not fixed.",
+        description="Lower bound of a σ that is not fixed.",
     )
     standardise: bool = Field(
         True,
-        description="Give networks each cell with mean 0 and deviation 1 over the training "
-        "split; otherwise values as they are, and 'scale' counts in their units.",
+        description="Standardise each cell to mean 0 and deviation 1 over the training "
+        "split. Otherwise networks get raw values, and 'scale' is in their "
+        "units.",
     )
     encoder: tuple[PositiveInt, ...] = Field(
         (256, 256), description="Widths of the encoder's dense layers."

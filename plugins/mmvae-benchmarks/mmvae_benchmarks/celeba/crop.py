@@ -37,10 +37,15 @@ class FaceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scale: float = Field(
-        1.2, gt=1, allow_inf_nan=False, description="Ratio of the sizes at which faces are sought."
+        1.2,
+        gt=1,
+        allow_inf_nan=False,
+        description="Ratio of successive sizes at which faces are detected.",
     )
-    neighbours: int = Field(2, ge=0, description="Detections that must agree for a face.")
-    smallest: int = Field(10, ge=1, description="Pixels of the smallest face that is sought.")
+    neighbours: int = Field(2, ge=0, description="Number of detections that must agree on a face.")
+    smallest: int = Field(
+        10, ge=1, description="Side of the smallest face that is detected, in pixels."
+    )
     widen: float = Field(
         1.3, gt=0, allow_inf_nan=False, description="Factor that widens a face's box."
     )

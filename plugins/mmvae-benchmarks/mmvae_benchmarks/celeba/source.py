@@ -52,11 +52,12 @@ class CelebaConfig(SourceConfig):
     )
     crop: Literal["face", "centre"] = Field(
         "face",
-        description="'face': the square around the face that OpenCV finds, pictures without one "
-        "left out; 'centre': the largest square in the middle of each picture.",
+        description="'face': the square around the face that OpenCV finds; pictures "
+        "without a face are left out. 'centre': the largest square in the "
+        "middle of each picture.",
     )
     size: int = Field(64, ge=1, description="Side of the cropped pictures, in pixels.")
-    faces: FaceSettings = Field(FaceSettings(), description="How faces are found and kept.")
+    faces: FaceSettings = Field(FaceSettings(), description="How faces are detected and selected.")
     cache: str | None = Field(
         None,
         description=f"Folder where cropped pictures are kept; {CACHE} in root unless given, or "
@@ -64,10 +65,10 @@ class CelebaConfig(SourceConfig):
         "Where a run is opened again that lacks them, they are made in the user's cache folder.",
     )
     workers: int | None = Field(
-        None, ge=1, description="Threads that crop; as many as there are cores unless given."
+        None, ge=1, description="Number of threads that crop; the number of cores unless given."
     )
     split: Literal["random", "official"] = Field(
-        "random", description="Split by split_seed, or as the data set's partition has it."
+        "random", description="Split at random by split_seed, or by the data set's own partition."
     )
     validation: float = Field(
         0.02, ge=0, lt=1, description="Share of the items for validation, if split at random."
