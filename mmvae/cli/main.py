@@ -33,7 +33,7 @@ COMMANDS = {
     "train": "Train a model from a TOML file.",
     "resume": "Resume a run where it stopped.",
     "evaluate": "Compute bounds and coherence of a trained model.",
-    "compare": "Compare evaluated runs with each other and with published results.",
+    "compare": "Compare evaluated runs, also with published results.",
     "reproduce": "Train and evaluate every row of a study, and print its tables.",
     "generate": "Generate modalities from others or from the prior.",
     "embed": "Write the joint representation of items.",
