@@ -17,8 +17,8 @@ from mmvae.experiments.study.study import Study
 from mmvae.report.tables import Table
 
 UNSETTLED = (
-    f"Unsettled: a figure has fewer than {number(FEW)} effective samples and would still rise "
-    f"with more, so that what is told is of these samples rather than of the models."
+    f"Unsettled: a value has fewer than {number(FEW)} effective samples and would rise with more, "
+    f"so the result is about these samples rather than about the models."
 )
 
 
@@ -34,11 +34,11 @@ def claim_tables(study: Study, records: Sequence[Record]) -> list[Table]:
         return []
     header = ("claim", "rows", "nats", "standard error", "effective samples", "expected", "so")
     note = (
-        f"From one row to another: the mean over items of the difference on the same item, the "
-        f"second row less the first. Not clear: within two standard errors of what is expected. "
+        f"Differences between two rows: the mean over items of the difference on the same item, "
+        f"second row minus first. Not clear: within two standard errors of what is expected. "
         f"{UNSETTLED}"
     )
-    title = f"What the figures show ({records[0].schedule} schedule)"
+    title = f"Claims of the paper ({records[0].schedule} schedule)"
     return [Table(title, header, tuple(rows), note)]
 
 
@@ -53,11 +53,11 @@ def order_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     count = ", ".join(f"{word} {told.count(word)}" for word in ("yes", "no", "not clear"))
     note = (
         f"Of {len(found)} pairs: {count}; {sum(not o.found.settled for o in found)} unsettled. "
-        f"Neighbours in the order of the published figures of a cell, and the figures of a row "
-        f"by different samples; equal ones have no order. Ours: the mean over items of the "
-        f"difference on the same item. Not clear: within two standard errors of 0. {UNSETTLED}"
+        f"Compared are neighbours in the order of the published values of a query, and the values "
+        f"of a row by different samples; equal values have no order. Ours: the mean over items of "
+        f"the difference on the same item. Not clear: within two standard errors of 0. {UNSETTLED}"
     )
-    title = f"The order of the published figures ({records[0].schedule} schedule)"
+    title = f"The order of the published values ({records[0].schedule} schedule)"
     rows = tuple(map(order_row, found))
     return [Table(title, (*header, "effective samples", "the same order"), rows, note)]
 

@@ -94,11 +94,9 @@ def trained(schedule: Schedule, records: Sequence[Record]) -> str:
     seeds = sorted({record.seed for record in records})
     items = dict.fromkeys(f"{record.data['items']['train']:,}" for record in records)
     one = "one training of each row" if len(seeds) == 1 else "one training of each row and seed"
-    distinct_sentences = f"Tuned: {schedule.tuned.strip()}"
+    tuned_keys = f"Tuned: {schedule.tuned.strip()}"
     tuned = (
-        distinct_sentences
-        if schedule.tuned
-        else "What was tuned, and on which items, is not recorded."
+        tuned_keys if schedule.tuned else "What was tuned, and on which items, is not recorded."
     )
     return (
         f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, {one}: differences do not "
@@ -109,8 +107,8 @@ def trained(schedule: Schedule, records: Sequence[Record]) -> str:
 def changes(schedule: Schedule) -> str:
     """The settings of a schedule."""
     if not schedule.set:
-        return "Every row is trained as its file says."
-    return f"Beside what its file says, every row has {', '.join(f'`{s}`' for s in schedule.set)}."
+        return "Every row is trained with the keys of its file."
+    return f"Every row has the keys of its file and {', '.join(f'`{s}`' for s in schedule.set)}."
 
 
 def conditions(records: Sequence[Record]) -> list[str]:
@@ -119,8 +117,8 @@ def conditions(records: Sequence[Record]) -> list[str]:
         *distinct_sentences(
             [r for r in records if r.cells],
             lambda r: (
-                f"Figures are of {r.items:,} items of the {r.split} split, in nats per item, with "
-                f"k = {r.k:,} samples of z per item and cell"
+                f"Values are means over {r.items:,} items of the {r.split} split, in nats per "
+                f"item, with k = {r.k:,} samples of z per item and query"
             ),
         ),
         *distinct_sentences([r for r in records if r.judged], coherence_items),
@@ -148,8 +146,8 @@ def coherence_items(record: Record) -> str:
     most = parse(record.config, record.row)["evaluate"]["coherence_samples"]
     items = min(most, record.items)
     return (
-        f"Coherence is of {items:,} items of the {record.split} split, with one sample of z for "
-        f"each set of given modalities"
+        f"Coherence is measured on {items:,} items of the {record.split} split, with one sample "
+        f"of z for each set of given modalities"
     )
 
 
@@ -250,9 +248,9 @@ def note(found: Sequence[Figure], schedule: Schedule) -> str:
     parts = []
     if compared := [f for f in found if f.published is not None]:
         count = sum(bool(f.reached(schedule.tolerance)) for f in compared)
-        parts.append(f"{asked(schedule).capitalize()}: {count} of {len(compared)} figures.")
+        parts.append(f"{asked(schedule).capitalize()}: {count} of {len(compared)} values.")
     if sources := sorted({f.given_from for f in found if f.given_from}):
-        parts.append(f"What is subtracted for the given modalities: {'; '.join(sources)}.")
+        parts.append(f"log p of the given modalities, which is subtracted: {'; '.join(sources)}.")
     return " ".join(parts)
 
 

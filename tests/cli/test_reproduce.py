@@ -23,7 +23,7 @@ def test_the_tables_are_printed_and_the_results_kept(mmvae: Mmvae, study: Path) 
     assert done.code == 0, done.err
     assert "row 1 of 2, weak: training in runs/toys/short/weak" in done.err
     assert "row 2 of 2, strong: results in runs/results/toys/short/strong.json" in done.err
-    for part in ("log p(v)", "within 1.5 or better", "α = 0.1", "What the figures show"):
+    for part in ("log p(v)", "within 1.5 or better", "α = 0.1", "Claims of the paper"):
         assert part in done.out
     again = mmvae("reproduce", study, "--schedule", "short")
     assert (again.code, again.out) == (0, done.out)

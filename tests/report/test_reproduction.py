@@ -38,8 +38,8 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         "## Schedule `short`: two epochs",
         "Seed 0, one training of each row: differences do not say how much other seeds would "
         "change. Training items: 4. What was tuned, and on which items, is not recorded.",
-        "Beside what its file says, every row has `train.epochs=2`.",
-        "Figures are of 2 items of the test split, in nats per item, with k = 8 samples",
+        "Every row has the keys of its file and `train.epochs=2`.",
+        "Values are means over 2 items of the test split, in nats per item, with k = 8 samples",
         'Items: `source = "toy"`',
         'Modality v: `codec = "toy-vector"`',
         'Modality c: `codec = "toy-class"`',
@@ -51,15 +51,15 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         "| the weak one | multiple | −4.00 | −5.50 | 0.50 | −1.50 | yes | 2.5 | bound |",
         "| the weak one | single | −5.00 | −6.00 | 0.50 | −1.00 | yes | 2.5 | bound |",
         "| the strong one | single | – | −5.00 | 0.50 | – | – | 2.5 | bound |",
-        "Within 1.5 or better: 3 of 3 figures.",
+        "Within 1.5 or better: 3 of 3 values.",
         "### log p(v | c) (short schedule)\n",
         "| model | samples | ours | standard error | effective samples | is a |",
-        "What is subtracted for the given modalities: prior, 8 samples.",
-        "### The order of the published figures (short schedule)",
+        "log p of the given modalities, which is subtracted: prior, 8 samples.",
+        "### The order of the published values (short schedule)",
         "| v | the weak one (single) < the weak one (multiple) | +1.00 | +0.50 | 0.00 | 2.5, 2.5 "
         "| yes, unsettled |",
         "Of 1 pairs: yes 1, no 0, not clear 0; 1 unsettled.",
-        "### What the figures show (short schedule)",
+        "### Claims of the paper (short schedule)",
         "| Strong beats weak | the weak one → the strong one | +1.00 | 0.00 | 2.5, 2.5 | ≥ 0.5 | "
         "yes, unsettled |",
         "| Weak is bad | the weak one | −4.00 | 0.00 | 2.5 | < −3 | yes, unsettled |",
@@ -73,10 +73,10 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
 def test_each_schedule_has_its_own_question(study: Study, weak: Record) -> None:
     text = page(study, {"full": [weak.model_copy(update={"schedule": "full"})], "short": [weak]})
     full, short = text.split("## Schedule `short`")
-    assert "Every row is trained as its file says." in full
+    assert "Every row is trained with the keys of its file." in full
     assert "| as published or better |" in full
-    assert "As published or better: 0 of 2 figures." in full
-    assert "Within 1.5 or better: 2 of 2 figures." in short
+    assert "As published or better: 0 of 2 values." in full
+    assert "Within 1.5 or better: 2 of 2 values." in short
 
 
 JUDGED = """
@@ -98,7 +98,7 @@ def test_a_page_of_coherence_has_its_table_and_its_picture(tmp_path: Path) -> No
     kept = record("weak", {}, config=config, other=other, items=2, schedule="full")
     text = page(study, {"full": [kept]})
     assert "![Coherence: full](figures/toys-c.png)" in text
-    assert "Coherence is of 2 items of the test split, with one sample of z" in text
+    assert "Coherence is measured on 2 items of the test split, with one sample of z" in text
     assert "| the weak one | 50.0 ± 1.0 | – |" in text
     assert "nats" not in text
     assert set(pictures(study, {"full": [kept]})) == {"toys-c.png"}
