@@ -8,7 +8,7 @@ from typing import Any
 
 from mmvae.experiments.study.record import Record
 from mmvae.foundations.printable import short_name
-from mmvae.report.canvas import class_styles, new_figure, png
+from mmvae.report.canvas import MOST_OF_A_LABEL, class_styles, new_figure, png
 from mmvae.report.formats import Figure
 from mmvae.report.tables import Table
 
@@ -88,7 +88,7 @@ def coherence_lines(label: str, results: Mapping[str, Sequence[Record]]) -> byte
     axes[0].set_ylabel(f"coherence by {label}, percent", fontsize=9)
     figure.legend(
         [drawn[name] for name in labels],
-        [short_name(name) for name in labels],
+        [short_name(name, MOST_OF_A_LABEL) for name in labels],
         loc="outside lower center",
         ncols=2,
         fontsize=8,
