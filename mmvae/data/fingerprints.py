@@ -58,7 +58,7 @@ def hashed(file: Path) -> str:
         OSError: It cannot be read.
     """
     digest = xxhash.xxh3_128()
-    with file.open("rb") as opened:
+    with open(storage.open_regular(file, follow=True), "rb") as opened:
         while block := opened.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
@@ -89,7 +89,7 @@ class _Cache:
         self.file = cache_folder("mmvae-contents") / f"{key}.json"
         self.changed = False
         try:
-            self.known: Any = json.loads(self.file.read_bytes())
+            self.known: Any = json.loads(storage.read(self.file))
         except (OSError, ValueError, RecursionError):  # none yet, or damaged: the files are read
             self.known = {}
         if not isinstance(self.known, dict):

@@ -8,6 +8,7 @@ them too. A file serves all of these as it does for any table, and the stream is
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -132,12 +133,14 @@ def remedy(file: Path) -> str:
 @contextmanager
 def alone(file: Path) -> Iterator[None]:
     """Wait until no other process writes ``file``, and make others wait."""
-    with (
-        reported(file),
-        open(file.with_suffix(".lock"), "w", encoding="utf-8") as lock,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the system frees it, however the process ends
+    lock = file.with_suffix(".lock")
+    with reported(lock):  # a link or a pipe, which someone else may have put there, is refused
+        descriptor = storage.open_own(lock, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the system frees it, however the process ends
         yield
+    finally:
+        os.close(descriptor)
 
 
 def mapped(file: Path, fingerprint: str | None = None) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -18,7 +18,8 @@ from mmvae.foundations.errors import CheckpointError, RunError
 from mmvae.foundations.randomness import seeded_global
 from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference.trained_model import TrainedModel
-from mmvae.modalities.codec import Codec, State
+from mmvae.modalities.codec import READ_AS, Codec, State
+from mmvae.modalities.column_type import Kind
 from mmvae.models.base import Model
 from mmvae.models.families import Shapes
 from mmvae.plugins.guard import guarded_codec
@@ -195,9 +196,30 @@ def check_states(codecs: Mapping[str, Codec], origin: object) -> None:
     """
     for m, codec in codecs.items():
         try:
+            _check_column_type(codec)
             codec.check_state()
         except ValueError as error:
             raise CheckpointError(
                 f"{origin}: the fitted state of {m!r} is not what codec {codec.kind!r} learns: "
                 f"{error}. Get the model from its authors again."
             ) from error
+
+
+def _check_column_type(codec: Codec) -> None:
+    """Require that the type of the codec's column, if there is one, is a known one.
+
+    Raises:
+        ValueError: It is not.
+    """
+    kind = codec.state.get(READ_AS)
+    if kind is None:
+        return
+    words = (
+        isinstance(kind, (list, tuple))
+        and bool(kind)
+        and all(isinstance(word, str) for word in kind)
+    )
+    if not words or kind[0] not in get_args(Kind):
+        raise ValueError(
+            f"{READ_AS!r} is {kind!r:.80}, expected one of {', '.join(get_args(Kind))}"
+        )

@@ -100,3 +100,9 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(DataError, match=r"gone: cannot be read \(No such file"):
         content(tmp_path / "gone")
+
+
+def test_a_pipe_in_place_of_a_file_is_refused(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        module.hashed(tmp_path / "pipe")

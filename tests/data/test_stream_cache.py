@@ -461,3 +461,16 @@ def test_a_stream_in_memory_is_given_again_to_go_on(tmp_path: Path) -> None:
         resume(tmp_path / "stopped", data=stream(lambda: rows(15)))
     resume(tmp_path / "stopped", data=stream(rows))
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_planted_lock_is_refused_and_not_written_through(tmp_path, kind) -> None:
+    victim, lock = tmp_path / "victim", tmp_path / "a.lock"
+    victim.write_text("precious")
+    if kind == "link":
+        lock.symlink_to(victim)
+    else:
+        os.mkfifo(lock)
+    with pytest.raises(TrainingError, match="a.lock"), stream_cache.alone(tmp_path / "a.arrow"):
+        pass
+    assert victim.read_text() == "precious"

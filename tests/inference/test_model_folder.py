@@ -13,6 +13,7 @@ from toys import (
     PictureCodec,
     ToySource,
     VectorCodec,
+    VectorConfig,
     toy_config,
     toy_registry,
 )
@@ -20,7 +21,7 @@ from toys import (
 import mmvae
 from mmvae.foundations import operations
 from mmvae.foundations.errors import CheckpointError, PluginError, RunError, TrainingError
-from mmvae.inference.model_folder import load_model, save_model
+from mmvae.inference.model_folder import check_states, load_model, save_model
 from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.registry import Registry
 from mmvae.runs.run import Run
@@ -148,3 +149,11 @@ def test_a_run_in_training_without_a_checkpoint_says_to_wait(tmp_path) -> None:
     run = Run.create(tmp_path / "r", "", "", {}, {})
     with run.locked(), pytest.raises(RunError, match=r"being trained .* Wait for the first"):
         load_model(run.folder, toy_registry())
+
+
+@pytest.mark.parametrize("kind", [["x"], [], "text", [1]])
+def test_an_unknown_type_of_a_column_is_refused(kind) -> None:
+    codec = VectorCodec(VectorConfig(), {"read as": kind})
+    with pytest.raises(CheckpointError, match="'read as' is"):
+        check_states({"v": codec}, "model")
+    check_states({"v": VectorCodec(VectorConfig(), {"read as": ["number"]})}, "model")
