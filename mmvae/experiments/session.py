@@ -206,7 +206,6 @@ class Session:
                     outcome = trainer.fit(limits)
                 finish(trainer, run, outcome)
                 self._load_best(trainer)
-                self._say_diverged(trainer, told)
             except BaseException as error:  # of any kind: the status records how the run ended
                 if run is not None:
                     write_failure(run, error, trainer)
@@ -216,6 +215,7 @@ class Session:
                 # caller, who may train again.
                 for tracker in accelerator.trackers:
                     tracker.finish()
+            self._say_diverged(trainer, told)  # the run has its status: no failure here changes it
         columns = {m: c.column or m for m, c in self.experiment.modalities.items()}
         folder = None if run is None else run.folder
         model = TrainedModel(self.trained.bare, columns, folder)

@@ -317,15 +317,13 @@ class Codec(ABC):
             nats = family.log_prob(likelihood, x, observed)
         except TypeError as error:
             raise TypeError(f"Codec {self.kind!r}: {error}") from error
-        return nats if self.log_scale is None else nats - self._scale_nats(nats, observed)
-
-    def _scale_nats(self, nats: Tensor, observed: Tensor | None) -> Tensor:
-        """Σ log s over observed cells, (b,) or ()."""
-        assert self.log_scale is not None
-        log_scale = self.log_scale.to(nats, non_blocking=True)
+        log_scale = self.log_scale
+        if log_scale is None:
+            return nats
+        log_scale = log_scale.to(nats, non_blocking=True)
         if observed is None:
-            return log_scale.sum()
-        return (observed * log_scale).flatten(1).sum(1)
+            return nats - log_scale.sum()
+        return nats - (observed * log_scale).flatten(1).sum(1)
 
     def point(self, likelihood: Distribution) -> Tensor:
         """One best value, the mean or mode, float32 (b, event…).

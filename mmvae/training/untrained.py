@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batches
+from mmvae.foundations.networks import evaluating
 from mmvae.foundations.randomness import ItemDraws, seeded_global
 from mmvae.modalities.subsets import Subset
 from mmvae.models.base import Model
@@ -70,14 +71,12 @@ def diverged(
         seed: Governs samples of z.
         patterns: The patterns of the training items, if the model knows them.
     """
-    training = model.training
-    model.eval()
     first = slice(0, min(size, len(batches)))
     batch = batches.fixed(first)
     values = []
-    for each in (model, untrained(model, patterns)):
-        draws = ItemDraws(seed, "validation", first, batches.device)
-        losses = [each.objective(p.name, batch, draws, 1.0).loss for p in each.phases()]
-        values.append(-torch.stack(losses).sum(0))
-    model.train(training)
+    with evaluating(model):
+        for each in (model, untrained(model, patterns)):
+            draws = ItemDraws(seed, "validation", first, batches.device)
+            losses = [each.objective(p.name, batch, draws, 1.0).loss for p in each.phases()]
+            values.append(-torch.stack(losses).sum(0))
     return far_below(values[0], values[1], "the objective")

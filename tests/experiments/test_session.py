@@ -9,7 +9,7 @@ from trainings import config, exit_code, forked, latest, registry, resume, train
 
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.session import Session
-from mmvae.foundations.errors import DataError
+from mmvae.foundations.errors import DataError, TrainingError
 from mmvae.runs.run import Run
 from mmvae.training.stop_conditions import Limits
 
@@ -39,3 +39,13 @@ def test_a_new_session_that_is_refused_leaves_no_run(tmp_path):
     with pytest.raises(DataError, match="refused"):
         refused(tmp_path / "run")
     assert not os.path.lexists(tmp_path / "run")
+
+
+def test_a_finished_run_stays_finished_if_its_last_remark_fails(tmp_path, monkeypatch) -> None:
+    def failing(*given: object) -> None:
+        raise MemoryError("no room for a second model")
+
+    monkeypatch.setattr("mmvae.experiments.session.diverged", failing)
+    with pytest.raises(TrainingError, match="Out of memory"):
+        train(tmp_path / "run", config())
+    assert Run.open(tmp_path / "run").status().state == "finished"
