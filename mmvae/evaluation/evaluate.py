@@ -76,7 +76,7 @@ def evaluate(
     model.eval()
     try:
         figures, partial = ItemFigures(len(batches)), partial or PartialResults()
-        likelihoods(model, batches, cells, config, partial, progress)
+        names = likelihoods(model, batches, cells, config, partial, progress)
         given = rest(model, model.decoded)
         unbounded = model.supports(model.decoded, given, model.modalities)
         if unbounded is not None:
@@ -92,7 +92,7 @@ def evaluate(
         progress.part("items", done, len(batches))
         result = figures.summary()
         if cells:
-            items = partial.whole(len(batches), config.batch_size)
+            items = partial.whole(len(batches), config.batch_size, names)
             result["cells"] = summary(items, cells, model, config, batches)
             if informed := variation_of_information(items, model.modalities):
                 result["variation of information"] = informed

@@ -66,7 +66,7 @@ def likelihoods(
     config: EvaluateConfig,
     partial: PartialResults,
     progress: Progress = NOBODY,
-) -> None:
+) -> tuple[str, ...]:
     """Compute this process's share of some likelihood queries into partial results.
 
     Chunk size, memory and the number of processes change values only by rounding, because samples
@@ -84,16 +84,22 @@ def likelihoods(
             that lack a modality of the query.
         progress: Reports progress.
 
+    Returns:
+        The names of the values.
+
     Raises:
         UsageError: ``memory`` does not suffice for one sample.
     """
     if not cells:
-        return
+        return ()
     made = {cell: difference(cell, model, config) for cell in cells}
     evidences = [e for d in made.values() for e in (d.whole, d.given) if e is not None]
     rows = rows_in_memory(model, batches, evidences, config)
     size = min(config.batch_size, rows)
-    todo = list(partial.missing(len(batches), config.batch_size))
+    names = tuple(
+        name for cell, made_of in made.items() for name in value_names(cell, made_of, model)
+    )
+    todo = list(partial.missing(len(batches), config.batch_size, names))
     total = sum(span.stop - span.start for span in todo)
     done = 0
     for span in todo:
@@ -117,6 +123,17 @@ def likelihoods(
             done += len(batch)
         partial.keep(span, {name: torch.cat(part) for name, part in parts.items()})
     progress.part("importance-weighted figures", total, total)
+    return names
+
+
+def value_names(cell: Cell, made_of: Difference, model: Model) -> tuple[str, ...]:
+    """The names of the values per item of a likelihood query, as :func:`likelihoods` keeps them."""
+    suffixes = ["", EFFECTIVE]
+    if any(model.codecs[m].log_scale is not None for m in cell.targets):
+        suffixes.append(SUFFIX)
+    if made_of.given is not None:
+        suffixes.append(EFFECTIVE + GIVEN)
+    return tuple(cell_name(cell, model.modalities) + suffix for suffix in suffixes)
 
 
 def needs(cell: Cell, model: Model) -> Subset:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from mmvae.foundations.errors import RunError
 from mmvae.runs.manifest import read_checked_tensors, tensors_with_checksum
 
 Shard = dict[str, Tensor]
-"""Name → values of some items, (b,)."""
+"""Name → values of some items, float64 (b,)."""
 
 
 class PartialResults:
@@ -55,10 +55,19 @@ class PartialResults:
         if folder is not None:
             storage.inner_folder(storage.inner_folder(folder.parent, folder.name), digest)
 
-    def missing(self, items: int, size: int) -> Iterator[slice]:
-        """The spans of ``size`` of ``items`` that this process still has to compute."""
+    def missing(
+        self, items: int, size: int, names: Collection[str] | None = None
+    ) -> Iterator[slice]:
+        """The spans of ``size`` of ``items`` that this process still has to compute.
+
+        Args:
+            items: Number of items.
+            size: Number of items of a span.
+            names: The names of the values; a stored span with other names is computed again. Any
+                names are accepted if None.
+        """
         for number, span in enumerate(spans(items, size)):
-            if number % self.processes == self.rank and self._read(span) is None:
+            if number % self.processes == self.rank and self._read(span, names) is None:
                 yield span
 
     def keep(self, span: slice, shard: Shard) -> None:
@@ -69,15 +78,15 @@ class PartialResults:
         else:
             storage.write_bytes(self.folder / name, tensors_with_checksum(values, {}))
 
-    def whole(self, items: int, size: int) -> Shard:
-        """The values of all items, in their order.
+    def whole(self, items: int, size: int, names: Collection[str] | None = None) -> Shard:
+        """The values of all items, in their order; the arguments are those of `missing`.
 
         Raises:
             RunError: A span is missing.
         """
         shards = []
         for span in spans(items, size):
-            shard = self._read(span)
+            shard = self._read(span, names)
             if shard is None:
                 raise RunError(
                     f"{self.folder}: figures of items {span.start} to {span.stop - 1} are missing "
@@ -94,15 +103,18 @@ class PartialResults:
             with suppress(OSError):  # it still holds other files
                 self.folder.parent.rmdir()
 
-    def _read(self, span: slice) -> Shard | None:
-        """The values of a span, or None if they are absent or damaged."""
+    def _read(self, span: slice, names: Collection[str] | None) -> Shard | None:
+        """The values of a span, or None if they are absent, damaged, or not those of its items."""
         name = _name(span)
         if self.folder is None:
             return self._memory.get(name)
         try:
-            return read_checked_tensors(storage.read(self.folder / name))[0]
+            shard = read_checked_tensors(storage.read(self.folder / name))[0]
         except (OSError, ValueError, safetensors.SafetensorError):
             return None
+        form = (torch.float64, (span.stop - span.start,))
+        whole = all((values.dtype, tuple(values.shape)) == form for values in shard.values())
+        return shard if whole and (names is None or shard.keys() == set(names)) else None
 
 
 def spans(items: int, size: int) -> list[slice]:

@@ -119,7 +119,7 @@ def test_a_seal_cannot_be_lost_by_halves(copy: Run) -> None:
 
 def test_a_damaged_shard_of_an_evaluation_is_computed_again(tmp_path: Path) -> None:
     partial = PartialResults(tmp_path / "parts", {"a": 1})
-    partial.keep(slice(0, 3), {"x": torch.ones(3)})
+    partial.keep(slice(0, 3), {"x": torch.ones(3, dtype=torch.float64)})
     assert list(partial.missing(3, 3)) == []
     (file,) = partial.folder.iterdir()
     values = load(file.read_bytes())

@@ -14,7 +14,7 @@ from mmvae.foundations.errors import RunError
 def filled(partial: PartialResults, items: int, size: int, most: int = 99) -> list[slice]:
     done = []
     for span in list(partial.missing(items, size))[:most]:
-        partial.keep(span, {"x": torch.arange(span.start, span.stop)})
+        partial.keep(span, {"x": torch.arange(span.start, span.stop, dtype=torch.float64)})
         done.append(span)
     return done
 
@@ -46,6 +46,29 @@ def test_a_damaged_shard_is_computed_again(tmp_path: Path) -> None:
         partial.whole(4, 2)
     assert filled(partial, 4, 2) == [slice(0, 2)]
     assert partial.whole(4, 2)["x"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"y": torch.zeros(2, dtype=torch.float64)},
+        {},
+        {"x": torch.zeros(2, dtype=torch.float64), "y": torch.zeros(2, dtype=torch.float64)},
+        {"x": torch.zeros(3, dtype=torch.float64)},
+        {"x": torch.zeros(2, 1, dtype=torch.float64)},
+        {"x": torch.zeros((), dtype=torch.float64)},
+        {"x": torch.zeros(2)},
+        {"x": torch.zeros(2, dtype=torch.int64)},
+    ],
+)
+def test_a_shard_with_a_checksum_and_other_values_is_computed_again(
+    tmp_path: Path, values: dict[str, torch.Tensor]
+) -> None:
+    partial = PartialResults(tmp_path, {})
+    partial.keep(slice(0, 2), values)
+    assert list(partial.missing(2, 2, ["x"])) == [slice(0, 2)]
+    with pytest.raises(RunError, match="items 0 to 1 are missing or damaged"):
+        partial.whole(2, 2, ["x"])
 
 
 def test_several_processes_need_a_folder() -> None:
