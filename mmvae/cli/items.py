@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from mmvae.cli.options import say
 from mmvae.data.split_names import SPLITS
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, UsageError
+from mmvae.foundations.json_document import parse_json
 from mmvae.foundations.toml_document import read
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def run_split(run: Run, name: str) -> Split:
 def _remark_changes(run: Run, fingerprint: str) -> None:
     path = run.folder / "env.json"
     try:
-        trained_on = json.loads(storage.read(path))["data"]["fingerprint"]
+        trained_on = parse_json(storage.read(path))["data"]["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Restore that file.") from error
     if trained_on != fingerprint:

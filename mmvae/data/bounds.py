@@ -22,11 +22,13 @@ class Bounds:
             and one value more, are in memory while a table is read.
         file: Bytes of a file, and of what is decoded of it.
         columns: Columns of a table.
+        rows: Rows of a table: each takes some bytes in memory, even if it holds nothing.
     """
 
     cell: int = 16 * MIB
     file: int = 64 * GIB
     columns: int = 10_000
+    rows: int = 10_000_000
 
     @property
     def batch(self) -> int:
@@ -74,6 +76,18 @@ class Bounds:
             raise DataError(
                 f"{path}: {count:,} columns or more, expected {self.columns:,} at most. Put the "
                 f"numbers of a vector into one column of lists, or raise data.max_columns."
+            )
+
+    def check_rows(self, count: int, where: str) -> None:
+        """See that a table has no more rows than it may.
+
+        Raises:
+            DataError: It has more.
+        """
+        if count > self.rows:
+            raise DataError(
+                f"{where}: {count:,} rows or more, expected {self.rows:,} at most. If the table "
+                f"is as it should be, raise data.max_rows."
             )
 
     def check_description(self, size: int, path: Path) -> None:

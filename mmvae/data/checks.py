@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -113,7 +113,7 @@ def check(
             findings += _doubts(name, m, codec, splits[name], columns[m])
             findings += _extreme(name, m, codec, splits, columns[m])
     told = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
-    findings += _repeated({name: splits[name] for name in names}, columns, told)
+    findings += _repeated({name: splits[name] for name in names}, columns, told, codecs.values())
     return sizes, findings
 
 
@@ -140,7 +140,7 @@ def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Ite
     summary = ModalitySummary()
     refused: list[Finding] = []
     spread = _Spread()
-    for part in chunks(split):
+    for part in chunks(split, [codec]):
         for x, observed in _prepared(name, m, codec, part, column, refused):
             add(summary, codec, x, observed)
             spread.add(x)
@@ -163,7 +163,7 @@ def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Ite
 def _doubts(name: str, m: str, codec: Codec, split: Split, column: str) -> Iterator[Finding]:
     """Values whose interpretation is doubtful, by reason, each with its first item."""
     items: dict[str, list[Any]] = {}
-    for part in chunks(split):
+    for part in chunks(split, [codec]):
         raw, ids = part.columns[column], np.asarray(part.ids)
         with suppress(UnsupportedValue):  # which is among the findings
             for row, doubt in codec.doubts(raw.without_missing().read()):
@@ -237,7 +237,10 @@ class _Spread:
 
 
 def _repeated(
-    splits: Mapping[str, Split], columns: Mapping[str, str], told: Mapping[str, str]
+    splits: Mapping[str, Split],
+    columns: Mapping[str, str],
+    told: Mapping[str, str],
+    codecs: Collection[Codec],
 ) -> Iterator[Finding]:
     """Items whose raw values in all modalities equal those of an earlier item.
 
@@ -251,7 +254,7 @@ def _repeated(
         has = presence(split, columns)
         known = has.all(1) | presence(split, told).any(1) if told else has.all(1)
         split = split.take(np.flatnonzero(known))
-        for digest, item in _digests(split, list(columns.values())):
+        for digest, item in _digests(split, list(columns.values()), codecs):
             if digest not in first:
                 first[digest] = (name, item)
                 continue
@@ -267,8 +270,10 @@ def _repeated(
             yield Finding("leak", name, None, item, message)
 
 
-def _digests(split: Split, columns: list[str]) -> Iterator[tuple[bytes, Any]]:
-    for part in chunks(split):
+def _digests(
+    split: Split, columns: list[str], codecs: Iterable[Codec]
+) -> Iterator[tuple[bytes, Any]]:
+    for part in chunks(split, codecs):
         values = [_values(part.columns[name]) for name in columns]
         for row, item in enumerate(part.ids):
             digest = hashlib.blake2b(digest_size=16)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmvae.data.source import Split
+from mmvae.data.streams.stream import first_line
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column import Column, LazyValues, row_index
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind
@@ -44,9 +45,24 @@ class TableColumn(LazyValues):
         return TableColumn(self.dataset, self.name, self.rows[row_index(rows)], self.whole)
 
     def read(self) -> Any:
-        """See :meth:`mmvae.modalities.column.LazyValues.read`."""
-        values = self.dataset.select_columns([self.name])[self.rows.tolist()][self.name]
+        """See :meth:`mmvae.modalities.column.LazyValues.read`.
+
+        Raises:
+            DataError: Python has no values for those of the column.
+        """
+        import pyarrow
+
         typed = self.dataset.format["type"] != "custom"  # a function, which may give anything
+        column = self.dataset.select_columns([self.name])
+        try:
+            values = column[self.rows.tolist()][self.name]
+        except (pyarrow.ArrowException, OverflowError, OSError) as error:
+            if not typed:
+                raise
+            raise DataError(
+                f"column {self.name!r}: its values cannot be read: {first_line(error)}. Correct "
+                f"the column, convert it to numbers or texts, or use another one."
+            ) from error
         values = as_array(values, typed)
         whole = self.whole and isinstance(values, np.ndarray) and np.isfinite(values).all()
         return values.astype(np.int64) if whole else values

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,7 +31,10 @@ from mmvae.modalities.column import Column
 from mmvae.modalities.returned import is_name
 
 CHUNK = 500
-"""Number of items prepared at once."""
+"""Maximum number of items prepared at once."""
+
+CELLS = 1 << 24
+"""Maximum number of cells prepared at once, unless one item has more."""
 
 
 @dataclass
@@ -89,7 +93,7 @@ class Data:
         """
         if split in self._batches and self._batches[split].resident:
             return
-        for part in chunks(self.items(split)):
+        for part in chunks(self.items(split), self.codecs.values()):
             for modality, codec in self.codecs.items():
                 try:
                     prepare(modality, codec, part.columns[self.columns[modality]], part.ids)
@@ -128,7 +132,7 @@ class Data:
 
     def item_bytes(self, split: Split) -> float:
         """Bytes of one prepared item, measured on the first few."""
-        rows = np.arange(min(len(split), 16))
+        rows = np.arange(min(len(split), at_once(16, self.codecs.values())))
         ids, total = np.asarray(split.ids)[rows], 0
         for modality, codec in self.codecs.items():
             few = split.columns[self.columns[modality]].take(rows)
@@ -137,10 +141,17 @@ class Data:
         return total / len(rows)
 
 
-def chunks(split: Split) -> Iterator[Split]:
-    """A split in parts that fit in memory."""
-    for start in range(0, len(split), CHUNK):
-        yield split.take(np.arange(start, min(start + CHUNK, len(split))))
+def chunks(split: Split, codecs: Iterable[Codec]) -> Iterator[Split]:
+    """A split in parts that fit in memory when they are prepared by these codecs."""
+    size = at_once(CHUNK, codecs)
+    for start in range(0, len(split), size):
+        yield split.take(np.arange(start, min(start + size, len(split))))
+
+
+def at_once(most: int, codecs: Iterable[Codec]) -> int:
+    """Number of items, at most ``most``, whose values fit in memory together."""
+    cells = sum(math.prod(codec.event_shape) for codec in codecs)
+    return max(1, min(most, CELLS // max(1, cells)))
 
 
 def open_data(

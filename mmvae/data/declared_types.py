@@ -37,11 +37,12 @@ class TypedConfig(CutConfig):
     )
 
     max_columns: int = Field(10_000, ge=1, description="Largest number of columns of a table.")
+    max_rows: int = Field(10_000_000, ge=1, description="Largest number of rows of a table.")
 
     def bounds(self) -> Bounds:
         """How much files may hold."""
         cell, file = round(self.max_cell_mib * MIB), round(self.max_file_gib * GIB)
-        return Bounds(cell, file, self.max_columns)
+        return Bounds(cell, file, self.max_columns, self.max_rows)
 
     def column_types(self) -> dict[str, ColumnType]:
         """Column → its type as it is declared."""
@@ -75,12 +76,11 @@ def bounds_of(data: Mapping[str, Any], where: str) -> Bounds:
     Raises:
         ConfigError: A key is none that a config could have.
     """
-    keys = {
-        key: data[key] for key in ("max_cell_mib", "max_file_gib", "max_columns") if key in data
-    }
+    names = ("max_cell_mib", "max_file_gib", "max_columns", "max_rows")
+    keys = {key: data[key] for key in names if key in data}
     try:
         own = TypedConfig.model_validate(keys, strict=True).bounds()
     except ValidationError as error:
         (key, *_), said = error.errors()[0]["loc"], error.errors()[0]["msg"]
         raise ConfigError(f"{where}: data.{key} = {data[str(key)]!r}: {said}.") from None
-    return Bounds(own.cell, max(own.file, Bounds.file), own.columns)
+    return Bounds(own.cell, max(own.file, Bounds.file), own.columns, own.rows)

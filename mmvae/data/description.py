@@ -73,7 +73,7 @@ def describe_split(data: Data, split: Split) -> SplitSummary:
     """Summarise every value of one split, chunk by chunk."""
     summary = SplitSummary(len(split), resident=data.fits(split))
     summary.modalities = {m: ModalitySummary() for m in data.codecs}
-    for part in chunks(split):
+    for part in chunks(split, data.codecs.values()):
         has = {}
         for m, codec in data.codecs.items():
             column = part.columns[data.columns[m]]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmvae.data.batches import prepare
-from mmvae.data.dataset import Data, chunks
+from mmvae.data.dataset import Data, at_once, chunks
 from mmvae.data.source import Split
 from mmvae.foundations.errors import NonFinite
 from mmvae.modalities.codec import Codec
@@ -77,15 +77,15 @@ def extremes(split: Split, train: Split, column: str, codec: Codec) -> Extremes 
     """
     if codec.classes is not None or not numeric(train.columns[column]):
         return None
-    known = train.columns[column].rows
-    few = known[np.linspace(0, len(known) - 1, min(len(known), SAMPLE)).astype(np.int64)]
+    known, most = train.columns[column].rows, at_once(SAMPLE, [codec])
+    few = known[np.linspace(0, len(known) - 1, min(len(known), most)).astype(np.int64)]
     sample = numbers(train.columns[column].take(few))
     if sample is None or not np.isfinite(sample).any():
         return None
     median, usual = spread(sample)
     rows, farthest, first = [], 0.0, (0, 0.0, 0.0)
     done = 0
-    for part in chunks(split):
+    for part in chunks(split, [codec]):
         there = part.columns[column].rows
         cells = numbers(part.columns[column].take(there)) if len(there) else None
         if cells is not None and cells.shape[1] == len(median):

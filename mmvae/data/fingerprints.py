@@ -18,6 +18,7 @@ import xxhash
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, TrainingError
+from mmvae.foundations.json_document import parse_json
 
 BLOCK = 1 << 22
 """Number of bytes read at a time."""
@@ -89,7 +90,7 @@ class _Cache:
         self.file = cache_folder("mmvae-contents") / f"{key}.json"
         self.changed = False
         try:
-            self.known: Any = json.loads(storage.read(self.file))
+            self.known: Any = parse_json(storage.read(self.file))
         except (OSError, ValueError, RecursionError):  # none yet, or damaged: the files are read
             self.known = {}
         if not isinstance(self.known, dict):

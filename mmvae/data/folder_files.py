@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def content(file: Path, bounds: Bounds = FILES) -> Any:
     try:
         with bounds.open(file) as opened:
             if file.suffix.lower() == ".npy":
-                return np.lib.format.read_array(opened, allow_pickle=False)
+                return array(opened)
             data = opened.read()
         if file.suffix.lower() != ".txt":
             return data
@@ -78,6 +78,30 @@ def content(file: Path, bounds: Bounds = FILES) -> Any:
     except UNREADABLE as error:
         raise DataError(f"{file}: cannot be read ({first_line(error)}). Replace it.") from None
 
+
+def array(file: BinaryIO) -> np.ndarray[Any, Any]:
+    """The array of an ``.npy`` file.
+
+    Raises:
+        ValueError: It is damaged, or its elements have no size, so that it could claim any number
+            of them.
+    """
+    header = HEADERS.get(np.lib.format.read_magic(file))
+    if header is None:
+        raise ValueError("a version of .npy that is not known")
+    dtype = header(file)[2]
+    if dtype.itemsize == 0:
+        raise ValueError(f"elements of type {dtype}, expected numbers")
+    file.seek(0)
+    found: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return found
+
+
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""Version of ``.npy`` → the function that reads its header; the third is for names of fields."""
 
 UNREADABLE = (OSError, ValueError, TypeError, MemoryError, SyntaxError, TokenError)
 """What NumPy raises of a damaged file: its header is a text in Python, and may claim any size."""

@@ -8,8 +8,8 @@ parser that a stranger's file may attack.
 from __future__ import annotations
 
 import warnings
-from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -23,7 +23,7 @@ TILE_WIDTH, TILE_LENGTH = 322, 323
 """Tags of TIFF with the size of a tile."""
 
 
-def begun(file: BytesIO | Path) -> Image.Image:
+def begun(file: IO[bytes] | Path) -> Image.Image:
     """A picture of which only the header is read, without Pillow's warning of its size.
 
     Raises:

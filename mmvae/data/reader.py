@@ -236,7 +236,9 @@ def tables(
     """
     import pyarrow as pa
 
-    if not any(streams[file].total for file in part):
+    total = sum(streams[file].total for file in part)
+    streams[part[0]].bounds.check_rows(total if items is None else min(items, total), origin)
+    if not total:
         raise DataError(f"{origin}: no rows; expected at least one item.")
     first = streams[part[0]]
     check_columns(first.names, columns or (), origin)

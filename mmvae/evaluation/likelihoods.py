@@ -127,7 +127,7 @@ def likelihoods(
 
 
 def value_names(cell: Cell, made_of: Difference, model: Model) -> tuple[str, ...]:
-    """The names of the values per item of a likelihood query, as :func:`likelihoods` keeps them."""
+    """The names of the values per item that :func:`likelihoods` keeps for a query."""
     suffixes = ["", EFFECTIVE]
     if any(model.codecs[m].log_scale is not None for m in cell.targets):
         suffixes.append(SUFFIX)

@@ -145,7 +145,7 @@ def write_report(subject: ReportSubject, progress: Progress = NOBODY) -> Path:
         tables=tables(result),
         pictures=pictures,
         commands=commands(subject),
-        config=run.resolved.read_text(encoding="utf-8"),
+        config=storage.read(run.resolved).decode(),
         notes=[*left_out(result), *hints(result)],
     )
     storage.write_text(run.report, text)

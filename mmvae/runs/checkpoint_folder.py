@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import CheckpointError
+from mmvae.foundations.json_document import strict_json
 from mmvae.runs.manifest import (
     FOLDER,
     FORMAT,
@@ -26,7 +26,6 @@ from mmvae.runs.manifest import (
     Manifest,
     content,
     read_checked,
-    strict_json,
     with_checksum,
 )
 
@@ -113,7 +112,11 @@ def read_state(path: Path) -> dict[str, Any]:
     file = read_checked(path / MANIFEST, Manifest).files.get(STATE)
     if file is None:
         raise CheckpointError(f"Checkpoint {path} has no {STATE}.")
-    state = json.loads(_verified_file(path / STATE, file))
+    data = _verified_file(path / STATE, file)
+    try:
+        state = strict_json(data)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path / STATE} is damaged: {error}.") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"Checkpoint {path} has a {STATE} that is no JSON object.")
     return state

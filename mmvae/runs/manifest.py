@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import CheckpointError
+from mmvae.foundations.json_document import strict_json
 
 FORMAT = 1
 FOLDER = re.compile(r"step-([0-9]{8,})(?:-([0-9]+))?")
@@ -123,21 +123,6 @@ def _checksum(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> st
         digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def strict_json(data: bytes) -> Any:
-    """Parse JSON by the standard; ValueError at NaN, infinity and lone surrogates."""
-
-    def finite(text: str) -> float:
-        number = float(text)
-        if not math.isfinite(number):
-            raise ValueError(f"{text} is no finite number")
-        return number
-
-    document = json.loads(data, parse_constant=finite, parse_float=finite)
-    if b"\\u" in data:  # an escape may stand for a lone surrogate, which no file can hold
-        json.dumps(document, ensure_ascii=False).encode()
-    return document
 
 
 def content(file: Path, expected: int) -> bytes:

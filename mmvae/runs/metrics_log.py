@@ -19,9 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
 from mmvae.foundations.journal import Journal
+from mmvae.foundations.json_document import check_parts
 
-MOST = 1 << 30
+MOST = 1 << 28
 """Maximum size in bytes of a ``metrics.jsonl`` that is read as a whole."""
+
+MOST_PARTS = 1 << 22
+"""Maximum number of JSON objects and lists in it: two in each record, if it has errors."""
 
 _CHUNK = 1 << 22
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -168,9 +172,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         RunError: The file is missing, or a complete line is not a record.
     """
     try:
-        lines = storage.read(path, MOST).split(b"\n")[:-1]
+        data = storage.read(path, MOST)
+        check_parts(data, MOST_PARTS)
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
+    lines = data.split(b"\n")[:-1]
     return [_record(path, number, line) for number, line in enumerate(lines, 1)]
 
 

@@ -14,16 +14,19 @@ from torch import Tensor
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
+from mmvae.foundations.json_document import strict_json
 from mmvae.runs.manifest import (
     read_checked_tensors,
-    strict_json,
     tensors_with_checksum,
     with_checksum,
 )
 from mmvae.runs.run import Run
 
-MOST = 1 << 30
-"""Maximum size in bytes of a file of results."""
+MOST = 1 << 27
+"""Maximum size in bytes of the statistics."""
+
+MOST_OF_ITEMS = 1 << 30
+"""Maximum size in bytes of the values of items."""
 
 _SEALED = "sealed"  # beside the checksum: a damaged file is not mistaken for an older one
 
@@ -81,7 +84,7 @@ def read_items(run: Run) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     path = run.evaluation_items
     try:
-        return read_checked_tensors(storage.read(path, MOST))
+        return read_checked_tensors(storage.read(path, MOST_OF_ITEMS))
     except (OSError, ValueError, SafetensorError) as error:
         refuse_results(run, path.name, str(getattr(error, "strerror", None) or error), error)
 

@@ -9,7 +9,6 @@ end with the process, in whatever way it ends.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import socket
@@ -22,6 +21,7 @@ import pydantic
 
 from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import RunError, TrainingError
+from mmvae.foundations.json_document import parse_json
 from mmvae.foundations.lock import LOCK, FolderLock
 from mmvae.foundations.operations import reported
 from mmvae.foundations.printable import is_plain
@@ -243,7 +243,7 @@ class Run:
     def _record(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         try:
-            record = json.loads(storage.read(path))
+            record = parse_json(storage.read(path))
             if not isinstance(record, dict):
                 raise TypeError("expected an object")
             return record

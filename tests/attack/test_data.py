@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +27,8 @@ from PIL import Image, ImageFile
 from mmvae.cli.items import run_bounds
 from mmvae.cli.main import run
 from mmvae.data.bounds import Bounds
+from mmvae.data.columns import table_split
+from mmvae.data.folder_files import content
 from mmvae.data.reader import read_table
 from mmvae.data.streams import open_stream
 from mmvae.data.streams.arrow import opened_arrow
@@ -632,6 +635,56 @@ def test_gzip_that_becomes_gigabytes(tmp_path: Path, told: Told) -> None:
     assert "more than 268,435,456 bytes" in told("data", "check", config)
 
 
+@pytest.mark.parametrize("descr", ["|V0", "|S0", "<U0"])
+def test_elements_without_size_are_refused(tmp_path: Path, descr: str) -> None:
+    file = tmp_path / "a.npy"
+    header = repr({"descr": descr, "fortran_order": False, "shape": (10**12,)}).encode() + b"\n"
+    file.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    with pytest.raises(DataError, match=r"a\.npy: cannot be read \(elements of type .*numbers"):
+        content(file)
+
+
+def test_more_rows_than_a_table_may_have(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"empty": pa.nulls(11), "a": pa.array([1] * 11)}), file)
+    with pytest.raises(DataError, match="11 rows or more, expected 10 at most.*data.max_rows"):
+        read_table([file], bounds=Bounds(rows=10))
+    assert len(read_table([file], items=10, bounds=Bounds(rows=10)).dataset) == 10
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("us", tz="Nowhere/Zone"),
+        pa.dictionary(pa.int32(), pa.timestamp("us", tz="Nowhere/Zone")),
+        pa.list_(pa.timestamp("us", tz="Nowhere/Zone")),
+        pa.list_(pa.timestamp("s")),
+        pa.duration("s"),
+        pa.list_(pa.duration("s")),
+        pa.struct([("far", pa.duration("s"))]),
+    ],
+)
+def test_columns_of_times_that_python_cannot_represent(tmp_path: Path, kind: pa.DataType) -> None:
+    file = tmp_path / "a.arrow"
+    if pa.types.is_dictionary(kind):
+        column = pa.DictionaryArray.from_arrays(pa.array([0]), pa.array([1], kind.value_type))
+    else:
+        value = {"far": 2**62} if pa.types.is_struct(kind) else 2**62
+        column = pa.array([[value] if pa.types.is_list(kind) else value], kind)
+    table = pa.table({"a": [1.0], "t": column})
+    with pa.ipc.new_file(file, table.schema) as sink:
+        sink.write_table(table)
+    stream = open_stream(file)
+    assert f"its type {kind} is not read" in stream.refused["t"].replace("…", "")
+    assert read_table([file]).dataset["a"][:] == [1.0]
+
+
+def test_values_that_python_cannot_represent_in_a_dataset() -> None:
+    dataset = datasets.Dataset(pa.table({"t": pa.array([2**62], pa.duration("s"))}))
+    with pytest.raises(DataError, match="column 't': its values cannot be read: .*too large"):
+        table_split(dataset, "here").columns["t"].read()
+
+
 def test_a_table_for_a_run_has_the_bounds_of_its_config(tmp_path: Path) -> None:
     assert run_bounds(tmp_path) == Bounds()
     for data, bounds in (
@@ -639,6 +692,7 @@ def test_a_table_for_a_run_has_the_bounds_of_its_config(tmp_path: Path) -> None:
         ("max_file_gib = 0.25", Bounds()),  # of a folder: files of single items
         ("max_file_gib = 128.0", Bounds(file=128 << 30)),
         ("max_columns = 20_000", Bounds(columns=20_000)),
+        ("max_rows = 70", Bounds(rows=70)),
     ):
         (tmp_path / "config.resolved.toml").write_text(f"[data]\n{data}\n")
         assert run_bounds(tmp_path) == bounds

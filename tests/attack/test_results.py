@@ -117,6 +117,19 @@ def test_a_seal_cannot_be_lost_by_halves(copy: Run) -> None:
             read_results(copy)
 
 
+def test_results_of_very_many_lists_are_refused_before_they_are_parsed(copy: Run) -> None:
+    parts = b"[" + b"[]," * (1 << 20) + b"[]]"
+    copy.evaluation.write_bytes(b'{"results": ' + parts + b"}")
+    with pytest.raises(RunError, match="1,048,578 lists and objects, expected 1,048,576"):
+        read_results(copy)
+    copy.metrics.write_bytes((b'{"step": 1, "nested": ' + parts + b"}\n") * 5)
+    with pytest.raises(RunError, match="lists and objects, expected 4,194,304 at most. Restore"):
+        read_training(copy.metrics)
+    (copy.folder / "env.json").write_bytes(parts)
+    with pytest.raises(RunError, match="lists and objects"):
+        copy.environment()
+
+
 def test_a_damaged_shard_of_an_evaluation_is_computed_again(tmp_path: Path) -> None:
     partial = PartialResults(tmp_path / "parts", {"a": 1})
     partial.keep(slice(0, 3), {"x": torch.ones(3, dtype=torch.float64)})

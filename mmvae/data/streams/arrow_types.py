@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,15 +126,51 @@ def is_readable(kind: Any) -> bool:
     if types.is_dictionary(kind):
         inner = kind.value_type
         return not (types.is_nested(inner) or types.is_dictionary(inner)) and is_readable(inner)
-    return is_described(plain_type(kind))
+    if types.is_timestamp(kind):
+        return has_known_zone(kind)
+    return not any(map(is_unrepresentable, leaves(kind))) and is_described(plain_type(kind))
+
+
+def has_known_zone(kind: Any) -> bool:
+    """True for an Arrow type of timestamps whose time zone, if any, Arrow can look up."""
+    import pyarrow as pa
+
+    try:
+        pa.array([0], kind).cast(pa.string())
+    except pa.ArrowException:
+        return False
+    return True
+
+
+def is_unrepresentable(kind: Any) -> bool:
+    """True for Arrow types with values for which Python has none: durations and timestamps.
+
+    Columns of timestamps are read as texts; those in lists and structures are not.
+    """
+    from pyarrow import types
+
+    return bool(types.is_duration(kind) or types.is_timestamp(kind) or types.is_interval(kind))
+
+
+def leaves(kind: Any) -> Iterator[Any]:
+    """The Arrow types of the innermost values of a type: of lists, structures and dictionaries."""
+    from pyarrow import types
+
+    if is_list(kind) or types.is_dictionary(kind):
+        yield from leaves(kind.value_type)
+    elif kind.num_fields:  # structures, maps and others
+        for number in range(kind.num_fields):
+            yield from leaves(kind.field(number).type)
+    else:
+        yield kind
 
 
 def refusal(path: Path, name: str, kind: Any) -> str:
     """The message on a column of a type that cannot be read, for when it is used."""
     return (
         f"{path}, column {name!r}: its type {brief(kind)} is not read; expected numbers, texts, "
-        f"booleans, dates, encoded pictures, or lists of numbers. Convert the column to one of "
-        f"these, or use another one."
+        f"booleans, dates, timestamps of a known time zone, encoded pictures, or lists of "
+        f"numbers. Convert the column to one of these, or use another one."
     )
 
 

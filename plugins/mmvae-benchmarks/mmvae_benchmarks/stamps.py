@@ -14,6 +14,7 @@ from PIL import Image
 from pydantic import Field
 
 from mmvae import Column, DataError, LazyValues, Source, SourceConfig, Split, SplitName
+from mmvae.data.bounds import MIB, Bounds
 from mmvae.data.fingerprints import contents
 from mmvae.data.paths import found_folder
 from mmvae.data.pictures import begun, size_in_memory
@@ -33,6 +34,9 @@ HOW_TO_GET = (
 
 MOST_PIXELS = 50_000_000
 """Maximum number of pixels: larger pictures are refused before decoding."""
+
+PICTURE, CAPTIONS = Bounds(file=64 * MIB), Bounds(file=MIB)
+"""How much a file of a picture, and one of captions, may hold."""
 
 MIRRORED = re.compile(r"(_mirror|_flip)+$")
 """Suffix of the names of variants that Tux Paint shows in place of a mirrored or turned stamp."""
@@ -192,7 +196,7 @@ def scaled(file: Path, size: int) -> Image.Image:
         DataError: It cannot be read.
     """
     try:
-        with begun(file) as opened:
+        with PICTURE.open(file) as encoded, begun(encoded) as opened:
             height, width = size_in_memory(opened)
             if height * width > MOST_PIXELS:
                 raise ValueError(f"{height:,}×{width:,} pixels, expected {MOST_PIXELS:,} at most")
@@ -214,7 +218,8 @@ def read_captions(file: Path) -> dict[str, str]:
         DataError: The file cannot be read.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        with CAPTIONS.open(file) as opened:
+            lines = opened.read().decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read ({error}). Install the stamps again.") from None
     found = {ENGLISH: lines[0].strip()} if lines else {}

@@ -73,7 +73,7 @@ def test_a_file_that_is_no_text_or_not_there(listing):
     listing.write_bytes(b"12\n\xff\xfe")
     with pytest.raises(DataError, match="byte 0xff is no text"):
         read_listing(listing)
-    with pytest.raises(DataError, match="absent.txt: cannot be read"):
+    with pytest.raises(DataError, match="absent.txt: no such file"):
         read_listing(listing.with_name("absent.txt"))
     listing.write_text("")
     with pytest.raises(DataError, match="line 1: got ''"):

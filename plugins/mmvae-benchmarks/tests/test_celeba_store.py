@@ -231,6 +231,36 @@ def test_shards_of_an_array_that_is_gone_are_done_again(small_celeba, opened, mo
     np.testing.assert_array_equal(opened().images().read(), expected)
 
 
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "{",
+        "[]",
+        '{"outcomes": 5, "pixels": ""}',
+        '{"outcomes": [0], "pixels": "' + "0" * 32 + '"}',
+        '{"outcomes": [9, 9, 9, 9, 9], "pixels": "' + "0" * 32 + '"}',
+        "[" * 10**5,
+    ],
+)
+def test_damaged_marks_of_shards_do_not_count(
+    small_celeba, opened, reads, monkeypatch, tmp_path, planted
+):
+    small_celeba.write()
+    whole = opened()
+    expected, folder = whole.images().read(), whole.folder
+    shutil.rmtree(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(operations, "fault", killed_at("rename", "00000010.json"))
+        with pytest.raises(Killed):
+            opened(workers=1)
+    mark = folder / "shards" / "00000005.json"
+    mark.write_text(planted)
+    reads.clear()
+    np.testing.assert_array_equal(opened().images().read(), expected)
+    assert "000006.jpg" in reads
+    assert "000001.jpg" not in reads
+
+
 def test_unreadable_pictures_are_named_counted_and_can_be_replaced(small_celeba, opened, reads):
     small_celeba.write()
     folder = small_celeba.root / "img_align_celeba"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from mmvae_benchmarks import Stamps
@@ -54,6 +56,20 @@ class TestContract(SourceContract):
 
     def make_source(self):
         return source(self.root)
+
+
+@pytest.mark.parametrize("ending", ["png", "txt"])
+def test_files_that_are_no_regular_files_of_bounded_size_are_refused(root, ending):
+    file = root / "food" / f"s0.{ending}"
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(DataError, match=f"s0.{ending}: cannot be read .it is no regular file"):
+        scaled(file, SIZE) if ending == "png" else read_captions(file)
+    file.unlink()
+    with file.open("wb") as big:
+        big.truncate(1 << 30)
+    with pytest.raises(DataError, match=f"s0.{ending}: 1,073,741,824 bytes, expected"):
+        scaled(file, SIZE) if ending == "png" else read_captions(file)
 
 
 def test_every_stamp_with_its_caption_and_category(root):

@@ -7,6 +7,7 @@ its second, then a line per picture: file name and forty numbers, +1 or −1. Ea
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from mmvae import DataError, nearest
+from mmvae.data.bounds import MIB, Bounds
 from mmvae_benchmarks.faces.attributes import NAMES
 
 Array = np.ndarray[Any, Any]
@@ -24,6 +26,9 @@ ATTRIBUTES = tuple(NAMES)
 
 SIGNS = {"1": 1, "-1": -1}
 PARTITION = {"0": 0, "1": 1, "2": 2}
+LISTING = Bounds(file=256 * MIB)
+"""How much a listing may hold; CelebA's own has 27 MB."""
+
 _SHOWN = 5
 
 
@@ -145,7 +150,7 @@ def _pairs(
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines, from 1."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(LISTING.open(path), encoding="utf-8-sig") as file:
             yield from enumerate(file, start=1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None

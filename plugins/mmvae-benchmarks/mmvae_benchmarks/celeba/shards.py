@@ -7,16 +7,16 @@ processes they require nothing of the calling script.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from mmvae import DataError
 from mmvae.foundations import staging, storage
@@ -39,6 +39,15 @@ MOST_UNREADABLE = 100
 
 REMEDY = "then repeat the command: it goes on from there. Another disk: data.cache."
 """Advice if the system refuses to write."""
+
+
+class Done(BaseModel):
+    """The file that marks a completed shard: its outcomes and a hash of its pixels."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    outcomes: list[Annotated[int, Field(ge=0, lt=len(Outcome))]]
+    pixels: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
 class Stopped(Exception):
@@ -73,9 +82,21 @@ class Work:
         """First rows of the shards."""
         return range(0, len(self.pictures), SHARD)
 
-    def done(self, start: int) -> Path:
-        """The file that marks a completed shard: its outcomes and a hash of its pixels."""
+    def rows(self, start: int) -> range:
+        """The rows of a shard."""
+        return range(start, min(start + SHARD, len(self.pictures)))
+
+    def mark(self, start: int) -> Path:
+        """The file that marks a completed shard."""
         return self.folder / f"{start:08d}.json"
+
+    def done(self, start: int) -> Done | None:
+        """The content of that file, or None if it is absent or damaged."""
+        try:
+            done = Done.model_validate_json(storage.read(self.mark(start)))
+        except (OSError, ValueError):
+            return None
+        return done if len(done.outcomes) == len(self.rows(start)) else None
 
     def cut(self, start: int) -> None:
         """Crop one shard and write it, unless a picture of it cannot be read.
@@ -84,15 +105,15 @@ class Work:
             Stopped: The threads must stop.
             TrainingError: The system refused to write.
         """
-        rows = range(start, min(start + SHARD, len(self.pictures)))
+        rows = self.rows(start)
         block = np.zeros((len(rows), self.recipe.size, self.recipe.size, 3), np.uint8)
         outcomes = [self._one(block[i], row) for i, row in enumerate(rows)]
         if not any(row in self.unreadable for row in rows):
             with reported(self.images, REMEDY):
                 write_rows(self.images, block, start)
             digest = hashlib.blake2b(block.tobytes(), digest_size=16).hexdigest()
-            done = {"outcomes": outcomes, "pixels": digest}
-            storage.write_json(self.done(start), done, remedy=REMEDY)
+            done = Done(outcomes=outcomes, pixels=digest)
+            storage.write_json(self.mark(start), done.model_dump(), remedy=REMEDY)
 
     def _one(self, pixels: Array, row: int) -> int:
         if self.stop.is_set():
@@ -140,14 +161,19 @@ def cut_shards(
     staging.clean(folder / SHARDS, remedy=REMEDY)
     with Progress(len(pictures)) as progress:
         work = Work(folder / SHARDS, images, pictures, recipe, progress)
-        todo = [start for start in work.starts if not work.done(start).is_file()]
-        progress.begin(len(pictures) - sum(min(SHARD, len(pictures) - start) for start in todo))
+        todo = [start for start in work.starts if work.done(start) is None]
+        progress.begin(len(pictures) - sum(len(work.rows(start)) for start in todo))
         run(work, todo, workers)
     if work.unreadable:
         raise unreadable(work)
-    done = [json.loads(work.done(start).read_text(encoding="utf-8")) for start in work.starts]
-    outcomes = np.array([code for shard in done for code in shard["outcomes"]], np.uint8)
-    content = hashlib.blake2b("".join(shard["pixels"] for shard in done).encode(), digest_size=16)
+    done = [shard for start in work.starts if (shard := work.done(start)) is not None]
+    if len(done) < len(work.starts):
+        raise DataError(
+            f"{folder / SHARDS}: files of {len(work.starts) - len(done)} completed shards were "
+            f"removed or changed meanwhile. Repeat the command: it continues from there."
+        )
+    outcomes = np.array([code for shard in done for code in shard.outcomes], np.uint8)
+    content = hashlib.blake2b("".join(shard.pixels for shard in done).encode(), digest_size=16)
     return outcomes, content.hexdigest()
 
 

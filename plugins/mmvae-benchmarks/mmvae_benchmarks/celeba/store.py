@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import sys
 import time
@@ -28,6 +27,7 @@ from pydantic import BaseModel, ConfigDict
 from mmvae import DataError, LazyValues
 from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import RunError
+from mmvae.foundations.json_document import parse_json
 from mmvae.foundations.lock import FolderLock
 from mmvae.foundations.operations import reported
 from mmvae.modalities.column import row_index
@@ -234,7 +234,7 @@ def read_report(folder: Path) -> dict[str, Any]:
         DataError: It is damaged.
     """
     try:
-        found = json.loads(storage.read(folder / REPORT, follow=True))
+        found = parse_json(storage.read(folder / REPORT, follow=True))
         return Report.model_validate(found, strict=True).model_dump()
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(folder, str(error)) from None
