@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from toys import (
 )
 
 from mmvae.data.batches import fixed_view
-from mmvae.data.dataset import CHUNK, Data, open_data
+from mmvae.data.dataset import CHUNK, Data, chunks, open_data
 from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.data.source import Source, SourceConfig, Split
 from mmvae.foundations.errors import DataError, UnsupportedValue
@@ -240,3 +241,13 @@ def test_a_split_is_verified_a_chunk_at_a_time_and_not_kept() -> None:
     assert not data._batches
     with pytest.raises(DataError, match=r"no split 'validation'; it has train, test\. .*--split"):
         data.items("validation")
+
+
+@pytest.mark.parametrize(("shape", "size"), [((3,), 500), ((1, 7000, 7000), 1), ((1 << 22,), 4)])
+def test_items_of_many_cells_are_prepared_in_smaller_parts(
+    shape: tuple[int, ...], size: int
+) -> None:
+    items = Split({"a": Column(np.arange(1001))}, np.arange(1001))
+    parts = list(chunks(items, [SimpleNamespace(event_shape=shape)]))
+    assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
+    assert np.concatenate([part.ids for part in parts]).tolist() == list(range(1001))
