@@ -649,7 +649,7 @@ def test_more_rows_than_a_table_may_have(tmp_path: Path) -> None:
     pq.write_table(pa.table({"empty": pa.nulls(11), "a": pa.array([1] * 11)}), file)
     with pytest.raises(DataError, match="11 rows or more, expected 10 at most.*data.max_rows"):
         read_table([file], bounds=Bounds(rows=10))
-    assert len(read_table([file], items=10, bounds=Bounds(rows=10)).dataset) == 10
+    assert len(read_table([file], items=10, bounds=Bounds(rows=10)).table) == 10
 
 
 @pytest.mark.parametrize(
@@ -667,7 +667,9 @@ def test_more_rows_than_a_table_may_have(tmp_path: Path) -> None:
 def test_columns_of_times_that_python_cannot_represent(tmp_path: Path, kind: pa.DataType) -> None:
     file = tmp_path / "a.arrow"
     if pa.types.is_dictionary(kind):
-        column = pa.DictionaryArray.from_arrays(pa.array([0]), pa.array([1], kind.value_type))
+        column = pa.DictionaryArray.from_arrays(
+            pa.array([0], pa.int32()), pa.array([1], kind.value_type)
+        )
     else:
         value = {"far": 2**62} if pa.types.is_struct(kind) else 2**62
         column = pa.array([[value] if pa.types.is_list(kind) else value], kind)
@@ -676,7 +678,7 @@ def test_columns_of_times_that_python_cannot_represent(tmp_path: Path, kind: pa.
         sink.write_table(table)
     stream = open_stream(file)
     assert f"its type {kind} is not read" in stream.refused["t"].replace("…", "")
-    assert read_table([file]).dataset["a"][:] == [1.0]
+    assert read_table([file]).table["a"][:] == [1.0]
 
 
 def test_values_that_python_cannot_represent_in_a_dataset() -> None:
