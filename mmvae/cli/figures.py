@@ -50,7 +50,7 @@ def command() -> None:
     "--given",
     type=Names(),
     metavar="A,B",
-    help="What the posteriors see; all modalities of a run unless given.",
+    help="Modalities that the posteriors see; all modalities of a run unless given.",
 )
 @click.option(
     "--label",

@@ -17,7 +17,7 @@ from mmvae.cli.launched import end_launched
 from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import HELP, Verbosity, echo, example
 from mmvae.cli.streams import open_streams
-from mmvae.cli.warned import plugin_warnings, untold
+from mmvae.cli.warned import plugin_warnings, without_printed
 from mmvae.foundations.errors import (
     Interrupted,
     MmvaeError,
@@ -31,13 +31,13 @@ from mmvae.plugins.entry_points import COMMAND_ENTRIES
 
 COMMANDS = {
     "train": "Train a model as a TOML file describes it.",
-    "resume": "Go on with a run where it stopped.",
+    "resume": "Resume a run where it stopped.",
     "evaluate": "Compute bounds and coherence of a trained model.",
-    "compare": "Compare evaluated runs, and with published results.",
+    "compare": "Compare evaluated runs with each other and with publications.",
     "reproduce": "Train and evaluate every row of a study, and print its tables.",
     "generate": "Generate modalities, from others or from the prior.",
     "embed": "Write the joint representation of items.",
-    "impute": "Fill the gaps of a table.",
+    "impute": "Fill the missing values of a table.",
     "retrieve": "Find the nearest items across modalities.",
     "score": "Write the bound of each item's log-likelihood.",
     "figures": "Draw one figure of a run, or of several side by side.",
@@ -111,11 +111,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = None if argv is None else list(argv)
-    told: list[str] = []
+    printed: list[str] = []
     if not has_working_folder():
         return _fail(NO_WORKING_FOLDER, 2)
     try:
-        with plugin_warnings() as told, _as_in_a_fresh_process():
+        with plugin_warnings() as printed, _as_in_a_fresh_process():
             code = cli.main(args, prog_name="mmvae", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -134,7 +134,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(f"{error.filename}: {error.strerror}. Choose another name.", 2)
     except MmvaeError as error:
-        return _fail(untold(str(error), told), error.exit_code)
+        return _fail(without_printed(str(error), printed), error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
         if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D; it is a bug of ours
             raise error.__cause__ from None
@@ -143,7 +143,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if out_of_memory(error):
             lack = memory_error(error)
-            return _fail(untold(str(lack), told), lack.exit_code)
+            return _fail(without_printed(str(lack), printed), lack.exit_code)
         if (told_of := _plugins_failure(error)) is None:
             raise
         return _fail(str(told_of), told_of.exit_code)

@@ -50,7 +50,7 @@ RESULTS = Path("runs", "results")
 @click.option(
     "--max-steps",
     type=click.IntRange(min=1),
-    help="Stop each training after so many steps; what is not finished is not evaluated.",
+    help="Stop each training after so many steps; unfinished rows are not evaluated.",
 )
 @click.option(
     "--jobs",
@@ -65,7 +65,7 @@ RESULTS = Path("runs", "results")
     "target",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Train nothing: write the page of the results that are there, in Markdown.",
+    help="Train nothing; write the page of the existing results to this file, in Markdown.",
 )
 def command(
     study: Path,
@@ -107,8 +107,8 @@ def command(
     trial = [text for text in overrides if not text.startswith("data.")]
     if trial and results == RESULTS:
         raise UsageError(
-            f"-s {trial[0]} makes other rows than the study's: name a folder of their own for "
-            f"their results with --results DIR."
+            f"-s {trial[0]} makes other rows than the study's: name another folder for their "
+            f"results with --results DIR."
         )
     name, _ = loaded.schedule(schedule)
     runs = runs or Path("runs", loaded.name, name)
@@ -155,7 +155,7 @@ def print_tables(study: Study, schedule: str, results: Path) -> None:
         row for row in study.shown(schedule) if row not in {record.row for record in records}
     ]
     if lacking:
-        echo(f"Without results so far: {', '.join(lacking)}.")
+        echo(f"Rows without results so far: {', '.join(lacking)}.")
 
 
 def write_page(study: Study, results: Path, target: Path) -> None:

@@ -24,12 +24,12 @@ from mmvae.cli.training import conclude, limit_options, progress, stopped_togeth
     default="latest",
     metavar="NAME",
     show_default=True,
-    help="The checkpoint to go on from: latest, or a folder's name in RUN/checkpoints.",
+    help="The checkpoint to resume from: latest, or the name of a folder in RUN/checkpoints.",
 )
 @click.option(
     "--other-data",
     is_flag=True,
-    help="Go on although the data are not those that RUN was trained on.",
+    help="Resume although the data differ from those that RUN was trained on.",
 )
 @limit_options
 def command(
@@ -40,7 +40,7 @@ def command(
     max_steps: int | None,
     max_seconds: float | None,
 ) -> None:
-    """Go on with RUN where it stopped, whatever stopped it.
+    """Resume RUN where it stopped, whatever stopped it.
 
     Only keys of [train] may be changed, such as train.epochs for a longer run.
     """

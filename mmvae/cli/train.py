@@ -40,14 +40,14 @@ from mmvae.foundations.errors import UsageError
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Load, build, do one step and one checkpoint there and back; leave nothing on disk.",
+    help="Load, build, do one step, save and restore one checkpoint; leave nothing on disk.",
 )
 @limit_options
 @click.option(
     "--init-from",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Begin with the weights of this run or model folder.",
+    help="Start with the weights of this run or model folder.",
 )
 @click.option(
     "--launcher",
@@ -139,4 +139,4 @@ def describe(built: dict[str, Any]) -> None:
         ("first step", f"{terms} (nats per item)"),
     ]
     echo(columns(rows))
-    echo("OK: one step and a checkpoint there and back worked; nothing was kept.")
+    echo("OK: one step worked, and a checkpoint was saved and restored; nothing was kept.")

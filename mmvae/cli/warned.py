@@ -18,7 +18,7 @@ def plugin_warnings() -> Iterator[list[str]]:
     Yields:
         The printed warnings, a list that grows.
     """
-    told: list[str] = []
+    printed: list[str] = []
     seen: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", PluginWarning)
@@ -30,16 +30,16 @@ def plugin_warnings() -> Iterator[list[str]]:
             elif str(message) not in seen:
                 seen.add(str(message))
                 if leading() and not verbosity().quiet:
-                    told.append(str(message))
+                    printed.append(str(message))
                     say(f"warning: {message}")
 
         warnings.showwarning = tell
-        yield told
+        yield printed
 
 
-def untold(message: str, told: Iterable[str]) -> str:
+def without_printed(message: str, printed: Iterable[str]) -> str:
     """An error's message without the part that a warning has already printed."""
-    for warning in told:
+    for warning in printed:
         complaint = warning.removeprefix("plugin ")
         who, broken, _ = complaint.partition(" is broken: ")
         if broken:

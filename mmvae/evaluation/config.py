@@ -11,38 +11,41 @@ from mmvae.foundations.section import Section
 
 
 class EvaluateConfig(Section):
-    """``[evaluate]``: which figures are computed, and how."""
+    """``[evaluate]``: the statistics to compute, and their settings."""
 
     split: SplitName = Field("test", description="Items to evaluate on.")
     batch_size: int = Field(500, ge=1, description="Items evaluated at once.")
     bounds: list[str] = Field(
         [],
-        description="Cells of importance-weighted figures: 'standard', or a list such as "
-        "['image', 'image|label@single']; the ELBO alone unless given.",
+        description="Likelihood queries, estimated by importance sampling: 'standard', or a list "
+        "such as ['image', 'image|label@single']; the ELBO alone unless given.",
     )
-    samples: int = Field(1000, ge=1, description="k, samples of z per item and cell.")
+    samples: int = Field(
+        1000, ge=1, description="k, the number of samples of z per item and query."
+    )
     given_from: Literal["posterior", "prior"] = Field(
         "posterior",
-        description="Where log p(x_G) of a conditional gets its samples: from q(z|x_G), or from "
-        "the prior (the paper).",
+        description="Source of the samples for log p(x_G) of a conditional: q(z|x_G), or the "
+        "prior (as in the paper).",
     )
     given_samples: int | None = Field(
-        None, ge=1, description="Samples that log p(x_G) gets; as many as samples unless given."
+        None, ge=1, description="Number of samples for log p(x_G); that of samples unless given."
     )
     memory: int = Field(
-        512, ge=1, description="MiB that the samples of a cell may take at once, whatever k is."
+        512, ge=1, description="Maximum MiB for the samples of a query in memory, whatever k is."
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="Governs every draw of an evaluation.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of every draw of an evaluation.")
     coherence: bool = Field(
-        True, description="Judge generated values by a classifier where a modality has classes."
+        True, description="Classify generated values, where a modality has classes."
     )
     coherence_samples: int = Field(
         1000,
         ge=1,
-        description="Generated items to judge; of the split, so many drawn at random by the seed.",
+        description="Number of generated items to classify. Items of the split are drawn at "
+        "random by the seed.",
     )
     judge_data: dict[str, Any] = Field(
         {},
-        description="Keys of [data] that are others for the training items that the classifiers "
-        "learn from, such as { gaps = 0.0 }: so models of different data have the same judges.",
+        description="Keys of [data] that differ for the training items of the classifiers, such "
+        "as { gaps = 0.0 }. Models of different data then have the same classifiers.",
     )

@@ -28,8 +28,8 @@ class MetricConfig(BaseModel):
     every: int | None = Field(
         None,
         ge=1,
-        description="Epochs between measurements on the validation split while the model trains, "
-        "drawn as curves; none unless given.",
+        description="Epochs between measurements on the validation split during training, which "
+        "are drawn as curves; no measurements unless given.",
     )
 
 

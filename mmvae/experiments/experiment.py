@@ -28,9 +28,9 @@ class Experiment(Section):
     name: str = Field(
         "experiment",
         min_length=1,
-        description="Name of the experiment; the file's name without its ending unless given.",
+        description="Name of the experiment; the file's name without its extension unless given.",
     )
-    data: Any = Field(description="Where items come from; 'source' chooses the keys.")
+    data: Any = Field(description="The source of the items; 'source' chooses the keys.")
     modalities: dict[TableName, Any] = Field(
         min_length=1,
         description="The observed variables x_m, in this order; 'codec' chooses the keys of each.",
@@ -45,19 +45,19 @@ class Experiment(Section):
     )
     prior: Any = Field(
         None,
-        description="A prior that is fitted to the aggregate posterior, for samples without "
-        "anything given; 'family' chooses. None unless given.",
+        description="A prior that is fitted to the aggregate posterior, for unconditional "
+        "samples; 'family' chooses. None unless given.",
     )
-    train: TrainConfig = Field(TrainConfig(), description="How the model is fitted.")
-    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="What is measured, and how.")
+    train: TrainConfig = Field(TrainConfig(), description="The settings of training.")
+    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="The statistics to compute.")
     metrics: dict[TableName, Any] = Field(
-        {}, description="Further figures, measured by evaluate; 'kind' chooses the keys of each."
+        {}, description="Further metrics for evaluate; 'kind' chooses the keys of each."
     )
     observers: dict[TableName, Any] = Field(
-        {}, description="What looks on at the training; 'kind' chooses the keys of each."
+        {}, description="Observers of the training; 'kind' chooses the keys of each."
     )
     reference: ReferenceConfig | None = Field(
-        None, description="A published row to hold the figures against."
+        None, description="A published row to compare the results with."
     )
 
     @property

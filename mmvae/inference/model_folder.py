@@ -136,7 +136,7 @@ def _saved_model(folder: Path) -> Checkpoint:
     if store.empty:
         raise RunError(
             f"{folder} holds no model yet: its training saved no checkpoint. "
-            f"Go on with: mmvae resume {folder}"
+            f"Resume with: mmvae resume {folder}"
         )
     return store.load(LATEST)
 

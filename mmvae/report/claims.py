@@ -1,4 +1,4 @@
-"""Tables of claims: statements of order, computed from the kept nats."""
+"""Tables of claims: statements of order, computed from the stored nats."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mmvae.experiments.study.study import Study
 from mmvae.report.tables import Table
 
 UNSETTLED = (
-    f"Unsettled: a figure has fewer than {number(FEW)} effective samples and would still rise "
-    f"with more, so that what is told is of these samples rather than of the models."
+    f"Unsettled: an estimate has fewer than {number(FEW)} effective samples. It would rise with "
+    f"more samples, so the result depends on the samples as well as on the models."
 )
 
 
@@ -32,13 +32,13 @@ def claim_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     ]
     if not rows:
         return []
-    header = ("claim", "rows", "nats", "standard error", "effective samples", "expected", "so")
+    header = ("claim", "rows", "nats", "standard error", "effective samples", "expected", "result")
     note = (
-        f"From one row to another: the mean over items of the difference on the same item, the "
-        f"second row less the first. Not clear: within two standard errors of what is expected. "
-        f"{UNSETTLED}"
+        f"The nats of two rows are the mean over items of the difference on the same item, the "
+        f"second row minus the first. Not clear: within two standard errors of the expected "
+        f"value. {UNSETTLED}"
     )
-    title = f"What the figures show ({records[0].schedule} schedule)"
+    title = f"Claims ({records[0].schedule} schedule)"
     return [Table(title, header, tuple(rows), note)]
 
 
@@ -49,15 +49,16 @@ def order_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     if not found:
         return []
     header = ("log p of", "published order", "published", "ours", "standard error")
-    told = [order.found.verdict for order in found]
-    count = ", ".join(f"{word} {told.count(word)}" for word in ("yes", "no", "not clear"))
+    verdicts = [order.found.verdict for order in found]
+    count = ", ".join(f"{word} {verdicts.count(word)}" for word in ("yes", "no", "not clear"))
     note = (
         f"Of {len(found)} pairs: {count}; {sum(not o.found.settled for o in found)} unsettled. "
-        f"Neighbours in the order of the published figures of a cell, and the figures of a row "
-        f"by different samples; equal ones have no order. Ours: the mean over items of the "
-        f"difference on the same item. Not clear: within two standard errors of 0. {UNSETTLED}"
+        f"A pair is two rows that are neighbours in the published order of a likelihood query, or "
+        f"two values of a row by different samples. Equal published values are left out. Ours: "
+        f"the mean over items of the difference on the same item. Not clear: within two standard "
+        f"errors of 0. {UNSETTLED}"
     )
-    title = f"The order of the published figures ({records[0].schedule} schedule)"
+    title = f"The order of the published values ({records[0].schedule} schedule)"
     rows = tuple(map(order_row, found))
     return [Table(title, (*header, "effective samples", "the same order"), rows, note)]
 

@@ -61,7 +61,7 @@ def others(comparison: Comparison) -> Table:
         for figures, write in ((comparison.figures, spread), (comparison.shares, percent))
         for label, row in figures.items()
     ]
-    return Table("Other figures", ("figure", *names), tuple(rows), _errors(comparison))
+    return Table("Other statistics", ("statistic", *names), tuple(rows), _errors(comparison))
 
 
 def differences(comparison: Comparison) -> Table:
@@ -81,8 +81,11 @@ def differences(comparison: Comparison) -> Table:
         f"items that both share."
     )
     if seeds:
-        note += " Of several seeds each item's mean is taken; the spread over seeds is not in ±."
-    return Table(f"Differences from {base}, item by item", ("figure", *names), tuple(rows), note)
+        note += (
+            " Several seeds are averaged item by item; ± does not include the variation of seeds."
+        )
+    title = f"Differences from {base}, item by item"
+    return Table(title, ("statistic", *names), tuple(rows), note)
 
 
 def title(cell: str, comparison: Comparison) -> str:
@@ -141,7 +144,7 @@ def _sampling(comparison: Comparison) -> Iterator[str]:
     if samples := _by_column(comparison, "samples"):
         yield f"Samples of z per item, k: {samples}."
     if origins := _by_column(comparison, "given from"):
-        yield f"Of an estimate, the log-likelihood of what is given is by samples of {origins}."
+        yield f"In an estimate, log p of the given modalities is estimated with {origins}."
 
 
 def _by_column(comparison: Comparison, key: str) -> str:

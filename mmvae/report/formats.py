@@ -9,7 +9,7 @@ from typing import Any
 Figure = Mapping[str, float | None]
 
 STANDARDISED = (
-    "In parentheses: of the standardised values that the networks see, as published figures are."
+    "In parentheses: the value for the standardised data that the networks see, as published."
 )
 
 

@@ -13,10 +13,11 @@ from mmvae.report.formats import Figure
 from mmvae.report.tables import Table
 
 NOTE = (
-    "Percent of the generated values in which a classifier, trained on real items, sees the "
-    "item's own {label}: the mean over all sets of so many given modalities and all modalities "
-    "outside of them, {label} itself left out; ± is the standard error over items. Last, the "
-    "classifiers on real items, which is about the most that can be expected."
+    "Percent of the generated values that a classifier, trained on real items, assigns to the "
+    "item's own {label}. Each value is the mean over all sets of so many given modalities and all "
+    "modalities outside of them, without {label} itself; ± is the standard error over items. The "
+    "last column is the accuracy of the classifiers on real items, about the highest coherence to "
+    "expect."
 )
 
 
@@ -48,8 +49,8 @@ def share(figure: Figure | None) -> str:
 
 def real(matrix: Mapping[str, Any]) -> str:
     """The mean over modalities of their classifiers' accuracy on real items, in percent."""
-    figures = matrix["classifier on real items"].values()
-    return f"{100 * mean(f['mean'] for f in figures):.1f}" if figures else "–"
+    accuracies = matrix["classifier on real items"].values()
+    return f"{100 * mean(a['mean'] for a in accuracies):.1f}" if accuracies else "–"
 
 
 def coherence_lines(label: str, results: Mapping[str, Sequence[Record]]) -> bytes:

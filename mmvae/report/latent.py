@@ -95,11 +95,11 @@ def latent_picture(
             f" Latents of more or fewer than two dimensions are projected onto the first two "
             f"principal directions of their own, which hold {', '.join(shares)}."
         )
-    told = [
+    direct = [
         t for s, t in zip(subjects, names, strict=True) if word in (given or s.trained.modalities)
     ]
-    if told:
-        how += f" What {' and '.join(told)} is given holds {word} itself."
+    if direct:
+        how += f" The modalities given to {' and '.join(direct)} include {word} itself."
     seen = "all modalities of a run" if given is None else " and ".join(given)
     caption = f"{what(clouds, subjects[0], kinds[0], seen)}{how} {origins(subjects)}"
     accuracies = {
@@ -182,12 +182,12 @@ def what(
         f"each panel."
     )
     if classes is None:
-        return f"{text} Nothing says which classes the items have."
+        return f"{text} The classes of the items are unknown."
     judged = [cloud for cloud in clouds if cloud.accuracy is not None]
     if len(judged) < len(clouds):
         text += (
-            f" No accuracy is given of fewer than {2 * NEIGHBOURS} training items: too few to "
-            f"judge one half by the other."
+            f" No accuracy is given for fewer than {2 * NEIGHBOURS} training items: too few to "
+            f"classify one half by the other."
         )
     if not judged:
         return text

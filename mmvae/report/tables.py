@@ -41,11 +41,11 @@ def bounds(result: Mapping[str, Any]) -> Table:
     terms = result.get("terms", {})
     likelihoods = [f"log_likelihood/{m}" for m in result["modalities"]]
     rows += [(term(name), nats(terms[name])) for name in (*likelihoods, "kl") if name in terms]
-    note = "Higher is better, but for the KL. ELBO = sum of the log-likelihoods − KL to the prior."
+    note = "Higher is better, except for the KL. ELBO = sum of log-likelihoods − KL to the prior."
     if any("standardised" in figure for figure in terms.values()):
         note = f"{note} {STANDARDISED}"
     title = f"Evidence lower bound of {result.get('bounds of', 'the log-likelihood')}"
-    return Table(title, ("figure", "nats per item"), tuple(rows), note)
+    return Table(title, ("statistic", "nats per item"), tuple(rows), note)
 
 
 def cells(result: Mapping[str, Any]) -> Table:
@@ -63,11 +63,12 @@ def cells(result: Mapping[str, Any]) -> Table:
         )
         for name, figure in sorted(found.items(), key=lambda cell: cell_order(cell[0], result))
     )
-    header = ("cell", "figure", "nats per item", "samples of", "k", "effective", "kind")
+    header = ("query", "quantity", "nats per item", "samples of", "k", "effective", "kind")
     note = (
-        "Importance weighted; higher is better. A bound lies below the truth and rises with k; an "
-        "estimate is a difference of two bounds, too high where that of what is given is loose. "
-        "Effective: mean effective sample size; near 1, k is too small for its proposal."
+        "Importance weighted; higher is better. A bound lies below the true value and rises with "
+        "k. An estimate is a difference of two bounds; it is too high if the bound of the given "
+        "modalities is loose. Effective: mean effective sample size; near 1, k is too small for "
+        "its proposal."
     )
     if any("standardised" in figure for figure in found.values()):
         note = f"{note} {STANDARDISED}"
@@ -93,15 +94,15 @@ def information(result: Mapping[str, Any]) -> Table:
     """The variation of information of two modalities."""
     found = result.get("variation of information", {})
     rows = tuple((f"samples: {kind}", nats(figure)) for kind, figure in found.items())
-    note = "−[log p(x|w) + log p(w|x)]: lower if each modality tells more of the other."
-    return Table("Variation of information", ("figure", "nats per item"), rows, note)
+    note = "−[log p(x|w) + log p(w|x)]: the lower, the better each modality predicts the other."
+    return Table("Variation of information", ("statistic", "nats per item"), rows, note)
 
 
 def divergences(result: Mapping[str, Any]) -> Table:
     """KL of the joint posterior to each subset posterior."""
     figures = result.get("subset posteriors", {})
     rows = tuple((name, spread(figures[name])) for name in in_order(figures, result))
-    note = "KL of the joint posterior to the posterior that sees these alone; 0 if they agree."
+    note = "KL of the joint posterior to the posterior given these alone; 0 if they agree."
     return Table("Subset posteriors", ("given", "KL, nats per item"), rows, note)
 
 
@@ -113,10 +114,10 @@ def coherences(result: Mapping[str, Any]) -> Table:
         for direction, figures in result.get("coherence", {}).items()
     )
     note = (
-        f"Of {result['coherence samples']:,} values generated from classes in equal shares, how "
-        f"many show theirs, as a classifier trained on real training items alone sees it; beside "
-        f"it that classifier's own accuracy on real {result['split']} items. From the prior, "
-        f"value and class are decoded from the same z, and should agree."
+        f"Share of {result['coherence samples']:,} values, generated from classes in equal "
+        f"numbers, that show their class according to a classifier trained on real training items "
+        f"only. The last column is that classifier's accuracy on real {result['split']} items. "
+        f"From the prior, value and class are decoded from the same z, and should agree."
     )
     return Table("Coherence", ("direction", *columns), rows, note)
 
@@ -137,22 +138,21 @@ def matrix_tables(
     """Coherence from every given-set, and by the number of given modalities."""
     cells = matrix["cells"]
     columns = [m for m in result["modalities"] if any(m in row for row in cells.values())]
-    what = (
-        f"how many show the item's own {label}, as a classifier trained on real items alone sees "
-        f"it; {label} itself is read off. z is a sample of q(z|given)."
+    shares = (
+        f"share of generated values that show the item's own {label}, according to a classifier "
+        f"trained on real items only; {label} itself is compared directly. z is a sample of "
+        f"q(z|given). Items are of the {result['split']} split."
     )
     if len(cells) <= MOST_ROWS:
         rows = tuple(
             (given, *(percent(row[m]) if m in row else "–" for m in columns))
             for given, row in cells.items()
         )
-        note = f"Of the values generated from the given ones of {result['split']} items, {what}"
+        note = f"The {shares}"
         yield Table(f"Coherence matrix: {label}", ("given", *columns), rows, note)
     if len(matrix["by size"]) > 1:
         sizes = tuple((size, percent(figure)) for size, figure in matrix["by size"].items())
-        note = (
-            f"Means over all sets of so many given modalities and all targets but {label}: {what}"
-        )
+        note = f"Mean over sets of that size and all targets except {label} of the {shares}"
         yield Table(f"Coherence by given modalities: {label}", ("given", "right"), sizes, note)
 
 

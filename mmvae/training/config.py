@@ -16,7 +16,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainConfig(Section):
-    """``[train]``: how the model is fitted."""
+    """``[train]``: the settings of training."""
 
     epochs: int = Field(100, ge=1, description="Passes over the training split.")
     batch_size: int = Field(
@@ -26,12 +26,15 @@ class TrainConfig(Section):
         1, ge=1, description="Parts in which a process computes the gradient of its batch."
     )
     seed: int = Field(
-        0, ge=0, lt=2**63, description="Governs weights, order of items and every draw."
+        0,
+        ge=0,
+        lt=2**63,
+        description="Seed of the initial weights, the order of items and every draw.",
     )
     freeze: list[str] = Field(
         [],
-        description="Weights that stay as they begin, by what their names begin with, such as "
-        "'decoders' or 'encoders.joint_posterior'; of use with --init-from.",
+        description="Weights that keep their initial values, given by prefixes of their names, "
+        "such as 'decoders' or 'encoders.joint_posterior'; useful with --init-from.",
     )
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimizer.")
     learning_rate: float = Field(1e-3, gt=0, description="Step size of the optimizer.")
@@ -50,7 +53,7 @@ class TrainConfig(Section):
         None, gt=0, description="Clip each element of the gradient to ± this."
     )
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="How the learning rate goes to final_learning_rate."
+        "constant", description="The decay of the learning rate to final_learning_rate."
     )
     schedule_warmup_steps: int = Field(
         0, ge=0, description="Steps over which the learning rate first rises linearly from 0."
@@ -73,21 +76,21 @@ class TrainConfig(Section):
         None,
         gt=0,
         lt=1,
-        description="Decay of the running mean of the weights that is kept beside them, and "
-        "validated and used in their place; it grows from 0 to this value over the first steps.",
+        description="Decay of the running mean of the weights. Validation and the final model use "
+        "the mean. The decay grows from 0 to this value over the first steps.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Precision of the networks; likelihoods and KL are float32."
     )
     compile: bool = Field(False, description="Compile the networks with torch.compile.")
     device: Literal["auto", "cpu"] = Field(
-        "auto", description="Where to train: the accelerator if there is one, or the CPU."
+        "auto", description="Device to train on; auto is the accelerator if there is one."
     )
     threads: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="CPU threads per process; as torch finds them unless given.",
+        description="CPU threads per process; torch chooses unless given.",
     )
     drop_last: bool = Field(
         False, description="Leave out the last batch of an epoch if it is not full."
@@ -95,14 +98,14 @@ class TrainConfig(Section):
     validate_every: int = Field(1, ge=1, description="Epochs from one validation to the next.")
     monitor: Literal["objective", "elbo"] = Field(
         "objective",
-        description="Validation figure by which the best checkpoint is chosen, from when a fitted "
-        "prior or an adversary has begun.",
+        description="Validation statistic that chooses the best checkpoint, once a fitted prior "
+        "or an adversary has begun to train.",
     )
     patience: int | None = Field(
         None,
         ge=1,
-        description="Stop after so many validations without a new best, counted from when β is 1, "
-        "the learning rate has risen, and every phase has begun.",
+        description="Stop after so many validations without a new best. They count once β is 1, "
+        "the warm-up of the learning rate is over, and every phase has begun.",
     )
     checkpoint_every: int | None = Field(
         None,
@@ -110,14 +113,17 @@ class TrainConfig(Section):
         description="Steps between checkpoints; by checkpoint_minutes alone unless given.",
     )
     checkpoint_minutes: float = Field(
-        5.0, gt=0, description="Save a checkpoint at the latest after so many minutes."
+        5.0, gt=0, description="Maximum number of minutes between checkpoints."
     )
     keep_checkpoints: int = Field(
-        2, ge=1, description="Latest checkpoints to keep; each also holds the best weights so far."
+        2,
+        ge=1,
+        description="Number of latest checkpoints to keep; each also holds the best weights so "
+        "far.",
     )
     log_every: int = Field(50, ge=1, description="Steps between lines of metrics.jsonl.")
     trackers: list[Literal["tensorboard"]] = Field(
-        [], description="Where metrics go besides metrics.jsonl."
+        [], description="Trackers that receive the metrics, besides metrics.jsonl."
     )
 
     @model_validator(mode="after")

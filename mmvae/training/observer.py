@@ -18,7 +18,7 @@ class ObserverConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    every: int = Field(1, ge=1, description="Epochs from one look to the next.")
+    every: int = Field(1, ge=1, description="Epochs from one observation to the next.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,8 +33,8 @@ def test_it_writes_each_item_and_prints_mean_and_error(mmvae, run, toy_run) -> N
     assert result.out == (
         f"log p(v, c, p) ≥ {mean:.4f} ± {error:.4f} (standard error) nats per item; k = 7, "
         f"20 items, written to s.parquet\n"
-        f"A single item's value is an estimate of its bound and may exceed its log p(x); it is "
-        f"their mean that bounds.\n"
+        f"A single item's value is an estimate of its bound and may exceed its log p(x); the "
+        f"mean over items is a lower bound.\n"
     )
 
 

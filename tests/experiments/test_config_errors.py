@@ -80,7 +80,7 @@ GOOD = '[data]\nsource = "toybox"\nroot = "x"\n[modalities.a]\ncodec = "toy"\n'
 @pytest.mark.parametrize(
     ("text", "override", "message"),
     [
-        ("", "train.epochs=1", "FILE: data: this key is required: Where items come from"),
+        ("", "train.epochs=1", "FILE: data: this key is required: The source of the items"),
         ("", "train.epochs=1", "FILE: modalities: this key is required"),
         ("data = 3\n", "train.epochs=1", "FILE:1: data = 3: expected a table with the key"),
         (GOOD, "modalities={}", "modalities: expected at least one table [modalities.NAME]"),

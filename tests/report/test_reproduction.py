@@ -38,8 +38,8 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         "## Schedule `short`: two epochs",
         "Seed 0, one training of each row: differences do not say how much other seeds would "
         "change. Training items: 4. What was tuned, and on which items, is not recorded.",
-        "Beside what its file says, every row has `train.epochs=2`.",
-        "Figures are of 2 items of the test split, in nats per item, with k = 8 samples",
+        "Every row is trained with the settings of its file and `train.epochs=2`.",
+        "Likelihoods are estimated on 2 items of the test split, in nats per item, with k = 8",
         'Items: `source = "toy"`',
         'Modality v: `codec = "toy-vector"`',
         'Modality c: `codec = "toy-class"`',
@@ -54,12 +54,12 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         "Within 1.5 or better: 3 of 3 figures.",
         "### log p(v | c) (short schedule)\n",
         "| model | samples | ours | standard error | effective samples | is a |",
-        "What is subtracted for the given modalities: prior, 8 samples.",
-        "### The order of the published figures (short schedule)",
+        "Samples for the subtracted log-likelihood of the given modalities: prior, 8 samples.",
+        "### The order of the published values (short schedule)",
         "| v | the weak one (single) < the weak one (multiple) | +1.00 | +0.50 | 0.00 | 2.5, 2.5 "
         "| yes, unsettled |",
         "Of 1 pairs: yes 1, no 0, not clear 0; 1 unsettled.",
-        "### What the figures show (short schedule)",
+        "### Claims (short schedule)",
         "| Strong beats weak | the weak one → the strong one | +1.00 | 0.00 | 2.5, 2.5 | ≥ 0.5 | "
         "yes, unsettled |",
         "| Weak is bad | the weak one | −4.00 | 0.00 | 2.5 | < −3 | yes, unsettled |",
@@ -110,7 +110,7 @@ def test_a_page_without_coherence_has_no_picture(study: Study, weak: Record) -> 
 
 
 def test_rows_without_results_are_named(study: Study, weak: Record) -> None:
-    assert "Without results so far: strong." in page(study, {"short": [weak]})
+    assert "Rows without results so far: strong." in page(study, {"short": [weak]})
 
 
 def test_what_differs_between_rows_is_said_with_the_rows(
