@@ -130,14 +130,14 @@ def _checked(name: str, metric: Metric, values: Any, items: int) -> dict[str, Te
         TrainingError: A value is not finite.
     """
     found = {} if not isinstance(values, Mapping) else dict(values)
-    wrong = "" if found else f"{type(values).__name__} without figures"
+    wrong = "" if found else f"{type(values).__name__} without statistics"
     for figure, each in found.items():
         if not (isinstance(each, Tensor) and each.shape == (items,)):
             wrong = f"{getattr(each, 'shape', each)!r} for {figure!r}"
     if wrong:
         raise PluginError(
             f"{_title(name, metric)} returned {wrong}; expected a mapping of "
-            f"figures to tensors of shape ({items},), one value per item."
+            f"statistics to tensors of shape ({items},), one value per item."
         )
     # Cloned: statistics may be columns of one tensor, and each is written by itself.
     exact = {f: each.detach().cpu().double().clone() for f, each in found.items()}

@@ -1,4 +1,4 @@
-"""Likelihood queries: the log-likelihoods that a table can hold, and their notation.
+"""Likelihood queries: the log-likelihoods that an evaluation can compute, and their notation.
 
 A query is log p(x_T | x_G) by importance samples of q(z|x_P). Its text is ``T|G@P``: modalities
 joined with ``+``, G left out for joint and marginal queries, P one of ``single`` (T of a

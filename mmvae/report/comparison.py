@@ -37,7 +37,7 @@ def cells(comparison: Comparison) -> Table:
     """Every likelihood query, beside the published value if the configuration names a row."""
     names = [column.heading for column in comparison.columns]
     beside = {h for row in comparison.published.values() for h in row}
-    header = ["figure"]
+    header = ["quantity"]
     for name in names:
         header += [name, PUBLISHED] if name in beside else [name]
     rows = []
@@ -84,8 +84,8 @@ def differences(comparison: Comparison) -> Table:
         note += (
             " Several seeds are averaged item by item; ± does not include the variation of seeds."
         )
-    title = f"Differences from {base}, item by item"
-    return Table(title, ("statistic", *names), tuple(rows), note)
+    about = f"Differences from {base}, item by item"
+    return Table(about, ("statistic", *names), tuple(rows), note)
 
 
 def title(cell: str, comparison: Comparison) -> str:
@@ -127,8 +127,8 @@ def _marks(comparison: Comparison) -> Iterator[str]:
         yield "≥: a lower bound of the log-likelihood."
     if False in bounds:
         yield "≈: an estimate, which may also be too high."
-    told = (run.evaluation.densities for c in comparison.columns for run in c.runs)
-    yield from dict.fromkeys(density(pair) for each in told for pair in each.items())
+    densities = (run.evaluation.densities for c in comparison.columns for run in c.runs)
+    yield from dict.fromkeys(density(pair) for each in densities for pair in each.items())
     if any(
         "standardised" in figure for row in comparison.cells.values() for figure in row.values()
     ):
@@ -139,12 +139,12 @@ def _sampling(comparison: Comparison) -> Iterator[str]:
     """Proposals, k and the source of log p(x_G); by column if columns differ."""
     yield (
         "multiple: z is sampled from the posterior given all of the run's modalities; single: "
-        "given the targets, or of a conditional what is given."
+        "given the targets, or for a conditional given the modalities after the bar."
     )
     if samples := _by_column(comparison, "samples"):
         yield f"Samples of z per item, k: {samples}."
     if origins := _by_column(comparison, "given from"):
-        yield f"In an estimate, log p of the given modalities is estimated with {origins}."
+        yield f"In an estimate, log p of the given modalities is computed by samples of {origins}."
 
 
 def _by_column(comparison: Comparison, key: str) -> str:

@@ -97,16 +97,16 @@ def halves(records: Sequence[Record], figures: Sequence[str]) -> str:
 def inside(records: Sequence[Record], bands: Bands) -> str:
     """The number of points in the last half of the training that lie inside each band."""
     last = [r for r in records if r["step"] > records[-1]["step"] / 2]
-    told = ""
+    text = ""
     for name, (low, high) in bands.items():
         values = [r[name] for r in last if name in r]
         if values:
             count = sum(low <= value <= high for value in values)
-            told += (
+            text += (
                 f"Grey band: {name} from {low:g} to {high:g}; {count} of {len(values)} points of "
                 f"the last half lie in it. "
             )
-    return told
+    return text
 
 
 def joined(records: Sequence[Record]) -> list[Record]:

@@ -47,9 +47,9 @@ def prediction_rows(
     """Each target's true values for display, and below them those predicted from each S."""
     rows = {m: [subject.show(m, batch.x[m])] for m in targets}
     for given in givens:
-        guessed = predictions(subject.trained.model, batch, given)
+        predicted = predictions(subject.trained.model, batch, given)
         for m in targets:
-            rows[m].append(subject.show(m, guessed[m]))
+            rows[m].append(subject.show(m, predicted[m]))
     return rows
 
 

@@ -49,8 +49,8 @@ def page(study: Study, results: Mapping[str, Sequence[Record]]) -> str:
 
 def pictured(study: Study, results: Mapping[str, Sequence[Record]]) -> list[StudyTable]:
     """The tables that are also drawn: those of coherence that have rows."""
-    judged = {label for records in results.values() for r in records for label in r.judged}
-    return [table for table in study.config.tables if table.coherence in judged]
+    labels = {label for records in results.values() for r in records for label in r.judged}
+    return [table for table in study.config.tables if table.coherence in labels]
 
 
 def picture_name(study: Study, table: StudyTable) -> str:

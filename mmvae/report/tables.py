@@ -256,9 +256,9 @@ def densities(result: Mapping[str, Any]) -> Iterator[str]:
         yield STANDARDISED
 
 
-def density(told: tuple[str, str]) -> str:
+def density(measure: tuple[str, str]) -> str:
     """A sentence on the measure of one modality's density."""
-    return "Log-likelihoods of {}: density of {}.".format(*told)
+    return "Log-likelihoods of {}: density of {}.".format(*measure)
 
 
 def weights(result: Mapping[str, Any]) -> str:

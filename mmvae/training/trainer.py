@@ -178,7 +178,7 @@ class Trainer:
         self.records.write(record, self.stops.seconds_left(done))
 
     def _say_remarks(self) -> None:
-        """Say before the first step what is unusual about this training."""
+        """Report, before the first step, if this training is unusual."""
         items, size = len(self.stepper.train), self.config.batch_size
         if items < size:
             self.progress.say(

@@ -62,7 +62,7 @@ def test_a_limit_leaves_rows_to_go_on_with(mmvae: Mmvae, study: Path) -> None:
     assert done.code == 0
     assert done.out == "Rows without results so far: weak, strong.\n"
     done = mmvae("reproduce", study)
-    assert "going on with runs/toys/full/weak after step 2" in done.err
+    assert "resuming runs/toys/full/weak after step 2" in done.err
 
 
 @pytest.mark.parametrize(

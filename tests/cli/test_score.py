@@ -103,5 +103,5 @@ def test_scores_far_below_those_of_an_untrained_model_are_told_as_such(
     monkeypatch.setattr("mmvae.experiments.train.load", wild)
     result = mmvae("score", run, "test", "--out", "s.csv")
     assert result.code == 0
-    assert "warning: log p of the typical item is -" in result.err
+    assert "warning: the median of log p over items is -" in result.err
     assert "The training has diverged" in result.err

@@ -36,8 +36,9 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
     order = [
         "# Toys\n\nOf toys.",
         "## Schedule `short`: two epochs",
-        "Seed 0, one training of each row: differences do not say how much other seeds would "
-        "change. Training items: 4. What was tuned, and on which items, is not recorded.",
+        "Seed 0, one training of each row. The standard errors do not include the variation "
+        "between seeds. Training items: 4. The tuning, and the items used for it, are not "
+        "recorded.",
         "Every row is trained with the settings of its file and `train.epochs=2`.",
         "Likelihoods are estimated on 2 items of the test split, in nats per item, with k = 8",
         'Items: `source = "toy"`',
@@ -51,9 +52,9 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         "| the weak one | multiple | −4.00 | −5.50 | 0.50 | −1.50 | yes | 2.5 | bound |",
         "| the weak one | single | −5.00 | −6.00 | 0.50 | −1.00 | yes | 2.5 | bound |",
         "| the strong one | single | – | −5.00 | 0.50 | – | – | 2.5 | bound |",
-        "Within 1.5 or better: 3 of 3 figures.",
+        "Within 1.5 or better: 3 of 3 values.",
         "### log p(v | c) (short schedule)\n",
-        "| model | samples | ours | standard error | effective samples | is a |",
+        "| model | samples | ours | standard error | effective samples | kind |",
         "Samples for the subtracted log-likelihood of the given modalities: prior, 8 samples.",
         "### The order of the published values (short schedule)",
         "| v | the weak one (single) < the weak one (multiple) | +1.00 | +0.50 | 0.00 | 2.5, 2.5 "
@@ -73,10 +74,10 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
 def test_each_schedule_has_its_own_question(study: Study, weak: Record) -> None:
     text = page(study, {"full": [weak.model_copy(update={"schedule": "full"})], "short": [weak]})
     full, short = text.split("## Schedule `short`")
-    assert "Every row is trained as its file says." in full
+    assert "Every row is trained with the settings of its file." in full
     assert "| as published or better |" in full
-    assert "As published or better: 0 of 2 figures." in full
-    assert "Within 1.5 or better: 2 of 2 figures." in short
+    assert "As published or better: 0 of 2 values." in full
+    assert "Within 1.5 or better: 2 of 2 values." in short
 
 
 JUDGED = """
@@ -98,7 +99,7 @@ def test_a_page_of_coherence_has_its_table_and_its_picture(tmp_path: Path) -> No
     kept = record("weak", {}, config=config, other=other, items=2, schedule="full")
     text = page(study, {"full": [kept]})
     assert "![Coherence: full](figures/toys-c.png)" in text
-    assert "Coherence is of 2 items of the test split, with one sample of z" in text
+    assert "Coherence is measured on 2 items of the test split, with one sample of z" in text
     assert "| the weak one | 50.0 ± 1.0 | – |" in text
     assert "nats" not in text
     assert set(pictures(study, {"full": [kept]})) == {"toys-c.png"}
@@ -150,7 +151,7 @@ def test_seeds_and_training_items_are_listed_where_they_differ(
     data = strong.data | {"items": {"train": 2000}}
     other = strong.model_copy(update={"seed": 3, "data": data})
     text = page(study, {"short": [weak, other]})
-    assert "Seeds 0, 3, one training of each row and seed: differences" in text
+    assert "Seeds 0, 3, one training of each row and seed. The standard errors" in text
     assert "Training items: 4 or 2,000." in text
 
 

@@ -225,9 +225,11 @@ def test_a_hint_where_a_decoder_makes_the_same_whatever_is_given() -> None:
         return {"coherence": {"label → m0": figures}}
 
     (hint,) = hints(made(0.13))
-    assert hint.startswith("hint: m0 generated from label shows its class no more often (13.0 % ± 1.0)")
+    assert hint.startswith(
+        "hint: m0 generated from label shows its class no more often (13.0 % ± 1.0)"
+    )
     assert "model.start_variance" in hint
-    assert "unless label tells nothing of it" in hint
+    assert "Unless label has no information on it" in hint
     assert list(hints(made(0.15))) == []
 
 
@@ -237,7 +239,9 @@ def test_densities_are_told_and_what_stands_in_parentheses() -> None:
     assert list(densities(RESULT)) == []
     beside = figure(-5.0, 0.1) | {"standardised": figure(-9.0, 0.1)}
     both = told | {"terms": {**RESULT["terms"], "log_likelihood/v": beside}}
-    assert list(densities(both))[1].startswith("In parentheses: of the standardised values")
+    assert list(densities(both))[1].startswith(
+        "In parentheses: the value for the standardised data"
+    )
     made = {table.title: table for table in tables(both)}
     rows = dict(made["Evidence lower bound of the log-likelihood"].rows)
     assert rows["log-likelihood of v"] == "-5.00 ± 0.10 (-9.00 ± 0.10)"

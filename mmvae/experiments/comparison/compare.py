@@ -143,8 +143,8 @@ def compare(
         ):
             remarks += differ(reference, other)
     remarks += [
-        f"{run.folder} is unfinished: its figures are of a checkpoint. "
-        f"`mmvae resume {run.folder}` goes on."
+        f"{run.folder} is unfinished: its results are those of a checkpoint. "
+        f"`mmvae resume {run.folder}` resumes it."
         for run in opened
         if not run.finished
     ]
@@ -276,6 +276,6 @@ def _refuse_strangers(columns: Sequence[Column], rows: Mapping[str, Row]) -> Non
             for c in columns
         )
         raise UsageError(
-            f"The runs have no figure in common: {have}. Evaluate them with the same "
+            f"The runs have no statistic in common: {have}. Evaluate them with the same "
             f"evaluate.bounds, or compare others."
         )

@@ -1,7 +1,7 @@
 """A run's stored evaluation: its statistics, the values of each item, and published results.
 
 Neither the model nor the data are opened. The model's folder is read only to check that the
-evaluation belongs to the weights that it holds now.
+evaluation belongs to its present weights.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def _by_cell(values: Mapping[str, V], evaluation: Evaluation, path: Path) -> dic
 
 
 def _refuse(run: Run, path: Path, problem: str) -> NoReturn:
-    raise RunError(f"{path} {problem}. `mmvae evaluate {run.folder}` writes it anew.")
+    raise RunError(f"{path} {problem}. `mmvae evaluate {run.folder}` writes it again.")
 
 
 def _reason(error: Exception) -> str:
