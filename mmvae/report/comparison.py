@@ -46,8 +46,8 @@ def cells(comparison: Comparison) -> Table:
         for name in names:
             line.append(marked(row[name]) if name in row else NONE)
             if name in beside:
-                figure = comparison.published.get(cell, {}).get(name)
-                line.append(NONE if figure is None else f"{figure:.10g}")
+                statistic = comparison.published.get(cell, {}).get(name)
+                line.append(NONE if statistic is None else f"{statistic:.10g}")
         rows.append(tuple(line))
     note = "\n".join([*_marks(comparison), *_sampling(comparison), *_sources(comparison)])
     return Table("Log-likelihoods", tuple(header), tuple(rows), note)
@@ -94,24 +94,24 @@ def title(cell: str, comparison: Comparison) -> str:
     return cell_title(parse_cell(cell, modalities)[0], modalities)
 
 
-def plus_minus(figure: Mapping[str, Any]) -> dict[str, float | None]:
+def plus_minus(statistic: Mapping[str, Any]) -> dict[str, float | None]:
     """The statistic with its ± value: sd over seeds, or standard error over items."""
-    return {"mean": figure["mean"], "error": figure.get("sd", figure.get("error"))}
+    return {"mean": statistic["mean"], "error": statistic.get("sd", statistic.get("error"))}
 
 
-def marked(figure: Mapping[str, Any]) -> str:
+def marked(statistic: Mapping[str, Any]) -> str:
     """The value of a query: ≥ if it bounds the log-likelihood from below, ≈ if it estimates it.
 
     In parentheses that of standardised values, where there is one.
     """
-    beside = figure.get("standardised")
+    beside = statistic.get("standardised")
     inner = f" ({spread(plus_minus(beside))})" if beside else ""
-    return f"{'≥' if figure['bound'] else '≈'} {spread(plus_minus(figure))}{inner}"
+    return f"{'≥' if statistic['bound'] else '≈'} {spread(plus_minus(statistic))}{inner}"
 
 
-def signed(figure: Mapping[str, Any]) -> str:
+def signed(statistic: Mapping[str, Any]) -> str:
     """A difference with its sign."""
-    return ("+" if figure["mean"] > 0 else "") + spread(plus_minus(figure))
+    return ("+" if statistic["mean"] > 0 else "") + spread(plus_minus(statistic))
 
 
 def _errors(comparison: Comparison) -> str:
@@ -122,7 +122,9 @@ def _errors(comparison: Comparison) -> str:
 
 def _marks(comparison: Comparison) -> Iterator[str]:
     yield _errors(comparison)
-    bounds = {figure["bound"] for row in comparison.cells.values() for figure in row.values()}
+    bounds = {
+        statistic["bound"] for row in comparison.cells.values() for statistic in row.values()
+    }
     if True in bounds:
         yield "≥: a lower bound of the log-likelihood."
     if False in bounds:
@@ -130,7 +132,9 @@ def _marks(comparison: Comparison) -> Iterator[str]:
     densities = (run.evaluation.densities for c in comparison.columns for run in c.runs)
     yield from dict.fromkeys(density(pair) for each in densities for pair in each.items())
     if any(
-        "standardised" in figure for row in comparison.cells.values() for figure in row.values()
+        "standardised" in statistic
+        for row in comparison.cells.values()
+        for statistic in row.values()
     ):
         yield STANDARDISED
 
@@ -152,12 +156,12 @@ def _by_column(comparison: Comparison, key: str) -> str:
     rows = comparison.cells.values()
     columns: dict[str, dict[str, None]] = {}
     for row in rows:
-        for name, figure in row.items():
-            if figure[key] is not None:
-                value = figure[key]
+        for name, statistic in row.items():
+            if statistic[key] is not None:
+                value = statistic[key]
                 text = f"{value:,}" if isinstance(value, int) else str(value)
                 columns.setdefault(name, {})[text] = None
-    if any(len({figure[key] for figure in row.values()} - {None}) > 1 for row in rows):
+    if any(len({statistic[key] for statistic in row.values()} - {None}) > 1 for row in rows):
         parts = (f"{name}: {', '.join(values)}" for name, values in columns.items())
         return "DIFFERENT: " + "; ".join(parts)
     return ", ".join(dict.fromkeys(text for values in columns.values() for text in values))

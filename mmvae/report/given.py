@@ -39,12 +39,12 @@ def coherence_table(title: str, label: str, records: Sequence[Record]) -> Table:
     return Table(title, header, rows, NOTE.format(label=label))
 
 
-def share(figure: Figure | None) -> str:
+def share(statistic: Figure | None) -> str:
     """A share in percent with its standard error; – for none."""
-    if figure is None or figure["mean"] is None:
+    if statistic is None or statistic["mean"] is None:
         return "–"
-    error = figure["error"]
-    return f"{100 * figure['mean']:.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
+    error = statistic["error"]
+    return f"{100 * statistic['mean']:.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
 
 
 def real(matrix: Mapping[str, Any]) -> str:

@@ -45,9 +45,11 @@ def hints(result: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _above(figure: Figure, chance: Figure) -> bool:
+def _above(statistic: Figure, chance: Figure) -> bool:
     """True if a share is above another by more than two standard errors."""
-    mean, error, least = (x or 0.0 for x in (figure["mean"], figure["error"], chance["mean"]))
+    mean, error, least = (
+        x or 0.0 for x in (statistic["mean"], statistic["error"], chance["mean"])
+    )
     return mean - 2 * error > least
 
 

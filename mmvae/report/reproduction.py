@@ -219,20 +219,20 @@ def cell_tables(study: Study, name: str, records: Sequence[Record]) -> list[Tabl
 
 def cell_table(title: str, found: Sequence[Figure], schedule: Schedule) -> Table:
     """One table: every value beside the published one, if there are any published ones."""
-    published = any(figure.published is not None for figure in found)
+    published = any(statistic.published is not None for statistic in found)
     header = ["model", "samples"]
     header += ["published"] if published else []
     header += ["ours", "standard error"]
     header += ["difference", asked(schedule)] if published else []
     header += ["effective samples", "kind"]
     rows = []
-    for figure in found:
-        row = [figure.label, figure.proposal or "–"]
-        row += [nats(figure.published)] if published else []
-        row += [nats(figure.mean), nats(figure.error)]
-        row += [nats(figure.difference, "+"), reached(figure, schedule)] if published else []
-        row += ["–" if figure.effective is None else f"{figure.effective:,.1f}"]
-        rows.append(tuple([*row, "bound" if figure.bound else "estimate"]))
+    for statistic in found:
+        row = [statistic.label, statistic.proposal or "–"]
+        row += [nats(statistic.published)] if published else []
+        row += [nats(statistic.mean), nats(statistic.error)]
+        row += [nats(statistic.difference, "+"), reached(statistic, schedule)] if published else []
+        row += ["–" if statistic.effective is None else f"{statistic.effective:,.1f}"]
+        rows.append(tuple([*row, "bound" if statistic.bound else "estimate"]))
     return Table(title, tuple(header), tuple(rows), note(found, schedule))
 
 
@@ -243,9 +243,9 @@ def asked(schedule: Schedule) -> str:
     return f"within {number(schedule.tolerance)} or better"
 
 
-def reached(figure: Figure, schedule: Schedule) -> str:
+def reached(statistic: Figure, schedule: Schedule) -> str:
     """The verdict on whether a value meets the requirement."""
-    return {True: "yes", False: "no", None: "–"}[figure.reached(schedule.tolerance)]
+    return {True: "yes", False: "no", None: "–"}[statistic.reached(schedule.tolerance)]
 
 
 def note(found: Sequence[Figure], schedule: Schedule) -> str:

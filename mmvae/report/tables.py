@@ -37,12 +37,12 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 
 def bounds(result: Mapping[str, Any]) -> Table:
     """The evidence lower bound of log p(x_M) and its terms."""
-    rows = [("ELBO", nats(figure)) for figure in result.get("bounds", {}).values()]
+    rows = [("ELBO", nats(statistic)) for statistic in result.get("bounds", {}).values()]
     terms = result.get("terms", {})
     likelihoods = [f"log_likelihood/{m}" for m in result["modalities"]]
     rows += [(term(name), nats(terms[name])) for name in (*likelihoods, "kl") if name in terms]
     note = "Higher is better, except for the KL. ELBO = sum of log-likelihoods − KL to the prior."
-    if any("standardised" in figure for figure in terms.values()):
+    if any("standardised" in statistic for statistic in terms.values()):
         note = f"{note} {STANDARDISED}"
     title = f"Evidence lower bound of {result.get('bounds of', 'the log-likelihood')}"
     return Table(title, ("statistic", "nats per item"), tuple(rows), note)
@@ -54,14 +54,14 @@ def cells(result: Mapping[str, Any]) -> Table:
     rows = tuple(
         (
             name,
-            figure["of"],
-            nats(figure),
-            figure["proposal"],
-            f"{figure['samples']:,}",
-            f"{figure['effective samples']:.1f}",
-            "bound" if figure["bound"] else f"estimate; given: {given(figure)}",
+            statistic["of"],
+            nats(statistic),
+            statistic["proposal"],
+            f"{statistic['samples']:,}",
+            f"{statistic['effective samples']:.1f}",
+            "bound" if statistic["bound"] else f"estimate; given: {given(statistic)}",
         )
-        for name, figure in sorted(found.items(), key=lambda cell: cell_order(cell[0], result))
+        for name, statistic in sorted(found.items(), key=lambda cell: cell_order(cell[0], result))
     )
     header = ("query", "quantity", "nats per item", "samples of", "k", "effective", "kind")
     note = (
@@ -70,21 +70,21 @@ def cells(result: Mapping[str, Any]) -> Table:
         "modalities is loose. Effective: mean effective sample size; near 1, k is too small for "
         "its proposal."
     )
-    if any("standardised" in figure for figure in found.values()):
+    if any("standardised" in statistic for statistic in found.values()):
         note = f"{note} {STANDARDISED}"
     return Table("Log-likelihoods", header, rows, note)
 
 
-def given(figure: Mapping[str, Any]) -> str:
+def given(statistic: Mapping[str, Any]) -> str:
     """The source of log p(x_G) in an estimate, and its effective sample size."""
-    effective = figure.get("effective samples of what is given")
-    return str(figure["given from"]) + (f", {effective:.1f} effective" if effective else "")
+    effective = statistic.get("effective samples of what is given")
+    return str(statistic["given from"]) + (f", {effective:.1f} effective" if effective else "")
 
 
 def cell_order(name: str, result: Mapping[str, Any]) -> tuple[bool, int, list[int], str]:
     """Sort key: joint and marginal queries before conditionals, larger target sets first."""
-    figure = name.partition("@")[0]
-    targets, bar, _ = figure.partition("|")
+    statistic = name.partition("@")[0]
+    targets, bar, _ = statistic.partition("|")
     order = list(result["modalities"])
     places = [order.index(m) for m in targets.split("+")]
     return bool(bar), -len(places), places, name
@@ -93,7 +93,7 @@ def cell_order(name: str, result: Mapping[str, Any]) -> tuple[bool, int, list[in
 def information(result: Mapping[str, Any]) -> Table:
     """The variation of information of two modalities."""
     found = result.get("variation of information", {})
-    rows = tuple((f"samples: {kind}", nats(figure)) for kind, figure in found.items())
+    rows = tuple((f"samples: {kind}", nats(statistic)) for kind, statistic in found.items())
     note = "−[log p(x|w) + log p(w|x)]: the lower, the better each modality predicts the other."
     return Table("Variation of information", ("statistic", "nats per item"), rows, note)
 
@@ -151,14 +151,16 @@ def matrix_tables(
         note = f"The {shares}"
         yield Table(f"Coherence matrix: {label}", ("given", *columns), rows, note)
     if len(matrix["by size"]) > 1:
-        sizes = tuple((size, percent(figure)) for size, figure in matrix["by size"].items())
+        sizes = tuple((size, percent(statistic)) for size, statistic in matrix["by size"].items())
         note = f"Mean over sets of that size and all targets except {label} of the {shares}"
         yield Table(f"Coherence by given modalities: {label}", ("given", "right"), sizes, note)
 
 
 def accuracies(result: Mapping[str, Any]) -> Table:
     """Accuracy of each class predicted from other modalities."""
-    rows = tuple((name, percent(figure)) for name, figure in result.get("accuracy", {}).items())
+    rows = tuple(
+        (name, percent(statistic)) for name, statistic in result.get("accuracy", {}).items()
+    )
     return Table("Accuracy", ("direction", "right"), rows, f"On the {result['split']} split.")
 
 
@@ -166,10 +168,10 @@ def prediction_errors(result: Mapping[str, Any]) -> Table:
     """Each codec's statistics on its modality predicted from others, or reconstructed."""
     givens = result.get("given", {})
     rows = tuple(
-        (given, target, name, spread(figure))
+        (given, target, name, spread(statistic))
         for given in in_order(givens, result)
         for target in in_order(givens[given], result)
-        for name, figure in givens[given][target].items()
+        for name, statistic in givens[given][target].items()
     )
     note = "Each modality at the best point of the posterior that sees the given ones."
     return Table("Cross-generation", ("given", "target", "figure", "value"), rows, note)
@@ -209,8 +211,8 @@ def metrics(result: Mapping[str, Any]) -> Iterator[Table]:
     for name, metric in result.get("metrics", {}).items():
         figures, title = metric["figures"], f"{name} ({metric['kind']})"
         note = " ".join([metric["about"], *metric["remarks"]])
-        heads = list(dict.fromkeys(figure.partition("/")[0] for figure in figures))
-        details = list(dict.fromkeys(figure.partition("/")[2] for figure in figures))
+        heads = list(dict.fromkeys(statistic.partition("/")[0] for statistic in figures))
+        details = list(dict.fromkeys(statistic.partition("/")[2] for statistic in figures))
         if details == [""]:
             plain = tuple((head, spread(figures[head])) for head in heads)
             yield Table(title, ("figure", "value"), plain, note)
@@ -223,8 +225,8 @@ def metrics(result: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _detail(figures: Mapping[str, Figure], head: str, detail: str) -> str:
-    figure = figures.get(f"{head}/{detail}" if detail else head)
-    return "–" if figure is None else spread(figure)
+    statistic = figures.get(f"{head}/{detail}" if detail else head)
+    return "–" if statistic is None else spread(statistic)
 
 
 def in_order(names: Iterable[str], result: Mapping[str, Any]) -> list[str]:
@@ -252,7 +254,7 @@ def heading(result: Mapping[str, Any]) -> str:
 def densities(result: Mapping[str, Any]) -> Iterator[str]:
     """Sentences on the measure of each density, for codecs that state it."""
     yield from map(density, result.get("densities", {}).items())
-    if any("standardised" in figure for figure in result.get("terms", {}).values()):
+    if any("standardised" in statistic for statistic in result.get("terms", {}).values()):
         yield STANDARDISED
 
 

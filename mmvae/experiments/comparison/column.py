@@ -57,12 +57,12 @@ class Column:
 
         None if a run lacks it.
         """
-        found = [figure for figure in figures if figure is not None]
+        found = [statistic for statistic in figures if statistic is not None]
         if len(found) < len(self.runs):
             return None
         if len(found) == 1:
             return {"mean": found[0].mean, "error": found[0].error}
-        means = [figure.mean for figure in found]
+        means = [statistic.mean for statistic in found]
         return {"mean": fmean(means), "sd": stdev(means), "seeds": len(means)}
 
     def measured(self, label: str) -> Tensor | None:

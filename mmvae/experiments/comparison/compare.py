@@ -172,14 +172,14 @@ def _cells(
     for cell in sorted(found, key=lambda cell: cell_order(cell, modalities)):
         name = cell_name(cell, modalities)
         for column in columns:
-            figure = column.summary([run.cells.get(cell) for run in column.runs])
-            if figure is not None:
+            statistic = column.summary([run.cells.get(cell) for run in column.runs])
+            if statistic is not None:
                 how = column.first.cells[cell].how
                 inner = [run.cells[cell].standardised for run in column.runs]
                 beside = column.summary(inner)
                 if beside is not None:
                     how["standardised"] = beside
-                computed.setdefault(name, {})[column.heading] = figure | how
+                computed.setdefault(name, {})[column.heading] = statistic | how
             if cell in column.first.published:
                 row = published.setdefault(name, {})
                 row[column.heading] = column.first.published[cell]
@@ -206,9 +206,9 @@ def side_by_side(
     for kind in kinds:
         for column in columns:
             for label in kind(column.first.evaluation):
-                figure = column.summary([kind(r.evaluation).get(label) for r in column.runs])
-                if figure is not None:
-                    rows.setdefault(label, {})[column.heading] = figure
+                statistic = column.summary([kind(r.evaluation).get(label) for r in column.runs])
+                if statistic is not None:
+                    rows.setdefault(label, {})[column.heading] = statistic
     return rows
 
 
