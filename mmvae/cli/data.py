@@ -136,26 +136,28 @@ def _judging(experiment: Experiment, registry: Registry) -> list[Finding]:
     )
 )
 @click.argument("kind", metavar="NAME")
-@click.option("--items", type=click.IntRange(min=1), required=True, help="How many items to make.")
+@click.option(
+    "--items", type=click.IntRange(min=1), required=True, help="Number of items to make."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="The folder to make; it must not exist, or be empty.",
+    help="The folder to create; it must be empty, or not exist.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Which items: the same seed makes the same ones, however many.",
+    help="Seed of the items; the same seed makes the same items, whatever their number.",
 )
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many processes work; one for each core unless given.",
+    help="Number of processes; one for each core unless given.",
 )
 def make(kind: str, items: int, out: Path, seed: int, processes: int | None) -> None:
     """Make the data set NAME, one that a plugin can make, in the folder DIR.

@@ -63,7 +63,7 @@ def command() -> None:
     type=click.IntRange(min=2),
     default=MAPPED_ITEMS,
     show_default=True,
-    help="How many to show.",
+    help="Number of items to show.",
 )
 @split_option
 @common_options
@@ -109,7 +109,7 @@ def latent(
     type=click.IntRange(1, 100),
     default=SHOWN_ITEMS,
     show_default=True,
-    help="How many to show, of different classes.",
+    help="Number of items to show, of different classes.",
 )
 @split_option
 @common_options
@@ -151,14 +151,16 @@ def reconstructions(
     help="The modality whose classes are given; the first that has any unless given.",
 )
 @click.option(
-    "--to", metavar="M", help="What to generate; the first that is shown as pictures unless given."
+    "--to",
+    metavar="M",
+    help="Modality to generate; the first that is shown as pictures unless given.",
 )
 @click.option(
     "--count",
     type=click.IntRange(1, 50),
     default=6,
     show_default=True,
-    help="Samples of each class.",
+    help="Number of samples of each class.",
 )
 @common_options
 def generated(

@@ -37,7 +37,10 @@ SHEET = ".png"
     "others; without it z is drawn from the prior.",
 )
 @click.option(
-    "--to", multiple=True, metavar="M", help="What to generate; all that is not given by default."
+    "--to",
+    multiple=True,
+    metavar="M",
+    help="Modality to generate; all that are not given by default.",
 )
 @click.option(
     "--count", type=click.IntRange(min=1), default=1, show_default=True, help="Samples of z."
@@ -47,23 +50,23 @@ SHEET = ".png"
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="Scale of the noise in z; 0 takes the best point of the posterior.",
+    help="Scale of the noise in z; 0 uses the point estimate of the posterior.",
 )
 @click.option(
-    "--sample", is_flag=True, help="Draw from p(x|z) too, rather than take its mean or mode."
+    "--sample", is_flag=True, help="Sample from p(x|z) too, instead of using its mean or mode."
 )
 @click.option(
     "--prior",
     type=click.Choice(["fitted", "standard"]),
-    help="What z is drawn from if nothing is given; the fitted prior, if the run has one.",
+    help="Prior of z if nothing is given; by default the fitted one, if the run has one.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Governs every draw.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every draw.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="PLACE",
     help="A new folder for pictures; or a file: .png for one sheet of pictures, or .parquet, "
-    ".csv, .jsonl, .npz for values. By default pictures go to generated, generated-2, …",
+    ".csv, .jsonl, .npz for values. Pictures are written to generated, generated-2, … by default.",
 )
 @json_option
 def command(

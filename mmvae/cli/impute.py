@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where to write; a new file with the ending of DATA.",
+    help="Output file: a new one with the extension of DATA.",
 )
 @click.option(
     "--by",
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     help="mode: one best value; mean: the mean of the distribution given the rest of the row; "
     "sample: one draw from it.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Governs samples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the samples.")
 @json_option
 def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool) -> None:
     """Fill every missing value of the table DATA with RUN's model, from the rest of its row.

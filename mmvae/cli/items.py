@@ -47,14 +47,14 @@ def items_arguments(command: F) -> F:
         "--given",
         type=Names(),
         metavar="A,B",
-        help="Look at these modalities only; unless given, at all that DATA has.",
+        help="Use these modalities only; all modalities of DATA unless given.",
     )
     out = click.option(
         "--out",
         required=True,
         type=TableFile(),
         metavar="FILE",
-        help="Where to write: .parquet, .csv, .jsonl or .npz.",
+        help="Output file: .parquet, .csv, .jsonl or .npz.",
     )
     data = click.argument("data", metavar="DATA")
     run = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))

@@ -30,12 +30,14 @@ RESULTS = Path("runs", "results")
     )
 )
 @click.argument("study", metavar="STUDY", type=click.Path(path_type=Path))
-@click.option("--schedule", metavar="NAME", help="One of the study's; its first unless given.")
+@click.option(
+    "--schedule", metavar="NAME", help="A schedule of the study; its first one unless given."
+)
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where the runs are, DIR/ROW; runs/STUDY/SCHEDULE unless given.",
+    help="Folder of the runs, DIR/ROW; runs/STUDY/SCHEDULE unless given.",
 )
 @click.option(
     "--results",
@@ -43,9 +45,9 @@ RESULTS = Path("runs", "results")
     metavar="DIR",
     default=RESULTS,
     show_default=True,
-    help="Where the results are, DIR/STUDY/SCHEDULE/ROW.json.",
+    help="Folder of the results, DIR/STUDY/SCHEDULE/ROW.json.",
 )
-@click.option("--only", multiple=True, metavar="ROW", help="This row alone. May be repeated.")
+@click.option("--only", multiple=True, metavar="ROW", help="Train this row only. May be repeated.")
 @set_option
 @click.option(
     "--max-steps",
@@ -58,7 +60,7 @@ RESULTS = Path("runs", "results")
     default=1,
     show_default=True,
     metavar="N",
-    help="Work on so many rows at once, each in a process of its own with its share of the cores.",
+    help="Number of rows to train at once, each in its own process with its share of the cores.",
 )
 @click.option(
     "--page",

@@ -35,16 +35,20 @@ if TYPE_CHECKING:
     help="Modalities of the candidates.",
 )
 @click.option(
-    "--among", metavar="OTHER", help="Where candidates are: a split or a file; DATA unless given."
+    "--among", metavar="OTHER", help="The candidates: a split or a file; DATA unless given."
 )
 @click.option(
-    "--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to find."
+    "--count",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of candidates to find.",
 )
 @click.option(
     "--out",
     type=TableFile(),
     metavar="FILE",
-    help="Where to write what was found: .parquet, .csv, .jsonl or .npz.",
+    help="Output file: .parquet, .csv, .jsonl or .npz.",
 )
 @json_option
 def command(

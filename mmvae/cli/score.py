@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="k, samples of the posterior for each item; the bound rises with k.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Governs the samples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the samples.")
 @json_option
 def command(
     run: Path,
@@ -46,8 +46,8 @@ def command(
     """Write an importance-weighted bound of log p(x) for each item in DATA, in nats.
 
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
-    JSON-lines file whose columns are named after the modalities. x are the modalities that DATA
-    has, or those of --given; for an incomplete item, those that it has of them. The table has
+    JSON-lines file whose columns are named after the modalities. x are the modalities of DATA,
+    or those of --given. An incomplete item counts with the modalities that it has. The table has
     the columns id and log_likelihood, which is for values in your units, and for pictures in
     [0, 1]. If a codec standardises, log_likelihood_standardised is for the standardised values.
 

@@ -26,14 +26,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 def limit_options(command: F) -> F:
     """Add ``--max-steps`` and ``--max-time``, passed as ``max_steps`` and ``max_seconds``."""
     steps = click.option(
-        "--max-steps", type=click.IntRange(min=1), help="Stop after so many steps in all."
+        "--max-steps", type=click.IntRange(min=1), help="Stop after this total number of steps."
     )
     time = click.option(
         "--max-time",
         "max_seconds",
         type=Duration(),
         metavar="TIME",
-        help="Save and stop after so much time: 1h30m, 45m, 90s.",
+        help="Save and stop after this time: 1h30m, 45m, 90s.",
     )
     return steps(time(command))
 

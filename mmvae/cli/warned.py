@@ -24,7 +24,7 @@ def plugin_warnings() -> Iterator[list[str]]:
         warnings.simplefilter("always", PluginWarning)
         show = warnings.showwarning
 
-        def tell(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        def print_once(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
             if not issubclass(category, PluginWarning):
                 show(message, category, *place, **more)
             elif str(message) not in seen:
@@ -33,7 +33,7 @@ def plugin_warnings() -> Iterator[list[str]]:
                     printed.append(str(message))
                     say(f"warning: {message}")
 
-        warnings.showwarning = tell
+        warnings.showwarning = print_once
         yield printed
 
 

@@ -257,7 +257,7 @@ def refuse_missing(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]
 
 
 def prepare_for_missing(model: Model, data: Data) -> None:
-    """If training items lack modalities, tell the model their patterns.
+    """If training items lack modalities, pass their patterns to the model.
 
     Raises:
         ConfigError: The model cannot learn from these patterns something that it has to.
@@ -269,7 +269,7 @@ def prepare_for_missing(model: Model, data: Data) -> None:
 def build_trainable(
     experiment: Experiment, registry: Registry, data: Data, origin: str | Path | None = None
 ) -> Trainable:
-    """Build the model with its extensions, tell it the missing modalities and freeze weights.
+    """Build the model with its extensions and patterns of missing modalities, and freeze weights.
 
     Args:
         experiment: The experiment.

@@ -150,7 +150,7 @@ def trained(
 
 
 def begun(folder: Path) -> bool:
-    """True if a folder holds a run; the rest of a killed start does not count."""
+    """True if a folder holds a run; files of a process killed at its start do not count."""
     return (folder / "status.json").is_file()
 
 

@@ -111,7 +111,7 @@ def imputations(
 def observed_of(
     trained: TrainedModel, items: Split, columns: Mapping[str, str]
 ) -> tuple[Batch | None, Mapping[str, Tensor | None]]:
-    """Model input of the items that have some modality, and masks of their observed cells."""
+    """Model input of the items that have some modality, and masks of their observed entries."""
     if len(items) == 0:
         return None, {}
     codecs = {m: trained.codecs[m] for m in columns}
@@ -122,7 +122,7 @@ def observed_of(
 
 
 def partly(observed: Tensor | None, known: Array, n: int) -> Array:
-    """Mask of the items, among those that have a modality, that lack cells of it, bool (n,)."""
+    """Mask of the items that have a modality, but lack some entries of it, bool (n,)."""
     found = np.zeros(n, bool)
     if observed is not None:
         found[known] = (~observed.flatten(1).all(1)).cpu().numpy()
@@ -243,7 +243,7 @@ def imputation(
     observed: Mapping[str, Tensor | None],
     known: Array,
 ) -> Imputation:
-    """Predicted values (n, event…) of some rows, with their observed cells unchanged."""
+    """Predicted values (n, event…) of some rows, with their observed entries unchanged."""
     codec = trained.codecs[modality]
     values = prediction[torch.from_numpy(rows).to(prediction.device)]
     cells = torch.ones(values.shape, dtype=torch.bool)
