@@ -18,23 +18,25 @@ class TypedConfig(CutConfig):
 
     types: dict[str, Literal["text", "integer", "number", "boolean"]] | None = Field(
         None,
-        description="Column → its type, where its cells do not tell it: zip = 'text' keeps 02134 "
-        "and 2134 apart where all others look like numbers, and cells such as None or NA are then "
-        "texts, and only empty ones are missing. Of other columns all rows tell.",
+        description="Type of each named column, for columns whose cells do not determine it. "
+        "Example: zip = 'text' keeps 02134 and 2134 distinct in a column of numbers. In a 'text' "
+        "column, words such as None or NA are text and only empty cells are missing. The type of "
+        "an unnamed column is inferred from all its rows.",
     )
 
     max_cell_mib: float = Field(
         16.0,
         gt=0,
         le=1024,
-        description="Most MiB of one cell of a table, or of one record of a text file (of which "
-        "each character counts as a byte). Up to 64 times as much is in memory while it is read.",
+        description="Maximum size in MiB of a cell of a table or a record of a text file. In a "
+        "text file each character counts as one byte. Reading may need up to 64 times this much "
+        "memory.",
     )
     max_file_gib: float = Field(
-        64.0, gt=0, allow_inf_nan=False, description="Most GiB of one file."
+        64.0, gt=0, allow_inf_nan=False, description="Maximum size in GiB of one file."
     )
 
-    max_columns: int = Field(10_000, ge=1, description="Most columns of a table.")
+    max_columns: int = Field(10_000, ge=1, description="Maximum number of columns of a table.")
 
     def bounds(self) -> Bounds:
         """How much files may hold."""

@@ -29,23 +29,29 @@ class FolderConfig(TypedConfig):
     """``[data]`` of a folder of files."""
 
     path: str = Field(
-        description="The folder: in it a sub-folder for each modality, or train, validation and "
-        "test, each with such sub-folders."
+        description="Folder with one sub-folder per modality, or with folders train, validation "
+        "and test that each contain such sub-folders."
     )
     id: str = Field(
         "id",
-        description="Column of the table beside the sub-folders, if there is one, that holds the "
-        "names of the items, read as they are written: those of their files, with or without the "
+        description="Column of the optional table next to the sub-folders that contains the item "
+        "names. The names are read as text. They equal the file names, with or without the "
         "ending.",
     )
     max_file_gib: float = Field(
-        FILES.file / GIB, gt=0, allow_inf_nan=False, description="Most GiB of one file."
+        FILES.file / GIB, gt=0, allow_inf_nan=False, description="Maximum size in GiB of one file."
     )
     validation: float = Field(
-        0.1, ge=0, lt=1, description="Share for validation, unless there is a folder of that name."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Fraction of items for validation, unless a folder named validation exists.",
     )
     test: float = Field(
-        0.1, ge=0, lt=1, description="Share for test, unless there is a folder of that name."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Fraction of items for test, unless a folder named test exists.",
     )
 
 

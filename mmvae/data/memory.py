@@ -27,15 +27,15 @@ class MemoryConfig(CutConfig):
         0.1,
         ge=0,
         lt=1,
-        description="Share of the items for validation, if they are not split; one item at least, "
-        "0 for no such split.",
+        description="Fraction of the items for validation, if the data are not split. A fraction "
+        "above 0 gives at least one item; 0 gives no validation split.",
     )
     test: float = Field(
         0.1,
         ge=0,
         lt=1,
-        description="Share of the items for test, if they are not split; one item at least, 0 for "
-        "no such split.",
+        description="Fraction of the items for test, if the data are not split. A fraction above "
+        "0 gives at least one item; 0 gives no test split.",
     )
 
 

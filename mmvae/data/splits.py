@@ -20,16 +20,16 @@ Array = np.ndarray[Any, Any]
 class CutConfig(SourceConfig):
     """How items that come in one piece are cut into splits."""
 
-    split_seed: int = Field(0, ge=0, description="Seed of the split by shares.")
+    split_seed: int = Field(0, ge=0, description="Seed of the random split.")
     group: str | None = Field(
         None,
-        description="Column whose value says which items belong together, such as a patient: none "
-        "of its values is in two splits. An item without a value is a group of its own.",
+        description="Column that groups items, such as a patient id. All items of a group are in "
+        "the same split. An item without a value is its own group.",
     )
     stratum: str | None = Field(
         None,
-        description="Column, such as a class, each of whose values has the same share of every "
-        "split, to within an item.",
+        description="Column, such as a class, for a stratified split. Each of its values has the "
+        "same fraction in every split, up to one item.",
     )
 
     @model_validator(mode="after")

@@ -41,33 +41,39 @@ class TableConfig(TypedConfig):
 
     path: str = Field(
         description="A file, a folder of files, or the id of a data set on the Hub. ~ is the home "
-        "folder; relative paths count from the working folder."
+        "folder. Relative paths start at the working folder."
     )
-    configuration: str | None = Field(None, description="Which configuration of a Hub data set.")
+    configuration: str | None = Field(
+        None,
+        description="Name of the configuration of a Hub data set.",
+    )
     train: str = Field("train", description="Name of the training split in the data set.")
     validation: str | Share | None = Field(
         None,
-        description="Name of the validation split, or the share of the training items to take for "
-        "it by split_seed (one item at least, 0 for no such split). Unless given: the split named "
-        "'validation' where there is one, else a share of 0.1.",
+        description="Name of the validation split, or the fraction of the training items to use "
+        "for it, split by split_seed. A fraction above 0 gives at least one item; 0 gives no "
+        "validation split. Default: the split named 'validation' if it exists, else the fraction "
+        "0.1.",
     )
     test: str | Share | None = Field(
         None,
-        description="Name of the test split, or the share of the training items to take for it "
-        "by split_seed (one item at least, 0 for no such split). Unless given: the split named "
-        "'test' where there is one, else a share of 0.1.",
+        description="Name of the test split, or the fraction of the training items to use for it, "
+        "split by split_seed. A fraction above 0 gives at least one item; 0 gives no test split. "
+        "Default: the split named 'test' if it exists, else the fraction 0.1.",
     )
     stream: bool = Field(
         False,
-        description="Read the table in sequence and once, for what this disk cannot hold whole: "
-        "the columns and items that are wanted go to an Arrow file in the cache of datasets, and "
-        "training reads that.",
+        description="Read the table once and in sequence, for data that do not fit on this disk. "
+        "The selected columns and items are written to an Arrow file in the cache of datasets, "
+        "and training reads that file.",
     )
     columns: tuple[str, ...] | None = Field(
-        None, min_length=1, description="With stream: the columns to keep; all unless given."
+        None, min_length=1, description="With stream: the columns to keep. Default: all."
     )
     items: int | None = Field(
-        None, gt=0, description="With stream: how many of the training items to take, the first."
+        None,
+        gt=0,
+        description="With stream: number of training items to keep, from the start. Default: all.",
     )
 
     @model_validator(mode="after")

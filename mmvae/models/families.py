@@ -64,8 +64,8 @@ class PosteriorKeys(BaseModel):
     subsets: list[str] | None = Field(
         None,
         min_length=1,
-        description="Which subset posteriors are of this family, such as ['label']; all that the "
-        "model trains unless given. The others stay diagonal Gaussians.",
+        description="Subset posteriors of this family, such as ['label']. Default: all that the "
+        "model trains. The others are diagonal Gaussians.",
     )
 
 
@@ -75,10 +75,16 @@ class PriorKeys(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     first_epoch: int = Field(
-        0, ge=0, description="The first epoch, from 0, that fits it; before, the posterior moves."
+        0,
+        ge=0,
+        description="First epoch, counted from 0, that fits the prior. Skip early epochs, in "
+        "which the posteriors still change fast.",
     )
     learning_rate: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Its own; train.learning_rate unless given."
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Learning rate of the prior. Default: train.learning_rate.",
     )
 
 

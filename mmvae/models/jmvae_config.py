@@ -22,97 +22,108 @@ MOST_NETWORKS = 4096
 class JMVAEConfig(ModelConfig):
     """``[model]`` of a JMVAE; each choice that the paper leaves open is a key."""
 
-    latent_dim: int = Field(64, ge=1, description="Dimensions of the joint latent z.")
+    latent_dim: int = Field(64, ge=1, description="Number of dimensions of the joint latent z.")
     alpha: float = Field(
         0.1,
         ge=0,
         allow_inf_nan=False,
-        description="α, the weight of the penalty that draws each subset posterior to the joint "
-        "one; the total does not grow with the family, whose members share 2α. 0 trains the joint "
-        "bound alone, without subset posteriors.",
+        description="α, the weight of the penalty that pulls each subset posterior towards the "
+        "joint posterior. The total weight does not grow with the number of subsets, which share "
+        "2α. 0 trains the joint bound alone, without subset posteriors.",
     )
     subsets: Literal["singletons", "all", "leave-one-out"] | list[str] = Field(
         "singletons",
-        description="Which subsets of modalities get a posterior of their own: a family, or a "
-        "list such as ['image', 'image+label'].",
+        description="Subsets of modalities that get their own posterior: the name of a family, or "
+        "a list such as ['image', 'image+label'].",
     )
     alpha_by: Literal["subset", "size"] = Field(
         "subset",
-        description="Who shares 2α alike: the subsets, or ('size') first their sizes, then the "
-        "subsets of each. Of many modalities most subsets are of middling size; by size, single "
-        "ones count as much as all of those together.",
+        description="How 2α is divided. 'subset' gives each subset an equal share. 'size' gives "
+        "each subset size an equal share, divided equally among its subsets. With many "
+        "modalities most subsets are of medium size, and 'size' gives the single modalities as "
+        "much weight as each other size.",
     )
     subset_alpha: dict[str, float] = Field(
-        {}, description="α_S of single subsets by name ('image+label'), in place of that share."
+        {}, description="α_S of named subsets such as 'image+label', in place of the share of 2α."
     )
     teachers: list[str] = Field(
         [],
-        description="With gaps: modalities that an item must have for its joint posterior to draw "
-        "subset posteriors; others train the rest of the model alone. Name what tells most of the "
-        "rest, such as a label: without it a joint posterior is vague, and makes others so.",
+        description="With missing modalities: modalities that an item must have for its joint "
+        "posterior to pull the subset posteriors towards it. Other items train only the rest of "
+        "the model. Name the modalities that determine most of the others, such as a label: "
+        "without them a joint posterior is wide, and widens the subset posteriors.",
     )
     subsets_per_step: int | None = Field(
         None,
         ge=1,
-        description="Draw so many subsets for each step; each then counts |family| / drawn. "
-        "Unless given: all of a family of up to 16, else 16.",
+        description="Number of subsets to sample for each step; each then has weight |family| / "
+        "sampled. Default: the whole family up to 16 subsets, else 16.",
     )
     missing: Literal["encoders", "zero"] = Field(
         "encoders",
-        description="How modalities are left out: by subset posteriors, or ('zero', JMVAE-zero) "
-        "by giving the joint posterior the codec's stand-in for missing inputs.",
+        description="How modalities are left out. 'encoders' uses subset posteriors; 'zero' "
+        "(JMVAE-zero) gives the joint posterior the codec's fill value for each missing input.",
     )
     trunks: Literal["auto", "separate", "joint-apart", "shared"] = Field(
         "auto",
-        description="Whether each posterior has encoder trunks of its own (the paper), all subset "
-        "posteriors share one per modality and the joint one has its own, or all posteriors share "
-        "one; 'auto' separates for singletons and else shares.",
+        description="Sharing of encoder trunks. 'separate': each posterior has its own (the "
+        "paper). 'joint-apart': all subset posteriors share one per modality and the joint "
+        "posterior has its own. 'shared': all posteriors share one per modality. 'auto': "
+        "'separate' if all subsets are single modalities and heads is 'auto', else 'shared'.",
     )
     heads: Literal["auto", "own", "masked"] = Field(
         "auto",
-        description="With shared trunks, whether each subset has a head of its own or one head, "
-        "which is told the subset, serves all; 'auto' gives heads to up to 64 subsets.",
+        description="With shared trunks: 'own' gives each subset its own head; 'masked' uses one "
+        "head for all, with the subset as an input. 'auto' is 'own' for up to 64 subsets.",
     )
     fusion: Fusion = Field(
         "dense",
         description="'dense': a hidden layer over the concatenated features of a posterior's "
-        "modalities (the paper's code); 'linear': its heads sit on them (the paper's text).",
+        "modalities (the paper's code). 'linear': the heads use the features directly (the "
+        "paper's text).",
     )
     fusion_dim: int = Field(
-        512, ge=1, description="Width of that hidden layer, and of those of a masked head."
+        512,
+        ge=1,
+        description="Width of the hidden layer of 'dense' fusion and of the layers of a "
+        "masked head.",
     )
     feature_dim: int = Field(
-        64, ge=1, description="With shared trunks, width of what subset heads see per modality."
+        64,
+        ge=1,
+        description="With shared trunks: number of features per modality that the subset "
+        "heads receive.",
     )
     head_dim: int = Field(
-        64, ge=1, description="With shared trunks, hidden width of each subset's own head."
+        64, ge=1, description="With shared trunks: hidden width of each subset's own head."
     )
-    activation: Activation = Field("relu", description="Activation of the hidden layers above.")
+    activation: Activation = Field("relu", description="Activation of these hidden layers.")
     variance: Variance = Field(
-        "exp", description="How a head gives σ²: exp of its output, or softplus (paper's code)."
+        "exp",
+        description="How a head computes σ²: exp of its output, or softplus (the paper's code).",
     )
     start_variance: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="How many times as narrow, in σ², the joint posterior begins. 1 is about the "
-        "prior's; where decoders of several modalities must get going, a small one such as 0.02 "
-        "shows them at once what z tells, and training takes care of the rest.",
+        description="Factor on the initial variance σ² of the joint posterior. 1 starts near the "
+        "variance of the prior. A small value such as 0.02 gives the decoders an informative z "
+        "from the start, which helps with several modalities; training then adapts the variance.",
     )
     penalty_gradient: Literal["both", "subsets"] = Field(
         "both",
-        description="Whether the penalty also moves the joint posterior (the paper) or only the "
-        "subset posteriors.",
+        description="'both': the penalty trains the joint and the subset posteriors (the paper). "
+        "'subsets': it trains only the subset posteriors.",
     )
     warmup: Literal["prior", "all"] = Field(
         "prior",
-        description="What train.warmup_epochs warms up: the KL to the prior (the paper's code), "
-        "or the penalty too.",
+        description="Terms that train.warmup_epochs warms up. 'prior': the KL to the prior (the "
+        "paper's code). 'all': the penalty too.",
     )
     rescale: Literal["none", "dimensions"] = Field(
         "none",
-        description="'dimensions' multiplies λ_m by (most dimensions of any modality) / "
-        "(dimensions of m), so that small modalities are not drowned.",
+        description="'dimensions' multiplies λ_m by (largest number of dimensions of any "
+        "modality) / (dimensions of m), so that small modalities keep their weight in the loss.",
     )
 
     @field_validator("subsets")

@@ -39,18 +39,25 @@ class ConditionalConfig(ModelConfig):
     """Keys of ``[model]`` that both models have."""
 
     target: str = Field(
-        description="The modality x that is modelled; all the others, w, are always given."
+        description="The modality x to model. All other modalities, w, are always observed."
     )
-    latent_dim: int = Field(64, ge=1, description="Dimensions of the latent z.")
+    latent_dim: int = Field(64, ge=1, description="Number of dimensions of the latent z.")
     fusion: Fusion = Field(
         "dense",
         description="'dense': a hidden layer over the concatenated features of an encoder's "
-        "modalities; 'linear': the heads sit on them.",
+        "modalities. 'linear': the heads use the features directly.",
     )
-    fusion_dim: int = Field(512, ge=1, description="Width of that hidden layer.")
-    activation: Activation = Field("relu", description="Activation of the hidden layer above.")
+    fusion_dim: int = Field(
+        512,
+        ge=1,
+        description="Width of the hidden layer of 'dense' fusion.",
+    )
+    activation: Activation = Field(
+        "relu",
+        description="Activation of the hidden layer of 'dense' fusion.",
+    )
     variance: Variance = Field(
-        "exp", description="How a head gives σ²: exp of its output, or softplus."
+        "exp", description="How a head computes σ²: exp of its output, or softplus."
     )
 
     @field_validator("target")

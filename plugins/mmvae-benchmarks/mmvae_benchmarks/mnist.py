@@ -34,10 +34,10 @@ class MnistConfig(SourceConfig):
     validation_from: int = Field(
         50_000,
         ge=1,
-        description="Training images from this one on, counted from 0, serve as validation.",
+        description="Index, from 0, of the first training image of the validation split.",
     )
     merge_validation: bool = Field(
-        False, description="Train on the validation images too; there is no validation split then."
+        False, description="Train on the validation images too. There is then no validation split."
     )
 
 

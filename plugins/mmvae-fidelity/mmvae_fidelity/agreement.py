@@ -18,14 +18,15 @@ class AgreementConfig(MetricConfig):
     """Keys of ``kind = "attribute-agreement"``."""
 
     modality: str = Field(description="The modality whose pictures show the attributes.")
-    labels: str = Field(description="The modality that holds the attributes.")
+    labels: str = Field(description="The modality of the attributes.")
     attributes: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Attributes that count; all unless given."
+        None, min_length=1, description="Attributes to measure. Default: all."
     )
     threshold: Literal["zero", "mean"] = Field(
         "zero",
-        description="What a decoded attribute must exceed to count as said: 0, or its mean over "
-        "the training items, which treats rare attributes and common ones alike.",
+        description="Threshold above which a decoded attribute counts as present. 'zero': 0. "
+        "'mean': the mean of the attribute over the training items, which treats rare and common "
+        "attributes alike.",
     )
 
 

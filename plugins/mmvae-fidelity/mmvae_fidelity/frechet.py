@@ -28,8 +28,8 @@ class FrechetConfig(PictureConfig):
 
     labels: str | None = Field(
         None,
-        description="The modality with classes or attributes that the classifier learns; the "
-        "first unless given.",
+        description="The modality of classes or attributes on which the classifier is trained. "
+        "Default: the first such modality.",
     )
 
 

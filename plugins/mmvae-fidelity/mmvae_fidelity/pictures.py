@@ -22,8 +22,8 @@ class PictureConfig(MetricConfig):
     modality: str = Field(description="The modality whose pictures are measured.")
     given: tuple[tuple[str, ...], ...] | None = Field(
         None,
-        description="Posteriors that z is sampled from, each named by the modalities it sees, [] "
-        "being the prior; unless given all modalities, all others but the picture, and the prior.",
+        description="Posteriors to sample z from, each named by its observed modalities; [] is "
+        "the prior. Default: all modalities, all except the pictures, and the prior.",
     )
 
 

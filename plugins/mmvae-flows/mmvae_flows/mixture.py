@@ -36,9 +36,12 @@ NARROWER = 0.75
 class MixtureConfig(FamilyConfig):
     """Keys of a mixture."""
 
-    components: int = Field(100, ge=1, description="Gaussians in the mixture.")
+    components: int = Field(100, ge=1, description="Number of Gaussians in the mixture.")
     context: int = Field(
-        64, ge=1, description="Width to which the features that a posterior sees are narrowed."
+        64,
+        ge=1,
+        description="Number of features to which the features of a posterior's modalities are "
+        "reduced.",
     )
 
 

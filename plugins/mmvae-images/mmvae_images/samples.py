@@ -20,8 +20,8 @@ GAP = 2
 class SamplesConfig(ObserverConfig):
     """``[observers.NAME]`` of ``kind = "samples"``."""
 
-    modality: str = Field(description="What to generate; its values must show as pictures.")
-    count: int = Field(25, ge=1, le=400, description="Pictures on a sheet.")
+    modality: str = Field(description="The modality to generate; it must be shown as pictures.")
+    count: int = Field(25, ge=1, le=400, description="Number of pictures on a sheet.")
 
 
 class Samples(Observer):

@@ -29,26 +29,30 @@ class ProceduralConfig(SourceConfig):
     root: str | None = Field(
         None, description="Folder of the four IDX files of MNIST, plain or .gz."
     )
-    seed: int = Field(0, ge=0, description="Which digits meet, and on which textures.")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="Seed that selects the digits and textures of each item.",
+    )
     items: int | None = Field(
-        None, ge=1, description="Use the first so many training items alone; all unless given."
+        None, ge=1, description="Number of training items, from the start. Default: all."
     )
     held_out: int | None = Field(
         None,
         ge=1,
-        description="Use the first so many items of validation and test alone; all unless given.",
+        description="Number of items of validation and of test, from the start. Default: all.",
     )
     gaps: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Share of all values, pictures and labels alike, that training and validation "
-        "items lack; each has one at least. The test split is complete.",
+        description="Fraction of missing values, pictures and labels alike, in the training and "
+        "validation items. Each item keeps at least one modality. The test split is complete.",
     )
     validation_from: int = Field(
         50_000,
         ge=1,
-        description="Training images from this one on, counted from 0, serve as validation.",
+        description="Index, from 0, of the first training image of the validation split.",
     )
 
 
