@@ -60,7 +60,8 @@ class TypedConfig(CutConfig):
         for name in self.types or {}:
             if name not in columns:
                 raise DataError(
-                    f"data.types: there is no column {name!r}, but {', '.join(columns)}."
+                    f"data.types: there is no column {name!r}; the columns are "
+                    f"{', '.join(columns)}."
                     f"{nearest(name, columns)}"
                 )
 

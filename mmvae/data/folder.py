@@ -110,7 +110,7 @@ class FolderSource(Source):
                 called = split_called(place.name) if place.is_dir() else None
                 meant = f" Is it meant as {called}? Rename it." if called else ""
                 raise DataError(
-                    f"{place} stands beside {named['train']}: expected the folders "
+                    f"{place} is next to {named['train']}: expected the folders "
                     f"{', '.join(SPLITS)} alone, with everything in them.{meant}"
                 )
         found: dict[SplitName, ItemFolder] = {}

@@ -145,8 +145,9 @@ def described_value(value: Any) -> Any:
         return form(value), as_bytes(value)
     if found := PLACE.search(repr(value)):
         raise DataError(
-            f"A value holds {short(value)}, which is told by its place in memory alone "
-            f"({found[0]}), so data of it would never be the same again; expected numbers, texts, "
+            f"A value holds {short(value)}, which is identified only by its address in memory "
+            f"({found[0]}), so such data have no reproducible fingerprint; expected numbers, "
+            f"texts, "
             f"arrays, pictures, or lists of those. Convert it."
         )
     return value

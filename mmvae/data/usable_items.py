@@ -37,7 +37,7 @@ def without_discarded(
         return without_incomplete(source.kind, splits, columns)
     if source.config.incomplete == "keep":
         return splits
-    told = f"any of {', '.join(columns)}. See where the values of these columns are."
+    told = f"any of {', '.join(columns)}. Check why the values of these columns are missing."
     return _with_items(source.kind, splits, columns, not_empty, told)
 
 

@@ -155,7 +155,7 @@ def naming(culprit: str, doing: str) -> Iterator[None]:
             raise
         raise PluginError(
             f"{culprit} failed in {doing}: {type(error).__name__}: {shortened(str(error), LONG)}. "
-            f"Take its table out of the config, or tell its authors."
+            f"Remove its table from the config, or report this to its authors."
         ) from error
 
 

@@ -26,8 +26,9 @@ SAVED = "numbers that are finite, texts, lists and dicts of those by text, or te
 """The types that a state may hold."""
 
 OWN_WEIGHTS = (
-    "Make the weight in encoder() or decoder(), and let the decoder put it out: what a codec "
-    "holds is neither trained nor saved. What fit learns is no weight; keep it without a gradient."
+    "Create the weight in encoder() or decoder(), and let the decoder return it: tensors of a "
+    "codec are neither trained nor saved. A value that fit learns is not a weight; keep it "
+    "without a gradient."
 )
 
 

@@ -72,7 +72,7 @@ class MetricsLog:
             self._journal.go_on()
             self._digest = _digest(self._journal.chunks(self.offset))
             said = f"{path} was changed while this process trained: {size} bytes were written, "
-            said += f"and it goes on with the {self.offset} bytes that are there"
+            said += f"and it continues with the {self.offset} bytes that are there"
         if self._journal.is_lost():
             self._journal.put_back()
             said = f"{path} was removed or replaced while this process trained; written again"

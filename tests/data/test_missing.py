@@ -294,7 +294,7 @@ def test_incomplete_items_can_be_left_out() -> None:
 def test_an_item_with_nothing_and_a_modality_that_no_item_has_are_named() -> None:
     vectors: list[Any] = [[0.0, 0, 0]] * 6
     empty = {"v": [*vectors[:2], None, *vectors[3:]], "c": [0, 1, None, 0, 1, 2]}
-    with pytest.raises(DataError, match=r"split 'train': item 2 has nothing observed: v, c"):
+    with pytest.raises(DataError, match=r"split 'train': item 2 has no observed modality: v, c"):
         opened(empty)
     assert opened(empty, incomplete="discard-empty").splits["train"].ids.tolist() == [
         0,

@@ -81,7 +81,8 @@ def _check_target(target: str, modalities: Sequence[str]) -> None:
         )
     if len(modalities) == 1:
         raise ValueError(
-            f"there is no modality beside {target!r} to be given; add one, or train a plain VAE "
+            f"there is no modality other than {target!r} to condition on; add one, or train a "
+            f"plain VAE "
             f"with model.kind = 'jmvae'."
         )
 
@@ -187,7 +188,7 @@ class ConditionalModel(VariationalModel):
             return None
         return (
             f"{self.ability}: it has log p({self.target} | {', '.join(self.conditions)}) by "
-            f"samples of its joint posterior or of its prior, and no other figure."
+            f"samples of its joint posterior or of its prior, and no other likelihood."
         )
 
     def penalty(self, q: DiagonalGaussian) -> Tensor | None:

@@ -43,12 +43,13 @@ class AttributeAgreement(Metric):
         c = self.config
         above = "0" if c.threshold == "zero" else "its training mean"
         return (
-            f"Balanced accuracy (mean of sensitivity and specificity, 0.5 is guessing) of "
+            f"Balanced accuracy (mean of sensitivity and specificity, 0.5 is chance) of "
             f"attributes of {c.labels!r}, and its mean over them; higher is better. From the "
             f"picture: whether the mean of p({c.labels}|z), z ~ q(z|{c.modality}), exceeds "
-            f"{above}. From attributes: what a classifier trained on real training items sees in "
-            f"the mean of p({c.modality}|z), z ~ q(z|{c.labels}) at temperature 1, binarised "
-            f"where real pictures are. Beside it that classifier on the real pictures."
+            f"{above}. From attributes: what a classifier trained on real training items "
+            f"predicts from the mean of p({c.modality}|z), z ~ q(z|{c.labels}) at temperature 1, "
+            f"binarised "
+            f"where real pictures are. For comparison, that classifier on the real pictures."
         )
 
     def check(self, codecs: Mapping[str, Codec]) -> None:

@@ -49,7 +49,9 @@ class Samples(Observer):
                 f"{', '.join(known) or 'it has none'}."
             )
         if not isinstance(self._pictures(watched)[0], Image.Image):
-            raise ConfigError(f"{where}: its values show as text; expected one of pictures.")
+            raise ConfigError(
+                f"{where}: its values are shown as text; expected one shown as pictures."
+            )
 
     def look(self, watched: Watched) -> Mapping[str, tuple[float, float | None]]:
         """Write the sheet of this epoch.

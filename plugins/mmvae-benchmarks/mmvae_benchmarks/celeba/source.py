@@ -92,7 +92,7 @@ class CelebaConfig(SourceConfig):
             raise ValueError("give root or hub, not both")
         shares = self.model_fields_set & {"validation", "test", "split_seed"}
         if self.split == "official" and shares:
-            raise ValueError(f"{sorted(shares)[0]} says nothing beside split = 'official'")
+            raise ValueError(f"{sorted(shares)[0]} has no effect with split = 'official'")
         return self
 
 
