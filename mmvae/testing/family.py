@@ -135,8 +135,8 @@ class FamilyContract(Suite):
                 continue
             tried += 1
             lacks = float((own - q.log_prob(q.point())).mean())
-            wants = f"a point that lacks at most {SHARE:.0%} of the {apart:.3g} nats by which "
-            wants += "samples of other contexts are less likely"
+            wants = "a point that is nearly as likely as a sample: less likely by at most "
+            wants += f"{SHARE:.0%} of {apart:.3g} nats, the distance to samples of other contexts"
             enough = lacks - DEVIATIONS * error <= SHARE * apart
             require(
                 enough, wants, f"{lacks / apart:.0%}", "Compute it from the output of the head."

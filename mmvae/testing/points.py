@@ -62,8 +62,8 @@ class PointChecks(CodecSubject):
                 tried += 1
                 each = own - _own(codec, likelihood, point, cells)
                 lacks, error = float(each.mean()), float(own.std()) / ITEMS**0.5  # by chance
-                wants = f"point{where} to be about as likely as a sample: at most {SHARE:.0%} of "
-                wants += f"the {apart:.3g} nats less by which others' samples are less likely"
+                wants = f"point{where} to be nearly as likely as a sample: less likely by at most "
+                wants += f"{SHARE:.0%} of {apart:.3g} nats, the distance to samples of other items"
                 got = f"{lacks / apart:.0%}"
                 if _constant(point, cells):
                     got = f"{got}: the same for all {ITEMS} items"

@@ -174,7 +174,12 @@ CAUGHT = [
     (TestGrey, SeesHiddenColour, "test_colour_that_is_not_seen_does_not_count", "another colour"),
     (TestGrey, ReadsUnderMasks, "test_masked_pixels_are_no_values", "of an array as missing"),
     (TestGrey, ReadsUnderMasksOfRows, "test_masked_pixels_are_no_values", "of a list as missing"),
-    (TestNumber, ReadsMaskedNumbers, "test_masked_numbers_are_no_values", "of an array as missing"),
+    (
+        TestNumber,
+        ReadsMaskedNumbers,
+        "test_masked_numbers_are_no_values",
+        "of an array as missing",
+    ),
     (TestNumber, NarrowsNumbers, "test_numbers_are_read_alike_in_every_form", "to be read as"),
     (
         TestNumber,
