@@ -146,9 +146,10 @@ def _fewest(subset: Subset, trained: Sequence[Subset]) -> list[Subset] | None:
     except StepsExceeded:
         raise SearchLimit(
             f"No posterior for {subset_name(subset)!r}: it has no encoder of its own, and "
-            f"{len(trained):,} trained subsets are contained in it, too many to find in at most "
-            f"{MOST_STEPS:,} steps of a search in up to {MOST_SEARCHED} modalities the fewest "
-            f"that cover it. Train with model.subsets = 'singletons', or list this subset."
+            f"{len(trained):,} trained subsets are contained in it: too many to find the fewest "
+            f"that cover it, in at most {MOST_STEPS:,} steps of a search over at most "
+            f"{MOST_SEARCHED} modalities. Train with model.subsets = 'singletons', or list "
+            f"this subset."
         ) from None
     return None if places is None else [trained[i] for i in places]
 

@@ -136,7 +136,7 @@ def test_a_run_that_knew_no_gaps_is_to_be_trained_anew_on_items_with_them() -> N
     whole = opened({m: toy_items(N)[m] for m in ("v", "c")})
     states = {m: codec.state for m, codec in whole.codecs.items()}
     source = MemorySource(MemoryConfig(), {"train": gappy()})
-    with pytest.raises(DataError, match=r"lack modality 'v', but the run was .* Train it anew"):
+    with pytest.raises(DataError, match=r"lack modality 'v', but the run was .* Train it again"):
         open_data(source, RECIPES, states)
 
 
