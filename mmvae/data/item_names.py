@@ -56,7 +56,7 @@ def row_name(value: Any, files: Mapping[str, str], items: Set[str]) -> str:
         items: Names of all items that have files.
     """
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        value = int(value)  # which gaps alone made fractional
+        value = int(value)  # a float only because of missing values
     written = unicodedata.normalize("NFC", PurePath(str(value)).name)
     if written in items:
         return written

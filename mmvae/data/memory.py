@@ -105,7 +105,7 @@ def as_bytes(value: Any) -> bytes:
     """The content of one raw value: an array's or picture's bytes, else its text.
 
     Raises:
-        DataError: It holds an object that only its place in memory tells from others.
+        DataError: It contains an object that is identified only by its address in memory.
     """
     if hasattr(value, "tobytes") and not of_objects(value):
         palette = getattr(value, "palette", None)  # of pictures whose pixels are places in it
@@ -128,7 +128,7 @@ def described_value(value: Any) -> Any:
     """A value with arrays and tensors in it as type and bytes, whose own text would be cut.
 
     Raises:
-        DataError: It holds an object that only its place in memory tells from others.
+        DataError: It contains an object that is identified only by its address in memory.
     """
     if value is None or isinstance(value, (str, bytes, int, float)):
         return value

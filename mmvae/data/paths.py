@@ -228,9 +228,9 @@ def by_split(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
         else:
             named.setdefault(split, []).append(file)
     if named and silent:
-        told = [str(file.relative_to(root)) for part in named.values() for file in part]
+        with_split = [str(file.relative_to(root)) for part in named.values() for file in part]
         raise DataError(
-            f"{root}: {some(told)} have the name of a split, "
+            f"{root}: {some(with_split)} have the name of a split, "
             f"{some(file.relative_to(root) for file in silent)} do not. Expected names such as "
             f"train.csv, validation.csv and test.csv, or folders of such names, for all or for "
             f"none."

@@ -89,7 +89,7 @@ def split_items(
         what = f"{n} items" if groups is None else f"{len(sizes)} groups of {n} items"
         raise DataError(
             f"{what} leave none for training with validation = {validation} and "
-            f"test = {test}: lower the shares (0 leaves a split out) or add items."
+            f"test = {test}: lower the fractions (0 leaves a split out) or add items."
         )
     names: tuple[SplitName, ...] = ("train", "validation", "test")
     parts: dict[SplitName, Array] = {}

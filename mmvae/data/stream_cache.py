@@ -146,7 +146,7 @@ def mapped(file: Path, fingerprint: str | None = None) -> Any:
 
     found = datasets.Dataset.from_file(str(file))
     if fingerprint is not None:
-        found._fingerprint = fingerprint  # else it would tell when the file was written
+        found._fingerprint = fingerprint  # else it depends on the modification time
     return found
 
 
@@ -224,7 +224,7 @@ def tables(stream: Any) -> Iterator[Any]:
     if stream.features is not None:
         yield from stream.with_format("arrow").iter(CHUNK)
         return
-    for rows in stream.iter(CHUNK):  # an item alone does not tell the type of what it lacks
+    for rows in stream.iter(CHUNK):  # one item does not determine the type of a missing value
         yield datasets.Dataset.from_dict(rows).with_format("arrow")[:]
 
 

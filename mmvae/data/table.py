@@ -122,13 +122,13 @@ class TableSource(Source):
             elif chosen not in there:
                 raise DataError(
                     f"data.{name} = {chosen!r}: {config.path!r} has the splits "
-                    f"{', '.join(there)}; name one of them or give a share such as {SHARE}."
+                    f"{', '.join(there)}; name one of them or give a fraction such as {SHARE}."
                 )
             elif chosen in wanted.values():
                 home = next(split for split, other in wanted.items() if other == chosen)
                 raise DataError(
                     f"data.{name} = {chosen!r}: that split of {config.path!r} is data.{home} "
-                    f"already, and no item may be in two; name another or give a share such as "
+                    f"already, and no item may be in two; name another or give a fraction such as "
                     f"{SHARE}."
                 )
             else:
@@ -233,7 +233,7 @@ def load_tables(
     Args:
         path: Where they are.
         configuration: Of a Hub data set.
-        types: How columns of files are read, as far as it is known; the files tell of the others.
+        types: How columns of files are read, if known; the others are inferred.
         bounds: How much files and cells may hold.
 
     Raises:

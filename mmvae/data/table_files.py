@@ -112,7 +112,7 @@ def refuse_copies(splits: Mapping[str, Sequence[Path]]) -> None:
         if other != name:
             raise DataError(
                 f"{earlier} of the split {other} and {file} of {name} have the same content: "
-                f"expected no item in two splits. Replace one, or give a share in place of a "
+                f"expected no item in two splits. Replace one, or give a fraction in place of a "
                 f"split "
                 f"(data.test = {SHARE})."
             )

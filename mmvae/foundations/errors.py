@@ -229,7 +229,7 @@ class UnsupportedValue(ValueError):
 def nearest(word: str, words: Iterable[str]) -> str:
     """A sentence that names the one of some words that may have been meant, or nothing.
 
-    A word that looks the same, but is written otherwise, is told by its escapes.
+    A word that looks the same but is written differently is shown with its escapes.
     """
     known = list(words)
     twin = next((other for other in known if as_seen(other) == as_seen(word)), None)

@@ -246,10 +246,10 @@ def doubts(value: Any, n: int) -> list[tuple[int, str]]:
     found = list(value)
     for pair in found:
         require(isinstance(pair, tuple) and len(pair) == 2, wanted, short(pair))
-        row, told = pair
+        row, text = pair
         whole = isinstance(row, (int, np.integer)) and not isinstance(row, bool)
         require(whole and 0 <= row < n, wanted, f"the row {short(row)}")
-        require(isinstance(told, str) and bool(told.strip()), wanted, f"the text {short(told)}")
+        require(isinstance(text, str) and bool(text.strip()), wanted, f"the text {short(text)}")
     return found
 
 

@@ -133,8 +133,8 @@ class JMVAEConfig(ModelConfig):
             try:
                 family(subsets, modalities)
             except ConfigError as error:
-                told = str(error).removeprefix(f"model.subsets = {subsets!r}: ")
-                raise ValueError(told.removeprefix("model.subsets ")) from None
+                message = str(error).removeprefix(f"model.subsets = {subsets!r}: ")
+                raise ValueError(message.removeprefix("model.subsets ")) from None
         return subsets
 
     @field_validator("trunks", "heads")

@@ -95,7 +95,7 @@ def check_version(stated: int | None, distribution: str) -> None:
             f"supports version {VERSION}. Upgrade mmvae: pip install --upgrade mmvae"
         )
     if written_for < VERSION:
-        told = "; ".join(
+        changes = "; ".join(
             f"{change}"
             for version in range(written_for + 1, VERSION + 1)
             for change in CHANGES[version]
@@ -103,7 +103,7 @@ def check_version(stated: int | None, distribution: str) -> None:
         raise PluginError(
             f"it is written for version {written_for} of the plugin contract; mmvae {__version__} "
             f"supports version {VERSION}. Upgrade it: pip install --upgrade {distribution}. "
-            f"Changes for its authors: {told}"
+            f"Changes for its authors: {changes}"
         )
 
 

@@ -58,10 +58,10 @@ class MetricsLog:
         self._digest.update(line)
 
     def mend(self) -> str | None:
-        """See that a resume will find the records; say what was done to them meanwhile.
+        """Repair the file of the records, so that a resume finds them.
 
-        A file that was removed, moved or replaced is written again. Of one that was changed what
-        it holds now are the records.
+        A file that was removed, moved or replaced is written again. If it was changed, its present
+        content becomes the records.
 
         Raises:
             TrainingError: The system refused.

@@ -200,7 +200,7 @@ class Run:
             )
 
     def mend(self) -> str | None:
-        """Write again what a run is opened by, if it was removed since this was called first.
+        """Write the files that open a run again if they were removed since the first call.
 
         Returns:
             A remark that names the files; None if all are there.

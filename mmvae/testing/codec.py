@@ -81,7 +81,7 @@ class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, P
         }
         for name, call in still.items():
             with global_seed(1) as untouched:
-                with suppress(Exception):  # what fails is told by the check meant for it
+                with suppress(Exception):  # another check reports this failure
                     call()
                 require(untouched(), f"{name} to draw nothing", "a draw of global randomness")
         states = []

@@ -112,8 +112,8 @@ class FamilyContract(Suite):
         require(torch.equal(z, again), "the same samples of the same noise", "others")
         require(not torch.equal(z, q.rsample(-noise)), "other samples of other noise", "the same")
         require(z.requires_grad, "samples with gradients", "detached ones")
-        held = q.detach()
-        fixed = held.rsample(noise).requires_grad or held.log_prob(noise).requires_grad
+        frozen = q.detach()
+        fixed = frozen.rsample(noise).requires_grad or frozen.log_prob(noise).requires_grad
         require(not fixed, "detach() to hold it fixed for gradients", "gradients")
 
     @needs("test_total_probability_is_one", "test_samples_follow_the_density")

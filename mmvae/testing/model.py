@@ -101,21 +101,21 @@ class ModelContract(PhaseChecks):
         require(torch.equal(z, q.rsample(noise)), "the same samples of the same noise", "others")
         require(not torch.equal(z, q.rsample(-noise)), "other samples of other noise", "the same")
         require(z.requires_grad, "samples with gradients (reparameterised)", "detached ones")
-        held = q.detach().rsample(noise)
-        require(not held.requires_grad, "detach() to hold it fixed for gradients", "gradients")
+        fixed = q.detach().rsample(noise)
+        require(not fixed.requires_grad, "detach() to hold it fixed for gradients", "gradients")
 
     def test_supports_answers_for_every_figure(self) -> None:
         """``supports`` returns None or a reason for T, G, P; supported queries can be computed."""
         model, items = self.make_model(), standin.batch(N, *MODALITIES)
         supported = 0
         for targets, given, proposal in _figures(model.decoded):
-            figure = f"log p({subset_name(targets)} | {subset_name(given)}) by {proposal}"
+            query = f"log p({subset_name(targets)} | {subset_name(given)}) by {proposal}"
             reason = model.supports(targets, given, proposal)
             answer = reason is None or (isinstance(reason, str) and bool(reason))
-            require(answer, f"None or a reason for {figure}", repr(reason))
+            require(answer, f"None or a reason for {query}", repr(reason))
             if reason is None and (model.conditional or not given):
                 bound = _bound(model, items, targets, given, proposal, 2)
-                require(bool(bound.isfinite().all()), f"a finite {figure}", bound)
+                require(bool(bound.isfinite().all()), f"a finite {query}", bound)
                 supported += 1
         require(supported > 0, "a likelihood that it supports", "none")
 

@@ -31,7 +31,7 @@ _ANOTHER_DEVICE = r"same device|expected device|[Cc]annot copy out of meta"
 
 
 DRAWS = 3
-"""Number of networks that are built anew to trace gradients."""
+"""Number of new networks that are built to trace gradients."""
 
 
 def _idle(codec: Codec, x: torch.Tensor) -> set[str]:

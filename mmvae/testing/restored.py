@@ -44,7 +44,7 @@ class RestoredChecks(CodecSubject):
         """Numbers are restored within one 8-bit level, texts exactly, unless doubts report it.
 
         A codec that rounds or merges values changes data unsaid; it may refuse them
-        (UnsupportedValue), or tell of them (``doubts``).
+        (UnsupportedValue), or report them (``doubts``).
         """
         codec, column = self.fitted()
         if not self.restores:
@@ -54,12 +54,12 @@ class RestoredChecks(CodecSubject):
         differing = differing_rows(raw, back, observed)
         if differing is None:
             not_tried("restore gives values of another kind than the raw ones")
-        told = {row for row, _ in codec.doubts(column)}
+        reported = {row for row, _ in codec.doubts(column)}
         for row in differing:
             was, got = (short(np.asarray(values[row]).tolist()) for values in (raw, back))
             wants = f"restore to give the raw value {was} back, or doubts to report it"
             remedy = "If prepare must lose this, set restores = False in the test class."
-            require(row in told, wants, got, remedy)
+            require(row in reported, wants, got, remedy)
 
     @needs("test_restore_undoes_prepare")
     def test_show_gives_one_thing_per_item(self) -> None:

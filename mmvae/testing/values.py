@@ -135,7 +135,7 @@ class ValueChecks(CodecSubject):
         for name, call in calls.items():
             for raw in tried:
                 given = copy.deepcopy(raw)
-                with suppress(Exception):  # what fails is told by the check meant for it
+                with suppress(Exception):  # another check reports this failure
                     call(given)
                 alike = same(given.values, raw.values)
                 wants = f"raw values left as they are by {name}: {short(raw.values)}"
@@ -158,7 +158,7 @@ class ValueChecks(CodecSubject):
         """Two extreme numbers give two model inputs, unless refused or reported by doubts.
 
         A codec that cuts values off changes data unsaid; it may refuse them (UnsupportedValue),
-        or tell of them (``doubts``).
+        or report them (``doubts``).
         """
         codec, column = self.fitted()
         pairs = far_columns(column)
@@ -202,7 +202,7 @@ class ValueChecks(CodecSubject):
             "compare": lambda: codec.compare(x, x),
         }
         for name, call in calls.items():
-            with suppress(Exception):  # what fails is told by the check meant for it
+            with suppress(Exception):  # another check reports this failure
                 call()
             kept = torch.equal(x, before)
             require(kept, f"{name} to leave its input alone", "an edit in place")

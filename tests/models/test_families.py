@@ -331,7 +331,7 @@ def test_a_family_with_other_keys_begins_anew(tmp_path):
 
 def test_frozen_names_must_be_there_and_leave_something(tmp_path):
     for names, told in (
-        (["decoder"], r"train\.freeze entry 'decoder': no weight has a name that begins.*'decoders'"),
+        (["decoder"], r"train\.freeze entry 'decoder': no weight has .*'decoders'"),
         (["decoders", "encoders"], r"no weight is left to train"),
     ):
         with pytest.raises(ConfigError, match=told):
