@@ -30,7 +30,7 @@ _FileName = Annotated[str, StringConstraints(pattern=f"^{STEM.pattern}$")]
 
 
 class Versioned(BaseModel):
-    """Keys of every file with a checksum: the format's version and the number of optimizer steps."""
+    """Keys of every file with a checksum: the format's version and the optimizer steps done."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     format: int
