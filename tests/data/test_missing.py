@@ -320,7 +320,7 @@ def test_codecs_that_mix_items_are_refused_with_gaps() -> None:
         mixes_items = True
 
     data = opened(gappy(), {**RECIPES, "v": (Mixing, VectorConfig())})
-    with pytest.raises(ConfigError, match="'v'.*mix the items of a batch.*gaps"):
+    with pytest.raises(ConfigError, match="'v'.*mix the items of a batch.*missing"):
         data.batches("train")
 
 

@@ -235,7 +235,7 @@ def test_a_search_that_takes_too_long_is_given_up_with_its_number() -> None:
         partition(names[:22], [*triples, *family(["+".join(names[10:15])], names)])
     assert f"{len(triples) + 1} trained subsets" in str(error.value)
     many = [(m,) for m in of(501)]
-    with pytest.raises(SearchLimit, match="up to 500 modalities"):
+    with pytest.raises(SearchLimit, match="at most 500 modalities"):
         partition(of(501), [*many, ("m0", "m1")])
     assert partition(of(501), many) == many
 
