@@ -725,11 +725,11 @@ class Mirrored(Wave):
 
 
 STRANGERS = {
-    SameForAll: (FOLLOWS, "point to be about as likely as a sample.*the same for all 16 items"),
+    SameForAll: (FOLLOWS, "point to be nearly as likely as a sample.*the same for all 16 items"),
     ZeroForAll: (FOLLOWS, "got .*the same for all 16 items.*of the likelihood"),
     OneCellForAll: (FOLLOWS, "point in cell 0 to be .*the same for all 16 items"),
-    LeastLikely: (FOLLOWS, "point to be about as likely as a sample"),
-    Mirrored: (FOLLOWS, "point to be about as likely as a sample"),
+    LeastLikely: (FOLLOWS, "point to be nearly as likely as a sample"),
+    Mirrored: (FOLLOWS, "point to be nearly as likely as a sample"),
     LikelihoodOfTheBatch: (
         APART,
         "log_prob of an item whatever the others are: .*each item independently",
