@@ -215,9 +215,8 @@ class Session:
                 # caller, who may train again.
                 for tracker in accelerator.trackers:
                     tracker.finish()
-            self._say_diverged(
-                trainer, logged
-            )  # the run has its status: no failure here changes it
+            # The status of the run is written: a failure here does not change it.
+            self._say_diverged(trainer, logged)
         columns = {m: c.column or m for m, c in self.experiment.modalities.items()}
         folder = None if run is None else run.folder
         model = TrainedModel(self.trained.bare, columns, folder)

@@ -106,7 +106,7 @@ def test_a_run_folder_is_not_overwritten(mmvae, training) -> None:
     ("change", "code", "message"),
     [
         ("train.epoch=5", 2, "train.epoch"),
-        ("modalities.x.codec='toy-vector'", 2, "modality 'x' wants column 'x'"),
+        ("modalities.x.codec='toy-vector'", 2, "modality 'x' needs column 'x'"),
         ("modalities.c.codec='toy-vector'", 2, "numbers of shape (n, 3)"),
         ("data.source='tony'", 2, "Did you mean 'toy'?"),
     ],
