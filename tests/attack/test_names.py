@@ -169,7 +169,7 @@ def test_after_a_nan_the_message_says_what_a_resume_can_do(tmp_path: Path) -> No
     way = r"mmvae resume \S*run -s train.learning_rate=0.005` resumes from .* of step 8;"
     with pytest.raises(TrainingError, match=way) as failed:
         train(tmp_path / "run", settings, registry=plugins)
-    assert "any key of [train] but batch_size, drop_last, seed, freeze" in str(failed.value)
+    assert "any key of [train] except batch_size, drop_last, seed, freeze" in str(failed.value)
     overrides = ["train.learning_rate=0.005"]
     mmvae.resume(tmp_path / "run", registry=plugins, overrides=overrides)
     settings, plugins = moments(Moment(2, lambda x: x * float("nan")))

@@ -286,7 +286,7 @@ def test_a_mean_of_weights_begins_anew_where_the_prior_begins(tmp_path, monkeypa
 
 def test_what_is_frozen_stays_so_when_a_run_goes_on(tmp_path):
     trained(tmp_path / "run", toy_config(train={"freeze": ["decoders"]}), max_steps=2)
-    with pytest.raises(ConfigError, match=r"train\.freeze=\[\].*same weights held and moved"):
+    with pytest.raises(ConfigError, match=r"train\.freeze=\[\].*run keeps its frozen weights"):
         mmvae.resume(tmp_path / "run", overrides=["train.freeze=[]"], registry=toy_registry())
 
 
