@@ -53,7 +53,7 @@ def show(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @set_option
 @json_option
 def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check CONFIG and tell every mistake in it; exit code 2 if there is one."""
+    """Check CONFIG and report every mistake in it; exit code 2 if there is one."""
     from mmvae.experiments.config import load_experiment
 
     loaded = load_experiment(config, overrides)

@@ -49,7 +49,10 @@ def command() -> None:
 @set_option
 @json_option
 def describe(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Describe the data of CONFIG as its model sees them: sizes, ranges, classes, gaps."""
+    """Describe the data of CONFIG as its model sees them.
+
+    The output has the sizes of the splits, and the ranges, classes and missing values of each.
+    """
     from mmvae.data.dataset import open_data
     from mmvae.data.description import describe as describe_data
     from mmvae.experiments.build import open_source, recipes
@@ -70,7 +73,7 @@ def describe(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     for name, summary in summaries.items():
         echo(f"\n{name}: {summary.items} items, {_memory(summary)}")
         echo(columns(_rows(data, summary)))
-        echo(_gaps(summary))
+        echo(_patterns(summary))
 
 
 @command.command(epilog=example("mmvae data check examples/digits.toml"))
@@ -111,7 +114,7 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _judging(experiment: Experiment, registry: Registry) -> list[Finding]:
-    """What is wrong with the data of ``evaluate.judge_data``, as a training would say it."""
+    """Errors in the data of ``evaluate.judge_data``, with the messages of a training."""
     from mmvae.data.checks import Finding
     from mmvae.data.dataset import open_data
     from mmvae.experiments.build import open_source, recipes
@@ -222,7 +225,7 @@ def _memory(summary: SplitSummary) -> str:
     return f"{summary.bytes / 2**20:.3g} MiB prepared, {where}"
 
 
-def _gaps(summary: SplitSummary) -> str:
+def _patterns(summary: SplitSummary) -> str:
     """The pattern table of missing modalities; one sentence if there are none."""
     partial = {m: s.partial for m, s in summary.modalities.items() if s.partial}
     if len(summary.patterns) == 1 and not partial:

@@ -75,8 +75,8 @@ def common_options(command: F) -> F:
         "--out",
         type=PngFile(),
         metavar="FILE.png",
-        help="Where to write; an older file is replaced. By default a new file: of one run in "
-        "RUN/figures, of several in the working folder.",
+        help="Output file; an existing one is replaced. The default is a new file: in RUN/figures "
+        "for one run, in the working folder for several.",
     )
     return seed(set_option(out(json_option(command))))
 

@@ -38,11 +38,11 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_j
     write_table(out, {"id": items.ids, "z": z}, spread=True)
     if as_json:
         looked_at = list(model.names(items, given))
-        figures = {"items": len(z), "dimensions": z.shape[1]}
+        statistics = {"items": len(z), "dimensions": z.shape[1]}
         if blank:
-            figures["from the prior"] = blank
-        print_json({"modalities": looked_at, **figures, "out": str(out)})
+            statistics["from the prior"] = blank
+        print_json({"modalities": looked_at, **statistics, "out": str(out)})
         return
     say(f"Wrote {out}: {len(z)} items, {z.shape[1]} dimensions")
     if blank:
-        say(f"{blank} items have nothing: they stand at the mean of the prior.")
+        say(f"{blank} items have no modality: their z is the mean of the prior.")

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
-    help="k, samples of each item and query; evaluate.samples unless given. Without --bounds it "
-    "implies the standard queries.",
+    help="k, the number of samples of each item and query; evaluate.samples unless given. Without "
+    "--bounds it implies the standard queries.",
 )
 @set_option
 @json_option
@@ -70,11 +70,11 @@ def command(
     log-likelihood; the KL of the joint posterior to each subset posterior; the prediction of
     every modality from others; and, for modalities with classes, the share of generated values
     that show their class. All have standard errors over items. They are stored in
-    RUN/evaluation.json, and the cells' nats of each item in RUN/evaluation.items.safetensors.
+    RUN/evaluation.json. The nats of each item are stored in RUN/evaluation.items.safetensors.
 
-    If it is stopped while it computes cells, the same command resumes. torchrun -m mmvae
-    evaluate distributes cells over several processes. Cells of earlier evaluations of the same
-    weights and items are reused.
+    If the computation of likelihood queries is stopped, the same command resumes it. torchrun -m
+    mmvae evaluate distributes queries over several processes. Queries of earlier evaluations of
+    the same weights and items are reused.
     """
     from mmvae.experiments.evaluate import evaluate
     from mmvae.report.hints import hints, left_out
@@ -96,8 +96,8 @@ def command(
     except (KeyboardInterrupt, Terminated) as error:
         code = error.exit_code if isinstance(error, Terminated) else 130
         raise Interrupted(
-            f"{str(error) or 'interrupted.'} Cells computed so far are kept, and the same command "
-            f"goes on.",
+            f"{str(error) or 'interrupted.'} The likelihood queries computed so far are kept. "
+            f"Repeat the command to resume.",
             code,
         ) from None
     if not leading():

@@ -54,13 +54,15 @@ SHEET = ".png"
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="Scale of the noise in z; 0 takes the point estimate of the posterior.",
+    help="Scale of the noise in z; 0 uses the point estimate of the posterior.",
 )
-@click.option("--sample", is_flag=True, help="Also draw from p(x|z), instead of its mean or mode.")
+@click.option(
+    "--sample", is_flag=True, help="Sample from p(x|z) too, instead of using its mean or mode."
+)
 @click.option(
     "--prior",
     type=click.Choice(["fitted", "standard"]),
-    help="Prior of z if nothing is given; the fitted prior, if the run has one.",
+    help="Prior of z if nothing is given; by default the fitted one, if the run has one.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every draw.")
 @click.option(
@@ -68,7 +70,7 @@ SHEET = ".png"
     type=click.Path(path_type=Path),
     metavar="PLACE",
     help="A new folder for pictures; or a file: .png for one sheet of pictures, or .parquet, "
-    ".csv, .jsonl, .npz for values. By default pictures go to generated, generated-2, …",
+    ".csv, .jsonl, .npz for values. Pictures are written to generated, generated-2, … by default.",
 )
 @json_option
 def command(

@@ -28,24 +28,25 @@ if TYPE_CHECKING:
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where to write; a new file with the ending of DATA.",
+    help="Output file: a new one with the extension of DATA.",
 )
 @click.option(
     "--by",
     type=click.Choice(["mode", "mean", "sample"]),
     default="mode",
     show_default=True,
-    help="mode: the most likely value; mean: the posterior mean; sample: a draw.",
+    help="mode: the most likely value; mean: the mean of the distribution given the rest of the "
+    "row; sample: one draw from it.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the samples.")
 @json_option
 def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool) -> None:
-    """Impute every missing value of the table DATA by RUN's model, from the same row.
+    """Impute every missing value of the table DATA by RUN's model, from the rest of its row.
 
     DATA is a Parquet, Arrow, CSV, TSV or JSON-lines file whose columns are named after the
     modalities. It is read and written in chunks. The order of rows and other columns stay
     unchanged. For each modality with a column, a new column COLUMN_filled marks the filled
-    values, or the filled cells of lists. A row without any modality is filled from the prior.
+    values, or the filled entries of lists. A row without any modality is filled from the prior.
     Pictures in a column of paths are written to the folder NAME_pictures beside FILE, where
     NAME is FILE without its extension.
     """
@@ -55,8 +56,8 @@ def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool)
     with shown_progress() as progress:
         done = impute_table(load(run), data, out, by, seed, progress, run_bounds(run))
     if as_json:
-        figures = {"filled": done.values, "filled in part": done.partly}
-        print_json({"rows": done.rows, **figures, "from the prior": done.nothing, "out": str(out)})
+        counts = {"filled": done.values, "filled in part": done.partly}
+        print_json({"rows": done.rows, **counts, "from the prior": done.nothing, "out": str(out)})
         return
     for line in lines(done, out):
         say(line)
@@ -66,10 +67,10 @@ def lines(done: Filled, out: Path) -> list[str]:
     """A summary of the imputation, as sentences."""
     parts = [f"{m}: {n}" for m, n in done.values.items() if n]
     parts += [f"{m} in part: {n}" for m, n in done.partly.items() if n]
-    found = f"filled {', '.join(parts)}" if parts else "no gaps, so nothing was filled"
-    told = [f"Wrote {out}: {done.rows} rows; {found}"]
+    found = f"filled {', '.join(parts)}" if parts else "no value is missing, so nothing was filled"
+    sentences = [f"Wrote {out}: {done.rows} rows; {found}"]
     if done.without:
-        told.append(f"Without a column, and left out: {', '.join(done.without)}")
+        sentences.append(f"Left out, because they have no column: {', '.join(done.without)}")
     if done.nothing:
-        told.append(f"{done.nothing} rows had nothing: they were filled from the prior.")
-    return told
+        sentences.append(f"{done.nothing} rows had no modality: they were filled from the prior.")
+    return sentences

@@ -54,7 +54,7 @@ def items_arguments(command: F) -> F:
         required=True,
         type=TableFile(),
         metavar="FILE",
-        help="Where to write: .parquet, .csv, .jsonl or .npz.",
+        help="Output file: .parquet, .csv, .jsonl or .npz.",
     )
     data = click.argument("data", metavar="DATA")
     run = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))

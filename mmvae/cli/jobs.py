@@ -31,7 +31,7 @@ class Jobs:
     Args:
         jobs: Number of processes at a time.
         command: Gives the arguments of ``mmvae`` for a row.
-        progress: Told each line that a process writes to standard error, after its row's name.
+        progress: Gets each line that a process writes to standard error, after its row's name.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Jobs:
         if failed:
             row, code = next(iter(failed.items()))
             others = f" Failed too: {', '.join(list(failed)[1:])}." if len(failed) > 1 else ""
-            told = self._last.get(row, "").removeprefix("error: ")
-            raise failure(code)(f"row {row} failed with exit code {code}: {told}{others}")
+            message = self._last.get(row, "").removeprefix("error: ")
+            raise failure(code)(f"row {row} failed with exit code {code}: {message}{others}")
 
     def stop(self, number: signal.Signals) -> None:
         """Send a signal to every process, and start no other."""

@@ -51,6 +51,6 @@ def stored_exit_code(run: Path, code: int) -> int:
 
     try:
         stored = Run.open(run).status().exit_code
-    except RunError:  # it ended before there was a run; the processes have told why
+    except RunError:  # it ended before there was a run; the processes have reported why
         stored = None
     return stored or max(code, 1)

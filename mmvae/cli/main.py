@@ -17,7 +17,7 @@ from mmvae.cli.launched import end_launched
 from mmvae.cli.offered import OpenGroup
 from mmvae.cli.options import HELP, Verbosity, echo, example
 from mmvae.cli.streams import open_streams
-from mmvae.cli.warned import plugin_warnings, untold
+from mmvae.cli.warned import plugin_warnings, without_printed
 from mmvae.foundations.errors import (
     Interrupted,
     MmvaeError,
@@ -111,11 +111,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = None if argv is None else list(argv)
-    told: list[str] = []
+    printed: list[str] = []
     if not has_working_folder():
         return _fail(NO_WORKING_FOLDER, 2)
     try:
-        with plugin_warnings() as told, _as_in_a_fresh_process():
+        with plugin_warnings() as printed, _as_in_a_fresh_process():
             code = cli.main(args, prog_name="mmvae", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -134,7 +134,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(f"{error.filename}: {error.strerror}. Choose another name.", 2)
     except MmvaeError as error:
-        return _fail(untold(str(error), told), error.exit_code)
+        return _fail(without_printed(str(error), printed), error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
         if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D; it is a bug of ours
             raise error.__cause__ from None
@@ -143,7 +143,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if out_of_memory(error):
             lack = memory_error(error)
-            return _fail(untold(str(lack), told), lack.exit_code)
+            return _fail(without_printed(str(lack), printed), lack.exit_code)
         if (told_of := _plugins_failure(error)) is None:
             raise
         return _fail(str(told_of), told_of.exit_code)

@@ -27,7 +27,7 @@ class Verbosity:
 
 
 def verbosity() -> Verbosity:
-    """The manners of the running command; the default ones outside the command line."""
+    """The verbosity of the running command; the default outside the command line."""
     context = click.get_current_context(silent=True)
     found = context.find_object(Verbosity) if context else None
     return found or Verbosity()
@@ -84,14 +84,14 @@ def json_option(command: F) -> F:
     )
 
 
-def columns(rows: Sequence[tuple[str, ...]], gap: str = "  ") -> str:
+def columns(rows: Sequence[tuple[str, ...]], space: str = "  ") -> str:
     """Lay out rows as aligned columns."""
     if not rows:
         return ""
     rows = [tuple(printable(cell, one_line=True) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
-        gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        space.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)

@@ -65,8 +65,8 @@ def list_(traceback: bool, as_json: bool) -> None:
             echo(f"\n{plugin.warning}")
         if plugin.traceback and traceback:
             echo(plugin.traceback.rstrip())
-    for told in _complaints(commands, traceback):
-        echo(f"\n{told}")
+    for message in _complaints(commands, traceback):
+        echo(f"\n{message}")
     for conflict in registry.conflicts:
         echo(f"\nconflict: {conflict}.")
     for group in (cli, figures):
@@ -104,12 +104,12 @@ def _complaints(commands: Sequence[Tried], traceback: bool) -> list[str]:
     for command, outcome in commands:
         if outcome.state != "ok":
             causes.setdefault((command.distribution, outcome.error), []).append((command, outcome))
-    told = []
+    messages = []
     for alike in causes.values():
         (_, outcome), names = alike[0], [command for command, _ in alike]
         trace = f"\n{outcome.traceback.rstrip()}" if traceback and outcome.traceback else ""
-        told.append(complaint(names, outcome) + trace)
-    return told
+        messages.append(complaint(names, outcome) + trace)
+    return messages
 
 
 def _command_json(command: OfferedCommand, outcome: LoadOutcome) -> dict[str, str]:

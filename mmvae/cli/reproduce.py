@@ -35,7 +35,7 @@ RESULTS = Path("runs", "results")
     "--runs",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where the runs are, DIR/ROW; runs/STUDY/SCHEDULE unless given.",
+    help="Folder of the runs, DIR/ROW; runs/STUDY/SCHEDULE unless given.",
 )
 @click.option(
     "--results",
@@ -43,7 +43,7 @@ RESULTS = Path("runs", "results")
     metavar="DIR",
     default=RESULTS,
     show_default=True,
-    help="Where the results are, DIR/STUDY/SCHEDULE/ROW.json.",
+    help="Folder of the results, DIR/STUDY/SCHEDULE/ROW.json.",
 )
 @click.option("--only", multiple=True, metavar="ROW", help="Only this row. May be repeated.")
 @set_option
@@ -107,8 +107,8 @@ def command(
     trial = [text for text in overrides if not text.startswith("data.")]
     if trial and results == RESULTS:
         raise UsageError(
-            f"-s {trial[0]} makes other rows than the study's: name a folder of their own for "
-            f"their results with --results DIR."
+            f"-s {trial[0]} makes other rows than the study's: name another folder for their "
+            f"results with --results DIR."
         )
     name, _ = loaded.schedule(schedule)
     runs = runs or Path("runs", loaded.name, name)
@@ -155,7 +155,7 @@ def print_tables(study: Study, schedule: str, results: Path) -> None:
         row for row in study.shown(schedule) if row not in {record.row for record in records}
     ]
     if lacking:
-        echo(f"Without results so far: {', '.join(lacking)}.")
+        echo(f"Rows without results so far: {', '.join(lacking)}.")
 
 
 def write_page(study: Study, results: Path, target: Path) -> None:

@@ -82,12 +82,12 @@ def command(
     if out is not None:
         write_table(out, table(found))
         say(f"Wrote {out}: {found.ids.shape[1]} for each of {len(found.queries)} items")
-    figures = found.figures()
+    statistics = found.figures()
     if as_json:
         counts = {"queries": len(found.queries), "candidates": found.candidates}
-        print_json({**counts, **figures, "out": None if out is None else str(out)})
-    elif figures:
-        echo(sentence(found, figures))
+        print_json({**counts, **statistics, "out": None if out is None else str(out)})
+    elif statistics:
+        echo(sentence(found, statistics))
 
 
 def table(found: Found) -> dict[str, object]:
@@ -101,13 +101,15 @@ def table(found: Found) -> dict[str, object]:
     }
 
 
-def sentence(found: Found, figures: dict[str, float]) -> str:
+def sentence(found: Found, statistics: dict[str, float]) -> str:
     """The statistics as a sentence, beside those of chance."""
     shares = [
-        f"{name} {100 * value:.1f} %" for name, value in figures.items() if name != "median rank"
+        f"{name} {100 * value:.1f} %"
+        for name, value in statistics.items()
+        if name != "median rank"
     ]
     chance = 100 / found.candidates
     return (
-        f"{', '.join(shares)}, median rank {figures['median rank']:g} of {found.candidates:,} "
+        f"{', '.join(shares)}, median rank {statistics['median rank']:g} of {found.candidates:,} "
         f"(by chance: recall@1 {chance:.2g} %, median rank {(found.candidates + 1) / 2:g})"
     )

@@ -46,8 +46,8 @@ def command(
     """Write an importance-weighted bound of log p(x) for each item in DATA, in nats.
 
     DATA is train, validation or test, a split of RUN's own data, or a Parquet, Arrow, CSV or
-    JSON-lines file whose columns are named after the modalities. x are the modalities that DATA
-    has, or those of --given; for an incomplete item, those that it has of them. The table has
+    JSON-lines file whose columns are named after the modalities. x are the modalities of DATA,
+    or those of --given. An incomplete item counts with the modalities that it has. The table has
     the columns id and log_likelihood, which is for values in your units, and for pictures in
     [0, 1]. If a codec standardises, log_likelihood_standardised is for the standardised values.
 
@@ -72,30 +72,30 @@ def command(
     write_table(out, {"id": items.ids, **columns})
     found = {name: mean_and_error(values) for name, values in columns.items()}
     n = len(scores)
-    told = {m: of for m in scored if (of := model.codecs[m].density) is not None}
+    densities = {m: of for m in scored if (of := model.codecs[m].density) is not None}
     if as_json:
-        figures: dict[str, Any] = {
+        result: dict[str, Any] = {
             **named(found["log_likelihood"]),
             "items": n,
             "samples": samples,
         }
         if standardised is not None:
-            figures[KEY] = named(found[f"log_likelihood_{KEY}"])
-        if told:
-            figures["densities"] = told
-        print_json({"modalities": list(scored), **figures, "out": str(out)})
+            result[KEY] = named(found[f"log_likelihood_{KEY}"])
+        if densities:
+            result["densities"] = densities
+        print_json({"modalities": list(scored), **result, "out": str(out)})
         return
-    gaps = any(items.columns[column].num_missing for column in scored.values())
-    targets = ("what each item has of " if gaps else "") + ", ".join(scored)
+    incomplete = any(items.columns[column].num_missing for column in scored.values())
+    targets = ("what each item has of " if incomplete else "") + ", ".join(scored)
     echo(
         f"log p({targets}) ≥ {shown(found['log_likelihood'])} nats per item; k = {samples}, "
         f"{n} items, written to {out}\nA single item's value is an estimate of its bound and may "
-        "exceed its log p(x); it is their mean that bounds."
+        "exceed its log p(x); the mean over items is a lower bound."
     )
     if standardised is not None:
         beside = shown(found[f"log_likelihood_{KEY}"])
         click.echo(f"Of the standardised values that the networks see: {beside} nats per item.")
-    for pair in told.items():
+    for pair in densities.items():
         click.echo(density(pair))
 
 

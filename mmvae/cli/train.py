@@ -139,4 +139,4 @@ def describe(built: dict[str, Any]) -> None:
         ("first step", f"{terms} (nats per item)"),
     ]
     echo(columns(rows))
-    echo("OK: one step and a checkpoint there and back worked; nothing was kept.")
+    echo("OK: one step worked, and a checkpoint was saved and restored; nothing was kept.")

@@ -69,6 +69,6 @@ def conclude(result: Result) -> None:
     if result.outcome == "finished":
         line = f"finished at step {result.steps}. Next: mmvae evaluate {folder}"
     else:
-        line = f"stopped after step {result.steps}. Go on with: mmvae resume {folder}"
+        line = f"stopped after step {result.steps}. Resume with: mmvae resume {folder}"
     with suppress(OutputError):  # the training is done, and its log says so
         echo(f"{result.run}: {line}")

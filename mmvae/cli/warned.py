@@ -18,28 +18,28 @@ def plugin_warnings() -> Iterator[list[str]]:
     Yields:
         The printed warnings, a list that grows.
     """
-    told: list[str] = []
+    printed: list[str] = []
     seen: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", PluginWarning)
         show = warnings.showwarning
 
-        def tell(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        def print_once(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
             if not issubclass(category, PluginWarning):
                 show(message, category, *place, **more)
             elif str(message) not in seen:
                 seen.add(str(message))
                 if leading() and not verbosity().quiet:
-                    told.append(str(message))
+                    printed.append(str(message))
                     say(f"warning: {message}")
 
-        warnings.showwarning = tell
-        yield told
+        warnings.showwarning = print_once
+        yield printed
 
 
-def untold(message: str, told: Iterable[str]) -> str:
+def without_printed(message: str, printed: Iterable[str]) -> str:
     """An error's message without the part that a warning has already printed."""
-    for warning in told:
+    for warning in printed:
         complaint = warning.removeprefix("plugin ")
         who, broken, _ = complaint.partition(" is broken: ")
         if broken:

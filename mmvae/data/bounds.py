@@ -53,8 +53,8 @@ class Bounds:
         if size > self.file:
             os.close(descriptor)
             raise DataError(
-                f"{path}: {size:,} bytes, expected {self.file:,} at most. If the file is as it "
-                f"should be, raise data.max_file_gib."
+                f"{path}: {size:,} bytes, expected at most {self.file:,}. If the file is "
+                f"correct, raise data.max_file_gib."
             )
         return open(descriptor, "rb")
 
@@ -74,7 +74,7 @@ class Bounds:
         """
         if count > self.columns:
             raise DataError(
-                f"{path}: {count:,} columns or more, expected {self.columns:,} at most. Put the "
+                f"{path}: {count:,} columns or more, expected at most {self.columns:,}. Put the "
                 f"numbers of a vector into one column of lists, or raise data.max_columns."
             )
 
@@ -98,8 +98,9 @@ class Bounds:
         """
         if size > 4 * self.cell:
             raise DataError(
-                f"{path}: {size:,} bytes that describe columns, expected {4 * self.cell:,} at "
-                f"most (4 cells). Write fewer columns or larger groups of rows, or raise "
+                f"{path}: {size:,} bytes that describe columns, expected at most "
+                f"{4 * self.cell:,} (4 cells). Write fewer columns or larger groups of rows, or "
+                f"raise "
                 f"data.max_cell_mib."
             )
 
@@ -111,8 +112,8 @@ class Bounds:
         """
         if size > self.file:
             raise DataError(
-                f"{path}: more than {self.file:,} bytes once decoded, expected as many at most. "
-                f"If the file is as it should be, raise data.max_file_gib."
+                f"{path}: more than {self.file:,} bytes once decoded, expected at most as many. "
+                f"If the file is correct, raise data.max_file_gib."
             )
 
     def check_batch(self, size: int, where: str) -> None:
@@ -123,7 +124,7 @@ class Bounds:
         """
         if size > self.batch:
             raise DataError(
-                f"{where}: {size:,} bytes once decompressed, expected {self.batch:,} at most (64 "
+                f"{where}: {size:,} bytes once decompressed, expected at most {self.batch:,} (64 "
                 f"cells). Write the file in smaller batches, or raise data.max_cell_mib."
             )
 
@@ -140,6 +141,6 @@ class Bounds:
         """
         if size > self.cell:
             raise DataError(
-                f"{where}: {size:,} bytes or more, expected {self.cell:,} at most. {advice}If the "
-                f"value is as it should be, raise data.max_cell_mib."
+                f"{where}: {size:,} bytes or more, expected at most {self.cell:,}. {advice}If "
+                f"the value is correct, raise data.max_cell_mib."
             )

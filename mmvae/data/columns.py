@@ -227,7 +227,7 @@ def cell_types(values: Sequence[Any]) -> set[type]:
 
 
 def column_type(column: Column) -> ColumnType:
-    """The type of a column without gaps, with the null words that are texts of it."""
+    """The type of a column without missing values, with the null words that are texts of it."""
     known = column.type or type_of(column)
     if known.kind != "text" or known.words is not None:
         return known

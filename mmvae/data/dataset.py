@@ -251,7 +251,7 @@ def check_columns(kind: str, name: str, split: Split, columns: Mapping[str, str]
         if column not in split.columns:
             hint = nearest(column, split.columns) + other_separator(list(split.columns))
             raise DataError(
-                f"Source {kind!r}, split {name!r}: modality {modality!r} wants column {column!r}, "
+                f"Source {kind!r}, split {name!r}: modality {modality!r} needs column {column!r}, "
                 f"but there are {', '.join(split.columns)}.{hint} "
                 f"Name the column with modalities.{modality}.column."
             )

@@ -18,26 +18,25 @@ class TypedConfig(CutConfig):
 
     types: dict[str, Literal["text", "integer", "number", "boolean"]] | None = Field(
         None,
-        description="Column → its type. With zip = 'text', 02134 and 2134 stay "
-        "different, cells such as None or NA are texts, and only empty "
-        "cells are missing. The types of other columns are inferred from "
-        "all rows.",
+        description="Column → its type, for columns whose cells do not determine it. With zip = "
+        "'text', 02134 and 2134 stay different, cells such as None or NA are texts, and only "
+        "empty cells are missing. The types of other columns are inferred from all rows.",
     )
 
     max_cell_mib: float = Field(
         16.0,
         gt=0,
         le=1024,
-        description="Largest size of one cell of a table, in MiB, or of one record of a "
-        "text file (one byte per character). Reading takes up to 64 times "
-        "as much memory.",
+        description="Maximum size in MiB of a cell of a table or a record of a text file. In a "
+        "text file each character counts as one byte. Reading may need up to 64 times this much "
+        "memory.",
     )
     max_file_gib: float = Field(
-        64.0, gt=0, allow_inf_nan=False, description="Largest size of one file, in GiB."
+        64.0, gt=0, allow_inf_nan=False, description="Maximum size in GiB of one file."
     )
 
-    max_columns: int = Field(10_000, ge=1, description="Largest number of columns of a table.")
-    max_rows: int = Field(10_000_000, ge=1, description="Largest number of rows of a table.")
+    max_columns: int = Field(10_000, ge=1, description="Maximum number of columns of a table.")
+    max_rows: int = Field(10_000_000, ge=1, description="Maximum number of rows of a table.")
 
     def bounds(self) -> Bounds:
         """How much files may hold."""
@@ -61,7 +60,8 @@ class TypedConfig(CutConfig):
         for name in self.types or {}:
             if name not in columns:
                 raise DataError(
-                    f"data.types: there is no column {name!r}, but {', '.join(columns)}."
+                    f"data.types: there is no column {name!r}; the columns are "
+                    f"{', '.join(columns)}."
                     f"{nearest(name, columns)}"
                 )
 

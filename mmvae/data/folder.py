@@ -29,26 +29,29 @@ class FolderConfig(TypedConfig):
     """``[data]`` of a folder of files."""
 
     path: str = Field(
-        description="The folder. It has a sub-folder for each modality, or the folders "
-        "train, validation and test with such sub-folders."
+        description="Folder with one sub-folder per modality, or with folders train, validation "
+        "and test that each contain such sub-folders."
     )
     id: str = Field(
         "id",
-        description="Column with the names of the items in a table beside the "
-        "sub-folders: the names of their files, with or without the ending. "
-        "They are read as text.",
+        description="Column of the optional table next to the sub-folders that contains the item "
+        "names. The names are read as text. They equal the file names, with or without the "
+        "ending.",
     )
     max_file_gib: float = Field(
-        FILES.file / GIB,
-        gt=0,
-        allow_inf_nan=False,
-        description="Largest size of one file, in GiB.",
+        FILES.file / GIB, gt=0, allow_inf_nan=False, description="Maximum size in GiB of one file."
     )
     validation: float = Field(
-        0.1, ge=0, lt=1, description="Share for validation, unless there is a folder of that name."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Fraction of items for validation, unless a folder named validation exists.",
     )
     test: float = Field(
-        0.1, ge=0, lt=1, description="Share for test, unless there is a folder of that name."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Fraction of items for test, unless a folder named test exists.",
     )
 
 
@@ -107,7 +110,7 @@ class FolderSource(Source):
                 called = split_called(place.name) if place.is_dir() else None
                 meant = f" Is it meant as {called}? Rename it." if called else ""
                 raise DataError(
-                    f"{place} stands beside {named['train']}: expected the folders "
+                    f"{place} is next to {named['train']}: expected the folders "
                     f"{', '.join(SPLITS)} alone, with everything in them.{meant}"
                 )
         found: dict[SplitName, ItemFolder] = {}

@@ -14,8 +14,12 @@ class MakerConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    items: int = Field(ge=1, description="How many items to make.")
-    seed: int = Field(0, ge=0, description="Which items: the same ones for the same seed.")
+    items: int = Field(ge=1, description="Number of items to generate.")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="Seed of the generator. The same seed gives the same items.",
+    )
 
 
 class Maker(ABC):

@@ -109,7 +109,7 @@ def reading(path: str) -> Iterator[None]:
         if not os.path.exists(place(path)):
             raise DataError(
                 f"{path}: no such file or folder here, and the Hub does not give a data set of "
-                f"that id: {cause(error)}. Correct data.path{tried(path)}, or see to the network."
+                f"that id: {cause(error)}. Correct data.path{tried(path)}, or check the network."
             ) from error
         if any(sign in cause(error) for sign in EMPTY):
             raise DataError(f"{path}: no rows; expected at least one item.") from error

@@ -126,7 +126,7 @@ def from_series(values: Any) -> Any:
     Integers that missing values made floats, as in pandas, become integers again.
     """
     categories = getattr(getattr(values, "cat", None), "categories", None)
-    if categories is not None:  # of which an array would be one of floats, where there are gaps
+    if categories is not None:  # an array would be of floats if values are missing
         codes, kinds = values.cat.codes.to_numpy(), categories.to_numpy()
         if kinds.dtype == object or not len(kinds):
             return [None if code < 0 else kinds[code] for code in codes]
@@ -140,7 +140,7 @@ def from_series(values: Any) -> Any:
         return np.ma.MaskedArray(values.fillna(0).to_numpy(), missing)
     array = values.to_numpy()
     if array.dtype == object:
-        return [without(gap, cell) for gap, cell in zip(missing, array, strict=True)]
+        return [without(lacks, cell) for lacks, cell in zip(missing, array, strict=True)]
     if array.dtype.kind == "f" and array.ndim == 1 and is_whole(array[~missing]):
         return np.ma.MaskedArray(np.where(missing, 0, array).astype(np.int64), missing)
     return array
@@ -151,11 +151,11 @@ def is_whole(numbers: np.ndarray[Any, Any]) -> bool:
     return bool(((numbers % 1 == 0) & (np.abs(numbers) < 2**53)).all())
 
 
-def without(gap: Any, value: Any) -> Any:
+def without(missing: Any, value: Any) -> Any:
     """A cell, or a row of cells, with None for missing values."""
-    if np.ndim(gap):
-        return [None if one else cell for one, cell in zip(gap, value, strict=True)]
-    return None if gap else value
+    if np.ndim(missing):
+        return [None if one else cell for one, cell in zip(missing, value, strict=True)]
+    return None if missing else value
 
 
 def unmasked(values: np.ndarray[Any, Any]) -> Any:

@@ -56,7 +56,7 @@ def row_name(value: Any, files: Mapping[str, str], items: Set[str]) -> str:
         items: Names of all items that have files.
     """
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        value = int(value)  # which gaps alone made fractional
+        value = int(value)  # a float only because of missing values
     written = unicodedata.normalize("NFC", PurePath(str(value)).name)
     if written in items:
         return written
@@ -93,9 +93,9 @@ def refuse_near_misses(sides: Mapping[str, Set[str]]) -> None:
         a, home, b, other = min(pairs, key=lambda pair: natural(pair[0]))
         more = f", and {len(pairs) - 1} such pairs more" if len(pairs) > 1 else ""
         raise DataError(
-            f"{home} has an item {a!r}, {other} an item {b!r}{more}: they seem to be one and the "
-            f"same, but are written differently. Write names alike, with their leading zeros and "
-            f"capitals (in a table as text)."
+            f"{home} has an item {a!r}, {other} an item {b!r}{more}: they appear to be one item, "
+            f"written differently. Write names in the same way, with leading zeros and capitals "
+            f"(in a table as text)."
         )
 
 
@@ -118,8 +118,8 @@ def look_alike_phrases(codec: Codec) -> Iterator[str]:
     for what, names in (("classes", codec.classes), ("attributes", codec.attributes)):
         for group in look_alikes(names or ())[:LISTED]:
             yield (
-                f"the {what} {', '.join(map(ascii, group))} look the same, and are taken as "
-                f"{len(group)}; write them alike if they are one"
+                f"the {what} {', '.join(map(ascii, group))} look the same, but are treated as "
+                f"{len(group)}; write them in the same way if they are one"
             )
 
 

@@ -27,15 +27,15 @@ class MemoryConfig(CutConfig):
         0.1,
         ge=0,
         lt=1,
-        description="Share of the items for validation, if they are not split; at least "
-        "one item, or 0 for no validation split.",
+        description="Fraction of the items for validation, if the data are not split. A fraction "
+        "above 0 gives at least one item; 0 gives no validation split.",
     )
     test: float = Field(
         0.1,
         ge=0,
         lt=1,
-        description="Share of the items for test, if they are not split; at least one "
-        "item, or 0 for no test split.",
+        description="Fraction of the items for test, if the data are not split. A fraction above "
+        "0 gives at least one item; 0 gives no test split.",
     )
 
 
@@ -105,7 +105,7 @@ def as_bytes(value: Any) -> bytes:
     """The content of one raw value: an array's or picture's bytes, else its text.
 
     Raises:
-        DataError: It holds an object that only its place in memory tells from others.
+        DataError: It contains an object that is identified only by its address in memory.
     """
     if hasattr(value, "tobytes") and not of_objects(value):
         palette = getattr(value, "palette", None)  # of pictures whose pixels are places in it
@@ -128,7 +128,7 @@ def described_value(value: Any) -> Any:
     """A value with arrays and tensors in it as type and bytes, whose own text would be cut.
 
     Raises:
-        DataError: It holds an object that only its place in memory tells from others.
+        DataError: It contains an object that is identified only by its address in memory.
     """
     if value is None or isinstance(value, (str, bytes, int, float)):
         return value
@@ -145,8 +145,9 @@ def described_value(value: Any) -> Any:
         return form(value), as_bytes(value)
     if found := PLACE.search(repr(value)):
         raise DataError(
-            f"A value holds {short(value)}, which is told by its place in memory alone "
-            f"({found[0]}), so data of it would never be the same again; expected numbers, texts, "
+            f"A value holds {short(value)}, which is identified only by its address in memory "
+            f"({found[0]}), so such data have no reproducible fingerprint; expected numbers, "
+            f"texts, "
             f"arrays, pictures, or lists of those. Convert it."
         )
     return value

@@ -67,10 +67,10 @@ def check_something(split: Split, columns: Mapping[str, str], where: str) -> Non
     if len(empty):
         more = f" (and {len(empty) - 1} more items)" if len(empty) > 1 else ""
         raise DataError(
-            f"{where}: item {split.ids[int(empty[0])]}{more} has nothing observed: "
+            f"{where}: item {split.ids[int(empty[0])]}{more} has no observed modality: "
             f"{subset_name(tuple(columns)).replace('+', ', ')} are all missing. Expected at least "
-            f"one modality per item. Leave such items out; of a training's data "
-            f"data.incomplete = 'discard-empty' does so."
+            f"one modality per item. Leave such items out; for the data of a training, set "
+            f"data.incomplete = 'discard-empty'."
         )
 
 
@@ -84,8 +84,8 @@ def check_training(train: Split, columns: Mapping[str, str]) -> None:
     if never:
         raise DataError(
             f"Modality {never[0]!r} (column {columns[never[0]]!r}): none of the {len(train)} "
-            f"training items has it, so nothing can be learned of it. Leave it out of "
-            f"[modalities], or see where its values are."
+            f"training items has it, so nothing can be learned about it. Leave it out of "
+            f"[modalities], or check why its values are missing."
         )
 
 
@@ -109,12 +109,13 @@ def check_known(
                 raise DataError(
                     f"Split 'train': {lacking} of {len(split)} items lack modality {m!r}, but the "
                     f"run was trained as if every item had it: on other data, or by an earlier "
-                    f"version of mmvae that did not know gaps. Train it anew, or leave incomplete "
+                    f"version of mmvae that did not support missing modalities. Train it again, "
+                    f"or leave incomplete "
                     f"items out with data.incomplete = 'discard'."
                 )
             raise DataError(
                 f"Split {name!r}: {lacking} of {len(split)} items lack modality {m!r}, which "
-                f"every training item has, so the model would not know what to make of them. "
+                f"every training item has, so the model does not support items without it. "
                 f"Leave incomplete items out with data.incomplete = 'discard', or split the items "
                 f"so that some of the training lack it too."
             )

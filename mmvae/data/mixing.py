@@ -20,7 +20,7 @@ def check_missing(modality: str, codec: Codec, column: Column, observed: Tensor 
     cells = observed is not None and not observed.all()
     if codec.mixes_items and (column.num_missing or cells):
         where = f" ({column.origin})" if column.origin else ""
-        raise _refusal(modality, codec, f"its values have gaps{where}", "")
+        raise _refusal(modality, codec, f"some of its values are missing{where}", "")
 
 
 def check_batches(
@@ -55,7 +55,9 @@ def check_batches(
             why = f"{processes} processes take each batch in parts"
             raise _refusal(modality, codec, why, "Train in one process. ")
         if full == 1 or (items % full == 1 and not drop_last):
-            why = f"{items} training items with train.batch_size = {batch_size} leave one alone"
+            why = (
+                f"{items} training items with train.batch_size = {batch_size} leave a rest of one"
+            )
             fix = "" if full == 1 else "Set train.drop_last = true. "
             raise _refusal(modality, codec, why, f"{fix}Choose another train.batch_size. ")
 
@@ -64,5 +66,5 @@ def _refusal(modality: str, codec: Codec, why: str, fix: str) -> ConfigError:
     return ConfigError(
         f"Modality {modality!r}: the networks of codec {codec.kind!r} mix the items of a batch as "
         f"batch norm does, but {why}, which would change results. {fix}Or choose a normalisation "
-        f"that treats each item alone, such as modalities.{modality}.norm = 'group'."
+        f"that treats each item independently, such as modalities.{modality}.norm = 'group'."
     )

@@ -228,9 +228,9 @@ def by_split(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
         else:
             named.setdefault(split, []).append(file)
     if named and silent:
-        told = [str(file.relative_to(root)) for part in named.values() for file in part]
+        with_split = [str(file.relative_to(root)) for part in named.values() for file in part]
         raise DataError(
-            f"{root}: {some(told)} name the split that they hold, "
+            f"{root}: {some(with_split)} have the name of a split, "
             f"{some(file.relative_to(root) for file in silent)} do not. Expected names such as "
             f"train.csv, validation.csv and test.csv, or folders of such names, for all or for "
             f"none."
@@ -241,7 +241,8 @@ def by_split(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     if len(words) > 1:
         raise DataError(
             f"{root}: {some(file.relative_to(root) for file in silent)} seem to hold several "
-            f"splits ({', '.join(sorted(words))}), but only whole names say so. Rename them to "
+            f"splits ({', '.join(sorted(words))}), but a split is recognised only by a whole "
+            f"name. Rename them to "
             f"train.csv, validation.csv, test.csv, put them in folders of such names, or give "
             f"them names without those words to read them as one table."
         )

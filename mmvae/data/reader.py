@@ -56,8 +56,8 @@ def read_table(
 
     Args:
         files: Files with the same columns, in the order of their rows.
-        types: How columns are read, as a run or ``[data.types]`` says; the files tell of the
-            others, by all of their rows.
+        types: How columns are read, as a run or ``[data.types]`` says; the others are
+            inferred from all rows of the files.
         columns: Which columns to keep; all unless given.
         items: How many rows to take, the first; all unless given.
         bounds: How much the files and their cells may hold.
@@ -200,9 +200,9 @@ def kept_reading(
 
 
 def refuse_changed(hashes: Mapping[Path, str]) -> None:
-    """See that files still are what they were before they were read.
+    """Check that files have not changed since they were read.
 
-    Times of change do not tell it: the system notes late what is written through a memory map.
+    Modification times are not enough: the system updates them late for memory maps.
 
     Args:
         hashes: File → the hash of its content before.

@@ -45,17 +45,16 @@ class SourceConfig(BaseModel):
     resident: bool | Literal["auto"] = Field(
         "auto",
         description="Keep all prepared values in memory. 'auto' does so if they fit in "
-        "resident_gib; otherwise batches are read and prepared when they "
-        "are needed.",
+        "resident_gib; otherwise each batch is read and prepared when it is needed.",
     )
     resident_gib: float = Field(
-        4.0, gt=0, description="Memory that resident values may take, in GiB."
+        4.0, gt=0, description="Maximum memory in GiB for resident values."
     )
     incomplete: Literal["keep", "discard", "discard-empty"] = Field(
         "keep",
-        description="Items that lack a whole modality: train and evaluate on the "
-        "modalities that they have, leave them out, or leave out only those "
-        "that have no modality at all.",
+        description="Treatment of items that lack a whole modality. 'keep' trains and evaluates "
+        "on the modalities that an item has; 'discard' drops every such item; 'discard-empty' "
+        "drops only items without any modality.",
     )
 
 

@@ -20,16 +20,16 @@ Array = np.ndarray[Any, Any]
 class CutConfig(SourceConfig):
     """How items that come in one piece are cut into splits."""
 
-    split_seed: int = Field(0, ge=0, description="Seed of the split by shares.")
+    split_seed: int = Field(0, ge=0, description="Seed of the random split.")
     group: str | None = Field(
         None,
-        description="Column that groups items, such as a patient: no value occurs in "
-        "two splits. An item without a value is a group of its own.",
+        description="Column that groups items, such as a patient id. All items of a group are in "
+        "the same split. An item without a value is its own group.",
     )
     stratum: str | None = Field(
         None,
-        description="Column, such as a class, whose values are divided among the splits "
-        "in equal shares, to within one item.",
+        description="Column, such as a class, for a stratified split. Each of its values has the "
+        "same fraction in every split, up to one item.",
     )
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ def split_items(
         what = f"{n} items" if groups is None else f"{len(sizes)} groups of {n} items"
         raise DataError(
             f"{what} leave none for training with validation = {validation} and "
-            f"test = {test}: lower the shares (0 leaves a split out) or bring more items."
+            f"test = {test}: lower the fractions (0 leaves a split out) or add items."
         )
     names: tuple[SplitName, ...] = ("train", "validation", "test")
     parts: dict[SplitName, Array] = {}
@@ -153,7 +153,7 @@ def codes(items: Split, key: str, column: str) -> Array:
     """
     if column not in items.columns:
         raise ConfigError(
-            f"data.{key} = {column!r}: there is no such column, but "
+            f"data.{key} = {column!r}: there is no such column; the columns are "
             f"{', '.join(items.columns)}.{nearest(column, items.columns)}"
         )
     found: dict[Hashable, int] = {}
@@ -211,12 +211,13 @@ def refuse_shared_groups(splits: Mapping[SplitName, Split], column: str) -> None
             if len(kinds) > 1:
                 raise DataError(
                     f"data.group = {column!r}: texts in the split {kinds[True]}, numbers in "
-                    f"{kinds[False]} of the data; expected values of one kind in all, or no group "
-                    f"could be found again."
+                    f"{kinds[False]} of the data; expected values of one kind in all splits; "
+                    f"otherwise groups cannot be matched."
                 )
             if home.setdefault(value, name) == name:
                 continue
             raise DataError(
                 f"data.group = {column!r}: {value!r} is in the splits {home[value]} and {name} of "
-                f"the data; expected each group in one. Mend the splits, or give shares for them."
+                f"the data; expected each group in one split. Correct the splits, or give "
+                f"fractions for them."
             )

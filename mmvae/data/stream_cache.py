@@ -90,7 +90,7 @@ def whole(file: Path) -> bool:
     except (OSError, DataError):  # no checksum, or it or the file cannot be read
         pass
     why = "is damaged" if checksum(file).exists() else "lacks its checksum"
-    print(f"{file} {why}, and is made anew", file=sys.stderr, flush=True)
+    print(f"{file} {why}, and is created again", file=sys.stderr, flush=True)
     if file.is_dir() and not file.is_symlink():
         storage.remove_folder(file, remedy=remedy(file))
         return False
@@ -149,7 +149,7 @@ def mapped(file: Path, fingerprint: str | None = None) -> Any:
 
     found = datasets.Dataset.from_file(str(file))
     if fingerprint is not None:
-        found._fingerprint = fingerprint  # else it would tell when the file was written
+        found._fingerprint = fingerprint  # else it depends on the modification time
     return found
 
 
@@ -179,8 +179,8 @@ def write(tables: Iterable[Any], file: Path, origin: str, items: int | None = No
     if done < (items or 1):
         expected = "expected one at least" if items is None else f"but data.items = {items}"
         raise DataError(
-            f"{origin}: the stream ended after {done} items, {expected}. See what became of the "
-            f"others{f', or set data.items = {done}' if done else ''}."
+            f"{origin}: the stream ended after {done} items, {expected}. Check why the others "
+            f"are missing{f', or set data.items = {done}' if done else ''}."
         )
 
 
@@ -215,8 +215,8 @@ def chunks(
     except Exception as error:  # of any kind: of the network, the file or the user's own code
         said = " ".join(str(error).split())[:300] or type(error).__name__
         raise DataError(
-            f"{origin}: the stream broke off after {done} items or more ({said}). Nothing of it "
-            f"was kept: mend it, then repeat the command."
+            f"{origin}: the stream ended early, after at least {done} items ({said}). Nothing was "
+            f"kept: repair it, then repeat the command."
         ) from error
 
 
@@ -227,7 +227,7 @@ def tables(stream: Any) -> Iterator[Any]:
     if stream.features is not None:
         yield from stream.with_format("arrow").iter(CHUNK)
         return
-    for rows in stream.iter(CHUNK):  # an item alone does not tell the type of what it lacks
+    for rows in stream.iter(CHUNK):  # one item does not determine the type of a missing value
         yield datasets.Dataset.from_dict(rows).with_format("arrow")[:]
 
 
@@ -257,7 +257,7 @@ def fitted(table: Any, schema: Any, where: str) -> Any:
         if name not in schema.names:
             raise DataError(
                 f"{where}, have the column {name!r}, which the first {CHUNK} items lack. Expected "
-                f"the same columns: let the first items have it (None), or name those that you "
+                f"the same columns: add it to the first items (as None), or name those that you "
                 f"need with data.columns."
             )
     columns = []

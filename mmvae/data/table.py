@@ -41,37 +41,39 @@ class TableConfig(TypedConfig):
 
     path: str = Field(
         description="A file, a folder of files, or the id of a data set on the Hub. ~ is the home "
-        "folder; relative paths count from the working folder."
+        "folder. Relative paths start at the working folder."
     )
     configuration: str | None = Field(
-        None, description="Name of the configuration of a Hub data set."
+        None,
+        description="Name of the configuration of a Hub data set.",
     )
     train: str = Field("train", description="Name of the training split in the data set.")
     validation: str | Share | None = Field(
         None,
-        description="Name of the validation split, or the share of the training items "
-        "that split_seed draws for it (at least one item, 0 for no such "
-        "split). Unless given: the split named 'validation' if there is "
-        "one, else a share of 0.1.",
+        description="Name of the validation split, or the fraction of the training items to use "
+        "for it, split by split_seed. A fraction above 0 gives at least one item; 0 gives no "
+        "validation split. Default: the split named 'validation' if it exists, else the fraction "
+        "0.1.",
     )
     test: str | Share | None = Field(
         None,
-        description="Name of the test split, or the share of the training items that "
-        "split_seed draws for it (at least one item, 0 for no such split). "
-        "Unless given: the split named 'test' if there is one, else a share "
-        "of 0.1.",
+        description="Name of the test split, or the fraction of the training items to use for it, "
+        "split by split_seed. A fraction above 0 gives at least one item; 0 gives no test split. "
+        "Default: the split named 'test' if it exists, else the fraction 0.1.",
     )
     stream: bool = Field(
         False,
-        description="Read the table once and in sequence, if it is too large for this "
-        "disk. The chosen columns and items are written to an Arrow file in "
-        "the cache of datasets, from which training reads.",
+        description="Read the table once and in sequence, for data that do not fit on this disk. "
+        "The selected columns and items are written to an Arrow file in the cache of datasets, "
+        "and training reads that file.",
     )
     columns: tuple[str, ...] | None = Field(
-        None, min_length=1, description="With stream: the columns to keep; all unless given."
+        None, min_length=1, description="With stream: the columns to keep. Default: all."
     )
     items: int | None = Field(
-        None, gt=0, description="With stream: number of training items to keep, the first ones."
+        None,
+        gt=0,
+        description="With stream: number of training items to keep, from the start. Default: all.",
     )
 
     @model_validator(mode="after")
@@ -120,13 +122,13 @@ class TableSource(Source):
             elif chosen not in there:
                 raise DataError(
                     f"data.{name} = {chosen!r}: {config.path!r} has the splits "
-                    f"{', '.join(there)}; name one of them or give a share such as {SHARE}."
+                    f"{', '.join(there)}; name one of them or give a fraction such as {SHARE}."
                 )
             elif chosen in wanted.values():
                 home = next(split for split, other in wanted.items() if other == chosen)
                 raise DataError(
                     f"data.{name} = {chosen!r}: that split of {config.path!r} is data.{home} "
-                    f"already, and no item may be in two; name another or give a share such as "
+                    f"already, and no item may be in two; name another or give a fraction such as "
                     f"{SHARE}."
                 )
             else:
@@ -231,7 +233,7 @@ def load_tables(
     Args:
         path: Where they are.
         configuration: Of a Hub data set.
-        types: How columns of files are read, as far as it is known; the files tell of the others.
+        types: How columns of files are read, if known; the others are inferred.
         bounds: How much files and cells may hold.
 
     Raises:

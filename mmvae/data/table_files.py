@@ -111,8 +111,9 @@ def refuse_copies(splits: Mapping[str, Sequence[Path]]) -> None:
         other, earlier = home.setdefault(known, (name, file))
         if other != name:
             raise DataError(
-                f"{earlier} of the split {other} and {file} of {name} hold the same: expected "
-                f"that no item is in two splits. Replace one, or give a share in place of a split "
+                f"{earlier} of the split {other} and {file} of {name} have the same content: "
+                f"expected no item in two splits. Replace one, or give a fraction in place of a "
+                f"split "
                 f"(data.test = {SHARE})."
             )
 

@@ -37,8 +37,8 @@ def without_discarded(
         return without_incomplete(source.kind, splits, columns)
     if source.config.incomplete == "keep":
         return splits
-    told = f"any of {', '.join(columns)}. See where the values of these columns are."
-    return _with_items(source.kind, splits, columns, not_empty, told)
+    wanted = f"any of {', '.join(columns)}. Check why the values of these columns are missing."
+    return _with_items(source.kind, splits, columns, not_empty, wanted)
 
 
 def without_incomplete(
@@ -49,11 +49,11 @@ def without_incomplete(
     Raises:
         DataError: A split has none.
     """
-    told = (
+    wanted = (
         "every modality, and none would be left without the others. Set data.incomplete "
         "to 'keep' to train and evaluate on all; pictures need some complete items."
     )
-    return _with_items(kind, splits, columns, complete, told)
+    return _with_items(kind, splits, columns, complete, wanted)
 
 
 def _with_items(
@@ -61,7 +61,7 @@ def _with_items(
     splits: Mapping[SplitName, Split],
     columns: Mapping[str, str],
     choose: Callable[[Split, Mapping[str, str]], Split],
-    told: str,
+    wanted: str,
 ) -> Mapping[SplitName, Split]:
     """The splits with the items that ``choose`` keeps; each must have some."""
     kept = {name: choose(split, columns) for name, split in splits.items()}
@@ -69,6 +69,6 @@ def _with_items(
         if not len(split):
             raise DataError(
                 f"Source {kind!r}, split {name!r}: none of its {len(splits[name])} items has "
-                f"{told}"
+                f"{wanted}"
             )
     return kept

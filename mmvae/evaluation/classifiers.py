@@ -114,8 +114,8 @@ def classified(
     target, right, classes = batches.codecs[label], [], []
     for batch, _ in chunks(batches, size, seed=0):  # used for views only, no draws
         true = target.class_index(batch.x[label])
-        told = classifier.verdict(batch.x[modality]) == true
-        right.append(batch.counted(told, (modality, label)))
+        correct = classifier.verdict(batch.x[modality]) == true
+        right.append(batch.counted(correct, (modality, label)))
         classes.append(batch.counted(true, (modality, label)))
     return torch.cat(right).float().cpu(), torch.cat(classes).cpu()
 
@@ -131,7 +131,7 @@ class Classifiers:
 
     def __init__(self, training: Batches, seed: int, progress: Progress = NOBODY) -> None:
         self._training, self._seed, self._progress = training, seed, progress
-        self._judges: dict[tuple[str, str], Classifier] = {}
+        self._trained: dict[tuple[str, str], Classifier] = {}
 
     def can(self, modality: str, label: str) -> bool:
         """True if some training items have both modalities, so that a classifier can learn."""
@@ -139,12 +139,12 @@ class Classifiers:
 
     def of(self, modality: str, label: str) -> Classifier:
         """The classifier from ``modality`` to a class of ``label``."""
-        if (modality, label) not in self._judges:
+        if (modality, label) not in self._trained:
             classifier = train_classifier(
                 self._training, modality, label, self._seed, self._progress
             )
-            self._judges[modality, label] = classifier
-        return self._judges[modality, label]
+            self._trained[modality, label] = classifier
+        return self._trained[modality, label]
 
     def classified(
         self, modality: str, label: str, batches: Batches, size: int

@@ -88,7 +88,7 @@ def coherence_matrix(
     if not labels or not sets:
         return {}
     pairs = [(c, m) for c in labels for m in model.decoded if m != c and classifiers.can(m, c)]
-    judged = {(c, m): classifiers.of(m, c) for c, m in pairs}
+    trained = {(c, m): classifiers.of(m, c) for c, m in pairs}
     n = min(config.coherence_samples, len(batches))
     right: dict[str, dict[tuple[Subset, str], list[Tensor]]] = {c: {} for c in labels}
     done = 0
@@ -96,18 +96,18 @@ def coherence_matrix(
         progress.part("coherence matrix", done, n)
         noise = draws.normal("z", model.latent_dim)
         for given in sets:
-            guesses = generated(model, batch, given, noise)
+            predictions = generated(model, batch, given, noise)
             for c in labels:
                 truth = model.codecs[c].class_index(batch.x[c])
                 has = batch.having((*given, c))
-                for m, prediction in guesses.items():
-                    if m != c and (c, m) not in judged:
+                for m, prediction in predictions.items():
+                    if m != c and (c, m) not in trained:
                         continue  # no training item has both
                     codec = model.codecs[m]
                     seen = (
                         codec.class_index(prediction)
                         if m == c
-                        else judged[c, m].verdict_on_generated(prediction, draws, m)
+                        else trained[c, m].verdict_on_generated(prediction, draws, m)
                     )
                     values = (seen == truth).float()
                     if has is not None:

@@ -11,7 +11,7 @@ from mmvae.foundations.section import Section
 
 
 class EvaluateConfig(Section):
-    """``[evaluate]``: which figures are computed, and how."""
+    """``[evaluate]``: the statistics to compute, and their settings."""
 
     split: SplitName = Field("test", description="Items to evaluate on.")
     batch_size: int = Field(500, ge=1, description="Items evaluated at once.")
@@ -38,18 +38,16 @@ class EvaluateConfig(Section):
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of every draw of an evaluation.")
     coherence: bool = Field(
         True,
-        description="Measure coherence: the class of generated values by a classifier, "
-        "if a modality has classes.",
+        description="Measure coherence: classify generated values, if a modality has classes.",
     )
     coherence_samples: int = Field(
         1000,
         ge=1,
-        description="Number of generated values to classify; as many items of the split "
-        "are drawn by the seed.",
+        description="Number of generated items to classify. As many items of the split are drawn "
+        "at random by the seed.",
     )
     judge_data: dict[str, Any] = Field(
         {},
-        description="Keys of [data] for the training items of the classifiers, if they "
-        "differ from the model's, such as { gaps = 0.0 }. So models of "
-        "different data are compared by the same classifiers.",
+        description="Keys of [data] that differ for the training items of the classifiers, such "
+        "as { gaps = 0.0 }. Models of different data then have the same classifiers.",
     )

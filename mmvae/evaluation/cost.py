@@ -1,4 +1,4 @@
-"""The amount of work of an evaluation, told before it begins if it is large."""
+"""The amount of work of an evaluation, reported before it begins if it is large."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def costs(model: Model, batches: Batches, config: EvaluateConfig) -> Iterator[st
             f"decode up to {values:.1e} values: fewer with evaluate.bounds, which names queries, "
             f"or evaluate.samples"
         )
-    guesses = (len(shown_subsets(model)) + 1) * items * decoded
-    if guesses > MANY:
+    values = (len(shown_subsets(model)) + 1) * items * decoded
+    if values > MANY:
         yield (
-            f"guesses of each modality from {len(shown_subsets(model)) + 1} sets of others decode "
-            f"{guesses:.1e} values: fewer with a smaller split, evaluate.split"
+            f"predictions of each modality from {len(shown_subsets(model)) + 1} sets of others "
+            f"decode {values:.1e} values: fewer with a smaller split, evaluate.split"
         )
     if not config.coherence:
         return

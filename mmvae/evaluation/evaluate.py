@@ -104,7 +104,7 @@ def evaluate(
         if not config.coherence:
             left_out["coherence"] = "evaluate.coherence = false"
         elif training is None:
-            left_out["coherence"] = "no training items for the classifiers that judge"
+            left_out["coherence"] = "no training items for the classifiers"
         elif all_pairs(model):
             real = training() if callable(training) else training
             classifiers = Classifiers(real, config.seed, progress)

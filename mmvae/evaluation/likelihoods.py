@@ -105,24 +105,24 @@ def likelihoods(
     for span in todo:
         parts: dict[str, list[Tensor]] = {}
         for batch, draws in spanned(batches, span, size, config.seed):
-            progress.part("importance-weighted figures", done, total)
+            progress.part("likelihood queries", done, total)
             found = estimates(model, batch, evidences, draws, rows)
             for cell, evidence in made.items():
                 name, has = cell_name(cell, model.modalities), batch.having(needs(cell, model))
-                told = {name: evidence.nats(found)}
+                per_item = {name: evidence.nats(found)}
                 added = added_nats(model.codecs, batch, cell.targets)
                 if added is not None:
-                    told[name + SUFFIX] = told[name] + added
-                told[name + EFFECTIVE] = found[evidence.whole].effective
+                    per_item[name + SUFFIX] = per_item[name] + added
+                per_item[name + EFFECTIVE] = found[evidence.whole].effective
                 if evidence.given is not None:
-                    told[name + EFFECTIVE + GIVEN] = found[evidence.given].effective
-                for key, values in told.items():
+                    per_item[name + EFFECTIVE + GIVEN] = found[evidence.given].effective
+                for key, values in per_item.items():
                     if has is not None:
                         values = torch.where(has.cpu(), values, torch.nan)
                     parts.setdefault(key, []).append(values)
             done += len(batch)
         partial.keep(span, {name: torch.cat(part) for name, part in parts.items()})
-    progress.part("importance-weighted figures", total, total)
+    progress.part("likelihood queries", total, total)
     return names
 
 
@@ -183,7 +183,7 @@ def summary(
         cells: The queries.
         model: The model.
         config: As :func:`likelihoods`.
-        batches: The split; tells which items have the modalities of a query.
+        batches: The split, with the modalities that each item has.
 
     Raises:
         NonFinite: A value is not finite; query and item are named.

@@ -24,7 +24,7 @@ class Measured:
     Attributes:
         figures: Name of a metric → ``kind``, ``about``, ``keys``, ``remarks``, and ``figures``
             with mean and error of each.
-        items: ``(metric, figure)`` → values of the items, float64 (n,); NaN for incomplete ones.
+        items: ``(metric, statistic)`` → values of the items, float64 (n,); NaN if incomplete.
         left_out: Name of a metric that cannot be measured → reason.
     """
 
@@ -101,15 +101,15 @@ def _add(
     count = {} if len(rows) == n else {"items": len(rows)}
     if count:
         specimen.remarks.append(f"Of the {len(rows)} of {n} items that have every modality.")
-    for figure, each in values.items():
+    for statistic, each in values.items():
         spread = torch.full((n,), torch.nan, dtype=torch.float64)
-        measured.items[name, figure] = spread.index_copy_(0, rows, each)
+        measured.items[name, statistic] = spread.index_copy_(0, rows, each)
     measured.figures[name] = {
         "kind": metric.kind,
         "about": metric.about,
         "keys": keys(metric),
         "remarks": list(specimen.remarks),
-        "figures": {figure: mean_and_error(each) | count for figure, each in values.items()},
+        "figures": {statistic: mean_and_error(each) | count for statistic, each in values.items()},
     }
 
 
@@ -130,28 +130,28 @@ def _checked(name: str, metric: Metric, values: Any, items: int) -> dict[str, Te
         TrainingError: A value is not finite.
     """
     found = {} if not isinstance(values, Mapping) else dict(values)
-    wrong = "" if found else f"{type(values).__name__} without figures"
-    for figure, each in found.items():
+    wrong = "" if found else f"{type(values).__name__} without statistics"
+    for statistic, each in found.items():
         if not (isinstance(each, Tensor) and each.shape == (items,)):
-            wrong = f"{getattr(each, 'shape', each)!r} for {figure!r}"
+            wrong = f"{getattr(each, 'shape', each)!r} for {statistic!r}"
     if wrong:
         raise PluginError(
             f"{_title(name, metric)} returned {wrong}; expected a mapping of "
-            f"figures to tensors of shape ({items},), one value per item."
+            f"statistics to tensors of shape ({items},), one value per item."
         )
     # Cloned: statistics may be columns of one tensor, and each is written by itself.
     exact = {f: each.detach().cpu().double().clone() for f, each in found.items()}
-    for figure, each in exact.items():
-        require_finite(("metrics", name, figure), each)
+    for statistic, each in exact.items():
+        require_finite(("metrics", name, statistic), each)
     return exact
 
 
 PREFIX = "metrics/"
 
 
-def metric_item(name: str, figure: str) -> str:
+def metric_item(name: str, statistic: str) -> str:
     """The name of a metric's statistic among the stored values of items."""
-    return f"{PREFIX}{name}/{figure}"
+    return f"{PREFIX}{name}/{statistic}"
 
 
 def cells_of(items: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -28,8 +28,8 @@ class MetricConfig(BaseModel):
     every: int | None = Field(
         None,
         ge=1,
-        description="Epochs between measurements on the validation split while the model trains, "
-        "drawn as curves; none unless given.",
+        description="Epochs between measurements on the validation split during training, which "
+        "are drawn as curves; no measurements unless given.",
     )
 
 
@@ -165,7 +165,7 @@ class Metric(ABC):
         """
 
     def unavailable(self, specimen: Specimen) -> str | None:
-        """The reason, a phrase, why such a model cannot be measured; None, the default, if it can.
+        """The reason why such a model cannot be measured, a phrase; None, the default, if it can.
 
         Called before :meth:`measure`, and before a training that measures it at intervals.
         """

@@ -1,4 +1,4 @@
-"""The nearest-neighbour probe: how well classes can be told apart by a latent z.
+"""The nearest-neighbour probe: how well a latent z separates classes.
 
 It has no weights, so it adds no skill of its own. An item gets the class that most of the
 nearest neighbours of its z have, among z of training items other than the item itself.
@@ -73,8 +73,8 @@ def probe(
         classes: Their classes, int64 (m,).
         neighbours: See :func:`nearest_classes`.
     """
-    told = nearest_classes(points, known, classes, neighbours)
-    right = told.new_zeros(len(truth))
-    among = truth < told.shape[1]  # no known item may be of its class
-    right[among] = told[among].gather(1, truth[among, None]).squeeze(1)
-    return right.float() / told.sum(1)
+    predicted = nearest_classes(points, known, classes, neighbours)
+    right = predicted.new_zeros(len(truth))
+    among = truth < predicted.shape[1]  # no known item may be of its class
+    right[among] = predicted[among].gather(1, truth[among, None]).squeeze(1)
+    return right.float() / predicted.sum(1)

@@ -23,7 +23,7 @@ class OneDnnDense(TorchFunctionMode):
 
     It is for inference: calls that need a gradient, and other inputs, use torch's default.
     Parameters are converted once and must not change within the block. Weights that are computed
-    anew for each call, e.g. by parametrisations, use torch's default too.
+    again for each call, e.g. by parametrisations, use torch's default too.
     """
 
     def __init__(self) -> None:

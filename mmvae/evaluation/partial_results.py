@@ -89,8 +89,8 @@ class PartialResults:
             shard = self._read(span, names)
             if shard is None:
                 raise RunError(
-                    f"{self.folder}: figures of items {span.start} to {span.stop - 1} are missing "
-                    f"or damaged. Evaluate again: all others are kept."
+                    f"{self.folder}: the values of items {span.start} to {span.stop - 1} are "
+                    f"missing or damaged. Evaluate again: all others are kept."
                 )
             shards.append(shard)
         return {name: torch.cat([shard[name] for shard in shards]) for name in shards[0]}

@@ -1,4 +1,4 @@
-"""Likelihood queries: the log-likelihoods that a table can hold, and their notation.
+"""Likelihood queries: the log-likelihoods that an evaluation can compute, and their notation.
 
 A query is log p(x_T | x_G) by importance samples of q(z|x_P). Its text is ``T|G@P``: modalities
 joined with ``+``, G left out for joint and marginal queries, P one of ``single`` (T of a
@@ -64,8 +64,8 @@ def parse_cell(text: str, modalities: Sequence[str]) -> list[Cell]:
     Raises:
         UsageError: The text is malformed, a modality is unknown, or T and G overlap.
     """
-    figure, at, by = text.partition("@")
-    targets_text, bar, given_text = figure.partition("|")
+    quantity, at, by = text.partition("@")
+    targets_text, bar, given_text = quantity.partition("|")
     targets = _subset(targets_text, text, modalities)
     given = _subset(given_text, text, modalities) if bar else ()
     if both := [m for m in targets if m in given]:
@@ -104,10 +104,10 @@ def _subset(
 def cell_name(cell: Cell, modalities: Sequence[str]) -> str:
     """The canonical text of a query: ``image+label``, ``image@multiple``, ``…@a+b``."""
     everything, single = tuple(modalities), cell.single
-    figure = subset_name(cell.targets) + (f"|{subset_name(cell.given)}" if cell.given else "")
+    quantity = subset_name(cell.targets) + (f"|{subset_name(cell.given)}" if cell.given else "")
     if cell.proposal == everything:
-        return figure if single == everything else f"{figure}@multiple"
-    return f"{figure}@{'single' if cell.proposal == single else subset_name(cell.proposal)}"
+        return quantity if single == everything else f"{quantity}@multiple"
+    return f"{quantity}@{'single' if cell.proposal == single else subset_name(cell.proposal)}"
 
 
 def cell_title(cell: Cell, modalities: Sequence[str]) -> str:

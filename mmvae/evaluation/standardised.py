@@ -2,7 +2,7 @@
 
 A codec that standardises, x' = (x − m) / s, gives log p(x) in the user's units. The density of
 the standardised values is larger by the product of the scales: log p(x') = log p(x) + Σ log s over
-the observed cells. Published results mostly refer to standardised values.
+the observed entries. Published results mostly refer to standardised values.
 """
 
 from __future__ import annotations

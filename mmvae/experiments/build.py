@@ -197,7 +197,7 @@ def extended(experiment: Experiment, registry: Registry, model: Model) -> Traina
         raise ConfigError(
             f"Nothing is trained in the first epoch: of all phases only "
             f"{', '.join(phase.name for phase in later)} has weights that train.freeze does not "
-            f"hold, and begins later. Set its first epoch to 0."
+            f"fix, and begins later. Set its first epoch to 0."
         )
     return trained
 
@@ -252,12 +252,12 @@ def refuse_missing(what: str, kind: type[Trainable], codecs: Mapping[str, Codec]
         raise ConfigError(
             f"{what} takes complete items only, but training items lack {', '.join(lacking)}. "
             f"Leave incomplete items out with data.incomplete = 'discard', or train a model for "
-            f"them: model.kind = 'jmvae', without extensions that refuse gaps."
+            f"them: model.kind = 'jmvae', without extensions that refuse missing modalities."
         )
 
 
 def prepare_for_missing(model: Model, data: Data) -> None:
-    """If training items lack modalities, tell the model their patterns.
+    """If training items lack modalities, pass their patterns to the model.
 
     Raises:
         ConfigError: The model cannot learn from these patterns something that it has to.
@@ -269,7 +269,7 @@ def prepare_for_missing(model: Model, data: Data) -> None:
 def build_trainable(
     experiment: Experiment, registry: Registry, data: Data, origin: str | Path | None = None
 ) -> Trainable:
-    """Build all that a training trains: the model with its extensions, gaps told, weights frozen.
+    """Build the model with its extensions and patterns of missing modalities, and freeze weights.
 
     Args:
         experiment: The experiment.

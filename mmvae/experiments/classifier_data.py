@@ -1,4 +1,4 @@
-"""The training items of the classifiers that judge generated values: ``evaluate.judge_data``."""
+"""The training items of the classifiers of generated values: ``evaluate.judge_data``."""
 
 from __future__ import annotations
 

@@ -70,8 +70,8 @@ def refuse_unequal_data(data: Data, accelerator: Accelerator) -> None:
         items = {name: len(split) for name, split in data.splits.items()}
         raise DataError(
             f"The processes have different data: this one has some{counted(items)}, another has "
-            f"other items, other gaps or another order. Give each process all items in the same "
-            f"order; it takes its rows of each batch by itself."
+            f"other items, other missing modalities or another order. Give each process all items "
+            f"in the same order; it takes its rows of each batch by itself."
         )
 
 
@@ -169,17 +169,17 @@ def refuse_another_experiment(before: LoadedConfig, after: LoadedConfig) -> None
         change = f"-s {key}={toml.literal(new.get(path))}"
         if path[0] != "train":
             raise ConfigError(
-                f"{change}: a run goes on with its own data and model; only train.… may "
+                f"{change}: a resumed run keeps its data and model; only train.… may "
                 f"change. For another experiment use: mmvae train CONFIG --init-from RUN"
             )
         if path[1] == "freeze":
             raise ConfigError(
-                f"{change}: a run goes on with the same weights held and moved. Train a new one "
-                f"that begins with its weights: mmvae train CONFIG --init-from RUN"
+                f"{change}: a resumed run keeps its frozen weights. Train a new run that starts "
+                f"with its weights: mmvae train CONFIG --init-from RUN"
             )
         if path[1] in FIXED_KEYS:
             raise ConfigError(
-                f"{change}: a run goes on with its own order of items, and {key} would "
+                f"{change}: a resumed run keeps its order of items, and {key} would "
                 f"change it. Leave it out; for less memory use -s train.accumulation=…, for "
                 f"another experiment: mmvae train CONFIG --init-from RUN"
             )
@@ -199,5 +199,5 @@ def refuse_idle_keys(experiment: Experiment, data: Data) -> None:
         if value != TrainConfig.model_fields[key].default:
             raise ConfigError(
                 f"train.{key} = {toml.literal(value)} has no effect: the data have no validation "
-                f"split. Leave it out, or hold some items out."
+                f"split. Leave it out, or add a validation split."
             )

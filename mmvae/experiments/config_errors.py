@@ -103,16 +103,16 @@ def explain(
             both = f"{before.branch} or {mistake.branch}"
             mistake = Mistake(mistake.path, f"expected {both}.", branch=both)
         mistakes[mistake.path] = mistake
-    told = [m for m in mistakes.values() if not (m.branch and _told_deeper(m, mistakes))]
-    lines = [reader.line(mistake) for mistake in told]
-    blame = PluginError if all(mistake.plugin for mistake in told) else ConfigError
+    reported = [m for m in mistakes.values() if not (m.branch and _reported_deeper(m, mistakes))]
+    lines = [reader.line(mistake) for mistake in reported]
+    blame = PluginError if all(mistake.plugin for mistake in reported) else ConfigError
     if len(lines) == 1:
         return blame(lines[0])
     lines.sort(key=_by_line)
     return blame(f"{document.source} has {len(lines)} mistakes:\n  " + "\n  ".join(lines))
 
 
-def _told_deeper(mistake: Mistake, others: Iterable[KeyPath]) -> bool:
+def _reported_deeper(mistake: Mistake, others: Iterable[KeyPath]) -> bool:
     """True if another branch of the union fits, except for a mistake inside the value."""
     depth = len(mistake.path)
     return any(len(path) > depth and path[:depth] == mistake.path for path in others)

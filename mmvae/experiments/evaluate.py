@@ -65,14 +65,14 @@ def evaluate(
         MmvaeError: As :func:`open_run`; TrainingError if a statistic is not finite or the system
             refuses to write; RunError if another process evaluates the run.
     """
-    told = progress or Remarks()
-    opened = open_run(run, data, overrides, registry, told)
+    shown = progress or Remarks()
+    opened = open_run(run, data, overrides, registry, shown)
     if leading(opened.accelerator):
         config = opened.experiment.evaluate
         for remark in costs(opened.trained.model, opened.data.batches(config.split), config):
-            told.say(remark)
+            shown.say(remark)
     with opened.run.results_locked() if leading(opened.accelerator) else nullcontext():
-        return evaluate_opened(opened, told)
+        return evaluate_opened(opened, shown)
 
 
 @exclusive()

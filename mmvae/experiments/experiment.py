@@ -28,7 +28,7 @@ class Experiment(Section):
     name: str = Field(
         "experiment",
         min_length=1,
-        description="Name of the experiment; the file's name without its ending unless given.",
+        description="Name of the experiment; the file's name without its extension unless given.",
     )
     data: Any = Field(description="Source of the items; 'source' chooses the keys.")
     modalities: dict[TableName, Any] = Field(
@@ -45,8 +45,8 @@ class Experiment(Section):
     )
     prior: Any = Field(
         None,
-        description="A prior that is fitted to the aggregate posterior, for samples without "
-        "anything given; 'family' chooses. None unless given.",
+        description="A prior that is fitted to the aggregate posterior, for unconditional "
+        "samples; 'family' chooses. None unless given.",
     )
     train: TrainConfig = Field(TrainConfig(), description="How the model is fitted.")
     evaluate: EvaluateConfig = Field(

@@ -150,7 +150,7 @@ def _grow(
                 progress.part(maker.kind, done, total)
                 if stop.received is not None and done < total:
                     raise Interrupted(
-                        f"stopped with {done} of {total} items made; the same command goes on.",
+                        f"stopped with {done} of {total} items made; the same command resumes.",
                         EXIT_CODES[stop.received],
                     )
     finally:
@@ -177,8 +177,8 @@ def _made(
             yield first, future.result()
     except BrokenProcessPool as error:
         raise TrainingError(
-            "a process that made items died, perhaps for want of memory; the same command goes "
-            "on. Fewer processes (--processes) need less."
+            "a process that made items died, perhaps because memory ran out; the same command "
+            "resumes. Fewer processes (--processes) need less."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -106,8 +106,8 @@ def open_run(
         data: The items again, if the run was trained on data in memory.
         overrides: ``"key=value"`` texts for ``evaluate``, ``metrics`` and ``data``.
         registry: The plugins to choose from; default: the installed ones.
-        progress: Told if the run is unfinished, or the data differ from those that it was trained
-            on; default: standard error.
+        progress: Reports if the run is unfinished, or the data differ from those that it was
+            trained on; default: standard error.
 
     Raises:
         RunError: There is no run, or it has no model yet.
@@ -115,7 +115,7 @@ def open_run(
         ConfigError: An override is wrong, or would change the model.
         DataError: The data cannot be read again.
     """
-    registry, told = registry or load_registry(), progress or Remarks()
+    registry, shown = registry or load_registry(), progress or Remarks()
     folder = Run.open(Path(run))
     _refuse_other_keys(overrides)
     require_plugins(folder.plugins(), registry, folder.folder)
@@ -139,15 +139,15 @@ def open_run(
         )
 
     if remark := changed_data(folder, found):
-        told.say(remark)
+        shown.say(remark)
     digest = saved.digests[kept(saved)]
     step, steps = weights_step(saved), _steps(folder, saved)
     if not folder.model.is_dir() and leading(accelerator):
         best = "" if step == saved.step else f", with the best weights so far, of step {step}"
-        told.say(
-            f"The training of {folder.folder} is unfinished: what is evaluated is its checkpoint "
-            f"of step {saved.step}{best}. Unless it is being trained now, "
-            f"`mmvae resume {folder.folder}` goes on."
+        shown.say(
+            f"The training of {folder.folder} is unfinished: its checkpoint of step {saved.step} "
+            f"is evaluated{best}. Unless it is being trained now, `mmvae resume {folder.folder}` "
+            f"resumes it."
         )
     return OpenRun(
         folder,

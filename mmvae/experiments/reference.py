@@ -10,8 +10,8 @@ from mmvae.foundations.section import Section
 class ReferenceConfig(Section):
     """``[reference]``: the published row that an experiment reproduces, shown beside its own."""
 
-    row: str = Field(min_length=1, description="The row, as its table names it.")
-    source: str = Field(min_length=1, description="Where it was published.")
+    row: str = Field(min_length=1, description="Name of the row in its table.")
+    source: str = Field(min_length=1, description="The publication.")
     bounds: dict[str, float] = Field(
         {},
         description="Published nats per item by likelihood query, such as "

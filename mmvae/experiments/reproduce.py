@@ -68,7 +68,7 @@ def reproduce(
     """
     refuse_several_processes()
     registry = registry or load_registry()
-    told = progress or Remarks()
+    shown = progress or Remarks()
     name, _ = study.schedule(schedule)
     rows = load_rows(study, name, overrides, only, registry)
     for row in rows:
@@ -79,14 +79,14 @@ def reproduce(
     with interrupted_by_signals():
         for i, row in enumerate(rows, 1):
             where = f"row {i} of {len(rows)}, {row.name}"
-            run = trained(row, runs / row.name, max_steps, where, told, registry)
+            run = trained(row, runs / row.name, max_steps, where, shown, registry)
             if run is None:
-                told.say(f"{where}: not finished, so not evaluated")
+                shown.say(f"{where}: not finished, so not evaluated")
                 continue
             record = make_record(
-                study, name, row, run, *evaluated(row, run, where, told, registry)
+                study, name, row, run, *evaluated(row, run, where, shown, registry)
             )
-            told.say(f"{where}: results in {write_record(results, record)}")
+            shown.say(f"{where}: results in {write_record(results, record)}")
             records.append(record)
     return records
 
@@ -116,7 +116,7 @@ def refuse_several_processes() -> None:
             f"WORLD_SIZE = {processes}: reproduce needs a process alone; start it without "
             f"torchrun. Several can work on a single row, with the schedule's -s: mmvae train "
             f"ROW.toml --run-dir RUNS/ROW --launcher torchrun, then torchrun … -m mmvae evaluate "
-            f"RUNS/ROW; reproduce goes on with that run."
+            f"RUNS/ROW; reproduce continues with that run."
         )
 
 
@@ -135,7 +135,7 @@ def trained(
         if status.state == "finished":
             progress.say(f"{where}: {folder} is finished, skipped")
             return run
-        progress.say(f"{where}: going on with {folder} after step {status.step}")
+        progress.say(f"{where}: resuming {folder} after step {status.step}")
         result = resume(folder, max_steps=max_steps, progress=progress, registry=registry)
     else:
         progress.say(f"{where}: training in {folder}")
@@ -150,7 +150,7 @@ def trained(
 
 
 def begun(folder: Path) -> bool:
-    """True if a folder holds a run; the rest of a killed start does not count."""
+    """True if a folder holds a run; files of a process killed at its start do not count."""
     return (folder / "status.json").is_file()
 
 
@@ -207,7 +207,7 @@ def results(run: Run) -> dict[str, Any]:
     try:
         return read_results(run)
     except RunError as error:
-        raise RunError(f"{error} Or remove that file; the same command writes it anew.") from None
+        raise RunError(f"{error} Or remove that file; the same command writes it again.") from None
 
 
 def nats(run: Run) -> dict[str, Array]:
@@ -222,7 +222,7 @@ def nats(run: Run) -> dict[str, Array]:
             return {}
         items = read_items(run, evaluation)
     except RunError as error:
-        raise RunError(f"{error} Or remove that file; the same command writes it anew.") from None
+        raise RunError(f"{error} Or remove that file; the same command writes it again.") from None
     return {cell: items.get(cell + SUFFIX, items[cell]).numpy() for cell in evaluation.cells}
 
 
@@ -253,9 +253,9 @@ def interrupted_by_signals() -> Iterator[None]:
         with terminable():
             yield
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted. {GOES_ON}", 130) from None
+        raise Interrupted(f"interrupted. {RESUME}", 130) from None
     except (Interrupted, Terminated) as error:
-        raise Interrupted(f"{error} {GOES_ON}", error.exit_code) from None
+        raise Interrupted(f"{error} {RESUME}", error.exit_code) from None
 
 
-GOES_ON = "The same `mmvae reproduce` command goes on with the study."
+RESUME = "Repeat the same `mmvae reproduce` command to resume the study."

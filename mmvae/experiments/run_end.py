@@ -62,8 +62,8 @@ def write_failure(run: Run, error: BaseException, trainer: Trainer | None) -> No
 def refusals_leave_nothing(run: Run | None) -> Iterator[None]:
     """Remove a new run that config, data or a plugin keep from its first step.
 
-    So the same command works once what was refused is mended. What fails later is kept, and so is
-    a run whose status does not say where it failed.
+    The same command then works once the refused key or file is corrected. A run that fails later
+    is kept, and so is a run whose status does not say where it failed.
 
     Args:
         run: The run that the block trains, on the process that writes it.

@@ -68,8 +68,8 @@ class Result:
 class Session:
     """The parts of a training, built from a config; :meth:`fit` trains in the run's folder.
 
-    :meth:`new` and :meth:`reopen` build one. They are context managers, which hold what a session
-    holds of its run: a refused new run is removed at the end, a reopened one is locked throughout.
+    :meth:`new` and :meth:`reopen` build one. They are context managers: a refused new run is
+    removed at the end, a reopened one is locked throughout.
 
     Attributes:
         experiment: The experiment.
@@ -171,7 +171,7 @@ class Session:
             if remark := changed_data(run, opened):
                 if not other_data:
                     raise DataError(
-                        f"{remark} --other-data goes on all the same, if the items are those of "
+                        f"{remark} Use --other-data to resume if the items are the same as "
                         f"before. With other items, train a new run: mmvae train CONFIG "
                         f"--init-from {run.folder}"
                     )
@@ -197,11 +197,11 @@ class Session:
             progress: Shows progress; only the process with the run does.
         """
         run, accelerator, trainer = self.run, self.accelerator, None
-        told = NOBODY if run is None else LoggedProgress(progress or NOBODY, run.log)
-        with locked(run, accelerator), kept_global(accelerator.device), told:
+        logged = NOBODY if run is None else LoggedProgress(progress or NOBODY, run.log)
+        with locked(run, accelerator), kept_global(accelerator.device), logged:
             try:
-                trainer = self._trainer(told)
-                self._begin(trainer, told)
+                trainer = self._trainer(logged)
+                self._begin(trainer, logged)
                 with naming_items(self.data):
                     outcome = trainer.fit(limits)
                 finish(trainer, run, outcome)
@@ -215,7 +215,8 @@ class Session:
                 # caller, who may train again.
                 for tracker in accelerator.trackers:
                     tracker.finish()
-            self._say_diverged(trainer, told)  # the run has its status: no failure here changes it
+            # The status of the run is written: a failure here does not change it.
+            self._say_diverged(trainer, logged)
         columns = {m: c.column or m for m, c in self.experiment.modalities.items()}
         folder = None if run is None else run.folder
         model = TrainedModel(self.trained.bare, columns, folder)
@@ -264,8 +265,8 @@ class Session:
     def _load_best(self, trainer: Trainer) -> None:
         """Give the model the best weights by validation, or the last ones."""
         best = trainer.state.best_weights
-        told = "the best weights" if best else "the last weights"
-        load_weights(self.trained.bare, best or trainer.state.weights(), told)
+        origin = "the best weights" if best else "the last weights"
+        load_weights(self.trained.bare, best or trainer.state.weights(), origin)
 
     def _say_diverged(self, trainer: Trainer, progress: Progress) -> None:
         """Say so if the model is far worse than before its training."""

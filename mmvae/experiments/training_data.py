@@ -59,5 +59,5 @@ def without_evaluation(split: str, data: Data) -> str:
     others = ", ".join(name for name in data.splits if name != "train") or "train"
     return (
         f"the data have no {split} split, which evaluate.split = {split!r} names: `mmvae "
-        f"evaluate` and figures of items will want --split {others}"
+        f"evaluate` and figures of items will need --split {others}"
     )

@@ -155,7 +155,7 @@ def naming(culprit: str, doing: str) -> Iterator[None]:
             raise
         raise PluginError(
             f"{culprit} failed in {doing}: {type(error).__name__}: {shortened(str(error), LONG)}. "
-            f"Take its table out of the config, or tell its authors."
+            f"Remove its table from the config, or report this to its authors."
         ) from error
 
 
@@ -229,7 +229,7 @@ class UnsupportedValue(ValueError):
 def nearest(word: str, words: Iterable[str]) -> str:
     """A sentence that names the one of some words that may have been meant, or nothing.
 
-    A word that looks the same, but is written otherwise, is told by its escapes.
+    A word that looks the same but is written differently is shown with its escapes.
     """
     known = list(words)
     twin = next((other for other in known if as_seen(other) == as_seen(word)), None)

@@ -58,7 +58,7 @@ class Journal:
         return not os.path.samestat(there, os.fstat(self._descriptor))
 
     def put_back(self) -> None:
-        """Write what the file held to its place, durably, and go on there."""
+        """Write the file's content to its place, durably, and continue there."""
         with staged_file(self.path) as hidden, hidden.open("wb") as file:
             for part in self.chunks(self.offset):
                 file.write(part)
@@ -68,7 +68,7 @@ class Journal:
         self._descriptor = descriptor
 
     def go_on(self) -> None:
-        """Go on behind the lines that the file holds, if others changed it."""
+        """Continue after the lines of the file, if others changed it."""
         with reported(self.path):
             self._cut(self._whole_lines())
 

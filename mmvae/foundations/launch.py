@@ -140,10 +140,10 @@ def _incomplete(environ: Mapping[str, str], names: tuple[str, ...], size: int) -
     missing = [name for name in (rank_name, ADDRESS) if not environ.get(name)]
     what = f"{' and '.join(missing)} not set" if missing else f"{rank_name} = {rank}"
     expected = "both" if len(missing) == 2 else "it"
-    told = f"expected {expected}" if missing else f"expected a number below {size}"
+    remedy = f"expected {expected}" if missing else f"expected a number below {size}"
     return (
         f"The environment variable {size_name} = {size} says that this is one of {size} processes "
-        f"of one training, but {what}; {told}. To train on several processes, start them by "
+        f"of one training, but {what}; {remedy}. To train on several processes, start them by "
         f"torchrun (mmvae train CONFIG --launcher torchrun -- --nproc-per-node {size}); for one "
         f"process alone: unset {size_name}"
     )

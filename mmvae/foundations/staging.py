@@ -190,7 +190,7 @@ def _sweep(hidden: Path) -> None:
 
 
 def hidden_name(path: Path) -> Path:
-    """A place beside ``path`` that nobody can guess."""
+    """An unpredictable path next to ``path``."""
     start, end = _affixes(path)
     return path.parent / f"{start}{secrets.token_hex(8)}{end}"
 

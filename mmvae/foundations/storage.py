@@ -32,7 +32,7 @@ from mmvae.foundations.operations import (
 from mmvae.foundations.staging import hidden_name, staged_file, sweep
 
 MOST = 1 << 26
-"""Bytes of the largest text file that is read whole unless told otherwise."""
+"""Bytes of the largest text file that is read whole by default."""
 
 
 def write_bytes(path: Path, data: bytes, *, remedy: str = REMEDY) -> None:

@@ -75,7 +75,7 @@ def as_in_files(codec: Codec, text: str) -> str:
         return text
     try:
         return str(as_text(converted(text.strip(), kind)))
-    except (ValueError, OverflowError):  # no single value of that kind: the codec says of it
+    except (ValueError, OverflowError):  # no single value of that kind: the codec reports it
         return text
 
 

@@ -60,7 +60,7 @@ def imputations(
     first: int = 0,
     targets: Subset | None = None,
 ) -> dict[str, Imputation]:
-    """Impute every missing value of some items: whole modalities, and cells inside one.
+    """Impute every missing value of some items: whole modalities, and entries of one.
 
     z comes from the subset posterior of the modalities of an item (:func:`imputing_posterior`);
     for an item without any, from the prior.
@@ -111,7 +111,7 @@ def imputations(
 def observed_of(
     trained: TrainedModel, items: Split, columns: Mapping[str, str]
 ) -> tuple[Batch | None, Mapping[str, Tensor | None]]:
-    """Model input of the items that have some modality, and masks of their observed cells."""
+    """Model input of the items that have some modality, and masks of their observed entries."""
     if len(items) == 0:
         return None, {}
     codecs = {m: trained.codecs[m] for m in columns}
@@ -122,7 +122,7 @@ def observed_of(
 
 
 def partly(observed: Tensor | None, known: Array, n: int) -> Array:
-    """Mask of the items, among those that have a modality, that lack cells of it, bool (n,)."""
+    """Mask of the items that have a modality, but lack some entries of it, bool (n,)."""
     found = np.zeros(n, bool)
     if observed is not None:
         found[known] = (~observed.flatten(1).all(1)).cpu().numpy()
@@ -171,8 +171,8 @@ def imputing_posterior(model: Model, group: Group) -> Posterior:
     """The posterior of z that imputes missing modalities: that of O as a subset, q_O(z|x_O).
 
     It was fitted to the posteriors of items with more modalities, so it knows how well O predicts
-    the others. q(z|x_O, O) was fitted to the likelihoods of O only. It may leave z so free that
-    its samples show something else; it is used only if no encoder covers O or parts of O.
+    the others. q(z|x_O, O) was fitted to the likelihoods of O only, and may constrain z too little
+    to predict the others. It is used only if no encoder covers O or parts of O.
 
     Raises:
         UsageError: The model has neither, or the search for a cover was too large.
@@ -194,10 +194,10 @@ def check_model(trained: TrainedModel) -> None:
     model = trained.model
     if model.conditional:
         raise UsageError(
-            f"A model of kind {model.kind!r} cannot fill gaps: it models "
-            f"{subset_name(model.decoded)} given all other modalities, and not what an item may "
-            f"lack. Fill them with a model of all modalities, such as model.kind = 'jmvae'; "
-            f"`mmvae generate` gives what this one makes of complete conditions."
+            f"A model of kind {model.kind!r} cannot fill missing values: it models only "
+            f"{subset_name(model.decoded)} given all other modalities. Use a model of all "
+            f"modalities, such as model.kind = 'jmvae'; `mmvae generate` generates from complete "
+            f"conditions."
         )
 
 
@@ -243,7 +243,7 @@ def imputation(
     observed: Mapping[str, Tensor | None],
     known: Array,
 ) -> Imputation:
-    """Predicted values (n, event…) of some rows, with their observed cells unchanged."""
+    """Predicted values (n, event…) of some rows, with their observed entries unchanged."""
     codec = trained.codecs[modality]
     values = prediction[torch.from_numpy(rows).to(prediction.device)]
     cells = torch.ones(values.shape, dtype=torch.bool)

@@ -132,12 +132,12 @@ def _saved_model(folder: Path) -> Checkpoint:
     if store.empty and run.status().state == "running":
         raise RunError(
             f"{folder} holds no model yet: it is being trained and has saved no checkpoint so "
-            f"far. Wait for the first; train.checkpoint_minutes says when."
+            f"far. Wait for the first one; train.checkpoint_minutes sets the interval."
         )
     if store.empty:
         raise RunError(
             f"{folder} holds no model yet: its training saved no checkpoint. "
-            f"Go on with: mmvae resume {folder}"
+            f"Resume with: mmvae resume {folder}"
         )
     return store.load(LATEST)
 

@@ -33,7 +33,7 @@ Type = Any
 """An Arrow type."""
 
 UNFINISHED = ".mmvae-unfinished"
-"""In a folder of pictures, until the table that names them is there: what it will be called."""
+"""Name of the file in a folder of pictures that names its table until the table is written."""
 
 
 INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
@@ -172,8 +172,8 @@ class Plan:
             name = f"{column}_filled"
             if name in stream.names:
                 raise DataError(
-                    f"{stream.path}: there is a column {name!r} already, in which is to stand "
-                    f"what was filled. Rename or drop it."
+                    f"{stream.path}: there is a column {name!r} already; this name is needed for "
+                    f"the marks of filled values. Rename or drop it."
                 )
             self.added[name] = pa.list_(pa.bool_()) if m in self.cellwise else pa.bool_()
         self.pictured = any(map(self.in_files, self.columns))

@@ -81,7 +81,7 @@ class TrainedModel:
         Items may lack modalities that ``data`` has. A model that was trained on such items uses
         q(z|x_O, O), with O the modalities of an item. Otherwise, or if ``given`` names modalities,
         the posterior is q_O of that subset (T13). An item without any modality gets the mean of
-        the prior, as in imputation; :meth:`blank` tells which items these are.
+        the prior, as in imputation; :meth:`blank` returns the mask of these items.
 
         Args:
             data: Columns by modality (a dict of arrays, a ``datasets.Dataset``, a DataFrame, a

@@ -48,7 +48,7 @@ class CodecConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     column: str | None = Field(
-        None, description="Column of the source; the modality's own name unless given."
+        None, description="Column of the source. Default: the name of the modality."
     )
     weight: float = Field(
         1.0, gt=0, allow_inf_nan=False, description="λ_m, the weight of log p(x_m|z) in the loss."

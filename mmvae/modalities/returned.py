@@ -26,8 +26,9 @@ SAVED = "numbers that are finite, texts, lists and dicts of those by text, or te
 """The types that a state may hold."""
 
 OWN_WEIGHTS = (
-    "Make the weight in encoder() or decoder(), and let the decoder put it out: what a codec "
-    "holds is neither trained nor saved. What fit learns is no weight; keep it without a gradient."
+    "Create the weight in encoder() or decoder(), and let the decoder return it: tensors of a "
+    "codec are neither trained nor saved. A value that fit learns is not a weight; keep it "
+    "without a gradient."
 )
 
 
@@ -245,10 +246,10 @@ def doubts(value: Any, n: int) -> list[tuple[int, str]]:
     found = list(value)
     for pair in found:
         require(isinstance(pair, tuple) and len(pair) == 2, wanted, short(pair))
-        row, told = pair
+        row, text = pair
         whole = isinstance(row, (int, np.integer)) and not isinstance(row, bool)
         require(whole and 0 <= row < n, wanted, f"the row {short(row)}")
-        require(isinstance(told, str) and bool(told.strip()), wanted, f"the text {short(told)}")
+        require(isinstance(text, str) and bool(text.strip()), wanted, f"the text {short(text)}")
     return found
 
 

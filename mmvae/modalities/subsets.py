@@ -70,9 +70,9 @@ def family(spec: str | Sequence[str | Sequence[str]], modalities: Sequence[str])
             raise ConfigError(
                 f"model.subsets = 'all': {n} modalities have 2^{n} − 2 = {2**n - 2:,} proper "
                 f"non-empty subsets; expected at most {MOST_OF_ALL} modalities, which have "
-                f"{2**MOST_OF_ALL - 2:,}. Take 'singletons', of which the posteriors of all other "
-                f"subsets are put together, 'leave-one-out', or a list of the subsets that will "
-                f"be asked for; with model.missing = 'zero' the joint posterior answers for all."
+                f"{2**MOST_OF_ALL - 2:,}. Use 'singletons', whose posteriors are combined for "
+                f"all other subsets, 'leave-one-out', or a list of the subsets that are needed. "
+                f"With model.missing = 'zero' the joint posterior serves all subsets."
             )
         return [s for size in range(1, n) for s in combinations(modalities, size)]
     if spec == "leave-one-out":
@@ -124,7 +124,7 @@ def partition(subset: Subset, trained: Sequence[Subset]) -> list[Subset]:
     if parts is None:
         raise UsageError(
             f"No posterior for {subset_name(subset)!r}: it has no encoder of its own and cannot "
-            f"be put together from the trained subsets "
+            f"be combined from the trained subsets "
             f"({listed(map(subset_name, trained)) or 'none'}). Train with model.subsets = "
             f"'singletons' or 'all', or list this subset."
         )
@@ -146,9 +146,10 @@ def _fewest(subset: Subset, trained: Sequence[Subset]) -> list[Subset] | None:
     except StepsExceeded:
         raise SearchLimit(
             f"No posterior for {subset_name(subset)!r}: it has no encoder of its own, and "
-            f"{len(trained):,} trained subsets lie in it, too many to tell by at most "
-            f"{MOST_STEPS:,} steps of a search in up to {MOST_SEARCHED} modalities which fewest "
-            f"make it up. Train with model.subsets = 'singletons', or list this subset."
+            f"{len(trained):,} trained subsets are contained in it: too many to find the fewest "
+            f"that cover it, in at most {MOST_STEPS:,} steps of a search over at most "
+            f"{MOST_SEARCHED} modalities. Train with model.subsets = 'singletons', or list "
+            f"this subset."
         ) from None
     return None if places is None else [trained[i] for i in places]
 

@@ -180,7 +180,7 @@ class Model(Trainable):
         """
         if batch.presence:
             raise UsageError(
-                f"A {self.kind!r} model has no joint posterior of items that lack "
+                f"A {self.kind!r} model has no joint posterior for items that lack "
                 f"{' or '.join(batch.presence)}. Leave incomplete items out: "
                 f"data.incomplete = 'discard'."
             )
@@ -240,14 +240,15 @@ class Model(Trainable):
             if not held:
                 known = sorted({".".join(n.split(".")[:k]) for n in weights for k in (1, 2)})
                 raise ConfigError(
-                    f"train.freeze entry {name!r}: no weight's name begins so; there are "
+                    f"train.freeze entry {name!r}: no weight has a name that begins with it; "
+                    f"there are "
                     f"{', '.join(known)} and their parts.{nearest(name, known)}"
                 )
             for n in held:
                 weights[n].requires_grad_(False)
         if names and not any(p.requires_grad for p in weights.values()):
             raise ConfigError(
-                f"train.freeze = {list(names)}: nothing is left to be trained. Leave one out."
+                f"train.freeze = {list(names)}: no weight is left to train. Leave one out."
             )
         self._still = [
             module

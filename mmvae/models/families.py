@@ -64,8 +64,8 @@ class PosteriorKeys(BaseModel):
     subsets: list[str] | None = Field(
         None,
         min_length=1,
-        description="Subset posteriors of this family, such as ['label']; all that the "
-        "model trains unless given. The others are diagonal Gaussians.",
+        description="Subset posteriors of this family, such as ['label']. Default: all that the "
+        "model trains. The others are diagonal Gaussians.",
     )
 
 
@@ -77,14 +77,14 @@ class PriorKeys(BaseModel):
     first_epoch: int = Field(
         0,
         ge=0,
-        description="First epoch, counted from 0, in which the prior is fitted; before "
-        "it, the aggregate posterior changes too much.",
+        description="First epoch, counted from 0, that fits the prior. Skip early epochs, in "
+        "which the posteriors still change fast.",
     )
     learning_rate: float | None = Field(
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Learning rate of the prior; train.learning_rate unless given.",
+        description="Learning rate of the prior. Default: train.learning_rate.",
     )
 
 

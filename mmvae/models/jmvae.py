@@ -164,9 +164,9 @@ class JMVAE(VariationalModel):
             m for m in self.modalities if m in batch.presence and m not in self.sometimes_missing
         ]:
             raise UsageError(
-                f"Items lack {' and '.join(strange)}, which every item had that this model was "
-                f"trained on: it has no joint posterior of them. Name with --given what they "
-                f"have, or leave them out."
+                f"Items lack {' and '.join(strange)}, which every training item of this model "
+                f"had, so it has no joint posterior for them. Name the modalities that they have "
+                f"with --given, or leave these items out."
             )
         return batch.presence
 

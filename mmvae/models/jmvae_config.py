@@ -22,109 +22,108 @@ MOST_NETWORKS = 4096
 class JMVAEConfig(ModelConfig):
     """``[model]`` of a JMVAE; each choice that the paper leaves open is a key."""
 
-    latent_dim: int = Field(64, ge=1, description="Dimensions of the joint latent z.")
+    latent_dim: int = Field(64, ge=1, description="Number of dimensions of the joint latent z.")
     alpha: float = Field(
         0.1,
         ge=0,
         allow_inf_nan=False,
-        description="α, the weight of the KL penalty that pulls each subset posterior "
-        "towards the joint posterior. The subsets share the weight 2α, so "
-        "the total does not grow with their number. 0 trains the joint "
-        "bound alone, without subset posteriors.",
+        description="α, the weight of the penalty that pulls each subset posterior towards the "
+        "joint posterior. The total weight does not grow with the number of subsets, which share "
+        "2α. 0 trains the joint bound alone, without subset posteriors.",
     )
     subsets: Literal["singletons", "all", "leave-one-out"] | list[str] = Field(
         "singletons",
-        description="Subsets of modalities with a posterior of their own: a named "
-        "family, or a list such as ['image', 'image+label'].",
+        description="Subsets of modalities that get their own posterior: the name of a family, or "
+        "a list such as ['image', 'image+label'].",
     )
     alpha_by: Literal["subset", "size"] = Field(
         "subset",
-        description="How 2α is shared: equally among subsets, or 'size': equally among "
-        "sizes of subsets, then among the subsets of each size. With many "
-        "modalities most subsets are of medium size; by size, all single "
-        "modalities together count as much as all of those.",
+        description="How 2α is divided. 'subset' gives each subset an equal share. 'size' gives "
+        "each subset size an equal share, divided equally among its subsets. With many "
+        "modalities most subsets are of medium size, and 'size' gives the single modalities as "
+        "much weight as each other size.",
     )
     subset_alpha: dict[str, float] = Field(
-        {},
-        description="α_S of individual subsets by name ('image+label'), in place of their share.",
+        {}, description="α_S of named subsets such as 'image+label', in place of the share of 2α."
     )
     teachers: list[str] = Field(
         [],
-        description="With missing modalities: the modalities that an item must have to "
-        "enter the KL penalty; other items still train the ELBO. Name the "
-        "most informative modalities, such as a label: without them the "
-        "joint posterior is broad, and makes the subset posteriors broad.",
+        description="With missing modalities: modalities that an item must have to enter the KL "
+        "penalty. Other items still train the ELBO. Name the most informative modalities, such "
+        "as a label: without them the joint posterior is broad, and makes the subset posteriors "
+        "broad.",
     )
     subsets_per_step: int | None = Field(
         None,
         ge=1,
-        description="Number of subsets that are drawn for each step; each is weighted "
-        "by |family| / drawn. Unless given: all if there are at most 16, "
-        "else 16.",
+        description="Number of subsets to sample for each step; each then has weight |family| / "
+        "sampled. Default: the whole family up to 16 subsets, else 16.",
     )
     missing: Literal["encoders", "zero"] = Field(
         "encoders",
-        description="How posteriors of fewer modalities are obtained: by subset "
-        "posteriors, or 'zero' (JMVAE-zero): by the joint encoder with the "
-        "codec's fill value for missing inputs.",
+        description="How modalities are left out. 'encoders' uses subset posteriors; 'zero' "
+        "(JMVAE-zero) gives the joint posterior the codec's fill value for each missing input.",
     )
     trunks: Literal["auto", "separate", "joint-apart", "shared"] = Field(
         "auto",
-        description="Encoder trunks. 'separate': each posterior has its own (the "
-        "paper). 'joint-apart': all subset posteriors share one trunk per "
-        "modality, and the joint posterior has its own. 'shared': all "
-        "posteriors share one per modality. 'auto': separate for "
-        "singletons, else shared.",
+        description="Sharing of encoder trunks. 'separate': each posterior has its own (the "
+        "paper). 'joint-apart': all subset posteriors share one per modality and the joint "
+        "posterior has its own. 'shared': all posteriors share one per modality. 'auto': "
+        "'separate' if all subsets are single modalities and heads is 'auto', else 'shared'.",
     )
     heads: Literal["auto", "own", "masked"] = Field(
         "auto",
-        description="With shared trunks: one head per subset, or one masked head that "
-        "gets the subset as input. 'auto' gives heads to up to 64 subsets.",
+        description="With shared trunks: 'own' gives each subset its own head; 'masked' uses one "
+        "head for all, with the subset as an input. 'auto' is 'own' for up to 64 subsets.",
     )
     fusion: Fusion = Field(
         "dense",
-        description="'dense': a hidden layer over the concatenated features of a "
-        "posterior's modalities (the paper's code); 'linear': heads without "
-        "a hidden layer (the paper's text).",
+        description="'dense': a hidden layer over the concatenated features of a posterior's "
+        "modalities (the paper's code). 'linear': the heads use the features directly (the "
+        "paper's text).",
     )
     fusion_dim: int = Field(
-        512, ge=1, description="Width of that hidden layer, and of those of a masked head."
+        512,
+        ge=1,
+        description="Width of the hidden layer of 'dense' fusion and of the layers of a "
+        "masked head.",
     )
     feature_dim: int = Field(
         64,
         ge=1,
-        description="With shared trunks: width of a modality's input to the subset heads.",
+        description="With shared trunks: number of features per modality that the subset "
+        "heads receive.",
     )
     head_dim: int = Field(
-        64, ge=1, description="With shared trunks: hidden width of the head of each subset."
+        64, ge=1, description="With shared trunks: hidden width of each subset's own head."
     )
-    activation: Activation = Field("relu", description="Activation of the hidden layers above.")
+    activation: Activation = Field("relu", description="Activation of these hidden layers.")
     variance: Variance = Field(
-        "exp", description="Link from a head's output to σ²: exp, or softplus (the paper's code)."
+        "exp",
+        description="How a head computes σ²: exp of its output, or softplus (the paper's code).",
     )
     start_variance: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="Factor of the joint posterior's initial σ². 1 is about that of the "
-        "prior. With several modalities a small factor such as 0.02 makes z "
-        "informative for the decoders from the first step.",
+        description="Factor on the initial variance σ² of the joint posterior. 1 starts near the "
+        "variance of the prior. A small value such as 0.02 gives the decoders an informative z "
+        "from the start, which helps with several modalities; training then adapts the variance.",
     )
     penalty_gradient: Literal["both", "subsets"] = Field(
         "both",
-        description="Which posteriors get gradients of the penalty: the joint posterior "
-        "too (the paper), or the subset posteriors only.",
+        description="'both': the penalty trains the joint and the subset posteriors (the paper). "
+        "'subsets': it trains only the subset posteriors.",
     )
     warmup: Literal["prior", "all"] = Field(
         "prior",
-        description="Terms that train.warmup_epochs warms up: the KL to the prior (the "
-        "paper's code), or the penalty too.",
+        description="Terms that train.warmup_epochs warms up. 'prior': the KL to the prior (the "
+        "paper's code). 'all': the penalty too.",
     )
     rescale: Literal["none", "dimensions"] = Field(
         "none",
-        description="'dimensions' multiplies λ_m by (largest number of dimensions of "
-        "any modality) / (dimensions of m), so that large modalities do not "
-        "dominate.",
+        description="'dimensions' multiplies λ_m by (largest number of dimensions of any "
+        "modality) / (dimensions of m), so that small modalities keep their weight in the loss.",
     )
 
     @field_validator("subsets")
@@ -134,8 +133,8 @@ class JMVAEConfig(ModelConfig):
             try:
                 family(subsets, modalities)
             except ConfigError as error:
-                told = str(error).removeprefix(f"model.subsets = {subsets!r}: ")
-                raise ValueError(told.removeprefix("model.subsets ")) from None
+                message = str(error).removeprefix(f"model.subsets = {subsets!r}: ")
+                raise ValueError(message.removeprefix("model.subsets ")) from None
         return subsets
 
     @field_validator("trunks", "heads")

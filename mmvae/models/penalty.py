@@ -74,8 +74,8 @@ class KLPenalty:
             teachers = ", ".join(self.config.teachers)
             taught = f", among them {teachers} (model.teachers)" if teachers else ""
             raise ConfigError(
-                f"model.subsets: no training item can inform the posterior of "
-                f"{subset_name(lacking[0])!r}: that takes items with {', '.join(lacking[0])} and "
+                f"model.subsets: no training item can train the posterior of "
+                f"{subset_name(lacking[0])!r}: this needs items with {', '.join(lacking[0])} and "
                 f"at least one more modality{taught}. Leave that subset out, or set "
                 f"model.alpha = 0 to train without subset posteriors. `mmvae data describe` shows "
                 f"what items have."
@@ -89,8 +89,8 @@ class KLPenalty:
             return []
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         return [
-            f"no training item informs the posterior of {', '.join(lacking[:3])}{more}: that "
-            f"takes items that have more; asked for, it is put together of others where possible"
+            f"no training item trains the posterior of {', '.join(lacking[:3])}{more}: this "
+            f"needs items with more modalities; a query combines other posteriors where possible"
         ]
 
     @property

@@ -57,7 +57,7 @@ def imported(entry: EntryPoint) -> object:
     except ModuleNotFoundError as error:
         if error.name and f"{entry.module}.".startswith(f"{error.name}."):
             raise PluginError(
-                f"its entry point {entry.name} = {entry.value!r} leads nowhere: there is no "
+                f"its entry point {entry.name} = {entry.value!r} cannot be resolved: there is no "
                 f"module {error.name!r}"
             ) from error
         raise
@@ -65,7 +65,7 @@ def imported(entry: EntryPoint) -> object:
         return attrgetter(entry.attr)(module) if entry.attr else module
     except AttributeError as error:
         raise PluginError(
-            f"its entry point {entry.name} = {entry.value!r} leads nowhere: {error}"
+            f"its entry point {entry.name} = {entry.value!r} cannot be resolved: {error}"
         ) from error
 
 

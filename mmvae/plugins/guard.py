@@ -258,7 +258,7 @@ def broken(kind: str, plugin: PluginInfo, error: ContractBroken) -> PluginError:
         whose, how = f"codec {kind!r}", "mmvae.testing.CodecContract"
     else:
         whose, how = f"codec {kind!r} of plugin {plugin}", f"`mmvae plugins check {kind}`"
-    return PluginError(f"{whose} breaks the contract. {error} {how} tries the rest of it.")
+    return PluginError(f"{whose} breaks the contract. {error} {how} checks the rest of it.")
 
 
 def failed(plugin: PluginInfo, error: BaseException) -> PluginError:
@@ -266,7 +266,7 @@ def failed(plugin: PluginInfo, error: BaseException) -> PluginError:
     said = f"{type(error).__name__}: {shortened(str(error), LONG)}"
     return PluginError(
         f"plugin {plugin} failed: {said}{raised_at(error, plugin)}. "
-        f"`mmvae plugins check {plugin.name}` may say what the contract wants."
+        f"`mmvae plugins check {plugin.name}` may name what the contract requires."
     )
 
 

@@ -1,6 +1,6 @@
-"""The loader of plugins: entry points of the group ``mmvae``, each heard on its own.
+"""The loader of plugins: entry points of the group ``mmvae``, each loaded separately.
 
-A broken plugin is written down with its cause and everything else goes on; it becomes an error
+A broken plugin is recorded with its cause and all others are loaded; it becomes an error
 only when a config needs what it might have offered.
 """
 

@@ -57,7 +57,7 @@ class PluginInfo:
 
     @property
     def complaint(self) -> str:
-        """Who is broken or disabled and why, and how to mend it."""
+        """Who is broken or disabled and why, and how to repair it."""
         if self.state == "disabled":
             return f"{self} is disabled: {self.error}."
         return (

@@ -76,7 +76,7 @@ def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: ob
                 stacklevel=3,
             )
     if missing:
-        raise PluginError(f"{origin} needs what is not here. {' '.join(missing)}")
+        raise PluginError(f"{origin} needs plugins that are not available. {' '.join(missing)}")
 
 
 def _missing(offer: str, maker: Maker, registry: Registry) -> str:

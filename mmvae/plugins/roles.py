@@ -84,8 +84,9 @@ class Role:
             f"{self.about}\n\n"
             f"Called once per registry, before a config is validated; call "
             f"``register({self.name}_class)`` once for each subclass of "
-            f":class:`mmvae.{self.base.__name__}`; it is offered under its ``kind``. Every plugin "
-            f"is heard, in the order of their names; a kind offered twice is an error that names "
+            f":class:`mmvae.{self.base.__name__}`; it is offered under its ``kind``. The hooks "
+            f"of all plugins are called in the order of their names; a kind offered twice is an "
+            f"error that names "
             f"both plugins."
         )
         return hookspec(specified)

@@ -216,7 +216,7 @@ def _call(method: str, function: Callable[[], T]) -> T:
 def _network(method: str, build: Callable[[], Any], b: int) -> nn.Module:
     network = _call(method, build)
     returned.network(method, network)
-    module: nn.Module = network.train(b > 1)  # a single item tells batch norm nothing
+    module: nn.Module = network.train(b > 1)  # batch norm needs several items
     return module
 
 

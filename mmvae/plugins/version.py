@@ -56,7 +56,7 @@ CHANGES: Mapping[int, tuple[Change, ...]] = {
         Change(
             "changed",
             "Codec.missing",
-            "it also stands in for single cells that are not observed",
+            "it is also the fill value of single cells that are not observed",
         ),
         Change(
             "changed",
@@ -92,18 +92,18 @@ def check_version(stated: int | None, distribution: str) -> None:
     if written_for > VERSION:
         raise PluginError(
             f"it is written for version {written_for} of the plugin contract; mmvae {__version__} "
-            f"speaks version {VERSION}. Upgrade mmvae: pip install --upgrade mmvae"
+            f"supports version {VERSION}. Upgrade mmvae: pip install --upgrade mmvae"
         )
     if written_for < VERSION:
-        told = "; ".join(
+        changes = "; ".join(
             f"{change}"
             for version in range(written_for + 1, VERSION + 1)
             for change in CHANGES[version]
         )
         raise PluginError(
             f"it is written for version {written_for} of the plugin contract; mmvae {__version__} "
-            f"speaks version {VERSION}. Upgrade it: pip install --upgrade {distribution}. Its "
-            f"authors will want to know what changed: {told}"
+            f"supports version {VERSION}. Upgrade it: pip install --upgrade {distribution}. "
+            f"Changes for its authors: {changes}"
         )
 
 

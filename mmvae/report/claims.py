@@ -1,4 +1,4 @@
-"""Tables of claims: statements of order, computed from the kept nats."""
+"""Tables of claims: statements of order, computed from the stored nats."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def claim_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     ]
     if not rows:
         return []
-    header = ("claim", "rows", "nats", "standard error", "effective samples", "expected", "so")
+    header = ("claim", "rows", "nats", "standard error", "effective samples", "expected", "result")
     note = (
         f"Differences between two rows: the mean over items of the difference on the same item, "
         f"second row minus first. Not clear: within two standard errors of what is expected. "
@@ -49,13 +49,14 @@ def order_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     if not found:
         return []
     header = ("log p of", "published order", "published", "ours", "standard error")
-    told = [order.found.verdict for order in found]
-    count = ", ".join(f"{word} {told.count(word)}" for word in ("yes", "no", "not clear"))
+    verdicts = [order.found.verdict for order in found]
+    count = ", ".join(f"{word} {verdicts.count(word)}" for word in ("yes", "no", "not clear"))
     note = (
         f"Of {len(found)} pairs: {count}; {sum(not o.found.settled for o in found)} unsettled. "
-        f"Compared are neighbours in the order of the published values of a query, and the values "
-        f"of a row by different samples; equal values have no order. Ours: the mean over items of "
-        f"the difference on the same item. Not clear: within two standard errors of 0. {UNSETTLED}"
+        f"A pair is two rows that are neighbours in the published order of a likelihood query, or "
+        f"two values of a row by different samples. Equal published values are left out. Ours: "
+        f"the mean over items of the difference on the same item. Not clear: within two standard "
+        f"errors of 0. {UNSETTLED}"
     )
     title = f"The order of the published values ({records[0].schedule} schedule)"
     rows = tuple(map(order_row, found))

@@ -58,7 +58,7 @@ def classes_of(subject: Subject, word: str) -> Classes:
     if len(found.names) > MOST_CLASSES:
         raise DataError(
             f"{subject.run.folder}: {word!r} has {len(found.names)} classes, expected at most "
-            f"{MOST_CLASSES}: more cannot be told apart. Name another with --label."
+            f"{MOST_CLASSES}: more cannot be distinguished. Name another with --label."
         )
     return found
 

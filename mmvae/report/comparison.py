@@ -37,7 +37,7 @@ def cells(comparison: Comparison) -> Table:
     """Every likelihood query, beside the published value if the configuration names a row."""
     names = [column.heading for column in comparison.columns]
     beside = {h for row in comparison.published.values() for h in row}
-    header = ["figure"]
+    header = ["quantity"]
     for name in names:
         header += [name, PUBLISHED] if name in beside else [name]
     rows = []
@@ -46,8 +46,8 @@ def cells(comparison: Comparison) -> Table:
         for name in names:
             line.append(marked(row[name]) if name in row else NONE)
             if name in beside:
-                figure = comparison.published.get(cell, {}).get(name)
-                line.append(NONE if figure is None else f"{figure:.10g}")
+                statistic = comparison.published.get(cell, {}).get(name)
+                line.append(NONE if statistic is None else f"{statistic:.10g}")
         rows.append(tuple(line))
     note = "\n".join([*_marks(comparison), *_sampling(comparison), *_sources(comparison)])
     return Table("Log-likelihoods", tuple(header), tuple(rows), note)
@@ -61,7 +61,7 @@ def others(comparison: Comparison) -> Table:
         for figures, write in ((comparison.figures, spread), (comparison.shares, percent))
         for label, row in figures.items()
     ]
-    return Table("Other figures", ("figure", *names), tuple(rows), _errors(comparison))
+    return Table("Other statistics", ("statistic", *names), tuple(rows), _errors(comparison))
 
 
 def differences(comparison: Comparison) -> Table:
@@ -81,8 +81,11 @@ def differences(comparison: Comparison) -> Table:
         f"items that both share."
     )
     if seeds:
-        note += " Of several seeds each item's mean is taken; the spread over seeds is not in ±."
-    return Table(f"Differences from {base}, item by item", ("figure", *names), tuple(rows), note)
+        note += (
+            " Several seeds are averaged item by item; ± does not include the variation of seeds."
+        )
+    about = f"Differences from {base}, item by item"
+    return Table(about, ("statistic", *names), tuple(rows), note)
 
 
 def title(cell: str, comparison: Comparison) -> str:
@@ -91,24 +94,24 @@ def title(cell: str, comparison: Comparison) -> str:
     return cell_title(parse_cell(cell, modalities)[0], modalities)
 
 
-def plus_minus(figure: Mapping[str, Any]) -> dict[str, float | None]:
+def plus_minus(statistic: Mapping[str, Any]) -> dict[str, float | None]:
     """The statistic with its ± value: sd over seeds, or standard error over items."""
-    return {"mean": figure["mean"], "error": figure.get("sd", figure.get("error"))}
+    return {"mean": statistic["mean"], "error": statistic.get("sd", statistic.get("error"))}
 
 
-def marked(figure: Mapping[str, Any]) -> str:
+def marked(statistic: Mapping[str, Any]) -> str:
     """The value of a query: ≥ if it bounds the log-likelihood from below, ≈ if it estimates it.
 
     In parentheses that of standardised values, where there is one.
     """
-    beside = figure.get("standardised")
+    beside = statistic.get("standardised")
     inner = f" ({spread(plus_minus(beside))})" if beside else ""
-    return f"{'≥' if figure['bound'] else '≈'} {spread(plus_minus(figure))}{inner}"
+    return f"{'≥' if statistic['bound'] else '≈'} {spread(plus_minus(statistic))}{inner}"
 
 
-def signed(figure: Mapping[str, Any]) -> str:
+def signed(statistic: Mapping[str, Any]) -> str:
     """A difference with its sign."""
-    return ("+" if figure["mean"] > 0 else "") + spread(plus_minus(figure))
+    return ("+" if statistic["mean"] > 0 else "") + spread(plus_minus(statistic))
 
 
 def _errors(comparison: Comparison) -> str:
@@ -119,15 +122,19 @@ def _errors(comparison: Comparison) -> str:
 
 def _marks(comparison: Comparison) -> Iterator[str]:
     yield _errors(comparison)
-    bounds = {figure["bound"] for row in comparison.cells.values() for figure in row.values()}
+    bounds = {
+        statistic["bound"] for row in comparison.cells.values() for statistic in row.values()
+    }
     if True in bounds:
         yield "≥: a lower bound of the log-likelihood."
     if False in bounds:
         yield "≈: an estimate, which may also be too high."
-    told = (run.evaluation.densities for c in comparison.columns for run in c.runs)
-    yield from dict.fromkeys(density(pair) for each in told for pair in each.items())
+    densities = (run.evaluation.densities for c in comparison.columns for run in c.runs)
+    yield from dict.fromkeys(density(pair) for each in densities for pair in each.items())
     if any(
-        "standardised" in figure for row in comparison.cells.values() for figure in row.values()
+        "standardised" in statistic
+        for row in comparison.cells.values()
+        for statistic in row.values()
     ):
         yield STANDARDISED
 
@@ -136,12 +143,12 @@ def _sampling(comparison: Comparison) -> Iterator[str]:
     """Proposals, k and the source of log p(x_G); by column if columns differ."""
     yield (
         "multiple: z is sampled from the posterior given all of the run's modalities; single: "
-        "given the targets, or of a conditional what is given."
+        "given the targets, or for a conditional given the modalities after the bar."
     )
     if samples := _by_column(comparison, "samples"):
         yield f"Samples of z per item, k: {samples}."
     if origins := _by_column(comparison, "given from"):
-        yield f"Of an estimate, the log-likelihood of what is given is by samples of {origins}."
+        yield f"In an estimate, log p of the given modalities is computed by samples of {origins}."
 
 
 def _by_column(comparison: Comparison, key: str) -> str:
@@ -149,12 +156,12 @@ def _by_column(comparison: Comparison, key: str) -> str:
     rows = comparison.cells.values()
     columns: dict[str, dict[str, None]] = {}
     for row in rows:
-        for name, figure in row.items():
-            if figure[key] is not None:
-                value = figure[key]
+        for name, statistic in row.items():
+            if statistic[key] is not None:
+                value = statistic[key]
                 text = f"{value:,}" if isinstance(value, int) else str(value)
                 columns.setdefault(name, {})[text] = None
-    if any(len({figure[key] for figure in row.values()} - {None}) > 1 for row in rows):
+    if any(len({statistic[key] for statistic in row.values()} - {None}) > 1 for row in rows):
         parts = (f"{name}: {', '.join(values)}" for name, values in columns.items())
         return "DIFFERENT: " + "; ".join(parts)
     return ", ".join(dict.fromkeys(text for values in columns.values() for text in values))

@@ -43,12 +43,13 @@ def training_curves(subject: ReportSubject) -> list[Picture]:
         bands |= table.bands
     means = joined(train)
     caption = (
-        "Means over items of each term of the objective, as training went: on the training split "
-        "with one sample of z per item, each point since the point before it (short spans of "
-        "steps are joined to spans of equal length); on the validation split at full "
-        "weight. All in nats per item, but for shares, such as an accuracy, and the warm-up "
-        "weight β. Triangles at the edge of a "
-        "panel stand for values beyond it. " + inside(means, bands) + subject.origin
+        "Means over items of each term of the objective, by training step. On the training split "
+        "there is one sample of z per item, and a point is the mean since the previous point "
+        "(short spans of steps are joined to spans of equal length). On the validation split "
+        "terms have full weight. All are in nats per item, except shares, such as an accuracy, "
+        "and the warm-up weight β. Triangles at the edge of a panel mark values beyond it. "
+        + inside(means, bands)
+        + subject.origin
     )
     drawn = draw({"training": means, "validation": validation}, [*terms, "beta"], bands)
     return [Picture("training", "Training", caption, drawn)]
@@ -75,8 +76,8 @@ def observed_curves(subject: ReportSubject) -> list[Picture]:
     if not figures:
         return []
     caption = (
-        "Metrics and other figures that observers measured while the model trained, metrics on "
-        "the validation split with the same noise each time; bars are standard errors over items. "
+        "Statistics measured by observers during training. Metrics are measured on the validation "
+        "split with the same noise each time; bars are standard errors over items. "
         f"{halves(records, figures)}{subject.origin}"
     )
     return [Picture("observed", "Observed", caption, draw({"observed": records}, figures))]
@@ -89,23 +90,23 @@ def halves(records: Sequence[Record], figures: Sequence[str]) -> str:
     shared = [name for name in figures if name in half and name in records[-1]]
     if half is records[-1] or not shared:
         return ""
-    told = (f"{name} {half[name]:.4g} and {records[-1][name]:.4g}" for name in shared)
-    return f"At step {half['step']} and at step {records[-1]['step']}: {'; '.join(told)}. "
+    values = (f"{name} {half[name]:.4g} and {records[-1][name]:.4g}" for name in shared)
+    return f"At step {half['step']} and at step {records[-1]['step']}: {'; '.join(values)}. "
 
 
 def inside(records: Sequence[Record], bands: Bands) -> str:
     """The number of points in the last half of the training that lie inside each band."""
     last = [r for r in records if r["step"] > records[-1]["step"] / 2]
-    told = ""
+    text = ""
     for name, (low, high) in bands.items():
         values = [r[name] for r in last if name in r]
         if values:
             count = sum(low <= value <= high for value in values)
-            told += (
-                f"Grey band: {name} from {low:g} to {high:g}, which {count} of {len(values)} "
-                f"points of the last half lie in. "
+            text += (
+                f"Grey band: {name} from {low:g} to {high:g}; {count} of {len(values)} points of "
+                f"the last half lie in it. "
             )
-    return told
+    return text
 
 
 def joined(records: Sequence[Record]) -> list[Record]:

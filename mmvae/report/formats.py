@@ -9,39 +9,39 @@ from typing import Any
 Figure = Mapping[str, float | None]
 
 STANDARDISED = (
-    "In parentheses: of the standardised values that the networks see, as published figures are."
+    "In parentheses: the value for the standardised data that the networks see, as published."
 )
 
 
-def spread(figure: Figure) -> str:
+def spread(statistic: Figure) -> str:
     """Mean ± standard error, the error with two digits."""
-    mean, error = figure["mean"], figure["error"]
+    mean, error = statistic["mean"], statistic["error"]
     assert mean is not None
     if not error:
-        return f"{mean:.4g}" + ("" if error is None else " ± 0") + counted(figure)
+        return f"{mean:.4g}" + ("" if error is None else " ± 0") + counted(statistic)
     digits = min(max(0, 1 - math.floor(math.log10(error))), 6)
-    return f"{mean:.{digits}f} ± {error:.{digits}f}{counted(figure)}"
+    return f"{mean:.{digits}f} ± {error:.{digits}f}{counted(statistic)}"
 
 
-def nats(figure: Mapping[str, Any]) -> str:
+def nats(statistic: Mapping[str, Any]) -> str:
     """Log-likelihood in the user's units, and in parentheses that of standardised values."""
-    beside = figure.get("standardised")
-    return spread(figure) + (f" ({spread(beside)})" if beside else "")
+    beside = statistic.get("standardised")
+    return spread(statistic) + (f" ({spread(beside)})" if beside else "")
 
 
-def counted(figure: Figure) -> str:
+def counted(statistic: Figure) -> str:
     """The number of items of a statistic, if some items lack a modality."""
-    return f" ({figure['items']:,} items)" if "items" in figure else ""
+    return f" ({statistic['items']:,} items)" if "items" in statistic else ""
 
 
-def hundredfold(figure: Figure) -> Figure:
+def hundredfold(statistic: Figure) -> Figure:
     """A share in percent."""
-    return {name: None if value is None else 100 * value for name, value in figure.items()}
+    return {name: None if value is None else 100 * value for name, value in statistic.items()}
 
 
-def percent(figure: Figure) -> str:
+def percent(statistic: Figure) -> str:
     """A share of items in percent, with its standard error."""
-    mean, error = figure["mean"], figure["error"]
+    mean, error = statistic["mean"], statistic["error"]
     assert mean is not None
     shown = f"{100 * mean:.1f} %" + ("" if error is None else f" ± {100 * error:.1f}")
-    return shown + counted(figure)
+    return shown + counted(statistic)

@@ -13,10 +13,11 @@ from mmvae.report.formats import Figure
 from mmvae.report.tables import Table
 
 NOTE = (
-    "Percent of the generated values in which a classifier, trained on real items, sees the "
-    "item's own {label}: the mean over all sets of so many given modalities and all modalities "
-    "outside of them, {label} itself left out; ± is the standard error over items. Last, the "
-    "classifiers on real items, which is about the most that can be expected."
+    "Percent of the generated values that a classifier, trained on real items, assigns to the "
+    "item's own {label}. Each value is the mean over all sets of so many given modalities and all "
+    "modalities outside of them, without {label} itself; ± is the standard error over items. The "
+    "last column is the accuracy of the classifiers on real items, about the highest coherence to "
+    "expect."
 )
 
 
@@ -38,18 +39,18 @@ def coherence_table(title: str, label: str, records: Sequence[Record]) -> Table:
     return Table(title, header, rows, NOTE.format(label=label))
 
 
-def share(figure: Figure | None) -> str:
+def share(statistic: Figure | None) -> str:
     """A share in percent with its standard error; – for none."""
-    if figure is None or figure["mean"] is None:
+    if statistic is None or statistic["mean"] is None:
         return "–"
-    error = figure["error"]
-    return f"{100 * figure['mean']:.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
+    error = statistic["error"]
+    return f"{100 * statistic['mean']:.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
 
 
 def real(matrix: Mapping[str, Any]) -> str:
     """The mean over modalities of their classifiers' accuracy on real items, in percent."""
-    figures = matrix["classifier on real items"].values()
-    return f"{100 * mean(f['mean'] for f in figures):.1f}" if figures else "–"
+    accuracies = matrix["classifier on real items"].values()
+    return f"{100 * mean(a['mean'] for a in accuracies):.1f}" if accuracies else "–"
 
 
 def coherence_lines(label: str, results: Mapping[str, Sequence[Record]]) -> bytes:

@@ -30,24 +30,26 @@ def hints(result: Mapping[str, Any]) -> Iterator[str]:
         made = figures.get("mean")
         if not _above(real, chance):
             yield (
-                f"hint: coherence {direction} says little: on real items the classifier that "
-                f"judges it is right in {percent(real)}, no better than to name the most frequent "
-                f"class each time ({percent(chance)})."
+                f"hint: coherence {direction} is not informative: the accuracy of its classifier "
+                f"on real items is {percent(real)}, no better than always predicting the most "
+                f"frequent class ({percent(chance)})."
             )
         elif made and not _above(made, chance):
             given, _, target = direction.partition(" → ")
             yield (
-                f"hint: {target} made from {given} shows its class no more often ("
-                f"{percent(made)}) than the most frequent class is there ({percent(chance)}): "
-                f"unless {given} tells nothing of it, its decoder has not left its start. Try a "
+                f"hint: {target} generated from {given} shows its class no more often ("
+                f"{percent(made)}) than the share of the most frequent class ({percent(chance)}). "
+                f"Unless {given} has no information on it, its decoder has learned nothing. Try a "
                 f"longer warm-up, for a JMVAE model.start_variance = 0.02, or another activation "
                 f"of its networks."
             )
 
 
-def _above(figure: Figure, chance: Figure) -> bool:
+def _above(statistic: Figure, chance: Figure) -> bool:
     """True if a share is above another by more than two standard errors."""
-    mean, error, least = (x or 0.0 for x in (figure["mean"], figure["error"], chance["mean"]))
+    mean, error, least = (
+        x or 0.0 for x in (statistic["mean"], statistic["error"], chance["mean"])
+    )
     return mean - 2 * error > least
 
 
@@ -65,8 +67,8 @@ def drowning(result: Mapping[str, Any]) -> Iterator[str]:
         now = ", ".join(f"{name} {weights[name]:.3g}" for name in weights)
         yield (
             f"hint: {m} has {share:.0f} % of the gradient at z"
-            f"{'' if even else f' even with the weights of this training ({now})'} and may drown "
-            f"{', '.join(others)}. Where those are guessed poorly, weigh them more: "
+            f"{'' if even else f' even with the weights of this training ({now})'} and may "
+            f"suppress {', '.join(others)}. If those are predicted poorly, weight them more: "
             f"modalities.{others[0]}.weight"
             f"{', or model.rescale = ' + repr('dimensions') + ' for all' if even else ''}."
         )

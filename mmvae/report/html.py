@@ -53,7 +53,7 @@ def page(
         *(f'<p class="note">{escape(note)}</p>' for note in notes),
         "<h2>Pictures</h2>",
         *map(picture_html, pictures),
-        "<h2>Do it again</h2>",
+        "<h2>Commands to reproduce it</h2>",
         f"<pre>{escape(commands)}</pre>",
         "<h2>Configuration</h2>",
         f"<pre>{escape(config)}</pre>",

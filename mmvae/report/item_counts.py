@@ -1,4 +1,4 @@
-"""How many items pictures show unless told otherwise."""
+"""The default numbers of items that pictures show."""
 
 MAPPED_ITEMS = 2000
 SHOWN_ITEMS = 10

@@ -95,11 +95,11 @@ def latent_picture(
             f" Latents of more or fewer than two dimensions are projected onto the first two "
             f"principal directions of their own, which hold {', '.join(shares)}."
         )
-    told = [
+    direct = [
         t for s, t in zip(subjects, names, strict=True) if word in (given or s.trained.modalities)
     ]
-    if told:
-        how += f" What {' and '.join(told)} is given holds {word} itself."
+    if direct:
+        how += f" The modalities given to {' and '.join(direct)} include {word} itself."
     seen = "all modalities of a run" if given is None else " and ".join(given)
     caption = f"{what(clouds, subjects[0], kinds[0], seen)}{how} {origins(subjects)}"
     accuracies = {
@@ -130,8 +130,8 @@ def cloud(
         items: Number of items to show.
     """
     split, shown = subject.split, subject.chosen(subject.split, items)
-    judged, known = (shown[:0],) * 2 if classes is None else probed(subject, items)
-    both = len(judged) + (len(known) if split == "train" else 0)
+    tested, known = (shown[:0],) * 2 if classes is None else probed(subject, items)
+    both = len(tested) + (len(known) if split == "train" else 0)
     drawn = subject.chosen(split, max(items, both))
     points = subject.latents(split, drawn, given)
     seen = points[torch.isin(drawn, shown)]
@@ -140,16 +140,16 @@ def cloud(
     if classes is None:
         return made, projection
     made = replace(made, classes=classes.codes[split][shown])
-    if not len(judged):
+    if not len(tested):
         return made, projection
     if split == "train":
         fitted = points[torch.isin(drawn, known)]
     else:
         fitted = subject.latents("train", known, given)
-    tried = points[torch.isin(drawn, judged)]
-    right = probe(tried, classes.codes[split][judged], fitted, classes.codes["train"][known])
+    tried = points[torch.isin(drawn, tested)]
+    right = probe(tried, classes.codes[split][tested], fitted, classes.codes["train"][known])
     accuracy = mean_and_error(right)
-    return replace(made, accuracy=accuracy, judged=len(judged), known=len(known)), projection
+    return replace(made, accuracy=accuracy, judged=len(tested), known=len(known)), projection
 
 
 def probed(subject: Subject, items: int) -> tuple[Tensor, Tensor]:
@@ -163,8 +163,8 @@ def probed(subject: Subject, items: int) -> tuple[Tensor, Tensor]:
         return subject.chosen(split, most), subject.chosen("train", PROBED_ITEMS)
     if total < 2 * NEIGHBOURS:
         return torch.arange(0), torch.arange(0)
-    judged = subject.chosen(split, min(most, total // 2))
-    return judged, subject.chosen(split, PROBED_ITEMS, after=len(judged))
+    tested = subject.chosen(split, min(most, total // 2))
+    return tested, subject.chosen(split, PROBED_ITEMS, after=len(tested))
 
 
 def what(
@@ -182,16 +182,16 @@ def what(
         f"each panel."
     )
     if classes is None:
-        return f"{text} Nothing says which classes the items have."
-    judged = [cloud for cloud in clouds if cloud.accuracy is not None]
-    if len(judged) < len(clouds):
+        return f"{text} The classes of the items are unknown."
+    tested = [cloud for cloud in clouds if cloud.accuracy is not None]
+    if len(tested) < len(clouds):
         text += (
-            f" No accuracy is given of fewer than {2 * NEIGHBOURS} training items: too few to "
-            f"judge one half by the other."
+            f" No accuracy is given for fewer than {2 * NEIGHBOURS} training items: too few to "
+            f"classify one half by the other."
         )
-    if not judged:
+    if not tested:
         return text
-    first = judged[0]
+    first = tested[0]
     other, held_out = "", ""
     if split == "train":
         other = "other "

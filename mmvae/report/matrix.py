@@ -29,8 +29,8 @@ def coherence_maps(subject: ReportSubject) -> list[Picture]:
         best = f"{100 * max((f['mean'] for f in own), default=1):.1f}"
         caption = (
             f"Share, in percent, of the values generated from the given modalities (rows) that "
-            f"show the {label} of the item, as a classifier trained on real items sees it; "
-            f"{label} itself is read off. z is one sample of q(z|given). Grey: among the "
+            f"show the {label} of the item, according to a classifier trained on real items; "
+            f"{label} itself is compared directly. z is one sample of q(z|given). Grey: among the "
             f"given. On real items the best of the classifiers is right for {best} %. "
             + subject.origin
         )

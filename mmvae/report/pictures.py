@@ -32,11 +32,12 @@ def reconstructions(subject: ReportSubject) -> list[Picture]:
     pictures = []
     for m in model.decoded:
         caption = (
-            f"{m} of some {subject.split} items: the truth, and below it the best value at the "
-            f"best point of each posterior, of all modalities and of fewer. " + subject.origin
+            f"{m} of some {subject.split} items: the true value, and below it the decoder's point "
+            f"estimate at the point estimate of each posterior, given all modalities and given "
+            f"fewer. " + subject.origin
         )
         drawn = sheet(rows[m], labels)
-        pictures.append(Picture(f"given-{m}", f"{m}, reconstructed and guessed", caption, drawn))
+        pictures.append(Picture(f"given-{m}", f"{m}, reconstructed and predicted", caption, drawn))
     return pictures
 
 
@@ -46,9 +47,9 @@ def prediction_rows(
     """Each target's true values for display, and below them those predicted from each S."""
     rows = {m: [subject.show(m, batch.x[m])] for m in targets}
     for given in givens:
-        guessed = predictions(subject.trained.model, batch, given)
+        predicted = predictions(subject.trained.model, batch, given)
         for m in targets:
-            rows[m].append(subject.show(m, guessed[m]))
+            rows[m].append(subject.show(m, predicted[m]))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The material of a report: a run, its model, items to show, and their evaluation."""
+"""The data of a report: a run, its model, items to show, and their evaluation."""
 
 from __future__ import annotations
 

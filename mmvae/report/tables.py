@@ -37,15 +37,15 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 
 def bounds(result: Mapping[str, Any]) -> Table:
     """The evidence lower bound of log p(x_M) and its terms."""
-    rows = [("ELBO", nats(figure)) for figure in result.get("bounds", {}).values()]
+    rows = [("ELBO", nats(statistic)) for statistic in result.get("bounds", {}).values()]
     terms = result.get("terms", {})
     likelihoods = [f"log_likelihood/{m}" for m in result["modalities"]]
     rows += [(term(name), nats(terms[name])) for name in (*likelihoods, "kl") if name in terms]
-    note = "Higher is better, but for the KL. ELBO = sum of the log-likelihoods − KL to the prior."
-    if any("standardised" in figure for figure in terms.values()):
+    note = "Higher is better, except for the KL. ELBO = sum of log-likelihoods − KL to the prior."
+    if any("standardised" in statistic for statistic in terms.values()):
         note = f"{note} {STANDARDISED}"
     title = f"Evidence lower bound of {result.get('bounds of', 'the log-likelihood')}"
-    return Table(title, ("figure", "nats per item"), tuple(rows), note)
+    return Table(title, ("statistic", "nats per item"), tuple(rows), note)
 
 
 def cells(result: Mapping[str, Any]) -> Table:
@@ -54,36 +54,37 @@ def cells(result: Mapping[str, Any]) -> Table:
     rows = tuple(
         (
             name,
-            figure["of"],
-            nats(figure),
-            figure["proposal"],
-            f"{figure['samples']:,}",
-            f"{figure['effective samples']:.1f}",
-            "bound" if figure["bound"] else f"estimate; given: {given(figure)}",
+            statistic["of"],
+            nats(statistic),
+            statistic["proposal"],
+            f"{statistic['samples']:,}",
+            f"{statistic['effective samples']:.1f}",
+            "bound" if statistic["bound"] else f"estimate; given: {given(statistic)}",
         )
-        for name, figure in sorted(found.items(), key=lambda cell: cell_order(cell[0], result))
+        for name, statistic in sorted(found.items(), key=lambda cell: cell_order(cell[0], result))
     )
-    header = ("cell", "figure", "nats per item", "samples of", "k", "effective", "kind")
+    header = ("query", "quantity", "nats per item", "samples of", "k", "effective", "kind")
     note = (
-        "Importance weighted; higher is better. A bound lies below the truth and rises with k; an "
-        "estimate is a difference of two bounds, too high where that of what is given is loose. "
-        "Effective: mean effective sample size; near 1, k is too small for its proposal."
+        "Importance weighted; higher is better. A bound lies below the true value and rises with "
+        "k. An estimate is a difference of two bounds; it is too high if the bound of the given "
+        "modalities is loose. Effective: mean effective sample size; near 1, k is too small for "
+        "its proposal."
     )
-    if any("standardised" in figure for figure in found.values()):
+    if any("standardised" in statistic for statistic in found.values()):
         note = f"{note} {STANDARDISED}"
     return Table("Log-likelihoods", header, rows, note)
 
 
-def given(figure: Mapping[str, Any]) -> str:
+def given(statistic: Mapping[str, Any]) -> str:
     """The source of log p(x_G) in an estimate, and its effective sample size."""
-    effective = figure.get("effective samples of what is given")
-    return str(figure["given from"]) + (f", {effective:.1f} effective" if effective else "")
+    effective = statistic.get("effective samples of what is given")
+    return str(statistic["given from"]) + (f", {effective:.1f} effective" if effective else "")
 
 
 def cell_order(name: str, result: Mapping[str, Any]) -> tuple[bool, int, list[int], str]:
     """Sort key: joint and marginal queries before conditionals, larger target sets first."""
-    figure = name.partition("@")[0]
-    targets, bar, _ = figure.partition("|")
+    query = name.partition("@")[0]
+    targets, bar, _ = query.partition("|")
     order = list(result["modalities"])
     places = [order.index(m) for m in targets.split("+")]
     return bool(bar), -len(places), places, name
@@ -92,16 +93,16 @@ def cell_order(name: str, result: Mapping[str, Any]) -> tuple[bool, int, list[in
 def information(result: Mapping[str, Any]) -> Table:
     """The variation of information of two modalities."""
     found = result.get("variation of information", {})
-    rows = tuple((f"samples: {kind}", nats(figure)) for kind, figure in found.items())
-    note = "−[log p(x|w) + log p(w|x)]: lower if each modality tells more of the other."
-    return Table("Variation of information", ("figure", "nats per item"), rows, note)
+    rows = tuple((f"samples: {kind}", nats(statistic)) for kind, statistic in found.items())
+    note = "−[log p(x|w) + log p(w|x)]: the lower, the better each modality predicts the other."
+    return Table("Variation of information", ("statistic", "nats per item"), rows, note)
 
 
 def divergences(result: Mapping[str, Any]) -> Table:
     """KL of the joint posterior to each subset posterior."""
     figures = result.get("subset posteriors", {})
     rows = tuple((name, spread(figures[name])) for name in in_order(figures, result))
-    note = "KL of the joint posterior to the posterior that sees these alone; 0 if they agree."
+    note = "KL of the joint posterior to the posterior given these alone; 0 if they agree."
     return Table("Subset posteriors", ("given", "KL, nats per item"), rows, note)
 
 
@@ -113,10 +114,10 @@ def coherences(result: Mapping[str, Any]) -> Table:
         for direction, figures in result.get("coherence", {}).items()
     )
     note = (
-        f"Of {result['coherence samples']:,} values generated from classes in equal shares, how "
-        f"many show theirs, as a classifier trained on real training items alone sees it; beside "
-        f"it that classifier's own accuracy on real {result['split']} items. From the prior, "
-        f"value and class are decoded from the same z, and should agree."
+        f"Share of {result['coherence samples']:,} values, generated from classes in equal "
+        f"numbers, that show their class according to a classifier trained on real training items "
+        f"only. The last column is that classifier's accuracy on real {result['split']} items. "
+        f"From the prior, value and class are decoded from the same z, and should agree."
     )
     return Table("Coherence", ("direction", *columns), rows, note)
 
@@ -137,28 +138,29 @@ def matrix_tables(
     """Coherence from every given-set, and by the number of given modalities."""
     cells = matrix["cells"]
     columns = [m for m in result["modalities"] if any(m in row for row in cells.values())]
-    what = (
-        f"how many show the item's own {label}, as a classifier trained on real items alone sees "
-        f"it; {label} itself is read off. z is a sample of q(z|given)."
+    shares = (
+        f"share of generated values that show the item's own {label}, according to a classifier "
+        f"trained on real items only; {label} itself is compared directly. z is a sample of "
+        f"q(z|given). Items are of the {result['split']} split."
     )
     if len(cells) <= MOST_ROWS:
         rows = tuple(
             (given, *(percent(row[m]) if m in row else "–" for m in columns))
             for given, row in cells.items()
         )
-        note = f"Of the values generated from the given ones of {result['split']} items, {what}"
+        note = f"The {shares}"
         yield Table(f"Coherence matrix: {label}", ("given", *columns), rows, note)
     if len(matrix["by size"]) > 1:
-        sizes = tuple((size, percent(figure)) for size, figure in matrix["by size"].items())
-        note = (
-            f"Means over all sets of so many given modalities and all targets but {label}: {what}"
-        )
+        sizes = tuple((size, percent(statistic)) for size, statistic in matrix["by size"].items())
+        note = f"Mean over sets of that size and all targets except {label} of the {shares}"
         yield Table(f"Coherence by given modalities: {label}", ("given", "right"), sizes, note)
 
 
 def accuracies(result: Mapping[str, Any]) -> Table:
     """Accuracy of each class predicted from other modalities."""
-    rows = tuple((name, percent(figure)) for name, figure in result.get("accuracy", {}).items())
+    rows = tuple(
+        (name, percent(statistic)) for name, statistic in result.get("accuracy", {}).items()
+    )
     return Table("Accuracy", ("direction", "right"), rows, f"On the {result['split']} split.")
 
 
@@ -166,10 +168,10 @@ def prediction_errors(result: Mapping[str, Any]) -> Table:
     """Each codec's statistics on its modality predicted from others, or reconstructed."""
     givens = result.get("given", {})
     rows = tuple(
-        (given, target, name, spread(figure))
+        (given, target, name, spread(statistic))
         for given in in_order(givens, result)
         for target in in_order(givens[given], result)
-        for name, figure in givens[given][target].items()
+        for name, statistic in givens[given][target].items()
     )
     note = "Each modality at the best point of the posterior that sees the given ones."
     return Table("Cross-generation", ("given", "target", "figure", "value"), rows, note)
@@ -209,8 +211,8 @@ def metrics(result: Mapping[str, Any]) -> Iterator[Table]:
     for name, metric in result.get("metrics", {}).items():
         figures, title = metric["figures"], f"{name} ({metric['kind']})"
         note = " ".join([metric["about"], *metric["remarks"]])
-        heads = list(dict.fromkeys(figure.partition("/")[0] for figure in figures))
-        details = list(dict.fromkeys(figure.partition("/")[2] for figure in figures))
+        heads = list(dict.fromkeys(statistic.partition("/")[0] for statistic in figures))
+        details = list(dict.fromkeys(statistic.partition("/")[2] for statistic in figures))
         if details == [""]:
             plain = tuple((head, spread(figures[head])) for head in heads)
             yield Table(title, ("figure", "value"), plain, note)
@@ -223,8 +225,8 @@ def metrics(result: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _detail(figures: Mapping[str, Figure], head: str, detail: str) -> str:
-    figure = figures.get(f"{head}/{detail}" if detail else head)
-    return "–" if figure is None else spread(figure)
+    statistic = figures.get(f"{head}/{detail}" if detail else head)
+    return "–" if statistic is None else spread(statistic)
 
 
 def in_order(names: Iterable[str], result: Mapping[str, Any]) -> list[str]:
@@ -252,13 +254,13 @@ def heading(result: Mapping[str, Any]) -> str:
 def densities(result: Mapping[str, Any]) -> Iterator[str]:
     """Sentences on the measure of each density, for codecs that state it."""
     yield from map(density, result.get("densities", {}).items())
-    if any("standardised" in figure for figure in result.get("terms", {}).values()):
+    if any("standardised" in statistic for statistic in result.get("terms", {}).values()):
         yield STANDARDISED
 
 
-def density(told: tuple[str, str]) -> str:
+def density(measure: tuple[str, str]) -> str:
     """A sentence on the measure of one modality's density."""
-    return "Log-likelihoods of {}: density of {}.".format(*told)
+    return "Log-likelihoods of {}: density of {}.".format(*measure)
 
 
 def weights(result: Mapping[str, Any]) -> str:

@@ -83,7 +83,8 @@ class CheckpointStore:
                 raise
             raise TrainingError(
                 f"{self.folder} was removed while step {step} was saved in it, with all "
-                f"checkpoints. Leave that folder to the training; `mmvae train` starts a new run."
+                f"checkpoints. Do not change that folder during a training; `mmvae train` starts "
+                f"a new run."
             ) from error
         self._point(final, remedy)
         self._retire(final, remedy)
@@ -103,7 +104,7 @@ class CheckpointStore:
             TrainingError: The system refused.
         """
         if self.find(LATEST) != path:
-            self._point(path, f"then repeat the command; {self.run} is as it was.")
+            self._point(path, f"then repeat the command; {self.run} is unchanged.")
 
     def load(self, which: str | int | Path) -> Checkpoint:
         """Verify a checkpoint, then read it.
@@ -194,7 +195,7 @@ class CheckpointStore:
         if others:
             advice = (
                 f"Intact: {', '.join(others)}. "
-                f"`mmvae resume {self.run} --from {others[-1]}` goes on from the newest of them."
+                f"`mmvae resume {self.run} --from {others[-1]}` resumes from the newest of them."
             )
         else:
             advice = f"{self.run} has no other checkpoint; `mmvae train` starts a new run."

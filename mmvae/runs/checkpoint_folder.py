@@ -126,7 +126,7 @@ def _verified_file(path: Path, file: File) -> bytes:
     """Return the content of one file, verified."""
     data = content(path, file.size)
     if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
-        raise CheckpointError(f"{path} is damaged: it is not what was saved.")
+        raise CheckpointError(f"{path} is damaged: its content differs from what was saved.")
     return data
 
 
@@ -135,7 +135,9 @@ def _verified(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     manifest = read_checked(path / MANIFEST, Manifest)
     named = FOLDER.fullmatch(path.name)
     if named and int(named[1]) != manifest.step:
-        raise CheckpointError(f"{path} holds step {manifest.step}, which its name denies.")
+        raise CheckpointError(
+            f"{path} holds step {manifest.step}, but its name says another step."
+        )
     contents = {}
     if (needed := sum(file.size for file in manifest.files.values())) > _memory():
         raise CheckpointError(f"{path} holds {needed:,} bytes, more than this machine's memory.")

@@ -1,4 +1,4 @@
-"""Sealed files, JSON and tensors: each carries a checksum of its content."""
+"""Files of JSON and tensors that contain a checksum of their content."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FileName = Annotated[str, StringConstraints(pattern=f"^{STEM.pattern}$")]
 
 
 class Versioned(BaseModel):
-    """Keys of every sealed file: the version of its format, and the optimizer steps done."""
+    """Keys of every file with a checksum: the format's version and the optimizer steps done."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     format: int
@@ -67,7 +67,7 @@ def with_checksum(document: Mapping[str, Any]) -> bytes:
 
 
 def read_checked(file: Path, model: type[_Model]) -> _Model:
-    """Read a sealed file.
+    """Read a file and verify its checksum.
 
     Raises:
         CheckpointError: A byte of it changed, its format is newer, or it is not of this ``model``.

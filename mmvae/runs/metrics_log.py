@@ -62,10 +62,10 @@ class MetricsLog:
         self._digest.update(line)
 
     def mend(self) -> str | None:
-        """See that a resume will find the records; say what was done to them meanwhile.
+        """Repair the file of the records, so that a resume finds them.
 
-        A file that was removed, moved or replaced is written again. Of one that was changed what
-        it holds now are the records.
+        A file that was removed, moved or replaced is written again. If it was changed, its present
+        content becomes the records.
 
         Raises:
             TrainingError: The system refused.
@@ -76,7 +76,7 @@ class MetricsLog:
             self._journal.go_on()
             self._digest = _digest(self._journal.chunks(self.offset))
             said = f"{path} was changed while this process trained: {size} bytes were written, "
-            said += f"and it goes on with the {self.offset} bytes that are there"
+            said += f"and it continues with the {self.offset} bytes that are there"
         if self._journal.is_lost():
             self._journal.put_back()
             said = f"{path} was removed or replaced while this process trained; written again"

@@ -99,5 +99,5 @@ def refuse_results(
     """
     raise RunError(
         f"{run.folder / name} cannot be read: {problem}. `mmvae evaluate {run.folder}` writes it "
-        f"anew."
+        f"again."
     ) from cause

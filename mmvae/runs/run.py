@@ -195,12 +195,12 @@ class Run:
         if self._lock.is_lost():
             raise RunError(
                 f"The run folder {self.folder} was removed, moved or replaced while this process "
-                f"trained in it, so nothing more can be saved there. If it was moved, go on from "
-                f"its last checkpoint: mmvae resume NEW-PLACE"
+                f"trained in it, so nothing more can be saved there. If it was moved, continue "
+                f"from its last checkpoint: mmvae resume NEW-PLACE"
             )
 
     def mend(self) -> str | None:
-        """Write again what a run is opened by, if it was removed since this was called first.
+        """Write the files that open a run again if they were removed since the first call.
 
         Returns:
             A remark that names the files; None if all are there.
@@ -274,7 +274,7 @@ class Run:
             status = Status.model_validate_json(storage.read(path))
         except (OSError, pydantic.ValidationError) as error:
             raise RunError(
-                f"{path} cannot be read: {error}. `mmvae resume {self.folder}` writes it anew."
+                f"{path} cannot be read: {error}. `mmvae resume {self.folder}` writes it again."
             ) from error
         if status.state == "running" and not self._lock.is_held():
             return status.model_copy(update={"state": "killed"})
@@ -371,9 +371,9 @@ def _check_free(folder: Path) -> None:
         raise RunError(f"{folder} is a file. Choose another --run-dir.")
     names = {entry.name for entry in folder.iterdir()}
     if "status.json" in names:
-        begun = "goes on with it"
+        begun = "resumes it"
         if Run(folder).saved_nothing:
-            begun = "begins it anew, with its own config, for it saved no checkpoint"
+            begun = "restarts it with its own config, because it saved no checkpoint"
         raise RunError(
             f"{folder} already holds a run. `mmvae resume {folder}` {begun}; "
             "or choose another --run-dir."

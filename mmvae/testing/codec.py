@@ -81,7 +81,7 @@ class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, P
         }
         for name, call in still.items():
             with global_seed(1) as untouched:
-                with suppress(Exception):  # what fails is told by the check meant for it
+                with suppress(Exception):  # another check reports this failure
                     call()
                 require(untouched(), f"{name} to draw nothing", "a draw of global randomness")
         states = []
@@ -89,8 +89,8 @@ class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, P
             source = generator()
             codec.resample(values.clone(), source)
             states.append(source.get_state())
-        wants = "resample to draw the same amount whatever the values"
-        require(torch.equal(*states), wants, "generators that have moved unequally far")
+        wants = "resample to use the same number of random draws for all values"
+        require(torch.equal(*states), wants, "generators in different states")
 
     def test_state_survives_saving(self) -> None:
         """The fitted state is unchanged by JSON and safetensors."""
@@ -104,7 +104,7 @@ class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, P
 
     @needs("test_codecs_share_no_state", "test_restore_undoes_prepare")
     def test_a_loaded_codec_gives_the_same(self) -> None:
-        """The fitted state is complete: a codec made from it gives the same numbers."""
+        """The fitted state is complete: a codec created from it returns the same numbers."""
         codec, column = self.fitted()
         with global_seed(1):
             loaded = type(codec)(codec.config, returned.state(codec.state))
@@ -120,7 +120,7 @@ class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, P
             ]
             require(shapes[0] == shapes[1], f"the same {part} after loading", shapes[1])
         alike = same(codec.show(x), loaded.show(x))
-        require(alike, "the same things to look at after loading", "others")
+        require(alike, "the same result of show after loading", "others")
 
     @needs(
         "test_codecs_share_no_state",
@@ -143,7 +143,7 @@ class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, P
         require(not changed, "a state that stays as fit gave it", f"another {', '.join(changed)}")
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:
-        """Keys go through TOML unchanged, are described, and unknown ones are refused."""
+        """Keys survive TOML unchanged and have descriptions; unknown keys are refused."""
         require_config(self.make_codec().config)
 
 

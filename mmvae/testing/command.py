@@ -27,7 +27,7 @@ class CommandContract(Contract):
         require(isinstance(command, click.Command), "a click command", repr(command))
 
     def test_help_says_what_it_does(self) -> None:
-        """A sentence on the command, and one on each option."""
+        """The help has a sentence on the command and one on each option."""
         command = self.make_command()
         require(bool(command.get_short_help_str()), "a docstring or help of the command", "none")
         for option in command.params:

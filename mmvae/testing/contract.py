@@ -68,7 +68,7 @@ class Explained(unittest.SkipTest):
     """
 
     def __init__(self, cause: str) -> None:
-        super().__init__(f"it needs what fails above: {title(cause)}")
+        super().__init__(f"not run, because this check fails: {title(cause)}")
         self.cause = cause
 
 

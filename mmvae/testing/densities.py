@@ -44,7 +44,7 @@ class DensityChecks(CodecSubject):
     """p(x_m | z) as a density."""
 
     def test_log_prob_is_finite_on_the_support(self) -> None:
-        """Valid values, the edges of the support included."""
+        """log_prob is finite for valid values, including the edges of the support."""
         codec, column = self.fitted()
         for name, edge in [("valid values", column), *self.edge_columns()]:
             x = input_of(codec, edge)
@@ -53,7 +53,7 @@ class DensityChecks(CodecSubject):
 
     @needs("test_restore_undoes_prepare")
     def test_log_scale_says_the_units(self) -> None:
-        """Where restore multiplies each cell by a number s, ``log_scale`` is its logarithm.
+        """If restore multiplies each cell by a number s, ``log_scale`` is its logarithm.
 
         Unless the codec says as ``density`` that log p is one of other values.
         """
@@ -71,15 +71,15 @@ class DensityChecks(CodecSubject):
             f"{measured.tolist()}"
         )
         remedy = (
-            "log_prob then holds -log s of each observed cell. Or say as density which values "
-            "log p is a density of."
+            "log_prob then holds -log s of each observed cell. Or set density to name the values "
+            "that log p is a density of."
         )
         alike = torch.allclose(got, wanted, rtol=0, atol=TOLERANCE_OF_SCALES)
         require(alike, wants, said if said is None else said.tolist(), remedy)
 
     @needs("test_log_prob_is_finite_on_the_support", "test_log_scale_says_the_units")
     def test_total_probability_is_one(self) -> None:
-        """Summed over a small support, or integrated over a grid, or over single cells.
+        """The density sums to 1 over a small support, or integrates to 1 over a grid or cells.
 
         A grid is of model values; where these are standardised, the user's are s times as far
         apart.
@@ -135,7 +135,7 @@ class DensityChecks(CodecSubject):
 
     @needs(TOTAL)
     def test_points_lie_within_the_support(self) -> None:
-        """The best value lies where the density is positive, within the ends of the support."""
+        """The point estimate has positive density and lies between the ends of the support."""
         codec, _ = self.fitted()
         likelihood = likelihood_of(codec, N)
         point = codec.point(likelihood)
@@ -161,7 +161,7 @@ class DensityChecks(CodecSubject):
 
     @needs(TOTAL)
     def test_unobserved_cells_have_no_effect(self) -> None:
-        """Unobserved values, even NaN, do not count; no observed cell gives 0, all the whole."""
+        """Unobserved values, even NaN, have no effect; no observed cell gives 0, all the total."""
         codec, column = self.fitted()
         x = input_of(codec, column)
         observed = torch.rand(x.shape, generator=generator()) < 0.5
@@ -185,7 +185,7 @@ class DensityChecks(CodecSubject):
 
     @needs("test_log_prob_is_finite_on_the_support")
     def test_log_prob_takes_the_stand_in(self) -> None:
-        """Accept the fill value of an item that lacks the modality; the result is ignored.
+        """log_prob accepts the fill value of a missing modality; the result is ignored.
 
         Parameters that are held fixed for that item get no gradient, even from NaN.
         """
@@ -198,7 +198,7 @@ class DensityChecks(CodecSubject):
         require(bool(others.isfinite().all()), "a finite log_prob of the other items", others)
 
     def test_items_do_not_mix_in_the_likelihood(self) -> None:
-        """An item's log_prob, point and sample are the same alone and among any others."""
+        """An item's log_prob, point and sample do not depend on the other items."""
         codec, column = self.fitted()
         x, parameters = input_of(codec, column), parameters_of(codec, N)
         every, one, changed = list(range(N)), [0], [0] + [1] * (N - 1)
@@ -217,11 +217,11 @@ class DensityChecks(CodecSubject):
         for name, (first, second) in pairs.items():
             close = torch.allclose(first[0], second[0], rtol=1e-4, atol=1e-4, equal_nan=True)
             wants = f"{name} of an item whatever the others are: {short(first[0].tolist())}"
-            remedy = "likelihood, log_prob, point and sample treat each item alone."
+            remedy = "likelihood, log_prob, point and sample treat each item independently."
             require(close, wants, short(second[0].tolist()), remedy)
 
     def test_numbers_are_float32_under_autocast_too(self) -> None:
-        """Features and parameters are float32, or bfloat16 under its autocast; the rest float32.
+        """Features and parameters are float32, or bfloat16 under autocast; the rest is float32.
 
         The core passes on float32 parameters, whatever their dtype under autocast.
         """

@@ -58,18 +58,18 @@ class ExtensionContract(PhaseChecks):
         return extension
 
     def test_declarations(self) -> None:
-        """Kind and config class, and the innermost model."""
+        """The extension has a kind, a config class and the innermost model."""
         inner = self.make_inner()
         extension = self._around(inner, 0)
         require_offer("extension", type(extension))
-        require(extension.bare is inner.bare, "bare, the model in the middle", extension.bare)
+        require(extension.bare is inner.bare, "bare, the innermost model", extension.bare)
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:
-        """Keys go through TOML unchanged, are described, and unknown ones are refused."""
+        """Keys survive TOML unchanged and have descriptions; unknown keys are refused."""
         require_config(self.make_config())
 
     def test_the_model_stays_what_it_was(self) -> None:
-        """Neither its construction nor its losses change the model's weights, or add to them."""
+        """Neither its construction nor its losses change the model's weights or add weights."""
         inner = self.make_inner()
         before = {name: value.clone() for name, value in inner.state_dict().items()}
         extension = self._around(inner, 0)
@@ -84,7 +84,7 @@ class ExtensionContract(PhaseChecks):
         require(not changed, "the model's weights left to its optimizer", f"others in {changed}")
 
     def test_weights_survive_saving(self) -> None:
-        """The weights in a checkpoint, loaded into a new extension, give the same losses."""
+        """A new extension with the weights of a checkpoint returns the same losses."""
         first, other = (self._around(self.make_inner(), seed) for seed in (0, 1))
         kept = {name: v.contiguous() for name, v in first.state_dict().items()}
         if kept:

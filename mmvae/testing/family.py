@@ -52,16 +52,16 @@ class FamilyContract(Suite):
             return self.make_family().head(seen, latent)
 
     def test_declarations(self) -> None:
-        """Kind and config class."""
+        """The family has a kind and a config class."""
         family = self.make_family()
         require_offer("family", type(family))
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:
-        """Keys go through TOML unchanged, are described, and unknown ones are refused."""
+        """Keys survive TOML unchanged and have descriptions; unknown keys are refused."""
         require_config(self.make_family().config)
 
     def test_distributions_have_their_shapes(self) -> None:
-        """Samples, densities, point estimates: of posteriors, of several at once, of a prior."""
+        """Samples, densities and points of posteriors and of a prior have their shapes."""
         cases = {"(b, c)": (_N, SEEN), "(n, b, c)": (2, _N, SEEN), "(b, 0), a prior": (_N, 0)}
         for name, shape in cases.items():
             q = self.head(shape[-1])(normal(*shape))
@@ -81,7 +81,7 @@ class FamilyContract(Suite):
             require(point.shape == (*batch, LATENT), f"a point {(*batch, LATENT)} {where}", point)
 
     def test_total_probability_is_one(self) -> None:
-        """Integrated over a grid in one dimension and in two."""
+        """The density integrates to 1 over a grid in one dimension and in two."""
         for latent in (1, 2):
             density, _, volume = self._on_grid(latent)
             total = float(density.sum()) * volume
@@ -112,14 +112,14 @@ class FamilyContract(Suite):
         require(torch.equal(z, again), "the same samples of the same noise", "others")
         require(not torch.equal(z, q.rsample(-noise)), "other samples of other noise", "the same")
         require(z.requires_grad, "samples with gradients", "detached ones")
-        held = q.detach()
-        fixed = held.rsample(noise).requires_grad or held.log_prob(noise).requires_grad
+        frozen = q.detach()
+        fixed = frozen.rsample(noise).requires_grad or frozen.log_prob(noise).requires_grad
         require(not fixed, "detach() to hold it fixed for gradients", "gradients")
 
     @needs("test_total_probability_is_one", "test_samples_follow_the_density")
     @torch.no_grad()
     def test_points_follow_the_context(self) -> None:
-        """A point estimate is nearly as likely as a sample; one that is the same for all is not.
+        """A point estimate is nearly as likely as a sample and depends on the context.
 
         As in :class:`mmvae.testing.points.PointChecks`, of contexts that are well separated.
         """
@@ -135,12 +135,14 @@ class FamilyContract(Suite):
                 continue
             tried += 1
             lacks = float((own - q.log_prob(q.point())).mean())
-            wants = f"a point that lacks at most {SHARE:.0%} of the {apart:.3g} nats by which "
-            wants += "samples of other contexts are less likely"
+            wants = "a point that is nearly as likely as a sample: less likely by at most "
+            wants += f"{SHARE:.0%} of {apart:.3g} nats, the distance to samples of other contexts"
             enough = lacks - DEVIATIONS * error <= SHARE * apart
-            require(enough, wants, f"{lacks / apart:.0%}", "Take it from what the head says.")
+            require(
+                enough, wants, f"{lacks / apart:.0%}", "Compute it from the output of the head."
+            )
         if not tried:
-            not_tried("new heads say much the same whatever they see")
+            not_tried("new heads return nearly the same distribution for every context")
 
     def test_gradients_reach_every_parameter(self) -> None:
         """Every weight gets a gradient from log q(z), in posteriors and in a prior."""
@@ -176,7 +178,7 @@ class FamilyContract(Suite):
             require(bool(value.isfinite().all()), f"finite {name}", "NaN or infinity")
 
     def test_weights_survive_saving(self) -> None:
-        """Weights saved and loaded give the same numbers."""
+        """Saved and loaded weights give the same numbers."""
         first = self.head()
         with seeded_global(1):
             second = self.make_family().head(SEEN, LATENT)

@@ -175,7 +175,7 @@ class Density:
         room = DEVIATIONS * math.sqrt(expected * (1 - expected) / n) + 0.01
         wants = f"samples with large values of cells {a} and {b} in {expected:.3f} of them"
         wants += ", as log_prob says"
-        remedy = "Draw each cell's noise for itself."
+        remedy = "Sample the noise of each cell independently."
         require(abs(found - expected) <= room, wants, f"{found:.3f}", remedy)
 
     def _factorises(self, x: Tensor, cell: int) -> None:
@@ -247,7 +247,7 @@ def units_hint(codec: HasDensity, total: float) -> str:
     if log_scale is None or total <= 0 or abs(math.log(total)) < ROOM:
         return ""
     return (
-        "Does log_prob hold -log s of each observed cell, s as log_scale says it? (The volume of "
+        "Does log_prob hold -log s of each observed cell, s with s from log_scale? (The volume of "
         "a grid is one of model values.)"
     )
 

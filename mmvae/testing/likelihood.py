@@ -84,7 +84,7 @@ class LikelihoodContract(Contract):
         return family.sample(family.distribution(self.parameters(N)), generator()).detach()
 
     def test_the_distribution_has_the_event_shape(self) -> None:
-        """Batch shape (b,), event shape of one item; log p, point and sample of their shapes."""
+        """Batch shape (b,), event shape of one item; log p, point and sample have these shapes."""
         family = self.make_likelihood()
         p = family.distribution(self.parameters(N))
         require(tuple(p.batch_shape) == (N,), f"batch shape ({N},)", tuple(p.batch_shape))
@@ -98,7 +98,7 @@ class LikelihoodContract(Contract):
             require(found == (torch.float32, shape), f"{name} in float32, {shape}", found)
 
     def test_randomness_comes_from_the_generator(self) -> None:
-        """Draws follow the generator; the global random state neither matters nor changes."""
+        """Samples depend on the generator only; the global random state stays unused."""
         family = self.make_likelihood()
         p, draws = family.distribution(self.parameters(N)), []
         for seed in (1, 2):
@@ -108,7 +108,7 @@ class LikelihoodContract(Contract):
         require(torch.equal(*draws), "the same draws of the same generator", "others")
 
     def test_total_probability_is_one(self) -> None:
-        """Summed over a countable support, or integrated over a grid."""
+        """The density sums to 1 over a countable support, or integrates to 1 over a grid."""
         support, grid = self.enumerate_support(), self.integration_grid()
         if support is None and grid is None:
             not_tried("define enumerate_support or integration_grid")
@@ -120,7 +120,7 @@ class LikelihoodContract(Contract):
 
     @needs("test_total_probability_is_one")
     def test_samples_follow_the_density(self) -> None:
-        """The frequencies of draws match log_prob."""
+        """The frequencies of samples match log_prob."""
         support, grid, density = self.enumerate_support(), self.integration_grid(), self._density()
         drawn = density.sample(SAMPLES)
         if support is not None:
@@ -131,7 +131,7 @@ class LikelihoodContract(Contract):
             density.fits_cells(drawn)
 
     def test_samples_and_points_lie_in_the_support(self) -> None:
-        """Draws are in ``support``; the best value is between its ends, with positive density."""
+        """Samples are in ``support``; the point is between its ends, with positive density."""
         family = self.make_likelihood()
         p = family.distribution(self.parameters(N))
         x, point = family.sample(p, generator()), family.point(p)
@@ -143,12 +143,12 @@ class LikelihoodContract(Contract):
             require(within, f"point between {low} and {high}, the ends of the support", point)
 
     def test_points_follow_the_parameters(self) -> None:
-        """Items with other parameters have other points; the density at its own is higher."""
+        """Items with different parameters have different points; its own point is likelier."""
         family = self.make_likelihood()
         p = family.distribution(self.parameters(N, 3.0))
         own = family.point(p)
         other = family.point(family.distribution(of_rows(self.parameters(N, 3.0), _turned())))
-        require(not torch.equal(own, other), "points that follow the parameters", "a constant")
+        require(not torch.equal(own, other), "points that depend on the parameters", "a constant")
         gain = float((family.log_prob(p, own) - family.log_prob(p, other)).mean())
         require(gain > 0, "an item's own point to be likelier than another's", f"{gain:.3g} nats")
 
@@ -189,7 +189,7 @@ class LikelihoodContract(Contract):
                 require(bool(grad.isfinite().all()), f"finite gradients at {edge[0]}", grad)
 
     def test_unobserved_cells_have_no_effect(self) -> None:
-        """No observed cell gives 0, all the whole; values of the others do not matter."""
+        """No observed cell gives 0, all cells the total; unobserved values have no effect."""
         family = self.make_likelihood()
         x, p = self.values(family), family.distribution(self.parameters(N))
         observed = torch.rand(x.shape, generator=generator()) < 0.5
@@ -205,7 +205,7 @@ class LikelihoodContract(Contract):
         require(torch.allclose(whole, full), f"log_prob {whole} if all are observed", full)
 
     def test_items_do_not_mix(self) -> None:
-        """An item's log p and point are the same alone and among others."""
+        """An item's log p and point do not depend on the other items."""
         family, raw = self.make_likelihood(), self.parameters(N)
         x = self.values(family)
         together, alone = (

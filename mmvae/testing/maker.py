@@ -47,7 +47,7 @@ class MakerContract(Suite):
         return maker
 
     def test_declarations(self) -> None:
-        """Kind and config class, and a class that other processes can import."""
+        """The maker has a kind and a config class, and other processes can import it."""
         maker = self.make_maker(self.items)
         kind = type(maker)
         require_offer("maker", type(maker))
@@ -60,11 +60,11 @@ class MakerContract(Suite):
         require(found is kind, wants, "no such name there")
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:
-        """Keys go through TOML unchanged, are described, and unknown ones are refused."""
+        """Keys survive TOML unchanged and have descriptions; unknown keys are refused."""
         require_config(self.make_maker(self.items).config)
 
     def test_files_have_paths_of_their_own(self) -> None:
-        """Paths below the folder with ``/``, each once, and content in bytes."""
+        """Files have distinct paths below the folder, with ``/``, and content in bytes."""
         maker = self.make_maker(self.items)
         made = [*maker.make(range(self.items)), *maker.finish()]
         require(bool(made), "files", "none")
@@ -78,7 +78,7 @@ class MakerContract(Suite):
             seen.add(name)
 
     def test_an_item_depends_on_its_number_alone(self) -> None:
-        """An item is the same alone, among more items, and in another process."""
+        """An item is the same alone, with more items, and in another process."""
         n = self.items
         with global_seed(1):
             together = _made(self.make_maker(n).make(range(n)))

@@ -53,47 +53,47 @@ class MetricContract(Suite):
         )
 
     def test_declarations(self) -> None:
-        """Kind, config class, and the description of its statistics."""
+        """The metric has a kind, a config class and a description of its statistics."""
         metric = self.make_metric()
         require_offer("metric", type(metric))
         about = metric.about
         said = isinstance(about, str) and bool(about.strip())
-        require(said, "about, a sentence or two on what the figures say", repr(about))
+        require(said, "about, one or two sentences on the meaning of the values", repr(about))
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:
-        """Keys go through TOML unchanged, are described, and unknown ones are refused."""
+        """Keys survive TOML unchanged and have descriptions; unknown keys are refused."""
         require_config(self.make_metric().config)
 
     def test_unavailable_answers_none_or_why(self) -> None:
-        """None, or a reason in words why a model cannot be measured."""
+        """``unavailable`` returns None, or the reason why a model cannot be measured."""
         answer = self.make_metric().unavailable(self.make_specimen())
         kept = answer is None or (isinstance(answer, str) and bool(answer))
         require(kept, "unavailable to answer None or a reason", repr(answer))
 
     def test_each_item_has_a_finite_value(self) -> None:
-        """A mapping of statistics to values (n,), in the order of the items."""
+        """``measure`` maps names of values to finite values (n,), in the order of the items."""
         specimen = self.make_specimen()
         found, n = self._measured(specimen), len(specimen.items)
         for name, values in found.items():
-            require(isinstance(name, str) and bool(name), "names of figures", repr(name))
+            require(isinstance(name, str) and bool(name), "names of values", repr(name))
             shape = tuple(getattr(values, "shape", ())) if isinstance(values, Tensor) else values
             require(shape == (n,), f"{name}: a tensor of shape ({n},), a value per item", shape)
             finite = bool(values.isfinite().all())
             require(finite, f"{name}: finite values", values)
 
     def test_values_follow_the_seed_alone(self) -> None:
-        """A second measurement, with other global random states, gives the same."""
+        """A second measurement, with other global random states, gives the same values."""
         with global_seed(1):
             first = self._measured(self.make_specimen())
         with global_seed(2):
             again = self._measured(replace(self.make_specimen(), kept={}))
-        require(first.keys() == again.keys(), f"the figures {list(first)} again", list(again))
+        require(first.keys() == again.keys(), f"the same names {list(first)} again", list(again))
         for name, values in first.items():
-            wants = f"{name}: values that follow specimen.seed alone"
+            wants = f"{name}: values that depend only on specimen.seed"
             require(torch.equal(values, again[name]), wants, "global randomness")
 
     def test_the_size_of_chunks_changes_nothing(self) -> None:
-        """``specimen.batch_size`` limits the number of items at once, and changes no value."""
+        """``specimen.batch_size`` limits the number of items at once and changes no value."""
         first = self._measured(self.make_specimen())
         again = self._measured(self.make_specimen(_CHUNK))
         for name, values in first.items():
@@ -120,5 +120,5 @@ class MetricContract(Suite):
             not_tried(f"it cannot measure {', '.join(specimen.model.modalities)}: {reason}")
         found = metric.measure(specimen)
         kept = isinstance(found, Mapping) and bool(found)
-        require(kept, "measure to give figures by name", repr(found)[:100])
+        require(kept, "measure to give values by name", repr(found)[:100])
         return found

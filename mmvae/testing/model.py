@@ -57,7 +57,7 @@ class ModelContract(PhaseChecks):
         return standin.gappy(N, present) if present else standin.batch(N, *MODALITIES)
 
     def test_declarations(self) -> None:
-        """Kind, config class, latent dimensions and decoded modalities."""
+        """The model has a kind, a config class, latent dimensions and decoded modalities."""
         model = self.make_model()
         require_offer("model", type(model))
         require(model.latent_dim > 0, "latent_dim > 0", model.latent_dim)
@@ -65,11 +65,11 @@ class ModelContract(PhaseChecks):
         require(known, f"decoded modalities among {MODALITIES}", model.decoded)
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:
-        """Keys go through TOML unchanged, are described, and unknown ones are refused."""
+        """Keys survive TOML unchanged and have descriptions; unknown keys are refused."""
         require_config(self.make_model().config)
 
     def test_distributions_have_their_shapes(self) -> None:
-        """Posterior, prior and likelihoods of complete items."""
+        """Posterior, prior and likelihoods of complete items have their shapes."""
         model, items = self.make_model(), standin.batch(N, *MODALITIES)
         given = _conditions(model, items)
         shape = (N, model.latent_dim)
@@ -101,23 +101,23 @@ class ModelContract(PhaseChecks):
         require(torch.equal(z, q.rsample(noise)), "the same samples of the same noise", "others")
         require(not torch.equal(z, q.rsample(-noise)), "other samples of other noise", "the same")
         require(z.requires_grad, "samples with gradients (reparameterised)", "detached ones")
-        held = q.detach().rsample(noise)
-        require(not held.requires_grad, "detach() to hold it fixed for gradients", "gradients")
+        fixed = q.detach().rsample(noise)
+        require(not fixed.requires_grad, "detach() to hold it fixed for gradients", "gradients")
 
     def test_supports_answers_for_every_figure(self) -> None:
-        """None or a reason for each T, G, P; supported queries can be computed."""
+        """``supports`` returns None or a reason for T, G, P; supported queries can be computed."""
         model, items = self.make_model(), standin.batch(N, *MODALITIES)
         supported = 0
         for targets, given, proposal in _figures(model.decoded):
-            figure = f"log p({subset_name(targets)} | {subset_name(given)}) by {proposal}"
+            query = f"log p({subset_name(targets)} | {subset_name(given)}) by {proposal}"
             reason = model.supports(targets, given, proposal)
             answer = reason is None or (isinstance(reason, str) and bool(reason))
-            require(answer, f"None or a reason for {figure}", repr(reason))
+            require(answer, f"None or a reason for {query}", repr(reason))
             if reason is None and (model.conditional or not given):
                 bound = _bound(model, items, targets, given, proposal, 2)
-                require(bool(bound.isfinite().all()), f"a finite {figure}", bound)
+                require(bool(bound.isfinite().all()), f"a finite {query}", bound)
                 supported += 1
-        require(supported > 0, "a figure that it supports", "none")
+        require(supported > 0, "a likelihood that it supports", "none")
 
     def test_the_bound_rises_with_samples(self) -> None:
         """Importance weighting with more samples is no worse on average (T10)."""

@@ -31,7 +31,7 @@ _ANOTHER_DEVICE = r"same device|expected device|[Cc]annot copy out of meta"
 
 
 DRAWS = 3
-"""Number of networks that are built anew to trace gradients."""
+"""Number of new networks that are built to trace gradients."""
 
 
 def _idle(codec: Codec, x: torch.Tensor) -> set[str]:
@@ -83,12 +83,12 @@ class NetworkChecks(CodecSubject):
     """The encoder and the decoder that a codec builds."""
 
     def test_networks_and_likelihood_have_the_event_shape(self) -> None:
-        """Features, parameters, log-likelihood, point and sample."""
+        """Features, parameters, log-likelihood, point and sample have their shapes."""
         codec, column = self.fitted()
         distributions(codec, input_of(codec, column))
 
     def test_weights_belong_to_the_networks(self) -> None:
-        """Weights trained by gradients are in encoder() and decoder(), and nowhere else."""
+        """All trained weights are in encoder() and decoder()."""
         codec, column = self.fitted()
         own_weights(codec, input_of(codec, column))
 
@@ -98,7 +98,7 @@ class NetworkChecks(CodecSubject):
         "test_model_values_are_not_edited",
     )
     def test_the_encoder_sees_every_cell(self) -> None:
-        """Features change with each cell of x, in one of some networks, for one of some items."""
+        """Each cell of x changes the features, in at least one network and for one item."""
         codec, column = self.fitted()
         x, others = input_of(codec, column), input_of(codec, self.make_column(N, 1))
         cells = some_cells(x[0].numel())
@@ -145,7 +145,7 @@ class NetworkChecks(CodecSubject):
             )
 
     def test_networks_follow_the_device(self) -> None:
-        """On another device all results of networks, likelihood and log_prob stay there."""
+        """Results of networks, likelihood and log_prob are on the device of their input."""
         codec, column = self.fitted()
         found = torch.accelerator.current_accelerator()
         device = torch.device("meta") if found is None else found
@@ -168,7 +168,7 @@ class NetworkChecks(CodecSubject):
             require(value.device.type == device.type, wants, value.device)
 
     def test_codecs_share_no_state(self) -> None:
-        """Each call makes networks of its own, and fitting one codec does not change others."""
+        """Each call creates new networks, and fitting a codec does not change other codecs."""
         codec, column = self.fitted()
         other = type(codec)(codec.config, codec.fit(column))
         kept: list[nn.Module] = []
@@ -192,7 +192,7 @@ class NetworkChecks(CodecSubject):
         require(torch.equal(x, again), wants, again)
 
     def test_networks_survive_saving(self) -> None:
-        """Weights and buffers, saved and loaded into fresh networks, give the same numbers."""
+        """New networks with saved weights and buffers return the same numbers."""
         codec, column = self.fitted()
         inputs = {"encoder": input_of(codec, column), "decoder": latents(N)}
         for part, values in inputs.items():

@@ -51,27 +51,27 @@ class ObserverContract(Suite):
         return Watched(stage.model(), train, validation, 0, _N, folder, epoch, epoch, _EPOCHS)
 
     def test_declarations(self) -> None:
-        """Kind, config class and the table's name."""
+        """The observer has a kind, a config class and the name of its table."""
         observer = self.make_observer()
         require_offer("observer", type(observer))
         require(observer.name == NAME, f"its table's name, {NAME!r}, as name", observer.name)
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:
-        """Keys go through TOML unchanged, are described, and unknown ones are refused."""
+        """Keys survive TOML unchanged and have descriptions; unknown keys are refused."""
         require_config(self.make_observer().config)
 
     def test_due_answers_yes_or_no(self) -> None:
-        """For each epoch, counted from 1."""
+        """``due`` returns True or False for each epoch, counted from 1."""
         observer = self.make_observer()
         for epoch in range(1, _EPOCHS + 1):
             answer = observer.due(epoch, _EPOCHS)
             require(isinstance(answer, bool), f"True or False for epoch {epoch}", repr(answer))
 
     def test_looks_give_figures_with_errors(self) -> None:
-        """A mapping of names to (value, standard error or None)."""
+        """``look`` maps names to (value, standard error or None)."""
         with _folder() as folder:
             found = self._looked(self.make_observer(), folder, (1,))[0]
-        require(isinstance(found, Mapping), "look to give figures by name, perhaps none", found)
+        require(isinstance(found, Mapping), "look to give values by name, perhaps none", found)
         for name, figure in found.items():
             pair = isinstance(figure, tuple) and len(figure) == 2
             sound = pair and isinstance(figure[0], (int, float))
@@ -79,7 +79,7 @@ class ObserverContract(Suite):
             require(sound, f"{name!r}: (value, standard error or None), both floats", repr(figure))
 
     def test_the_training_is_left_alone(self) -> None:
-        """No weight of the model changes from the beginning to the end."""
+        """An observer changes no weight of the model."""
         watched = self.make_watched(None, 1)
         before = {name: value.clone() for name, value in watched.model.state_dict().items()}
         observer = self.make_observer()
@@ -92,7 +92,7 @@ class ObserverContract(Suite):
         require(not changed, "all weights left as they are", f"others in {changed}")
 
     def test_a_resumed_run_is_observed_alike(self) -> None:
-        """No state is kept that a later look needs: a new observer finds the same."""
+        """``look`` needs no state of earlier looks: a new observer gives the same values."""
         with _folder() as whole, _folder() as parts:
             stayed = self._looked(self.make_observer(), whole, (1, 2))[-1]
             self._looked(self.make_observer(), parts, (1,))

@@ -34,7 +34,7 @@ class PhaseChecks(Suite):
         raise NotImplementedError
 
     def test_phases_are_complete_and_apart(self) -> None:
-        """Each trained parameter belongs to one phase, whose loss reaches it."""
+        """Each trained parameter belongs to one phase, whose loss gives it a gradient."""
         trained = self.make_trained()
         named = {p: name for name, p in trained.named_parameters() if p.requires_grad}
         phases = trained.phases()
@@ -55,7 +55,7 @@ class PhaseChecks(Suite):
             require(not unmoved or trained.skips_weights, wants, f"none in {unmoved}")
 
     def test_the_objective_follows_its_draws(self) -> None:
-        """The same draws give the same loss, whatever the global random state."""
+        """The same random draws give the same loss, for any global random state."""
         losses = []
         for seed in (1, 2):
             with seeded_global(seed):

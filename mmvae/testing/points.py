@@ -44,7 +44,7 @@ class PointChecks(CodecSubject):
         "test_points_lie_within_the_support",
     )
     def test_points_follow_the_parameters(self) -> None:
-        """A best value is nearly as likely as a draw; one that is the same for all items is not.
+        """A point estimate is nearly as likely as a sample and depends on the parameters.
 
         Likelihoods of well separated z are compared, as a whole and in single cells.
         """
@@ -62,15 +62,15 @@ class PointChecks(CodecSubject):
                 tried += 1
                 each = own - _own(codec, likelihood, point, cells)
                 lacks, error = float(each.mean()), float(own.std()) / ITEMS**0.5  # by chance
-                wants = f"point{where} to be about as likely as a sample: at most {SHARE:.0%} of "
-                wants += f"the {apart:.3g} nats less by which others' samples are less likely"
+                wants = f"point{where} to be nearly as likely as a sample: less likely by at most "
+                wants += f"{SHARE:.0%} of {apart:.3g} nats, the distance to samples of other items"
                 got = f"{lacks / apart:.0%}"
                 if _constant(point, cells):
                     got = f"{got}: the same for all {ITEMS} items"
-                remedy = "Take the mean or mode from the likelihood that point is given."
+                remedy = "Return the mean or mode of the likelihood that point receives."
                 require(lacks - DEVIATIONS * error <= SHARE * apart, wants, got, remedy)
         if not tried:
-            not_tried("new decoders say much the same whatever z is")
+            not_tried("new decoders return nearly the same output for every z")
 
 
 def _spread_out(codec: Codec) -> Iterator[Parameters]:

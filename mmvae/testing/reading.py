@@ -73,7 +73,7 @@ class PictureReading(CodecSubject):
         return levels.astype(np.uint8)
 
     def test_pictures_are_read_alike_in_every_form(self) -> None:
-        """Arrays of any type, images, and 16 bits: the same picture, or refused."""
+        """Arrays of any type, images and 16-bit values give the same picture or are refused."""
         pixels = self._pixels()
         forms = {
             "an array of uint8": pixels[None],
@@ -81,7 +81,7 @@ class PictureReading(CodecSubject):
             "a list of arrays": [pixels],
             "nested lists": [pixels.tolist()],
             "floats from 0 to 1": pixels[None].astype(np.float32) / 255,
-            "a masked array without gaps": np.ma.array(pixels[None]),
+            "a masked array without masked values": np.ma.array(pixels[None]),
             "integers of 64 bits": pixels[None].astype(np.int64),
             "16 bits": pixels[None].astype(np.uint16) * 257,
         }
@@ -89,7 +89,7 @@ class PictureReading(CodecSubject):
         same_by_every_way(self.fitted()[0], columns, tolerance=1 / 255)
 
     def test_turned_pictures_are_upright(self) -> None:
-        """A file whose EXIF data say that it must be turned is read as a viewer shows it."""
+        """A file with an EXIF orientation is read as an image viewer shows it."""
         pixels = self._pixels()
         lying = Image.fromarray(np.rot90(pixels).copy())
         tags = Image.Exif()
@@ -136,7 +136,7 @@ class NumberReading(CodecSubject):
     """Integers of 16, 32 and 64 bits; each is read unchanged, or refused."""
 
     def test_numbers_are_read_alike_in_every_form(self) -> None:
-        """The type, bits and container of numbers do not matter."""
+        """The type, number of bits and container of numbers have no effect."""
         codec, _ = self.fitted()
         for numbers in filter(len, (self.numbers, self.large)):
             whole = np.asarray(numbers, np.int64)
@@ -146,14 +146,14 @@ class NumberReading(CodecSubject):
                 if np.array_equal(cast.astype(np.float64), whole.astype(np.float64)):
                     forms[kind] = cast
             forms["big-endian integers"] = whole.astype(">i8")
-            forms["a masked array without gaps"] = np.ma.array(whole)
+            forms["a masked array without masked values"] = np.ma.array(whole)
             if whole.ndim == 1:
                 forms["decimals"] = [Decimal(int(number)) for number in whole]
             same_by_every_way(codec, {name: Column(form) for name, form in forms.items()})
 
     @needs("test_numbers_are_read_alike_in_every_form")
     def test_integers_keep_all_their_bits(self) -> None:
-        """An integer is read as the float of the same value is, whatever its number of bits."""
+        """An integer of any number of bits is read like the float of the same value."""
         codec, _ = self.fitted()
         width = np.shape(np.asarray(self.numbers[0]))
         for number in self.wide:
@@ -166,7 +166,7 @@ class NumberReading(CodecSubject):
             same_by_every_way(codec, {f"{number} as {n}": Column(v) for n, v in forms.items()})
 
     def test_typed_numbers_are_those_of_tables(self) -> None:
-        """A text that a table refuses as a number is none on the command line either."""
+        """A text that a table refuses as a number is refused on the command line too."""
         codec, _ = self.fitted()
         width = len(np.ravel(np.asarray(self.numbers[0])))
         for odd, plain in ODD_NUMBERS.items():
@@ -228,5 +228,5 @@ def masked_are_missing(
                 _, observed = codec.prepare(Column(form))
             except REFUSALS:
                 continue
-            wants = f"masked values of {name} as gaps, or refused"
+            wants = f"masked values of {name} as missing values, or refused"
             require(observed is not None and not observed.all(), wants, "all cells observed")

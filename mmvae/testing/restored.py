@@ -28,7 +28,7 @@ class RestoredChecks(CodecSubject):
 
     @needs("test_model_values_are_not_edited")
     def test_restore_undoes_prepare(self) -> None:
-        """Restored values, prepared again, are the same model input."""
+        """Restored values, prepared again, give the same model input."""
         codec, column = self.fitted()
         x = input_of(codec, column)
         restored = codec.restore(x)
@@ -41,10 +41,10 @@ class RestoredChecks(CodecSubject):
 
     @needs("test_restore_undoes_prepare", "test_doubts_name_rows_and_say_what")
     def test_restored_values_are_the_raw_ones(self) -> None:
-        """Numbers come back within a level of 8 bits, texts as they are, unless told of.
+        """Numbers are restored within one 8-bit level, texts exactly, unless doubts report it.
 
         A codec that rounds or merges values changes data unsaid; it may refuse them
-        (UnsupportedValue), or tell of them (``doubts``).
+        (UnsupportedValue), or report them (``doubts``).
         """
         codec, column = self.fitted()
         if not self.restores:
@@ -54,30 +54,32 @@ class RestoredChecks(CodecSubject):
         differing = differing_rows(raw, back, observed)
         if differing is None:
             not_tried("restore gives values of another kind than the raw ones")
-        told = {row for row, _ in codec.doubts(column)}
+        reported = {row for row, _ in codec.doubts(column)}
         for row in differing:
             was, got = (short(np.asarray(values[row]).tolist()) for values in (raw, back))
-            wants = f"restore to give the raw value {was} back, or doubts to tell of it"
+            wants = f"restore to give the raw value {was} back, or doubts to report it"
             remedy = "If prepare must lose this, set restores = False in the test class."
-            require(row in told, wants, got, remedy)
+            require(row in reported, wants, got, remedy)
 
     @needs("test_restore_undoes_prepare")
     def test_show_gives_one_thing_per_item(self) -> None:
-        """A PIL image or a string for each item, of one sort."""
+        """``show`` returns one PIL image or one string per item."""
         codec, column = self.fitted()
         for values in (input_of(codec, column), codec.point(likelihood_of(codec, N))):
             for some in (values, values[:1]):
                 returned.things(codec.show(some), len(some))
 
     def test_compare_gives_numbers_per_item(self) -> None:
-        """Names of figures to float tensors, of which an item's depend on that item alone."""
+        """``compare`` maps names to float tensors; an item's value depends on that item alone."""
         codec, column = self.fitted()
         x, prediction = input_of(codec, column), codec.point(likelihood_of(codec, N)).detach()
         found = codec.compare(prediction, x)
         returned.figures(found, N)
         few = codec.compare(prediction[:2], x[:2])
         returned.figures(few, 2)
-        require(few.keys() == found.keys(), f"the figures {list(found)} of any items", list(few))
+        require(
+            few.keys() == found.keys(), f"the same names {list(found)} for any items", list(few)
+        )
         for name, values in found.items():
             finite = bool(values.isfinite().all())
             require(finite, f"compare to give finite {name!r} of valid values", values)
@@ -88,7 +90,7 @@ class RestoredChecks(CodecSubject):
 
     @needs("test_restore_undoes_prepare")
     def test_parse_gives_one_row_or_refuses(self) -> None:
-        """A typed value is one row that condition takes; another text is a ValueError."""
+        """``parse`` returns one row that condition accepts, or raises ValueError."""
         codec, column = self.fitted()
         for text in self.texts():
             self._parsed(codec, text)
@@ -118,7 +120,7 @@ class RestoredChecks(CodecSubject):
 
     @needs("test_parse_gives_one_row_or_refuses", "test_restored_values_are_the_raw_ones")
     def test_classes_have_their_numbers(self) -> None:
-        """class_index gives the place of a name in classes, of values and of typed names."""
+        """``class_index`` is the index in classes, for values and for typed names."""
         codec, column = self.fitted()
         if codec.classes is None:
             return

@@ -41,24 +41,24 @@ class SourceContract(Suite):
         return source
 
     def test_declarations(self) -> None:
-        """Kind and config class."""
+        """The source has a kind and a config class."""
         source = self.make_source()
         require_offer("source", type(source))
         require(isinstance(source.config, source.Config), "its Config", type(source.config))
 
     def test_config_survives_toml_and_has_a_schema(self) -> None:
-        """Keys go through TOML unchanged, are described, and unknown ones are refused."""
+        """Keys survive TOML unchanged and have descriptions; unknown keys are refused."""
         require_config(self.make_source().config)
 
     def test_splits_have_names_and_training_items(self) -> None:
-        """train, validation, test and no others; train has items."""
+        """Splits are train, validation or test; train has items."""
         splits = self.make_source().splits()
         unknown = sorted(set(splits) - set(SPLITS))
         require(not unknown, f"splits among {', '.join(SPLITS)}", unknown)
         require(len(splits.get("train", ())) > 0, "a split train with items", "none")
 
     def test_columns_are_alike_in_every_split(self) -> None:
-        """The same names everywhere, each column as long as the ids, equal class names."""
+        """All splits have the same columns and class names; each column has a value per id."""
         splits = self.make_source().splits()
         first = splits["train"].columns
         require(bool(first), "one column at least", "none")
@@ -74,7 +74,7 @@ class SourceContract(Suite):
                 require(column.names == names, f"{where} with the names {names}", column.names)
 
     def test_ids_are_unique(self) -> None:
-        """Each item has an id of its own, and is in one split."""
+        """Each item has a unique id and is in one split."""
         seen: dict[str, str] = {}
         for name, split in self.make_source().splits().items():
             for item in map(str, split.ids):
@@ -82,7 +82,7 @@ class SourceContract(Suite):
                 seen[item] = name
 
     def test_columns_can_be_read_again(self) -> None:
-        """Values are the same a second time: all, by row, and from another source."""
+        """A second reading gives the same values: whole, by row, and from a new source."""
         with global_seed(1):
             splits = self.make_source().splits()
         with global_seed(2):
@@ -106,7 +106,7 @@ class SourceContract(Suite):
         return split.columns[key].take([row]).read().values[0]
 
     def test_fingerprint_is_stable(self) -> None:
-        """A short text, the same before and after reading and from another source."""
+        """The fingerprint is a short text, unchanged by reading and equal for a new source."""
         source = self.make_source()
         before = source.fingerprint()
         source.splits()

@@ -199,7 +199,7 @@ def same(a: Any, b: Any) -> bool:
 
 @contextmanager
 def global_seed(seed: int) -> Iterator[Callable[[], bool]]:
-    """Seed every global random state; yield a function that tells if they are untouched."""
+    """Seed every global random state; yield a function that is True if they are unchanged."""
     saved = _global_states()
     torch.manual_seed(seed)
     np.random.seed(seed)

@@ -34,14 +34,14 @@ class ValueChecks(CodecSubject):
     """Values that go into a codec and come out of it."""
 
     def test_declarations(self) -> None:
-        """Kind, config class, and the dimensions and scales known once fitted."""
+        """The codec has a kind and a config class, and once fitted its dimensions and scales."""
         codec, _ = self.fitted()
         require_offer("codec", type(codec))
         require(isinstance(codec.config, codec.Config), "a config of Config", type(codec.config))
         returned.declared(codec)
 
     def test_prepared_values_have_the_event_shape(self) -> None:
-        """Prepared values, model input, conditions, stand-ins and observed cells."""
+        """Prepared values, model input, conditions, fill values and masks have their shapes."""
         codec, column = self.fitted()
         x, observed = returned.pair(codec, codec.prepare(column), N)
         shape = (N, *codec.event_shape)
@@ -77,7 +77,7 @@ class ValueChecks(CodecSubject):
         require(not fits or torch.equal(there, observed.cpu()), wanted, observed)  # type: ignore[union-attr]
 
     def test_conditions_are_prepared_alike(self) -> None:
-        """A value that a user gives is read like data: same value, same encoder input."""
+        """A value given by a user is read like data: the same value, the same encoder input."""
         codec, column = self.fitted()
         for values in (column, *far_columns(column)):
             try:
@@ -108,7 +108,7 @@ class ValueChecks(CodecSubject):
                 raise ContractBroken(f"Wanted {wants}; got {x}.")
 
     def test_fit_takes_values_unread(self) -> None:
-        """Values larger than memory come unread, and teach the same as read ones."""
+        """Values that are read on demand give the same fitted state as values in memory."""
         column = self.make_column(N, 0)
         recipe = self.make_codec()
         learned = dict(recipe.fit(column))
@@ -121,7 +121,7 @@ class ValueChecks(CodecSubject):
         require(alike, wants, again)
 
     def test_raw_values_are_not_edited(self) -> None:
-        """No method changes the user's values: valid, at the edges, far out, or refused."""
+        """No method changes the user's values, whether valid, at the edges, extreme or refused."""
         codec, column = self.fitted()
         recipe = self.make_codec()
         calls: dict[str, Callable[[Column], object]] = {
@@ -135,14 +135,14 @@ class ValueChecks(CodecSubject):
         for name, call in calls.items():
             for raw in tried:
                 given = copy.deepcopy(raw)
-                with suppress(Exception):  # what fails is told by the check meant for it
+                with suppress(Exception):  # another check reports this failure
                     call(given)
                 alike = same(given.values, raw.values)
                 wants = f"raw values left as they are by {name}: {short(raw.values)}"
                 require(alike, wants, short(given.values), "Copy the values before you edit them.")
 
     def test_prepare_is_a_function_of_each_row(self) -> None:
-        """The same values whatever else is prepared and drawn."""
+        """Prepared values of a row do not depend on other rows or on random draws."""
         codec, column = self.fitted()
         with global_seed(1):
             x, _ = codec.prepare(column)
@@ -155,10 +155,10 @@ class ValueChecks(CodecSubject):
 
     @needs("test_doubts_name_rows_and_say_what")
     def test_numbers_far_out_stay_apart_or_are_refused(self) -> None:
-        """Two numbers far from the others are two model inputs, unless one is told of.
+        """Two extreme numbers give two model inputs, unless refused or reported by doubts.
 
         A codec that cuts values off changes data unsaid; it may refuse them (UnsupportedValue),
-        or tell of them (``doubts``).
+        or report them (``doubts``).
         """
         codec, column = self.fitted()
         pairs = far_columns(column)
@@ -175,18 +175,18 @@ class ValueChecks(CodecSubject):
             lost = given[0] == given[1]
             per_cell = lost.numel() == far[0].size
             wants = f"{short(far[0].tolist())} and {short(far[1].tolist())} prepared as two values"
-            wants += ", or refused, or told of by doubts"
+            wants += ", or refused, or reported by doubts"
             kept = not bool(lost.any() if per_cell else lost.all())
             require(kept, wants, f"{short(given[0].tolist())} for both")
 
     def test_doubts_name_rows_and_say_what(self) -> None:
-        """Pairs of a row and a text, of values that prepare takes."""
+        """``doubts`` returns pairs of a row and a text, for values that prepare accepts."""
         codec, column = self.fitted()
         for _, values in [("", column), *self.edge_columns()]:
             returned.doubts(codec.doubts(values), len(values))
 
     def test_model_values_are_not_edited(self) -> None:
-        """No method changes the tensor that it is given."""
+        """No method changes its input tensor."""
         codec, column = self.fitted()
         x = input_of(codec, column)
         likelihood = likelihood_of(codec, N)
@@ -202,7 +202,7 @@ class ValueChecks(CodecSubject):
             "compare": lambda: codec.compare(x, x),
         }
         for name, call in calls.items():
-            with suppress(Exception):  # what fails is told by the check meant for it
+            with suppress(Exception):  # another check reports this failure
                 call()
             kept = torch.equal(x, before)
             require(kept, f"{name} to leave its input alone", "an edit in place")

@@ -1,4 +1,4 @@
-"""The checkpoint policy of a training: when it saves, what it saves, and how it goes on."""
+"""The checkpoint policy of a training: when it saves, what it saves, and how it resumes."""
 
 from __future__ import annotations
 
@@ -153,16 +153,16 @@ class CheckpointPolicy:
         except NonFinite as error:
             if self.run is None or self.store is None:
                 raise
-            where = "begins again from the first step"
+            where = "restarts from the first step"
             if self.store.removed_remark:
                 where = "is not possible any more, since all checkpoints were removed"
             elif not self.store.empty:
                 step = step_of(self.store.find("latest"))
-                where = f"goes on from the last good checkpoint, of step {step}"
+                where = f"resumes from the last good checkpoint, of step {step}"
             lower = f"train.learning_rate={self.config.learning_rate / 2:g}"
-            told = (
+            advice = (
                 f"`mmvae resume {self.run.folder} -s {lower}` {where}; it takes any key of "
-                f"[train] but {', '.join(FIXED_KEYS)}, and without a change it comes to the same."
+                f"[train] except {', '.join(FIXED_KEYS)}. Without a change the same error recurs."
             )
-            remedy = f"{error.remedy} {told}".lstrip()
+            remedy = f"{error.remedy} {advice}".lstrip()
             raise NonFinite(error.message, error.split, error.rows, remedy) from error

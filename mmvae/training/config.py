@@ -16,7 +16,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainConfig(Section):
-    """``[train]``: how the model is fitted."""
+    """``[train]``: the settings of training."""
 
     epochs: int = Field(100, ge=1, description="Passes over the training split.")
     batch_size: int = Field(
@@ -26,7 +26,10 @@ class TrainConfig(Section):
         1, ge=1, description="Parts in which a process computes the gradient of its batch."
     )
     seed: int = Field(
-        0, ge=0, lt=2**63, description="Seed of weights, order of items and every draw."
+        0,
+        ge=0,
+        lt=2**63,
+        description="Seed of the initial weights, the order of items and every draw.",
     )
     freeze: list[str] = Field(
         [],
@@ -51,7 +54,7 @@ class TrainConfig(Section):
         None, gt=0, description="Clip each element of the gradient to ± this."
     )
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="How the learning rate decays to final_learning_rate."
+        "constant", description="The decay of the learning rate to final_learning_rate."
     )
     schedule_warmup_steps: int = Field(
         0, ge=0, description="Steps over which the learning rate first rises linearly from 0."
@@ -75,9 +78,9 @@ class TrainConfig(Section):
         None,
         gt=0,
         lt=1,
-        description="Decay of the exponential moving average of the weights, which is "
-        "validated and used in place of the weights; the decay grows from 0 "
-        "to this value over the first steps.",
+        description="Decay of the exponential moving average of the weights, which is validated "
+        "and used in place of the weights. The decay grows from 0 to this value over the first "
+        "steps.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Precision of the networks; likelihoods and KL are float32."
@@ -98,8 +101,8 @@ class TrainConfig(Section):
     validate_every: int = Field(1, ge=1, description="Epochs between validations.")
     monitor: Literal["objective", "elbo"] = Field(
         "objective",
-        description="Validation statistic by which the best checkpoint is chosen, once "
-        "a fitted prior or an adversary has begun.",
+        description="Validation statistic that chooses the best checkpoint, once a fitted prior "
+        "or an adversary has begun to train.",
     )
     patience: int | None = Field(
         None,

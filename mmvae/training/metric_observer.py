@@ -54,9 +54,9 @@ class Measuring(Observer):
         measured = measure({self.name: self.metric}, self._specimen(watched))
         figures = measured.figures[self.name]["figures"]
         return {
-            f"{self.name}/{figure}": (value["mean"], value["error"])
-            for figure, value in figures.items()
-            if "/" not in figure
+            f"{self.name}/{statistic}": (value["mean"], value["error"])
+            for statistic, value in figures.items()
+            if "/" not in statistic
         }
 
     def _specimen(self, watched: Watched) -> Specimen:

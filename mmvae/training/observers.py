@@ -33,7 +33,7 @@ class Observers:
 
     def look(self, watched: Watched) -> dict[str, Any]:
         """The statistics of the observers that are due after this epoch, and their ``errors``."""
-        figures: dict[str, float] = {}
+        statistics: dict[str, float] = {}
         errors: dict[str, float] = {}
         for observer in self.observers:
             if not observer.due(watched.epoch, watched.epochs):
@@ -41,10 +41,10 @@ class Observers:
             with untouched(observer, watched, "look"):
                 found = observer.look(watched)
             for name, (value, error) in _checked(observer, found).items():
-                figures[name] = value
+                statistics[name] = value
                 if error is not None:
                     errors[name] = error
-        return {**figures, "errors": errors} if figures else {}
+        return {**statistics, "errors": errors} if statistics else {}
 
     def end(self, watched: Watched) -> None:
         """Call every observer at the end of the training."""
@@ -82,7 +82,7 @@ def untouched(observer: Observer, watched: Watched, doing: str) -> Iterator[None
         if version != before.get(name):
             raise TrainingError(
                 f"{_title(observer)} changed {name!r} of "
-                f"the model; expected it to leave all weights alone. Take its table out of the "
+                f"the model; expected it to change no weights. Remove its table from the "
                 f"config."
             )
 
@@ -111,7 +111,7 @@ def _checked(observer: Observer, found: Any) -> Mapping[str, tuple[float, float 
     if wrong:
         raise PluginError(
             f"{_title(observer)} returned {wrong} from look; expected a mapping of names to "
-            f"(value, standard error or None), both floats. Take its table out of the config, or "
-            f"tell its authors."
+            f"(value, standard error or None), both floats. Remove its table from the config, or "
+            f"report the error to its authors."
         )
     return dict(found)

@@ -30,7 +30,7 @@ class Patience:
         return (
             f"stopped early at step {position.step}: no better {self.config.monitor} on the "
             f"validation split for {position.waiting} validations; the best was "
-            f"{position.best:.3f} at step {position.best_step}. To go on all the same, resume "
+            f"{position.best:.3f} at step {position.best_step}. To continue, resume "
             f"with more patience: -s train.patience={2 * position.waiting}"
         )
 

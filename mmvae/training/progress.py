@@ -40,13 +40,13 @@ class PlainProgress(Progress):
         if now - self.last.get(split, -math.inf) < self.pause and record["step"] < total_steps:
             return
         self.last[split] = now
-        figures = "  ".join(f"{k} {v:.4g}" for k, v in shown_terms(record).items())
+        terms = "  ".join(f"{k} {v:.4g}" for k, v in shown_terms(record).items())
         rate = (
             f"  {record['items_per_second']:.0f} items/s" if "items_per_second" in record else ""
         )
         self.say(
             f"{record['split']:<10} epoch {record['epoch']:>4}  "
-            f"step {record['step']}/{total_steps}  {figures}{rate}  left {duration(seconds_left)}"
+            f"step {record['step']}/{total_steps}  {terms}{rate}  left {duration(seconds_left)}"
         )
 
     def say(self, line: str) -> None:
@@ -163,8 +163,8 @@ class LoggedProgress(Progress):
             call(self.shown)
         except OSError as error:
             self.shown = NOBODY
-            told = f"progress can no longer be shown ({error.strerror or error})"
-            self._log(lambda: self.lines.say(told))
+            remark = f"progress can no longer be shown ({error.strerror or error})"
+            self._log(lambda: self.lines.say(remark))
 
     def _log(self, call: Callable[[], None]) -> None:
         """Log something; drop lines that the system refuses, and report the first such failure."""
@@ -173,8 +173,8 @@ class LoggedProgress(Progress):
         except TrainingError as error:
             if self.logs:
                 self.logs = False
-                told = f"{error} The training goes on without."
-                self._show(lambda shown: shown.say(told))
+                remark = f"{error} The training continues without this log."
+                self._show(lambda shown: shown.say(remark))
 
 
 class PlainLines(PlainProgress):

@@ -20,17 +20,17 @@ class RunningStatus:
     """
 
     def __init__(self, run: Run | None, stepper: Stepper) -> None:
-        self.run, self.stepper, self.told = run, stepper, time.monotonic()
+        self.run, self.stepper, self.written = run, stepper, time.monotonic()
 
     def write(self) -> None:
         """Update ``status.json``."""
         if self.run is not None:
-            self.told = time.monotonic()
+            self.written = time.monotonic()
             step, epoch = self.stepper.state.position.step, self.stepper.epoch
             self.run.write_status("running", step=step, epoch=epoch, message="training")
 
     def write_at_intervals(self) -> None:
         """Update ``status.json``, but not at every record of a quick training."""
-        if self.run is not None and time.monotonic() - self.told >= PAUSE_S:
+        if self.run is not None and time.monotonic() - self.written >= PAUSE_S:
             self.run.check_in_place()
             self.write()

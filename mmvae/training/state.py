@@ -167,7 +167,7 @@ class TrainingState:
             if "average" not in files:
                 raise ConfigError(
                     f"train.ema = {self.average.decay}: this run began without a running mean of "
-                    f"its weights, so it goes on without. Train a new run with --init-from."
+                    f"its weights, so it has none. Train a new run with --init-from."
                 )
             load_weights(self.average.model, files["average"], str(checkpoint.path))
         device = next(self.model.parameters()).device

@@ -178,7 +178,7 @@ class Trainer:
         self.records.write(record, self.stops.seconds_left(done))
 
     def _say_remarks(self) -> None:
-        """Say before the first step what is unusual about this training."""
+        """Report, before the first step, if this training is unusual."""
         items, size = len(self.stepper.train), self.config.batch_size
         if items < size:
             self.progress.say(
@@ -192,7 +192,7 @@ class Trainer:
 
     def _stop(self, reason: str | int) -> str:
         step = self.state.position.step
-        where = "" if self.run is None else f" Go on with: mmvae resume {self.run.folder}"
+        where = "" if self.run is None else f" Resume with: mmvae resume {self.run.folder}"
         if isinstance(reason, int):
             name = {code: number.name for number, code in EXIT_CODES.items()}[reason]
             raise Interrupted(f"Stopped by {name} after step {step}, saved.{where}", reason)

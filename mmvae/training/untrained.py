@@ -47,9 +47,9 @@ def far_below(values: Tensor, before: Tensor, what: str) -> str | None:
     if now >= then - LEAST - abs(then):
         return None
     return (
-        f"{what} of the typical item is {now:.4g} nats, far below the {then:.4g} of the same "
-        f"model before any training. The training has diverged: figures and samples of this "
-        f"model mean nothing. Train again with a lower train.learning_rate, or set "
+        f"the median of {what} over items is {now:.4g} nats, far below the {then:.4g} of the same "
+        f"model before any training. The training has diverged: results and samples of this "
+        f"model are meaningless. Train again with a lower train.learning_rate, or set "
         f"train.clip_norm."
     )
 

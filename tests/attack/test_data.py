@@ -135,7 +135,7 @@ class TestJson:
             ('{"a": ' + "9" * 5_000 + "}", "4300 digits"),
             ('{"a": "\\ud800"}', "half a character, expected valid Unicode"),
             ('{"\\ud800": 1}', "half a character"),
-            ('{"a": 1, "a": 2}', "stands twice"),
+            ('{"a": 1, "a": 2}', "occurs twice"),
             ('{"a": ' + "[" * 300 + "]" * 300 + "}", "types"),
             ('{"a": "' + "x" * (17 * MIB) + '"}', "data.max_cell_mib"),
         ],
@@ -606,7 +606,7 @@ def test_more_columns_than_a_table_may_have(
     if columns == 6_000 and not name.startswith("json"):  # whose objects have 12,000 together
         open_stream(file, bounds=Bounds(columns=6_000))
         return
-    with pytest.raises(DataError, match=r"columns or more, expected 10,000 at most.*max_columns"):
+    with pytest.raises(DataError, match=r"columns or more, expected at most 10,000.*max_columns"):
         open_stream(file)
 
 

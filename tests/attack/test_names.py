@@ -166,12 +166,12 @@ def test_out_of_memory_breaks_no_contract(tmp_path: Path, monkeypatch) -> None:
 def test_after_a_nan_the_message_says_what_a_resume_can_do(tmp_path: Path) -> None:
     moment = Moment(9, lambda x: x * float("nan"))
     settings, plugins = moments(moment, train={"checkpoint_every": 4, "learning_rate": 0.01})
-    way = r"mmvae resume \S*run -s train.learning_rate=0.005` goes on from .* of step 8;"
+    way = r"mmvae resume \S*run -s train.learning_rate=0.005` resumes from .* of step 8;"
     with pytest.raises(TrainingError, match=way) as failed:
         train(tmp_path / "run", settings, registry=plugins)
-    assert "any key of [train] but batch_size, drop_last, seed, freeze" in str(failed.value)
+    assert "any key of [train] except batch_size, drop_last, seed, freeze" in str(failed.value)
     overrides = ["train.learning_rate=0.005"]
     mmvae.resume(tmp_path / "run", registry=plugins, overrides=overrides)
     settings, plugins = moments(Moment(2, lambda x: x * float("nan")))
-    with pytest.raises(TrainingError, match="begins again from the first step"):
+    with pytest.raises(TrainingError, match="restarts from the first step"):
         train(tmp_path / "other", settings, registry=plugins)

@@ -25,7 +25,7 @@ def test_tables_without_a_terminal_are_plain_and_have_their_notes(mmvae, runs) -
     assert (result.code, result.err) == (0, "")
     lines = result.out.splitlines()
     assert lines[0] == "Compared on 50 items of the test split; nats per item"
-    assert any(line.split() == ["figure", "one", "two"] for line in lines)
+    assert any(line.split() == ["quantity", "one", "two"] for line in lines)
     assert "Differences from one, item by item" in lines
     assert any(line.startswith("≈: an estimate") for line in lines)
     assert "\x1b" not in result.out

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from toys import toy_items
 
-from mmvae.cli.data import _gaps
+from mmvae.cli.data import _patterns
 from mmvae.data.description import SplitSummary
 
 
@@ -150,7 +150,7 @@ def test_repeated_items_are_a_remark_and_no_failure(mmvae, training) -> None:
 def test_of_very_many_patterns_of_gaps_the_most_frequent_are_shown() -> None:
     patterns = Counter({f"a+m{i}": 100 - i for i in range(60)})
     summary = SplitSummary(patterns.total(), patterns=patterns)
-    lines = _gaps(summary).splitlines()
+    lines = _patterns(summary).splitlines()
     assert len(lines) == 1 + 40 + 1
     assert lines[1].split()[:2] == ["a+m0", "100"]
     assert lines[-1].split() == ["…", "and", "20", "other", "sets", "1010", "23.9%"]

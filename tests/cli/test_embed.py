@@ -159,7 +159,7 @@ def test_items_with_nothing_stand_at_the_mean_of_the_prior(mmvae, run, table) ->
     assert result.err.splitlines() == [
         "gaps.jsonl: no column for p, so this is of v, c",
         "Wrote z.npz: 5 items, 2 dimensions",
-        "1 items have nothing: they stand at the mean of the prior.",
+        "1 items have no modality: their z is the mean of the prior.",
     ]
     z = np.load("z.npz")["z"]
     assert z[1].tolist() == [0, 0]

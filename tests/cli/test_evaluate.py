@@ -39,7 +39,7 @@ def test_ctrl_c_says_how_to_go_on(mmvae, run: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("mmvae.experiments.evaluate.evaluate", stopped)
     result = mmvae("evaluate", run)
     assert result.code == 130
-    assert "the same command goes on" in result.err
+    assert "Repeat the command to resume." in result.err
 
 
 def test_json_is_what_is_kept(mmvae, run: Path) -> None:

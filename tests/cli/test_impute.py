@@ -68,7 +68,7 @@ def test_parquet_in_chunks_with_everything_else_as_it_was(
     result = mmvae("impute", run, "t.parquet", "--out", "f.parquet")
     assert result.code == 0, result.err
     assert "Wrote f.parquet: 12 rows; filled v: 3, c: 4, p: 1" in result.err
-    assert "1 rows had nothing: they were filled from the prior." in result.err
+    assert "1 rows had no modality: they were filled from the prior." in result.err
     found = pq.read_table("f.parquet")
     check(found.to_pylist(), rows())
     assert found.schema.names[:5] == table.schema.names
@@ -101,7 +101,7 @@ def test_csv_keeps_what_was_written(mmvae: Any, run: Path) -> None:
         writer.writerows([f"00{i}", codes[i], "1.10" if i else ""] for i in range(6))
     result = mmvae("impute", run, "t.csv", "--out", "f.csv")
     assert result.code == 0, result.err
-    assert "Without a column, and left out: v, p" in result.err
+    assert "Left out, because they have no column: v, p" in result.err
     with Path("f.csv").open(newline="") as file:
         found = list(csv.reader(file))
     assert found[0] == ["id", "c", "note", "c_filled"]
@@ -170,7 +170,7 @@ def test_no_gaps_says_so(mmvae: Any, run: Path) -> None:
     pq.write_table(pa.table({m: x[m].tolist() for m in ("v", "w", "c")}), "t.parquet")
     result = mmvae("impute", run, "t.parquet", "--out", "f.parquet")
     assert result.code == 0
-    assert "no gaps, so nothing was filled" in result.err
+    assert "no value is missing, so nothing was filled" in result.err
     result = mmvae("impute", run, "t.parquet", "--out", "g.parquet", "--json")
     assert result.json() == {
         "rows": 4,

@@ -189,7 +189,7 @@ def test_a_plugin_command_is_listed_unloaded_and_loaded_when_called(mmvae, insta
         ("raise SystemExit(0)", "SystemExit: 0"),
         ("class Stop(BaseException): ...\nraise Stop('here')", "Stop: here"),
         ("command = 3", "is 3; expected a click command"),
-        ("x = 3", "leads nowhere: module 'greeter' has no attribute 'command'"),
+        ("x = 3", "cannot be resolved: module 'greeter' has no attribute 'command'"),
     ],
 )
 def test_a_broken_plugin_command_harms_only_itself(mmvae, install, code, message) -> None:

@@ -35,7 +35,7 @@ def test_the_folders_may_be_elsewhere(mmvae: Mmvae, study: Path, tmp_path: Path)
     given = ("--runs", "a/b", "--results", "c", "--only", "weak", "-s", "train.epochs=1")
     done = mmvae("--quiet", "reproduce", study, *given)
     assert (done.code, done.err) == (0, "")
-    assert "Without results so far: strong." in done.out
+    assert "Rows without results so far: strong." in done.out
     assert (tmp_path / "a/b/weak/status.json").is_file()
     assert (tmp_path / "c/toys/full/weak.json").is_file()
 
@@ -60,9 +60,9 @@ def test_trials_do_not_go_where_the_results_of_the_study_are(mmvae: Mmvae, study
 def test_a_limit_leaves_rows_to_go_on_with(mmvae: Mmvae, study: Path) -> None:
     done = mmvae("reproduce", study, "--max-steps", "2")
     assert done.code == 0
-    assert done.out == "Without results so far: weak, strong.\n"
+    assert done.out == "Rows without results so far: weak, strong.\n"
     done = mmvae("reproduce", study)
-    assert "going on with runs/toys/full/weak after step 2" in done.err
+    assert "resuming runs/toys/full/weak after step 2" in done.err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``mmvae resume`` goes on with a run, and refuses what is none."""
+"""``mmvae resume`` resumes a run, and refuses a folder that is none."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def test_it_writes_each_item_and_prints_mean_and_error(mmvae, run, toy_run) -> N
     assert result.out == (
         f"log p(v, c, p) ≥ {mean:.4f} ± {error:.4f} (standard error) nats per item; k = 7, "
         f"20 items, written to s.parquet\n"
-        f"A single item's value is an estimate of its bound and may exceed its log p(x); it is "
-        f"their mean that bounds.\n"
+        f"A single item's value is an estimate of its bound and may exceed its log p(x); the "
+        f"mean over items is a lower bound.\n"
     )
 
 
@@ -103,5 +103,5 @@ def test_scores_far_below_those_of_an_untrained_model_are_told_as_such(
     monkeypatch.setattr("mmvae.experiments.train.load", wild)
     result = mmvae("score", run, "test", "--out", "s.csv")
     assert result.code == 0
-    assert "warning: log p of the typical item is -" in result.err
+    assert "warning: the median of log p over items is -" in result.err
     assert "The training has diverged" in result.err

@@ -40,7 +40,7 @@ def test_a_folder_of_its_own_by_default(mmvae, training) -> None:
 def test_max_steps_stops_and_tells_how_to_go_on(mmvae, training) -> None:
     result = mmvae("train", training, "--run-dir", "r", "--max-steps", 2)
     assert result.code == 0
-    assert result.out == "r: stopped after step 2. Go on with: mmvae resume r\n"
+    assert result.out == "r: stopped after step 2. Resume with: mmvae resume r\n"
     assert status(Path("r")) | {"step": 2, "state": "stopped", "exit_code": 0} == status(Path("r"))
 
 
@@ -48,7 +48,7 @@ def test_max_time_stops(mmvae, training) -> None:
     options = ("--run-dir", "r", "--max-time", "0.2s", "-s", "train.epochs=100000")
     result = mmvae("train", training, *options)
     assert result.code == 0
-    assert "Go on with: mmvae resume r" in result.out
+    assert "Resume with: mmvae resume r" in result.out
     assert 0 < status(Path("r"))["step"] < 300000
 
 
@@ -77,7 +77,9 @@ def test_dry_run_tells_what_it_built_and_leaves_nothing(mmvae, training) -> None
     assert rows["modality v"] == "3"
     assert rows["steps in all"] == "6"
     assert "log_likelihood/v -" in rows["first step"]
-    assert result.out.splitlines()[-1].startswith("OK: one step and a checkpoint there and back")
+    assert result.out.splitlines()[-1].startswith(
+        "OK: one step worked, and a checkpoint was saved"
+    )
     assert set(os.listdir()) == {"site-packages", "toy.toml"}
 
 
@@ -104,7 +106,7 @@ def test_a_run_folder_is_not_overwritten(mmvae, training) -> None:
     ("change", "code", "message"),
     [
         ("train.epoch=5", 2, "train.epoch"),
-        ("modalities.x.codec='toy-vector'", 2, "modality 'x' wants column 'x'"),
+        ("modalities.x.codec='toy-vector'", 2, "modality 'x' needs column 'x'"),
         ("modalities.c.codec='toy-vector'", 2, "numbers of shape (n, 3)"),
         ("data.source='tony'", 2, "Did you mean 'toy'?"),
     ],
@@ -142,11 +144,11 @@ def test_a_signal_saves_and_ends_with_its_code(
         rest = process.stderr.read()
         assert process.wait(60) == code
     assert rest.splitlines()[-1].startswith(f"Stopped by {number.name} after step ")
-    assert rest.rstrip().endswith("Go on with: mmvae resume r")
+    assert rest.rstrip().endswith("Resume with: mmvae resume r")
     step = status(Path("r"))["step"]
     assert status(Path("r")) | {"state": state, "exit_code": code} == status(Path("r"))
     result = mmvae("resume", "r", "--max-steps", step + 1)
-    assert result.out == f"r: stopped after step {step + 1}. Go on with: mmvae resume r\n"
+    assert result.out == f"r: stopped after step {step + 1}. Resume with: mmvae resume r\n"
 
 
 def test_only_the_leading_process_speaks(mmvae, training, monkeypatch) -> None:
@@ -169,7 +171,7 @@ def test_a_launcher_starts_several_processes(training) -> None:
     arguments = ["--standalone", "--nproc-per-node", "2"]
     done = subprocess.run([*command, *options, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "r: stopped after step 2. Go on with: mmvae resume r\n", "said once"
+    assert done.stdout == "r: stopped after step 2. Resume with: mmvae resume r\n", "said once"
     assert done.stderr.count("run folder: r\n") == 1
 
 

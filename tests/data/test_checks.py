@@ -149,7 +149,7 @@ def test_missing_columns_are_found_in_each_split() -> None:
     del splits["test"]["v"]
     (finding,) = found(splits)
     assert (finding.kind, finding.split) == ("column", "test")
-    assert "modality 'v' wants column 'v'" in finding.message
+    assert "modality 'v' needs column 'v'" in finding.message
 
 
 def test_a_codec_that_cannot_be_fitted_is_a_finding_and_the_rest_is_checked() -> None:

@@ -151,7 +151,7 @@ def config(**keys: Any) -> dict[str, tuple[type, CodecConfig]]:
         (
             {"train": split()},
             config(),
-            r"modality 'vector' wants column 'vector', but there are v, w, c\. "
+            r"modality 'vector' needs column 'vector', but there are v, w, c\. "
             r"Name the column with modalities.vector.column",
         ),
         (
@@ -162,7 +162,7 @@ def config(**keys: Any) -> dict[str, tuple[type, CodecConfig]]:
         (
             {"train": split(x=np.zeros((9, 3))), "validation": split()},
             config(column="x"),
-            "split 'validation': modality 'vector' wants column 'x'",
+            "split 'validation': modality 'vector' needs column 'x'",
         ),
         (
             {"train": split(x=np.zeros((8, 3)))},

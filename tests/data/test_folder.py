@@ -232,7 +232,7 @@ def test_rows_and_files_that_stand_alone_are_counted(tmp_path: Path) -> None:
 def test_what_stands_beside_the_splits_is_not_passed_over(tmp_path: Path) -> None:
     fill(tmp_path / "train", 3)
     fill(tmp_path / "val", 3)
-    with pytest.raises(DataError, match=r"val stands beside .*train.*meant as validation"):
+    with pytest.raises(DataError, match=r"val is next to .*train.*meant as validation"):
         source(tmp_path).splits()
 
 

@@ -53,7 +53,7 @@ def test_a_row_belongs_to_the_item_that_it_names(written: object, name: str) -> 
     [("0001", "1"), ("IMG_7", "img_7"), ("a b", "ab"), ("3", "3.0"), ("A03", "a3")],
 )
 def test_names_that_are_nearly_one_are_refused(file: str, row: str) -> None:
-    with pytest.raises(DataError, match="seem to be one and the same") as caught:
+    with pytest.raises(DataError, match="appear to be one item") as caught:
         refuse_near_misses({"pic": {file, "z"}, "t.csv": {row, "z"}})
     for side, name in (("pic", file), ("t.csv", row)):
         assert re.search(rf"{side} (has )?an item {name!r}", str(caught.value))
@@ -62,7 +62,7 @@ def test_names_that_are_nearly_one_are_refused(file: str, row: str) -> None:
 def test_names_that_one_side_tells_apart_are_two_items() -> None:
     sides = {"pic": {"1", "01", "10"}, "text": {"1", "100"}, "t.csv": {"01", "A1"}}
     refuse_near_misses(sides)
-    with pytest.raises(DataError, match="seem to be one and the same"):
+    with pytest.raises(DataError, match="appear to be one item"):
         refuse_near_misses({**sides, "pic": {"10"}})
 
 

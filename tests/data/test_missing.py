@@ -136,7 +136,7 @@ def test_a_run_that_knew_no_gaps_is_to_be_trained_anew_on_items_with_them() -> N
     whole = opened({m: toy_items(N)[m] for m in ("v", "c")})
     states = {m: codec.state for m, codec in whole.codecs.items()}
     source = MemorySource(MemoryConfig(), {"train": gappy()})
-    with pytest.raises(DataError, match=r"lack modality 'v', but the run was .* Train it anew"):
+    with pytest.raises(DataError, match=r"lack modality 'v', but the run was .* Train it again"):
         open_data(source, RECIPES, states)
 
 
@@ -294,7 +294,7 @@ def test_incomplete_items_can_be_left_out() -> None:
 def test_an_item_with_nothing_and_a_modality_that_no_item_has_are_named() -> None:
     vectors: list[Any] = [[0.0, 0, 0]] * 6
     empty = {"v": [*vectors[:2], None, *vectors[3:]], "c": [0, 1, None, 0, 1, 2]}
-    with pytest.raises(DataError, match=r"split 'train': item 2 has nothing observed: v, c"):
+    with pytest.raises(DataError, match=r"split 'train': item 2 has no observed modality: v, c"):
         opened(empty)
     assert opened(empty, incomplete="discard-empty").splits["train"].ids.tolist() == [
         0,
@@ -320,7 +320,7 @@ def test_codecs_that_mix_items_are_refused_with_gaps() -> None:
         mixes_items = True
 
     data = opened(gappy(), {**RECIPES, "v": (Mixing, VectorConfig())})
-    with pytest.raises(ConfigError, match="'v'.*mix the items of a batch.*gaps"):
+    with pytest.raises(ConfigError, match="'v'.*mix the items of a batch.*missing"):
         data.batches("train")
 
 

@@ -34,7 +34,9 @@ def test_gaps_are_refused(mixes: bool, gaps: bool, resident: bool) -> None:
     if not (mixes and gaps):
         read()
         return
-    with pytest.raises(ConfigError, match=r"'v'.*its values have gaps \(t.csv\).*norm = 'group'"):
+    with pytest.raises(
+        ConfigError, match=r"'v'.*some of its values are missing \(t.csv\).*norm = 'group'"
+    ):
         read()
 
 
@@ -43,7 +45,7 @@ def test_gaps_are_refused(mixes: bool, gaps: bool, resident: bool) -> None:
     [
         ({"items": 21}, r"21 training items with train.batch_size = 10.*drop_last = true"),
         ({"items": 1}, r"1 training items with train.batch_size = 10"),
-        ({"items": 20, "batch_size": 1}, r"train.batch_size = 1 leave one alone"),
+        ({"items": 20, "batch_size": 1}, r"train.batch_size = 1 leave a rest of one"),
         ({"items": 20, "accumulation": 2}, r"train.accumulation = 2.*Set train.accumulation = 1"),
         ({"items": 20, "processes": 2}, r"2 processes.*one process"),
     ],

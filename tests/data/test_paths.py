@@ -57,9 +57,9 @@ def test_every_table_is_in_a_split(
     ("names", "message"),
     [
         (["a.csv", "b.parquet"], r"several kinds \(1 csv, 1 parquet\): 'a.csv', 'b.parquet'"),
-        (["train.csv", "part2.csv"], "'train.csv' name the split .* 'part2.csv' do not"),
-        (["train/a.csv", "b.csv"], "'train/a.csv' name the split .* 'b.csv' do not"),
-        (["train_a.csv", "test_a.csv"], r"several splits \(test, train\), but only whole names"),
+        (["train.csv", "part2.csv"], "'train.csv' have the name of a split.* 'part2.csv' do not"),
+        (["train/a.csv", "b.csv"], "'train/a.csv' have the name of a split.* 'b.csv' do not"),
+        (["train_a.csv", "test_a.csv"], r"several splits \(test, train\), but a split is"),
         (["train-00000-of-00003.csv", "train-00002-of-00003.csv"], "'00001' are missing"),
         (["train/test.csv"], "named test, in a folder named train"),
         (["notes.md"], "no table in that folder; there are 'notes.md'"),

@@ -58,7 +58,7 @@ def test_a_share_of_zero_leaves_the_split_out() -> None:
 
 
 def test_too_few_items_for_the_shares() -> None:
-    with pytest.raises(DataError, match="2 items leave none.*lower the shares"):
+    with pytest.raises(DataError, match="2 items leave none.*lower the fractions"):
         split_items(items(2), 0.6, 0.6, 0)
 
 
@@ -152,7 +152,7 @@ def test_what_is_no_group_is_refused() -> None:
 
 
 def test_too_few_groups_for_the_shares() -> None:
-    with pytest.raises(DataError, match="2 groups of 9 items leave none.*lower the shares"):
+    with pytest.raises(DataError, match="2 groups of 9 items leave none.*lower the fractions"):
         split_items(items(9), 0.2, 0.2, 0, groups=np.arange(9) % 2)
 
 

@@ -158,7 +158,7 @@ def test_a_damaged_file_of_the_cache_is_made_anew(
         found = [plain(c.read().values) for c in again.splits()["train"].columns.values()]
         assert found == wanted
         assert again.fingerprint() == first.fingerprint()
-        assert f"{file} is damaged, and is made anew" in capfd.readouterr().err
+        assert f"{file} is damaged, and is created again" in capfd.readouterr().err
         assert file.read_bytes() == whole
 
 
@@ -369,7 +369,7 @@ def changed(at: int, **changes: Any) -> Callable[[], Iterator[dict[str, Any]]]:
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        (breaking(20), r"broke off after 14 items or more \(the line is dead\)"),
+        (breaking(20), r"ended early, after at least 14 items \(the line is dead\)"),
         (lambda: iter(()), "train: the stream ended after 0 items, expected one at least"),
         (changed(14, d=1), "train, items 14 to 20, have the column 'd', which the first 7"),
         (changed(14, a=0.5), "items 14 to 20, column 'a': double where .* int64.*truncated"),

@@ -170,7 +170,7 @@ def test_no_run_is_an_error(tmp_path: Path) -> None:
 def test_a_damaged_evaluation_is_an_error_and_an_old_one_is_made_anew(run: Path) -> None:
     kept = run / "evaluation.json"
     kept.write_text("{", encoding="utf-8")
-    with pytest.raises(RunError, match=r"evaluation.json cannot be read: .* writes it anew"):
+    with pytest.raises(RunError, match=r"evaluation.json cannot be read: .* writes it a"):
         report(run, registry=toy_registry())
     kept.write_text('{"step": 0, "mmvae": "0"}', encoding="utf-8")
     report(run, registry=toy_registry())
@@ -210,8 +210,8 @@ def test_it_is_said_once_that_a_run_is_unfinished(tmp_path: Path) -> None:
         assert heard.lines == [], "a final model"
     shutil.rmtree(folder / "model")
     wanted = (
-        f"The training of {folder} is unfinished: what is evaluated is its checkpoint of step 2. "
-        f"Unless it is being trained now, `mmvae resume {folder}` goes on."
+        f"The training of {folder} is unfinished: its checkpoint of step 2 is evaluated. "
+        f"Unless it is being trained now, `mmvae resume {folder}` resumes it."
     )
     for opens in (open_run, evaluate, report):
         heard = Heard()
@@ -281,7 +281,10 @@ def test_the_best_weights_of_an_unfinished_run_have_their_own_step(tmp_path: Pat
     shutil.rmtree(tmp_path / "r" / "model")
     heard = Heard()
     unfinished = evaluate(tmp_path / "r", registry=toy_registry(), progress=heard)
-    assert "its checkpoint of step 4, with the best weights so far, of step 3." in heard.lines[0]
+    assert (
+        "its checkpoint of step 4 is evaluated, with the best weights so far, of step 3."
+        in heard.lines[0]
+    )
     assert finished == unfinished
     assert unfinished["steps"] == 4
     assert unfinished["step"] == 3  # the validation after the first epoch

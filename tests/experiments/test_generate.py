@@ -84,7 +84,7 @@ def test_an_interrupted_make_goes_on_where_it_stopped(
                 os.kill(os.getpid(), number)
 
     out = tmp_path / "set"
-    with pytest.raises(Interrupted, match="of 197 items made; the same command goes on") as caught:
+    with pytest.raises(Interrupted, match="of 197 items made; the same command resumes") as caught:
         make_data(numbers(), out, progress=Interrupting())
     assert caught.value.exit_code == {signal.SIGTERM: 75, signal.SIGINT: 130}[number]
     assert not out.exists()

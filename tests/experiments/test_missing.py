@@ -290,5 +290,5 @@ def test_a_model_of_complete_items_answers_gaps_by_subset_posteriors(tmp_path) -
     z = made.embed(data)
     torch.testing.assert_close(z[[lone]], made.embed({"v": data["v"].values[[lone]]}))
     assert made.score(data, samples=2).isfinite().all()
-    with pytest.raises(UsageError, match="every item had that this model was trained on"):
+    with pytest.raises(UsageError, match="every training item of this model had"):
         made.elbo(data)

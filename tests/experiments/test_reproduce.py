@@ -1,4 +1,4 @@
-"""A study is carried out row by row; whatever stops it, the same call goes on."""
+"""A study is carried out row by row; whatever stops it, the same call resumes it."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_run_that_was_begun_goes_on(stage: Stage) -> None:
     assert "row 1 of 2, weak: not finished, so not evaluated" in stage.said
     assert stage.run("weak").status().state == "stopped"
     begun = stage.reproduce()
-    assert f"row 1 of 2, weak: going on with {stage.runs / 'weak'} after step 4" in stage.said
+    assert f"row 1 of 2, weak: resuming {stage.runs / 'weak'} after step 4" in stage.said
     fresh = Stage(stage.runs.parent / "fresh")
     straight = fresh.reproduce()
     assert [r.nats for r in begun] == [r.nats for r in straight]
@@ -200,7 +200,7 @@ def test_a_study_of_coherence_needs_no_bounds(
         monkeypatch.setattr(mmvae.experiments.reproduce, step, fail)
     assert stage.reproduce(schedule="full") == [kept]
     row.write_text(row.read_text().replace("coherence = true", "coherence = false"))
-    with pytest.raises(ConfigError, match="'weak' of .* would have no figures"):
+    with pytest.raises(ConfigError, match="'weak' of .* would have no values"):
         stage.reproduce(schedule="full")
 
 
@@ -294,7 +294,9 @@ def test_a_signal_in_training_ends_it_with_the_codes_of_train(
     stage: Stage, number: signal.Signals, code: int
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted, match="The same `mmvae reproduce` command goes on") as stop:
+    with pytest.raises(
+        Interrupted, match="Repeat the same `mmvae reproduce` command to resume the study"
+    ) as stop:
         stage.reproduce(progress=Signalling(number))
     assert stop.value.exit_code == code
     assert signal.getsignal(signal.SIGTERM) is before
@@ -319,7 +321,7 @@ def test_a_signal_in_evaluation_does_so_too(
 
     with monkeypatch.context() as patch:
         patch.setattr(mmvae.experiments.reproduce, "evaluate", interrupted)
-        with pytest.raises(Interrupted, match="goes on with the study") as stop:
+        with pytest.raises(Interrupted, match="resume the study") as stop:
             stage.reproduce()
     assert stop.value.exit_code == code
     assert [r.row for r in stage.reproduce()] == ["weak", "strong"]

@@ -257,7 +257,7 @@ MISTAKES = [
     ({"data": {"source": "tony"}}, {}, ConfigError, "Did you mean 'toy'"),
     ({"data": {"source": "memory"}}, {}, DataError, "data="),
     ({}, {"data": toy_items(9)}, UsageError, "leave one of the two out"),
-    ({"modalities": {"x": {"codec": "toy-vector"}}}, {}, DataError, "wants column 'x'"),
+    ({"modalities": {"x": {"codec": "toy-vector"}}}, {}, DataError, "needs column 'x'"),
     ({"modalities": {"c": {"codec": "toy-vector"}}}, {}, DataError, r"numbers of shape \(n, 3\)"),
     ({}, {"init_from": "nowhere"}, RunError, "There is no run folder nowhere"),
     ({"model": {"subset_alpha": {"x": 1.0}}}, {}, ConfigError, "subset_alpha"),

@@ -102,7 +102,7 @@ def test_a_missing_file_is_named(copy, name: str) -> None:
 
 def test_a_missing_plugin_is_named(toy_run) -> None:
     registry = Registry.of(codecs=[VectorCodec, PictureCodec], sources=[], models=[JMVAE])
-    with pytest.raises(PluginError, match=r"needs what is not here\. codec 'toy-class' of memory"):
+    with pytest.raises(PluginError, match=r"not available\. codec 'toy-class' of memory"):
         load_model(toy_run, registry)
 
 

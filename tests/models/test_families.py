@@ -286,7 +286,7 @@ def test_a_mean_of_weights_begins_anew_where_the_prior_begins(tmp_path, monkeypa
 
 def test_what_is_frozen_stays_so_when_a_run_goes_on(tmp_path):
     trained(tmp_path / "run", toy_config(train={"freeze": ["decoders"]}), max_steps=2)
-    with pytest.raises(ConfigError, match=r"train\.freeze=\[\].*same weights held and moved"):
+    with pytest.raises(ConfigError, match=r"train\.freeze=\[\].*run keeps its frozen weights"):
         mmvae.resume(tmp_path / "run", overrides=["train.freeze=[]"], registry=toy_registry())
 
 
@@ -331,8 +331,8 @@ def test_a_family_with_other_keys_begins_anew(tmp_path):
 
 def test_frozen_names_must_be_there_and_leave_something(tmp_path):
     for names, told in (
-        (["decoder"], r"train\.freeze entry 'decoder': no weight's name begins so.*'decoders'"),
-        (["decoders", "encoders"], r"nothing is left to be trained"),
+        (["decoder"], r"train\.freeze entry 'decoder': no weight has .*'decoders'"),
+        (["decoders", "encoders"], r"no weight is left to train"),
     ):
         with pytest.raises(ConfigError, match=told):
             trained(tmp_path / "run", toy_config(train={"freeze": names}))

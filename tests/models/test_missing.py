@@ -293,7 +293,7 @@ def test_posteriors_that_no_item_informed_are_not_asked() -> None:
     made.learn_patterns({("a", "b"): 5, ("b", "c"): 2, ("c",): 1})
     assert made.trained_subsets == [("a",), ("b",), ("c",)]
     (remark,) = made.remarks()
-    assert "no training item informs the posterior of a+b, a+c, b+c: that takes" in remark
+    assert "no training item trains the posterior of a+b, a+c, b+c: this needs" in remark
     assert jmvae(codecs(), subsets="all").remarks() == []
     x = gappy(made).x
     product = made.posterior({"a": x["a"], "b": x["b"]})  # its own head was never trained
@@ -305,7 +305,7 @@ def test_posteriors_that_no_item_informed_are_not_asked() -> None:
 
 def test_listed_subsets_must_be_informed_and_some_must_be() -> None:
     made = jmvae(codecs(), subsets=["a", "a+b"])
-    with pytest.raises(ConfigError, match=r"'a\+b': that takes items with a, b and at least one"):
+    with pytest.raises(ConfigError, match=r"'a\+b': this needs items with a, b and at least one"):
         made.learn_patterns({("a", "c"): 5, ("a", "b"): 2})
     with pytest.raises(ConfigError, match=r"model.alpha = 0"):
         jmvae(codecs()).learn_patterns({("a",): 5, ("b",): 2})
@@ -315,7 +315,7 @@ def test_listed_subsets_must_be_informed_and_some_must_be() -> None:
 def test_gaps_that_the_training_never_had_have_no_joint_posterior() -> None:
     made = jmvae(codecs("a"))
     batch = gappy(made)
-    with pytest.raises(UsageError, match="Items lack b and c, which every item had"):
+    with pytest.raises(UsageError, match="Items lack b and c, which every training item"):
         made.joint_posterior(batch)
 
 

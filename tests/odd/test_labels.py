@@ -231,8 +231,8 @@ def test_labels_that_look_the_same_are_remarked(folder: Path, capsys: Any) -> No
         "[modalities.y]\ncodec = 'categorical'\n[train]\nepochs = 1\n"
     )
     told = [
-        r"the classes 'a', 'a ', 'a\u200b' look the same, and are taken as 3",
-        r"the classes 'a\u0308', '\xe4' look the same, and are taken as 2",
+        r"the classes 'a', 'a ', 'a\u200b' look the same, but are treated as 3",
+        r"the classes 'a\u0308', '\xe4' look the same, but are treated as 2",
     ]
     assert main.run(["data", "check", "c.toml"]) == 0
     said = " ".join("".join(capsys.readouterr()).split())

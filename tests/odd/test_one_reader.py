@@ -131,7 +131,7 @@ def test_a_table_is_the_stream_of_its_rows(folder: Path, found: list[Any], endin
         ("t.csv", 'a,b\n"1"x,2\n', "line 2: 'x,2.*follows the closed quote of cell 1"),
         ("t.csv", "a,b\n1,\0\n", "line 2: a NUL character"),
         ("t.jsonl", '{"a": 1}\n{"a": "x"}\n', r"'a': .* integer \(line 1\) and text \(line 2\)"),
-        ("t.jsonl", '{"a": 1, "a": 2}\n', "line 1: the name 'a' stands twice"),
+        ("t.jsonl", '{"a": 1, "a": 2}\n', "line 1: the name 'a' occurs twice"),
         ("t.jsonl", '{"a": [1]}\n{"a": 1}\n', "values of several types, list .* integer"),
     ],
 )

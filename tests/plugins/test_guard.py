@@ -46,7 +46,7 @@ def register_sources(register):
 """
 
 WHOSE = "codec 'mine' of plugin mine (my-plugin 1.0) breaks the contract. "
-CHECK = " `mmvae plugins check mine` tries the rest of it."
+CHECK = " `mmvae plugins check mine` checks the rest of it."
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_what_a_method_raises_in_use_is_told_with_its_place(used, capsys) -> Non
     assert used("def restore(self, x): return {}['scale']", *GENERATE) == 3
     assert capsys.readouterr().err == (
         "error: plugin mine (my-plugin 1.0) failed: KeyError: 'scale' (in Mine.restore, "
-        "my_plugin.py:12). `mmvae plugins check mine` may say what the contract wants.\n"
+        "my_plugin.py:12). `mmvae plugins check mine` may name what the contract requires.\n"
     )
 
 
@@ -217,7 +217,7 @@ def test_codecs_in_memory_raise_what_they_raise_and_are_told_by_their_kind() -> 
         codec.show(torch.zeros(1, 3))
     assert str(caught.value) == (
         "codec 'loose' breaks the contract. Wanted show to give PIL images, or strings; got int. "
-        "mmvae.testing.CodecContract tries the rest of it."
+        "mmvae.testing.CodecContract checks the rest of it."
     )
 
 

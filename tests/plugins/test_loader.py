@@ -226,7 +226,7 @@ def test_an_entry_point_to_nowhere(install, site, value: str, error: str) -> Non
     file = site / "bad_plugin-1.0.dist-info" / "entry_points.txt"
     file.write_text(f"[mmvae]\nbad = {value}\n")
     broken = info(load_registry(warn=False), "bad")
-    assert broken.error == f"its entry point bad = {value!r} leads nowhere: {error}"
+    assert broken.error == f"its entry point bad = {value!r} cannot be resolved: {error}"
 
 
 @pytest.mark.parametrize("value", ["", "no module!", "bad_plugin:", "a-b"])

@@ -85,7 +85,8 @@ def test_what_is_missing_is_named_with_how_to_get_it(run, plugin, site, monkeypa
         mmvae.load(run)
     assert caught.value.exit_code == 3
     assert str(caught.value) == (
-        f"{run} needs what is not here. codec 'toy-class' of my-plugin 1.0: 2.0 is installed, "
+        f"{run} needs plugins that are not available. codec 'toy-class' of my-plugin 1.0: 2.0 is "
+        f"installed, "
         f"which does not offer it; pip install my-plugin==1.0."
     )
     shutil.rmtree(site)
@@ -104,7 +105,7 @@ def test_a_kind_that_two_plugins_offer_is_told_as_such(run, plugin, install, mon
     with pytest.raises(PluginError) as caught:
         mmvae.load(run)
     assert (
-        f"{run} needs what is not here. codec 'toy-vector' is offered by 2 plugins: "
+        f"{run} needs plugins that are not available. codec 'toy-vector' is offered by 2 plugins: "
         f"mine (my-plugin 1.0), other (other-plugin 1.0). Uninstall all but one"
     ) in str(caught.value)
     assert "does not offer it" not in str(caught.value)

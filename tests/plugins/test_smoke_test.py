@@ -148,9 +148,9 @@ BROKEN = {
         "scale = torch.nn.Parameter(torch.ones(3))\n\n"
         "    def likelihood(self, parameters): return super().likelihood(parameters * self.scale)",
         "Wanted log_prob to follow weights that encoder() and decoder() register, and no others; "
-        "got one of shape (3,), in the codec's attribute 'scale'. Make the weight in encoder() or "
-        "decoder(), and let the decoder put it out: what a codec holds is neither trained nor "
-        "saved. What fit learns is no weight; keep it without a gradient.",
+        "got one of shape (3,), in the codec's attribute 'scale'. Create the weight in encoder() "
+        "or decoder(), and let the decoder return it: tensors of a codec are neither trained nor "
+        "saved. A value that fit learns is not a weight; keep it without a gradient.",
     ),
     "one figure for all items": (
         "def compare(self, guess, x): return {'error': (guess - x).norm()}",
@@ -192,7 +192,7 @@ def test_a_broken_codec_is_told_by_method(dry_run_of, case: str) -> None:
     assert caught.value.exit_code == 3
     assert str(caught.value) == (
         f"codec 'mine' of plugin mine (my-plugin 1.0) breaks the contract. {said} "
-        f"`mmvae plugins check mine` tries the rest of it."
+        f"`mmvae plugins check mine` checks the rest of it."
     )
 
 
@@ -201,7 +201,7 @@ def test_what_a_plugin_raises_is_told_with_its_place(dry_run_of) -> None:
         dry_run_of("def prepare(self, column): return {}['scale']")
     assert str(caught.value) == (
         "plugin mine (my-plugin 1.0) failed: KeyError: 'scale' (in Mine.prepare, "
-        "my_plugin.py:13). `mmvae plugins check mine` may say what the contract wants."
+        "my_plugin.py:13). `mmvae plugins check mine` may name what the contract requires."
     )
 
 

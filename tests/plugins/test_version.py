@@ -29,11 +29,10 @@ def test_a_plugin_of_version_0_is_told_exactly_what_changed_and_is_not_run(insta
     install("old-plugin", "old", f"{OF_VERSION.format(version=0)}\nraise KeyboardInterrupt")
     assert state_and_error("old") == (
         "broken",
-        "it is written for version 0 of the plugin contract; mmvae 0.1.0 speaks version 1. "
-        "Upgrade it: pip install --upgrade old-plugin. Its authors will want to know what "
-        "changed: "
+        "it is written for version 0 of the plugin contract; mmvae 0.1.0 supports version 1. "
+        "Upgrade it: pip install --upgrade old-plugin. Changes for its authors: "
         "changed Codec.fit: its column may be unread; take rows, then column.read(); "
-        "changed Codec.missing: it also stands in for single cells that are not observed; "
+        "changed Codec.missing: it is also the fill value of single cells that are not observed; "
         "changed Model.likelihood: it takes what is given as a last argument, given=None; "
         "changed Model.log_likelihood: it takes observed=None and given=None as last arguments; "
         "added mmvae_contract: the plugin's module states the version it was written for: "
@@ -45,7 +44,7 @@ def test_a_plugin_of_a_version_to_come_is_refused_with_what_to_upgrade(install) 
     install("new-plugin", "new", f"{OF_VERSION.format(version=2)}\nraise KeyboardInterrupt")
     assert state_and_error("new") == (
         "broken",
-        "it is written for version 2 of the plugin contract; mmvae 0.1.0 speaks version 1. "
+        "it is written for version 2 of the plugin contract; mmvae 0.1.0 supports version 1. "
         "Upgrade mmvae: pip install --upgrade mmvae",
     )
 
@@ -57,7 +56,7 @@ def test_a_plugin_that_states_none_counts_as_of_the_first(install, monkeypatch) 
     monkeypatch.setattr(version, "CHANGES", {**CHANGES, 2: (Change("removed", "Codec.x", "-"),)})
     state, error = state_and_error("toys")
     assert state == "broken"
-    assert error.endswith("what changed: removed Codec.x: -")
+    assert error.endswith("Changes for its authors: removed Codec.x: -")
 
 
 @pytest.mark.parametrize("statement", ["mmvae_contract: int = 0", "a = mmvae_contract = 0"])
@@ -91,6 +90,6 @@ def test_several_versions_are_told_in_turn(monkeypatch) -> None:
     monkeypatch.setattr(version, "CHANGES", later)
     with pytest.raises(PluginError, match=r"changed Codec\.fit: .*; removed Codec\.x: use y$"):
         check_version(0, "old-plugin")
-    with pytest.raises(PluginError, match=r"what changed: removed Codec\.x: use y$"):
+    with pytest.raises(PluginError, match=r"Changes for its authors: removed Codec\.x: use y$"):
         check_version(1, "old-plugin")
     check_version(2, "new-plugin")

@@ -35,7 +35,7 @@ def b(tmp_path: Path) -> Path:
 
 def test_published_figures_stand_beside_their_run_and_bounds_are_marked(a: Path, b: Path) -> None:
     table = cells(compare([a, b]))
-    assert table.header == ("figure", "JMVAE", "published", "other")
+    assert table.header == ("quantity", "JMVAE", "published", "other")
     assert table.rows == (
         ("log p(image), single", "≥ -87.000 ± 0.058", "-86.73", "≥ -86.500 ± 0.058"),
         ("log p(image | label), single", "≈ -130.000 ± 0.058", "-126", "–"),
@@ -65,7 +65,7 @@ def test_different_samples_are_said_by_column(a: Path, tmp_path: Path) -> None:
 def test_a_difference_has_its_sign(a: Path, b: Path) -> None:
     table = differences(compare([a, b]))
     assert table.title == "Differences from JMVAE, item by item"
-    assert table.header == ("figure", "other")
+    assert table.header == ("statistic", "other")
     ((title, figure),) = table.rows
     assert title == "log p(image), single"
     assert figure.startswith("+0.5")
@@ -97,7 +97,7 @@ def test_the_spread_over_seeds_is_said(tmp_path: Path) -> None:
     ]
     found = compare(runs)
     table = cells(found)
-    assert table.header == ("figure", "made-up, 2 seeds")
+    assert table.header == ("quantity", "made-up, 2 seeds")
     assert table.rows == (("log p(image), single", "≥ -86.50 ± 0.71"),)
     assert "the standard deviation over them" in table.note
     assert not differences(found).rows

@@ -26,7 +26,7 @@ def test_one_row_each_with_errors_and_what_the_judges_get_right() -> None:
         ("the a one", "50.0 ± 0.4", "62.5 ± 0.4", "97.0"),
         ("the b one", "100.0 ± 0.4", "–", "97.0"),
     )
-    assert "c itself left out" in table.note
+    assert "without c itself" in table.note
 
 
 def test_numbers_of_given_modalities_are_in_the_order_of_numbers() -> None:

@@ -126,7 +126,7 @@ def test_too_few_training_items_have_no_probe_and_that_is_said(
     alone = latent_picture([few], ["v"])
     assert alone.numbers == {"nearest neighbours": {}}
     assert "coloured by c" in alone.caption
-    assert "No accuracy is given of fewer than 62 training items" in alone.caption
+    assert "No accuracy is given for fewer than 62 training items" in alone.caption
     assert "nearest of" not in alone.caption
     assert "held-out" not in alone.caption
     assert len(cloud(few, ("v",), classes_of(few, "c"), "v")[0].points) == 60
@@ -143,7 +143,7 @@ def test_draws_follow_the_seed(toy: Subject) -> None:
 def test_a_model_without_labels_is_coloured_by_its_data(toy: Subject, blind: Subject) -> None:
     alone = latent_picture([blind])
     assert alone.numbers == {"nearest neighbours": {}}
-    assert "Nothing says which classes" in alone.caption
+    assert "The classes of the items are unknown." in alone.caption
     both = latent_picture([blind, toy])
     for picture in (latent_picture([blind], label="c"), both):
         accuracies = picture.numbers["nearest neighbours"]
@@ -152,7 +152,7 @@ def test_a_model_without_labels_is_coloured_by_its_data(toy: Subject, blind: Sub
         assert (found["mean"], found["error"]) == tuple(wanted.accuracy.values())
         assert "coloured by c" in picture.caption
         assert "two principal directions of their own" in picture.caption
-    assert "What toy (toy) is given holds c itself." in both.caption
+    assert "The modalities given to toy (toy) include c itself." in both.caption
     column, modality = classes_of(blind, "c"), classes_of(toy, "c")
     assert column.names == modality.names
     for split in ("train", "test"):

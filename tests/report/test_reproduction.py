@@ -36,8 +36,9 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
     order = [
         "# Toys\n\nOf toys.",
         "## Schedule `short`: two epochs",
-        "Seed 0, one training of each row: differences do not say how much other seeds would "
-        "change. Training items: 4. What was tuned, and on which items, is not recorded.",
+        "Seed 0, one training of each row. The standard errors do not include the variation "
+        "between seeds. Training items: 4. The tuning, and the items used for it, are not "
+        "recorded.",
         "Every row has the keys of its file and `train.epochs=2`.",
         "Values are means over 2 items of the test split, in nats per item, with k = 8 samples",
         'Items: `source = "toy"`',
@@ -53,8 +54,8 @@ def test_the_page_has_all_parts_in_order(study: Study, weak: Record, strong: Rec
         "| the strong one | single | – | −5.00 | 0.50 | – | – | 2.5 | bound |",
         "Within 1.5 or better: 3 of 3 values.",
         "### log p(v | c) (short schedule)\n",
-        "| model | samples | ours | standard error | effective samples | is a |",
-        "log p of the given modalities, which is subtracted: prior, 8 samples.",
+        "| model | samples | ours | standard error | effective samples | kind |",
+        "Samples for the subtracted log-likelihood of the given modalities: prior, 8 samples.",
         "### The order of the published values (short schedule)",
         "| v | the weak one (single) < the weak one (multiple) | +1.00 | +0.50 | 0.00 | 2.5, 2.5 "
         "| yes, unsettled |",
@@ -110,7 +111,7 @@ def test_a_page_without_coherence_has_no_picture(study: Study, weak: Record) -> 
 
 
 def test_rows_without_results_are_named(study: Study, weak: Record) -> None:
-    assert "Without results so far: strong." in page(study, {"short": [weak]})
+    assert "Rows without results so far: strong." in page(study, {"short": [weak]})
 
 
 def test_what_differs_between_rows_is_said_with_the_rows(
@@ -150,7 +151,7 @@ def test_seeds_and_training_items_are_listed_where_they_differ(
     data = strong.data | {"items": {"train": 2000}}
     other = strong.model_copy(update={"seed": 3, "data": data})
     text = page(study, {"short": [weak, other]})
-    assert "Seeds 0, 3, one training of each row and seed: differences" in text
+    assert "Seeds 0, 3, one training of each row and seed. The standard errors" in text
     assert "Training items: 4 or 2,000." in text
 
 

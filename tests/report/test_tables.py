@@ -174,7 +174,7 @@ def test_a_hint_where_one_modality_has_nearly_all_of_the_gradient() -> None:
         return {"modalities": ["image", "label"], "gradient shares": figures}
 
     (hint,) = hints(shares(0.97))
-    assert hint.startswith("hint: image has 97 % of the gradient at z and may drown label.")
+    assert hint.startswith("hint: image has 97 % of the gradient at z and may suppress label.")
     assert "modalities.label.weight" in hint
     assert "model.rescale = 'dimensions'" in hint
     assert list(hints(shares(0.6))) == []
@@ -191,7 +191,7 @@ def test_the_hint_knows_the_weights_of_the_training() -> None:
     (still,) = hints(found | {"likelihood weights": {"image": 1.0, "label": 2.0}})
     assert still.startswith(
         "hint: image has 94 % of the gradient at z even with the weights of this training "
-        "(image 1, label 2) and may drown label."
+        "(image 1, label 2) and may suppress label."
     )
     assert "rescale" not in still
     (turned,) = hints(found | {"likelihood weights": {"image": 1.0, "label": 1000.0}})
@@ -209,7 +209,7 @@ def test_a_hint_where_the_judge_is_no_better_than_chance() -> None:
         return {"coherence": {"label → image": figures}}
 
     (hint,) = hints(judged(0.37))
-    assert hint.startswith("hint: coherence label → image says little")
+    assert hint.startswith("hint: coherence label → image is not informative")
     assert "37.0 %" in hint
     assert "34.0 %" in hint
     assert list(hints(judged(0.39))) == []
@@ -225,9 +225,11 @@ def test_a_hint_where_a_decoder_makes_the_same_whatever_is_given() -> None:
         return {"coherence": {"label → m0": figures}}
 
     (hint,) = hints(made(0.13))
-    assert hint.startswith("hint: m0 made from label shows its class no more often (13.0 % ± 1.0)")
+    assert hint.startswith(
+        "hint: m0 generated from label shows its class no more often (13.0 % ± 1.0)"
+    )
     assert "model.start_variance" in hint
-    assert "unless label tells nothing of it" in hint
+    assert "Unless label has no information on it" in hint
     assert list(hints(made(0.15))) == []
 
 
@@ -237,7 +239,9 @@ def test_densities_are_told_and_what_stands_in_parentheses() -> None:
     assert list(densities(RESULT)) == []
     beside = figure(-5.0, 0.1) | {"standardised": figure(-9.0, 0.1)}
     both = told | {"terms": {**RESULT["terms"], "log_likelihood/v": beside}}
-    assert list(densities(both))[1].startswith("In parentheses: of the standardised values")
+    assert list(densities(both))[1].startswith(
+        "In parentheses: the value for the standardised data"
+    )
     made = {table.title: table for table in tables(both)}
     rows = dict(made["Evidence lower bound of the log-likelihood"].rows)
     assert rows["log-likelihood of v"] == "-5.00 ± 0.10 (-9.00 ± 0.10)"

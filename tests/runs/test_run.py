@@ -68,7 +68,7 @@ def test_a_new_run_holds_what_it_was_given(tmp_path):
 
 def test_a_folder_with_a_run_or_anything_else_is_refused(tmp_path):
     create(tmp_path / "run")
-    with pytest.raises(RunError, match="already holds a run. `mmvae resume .*run` begins it anew"):
+    with pytest.raises(RunError, match="already holds a run. `mmvae resume .*run` restarts it"):
         create(tmp_path / "run")
     for name in ("config.toml", "thesis.tex", ".hidden"):
         folder = tmp_path / f"of {name}"

@@ -118,7 +118,7 @@ class StepsOverGaps(Silent):
 
 
 BROKEN = [
-    (CallsItselfTheModel, "test_declarations", "bare, the model in the middle; got None"),
+    (CallsItselfTheModel, "test_declarations", "bare, the innermost model; got None"),
     (TakesAnyKey, "test_config_survives_toml_and_has_a_schema", "unknown keys refused"),
     (ForgetsParameters, "test_phases_are_complete_and_apart", r"none has \['prediction.bias'\]"),
     (TakesTheModels, "test_phases_are_complete_and_apart", "each parameter once; got repeats"),

@@ -85,7 +85,7 @@ BROKEN = {
     AveragesTheLoss: ("test_phases_are_complete_and_apart", r"finite loss of shape \(32,\); got"),
     DrawsGlobally: ("test_the_objective_follows_its_draws", "a function of its draws"),
     AnswersYes: ("test_supports_answers_for_every_figure", "None or a reason for .*got True"),
-    SupportsNothing: ("test_supports_answers_for_every_figure", "a figure that it supports"),
+    SupportsNothing: ("test_supports_answers_for_every_figure", "a likelihood that it supports"),
     IgnoresTheNoise: ("test_samples_follow_the_noise", "other samples of other noise"),
     SkipsTheAbsent: ("test_gaps_touch_every_weight", "no b at all: a gradient, perhaps 0"),
     SumsOverItems: ("test_distributions_have_their_shapes", r"log p\(a\|z\) of shape"),

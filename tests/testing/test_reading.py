@@ -172,9 +172,14 @@ CAUGHT = [
     (TestGrey, WrapsBits, "test_pictures_are_read_alike_in_every_form", "16 bits to be read as"),
     (TestGrey, LeavesThemLying, "test_turned_pictures_are_upright", "EXIF turns to be read as"),
     (TestGrey, SeesHiddenColour, "test_colour_that_is_not_seen_does_not_count", "another colour"),
-    (TestGrey, ReadsUnderMasks, "test_masked_pixels_are_no_values", "of an array as gaps"),
-    (TestGrey, ReadsUnderMasksOfRows, "test_masked_pixels_are_no_values", "of a list as gaps"),
-    (TestNumber, ReadsMaskedNumbers, "test_masked_numbers_are_no_values", "of an array as gaps"),
+    (TestGrey, ReadsUnderMasks, "test_masked_pixels_are_no_values", "of an array as missing"),
+    (TestGrey, ReadsUnderMasksOfRows, "test_masked_pixels_are_no_values", "of a list as missing"),
+    (
+        TestNumber,
+        ReadsMaskedNumbers,
+        "test_masked_numbers_are_no_values",
+        "of an array as missing",
+    ),
     (TestNumber, NarrowsNumbers, "test_numbers_are_read_alike_in_every_form", "to be read as"),
     (
         TestNumber,

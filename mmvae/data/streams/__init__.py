@@ -31,7 +31,7 @@ def open_stream(
 
     Args:
         path: The file.
-        types: How columns are read, of those for which it is known; the file tells of the others.
+        types: How columns are read, if known; the others are inferred.
         bounds: How much the file and its cells may hold.
 
     Raises:

@@ -34,7 +34,7 @@ def records(
             continue
         body = line.rstrip("\r\n") + separator
         quick: list[str] = closed.findall(body)
-        if sum(map(len, quick)) + len(quick) == len(body):  # nothing between them: all is told
+        if sum(map(len, quick)) + len(quick) == len(body):  # nothing between them: complete
             yield first, size, quick
             continue
         cells: list[str] = []
@@ -53,8 +53,8 @@ def records(
                             f"closed. Close it, or double a quote that is part of a text."
                         )
                     number, size, line, at = number + 1, size + len(more), more, 0
-                    told = f"Perhaps the quote of cell {len(cells) + 1} is not closed. "
-                    bounds.check_cell(size, f"{where}, line {first}", told)
+                    advice = f"Perhaps the quote of cell {len(cells) + 1} is not closed. "
+                    bounds.check_cell(size, f"{where}, line {first}", advice)
                     end = closing(line, 0)
                 end += 1
                 if not line.startswith(separator, end) and line[end:].strip("\r\n"):

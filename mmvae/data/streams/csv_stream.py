@@ -269,8 +269,8 @@ def written(value: Any, separator: str, where: str) -> str:
         if not value or "\0" in value:
             what = "an empty text" if not value else "a text with a NUL character"
             raise DataError(
-                f"{where}: {what} is to be written, which a CSV file cannot tell from a missing "
-                f"value. Give the table as Parquet or JSON lines."
+                f"{where}: {what} is to be written, which a CSV file cannot distinguish from a "
+                f"missing value. Give the table as Parquet or JSON lines."
             )
         return cell_of(value, separator)
     if isinstance(value, list):

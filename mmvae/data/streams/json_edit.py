@@ -22,7 +22,7 @@ def edited_object(text: str, changed: Mapping[str, Any], added: Mapping[str, Any
 
     Args:
         text: The object.
-        changed: Name → new value. Elements of lists stay as they are written unless they are gaps.
+        changed: Name → new value. List elements keep their text unless they are missing.
         added: Names that the object lacks → values, which go to its end.
     """
     parts, done, found = [], 0, set()
@@ -33,12 +33,12 @@ def edited_object(text: str, changed: Mapping[str, Any], added: Mapping[str, Any
             done = end
     more = {name: value for name, value in changed.items() if name not in found} | dict(added)
     close = text.rindex("}")
-    told = [f"{json_text(name)}: {json_text(value)}" for name, value in more.items()]
-    if not told:
+    pairs = [f"{json_text(name)}: {json_text(value)}" for name, value in more.items()]
+    if not pairs:
         return "".join([*parts, text[done:]])
     body = "".join([*parts, text[done:close]])
     before, blanks = (body.rstrip(), body[len(body.rstrip()) :])
-    return "".join([before, ", " if found else "", ", ".join(told), blanks, text[close:]])
+    return "".join([before, ", " if found else "", ", ".join(pairs), blanks, text[close:]])
 
 
 def edited_value(text: str, value: Any) -> str:

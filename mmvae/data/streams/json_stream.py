@@ -159,7 +159,7 @@ class JsonLinesStream(TableStream):
         )
         raise DataError(
             f"{self.path}, column {name!r}: values of several types, {told}; expected one. Write "
-            f"them alike, or declare what they are in [data.types]."
+            f"them in one type, or declare the type in [data.types]."
         )
 
     def refuse_unholdable(self, name: str) -> None:

@@ -21,7 +21,7 @@ TOKEN = 16
 
 
 class RepeatedName(ValueError):
-    """A name stands twice in an object."""
+    """A name occurs twice in an object."""
 
 
 def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise RepeatedName(
-            f"the name {name!r} stands twice in an object, expected once. Rename one."
+            f"the name {name!r} occurs twice in an object, expected once. Rename one."
         )
     return found
 

@@ -56,7 +56,7 @@ class TableStream(ABC):
 
     Args:
         path: The file.
-        wanted: How to read columns, as far as it is known; the file tells of the others.
+        wanted: How to read columns, if known; the others are inferred.
         bounds: How much its cells may hold.
     """
 

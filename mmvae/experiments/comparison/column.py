@@ -57,12 +57,12 @@ class Column:
 
         None if a run lacks it.
         """
-        found = [figure for figure in figures if figure is not None]
+        found = [statistic for statistic in figures if statistic is not None]
         if len(found) < len(self.runs):
             return None
         if len(found) == 1:
             return {"mean": found[0].mean, "error": found[0].error}
-        means = [figure.mean for figure in found]
+        means = [statistic.mean for statistic in found]
         return {"mean": fmean(means), "sd": stdev(means), "seeds": len(means)}
 
     def measured(self, label: str) -> Tensor | None:
@@ -108,7 +108,7 @@ def gathered(runs: Sequence[EvaluatedRun]) -> list[tuple[EvaluatedRun, ...]]:
 def _alike(a: EvaluatedRun, b: EvaluatedRun) -> bool:
     """True if two runs agree in everything but seed and name.
 
-    Likelihood queries may be older than the evaluation that holds them, so their own settings are
+    Likelihood queries may be older than the evaluation that contains them, so their settings are
     compared; a query that one of the runs lacks is ignored.
     """
     return _all_but_seed(a) == _all_but_seed(b) and all(
@@ -117,9 +117,9 @@ def _alike(a: EvaluatedRun, b: EvaluatedRun) -> bool:
 
 
 def _all_but_seed(run: EvaluatedRun) -> str:
-    """All on which the figures of a run's last evaluation depend, but for its seed."""
+    """All on which the statistics of a run's last evaluation depend, except its seed."""
     aside: dict[str, Any] = {table: True for table, role in choosing() if not role.trained}
-    # What was measured, the evaluation says; none of these changes a figure.
+    # None of these keys changes a statistic; the evaluation records what was measured.
     aside |= {"name": True, "evaluate": True, "train": {"seed"}}
     config = run.config.model_dump(exclude=aside)
     evaluation = run.evaluation
@@ -168,15 +168,15 @@ def different_densities(a: Column, b: Column) -> list[str]:
     ours, theirs = (column.first.evaluation for column in (a, b))
     return [
         f"{a.heading} and {b.heading} have log-likelihoods of {m} of different densities "
-        f"({_density(ours.densities, m)}; {_density(theirs.densities, m)}): figures with {m} do "
-        f"not compare. Where one is of an earlier version, evaluate it again."
+        f"({_density(ours.densities, m)}; {_density(theirs.densities, m)}): values with {m} are "
+        f"not comparable. If a run was evaluated by an earlier version, evaluate it again."
         for m in ours.modalities
         if m in theirs.modalities and ours.densities.get(m) != theirs.densities.get(m)
     ]
 
 
 def _density(densities: Mapping[str, str], modality: str) -> str:
-    return densities.get(modality, "not told")
+    return densities.get(modality, "not recorded")
 
 
 def different_formats(a: Column, b: Column) -> list[str]:
@@ -186,8 +186,8 @@ def different_formats(a: Column, b: Column) -> list[str]:
         return []
     return [
         f"{a.heading} and {b.heading} were evaluated by versions of mmvae that choose items and "
-        f"measure in different ways (format {ours} and {theirs}): coherence and metrics do not "
-        f"compare. `mmvae evaluate` measures both in the same way."
+        f"measure in different ways (format {ours} and {theirs}): coherence and metrics are not "
+        f"comparable. Evaluate both again with `mmvae evaluate`."
     ]
 
 
@@ -196,7 +196,7 @@ def different_metrics(a: Column, b: Column) -> list[str]:
     ours, theirs = (column.first.evaluation.metrics for column in (a, b))
     return [
         f"{a.heading} and {b.heading} measured metrics.{name} in different ways "
-        f"({_metric(ours[name])}; {_metric(theirs[name])}): these figures do not compare."
+        f"({_metric(ours[name])}; {_metric(theirs[name])}): these values are not comparable."
         for name in ours.keys() & theirs.keys()
         if (ours[name].kind, ours[name].keys) != (theirs[name].kind, theirs[name].keys)
     ]
@@ -207,12 +207,12 @@ def _metric(metric: MetricFigures) -> str:
 
 
 def different_values(a: Column, b: Column) -> list[str]:
-    """Keys of shared modalities that may give the same items different values or densities."""
+    """Keys of shared modalities that may change the values or densities of the same items."""
     ours, theirs = (column.first.config.modalities for column in (a, b))
     return [
         f"{a.heading} and {b.heading} differ in modalities.{m}.{key} "
-        f"({ours[m].get(key)!r}, {theirs[m].get(key)!r}): their figures compare only if it leaves "
-        f"the values and their density alone."
+        f"({ours[m].get(key)!r}, {theirs[m].get(key)!r}): their results are comparable only if "
+        f"the key changes neither the values nor their density."
         for m in ours
         if m in theirs
         for key in {**ours[m], **theirs[m]}

@@ -143,8 +143,8 @@ def compare(
         ):
             remarks += differ(reference, other)
     remarks += [
-        f"{run.folder} is unfinished: its figures are of a checkpoint. "
-        f"`mmvae resume {run.folder}` goes on."
+        f"{run.folder} is unfinished: its results are those of a checkpoint. "
+        f"`mmvae resume {run.folder}` resumes it."
         for run in opened
         if not run.finished
     ]
@@ -172,14 +172,14 @@ def _cells(
     for cell in sorted(found, key=lambda cell: cell_order(cell, modalities)):
         name = cell_name(cell, modalities)
         for column in columns:
-            figure = column.summary([run.cells.get(cell) for run in column.runs])
-            if figure is not None:
+            statistic = column.summary([run.cells.get(cell) for run in column.runs])
+            if statistic is not None:
                 how = column.first.cells[cell].how
                 inner = [run.cells[cell].standardised for run in column.runs]
                 beside = column.summary(inner)
                 if beside is not None:
                     how["standardised"] = beside
-                computed.setdefault(name, {})[column.heading] = figure | how
+                computed.setdefault(name, {})[column.heading] = statistic | how
             if cell in column.first.published:
                 row = published.setdefault(name, {})
                 row[column.heading] = column.first.published[cell]
@@ -206,9 +206,9 @@ def side_by_side(
     for kind in kinds:
         for column in columns:
             for label in kind(column.first.evaluation):
-                figure = column.summary([kind(r.evaluation).get(label) for r in column.runs])
-                if figure is not None:
-                    rows.setdefault(label, {})[column.heading] = figure
+                statistic = column.summary([kind(r.evaluation).get(label) for r in column.runs])
+                if statistic is not None:
+                    rows.setdefault(label, {})[column.heading] = statistic
     return rows
 
 
@@ -276,6 +276,6 @@ def _refuse_strangers(columns: Sequence[Column], rows: Mapping[str, Row]) -> Non
             for c in columns
         )
         raise UsageError(
-            f"The runs have no figure in common: {have}. Evaluate them with the same "
+            f"The runs have no statistic in common: {have}. Evaluate them with the same "
             f"evaluate.bounds, or compare others."
         )

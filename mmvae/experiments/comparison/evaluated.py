@@ -1,7 +1,7 @@
 """A run's stored evaluation: its statistics, the values of each item, and published results.
 
 Neither the model nor the data are opened. The model's folder is read only to check that the
-evaluation belongs to the weights that it holds now.
+evaluation belongs to its present weights.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ def open_evaluated(run: str | Path) -> EvaluatedRun:
 def metric_labels(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
     """Label of each metric's statistic, for people → metric and statistic."""
     return {
-        f"{name}: {figure}": (name, figure)
+        f"{name}: {statistic}": (name, statistic)
         for name, metric in evaluation.metrics.items()
-        for figure in metric.main
+        for statistic in metric.main
     }
 
 
@@ -179,7 +179,7 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
         if made_with.get(key) != getattr(evaluation, key):
             problem = f"{key} = {made_with.get(key)!r}, expected {getattr(evaluation, key)!r}"
             _refuse(run, path, f"is of another evaluation: {problem}")
-    for name, figure in figures.items():
+    for name, statistic in figures.items():
         values = items.get(name)
         if values is None:
             _refuse(run, path, f"has no {name!r}, which {run.evaluation.name} has")
@@ -187,8 +187,8 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
             found = f"{values.dtype} of shape {tuple(values.shape)}"
             _refuse(run, path, f"holds {found} for {name!r}, expected {evaluation.items} float64")
         mean = float(values.nanmean())  # NaN: the item lacks a modality of the query
-        if not abs(mean - figure.mean) <= 1e-6 * max(1.0, abs(figure.mean)):  # also for NaN
-            problem = f"the mean of {name!r} is {mean:.6g}, expected {figure.mean:.6g}"
+        if not abs(mean - statistic.mean) <= 1e-6 * max(1.0, abs(statistic.mean)):  # also for NaN
+            problem = f"the mean of {name!r} is {mean:.6g}, expected {statistic.mean:.6g}"
             _refuse(run, path, f"is of another evaluation: {problem}")
     return items
 
@@ -210,7 +210,7 @@ def _by_cell(values: Mapping[str, V], evaluation: Evaluation, path: Path) -> dic
 
 
 def _refuse(run: Run, path: Path, problem: str) -> NoReturn:
-    raise RunError(f"{path} {problem}. `mmvae evaluate {run.folder}` writes it anew.")
+    raise RunError(f"{path} {problem}. `mmvae evaluate {run.folder}` writes it again.")
 
 
 def _reason(error: Exception) -> str:

@@ -67,9 +67,9 @@ def findings(claim: Claim, records: Mapping[str, Record]) -> list[Finding]:
     if record is None or not cells:
         return []
     value, error = spread(record.per_item(cells[0]))
-    told = verdict(claim.below - value, error)
+    result = verdict(claim.below - value, error)
     has = (effective(record, cells[0]),)
-    return [Finding((record.label,), value, error, f"< {number(claim.below)}", told, has)]
+    return [Finding((record.label,), value, error, f"< {number(claim.below)}", result, has)]
 
 
 def _rise(claim: Claim, worse: Record | None, better: Record | None) -> Finding | None:
@@ -79,10 +79,10 @@ def _rise(claim: Claim, worse: Record | None, better: Record | None) -> Finding 
     if not (ours and theirs and same_items(worse, better)):
         return None
     value, error = spread(better.per_item(ours[0]) - worse.per_item(theirs[0]))
-    told = verdict(value - claim.at_least, error)
+    result = verdict(value - claim.at_least, error)
     labels = (worse.label, better.label)
     has = (effective(worse, theirs[0]), effective(better, ours[0]))
-    return Finding(labels, value, error, f"≥ {number(claim.at_least)}", told, has)
+    return Finding(labels, value, error, f"≥ {number(claim.at_least)}", result, has)
 
 
 def same_items(a: Record, b: Record) -> bool:

@@ -32,7 +32,7 @@ from mmvae.runs.run import Run
 
 FORMAT = 1
 
-REMEDY = "Remove it; `mmvae reproduce` writes it anew."
+REMEDY = "Remove it; `mmvae reproduce` writes it again."
 
 FIRST_STEPS = 200
 """Number of training steps whose losses are stored."""
@@ -63,12 +63,12 @@ class Record(BaseModel):
         row: Name of the row.
         label: Its name in tables.
         source: The publication of the published values; empty without any.
-        published: Cell → published nats per item.
+        published: Query → published nats per item.
         config: The whole configuration as TOML, defaults included.
         config_hash: Changes with any value that determines the training.
         cells: Query → mean, standard error and estimator, as in ``evaluation.json``.
         other: Further statistics of the evaluation.
-        nats: Cell → nats of each item, packed.
+        nats: Query → nats of each item, packed.
         split: Items that were evaluated.
         items: Their number.
         k: Samples per item.

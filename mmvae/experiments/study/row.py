@@ -79,7 +79,7 @@ def load_rows(
 
     Raises:
         UsageError: There is no such schedule or row.
-        ConfigError: A row's file or an override is wrong, or a row has no cells to evaluate.
+        ConfigError: A row's file or an override is wrong, or a row has no queries to evaluate.
         PluginError: A plugin that a row needs is broken.
     """
     name, config = study.schedule(schedule)
@@ -98,8 +98,8 @@ def load_rows(
             origin = loaded.origins["evaluate.bounds"]
             raise ConfigError(
                 f"{path if origin == 'default' else origin}: evaluate.bounds = []: row {row!r} of "
-                f"{study.path} would have no figures on schedule {name!r}; expected cells, such "
-                f'as bounds = ["standard"].'
+                f"{study.path} would have no values on schedule {name!r}; expected likelihood "
+                f'queries, such as bounds = ["standard"].'
             )
         rows.append(Row(row, loaded, recorded))
     return rows

@@ -28,17 +28,17 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Schedule(Section):
-    """``[schedules.NAME]``: training settings of all rows, beside those of their files."""
+    """``[schedules.NAME]``: training settings of all rows, in addition to their files."""
 
-    about: str = Field("as the rows say", description="What it is, in a few words.")
+    about: str = Field("as the rows say", description="The schedule in a few words.")
     set: list[str] = Field([], description="Texts key=value, as -s takes them, for every row.")
     rows: list[Name] | None = Field(
-        None, description="The rows that it is for, by name; all unless given."
+        None, description="Names of the rows that it applies to; all unless given."
     )
     tolerance: float = Field(
-        0.0, ge=0, description="Nats that a figure may lie below the published one."
+        0.0, ge=0, description="Nats that a value may lie below the published one."
     )
-    tuned: str = Field("", description="What was tuned, and on which items, in a sentence.")
+    tuned: str = Field("", description="One sentence: the tuned settings, and the items used.")
 
 
 class StudyTable(Section):
@@ -48,16 +48,16 @@ class StudyTable(Section):
     classes: the coherence of each row by the number of given modalities.
     """
 
-    title: str = Field(min_length=1, description="What it shows.")
-    cells: list[str] = Field([], description="Cells, such as 'image|label@single'.")
+    title: str = Field(min_length=1, description="Title of the table.")
+    cells: list[str] = Field([], description="Likelihood queries, such as 'image|label@single'.")
     coherence: str | None = Field(
-        None, min_length=1, description="The modality by whose classes coherence is judged."
+        None, min_length=1, description="The modality whose classes define coherence."
     )
 
     @model_validator(mode="after")
     def _one_kind(self) -> StudyTable:
         if bool(self.cells) == (self.coherence is not None):
-            raise ValueError("expected either cells = [cells], or coherence, a modality.")
+            raise ValueError("expected either cells = [queries], or coherence, a modality.")
         return self
 
 
@@ -70,13 +70,13 @@ class Claim(Section):
     """
 
     text: str = Field(min_length=1, description="The claim as a sentence.")
-    cell: str = Field(min_length=1, description="The figure that it is about.")
+    cell: str = Field(min_length=1, description="The likelihood query of the claim.")
     rising: list[str] | None = Field(
         None, min_length=2, description="Rows, each better than the one before."
     )
-    at_least: float = Field(0.0, description="Nats from each row of 'rising' to the next.")
+    at_least: float = Field(0.0, description="Minimum nats from each row of 'rising' to the next.")
     row: str | None = Field(None, description="The one row of a claim with 'below'.")
-    below: float | None = Field(None, description="Nats below which the row's figure lies.")
+    below: float | None = Field(None, description="Nats below which the row's value lies.")
 
     @model_validator(mode="after")
     def _one_form(self) -> Claim:
@@ -90,21 +90,21 @@ class Claim(Section):
 class StudyConfig(Section):
     """The keys of a study's file."""
 
-    title: str = Field(min_length=1, description="What it studies.")
+    title: str = Field(min_length=1, description="Title of the page.")
     about: str = Field("", description="Markdown that opens the page of its results.")
     notes: str = Field("", description="Markdown that closes the page.")
     rows: list[str] = Field(min_length=1, description="TOML files, relative to the study's.")
     elsewhere: list[Name] = Field(
         [],
-        description="Names of further rows, which other programs train: their results are shown.",
+        description="Names of further rows that other programs train; their results are shown.",
     )
     schedules: dict[Name, Schedule] = Field(
         {"full": Schedule()},
         min_length=1,
-        description="Schedules by name; the first is the one unless told otherwise.",
+        description="Schedules by name; the first one is the default.",
     )
-    tables: list[StudyTable] = Field([], description="Tables of its figures.")
-    claims: list[Claim] = Field([], description="What the figures should show.")
+    tables: list[StudyTable] = Field([], description="Tables of its values.")
+    claims: list[Claim] = Field([], description="Expected results.")
 
 
 @dataclass(frozen=True)

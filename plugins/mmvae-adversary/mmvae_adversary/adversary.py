@@ -240,13 +240,14 @@ def decoder_weights(model: Model, modality: str) -> list[nn.Parameter]:
     model.train(training)
     if not value.requires_grad and not all(p.requires_grad for p in model.parameters()):
         raise ConfigError(
-            f"adversary.modality = {modality!r}: train.freeze holds all weights that a critic "
-            f"could improve. Leave its decoder out of train.freeze, or the table [adversary]."
+            f"adversary.modality = {modality!r}: train.freeze contains all weights that a critic "
+            f"could train. Leave its decoder out of train.freeze, or the table [adversary]."
         )
     if not value.requires_grad:
         raise ConfigError(
             f"adversary.modality = {modality!r}: codec {codec.kind!r} decodes to a value without "
-            f"gradient, such as a class, which no critic can improve. Name an image modality."
+            f"gradient, such as a class, so a critic cannot train its decoder. Name an image "
+            f"modality."
         )
     outputs = [parameters] if isinstance(parameters, Tensor) else list(parameters.values())
     weights = [p for p in model.parameters() if p.requires_grad]

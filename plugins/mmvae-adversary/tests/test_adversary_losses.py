@@ -264,5 +264,5 @@ def test_what_the_critic_saw_decoded_serves_the_decoder_unchanged():
 def test_a_frozen_decoder_leaves_a_critic_nothing_to_teach():
     inner = made().inner
     inner.freeze(["decoders"])
-    with pytest.raises(ConfigError, match=r"train\.freeze holds all weights"):
+    with pytest.raises(ConfigError, match=r"train\.freeze contains all weights"):
         made(inner)

@@ -41,11 +41,11 @@ class SignedAttributesConfig(CodecConfig):
     """Keys of ``codec = "signed-attributes"``."""
 
     names: tuple[str, ...] | None = Field(
-        None, description="Names of the attributes; those of the source unless given."
+        None, description="Names of the attributes. Default: the names in the source."
     )
     likelihood: Literal["gaussian", "bernoulli"] = Field(
         "gaussian",
-        description="'gaussian': mean tanh, variance 1; 'bernoulli': probability of each sign.",
+        description="'gaussian': mean tanh, variance 1. 'bernoulli': probability of each sign.",
     )
     encoder: tuple[PositiveInt, ...] = Field(
         (512, 512), description="Widths of the encoder's dense layers."

@@ -17,8 +17,8 @@ class CMMAConfig(ConditionalConfig):
 
     prior_penalty: Literal["none", "standard"] = Field(
         "none",
-        description="'none': the bound, −β KL(q ‖ p(z|w)); 'standard' (the JMVAE authors' code): "
-        "−KL(q ‖ p(z|w)) − β KL(q ‖ N(0, I)), no bound.",
+        description="'none': the bound, −β KL(q ‖ p(z|w)). 'standard' (the JMVAE authors' code): "
+        "−KL(q ‖ p(z|w)) − β KL(q ‖ N(0, I)), which is not a bound.",
     )
 
 

@@ -39,18 +39,25 @@ class ConditionalConfig(ModelConfig):
     """Keys of ``[model]`` that both models have."""
 
     target: str = Field(
-        description="The modality x that is modelled; all others, w, are always given."
+        description="The modality x to model. All other modalities, w, are always observed."
     )
-    latent_dim: int = Field(64, ge=1, description="Dimensions of the latent z.")
+    latent_dim: int = Field(64, ge=1, description="Number of dimensions of the latent z.")
     fusion: Fusion = Field(
         "dense",
-        description="'dense': a hidden layer over the concatenated features of an "
-        "encoder's modalities; 'linear': heads without a hidden layer.",
+        description="'dense': a hidden layer over the concatenated features of an encoder's "
+        "modalities. 'linear': the heads use the features directly.",
     )
-    fusion_dim: int = Field(512, ge=1, description="Width of that hidden layer.")
-    activation: Activation = Field("relu", description="Activation of the hidden layer above.")
+    fusion_dim: int = Field(
+        512,
+        ge=1,
+        description="Width of the hidden layer of 'dense' fusion.",
+    )
+    activation: Activation = Field(
+        "relu",
+        description="Activation of the hidden layer of 'dense' fusion.",
+    )
     variance: Variance = Field(
-        "exp", description="Link from a head's output to σ²: exp or softplus."
+        "exp", description="How a head computes σ²: exp of its output, or softplus."
     )
 
     @field_validator("target")
@@ -74,7 +81,8 @@ def _check_target(target: str, modalities: Sequence[str]) -> None:
         )
     if len(modalities) == 1:
         raise ValueError(
-            f"there is no modality beside {target!r} to be given; add one, or train a plain VAE "
+            f"there is no modality other than {target!r} to condition on; add one, or train a "
+            f"plain VAE "
             f"with model.kind = 'jmvae'."
         )
 
@@ -180,7 +188,7 @@ class ConditionalModel(VariationalModel):
             return None
         return (
             f"{self.ability}: it has log p({self.target} | {', '.join(self.conditions)}) by "
-            f"samples of its joint posterior or of its prior, and no other figure."
+            f"samples of its joint posterior or of its prior, and no other likelihood."
         )
 
     def penalty(self, q: DiagonalGaussian) -> Tensor | None:

@@ -82,7 +82,7 @@ def test_gaps_are_not_filled_and_the_reason_is_said(run, tmp_path):
     trained, table = load_model(run, REGISTRY), tmp_path / "t.csv"
     table.write_text("c\n1\n")
     with pytest.raises(
-        UsageError, match=f"kind '{trained.model.kind}' cannot fill gaps: it models"
+        UsageError, match=f"kind '{trained.model.kind}' cannot fill missing values: it models"
     ):
         impute_table(trained, table, tmp_path / "f.csv")
     assert not (tmp_path / "f.csv").exists()

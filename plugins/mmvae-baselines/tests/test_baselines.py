@@ -253,5 +253,5 @@ def test_a_target_that_is_no_modality_or_stands_alone_is_refused(kind):
     with pytest.raises(ConfigError, match="model.target: 'xx' is no modality.*Did you mean 'x'"):
         made(kind, target="xx")
     model = KINDS[kind]
-    with pytest.raises(ConfigError, match="model.target: there is no modality beside 'x'"):
+    with pytest.raises(ConfigError, match="model.target: there is no modality other than 'x'"):
         model(model.Config(target="x"), linear_codecs(x={}))

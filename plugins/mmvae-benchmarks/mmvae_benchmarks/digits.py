@@ -20,9 +20,18 @@ NAMES = tuple(str(digit) for digit in range(10))
 class DigitsConfig(SourceConfig):
     """Keys of ``[data] source = "digits"``."""
 
-    validation: float = Field(0.1, ge=0, lt=1, description="Share of each digit for validation.")
-    test: float = Field(0.2, ge=0, lt=1, description="Share of each digit for the test split.")
-    split_seed: int = Field(0, ge=0, description="Seed of the split, stratified by digit.")
+    validation: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Fraction of each digit for validation.",
+    )
+    test: float = Field(0.2, ge=0, lt=1, description="Fraction of each digit for test.")
+    split_seed: int = Field(
+        0,
+        ge=0,
+        description="Seed of the split, which is stratified by digit.",
+    )
 
     @model_validator(mode="after")
     def _leaves_training_items(self) -> DigitsConfig:

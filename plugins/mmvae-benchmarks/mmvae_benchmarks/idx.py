@@ -55,7 +55,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray[Any, Any]:
     if len(data) > MOST:
         _refuse(path, f"more than {MOST:,} bytes", "as many at most, decompressed")
     if len(data) != promised:
-        what = "ends early at" if len(data) < promised else "goes on to"
+        what = "ends early at" if len(data) < promised else "continues to"
         expected = f"{header + promised} bytes for shape {shape}"
         _refuse(path, f"{what} byte {header + len(data)}", expected)
     # A copy, since the bytes underneath are read-only.

@@ -37,7 +37,7 @@ class MnistConfig(SourceConfig):
         description="Index, from 0, of the first training image of the validation split.",
     )
     merge_validation: bool = Field(
-        False, description="Train on the validation images too; there is then no validation split."
+        False, description="Train on the validation images too. There is then no validation split."
     )
 
 

@@ -47,15 +47,26 @@ ENGLISH = "en"
 class StampsConfig(SourceConfig):
     """Keys of ``[data] source = "stamps"``."""
 
-    root: str = Field(DEBIAN, description="Folder of the stamps; by default Debian's.")
+    root: str = Field(
+        DEBIAN,
+        description="Folder of the stamps. The default is the folder of the Debian package.",
+    )
     size: int = Field(
-        32, ge=1, description="Side of the pictures, in pixels: scaled, on a white background."
+        32,
+        ge=1,
+        description="Side of the pictures in pixels. A stamp is scaled and centred on white.",
     )
     language: str = Field(
-        ENGLISH, description="Language of the captions, as Tux Paint writes it: 'de', 'pt_BR'."
+        ENGLISH,
+        description="Language of the captions, as Tux Paint writes it, such as 'de' or 'pt_BR'.",
     )
-    validation: float = Field(0.1, ge=0, lt=1, description="Share of the items for validation.")
-    test: float = Field(0.1, ge=0, lt=1, description="Share of the items for test.")
+    validation: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Fraction of the items for validation.",
+    )
+    test: float = Field(0.1, ge=0, lt=1, description="Fraction of the items for test.")
     split_seed: int = Field(0, ge=0, description="Seed of the split.")
 
 

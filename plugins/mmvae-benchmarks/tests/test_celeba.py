@@ -201,7 +201,7 @@ def test_the_hub_is_asked_for_the_same_tables(small_celeba, tmp_path, monkeypatc
     ("keys", "said"),
     [
         ({"hub": "flwrlabs/celeba"}, "give root or hub, not both"),
-        ({"split": "official", "test": 0.2}, "test says nothing beside split = 'official'"),
+        ({"split": "official", "test": 0.2}, "test has no effect with split = 'official'"),
         ({"size": 0}, "size"),
         ({"crop": "nose"}, "crop"),
         ({"faces": {"widn": 1.5}}, "widn"),

@@ -32,7 +32,7 @@ def test_reads_what_was_written(tmp_path, to_idx, compressed):
         (lambda d: d[:2] + b"\x0d" + d[3:], "type code 0x0d at offset 2"),
         (lambda d: d[:3] + b"\x01" + d[4:], "1 dimensions at offset 3, expected 3"),
         (lambda d: d[:-1], r"ends early at byte 39, expected 40 bytes for shape \(2, 3, 4\)"),
-        (lambda d: d + b"\0", "goes on to byte 41, expected 40 bytes"),
+        (lambda d: d + b"\0", "continues to byte 41, expected 40 bytes"),
         (lambda d: d[:4] + b"\xff" * 12 + d[16:], "ends early at byte 40"),
     ],
 )

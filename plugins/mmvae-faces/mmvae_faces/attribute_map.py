@@ -31,7 +31,7 @@ def attribute_map_picture(
     """
     if len(edits) >= MOST_CLASSES:
         raise UsageError(
-            f"{len(edits)} attributes and Base are too many to tell apart; expected fewer than "
+            f"{len(edits)} attributes and Base are too many to distinguish; expected fewer than "
             f"{MOST_CLASSES}."
         )
     base = random_base(len(model.names), subject.seed)

@@ -146,7 +146,7 @@ def test_one_photo_varied(call, faces_run, drawn, tmp_path):
         (("edits", "--attribute", "Smilling=2"), "no such attribute. Nearest: Smiling"),
         (("attribute-map", "--attribute", "Smiling=x"), "'x' is no finite number"),
         (("attribute-faces", "--image", "attributes"), "holds a picture"),
-        (("attribute-map", *("--attribute", "Bald=1") * 20), "too many to tell apart"),
+        (("attribute-map", *("--attribute", "Bald=1") * 20), "too many to distinguish"),
         (("variations", "--photo", "nowhere.jpg"), "nowhere.jpg: there is no such file"),
     ],
 )

@@ -18,14 +18,14 @@ class AgreementConfig(MetricConfig):
     """Keys of ``kind = "attribute-agreement"``."""
 
     modality: str = Field(description="The modality whose pictures show the attributes.")
-    labels: str = Field(description="The modality that holds the attributes.")
+    labels: str = Field(description="The modality of the attributes.")
     attributes: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Attributes that count; all unless given."
+        None, min_length=1, description="Attributes to measure. Default: all."
     )
     threshold: Literal["zero", "mean"] = Field(
         "zero",
-        description="Threshold above which a decoded attribute counts as present: 0, or "
-        "its mean over the training items, which treats rare and common "
+        description="Threshold above which a decoded attribute counts as present. 'zero': 0. "
+        "'mean': the mean of the attribute over the training items, which treats rare and common "
         "attributes alike.",
     )
 
@@ -43,12 +43,13 @@ class AttributeAgreement(Metric):
         c = self.config
         above = "0" if c.threshold == "zero" else "its training mean"
         return (
-            f"Balanced accuracy (mean of sensitivity and specificity, 0.5 is guessing) of "
+            f"Balanced accuracy (mean of sensitivity and specificity, 0.5 is chance) of "
             f"attributes of {c.labels!r}, and its mean over them; higher is better. From the "
             f"picture: whether the mean of p({c.labels}|z), z ~ q(z|{c.modality}), exceeds "
-            f"{above}. From attributes: what a classifier trained on real training items sees in "
-            f"the mean of p({c.modality}|z), z ~ q(z|{c.labels}) at temperature 1, binarised "
-            f"where real pictures are. Beside it that classifier on the real pictures."
+            f"{above}. From attributes: what a classifier trained on real training items "
+            f"predicts from the mean of p({c.modality}|z), z ~ q(z|{c.labels}) at temperature 1, "
+            f"binarised "
+            f"where real pictures are. For comparison, that classifier on the real pictures."
         )
 
     def check(self, codecs: Mapping[str, Codec]) -> None:

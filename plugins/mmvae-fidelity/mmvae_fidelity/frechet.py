@@ -28,8 +28,8 @@ class FrechetConfig(PictureConfig):
 
     labels: str | None = Field(
         None,
-        description="Modality with the classes or attributes that the classifier "
-        "learns; the first such modality unless given.",
+        description="The modality of classes or attributes on which the classifier is trained. "
+        "Default: the first such modality.",
     )
 
 
@@ -47,8 +47,8 @@ class Frechet(Metric):
             f"Fréchet distance between Gaussians fitted to 64 features of real and of generated "
             f"pictures of {self.config.modality!r} (means of p(x|z), one z for each item, "
             f"binarised where real ones are); lower is better. The features are those of a "
-            f"classifier trained on real training pictures alone; two halves of the real pictures "
-            f"are the distance that chance makes, at half as many pictures."
+            f"classifier trained on real training pictures alone; the distance of two halves of "
+            f"the real pictures is due to chance alone, at half as many pictures."
         )
 
     def check(self, codecs: Mapping[str, Codec]) -> None:

@@ -22,9 +22,8 @@ class PictureConfig(MetricConfig):
     modality: str = Field(description="The modality whose pictures are measured.")
     given: tuple[tuple[str, ...], ...] | None = Field(
         None,
-        description="Posteriors from which z is sampled, each as a list of given "
-        "modalities; [] is the prior. Unless given: all modalities, all "
-        "modalities but the picture, and the prior.",
+        description="Posteriors to sample z from, each named by its observed modalities; [] is "
+        "the prior. Default: all modalities, all except the pictures, and the prior.",
     )
 
 

@@ -26,9 +26,7 @@ from mmvae_flows.mixture import MixtureHead
 class FlowConfig(FamilyConfig):
     """Keys of a flow."""
 
-    transforms: int = Field(
-        5, ge=1, description="Number of transforms, applied one after another."
-    )
+    transforms: int = Field(5, ge=1, description="Number of transforms.")
     hidden: list[int] = Field(
         [256, 256],
         min_length=1,
@@ -36,24 +34,31 @@ class FlowConfig(FamilyConfig):
     )
     univariate: Literal["affine", "spline"] = Field(
         "affine",
-        description="Transform of one dimension: scale and shift, or a rational-quadratic spline.",
+        description="Transform of one dimension. 'affine': scale and shift. 'spline': a monotonic "
+        "rational-quadratic spline.",
     )
-    bins: int = Field(8, ge=2, description="Number of pieces of a spline; of splines only.")
+    bins: int = Field(
+        8,
+        ge=2,
+        description="Number of pieces of each spline, with univariate = 'spline'.",
+    )
     passes: Annotated[int, Field(ge=2)] | Literal["all"] = Field(
         2,
-        description="Number of blocks of dimensions in a transform; each block is "
-        "conditioned on the earlier ones, and sampling takes as many "
-        "passes. 2 is a coupling; 'all' is one block per dimension, which "
-        "is the most flexible and the slowest to sample from.",
+        description="Number of blocks of dimensions in a transform; each block depends on the "
+        "earlier blocks. Sampling takes this many passes. 2 is a coupling. 'all' makes each "
+        "dimension a block: the most flexible and the slowest to sample.",
     )
     components: int = Field(
         1,
         ge=1,
-        description="Number of Gaussians in the base distribution: 1 is N(0, I); more "
-        "help if there are clusters.",
+        description="Number of Gaussians in the base distribution. 1 is N(0, I); more help if the "
+        "distribution has clusters.",
     )
     context: int = Field(
-        64, ge=1, description="Width to which the features of a posterior are reduced."
+        64,
+        ge=1,
+        description="Number of features to which the features of a posterior's modalities are "
+        "reduced.",
     )
 
 

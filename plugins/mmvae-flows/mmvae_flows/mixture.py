@@ -38,7 +38,10 @@ class MixtureConfig(FamilyConfig):
 
     components: int = Field(100, ge=1, description="Number of Gaussians in the mixture.")
     context: int = Field(
-        64, ge=1, description="Width to which the features of a posterior are reduced."
+        64,
+        ge=1,
+        description="Number of features to which the features of a posterior's modalities are "
+        "reduced.",
     )
 
 

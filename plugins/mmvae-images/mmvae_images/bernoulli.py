@@ -41,21 +41,22 @@ class BernoulliImageConfig(ImageConfig):
 
     likelihood: Literal["bernoulli", "continuous-bernoulli"] = Field(
         "bernoulli",
-        description="Density of black and white pixels, or of grey pixels in [0, 1], "
-        "which are never binarised.",
+        description="'bernoulli': black and white pixels. 'continuous-bernoulli': grey pixels in "
+        "[0, 1], which are never binarised.",
     )
     logit_bound: float = Field(
         _BOUND,
         ge=10,
         allow_inf_nan=False,
-        description="Largest size of a logit of the continuous Bernoulli, approached smoothly. A "
-        "mean comes as near to black and white as 1 / logit_bound; 255 is the resolution of 8 "
-        "bits. Log-likelihoods depend on it.",
+        description="Bound on the absolute value of a logit of the continuous Bernoulli, applied "
+        "smoothly. A mean is at least 1 / logit_bound from 0 and 1; 255 is the resolution of 8 "
+        "bits. Log-likelihoods depend on this value.",
     )
     binarise: Literal["resample", "once", "threshold"] = Field(
         "resample",
-        description="How grey pixels are binarised: drawn for every training batch, "
-        "drawn once from binarise_seed, or by a threshold of one half.",
+        description="How grey pixels become black or white. 'resample': sampled again for every "
+        "training batch. 'once': sampled once with binarise_seed. 'threshold': rounded at one "
+        "half.",
     )
     binarise_seed: int = Field(0, ge=0, description="Seed of binarise = 'once'.")
     encoder: tuple[PositiveInt, ...] = Field(

@@ -45,13 +45,13 @@ class GaussianConvImageConfig(ImageConfig):
 
     pixels: Literal["unit", "standardised"] = Field(
         "unit",
-        description="Model units: [0, 1], or each pixel's own mean 0 and deviation 1 over the "
-        "training split.",
+        description="Model units. 'unit': [0, 1]. 'standardised': each pixel has mean 0 and "
+        "standard deviation 1 over the training split.",
     )
     variance: VarianceKey = Field(
         1.0,
-        description="σ² in squared model units; or 'scalar', one learned number; or 'pixel', "
-        "learned for each pixel from z.",
+        description="σ² in squared model units: a number, 'scalar' (one learned value), or "
+        "'pixel' (predicted from z for each pixel).",
     )
     variance_floor: float = Field(
         1e-3, ge=_LEAST, allow_inf_nan=False, description="Lower bound of a learned σ²."
@@ -59,28 +59,28 @@ class GaussianConvImageConfig(ImageConfig):
     channels_hidden: tuple[PositiveInt, ...] = Field(
         (64, 128, 256, 256),
         min_length=1,
-        description="Channels of the stride-2 convolutions; each halves height and width.",
+        description="Channels of the stride-2 convolutions. Each convolution halves height and "
+        "width.",
     )
     dense: PositiveInt = Field(
         1024, description="Width of the dense layer after the convolutions."
     )
     decoder_dense: tuple[PositiveInt, ...] = Field(
         (),
-        description="Widths of dense layers between z and the decoder's smallest map; "
-        "none in the paper. One layer helps if global features determine "
-        "every pixel.",
+        description="Widths of dense layers between z and the decoder's smallest feature map; the "
+        "paper has none. A layer helps if global properties in z determine every pixel.",
     )
     norm: Literal["group", "batch", "none"] = Field(
         "group",
-        description="Normalisation. 'batch' mixes the items of a batch, so it is "
-        "refused with missing modalities, batches of one item, accumulation "
-        "and several processes.",
+        description="Normalisation. 'batch' mixes the items of a batch, so it is refused with "
+        "missing modalities, batches of one item, gradient accumulation and several processes.",
     )
     activation: Activation = Field("relu", description="Activation after each layer.")
     start: Literal["noisy", "grey"] = Field(
         "noisy",
-        description="Initial output of the decoder. 'noisy': weights as drawn. 'grey': "
-        "the last layer's weights times 0.3, around mid-grey, which learns "
+        description="Pictures of an untrained decoder. 'noisy': the initial weights are used "
+        "unchanged. 'grey': the weights of the last layer are multiplied by 0.3 and its bias "
+        "starts at mid-grey (at the mean, with standardised pixels), from which training is "
         "faster.",
     )
 

@@ -20,17 +20,19 @@ class ImageConfig(CodecConfig):
     """Keys of every image codec."""
 
     size: int | None = Field(
-        None, gt=0, description="Side of the square pictures, checked; never resized."
+        None,
+        gt=0,
+        description="Side of the square pictures, for a check only: pictures are never resized.",
     )
     channels: Literal[1, 3] | None = Field(
-        None, description="1 is grey, 3 is RGB; that of the data unless given."
+        None, description="1 is grey, 3 is RGB. Default: the channels of the data."
     )
     max_pixels: int = Field(
         MOST,
         gt=0,
         le=178_956_970,
-        description="Largest number of pixels of a picture that is decoded; Pillow "
-        "itself reads up to 178,956,970.",
+        description="Maximum number of pixels of a picture to decode. Pillow's own limit is "
+        "178,956,970.",
     )
 
 

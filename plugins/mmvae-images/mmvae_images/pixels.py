@@ -27,7 +27,7 @@ MODES = {1: "L", 3: "RGB"}
 _READABLE = {"1": "L", "L": "L", "RGB": "RGB"}  # modes with self-explanatory channels
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")  # converting them to 8 bits would clip
 _PROFILED = ("CMYK", "LAB", "HSV")  # modes whose colours depend on a profile
-_FILL = "Fill what is NaN or masked, or leave the whole picture out."
+_FILL = "Fill NaN and masked values, or leave the whole picture out."
 _CUT = "mmvae: 16 bits cut to 8"  # a key of Image.info
 
 

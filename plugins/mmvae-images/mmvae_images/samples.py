@@ -20,9 +20,7 @@ GAP = 2
 class SamplesConfig(ObserverConfig):
     """``[observers.NAME]`` of ``kind = "samples"``."""
 
-    modality: str = Field(
-        description="The modality to generate; its values must be shown as pictures."
-    )
+    modality: str = Field(description="The modality to generate; it must be shown as pictures.")
     count: int = Field(25, ge=1, le=400, description="Number of pictures on a sheet.")
 
 
@@ -51,7 +49,9 @@ class Samples(Observer):
                 f"{', '.join(known) or 'it has none'}."
             )
         if not isinstance(self._pictures(watched)[0], Image.Image):
-            raise ConfigError(f"{where}: its values show as text; expected one of pictures.")
+            raise ConfigError(
+                f"{where}: its values are shown as text; expected one shown as pictures."
+            )
 
     def look(self, watched: Watched) -> Mapping[str, tuple[float, float | None]]:
         """Write the sheet of this epoch.

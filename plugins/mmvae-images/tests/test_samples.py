@@ -69,7 +69,7 @@ def test_values_that_are_not_finite_are_not_drawn(tmp_path, monkeypatch):
     ("modality", "said"),
     [
         ("imgae", "expected a modality that the model generates on its own: image, number"),
-        ("number", "its values show as text"),
+        ("number", "its values are shown as text"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(tmp_path, modality, said):

@@ -200,7 +200,7 @@ def test_masked_pixels_are_refused() -> None:
     masked = np.ma.array(np.full((3, 2, 2), 9, np.uint8), mask=False)
     masked[1, 0, 1] = np.ma.masked
     split = as_split({"pic": masked}, "d")
-    with pytest.raises(UnsupportedValue, match="row 1: got nan at line 0, column 1.*Fill what is"):
+    with pytest.raises(UnsupportedValue, match="row 1: got nan at line 0, column 1.*Fill NaN"):
         read(split.columns["pic"])
 
 

@@ -45,8 +45,8 @@ class CategoricalConfig(CodecConfig):
 
     classes: PositiveInt | tuple[str, ...] | None = Field(
         None,
-        description="Number or names of the classes; the source's names, or else the labels of "
-        "the training split, unless given.",
+        description="Number or names of the classes. Default: the names in the source, else the "
+        "labels of the training split.",
     )
     encoder: tuple[PositiveInt, ...] = Field(
         (512, 512), description="Widths of the encoder's dense layers."

@@ -70,7 +70,10 @@ def doubts(column: Column) -> Iterator[tuple[int, str]]:
     for row, text in enumerate(texts(column)):
         for mark, what in MARKS.items():
             if mark in (text or ""):
-                yield row, f"the text has {what} in it ({mark!a}), which is modelled as any other"
+                yield (
+                    row,
+                    f"the text has {what} in it ({mark!a}), which is modelled like any other",
+                )
 
 
 def counted(column: Column, unit: Unit) -> tuple[Counter[str], int]:

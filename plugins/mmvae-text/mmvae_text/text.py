@@ -31,37 +31,38 @@ class TextConfig(CodecConfig):
 
     unit: Unit = Field(
         "character",
-        description="Unit of a text: characters (Unicode code points), or the bytes of "
-        "its UTF-8, of which none is unknown.",
+        description="Unit of a text: 'character' is a Unicode code point, 'byte' a byte of the "
+        "UTF-8 encoding. No byte is unknown.",
     )
     max_length: PositiveInt | None = Field(
         None,
-        description="Largest number of characters or bytes of a text; longer texts are "
-        "refused. Unless given: the length of the longest text of the "
-        "training split.",
+        description="Maximum number of characters or bytes of a text. Longer texts are refused. "
+        "Default: the length of the longest text of the training split.",
     )
     unknown: Literal["refuse", "replace"] = Field(
         "refuse",
-        description="Characters outside the vocabulary: refused, or read as the "
-        "character '\N{REPLACEMENT CHARACTER}'.",
+        description="Treatment of characters outside the vocabulary. 'refuse': an error. "
+        "'replace': read as the character '\N{REPLACEMENT CHARACTER}'.",
     )
     min_count: PositiveInt = Field(
         1,
-        description="Characters that occur fewer times in the training split are unknown, with "
-        "unknown = 'replace'.",
+        description="With unknown = 'replace': characters with fewer occurrences in the training "
+        "split are unknown.",
     )
     encoder: tuple[PositiveInt, ...] = Field(
         (128, 128),
         min_length=1,
-        description="Channels of the convolutions, the first one's of the embedding too.",
+        description="Channels of the convolutions. The first number is also the width of the "
+        "embedding.",
     )
     kernel: PositiveInt = Field(
-        5, description="Width of a convolution in positions, an odd number."
+        5,
+        description="Kernel size of the convolutions in positions, an odd number.",
     )
     decoder: tuple[PositiveInt, ...] = Field(
         (256, 256),
         min_length=1,
-        description="Widths of the dense layers applied to each position.",
+        description="Widths of the dense layers applied at each position.",
     )
     activation: Activation = Field("relu", description="Activation after each layer.")
 

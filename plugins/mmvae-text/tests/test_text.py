@@ -204,7 +204,8 @@ def test_marks_that_nobody_sees_are_kept_and_doubted():
     found = dict(codec.doubts(Column(texts)))
     assert sorted(found) == [1, 3, 4, 5]
     assert (
-        found[1] == r"the text has a carriage return in it ('\r'), which is modelled as any other"
+        found[1]
+        == r"the text has a carriage return in it ('\r'), which is modelled like any other"
     )
 
 

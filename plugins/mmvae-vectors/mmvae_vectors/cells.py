@@ -144,7 +144,7 @@ def _stacked(rows: list[Any], width: int | None) -> Array:
                 i,
                 f"a vector of {len(vector)} cells",
                 f"{width} in every row",
-                "An item without the vector has null, a cell that it lacks NaN or null.",
+                "Write null for a missing vector, and NaN or null for a missing cell.",
             )
         cells[i] = vector
     return cells

@@ -20,33 +20,34 @@ class VectorConfig(CodecConfig):
     """Keys of ``codec = "vector"``."""
 
     names: tuple[str, ...] | None = Field(
-        None, description="Names of the cells; those of the source unless given."
+        None, description="Names of the cells. Default: the names in the source."
     )
     likelihood: Literal["gaussian", "laplace", "student-t"] = Field(
-        "gaussian", description="Density of each cell; the last two are robust to outliers."
+        "gaussian",
+        description="Density of each cell. 'laplace' and 'student-t' are less sensitive to "
+        "outliers.",
     )
     degrees_of_freedom: float = Field(
         4.0,
         gt=0,
         allow_inf_nan=False,
-        description="Degrees of freedom of 'student-t': the fewer, the heavier the tails.",
+        description="Degrees of freedom of 'student-t'. Smaller values give heavier tails.",
     )
     scale: Scale = Field(
         "learned",
-        description="σ of the density, in standard deviations of the training split: a number; "
-        "'learned', one for each cell; or 'predicted', for each cell of each item from z.",
+        description="σ of the density, in standard deviations of the training split: a number, "
+        "'learned' (one value per cell), or 'predicted' (from z, for each cell of each item).",
     )
     scale_floor: float = Field(
         1e-3,
         ge=LEAST_SCALE,
         allow_inf_nan=False,
-        description="Lower bound of a σ that is not fixed.",
+        description="Lower bound of a σ that is learned or predicted.",
     )
     standardise: bool = Field(
         True,
-        description="Standardise each cell to mean 0 and deviation 1 over the training "
-        "split. Otherwise networks get raw values, and 'scale' is in their "
-        "units.",
+        description="Standardise each cell to mean 0 and standard deviation 1 over the training "
+        "split. Otherwise values are used unchanged, and 'scale' is in their units.",
     )
     encoder: tuple[PositiveInt, ...] = Field(
         (256, 256), description="Widths of the encoder's dense layers."
@@ -55,7 +56,7 @@ class VectorConfig(CodecConfig):
         (256, 256), description="Widths of the decoder's dense layers."
     )
     activation: Activation = Field("relu", description="Activation after each dense layer.")
-    layer_norm: bool = Field(False, description="Layer norm before each activation.")
+    layer_norm: bool = Field(False, description="Layer normalisation before each activation.")
 
     @field_validator("names")
     @classmethod

@@ -286,7 +286,9 @@ def test_seeds_and_another_experiment_of_their_name_are_told_apart(tmp_path: Pat
 def test_runs_without_a_common_figure_are_refused(tmp_path: Path) -> None:
     a = evaluated_run(tmp_path / "a", {"label@single": nats()})
     b = evaluated_run(tmp_path / "b", {"image@single": nats()}, config=named("b"), name="other")
-    with pytest.raises(UsageError, match="no figure in common: made-up has label@single; other"):
+    with pytest.raises(
+        UsageError, match="no statistic in common: made-up has label@single; other"
+    ):
         compare([a, b])
 
 
@@ -344,11 +346,11 @@ def test_different_densities_are_remarked_and_are_no_seeds_of_one_column(tmp_pat
     )
     found = compare([a, b])
     assert len(found.columns) == 2
-    assert any("(not told; pixels in [0, 1])" in remark for remark in found.remarks)
+    assert any("(not recorded; pixels in [0, 1])" in remark for remark in found.remarks)
 
 
 def test_evaluations_that_measure_in_different_ways_are_told_apart(tmp_path: Path) -> None:
-    """They are no seeds of one column, and a remark says that some figures do not compare."""
+    """They are no seeds of one column, and a remark says that some values are not comparable."""
     runs = [
         evaluated_run(
             tmp_path / f"s{i}", {CELL: nats(seed=i)}, config={"train": {"seed": i}}, format=f
@@ -358,6 +360,6 @@ def test_evaluations_that_measure_in_different_ways_are_told_apart(tmp_path: Pat
     found = compare(runs)
     assert [len(column.runs) for column in found.columns] == [2, 1]
     assert any(
-        "format 3 and 2" in remark and "do not compare" in remark for remark in found.remarks
+        "format 3 and 2" in remark and "not comparable" in remark for remark in found.remarks
     )
     assert not any("format" in remark for remark in compare(runs[:2]).remarks)

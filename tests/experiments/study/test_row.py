@@ -125,7 +125,10 @@ def test_a_wrong_override_names_study_row_and_schedule(folder: Path, toys: Regis
 
 
 def test_a_row_without_cells_is_refused_before_it_is_trained(folder: Path, toys: Registry) -> None:
-    path, expected = folder / "one.toml", r"row 'one' .*schedule 'short'; expected cells"
+    path, expected = (
+        folder / "one.toml",
+        r"row 'one' .*schedule 'short'; expected likelihood queries",
+    )
     with pytest.raises(ConfigError, match=rf"^-s evaluate.bounds=.*bounds = \[\]: {expected}"):
         rows(folder, toys, "evaluate.bounds=[]")
     path.write_text(ROW.replace('"standard"', ""), encoding="utf-8")

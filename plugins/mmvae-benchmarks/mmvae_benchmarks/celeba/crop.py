@@ -40,20 +40,27 @@ class FaceSettings(BaseModel):
         1.2,
         gt=1,
         allow_inf_nan=False,
-        description="Ratio of successive sizes at which faces are detected.",
+        description="Ratio of successive sizes in the search for faces.",
     )
-    neighbours: int = Field(2, ge=0, description="Number of detections that must agree on a face.")
+    neighbours: int = Field(
+        2,
+        ge=0,
+        description="Minimum number of overlapping detections for a face.",
+    )
     smallest: int = Field(
-        10, ge=1, description="Side of the smallest face that is detected, in pixels."
+        10,
+        ge=1,
+        description="Side in pixels of the smallest face to search for.",
     )
     widen: float = Field(
-        1.3, gt=0, allow_inf_nan=False, description="Factor that widens a face's box."
+        1.3, gt=0, allow_inf_nan=False, description="Factor that widens the box of a face."
     )
     width: float = Field(
         0.4,
         ge=0,
         le=1,
-        description="The widened box must be wider than this share of the picture's height.",
+        description="Minimum width of the widened box, as a fraction of the picture's height. A "
+        "narrower face is rejected.",
     )
 
 

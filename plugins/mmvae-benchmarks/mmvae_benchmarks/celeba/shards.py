@@ -37,7 +37,7 @@ SHARD = 200
 MOST_UNREADABLE = 100
 """Number of unreadable pictures after which the search stops."""
 
-REMEDY = "then repeat the command: it goes on from there. Another disk: data.cache."
+REMEDY = "then repeat the command: it continues from there. Another disk: data.cache."
 """Advice if the system refuses to write."""
 
 

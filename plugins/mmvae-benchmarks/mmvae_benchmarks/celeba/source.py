@@ -44,41 +44,46 @@ class CelebaConfig(SourceConfig):
 
     root: str | None = Field(
         None,
-        description=f"Folder of {LISTING} and of {IMAGES}, a folder or zip file; or a Parquet "
-        "file or a folder of them, with the columns of the Hub's flwrlabs/celeba.",
+        description=f"Folder with {LISTING} and {IMAGES} (a folder or a zip file). Or a Parquet "
+        "file, or a folder of Parquet files, with the columns of the Hub's flwrlabs/celeba.",
     )
     hub: str | None = Field(
-        None, description="Instead of root: id of a data set on the Hub, 'flwrlabs/celeba'."
+        None, description="Id of a data set on the Hub, 'flwrlabs/celeba', in place of root."
     )
     crop: Literal["face", "centre"] = Field(
         "face",
-        description="'face': the square around the face that OpenCV finds; pictures "
-        "without a face are left out. 'centre': the largest square in the "
-        "middle of each picture.",
+        description="'face': the square around the face that OpenCV detects; pictures without a "
+        "detected face are dropped. 'centre': the largest square in the middle of each picture.",
     )
-    size: int = Field(64, ge=1, description="Side of the cropped pictures, in pixels.")
-    faces: FaceSettings = Field(FaceSettings(), description="How faces are detected and selected.")
+    size: int = Field(64, ge=1, description="Side of the cropped pictures in pixels.")
+    faces: FaceSettings = Field(FaceSettings(), description="Settings of the face detection.")
     cache: str | None = Field(
         None,
-        description=f"Folder where cropped pictures are kept; {CACHE} in root unless given, or "
-        "mmvae/celeba in the user's cache folder if root is a file or the data are the Hub's. "
-        "Where a run is opened again that lacks them, they are made in the user's cache folder.",
+        description=f"Folder for the cropped pictures. Default: {CACHE} in root, or mmvae/celeba "
+        "in the user's cache folder if root is a file or the data come from the Hub. If a run is "
+        "opened again and the pictures do not exist, they are made in the user's cache folder.",
     )
     workers: int | None = Field(
-        None, ge=1, description="Number of threads that crop; the number of cores unless given."
+        None,
+        ge=1,
+        description="Number of threads that crop pictures. Default: the number of cores.",
     )
     split: Literal["random", "official"] = Field(
-        "random", description="Split at random by split_seed, or by the data set's own partition."
+        "random",
+        description="'random': split by split_seed. 'official': the partition of the data set.",
     )
     validation: float = Field(
-        0.02, ge=0, lt=1, description="Share of the items for validation, if split at random."
+        0.02,
+        ge=0,
+        lt=1,
+        description="Fraction of the items for validation, with split = 'random'.",
     )
     test: float = Field(
-        0.1, ge=0, lt=1, description="Share of the items for test, if split at random."
+        0.1, ge=0, lt=1, description="Fraction of the items for test, with split = 'random'."
     )
     split_seed: int = Field(0, ge=0, description="Seed of the random split.")
     resident_gib: float = Field(
-        0.25, gt=0, description="Memory that resident values may take, in GiB."
+        0.25, gt=0, description="Maximum memory in GiB for resident values."
     )
 
     @model_validator(mode="after")
@@ -87,7 +92,7 @@ class CelebaConfig(SourceConfig):
             raise ValueError("give root or hub, not both")
         shares = self.model_fields_set & {"validation", "test", "split_seed"}
         if self.split == "official" and shares:
-            raise ValueError(f"{sorted(shares)[0]} says nothing beside split = 'official'")
+            raise ValueError(f"{sorted(shares)[0]} has no effect with split = 'official'")
         return self
 
 

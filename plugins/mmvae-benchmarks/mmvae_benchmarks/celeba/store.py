@@ -255,15 +255,15 @@ def npy(array: Array) -> bytes:
 @contextmanager
 def alone(folder: Path, pause: float = 0.5) -> Iterator[None]:
     """Hold a folder's lock, after waiting for its present holder."""
-    lock, told = FolderLock(folder), False
+    lock, announced = FolderLock(folder), False
     with ExitStack() as stack:
         while True:
             try:
                 stack.enter_context(lock.held())
                 break
             except RunError:
-                if not told:
+                if not announced:
                     print(f"celeba: another process makes {folder}; waiting", file=sys.stderr)
-                told = True
+                announced = True
                 time.sleep(pause)
         yield

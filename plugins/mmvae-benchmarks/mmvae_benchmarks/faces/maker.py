@@ -29,7 +29,11 @@ _ATTRIBUTES, _LOOK, _NOISE = range(3)  # the purposes of one face's random numbe
 class FacesConfig(MakerConfig):
     """Settings of the maker."""
 
-    items: int = Field(ge=1, le=999_999, description="How many faces: six digits name a file.")
+    items: int = Field(
+        ge=1,
+        le=999_999,
+        description="Number of faces. The limit comes from the six digits of a file name.",
+    )
 
 
 class Faces(Maker):

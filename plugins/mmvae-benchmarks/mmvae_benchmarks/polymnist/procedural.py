@@ -29,25 +29,25 @@ class ProceduralConfig(SourceConfig):
     root: str | None = Field(
         None, description="Folder of the four IDX files of MNIST, plain or .gz."
     )
-    seed: int = Field(0, ge=0, description="Seed of the choice of digits and textures.")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="Seed that selects the digits and textures of each item.",
+    )
     items: int | None = Field(
-        None,
-        ge=1,
-        description="Number of training items to use, the first ones; all unless given.",
+        None, ge=1, description="Number of training items, from the start. Default: all."
     )
     held_out: int | None = Field(
         None,
         ge=1,
-        description="Number of items of validation and of test to use, the first ones; "
-        "all unless given.",
+        description="Number of items of validation and of test, from the start. Default: all.",
     )
     gaps: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Share of all values, pictures and labels alike, that are missing "
-        "in training and validation; each item keeps at least one. The test "
-        "split is complete.",
+        description="Fraction of missing values, pictures and labels alike, in the training and "
+        "validation items. Each item keeps at least one modality. The test split is complete.",
     )
     validation_from: int = Field(
         50_000,

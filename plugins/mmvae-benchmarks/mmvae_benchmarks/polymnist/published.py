@@ -35,11 +35,11 @@ LAYOUT = (
 class PolymnistConfig(SourceConfig):
     """Keys of ``[data] source = "polymnist"``."""
 
-    root: str | None = Field(None, description="Folder that has the folders train and test.")
+    root: str | None = Field(None, description="Folder with the sub-folders train and test.")
     validation: float = Field(
-        0.1, ge=0, lt=1, description="Share of the training items for validation."
+        0.1, ge=0, lt=1, description="Fraction of the training items for validation."
     )
-    split_seed: int = Field(0, ge=0, description="Seed of that split.")
+    split_seed: int = Field(0, ge=0, description="Seed of the split.")
 
 
 class Polymnist(Source):

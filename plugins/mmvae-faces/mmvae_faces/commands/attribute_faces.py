@@ -35,7 +35,7 @@ mmvae_contract = 1
     type=click.IntRange(0, 50),
     default=5,
     show_default=True,
-    help="Random faces, a row for each.",
+    help="Number of random faces, one per row.",
 )
 @variance_option(PAPER_VARIANCE)
 @face_figure

@@ -31,7 +31,7 @@ mmvae_contract = 1
     type=click.IntRange(2, 10_000),
     default=200,
     show_default=True,
-    help="Samples of z for each colour.",
+    help="Number of samples of z per colour.",
 )
 @variance_option(1.0)
 @face_figure

@@ -40,7 +40,7 @@ mmvae_contract = 1
     "--out",
     type=PngFile(),
     metavar="FILE.png",
-    help="Where to write; an older file is replaced. By default edited.png, edited-2.png, …",
+    help="Output file; an existing file is replaced. Default: edited.png, edited-2.png, …",
 )
 @json_option
 def command(

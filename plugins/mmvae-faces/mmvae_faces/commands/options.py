@@ -43,10 +43,14 @@ class Variance(click.FloatRange):
 def modality_options(command: F) -> F:
     """Add ``--image M`` and ``--attributes M``."""
     image = click.option(
-        "--image", metavar="M", help="The pictures; the first modality shown as such by default."
+        "--image",
+        metavar="M",
+        help="Modality of the pictures. Default: the first modality that is shown as pictures.",
     )
     attributes = click.option(
-        "--attributes", metavar="M", help="The ±1 attributes; the first such modality by default."
+        "--attributes",
+        metavar="M",
+        help="Modality of the ±1 attributes. Default: the first such modality.",
     )
     return image(attributes(command))
 
@@ -59,8 +63,8 @@ def edits_option(default: str) -> Callable[[F], F]:
         multiple=True,
         type=EditType(),
         metavar="NAME=VALUE",
-        help="Set an attribute, a column for each; several at once with commas: "
-        f"Smiling=2,Male=-2. May be repeated; {default} by default.",
+        help="Attribute to set; each option gives one column. Commas set several attributes in a "
+        f"column: Smiling=2,Male=-2. May be repeated. Default: {default}.",
     )
 
 
@@ -82,7 +86,7 @@ def items_option(default: int) -> Callable[[F], F]:
         type=click.IntRange(1, 20),
         default=default,
         show_default=True,
-        help="How many items of the split, a row for each.",
+        help="Number of items of the split, one per row.",
     )
 
 
@@ -91,14 +95,14 @@ def crop_options(command: F) -> F:
     crop = click.option(
         "--crop",
         type=click.Choice(["face", "centre"]),
-        help="The square around the face, or the middle of the picture; as the run's data were "
-        "cropped unless given.",
+        help="'face': the square around the face. 'centre': the middle of the picture. Default: "
+        "the crop of the run's data.",
     )
     face = click.option(
         "--face",
         "which",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Which face where there are several, 1 the first from the left.",
+        help="Number of the face if there are several, counted from 1 at the left.",
     )
     return crop(face(command))

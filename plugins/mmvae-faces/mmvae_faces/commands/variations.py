@@ -36,14 +36,14 @@ mmvae_contract = 1
     "--photo",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A photograph in place of items of the split.",
+    help="A photograph, in place of items of the split.",
 )
 @click.option(
     "--count",
     type=click.IntRange(1, 20),
     default=6,
     show_default=True,
-    help="Random faces from the attributes.",
+    help="Number of random faces generated from the attributes.",
 )
 @variance_option(PAPER_VARIANCE)
 @items_option(2)
