@@ -28,6 +28,7 @@ EDITED = "test_model_values_are_not_edited"
 APART = "test_items_do_not_mix_in_the_likelihood"
 FOLLOWS = "test_points_follow_the_parameters"
 NO_FLOOR = "test_log_prob_has_no_floor"
+PARTS = "test_parse_makes_up_no_cell"
 LOSSY = "test_restored_values_are_the_raw_ones"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 
@@ -612,6 +613,40 @@ class ParsesOtherUnits(Sound):
         return Column((super().parse(text).values - 32) / 1.8)
 
 
+class ParsesTheRest(Standardised):
+    """Numbers that are not typed are those of an item at 0."""
+
+    def parse(self, text):
+        numbers = [float(number) for number in text.split(",")]
+        return Column(np.array([numbers + [0.0] * (DIM - len(numbers))]))
+
+
+class ParsesNames(Sound):
+    """Cells that are not named have a value that nobody gave."""
+
+    def restore(self, x):
+        return Column(super().restore(x).values, names=("height", "weight"))
+
+    def parse(self, text):
+        values = np.full((1, DIM), 70.0)
+        for part in text.split(","):
+            name, _, number = part.partition("=")
+            if name not in ("height", "weight"):
+                raise ValueError(f"{text!r}: expected height=…,weight=…")
+            values[0, ("height", "weight").index(name)] = float(number)
+        return Column(values)
+
+
+class ParsesOneForAll(Standardised):
+    """One number is the value of each cell."""
+
+    def parse(self, text):
+        numbers = [float(number) for number in text.split(",")]
+        if len(numbers) not in (1, DIM):
+            raise ValueError(f"{text!r}: expected one number, or {DIM}")
+        return Column(np.array([numbers * (DIM // len(numbers))]))
+
+
 class DoubtsNothing(Sound):
     def doubts(self, column):
         return None
@@ -844,6 +879,8 @@ STRANGERS = {
     ),
     HasAFloor: (NO_FLOOR, r"log_prob that differs .* of cell 0, far .*; got -1e\+?09|-1000000000"),
     WaveWithAFloor: (NO_FLOOR, r"got -1000\.0 for both\. A floor under log p is no density"),
+    ParsesTheRest: (PARTS, r"parse\(.*\) to leave out the cells that .*not named unobserved"),
+    ParsesNames: (PARTS, r"parse\('height=.*'\) to leave out the cells that it does not name"),
     AddsANat: ("test_total_probability_is_one", "a total probability of 1"),
     AddsACellsNats: ("test_total_probability_is_one", "a total probability of 1"),
 }

@@ -9,6 +9,7 @@ from testing.strangers import (
     STRANGERS,
     CutsOffAndSaysSo,
     Letter,
+    ParsesOneForAll,
     Standardised,
     StandardisedWave,
     Wave,
@@ -35,6 +36,10 @@ class TestStandardisedWave(CodecContract):
 
 class TestCutsOffAndSaysSo(CodecContract):
     codec = CutsOffAndSaysSo
+
+
+class TestParsesOneForAll(CodecContract):
+    codec = ParsesOneForAll
 
 
 @pytest.mark.parametrize("kind", STRANGERS, ids=lambda kind: kind.__name__)
