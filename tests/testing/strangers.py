@@ -715,6 +715,22 @@ class RoundsToHalves(Sound):
         return (x * 2).round() / 2, observed
 
 
+class RoundsAndSaysSo(RoundsToHalves):
+    """Sound: whoever checks the data is told. What it gives back is not rounded any more."""
+
+    def doubts(self, column):
+        lost = (column.values - self.state["mean"].numpy()) * 2
+        rows = np.flatnonzero((np.abs(lost - lost.round()) > 1e-4).any(1))
+        return [(row, "rounded to halves") for row in rows.tolist()]
+
+
+class RoundsAndDoubtsOthers(RoundsToHalves):
+    """It tells of every row, but not that it rounds."""
+
+    def doubts(self, column):
+        return [(row, "is it in metres?") for row in range(len(column))]
+
+
 class MergesLetters(Letter):
     """Two letters are one class."""
 
@@ -790,6 +806,7 @@ STRANGERS = {
         LOSSY,
         r"restore to give the raw value .* back, or doubts to tell of it; got",
     ),
+    RoundsAndDoubtsOthers: (LOSSY, "restore to give the raw value .* back, or doubts to tell"),
     MergesLetters: (LOSSY, "the raw value 'b' back, or doubts to tell of it; got 'a'"),
     WrapsInPlace: (RAW, "raw values left as they are by prepare: .*Copy the values before"),
     FitsInPlace: (RAW, "raw values left as they are by fit"),

@@ -10,6 +10,7 @@ from testing.strangers import (
     CutsOffAndSaysSo,
     Letter,
     ParsesOneForAll,
+    RoundsAndSaysSo,
     Standardised,
     StandardisedWave,
     Wave,
@@ -36,6 +37,10 @@ class TestStandardisedWave(CodecContract):
 
 class TestCutsOffAndSaysSo(CodecContract):
     codec = CutsOffAndSaysSo
+
+
+class TestRoundsAndSaysSo(CodecContract):
+    codec = RoundsAndSaysSo
 
 
 class TestParsesOneForAll(CodecContract):
