@@ -637,6 +637,15 @@ class ParsesNames(Sound):
         return Column(values)
 
 
+class LeavesRefusalsToCondition(Standardised):
+    """It parses any list of numbers, and condition refuses a short one."""
+
+    def condition(self, raw):
+        if np.shape(raw.values)[1] != DIM:
+            raise ValueError(f"{np.shape(raw.values)[1]} numbers, expected {DIM}")
+        return super().condition(raw)
+
+
 class ParsesOneForAll(Standardised):
     """One number is the value of each cell."""
 

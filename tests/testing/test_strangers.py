@@ -8,6 +8,7 @@ import pytest
 from testing.strangers import (
     STRANGERS,
     CutsOffAndSaysSo,
+    LeavesRefusalsToCondition,
     Letter,
     ParsesOneForAll,
     RoundsAndSaysSo,
@@ -41,6 +42,10 @@ class TestCutsOffAndSaysSo(CodecContract):
 
 class TestRoundsAndSaysSo(CodecContract):
     codec = RoundsAndSaysSo
+
+
+class TestLeavesRefusalsToCondition(CodecContract):
+    codec = LeavesRefusalsToCondition
 
 
 class TestParsesOneForAll(CodecContract):
