@@ -102,17 +102,16 @@ def command(
 def report_divergence(
     model: TrainedModel, items: Split, scores: Tensor, given: Any, seed: int
 ) -> None:
-    """Remark on scores that lie far below those of the model before any training."""
-    import numpy as np
-
+    """Remark on scores, of a sample of the items, far below those before any training."""
+    from mmvae.foundations.randomness import sample
     from mmvae.inference.sampling import CHUNK
     from mmvae.inference.trained_model import TrainedModel
     from mmvae.training.untrained import far_below, untrained
 
-    few = min(CHUNK, len(scores))
+    few = sample(len(scores), CHUNK, seed, "diverged")
     before = TrainedModel(untrained(model.model), model.columns)
-    then, _ = before.scores(items.take(np.arange(few)), 1, given, seed)
-    if remark := far_below(scores[:few], then, "log p"):
+    then, _ = before.scores(items.take(few.numpy()), 1, given, seed)
+    if remark := far_below(scores[few], then, "log p"):
         say(f"warning: {remark}")
 
 

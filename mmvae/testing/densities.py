@@ -27,6 +27,7 @@ from mmvae.testing.subject import (
     parameters_of,
     restored_scale,
 )
+from mmvae.testing.tails import has_no_floor
 
 TOLERANCE = 1e-3
 """Tolerance of a total probability."""
@@ -132,6 +133,17 @@ class DensityChecks(CodecSubject):
                 density.fits_cells(drawn)
             except TypeError as refusal:
                 not_tried(f"neither support nor grid, and no cells alone: {refusal}")
+
+    @needs(TOTAL, "test_samples_follow_the_density", "test_restore_undoes_prepare")
+    def test_log_prob_has_no_floor(self) -> None:
+        """Log p is not constant far beyond all draws, as far as ``prepare`` accepts values."""
+        codec, column = self.fitted()
+
+        def holds(x: Tensor) -> bool:
+            again = input_of(codec, codec.restore(x))
+            return torch.allclose(again, x, rtol=1e-5, atol=1e-5)
+
+        has_no_floor(self._density(codec), input_of(codec, column)[:1], holds)
 
     @needs(TOTAL)
     def test_points_lie_within_the_support(self) -> None:

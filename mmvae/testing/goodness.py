@@ -78,11 +78,15 @@ class Density:
         """N draws, (n, event…)."""
         return self.codec.sample(self.likelihood(n), generator()).detach()
 
-    def mass(self, values: Tensor, observed: Tensor | None = None) -> Tensor:
-        """The probability or density, exp log p, of each of some values, float64 (k,)."""
+    def nats(self, values: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Log p of each of some values, float64 (k,)."""
         values = values.to(torch.float32)
         nats = self.codec.log_prob(self.likelihood(len(values)), values, observed)
-        return nats.detach().double().exp()
+        return nats.detach().double()
+
+    def mass(self, values: Tensor, observed: Tensor | None = None) -> Tensor:
+        """The probability or density, exp log p, of each of some values, float64 (k,)."""
+        return self.nats(values, observed).exp()
 
     def fits_support(self, drawn: Tensor, support: Tensor) -> None:
         """Check that draws are in the support, and frequencies match the probabilities.

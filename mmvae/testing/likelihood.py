@@ -14,6 +14,7 @@ from mmvae.modalities.likelihoods.likelihood import Likelihood, Parameters
 from mmvae.testing.contract import Contract, needs, not_tried, require
 from mmvae.testing.goodness import Density, ends
 from mmvae.testing.subject import flat, generator, global_seed, of_rows
+from mmvae.testing.tails import has_no_floor
 
 N, SAMPLES = 6, 4000
 """Items per check, and draws that are compared with a density."""
@@ -129,6 +130,13 @@ class LikelihoodContract(Contract):
             density.fits_grid(drawn, grid[0])
         if support is None and grid is None:
             density.fits_cells(drawn)
+
+    @needs("test_total_probability_is_one", "test_samples_and_points_lie_in_the_support")
+    def test_log_prob_has_no_floor(self) -> None:
+        """Log p is not constant far beyond all draws, as far as the support reaches."""
+        family, density = self.make_likelihood(), self._density()
+        known = self.enumerate_support()
+        has_no_floor(density, density.sample(1), lambda x: _inside(family, x), known)
 
     def test_samples_and_points_lie_in_the_support(self) -> None:
         """Samples are in ``support``; the point is between its ends, with positive density."""

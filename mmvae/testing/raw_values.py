@@ -59,6 +59,22 @@ def typed(values: Any) -> Iterator[tuple[int, str]]:
             yield row, ",".join(map(str, np.ravel(value).tolist()))
 
 
+def named_in_part(
+    cells: Sequence[float], names: Sequence[str] | None
+) -> Iterator[tuple[str, list[int]]]:
+    """Texts that name some cells of one value, each with the cells that it names.
+
+    Args:
+        cells: The value.
+        names: Names of its cells, if it has any.
+    """
+    if names is not None and len(names) == len(cells):
+        for cell in sorted({0, len(cells) - 1}):
+            yield f"{names[cell]}={cells[cell]}", [cell]
+    if len(cells) <= LONG:
+        yield ",".join(map(str, cells[:-1])), list(range(len(cells) - 1))
+
+
 class Unread(LazyValues):
     """A column's values, handed out only when they are read."""
 

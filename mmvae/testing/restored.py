@@ -10,8 +10,9 @@ from mmvae.foundations.errors import short
 from mmvae.modalities import returned
 from mmvae.modalities.codec import Codec, model_input
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require
-from mmvae.testing.raw_values import differing_rows, typed
+from mmvae.testing.raw_values import differing_rows, named_in_part, typed
 from mmvae.testing.subject import (
+    REFUSALS,
     CodecSubject,
     N,
     input_of,
@@ -44,17 +45,20 @@ class RestoredChecks(CodecSubject):
         """Numbers are restored within one 8-bit level, texts exactly, unless doubts report it.
 
         A codec that rounds or merges values changes data unsaid; it may refuse them
-        (UnsupportedValue), or report them (``doubts``).
+        (UnsupportedValue), or report them (``doubts``). A doubt that it also raises for the
+        restored value, which loses no more, has another cause and does not count.
         """
         codec, column = self.fitted()
         if not self.restores:
             not_tried("it declares restores = False")
         x, observed = codec.prepare(column)
-        raw, back = column.values, codec.restore(model_input(codec, x, observed)).values
+        restored = codec.restore(model_input(codec, x, observed))
+        raw, back = column.values, restored.values
         differing = differing_rows(raw, back, observed)
         if differing is None:
             not_tried("restore gives values of another kind than the raw ones")
-        reported = {row for row, _ in codec.doubts(column)}
+        lossless = set(codec.doubts(restored)) if differing else set()
+        reported = {doubt[0] for doubt in codec.doubts(column) if tuple(doubt) not in lossless}
         for row in differing:
             was, got = (short(np.asarray(values[row]).tolist()) for values in (raw, back))
             wants = f"restore to give the raw value {was} back, or doubts to report it"
@@ -107,6 +111,43 @@ class RestoredChecks(CodecSubject):
             wants += f" takes as {short(given[row].tolist())}"
             alike = torch.allclose(typed_in[0], given[row], rtol=1e-3, atol=1e-3)
             require(alike, wants, short(typed_in[0].tolist()))
+
+    @needs("test_parse_gives_one_row_or_refuses")
+    def test_parse_makes_up_no_cell(self) -> None:
+        """A text that names some cells leaves the others out: unobserved, or as ``missing`` has.
+
+        Tried are ``name=value`` for each name of ``restore``, and all numbers but the last.
+        """
+        codec, column = self.fitted()
+        restored = codec.restore(input_of(codec, column)).take([0])
+        raw = np.ravel(np.asarray(restored.values[0])).tolist()
+        if len(raw) < 2 or not all(isinstance(value, (int, float)) for value in raw):
+            not_tried("a value is no list of numbers")
+        if int(np.prod(codec.event_shape)) != len(raw):
+            not_tried("its cells are not those of the values that restore gives")
+        taken = 0
+        blank = codec.missing(1).flatten()
+        for text, named in named_in_part(raw, restored.names):
+            try:
+                given = codec.condition(codec.parse(text))
+            except REFUSALS:
+                continue
+            if given.shape != (1, *codec.event_shape):  # the core refuses it
+                continue
+            taken += 1
+            others = [cell for cell in range(len(raw)) if cell not in named]
+            found = given.flatten()[others]
+            if "=" not in text and len(named) == 1:
+                back = np.ravel(np.asarray(codec.restore(given).values[0]))
+                if np.allclose(back, raw[0], rtol=1e-3):  # one number for all cells
+                    continue
+            wants = f"parse({short(text)}) to leave out the cells that it does not name: "
+            wants += f"{short(blank[others].tolist())}, as missing has"
+            remedy = "Make a cell that is not named unobserved (NaN), or refuse the text."
+            left = torch.allclose(found, blank[others])
+            require(left, wants, short(found.tolist()), remedy)
+        if not taken:
+            not_tried("parse takes no text that names some cells alone")
 
     @staticmethod
     def _parsed(codec: Codec, text: str) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmvae.data.batches import Batches
 from mmvae.foundations.networks import evaluating
-from mmvae.foundations.randomness import ItemDraws, seeded_global
+from mmvae.foundations.randomness import ItemDraws, sample, seeded_global
 from mmvae.modalities.subsets import Subset
 from mmvae.models.base import Model
 
@@ -66,17 +66,18 @@ def diverged(
 
     Args:
         model: The model; its mode is put back.
-        batches: The items, of which the first are used.
-        size: How many are used.
-        seed: Governs samples of z.
+        batches: The items. Splits keep the order of their table, which may be sorted, so some are
+            drawn.
+        size: Number of items that are drawn.
+        seed: Governs the choice of items and samples of z.
         patterns: The patterns of the training items, if the model knows them.
     """
-    first = slice(0, min(size, len(batches)))
-    batch = batches.fixed(first)
+    items = sample(len(batches), size, seed, "diverged")
+    batch = batches.fixed(items)
     values = []
     with evaluating(model):
         for each in (model, untrained(model, patterns)):
-            draws = ItemDraws(seed, "validation", first, batches.device)
+            draws = ItemDraws(seed, "validation", items, batches.device)
             losses = [each.objective(p.name, batch, draws, 1.0).loss for p in each.phases()]
             values.append(-torch.stack(losses).sum(0))
     return far_below(values[0], values[1], "the objective")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from toys import ToySource, VectorCodec, toy_registry
 
+from mmvae.cli.score import report_divergence
 from mmvae.inference.model_folder import load_model
 
 
@@ -105,3 +106,17 @@ def test_scores_far_below_those_of_an_untrained_model_are_told_as_such(
     assert result.code == 0
     assert "warning: the median of log p over items is -" in result.err
     assert "The training has diverged" in result.err
+
+
+def test_the_warning_is_about_a_sample_of_the_items(toy_run, monkeypatch, capsys) -> None:
+    """The first items of a sorted table may be unlike the others."""
+    model, split = load_model(toy_run, toy_registry()), ToySource(ToySource.Config()).splits()
+    items = split["train"]
+    monkeypatch.setattr("mmvae.inference.sampling.CHUNK", 20)
+    few = len(items) // 4
+    scores = torch.full((len(items),), -5.0, dtype=torch.float64)
+    scores[:few] = -1e20
+    report_divergence(model, items, scores, None, 0)
+    assert "diverged" not in capsys.readouterr().err
+    report_divergence(model, items, torch.where(scores < -10, -5.0, -1e20), None, 0)
+    assert "diverged" in capsys.readouterr().err

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
-from torch.distributions import Distribution, LogNormal, Normal, constraints
+from torch.distributions import (
+    Categorical,
+    Distribution,
+    LogNormal,
+    MixtureSameFamily,
+    Normal,
+    Poisson,
+    StudentT,
+    VonMises,
+    constraints,
+)
 from torch.testing import assert_close
 
 from mmvae import (
@@ -25,7 +35,8 @@ from mmvae import (
     StudentTLikelihood,
     product_over_cells,
 )
-from mmvae.testing import LikelihoodContract, violations
+from mmvae.modalities.likelihoods.location_scale import LocationScaleLikelihood
+from mmvae.testing import LikelihoodContract, verdicts, violations
 
 Grid = tuple[Tensor, float]
 
@@ -178,6 +189,28 @@ class Elsewhere(Positive):
         return -super().sample(p, generator)
 
 
+class Floored(GaussianLikelihood):
+    """A floor far below the density of all values of the grid."""
+
+    def log_prob(self, p: Distribution, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        return super().log_prob(p, x, observed).clamp(min=-1e5)
+
+
+class FlooredTails(StudentTLikelihood):
+    """A floor that acts at extreme values alone, approached smoothly."""
+
+    def log_prob(self, p: Distribution, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        nats = super().log_prob(p, x, observed)
+        return torch.logaddexp(nats, torch.full_like(nats, -100.0))
+
+
+class FlooredPositive(Positive):
+    """A floor of values above 0."""
+
+    def log_prob(self, p: Distribution, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        return super().log_prob(p, x, observed).clamp(min=-1e3)
+
+
 class Mixing(GaussianLikelihood):
     """An item's location depends on the others."""
 
@@ -194,6 +227,9 @@ BROKEN = {
     Unbounded: "test_extreme_parameters_stay_finite",
     Elsewhere: "test_samples_and_points_lie_in_the_support",
     Mixing: "test_items_do_not_mix",
+    Floored: "test_log_prob_has_no_floor",
+    FlooredTails: "test_log_prob_has_no_floor",
+    FlooredPositive: "test_log_prob_has_no_floor",
 }
 
 
@@ -209,6 +245,121 @@ def test_the_suite_finds_a_broken_density(broken: type[Likelihood], check: str) 
             )
 
     assert check in violations(Suite())
+
+
+class Counts(Likelihood):
+    """Counts, of which the smallest are enumerated."""
+
+    parameters = ("log_rate",)
+    support = constraints.nonnegative_integer
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        return product_over_cells(Poisson(2 + parameters.tanh(), validate_args=False))
+
+
+class FlooredCounts(Counts):
+    def log_prob(self, p: Distribution, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        return super().log_prob(p, x, observed).clamp(min=-1e4)
+
+
+class CodesOfThree(Likelihood):
+    """Codes of three classes, of which the last stands for any other code."""
+
+    parameters = ("logits",)
+    support = constraints.nonnegative_integer
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        return product_over_cells(Codes(logits=parameters[:, None], validate_args=False))
+
+    def point(self, p: Distribution) -> Tensor:
+        return p.base_dist.logits.argmax(-1).float()
+
+    def sample(self, p: Distribution, generator: torch.Generator) -> Tensor:
+        return super().sample(p, generator).float()
+
+
+class Codes(Categorical):
+    def log_prob(self, value: Tensor) -> Tensor:
+        return super().log_prob(value.clamp(max=2))
+
+
+class CountsSuite(LikelihoodContract):
+    event_shape = (1,)
+    family: type[Likelihood] = Counts
+
+    def make_likelihood(self) -> Likelihood:
+        return self.family()
+
+    def enumerate_support(self) -> Tensor:
+        return torch.arange(40.0)[:, None]
+
+
+class CodesSuite(LikelihoodContract):
+    event_shape = (1,)
+    output_shape = (3,)
+
+    def make_likelihood(self) -> Likelihood:
+        return CodesOfThree()
+
+    def enumerate_support(self) -> Tensor:
+        return torch.arange(3.0)[:, None]
+
+
+NO_FLOOR = "test_log_prob_has_no_floor"
+
+
+def verdict(suite: LikelihoodContract) -> str:
+    return next(v.state for v in verdicts(suite) if v.check == NO_FLOOR)
+
+
+def test_a_floor_of_counts_is_found_and_codes_that_stand_for_others_are_none() -> None:
+    suite = CountsSuite()
+    assert verdict(suite) == "kept"
+    assert verdict(CodesSuite()) == "kept"
+    suite.family = FlooredCounts
+    assert verdict(suite) == "broken"
+
+
+class Heavy(LocationScaleLikelihood):
+    """Tails so heavy that no integral over a grid is near 1: ν = 1/10."""
+
+    def density(self, location: Tensor, scale: Tensor) -> Distribution:
+        return StudentT(0.1, location, scale, validate_args=False)
+
+
+class Mixed(LocationScaleLikelihood):
+    """A narrow component and a rare one that is a million times as wide."""
+
+    def density(self, location: Tensor, scale: Tensor) -> Distribution:
+        both = Normal(location[..., None], scale[..., None] * torch.tensor([1.0, 1e6]))
+        return MixtureSameFamily(
+            Categorical(torch.tensor([0.999, 0.001]).expand_as(both.loc)), both
+        )
+
+
+class Angles(Likelihood):
+    """Angles, which torch says to be any real numbers."""
+
+    parameters = ("location",)
+    support = constraints.real
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        spread = torch.full_like(parameters, 0.7)
+        return product_over_cells(VonMises(parameters, spread, validate_args=False))
+
+    def point(self, p: Distribution) -> Tensor:
+        return p.base_dist.loc
+
+
+@pytest.mark.parametrize("family", [Heavy(), Mixed(), Angles()], ids=lambda f: type(f).__name__)
+def test_heavy_tails_wide_components_and_angles_have_no_floor(family: Likelihood) -> None:
+    class Suite(LikelihoodContract):
+        event_shape = (1,)
+
+        def make_likelihood(self) -> Likelihood:
+            return family
+
+    Suite().test_log_prob_has_no_floor()
 
 
 # -- links and closed forms -----------------------------------------------------------------------

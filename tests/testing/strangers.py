@@ -27,6 +27,8 @@ RAW = "test_raw_values_are_not_edited"
 EDITED = "test_model_values_are_not_edited"
 APART = "test_items_do_not_mix_in_the_likelihood"
 FOLLOWS = "test_points_follow_the_parameters"
+NO_FLOOR = "test_log_prob_has_no_floor"
+PARTS = "test_parse_makes_up_no_cell"
 LOSSY = "test_restored_values_are_the_raw_ones"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 
@@ -611,6 +613,49 @@ class ParsesOtherUnits(Sound):
         return Column((super().parse(text).values - 32) / 1.8)
 
 
+class ParsesTheRest(Standardised):
+    """Numbers that are not typed are those of an item at 0."""
+
+    def parse(self, text):
+        numbers = [float(number) for number in text.split(",")]
+        return Column(np.array([numbers + [0.0] * (DIM - len(numbers))]))
+
+
+class ParsesNames(Sound):
+    """Cells that are not named have a value that nobody gave."""
+
+    def restore(self, x):
+        return Column(super().restore(x).values, names=("height", "weight"))
+
+    def parse(self, text):
+        values = np.full((1, DIM), 70.0)
+        for part in text.split(","):
+            name, _, number = part.partition("=")
+            if name not in ("height", "weight"):
+                raise ValueError(f"{text!r}: expected height=…,weight=…")
+            values[0, ("height", "weight").index(name)] = float(number)
+        return Column(values)
+
+
+class LeavesRefusalsToCondition(Standardised):
+    """It parses any list of numbers, and condition refuses a short one."""
+
+    def condition(self, raw):
+        if np.shape(raw.values)[1] != DIM:
+            raise ValueError(f"{np.shape(raw.values)[1]} numbers, expected {DIM}")
+        return super().condition(raw)
+
+
+class ParsesOneForAll(Standardised):
+    """One number is the value of each cell."""
+
+    def parse(self, text):
+        numbers = [float(number) for number in text.split(",")]
+        if len(numbers) not in (1, DIM):
+            raise ValueError(f"{text!r}: expected one number, or {DIM}")
+        return Column(np.array([numbers * (DIM // len(numbers))]))
+
+
 class DoubtsNothing(Sound):
     def doubts(self, column):
         return None
@@ -638,6 +683,20 @@ class AddsANat(Sound):
         return super().log_prob(likelihood, x, observed) + 1
 
 
+class HasAFloor(Sound):
+    """A floor far below the density of all values of the grid."""
+
+    def log_prob(self, likelihood, x, observed):
+        return super().log_prob(likelihood, x, observed).clamp(min=-1e9)
+
+
+class WaveWithAFloor(Wave):
+    """Without a grid."""
+
+    def log_prob(self, likelihood, x, observed):
+        return super().log_prob(likelihood, x, observed).clamp(min=-1e3)
+
+
 class AddsACellsNats(Sound):
     def likelihood(self, parameters):
         return Independent(HalfNormal(parameters, 1.0, validate_args=False), 1)
@@ -663,6 +722,22 @@ class RoundsToHalves(Sound):
     def prepare(self, column):
         x, observed = super().prepare(column)
         return (x * 2).round() / 2, observed
+
+
+class RoundsAndSaysSo(RoundsToHalves):
+    """Sound: whoever checks the data is told. What it gives back is not rounded any more."""
+
+    def doubts(self, column):
+        lost = (column.values - self.state["mean"].numpy()) * 2
+        rows = np.flatnonzero((np.abs(lost - lost.round()) > 1e-4).any(1))
+        return [(row, "rounded to halves") for row in rows.tolist()]
+
+
+class RoundsAndDoubtsOthers(RoundsToHalves):
+    """It tells of every row, but not that it rounds."""
+
+    def doubts(self, column):
+        return [(row, "is it in metres?") for row in range(len(column))]
 
 
 class MergesLetters(Letter):
@@ -740,6 +815,7 @@ STRANGERS = {
         LOSSY,
         r"restore to give the raw value .* back, or doubts to report it; got",
     ),
+    RoundsAndDoubtsOthers: (LOSSY, "restore to give the raw value .* back, or doubts to report"),
     MergesLetters: (LOSSY, "the raw value 'b' back, or doubts to report it; got 'a'"),
     WrapsInPlace: (RAW, "raw values left as they are by prepare: .*Copy the values before"),
     FitsInPlace: (RAW, "raw values left as they are by fit"),
@@ -827,6 +903,10 @@ STRANGERS = {
         "test_parse_gives_one_row_or_refuses",
         "to be the value that restore writes so",
     ),
+    HasAFloor: (NO_FLOOR, r"log_prob that differs .* of cell 0, far .*; got -1e\+?09|-1000000000"),
+    WaveWithAFloor: (NO_FLOOR, r"got -1000\.0 for both\. A floor under log p is no density"),
+    ParsesTheRest: (PARTS, r"parse\(.*\) to leave out the cells that .*not named unobserved"),
+    ParsesNames: (PARTS, r"parse\('height=.*'\) to leave out the cells that it does not name"),
     AddsANat: ("test_total_probability_is_one", "a total probability of 1"),
     AddsACellsNats: ("test_total_probability_is_one", "a total probability of 1"),
 }

@@ -8,7 +8,10 @@ import pytest
 from testing.strangers import (
     STRANGERS,
     CutsOffAndSaysSo,
+    LeavesRefusalsToCondition,
     Letter,
+    ParsesOneForAll,
+    RoundsAndSaysSo,
     Standardised,
     StandardisedWave,
     Wave,
@@ -35,6 +38,18 @@ class TestStandardisedWave(CodecContract):
 
 class TestCutsOffAndSaysSo(CodecContract):
     codec = CutsOffAndSaysSo
+
+
+class TestRoundsAndSaysSo(CodecContract):
+    codec = RoundsAndSaysSo
+
+
+class TestLeavesRefusalsToCondition(CodecContract):
+    codec = LeavesRefusalsToCondition
+
+
+class TestParsesOneForAll(CodecContract):
+    codec = ParsesOneForAll
 
 
 @pytest.mark.parametrize("kind", STRANGERS, ids=lambda kind: kind.__name__)

@@ -201,12 +201,19 @@ class Vector(Codec):
     def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Root mean square error over an item's cells, and each cell's error, in user's units."""
         error = (prediction - x) * self.state["deviation"].to(x)
-        figures = {"rmse": error.square().mean(1).sqrt()}
+        figures = {"rmse": _root_mean_square(error)}
         if 1 < len(self.names) <= NAMED:
             columns = error.abs().unbind(1)
             names = (f"absolute error of {name}" for name in self.names)
             figures |= dict(zip(names, columns, strict=True))
         return figures
+
+
+def _root_mean_square(cells: Tensor) -> Tensor:
+    """√ of the mean square of each row (b, cells); squares of any float32 stay in its range."""
+    range_ = torch.finfo(cells.dtype)
+    unit = cells.abs().amax(1, keepdim=True).clamp(range_.tiny, range_.max)
+    return unit[:, 0] * (cells / unit).square().mean(1).sqrt()
 
 
 def _brief(name: str) -> str:

@@ -349,6 +349,16 @@ def test_errors_are_in_the_users_units():
     assert figures["absolute error of weight"].item() == pytest.approx(4)
 
 
+@pytest.mark.parametrize("unit", [1e-37, 1e-30, 1e-20, 1.0, 1e20, 1e30, 1e37])
+def test_errors_in_any_unit_are_in_the_range_of_floats(unit):
+    """Squares of numbers below 1e-23 and above 1e19 leave the range of float32."""
+    codec = fitted(Column(np.array([[0.0, 0.0], [2.0, 8.0]]) * unit, names=NAMES))
+    figures = codec.compare(torch.zeros(2, 2), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    expected = {"rmse": unit * np.sqrt(17 / 2), "absolute error of weight": 4 * unit}
+    for name, error in expected.items():
+        assert figures[name].tolist() == pytest.approx([error, 0.0], rel=1e-6, abs=0)
+
+
 def test_samples_have_the_spread_of_the_likelihood():
     codec = fitted(likelihood="laplace", scale=0.5)
     likelihood = codec.likelihood(torch.tensor([[1.0, -1.0]]).expand(20_000, 2))
