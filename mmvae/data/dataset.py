@@ -200,10 +200,10 @@ def fitted(
     if state is None:
         values = train.columns[column]
         check_names(modality, values)
-        gaps, ids = values.num_missing > 0, np.asarray(train.ids)[values.rows]
+        incomplete, ids = values.num_missing > 0, np.asarray(train.ids)[values.rows]
         with refusals(modality, codec_class.kind, values, ids):
             state = codec_class(config).fit(values.without_missing())
-        if gaps:
+        if incomplete:
             state = {**state, HAS_MISSING: True}
         if kind := column_type(values.without_missing()):
             state = {**state, READ_AS: [kind.kind, *sorted(kind.words or ())]}

@@ -203,8 +203,8 @@ class TableSource(Source):
     def doubts(self) -> Sequence[str]:
         """Remarks on how the files were read."""
         self.splits()
-        told = [remark for reading in self._readings.values() for remark in reading.remarks]
-        return list(dict.fromkeys(told))
+        remarks = [remark for reading in self._readings.values() for remark in reading.remarks]
+        return list(dict.fromkeys(remarks))
 
     def fingerprint(self) -> str:
         """A hash of each split's files by their contents, or of its table, and of its rows.

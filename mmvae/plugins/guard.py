@@ -88,8 +88,8 @@ class Guard(Codec):
         try:
             value: T = function(*given)
         except Exception as error:  # a stranger's code may raise anything
-            told = isinstance(error, (MmvaeError, *passing)) or out_of_memory(error)
-            if told or self.__plugin.distribution == IN_MEMORY:
+            passes = isinstance(error, (MmvaeError, *passing)) or out_of_memory(error)
+            if passes or self.__plugin.distribution == IN_MEMORY:
                 raise
             if raised_at(error, self.__plugin):
                 raise failed(self.__plugin, error) from error

@@ -48,8 +48,8 @@ def rows_together(file: BinaryIO, metadata: Any, bounds: Bounds, path: Path) -> 
         sizes = [0]
         for group in groups:
             part = group.column(number)
-            held = decoded_bytes(file, part, width, repeated, bounds, where)
-            sizes.append(max(held, part.total_uncompressed_size))
+            decoded = decoded_bytes(file, part, width, repeated, bounds, where)
+            sizes.append(max(decoded, part.total_uncompressed_size))
         total += sum(sizes)
         longest += longest_value(column, max(sizes))
     mean = total / max(1, metadata.num_rows)
