@@ -214,7 +214,7 @@ def _prepared(
             yield prepare(m, codec, item.columns[column], item.ids)
         except DataError as error:
             refused.append(Finding("value", name, m, item.ids[0], str(error)))
-    if len(refused) == before:  # each item passes alone, so they do not fit together
+    if len(refused) == before:  # each item passes alone, but not the chunk
         refused.append(whole)
 
 

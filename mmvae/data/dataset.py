@@ -211,10 +211,10 @@ def fitted(
 
 
 def check_names(modality: str, column: Column) -> None:
-    """Check that what a source calls the classes or cells of a column are names, each once.
+    """Check a source's names of the classes or cells of a column.
 
     Raises:
-        DataError: One is empty, has half a character in it, or stands twice.
+        DataError: A name is empty, occurs twice, or contains half a surrogate pair.
     """
     counts = Counter(column.names or ())
     for name, count in counts.items():

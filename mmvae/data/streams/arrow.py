@@ -134,7 +134,7 @@ class ArrowStream(TableStream):
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Say of what Arrow raises in the block that the file is damaged."""
+        """Report errors of Arrow in the block as a damaged file."""
         import pyarrow as pa
 
         try:
@@ -194,7 +194,7 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
 
     Raises:
         ArrowException, OSError, ValueError: It is damaged.
-        DataError: What is decompressed at once would be too large.
+        DataError: The data to decompress at once are too large.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

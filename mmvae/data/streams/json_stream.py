@@ -267,7 +267,7 @@ def found_in(value: Any) -> Found:
 
 
 class JsonLinesWriter(Writer):
-    """Writes JSON: lines, or one array if the table was one; what is not filled as it was.
+    """Writes JSON lines, or one array if the table was one; other values stay unchanged.
 
     Args:
         stream: The table that is written again.

@@ -133,7 +133,7 @@ def compare(
     figures, latent = side_by_side(columns, elbo, variation), side_by_side(columns, kl, active)
     shares = side_by_side(columns, accuracy, coherence)
     measured = side_by_side(columns, metrics)
-    _refuse_strangers(columns, cells | figures | shares | measured)
+    _refuse_unrelated(columns, cells | figures | shares | measured)
     for other in others:
         for differ in (
             different_values,
@@ -268,7 +268,7 @@ def _position(baseline: str | Path | None, folders: Sequence[Path]) -> int:
     )
 
 
-def _refuse_strangers(columns: Sequence[Column], rows: Mapping[str, Row]) -> None:
+def _refuse_unrelated(columns: Sequence[Column], rows: Mapping[str, Row]) -> None:
     """Refuse columns that share no statistic with another; KL and active units do not count."""
     if len(columns) > 1 and not any(len(row) > 1 for row in rows.values()):
         have = "; ".join(
