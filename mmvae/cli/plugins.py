@@ -1,4 +1,4 @@
-"""``mmvae plugins``: what is installed, what is wrong with it, and the start of a new one."""
+"""``mmvae plugins``: list the installed plugins, check them, and start a new one."""
 
 from __future__ import annotations
 

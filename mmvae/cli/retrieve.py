@@ -102,7 +102,7 @@ def table(found: Found) -> dict[str, object]:
 
 
 def sentence(found: Found, statistics: dict[str, float]) -> str:
-    """The statistics as a sentence, beside those of chance."""
+    """The statistics as a sentence, with the values by chance."""
     shares = [
         f"{name} {100 * value:.1f} %"
         for name, value in statistics.items()

@@ -93,8 +93,8 @@ def command(
         "exceed its log p(x); the mean over items is a lower bound."
     )
     if standardised is not None:
-        beside = shown(found[f"log_likelihood_{KEY}"])
-        click.echo(f"Of the standardised values that the networks see: {beside} nats per item.")
+        text = shown(found[f"log_likelihood_{KEY}"])
+        click.echo(f"Of the standardised values that the networks see: {text} nats per item.")
     for pair in densities.items():
         click.echo(density(pair))
 
@@ -115,13 +115,13 @@ def report_divergence(
         say(f"warning: {remark}")
 
 
-def named(figure: Mapping[str, float | None]) -> dict[str, float | None]:
+def named(statistic: Mapping[str, float | None]) -> dict[str, float | None]:
     """Mean and error by their names in JSON."""
-    return {"mean": figure["mean"], "standard_error": figure["error"]}
+    return {"mean": statistic["mean"], "standard_error": statistic["error"]}
 
 
-def shown(figure: Mapping[str, float | None]) -> str:
+def shown(statistic: Mapping[str, float | None]) -> str:
     """``"-3.1416 ± 0.0271 (standard error)"``."""
-    error = figure["error"]
+    error = statistic["error"]
     margin = "" if error is None else f" ± {error:.4f} (standard error)"
-    return f"{figure['mean']:.4f}{margin}"
+    return f"{statistic['mean']:.4f}{margin}"

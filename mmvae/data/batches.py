@@ -236,7 +236,7 @@ def prepare(
         ConfigError: The codec mixes items, and some cells are not observed.
     """
     if column.num_missing:
-        return _prepared_between_missing(modality, codec, column, ids)
+        return _prepared_zero_missing(modality, codec, column, ids)
     column = column.read()
     with refusals(modality, codec.kind, column, ids, refused_row(codec)):
         prepared = codec.prepare(column)
@@ -253,7 +253,7 @@ def prepare(
     return x, observed
 
 
-def _prepared_between_missing(
+def _prepared_zero_missing(
     modality: str, codec: Codec, column: Column, ids: Any
 ) -> tuple[Tensor, Tensor | None]:
     check_missing(modality, codec, column, None)

@@ -1,4 +1,4 @@
-"""Bounds: how much a data file and one value in it may hold, so that no file takes all memory."""
+"""Bounds: maximum sizes of a data file and of its values, so that no file takes all memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MIB, GIB = 1 << 20, 1 << 30
 
 @dataclass(frozen=True)
 class Bounds:
-    """The most that data may hold.
+    """Maximum sizes of data.
 
     Attributes:
-        cell: Bytes of one cell of a table, or characters of one record of a text file. So many,
-            and one value more, are in memory while a table is read.
-        file: Bytes of a file, and of what is decoded of it.
+        cell: Bytes of one cell of a table, or characters of one record of a text file. While a
+            table is read, this much and one more value are in memory.
+        file: Bytes of a file, and of its decoded content.
         columns: Columns of a table.
         rows: Rows of a table: each takes some bytes in memory, even if it holds nothing.
     """
@@ -59,7 +59,7 @@ class Bounds:
         return open(descriptor, "rb")
 
     def check_file(self, path: Path) -> None:
-        """See that a file is one that :meth:`open` opens.
+        """Check that :meth:`open` opens a file.
 
         Raises:
             DataError: It is not.
@@ -67,7 +67,7 @@ class Bounds:
         self.open(path).close()
 
     def check_columns(self, count: int, path: Path) -> None:
-        """See that a table has no more columns than it may.
+        """Check the number of columns of a table.
 
         Raises:
             DataError: It has more.
@@ -91,7 +91,7 @@ class Bounds:
             )
 
     def check_description(self, size: int, path: Path) -> None:
-        """See that what a file says of its columns has no more bytes than 4 cells.
+        """Check that a file's description of its columns has at most the bytes of 4 cells.
 
         Raises:
             DataError: It has more.
@@ -105,7 +105,7 @@ class Bounds:
             )
 
     def check_decoded(self, size: int, path: Path) -> None:
-        """See that what is decoded of a file has no more bytes than a file may have.
+        """Check the decoded size of a file against the maximum size of a file.
 
         Raises:
             DataError: It has more.
@@ -117,7 +117,7 @@ class Bounds:
             )
 
     def check_batch(self, size: int, where: str) -> None:
-        """See that what is decompressed together has no more bytes than it may.
+        """Check the size of the data that are decompressed together.
 
         Raises:
             DataError: It has more.
@@ -129,12 +129,12 @@ class Bounds:
             )
 
     def check_cell(self, size: int, where: str, advice: str = "") -> None:
-        """See that a cell or record has no more bytes, or characters, than one may have.
+        """Check the size of a cell in bytes, or of a record in characters.
 
         Args:
-            size: How many it has, or has so far.
+            size: Its bytes or characters, perhaps only those read so far.
             where: File, row and column, for messages.
-            advice: What else may be wrong, a sentence.
+            advice: Another possible cause, a sentence.
 
         Raises:
             DataError: It has more.

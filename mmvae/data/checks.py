@@ -107,13 +107,14 @@ def check(
             findings.append(Finding("column", "train", m, None, str(error)))
     for name in names:
         findings += _tiny(name, splits[name])
-        findings += _gaps(name, splits[name], columns, codecs)
+        findings += _missing(name, splits[name], columns, codecs)
         for m, codec in codecs.items():
             findings += _modality(name, m, codec, splits[name], columns[m])
             findings += _doubts(name, m, codec, splits[name], columns[m])
             findings += _extreme(name, m, codec, splits, columns[m])
-    told = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
-    findings += _repeated({name: splits[name] for name in names}, columns, told, codecs.values())
+    distinctive = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
+    named = {name: splits[name] for name in names}
+    findings += _repeated(named, columns, distinctive, codecs.values())
     return sizes, findings
 
 
@@ -122,7 +123,7 @@ def _tiny(name: str, split: Split) -> Iterator[Finding]:
         yield Finding("tiny", name, None, None, f"{len(split)} items; expected at least {TINY}")
 
 
-def _gaps(
+def _missing(
     name: str, split: Split, columns: Mapping[str, str], codecs: Mapping[str, Codec]
 ) -> Iterator[Finding]:
     """Items without any modality, and missing modalities that the training split always has."""
@@ -179,7 +180,7 @@ def _extreme(
     """Extreme numbers, without neighbours among the training items or with only one."""
     found = extremes(splits[name], splits["train"], column, codec)
     if found is not None:
-        yield Finding("extreme", name, m, found.item, found.told())
+        yield Finding("extreme", name, m, found.item, found.description())
 
 
 def _largest(codec: Codec, split: Split, column: str) -> str:
@@ -214,7 +215,7 @@ def _prepared(
             yield prepare(m, codec, item.columns[column], item.ids)
         except DataError as error:
             refused.append(Finding("value", name, m, item.ids[0], str(error)))
-    if len(refused) == before:  # each item passes alone, so they do not fit together
+    if len(refused) == before:  # each item passes alone, but not the chunk
         refused.append(whole)
 
 
@@ -239,20 +240,20 @@ class _Spread:
 def _repeated(
     splits: Mapping[str, Split],
     columns: Mapping[str, str],
-    told: Mapping[str, str],
+    distinctive: Mapping[str, str],
     codecs: Collection[Codec],
 ) -> Iterator[Finding]:
     """Items whose raw values in all modalities equal those of an earlier item.
 
-    Of items with missing modalities, only those with one of the modalities ``told`` are compared:
-    many have the same class and nothing else.
+    Items with missing modalities are compared only if they have one of the modalities
+    ``distinctive``: many have the same class and nothing else.
     """
     first: dict[bytes, tuple[str, Any]] = {}
     for name, split in splits.items():
         within: list[tuple[Any, Any]] = []
         across: dict[str, list[tuple[Any, Any]]] = {}
         has = presence(split, columns)
-        known = has.all(1) | presence(split, told).any(1) if told else has.all(1)
+        known = has.all(1) | presence(split, distinctive).any(1) if distinctive else has.all(1)
         split = split.take(np.flatnonzero(known))
         for digest, item in _digests(split, list(columns.values()), codecs):
             if digest not in first:

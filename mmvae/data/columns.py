@@ -188,7 +188,7 @@ def whole(dataset: Any, name: str) -> bool:
     column = dataset.with_format("arrow").data.column(name)
     if not pyarrow.types.is_floating(column.type):
         return False
-    compute, column = pyarrow.compute, column.cast("float64")  # nothing rounds those of 16 bits
+    compute, column = pyarrow.compute, column.cast("float64")  # 16-bit floats are not rounded
     equal = compute.equal(column, compute.trunc(column))
     integral = compute.and_(equal, compute.is_finite(column))
     return bool(compute.all(compute.or_(integral, compute.is_nan(column))).as_py())
@@ -205,7 +205,7 @@ def as_array(values: Sequence[Any], typed: bool = False) -> Any:
     if not values or not isinstance(values[0], (int, float, np.generic, np.ndarray, list, tuple)):
         return values
     if not typed and bool in (found := cell_types(values)) and len(found) > 1:
-        return values  # of which NumPy would make True a 1
+        return values  # NumPy would convert True to 1
     try:
         array = np.asarray(values)
     except ValueError:  # of different shapes

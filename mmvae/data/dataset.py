@@ -211,10 +211,10 @@ def fitted(
     if state is None:
         values = train.columns[column]
         check_names(modality, values)
-        gaps, ids = values.num_missing > 0, np.asarray(train.ids)[values.rows]
+        incomplete, ids = values.num_missing > 0, np.asarray(train.ids)[values.rows]
         with refusals(modality, codec_class.kind, values, ids):
             state = codec_class(config).fit(values.without_missing())
-        if gaps:
+        if incomplete:
             state = {**state, HAS_MISSING: True}
         if kind := column_type(values.without_missing()):
             state = {**state, READ_AS: [kind.kind, *sorted(kind.words or ())]}
@@ -222,10 +222,10 @@ def fitted(
 
 
 def check_names(modality: str, column: Column) -> None:
-    """Check that what a source calls the classes or cells of a column are names, each once.
+    """Check a source's names of the classes or cells of a column.
 
     Raises:
-        DataError: One is empty, has half a character in it, or stands twice.
+        DataError: A name is empty, occurs twice, or contains half a surrogate pair.
     """
     counts = Counter(column.names or ())
     for name, count in counts.items():

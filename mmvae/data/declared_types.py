@@ -71,7 +71,7 @@ def bounds_of(data: Mapping[str, Any], where: str) -> Bounds:
 
     Args:
         data: The ``[data]`` section of the run; its keys for files of single items do not count.
-        where: What it stands in, for messages.
+        where: The file of the section, for messages.
 
     Raises:
         ConfigError: A key is none that a config could have.

@@ -54,8 +54,8 @@ class Extremes:
     median: float
     times: float
 
-    def told(self) -> str:
-        """The finding, as a phrase."""
+    def description(self) -> str:
+        """The extreme values, as a phrase."""
         more = "" if self.count == 1 else f"; {self.count} items hold such values: "
         listed = "" if self.count == 1 else ", ".join(map(str, self.items))
         cut = ", …" if self.count > len(self.items) else ""
@@ -118,7 +118,7 @@ def all_extremes(data: Data) -> Iterator[tuple[str, str, Extremes]]:
 def extreme_items(data: Data) -> list[str]:
     """A sentence for each modality and split with extreme numbers."""
     return [
-        f"Item {found.item} of the {name} split, modality {m!r}: {found.told()}."
+        f"Item {found.item} of the {name} split, modality {m!r}: {found.description()}."
         for name, m, found in all_extremes(data)
     ]
 

@@ -74,7 +74,7 @@ def refuse_repeated(names: Sequence[Any], origin: str) -> None:
 
 
 def refuse_halves(names: Sequence[Any], origin: str) -> None:
-    """See that names of columns are valid Unicode.
+    """Check that names of columns are valid Unicode.
 
     Raises:
         DataError: One has half a surrogate pair in it.

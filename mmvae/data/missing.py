@@ -105,7 +105,7 @@ def check_known(
     """
     for m, column in columns.items():
         if not sometimes[m] and (lacking := split.columns[column].num_missing):
-            if name == "train":  # the codec is of a run that saw no gaps here
+            if name == "train":  # the codec comes from a run whose items all had this modality
                 raise DataError(
                     f"Split 'train': {lacking} of {len(split)} items lack modality {m!r}, but the "
                     f"run was trained as if every item had it: on other data, or by an earlier "

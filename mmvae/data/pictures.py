@@ -2,7 +2,7 @@
 
 The header of each of these formats says how large a picture is decoded. Others are not opened:
 icons hold further pictures of other sizes, PostScript is a program, and each format is one more
-parser that a stranger's file may attack.
+parser that a malicious file may attack.
 """
 
 from __future__ import annotations

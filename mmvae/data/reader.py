@@ -194,9 +194,9 @@ def kept_reading(
 
     file = kept(read, key, origin, items)
     with pa.memory_map(str(file)) as source:
-        told = json.loads(pa.ipc.open_stream(source).schema.metadata[KEPT])
-    types = {name: ColumnType.of_state(state) for name, state in told["types"].items()}
-    return Reading(mapped(file, fingerprint), types, tuple(told["remarks"]), told["refused"])
+        reading = json.loads(pa.ipc.open_stream(source).schema.metadata[KEPT])
+    types = {name: ColumnType.of_state(state) for name, state in reading["types"].items()}
+    return Reading(mapped(file, fingerprint), types, tuple(reading["remarks"]), reading["refused"])
 
 
 def refuse_changed(hashes: Mapping[Path, str]) -> None:
@@ -264,9 +264,9 @@ def tables(
 
 def described(schema: Any, part: Sequence[Path], streams: Mapping[Path, TableStream]) -> Any:
     """The metadata of a table: those of its files, and the reading."""
-    told = {
+    reading = {
         "types": {name: found.state() for name, found in streams[part[0]].types.items()},
         "remarks": [remark for file in part for remark in streams[file].remarks],
         "refused": {name: why for file in part for name, why in streams[file].refused.items()},
     }
-    return {**(schema.metadata or {}), KEPT: json.dumps(told).encode()}
+    return {**(schema.metadata or {}), KEPT: json.dumps(reading).encode()}

@@ -114,7 +114,7 @@ def passing(stream: Any, origin: str) -> Any:
     storage.make_folder(file.parent)
     with staging.passing_file(file, remedy=remedy(file)) as hidden:
         write(chunks(stream, origin), hidden, origin)
-        return mapped(hidden)  # what is mapped stays readable until the process lets go of it
+        return mapped(hidden)  # a mapped file stays readable until the process unmaps it
 
 
 def place(key: str) -> Path:

@@ -188,7 +188,7 @@ class TableSource(Source):
         return {n: split_of(r, config.path) for n, r in self._readings.items()}
 
     def remarks(self) -> Sequence[str]:
-        """Number of rows and their files, what is left out, and the place of a stream's file."""
+        """Number of rows and their files, items left out, and the path of a stream's file."""
         splits, found = self.splits(), []
         if self._files is not None:
             for name, reading in self._readings.items():
@@ -203,8 +203,8 @@ class TableSource(Source):
     def doubts(self) -> Sequence[str]:
         """Remarks on how the files were read."""
         self.splits()
-        told = [remark for reading in self._readings.values() for remark in reading.remarks]
-        return list(dict.fromkeys(told))
+        remarks = [remark for reading in self._readings.values() for remark in reading.remarks]
+        return list(dict.fromkeys(remarks))
 
     def fingerprint(self) -> str:
         """A hash of each split's files by their contents, or of its table, and of its rows.

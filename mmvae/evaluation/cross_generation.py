@@ -40,7 +40,7 @@ def cross_generation(model: Model, batch: Batch) -> dict[Path, Tensor]:
     """Compare each modality with its prediction from each shown subset and from all, per item.
 
     Returns:
-        ``("given", S, m, figure)`` for the statistics of codec m's ``compare``, with m in S too
+        ``("given", S, m, statistic)`` for the statistics of codec m's ``compare``, with m in S too
         (reconstruction); ``("accuracy", "S → c")`` for modalities c outside S that have classes.
         Each covers the items that have S and m, with every cell of m observed.
     """
@@ -52,8 +52,8 @@ def cross_generation(model: Model, batch: Batch) -> dict[Path, Tensor]:
             prediction, truth = prediction[rows], batch.x[m][rows]
             if not len(truth):
                 continue
-            for figure, values in codec.compare(prediction, truth).items():
-                found["given", name, m, figure] = values
+            for statistic, values in codec.compare(prediction, truth).items():
+                found["given", name, m, statistic] = values
             if codec.classes is not None and m not in given:
                 right = codec.class_index(prediction) == codec.class_index(truth)
                 found["accuracy", arrow(name, m)] = right.float()

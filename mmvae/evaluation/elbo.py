@@ -65,8 +65,8 @@ def bound_and_terms(model: Model, batch: Batch, draws: StepDraws) -> dict[Path, 
     found = both(("bounds", "elbo"), elbo, added_nats(model.codecs, batch, targets))
     for m, value in nats.items():
         added, path = added_nats(model.codecs, batch, (m,)), ("terms", f"log_likelihood/{m}")
-        figures = both(path, value, added)
-        found |= {name: batch.counted(each, (m,)) for name, each in figures.items()}
+        values = both(path, value, added)
+        found |= {name: batch.counted(each, (m,)) for name, each in values.items()}
     return found | {("terms", "kl"): kl}
 
 

@@ -75,7 +75,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        figures, partial = ItemFigures(len(batches)), partial or PartialResults()
+        statistics, partial = ItemFigures(len(batches)), partial or PartialResults()
         names = likelihoods(model, batches, cells, config, partial, progress)
         given = rest(model, model.decoded)
         unbounded = model.supports(model.decoded, given, model.modalities)
@@ -85,12 +85,12 @@ def evaluate(
         for batch, draws in chunks(batches, config.batch_size, config.seed):
             progress.part("items", done, len(batches))
             if unbounded is None:
-                figures.add(bound_and_terms(model, batch, draws))
-            figures.add(subset_divergences(model, batch, draws))
-            figures.add(cross_generation(model, batch))
+                statistics.add(bound_and_terms(model, batch, draws))
+            statistics.add(subset_divergences(model, batch, draws))
+            statistics.add(cross_generation(model, batch))
             done += len(batch)
         progress.part("items", done, len(batches))
-        result = figures.summary()
+        result = statistics.summary()
         if cells:
             items = partial.whole(len(batches), config.batch_size, names)
             result["cells"] = summary(items, cells, model, config, batches)

@@ -61,12 +61,12 @@ def classifier_batches(
         ConfigError: As :func:`with_classifier_data`.
         DataError: They cannot be read, or a codec refuses a value.
     """
-    judging = with_classifier_data(experiment, registry)
+    classifier_experiment = with_classifier_data(experiment, registry)
     states = {m: codec.state for m, codec in codecs.items()}
     received = received and received | experiment.evaluate.judge_data.keys()
     with _named(experiment):
-        source = open_source(judging, registry, data, received)
-        opened = open_data(source, recipes(judging, registry), states, device)
+        source = open_source(classifier_experiment, registry, data, received)
+        opened = open_data(source, recipes(classifier_experiment, registry), states, device)
         opened.verify("train")
         return opened.batches("train")
 

@@ -78,7 +78,7 @@ class LoadedConfig:
 
     @property
     def trained(self) -> dict[str, Any]:
-        """The values that say what is trained, and how."""
+        """The values that determine what is trained, and how."""
         chosen = [table for table, role in choosing() if role.trained]
         tables = ("train", *chosen, *self.experiment.extensions)
         return {key: value for key, value in self.values.items() if key in tables}

@@ -89,7 +89,7 @@ def evaluate_opened(opened: OpenRun, progress: Progress = NOBODY) -> dict[str, A
                 likelihoods(model.eval(), batches, cells, config, partial, progress)
             if not leading(opened.accelerator):
                 return {}
-        figures = evaluate_model(
+        statistics = evaluate_model(
             model,
             batches,
             config,
@@ -98,7 +98,7 @@ def evaluate_opened(opened: OpenRun, progress: Progress = NOBODY) -> dict[str, A
             partial,
         )
         measured = measured_metrics(opened, progress)
-    result = opened.made_with() | figures
+    result = opened.made_with() | statistics
     remark = diverged(model, batches, config.batch_size, config.seed)
     if remark is not None:
         result["diverged"] = remark
@@ -112,8 +112,8 @@ def evaluate_opened(opened: OpenRun, progress: Progress = NOBODY) -> dict[str, A
         items = cells_of(read_items(opened.run)[0]) | items
     if items:
         keep_items(opened, items)
-    for key, figures in earlier.items():
-        result[key] = figures | result.get(key, {})
+    for key, statistics in earlier.items():
+        result[key] = statistics | result.get(key, {})
     items = cells_of(items)
     if earlier and (informed := variation_of_information(items, model.modalities)):
         result["variation of information"] = informed

@@ -86,12 +86,12 @@ def check_empty(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise UsageError(
             f"--out {out} is not empty; expected a new or an empty folder. Choose another one, or "
-            f"remove what is there."
+            f"remove its content."
         )
 
 
 def _tidy(stage: Path) -> None:
-    """Remove what is left of a process that was killed when all it made was in its place."""
+    """Remove the leftovers of a process that was killed after its files were complete."""
     staging.sweep(stage)
     if not _is_left(stage) or stage.stat().st_uid != os.geteuid():
         return

@@ -129,10 +129,10 @@ def open_run(
     accelerator = make_accelerator(config, patience_s=WAIT_S)
     trained.model.to(accelerator.device)
     found = open_experiment_data(experiment, registry, data, accelerator, states, received)
-    judging = with_classifier_data(experiment, registry)
+    classifier_experiment = with_classifier_data(experiment, registry)
 
     def classifier_items() -> Batches:
-        if judging.data == experiment.data:
+        if classifier_experiment.data == experiment.data:
             return found.batches("train")
         return classifier_batches(
             experiment, registry, data, trained.codecs, accelerator.device, received

@@ -92,7 +92,7 @@ def reproduce(
 
 
 def refuse_link(folder: Path) -> None:
-    """See that a row's run would lie in the folder of the runs, and nowhere else.
+    """Check that a row's run lies in the folder of the runs.
 
     Raises:
         RunError: It is a symbolic link.

@@ -241,7 +241,7 @@ class Session:
         return trainer
 
     def _begin(self, trainer: Trainer, progress: Progress) -> None:
-        """Mark the run as running, and say what is unusual about its data."""
+        """Mark the run as running, and report unusual properties of its data."""
         run, data, first = self.run, self.data, self.saved is None
         for doubt in data.source.doubts() if run is not None and first else ():
             progress.say(doubt)

@@ -150,7 +150,7 @@ def naming(culprit: str, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # strangers' code may fail in any way
+    except Exception as error:  # third-party code may fail in any way
         if isinstance(error, MmvaeError) or out_of_memory(error):
             raise
         raise PluginError(

@@ -68,7 +68,7 @@ class FolderLock:
         return False
 
     def is_lost(self) -> bool:
-        """True if the lock's file is no longer the one held: its folder was removed or moved."""
+        """True if the lock's file is no longer the locked one: its folder was removed or moved."""
         if self._descriptor is None:
             return False
         try:

@@ -114,7 +114,7 @@ def clean(folder: Path, name: str = "*", *, remedy: str = REMEDY) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed processes left beside ``path`` of what they wrote or removed there.
+    """Remove hidden files that killed processes left beside ``path``.
 
     That is each file or folder with a hidden name of ``path`` which this user owns, which was made
     since this machine was started, and whose lock is free. Where another machine's locks cannot be
@@ -150,7 +150,7 @@ def _claimed(final: Path, make: Callable[[Path], int]) -> Iterator[Path]:
                 delete(hidden)
                 hidden = hidden_name(final)  # another name, since a sweeper removes by name
             else:
-                raise OSError(errno.EBUSY, "another process locks what is made there")
+                raise OSError(errno.EBUSY, "another process locks the file or folder made there")
             yield hidden
         except BaseException:  # also an interrupt must leave nothing half-written
             with contextlib.suppress(OSError):  # what stays is hidden, and swept later
@@ -159,7 +159,7 @@ def _claimed(final: Path, make: Callable[[Path], int]) -> Iterator[Path]:
 
 
 def _locked(descriptor: int, path: Path) -> bool:
-    """Lock what is hidden until it is closed; False if someone, as a sweeper, was quicker."""
+    """Lock a hidden file or folder until it is closed; False if another process was first."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
@@ -220,7 +220,7 @@ def _refuse_device(path: Path) -> None:
 
 
 def _put_in_place(hidden: Path, final: Path) -> None:
-    """Let ``final`` be what is hidden, and remove what it was; an OSError leaves it as it was."""
+    """Replace ``final`` by the hidden folder, and remove the old one; an OSError keeps it."""
     if not final.exists():
         rename(hidden, final)
         fsync(final.parent)
@@ -248,7 +248,7 @@ def _unswept(path: Path) -> Iterator[None]:
 
 
 def _swap(hidden: Path, final: Path) -> None:
-    """Exchange what is hidden and ``final``: at once where the system can, else by three names."""
+    """Exchange the hidden folder and ``final``: atomically if possible, else by three names."""
     if exchanged(hidden, final):
         return
     previous = final.parent / f".{final.name}{PREVIOUS}"

@@ -3,7 +3,7 @@
 A file or folder is written under a hidden name beside its place, made durable (fsync), renamed,
 and the folder that holds it made durable too (:mod:`mmvae.foundations.staging`).
 
-Other people's folders are not trusted: what is read is a regular file of bounded size (`read`),
+Other people's folders are not trusted: only regular files of bounded size are read (`read`),
 what grows has no other name (`open_own`), and no link is followed below a folder that the user
 named (`inner_folder`, `within`).
 """

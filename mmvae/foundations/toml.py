@@ -70,7 +70,7 @@ def statements(text: str) -> Iterator[tuple[int, KeyPath]]:
         try:
             parsed = tomllib.loads(chunk)
         except (ValueError, RecursionError):
-            continue  # a list or a text that goes on in the next line
+            continue  # a list or a text that continues on the next line
         paths = list(_key_paths(parsed, ()))
         header, chunk = chunk.lstrip().startswith("["), ""
         if header:

@@ -223,9 +223,10 @@ def column(method: str, value: Any, n: int) -> None:
     """Check for a column of n values in memory."""
     wanted, remedy = f"{method} to give a Column of {n}", "Return mmvae.Column(values)."
     require(isinstance(value, Column), wanted, kind(value), remedy)
-    held = not isinstance(value.values, (Tensor, LazyValues)) and hasattr(value.values, "__len__")
+    values = value.values
+    in_memory = not isinstance(values, (Tensor, LazyValues)) and hasattr(values, "__len__")
     remedy = "Its values are an array or a list."
-    require(held, wanted, f"one of {kind(value.values)}", remedy)
+    require(in_memory, wanted, f"one of {kind(values)}", remedy)
     require(len(value) == n, wanted, f"one of {len(value)}")
 
 

@@ -236,15 +236,15 @@ class Model(Trainable):
         """
         weights = dict(self.named_parameters())
         for name in names:
-            held = [n for n in weights if n == name or n.startswith(name.rstrip(".") + ".")]
-            if not held:
+            frozen = [n for n in weights if n == name or n.startswith(name.rstrip(".") + ".")]
+            if not frozen:
                 known = sorted({".".join(n.split(".")[:k]) for n in weights for k in (1, 2)})
                 raise ConfigError(
                     f"train.freeze entry {name!r}: no weight has a name that begins with it; "
                     f"there are "
                     f"{', '.join(known)} and their parts.{nearest(name, known)}"
                 )
-            for n in held:
+            for n in frozen:
                 weights[n].requires_grad_(False)
         if names and not any(p.requires_grad for p in weights.values()):
             raise ConfigError(

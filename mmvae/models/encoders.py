@@ -28,7 +28,7 @@ def build_encoders(
     subsets: Sequence[Subset],
     shaped: Sequence[bool],
     head: HeadBuilder | None,
-    gaps: bool,
+    missing: bool,
 ) -> Encoders:
     """The joint posterior q(z|x_M) and the subset posteriors q(z|x_S).
 
@@ -38,14 +38,14 @@ def build_encoders(
         subsets: The subsets with a posterior of their own.
         shaped: Which of them are of the family of ``[posterior]``.
         head: Builds the head of that family.
-        gaps: True if items may lack modalities.
+        missing: True if items may lack modalities.
 
     Raises:
         ConfigError: A key has no effect with others, or names no trained subset.
     """
 
     def network(
-        trunks: Mapping[str, nn.Module], widths: Mapping[str, int], gaps: bool, own: bool
+        trunks: Mapping[str, nn.Module], widths: Mapping[str, int], missing: bool, own: bool
     ) -> PosteriorNetwork:
         return PosteriorNetwork(
             trunks,
@@ -55,7 +55,7 @@ def build_encoders(
             config.fusion_dim,
             config.activation,
             config.variance,
-            gaps,
+            missing,
             head if own else None,
         )
 
@@ -66,7 +66,7 @@ def build_encoders(
                 f"where each subset has a whole network of its own. Leave it out, or set "
                 f"model.trunks = 'shared' or 'joint-apart'."
             )
-        return SeparateEncoders(codecs, subsets, shaped, network, gaps)
+        return SeparateEncoders(codecs, subsets, shaped, network, missing)
     masked = config.heads == "masked" or (config.heads == "auto" and len(subsets) > MOST_HEADS)
 
     def heads(
@@ -80,7 +80,9 @@ def build_encoders(
         return SubsetHeads(*sizes, config.head_dim, act, variance)
 
     apart = config.trunks == "joint-apart" and bool(subsets)
-    return SharedEncoders(codecs, subsets, shaped, network, config.feature_dim, heads, gaps, apart)
+    return SharedEncoders(
+        codecs, subsets, shaped, network, config.feature_dim, heads, missing, apart
+    )
 
 
 def _separate(config: JMVAEConfig, subsets: Sequence[Subset]) -> bool:

@@ -63,7 +63,7 @@ class PosteriorNetwork(nn.Module):
     def forward(self, x: Mapping[str, Tensor], present: Presence | None = None) -> Posterior:
         """Map modality → input (b, event…) to q(z|x_S) with batch shape (b,)."""
         features = {name: trunk(x[name]) for name, trunk in self.trunks.items()}
-        shown = list(between_missing(features, present or {}).values())
+        shown = list(zero_missing(features, present or {}).values())
         if self.sees_presence:
             shown.append(self._pattern(shown[0], present or {}))
         return posterior(self.heads(self.fusion(torch.cat(shown, -1))), self.variance)
@@ -83,7 +83,7 @@ class PosteriorNetwork(nn.Module):
         return torch.stack([present.get(m, whole) for m in self.trunks], -1).to(like.dtype)
 
 
-def between_missing(features: Mapping[str, Tensor], present: Presence) -> dict[str, Tensor]:
+def zero_missing(features: Mapping[str, Tensor], present: Presence) -> dict[str, Tensor]:
     """Set the features (b, f) of missing modalities to zeros."""
     return {
         m: torch.where(present[m].unsqueeze(1), f, 0.0) if m in present else f

@@ -28,7 +28,7 @@ class SeparateEncoders(nn.Module):
         shaped: For each, True if it is of the chosen family; the others are diagonal Gaussians.
         network: Builds a :class:`PosteriorNetwork` from trunks, feature widths and two flags:
             items may lack modalities; the posterior is of the family.
-        gaps: True if items may lack modalities.
+        missing: True if items may lack modalities.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class SeparateEncoders(nn.Module):
         subsets: Sequence[Subset],
         shaped: Sequence[bool],
         network: NetworkBuilder,
-        gaps: bool = False,
+        missing: bool = False,
     ) -> None:
         super().__init__()
 
-        def build(subset: Subset, gaps: bool = False, shaped: bool = False) -> PosteriorNetwork:
+        def build(subset: Subset, missing: bool = False, shaped: bool = False) -> PosteriorNetwork:
             trunks = {m: codecs[m].encoder() for m in subset}
-            return network(trunks, {m: codecs[m].feature_dim for m in subset}, gaps, shaped)
+            return network(trunks, {m: codecs[m].feature_dim for m in subset}, missing, shaped)
 
         self.shaped = list(shaped)
-        self.joint_posterior = build(tuple(codecs), gaps)
+        self.joint_posterior = build(tuple(codecs), missing)
         pairs = zip(subsets, shaped, strict=True)
         self.subset_posteriors = nn.ModuleList(build(s, shaped=own) for s, own in pairs)
 

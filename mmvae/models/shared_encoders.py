@@ -11,7 +11,7 @@ from mmvae.modalities.codec import Codec
 from mmvae.modalities.subsets import Subset
 from mmvae.models.by_modality import ByModality
 from mmvae.models.heads import MaskedHead, SubsetHeads
-from mmvae.models.posterior_network import Presence, between_missing
+from mmvae.models.posterior_network import Presence, zero_missing
 from mmvae.models.posteriors import DiagonalGaussian, Posterior
 from mmvae.models.separate_encoders import NetworkBuilder
 from mmvae.models.subset_posteriors import SubsetPosteriors
@@ -33,7 +33,7 @@ class SharedEncoders(nn.Module):
         feature_dim: Width of the narrow features.
         heads: Builds the :class:`SubsetHeads` or the :class:`MaskedHead` of some subsets; its
             last argument is True if they are of the family.
-        gaps: True if items may lack modalities.
+        missing: True if items may lack modalities.
         apart: True if the joint posterior has trunks of its own. Most of the information needed to
             reconstruct an image does not help to predict the other modalities.
     """
@@ -46,7 +46,7 @@ class SharedEncoders(nn.Module):
         network: NetworkBuilder,
         feature_dim: int,
         heads: HeadsBuilder,
-        gaps: bool = False,
+        missing: bool = False,
         apart: bool = False,
     ) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class SharedEncoders(nn.Module):
             m: codec.encoder() if apart else nn.Identity() for m, codec in codecs.items()
         }
         widths = {m: codec.feature_dim for m, codec in codecs.items()}
-        self.joint_posterior, self.apart = network(own, widths, gaps, False), apart
+        self.joint_posterior, self.apart = network(own, widths, missing, False), apart
         self.narrow = ByModality(
             {m: nn.Linear(codec.feature_dim, feature_dim) for m, codec in codecs.items()}
             if subsets
@@ -96,7 +96,7 @@ class SharedEncoders(nn.Module):
         """The joint posterior, batch shape (b,), and those of the drawn subsets."""
         if not drawn:
             return self.joint(x, present), None
-        features = between_missing(self._features(x), present or {})
+        features = zero_missing(self._features(x), present or {})
         joint = self.joint_posterior(x if self.apart else features, present)
         narrow = torch.cat([self.narrow[m](features[m]) for m in self.modalities], -1)
         groups: list[tuple[int | Sequence[int], Posterior]] = []

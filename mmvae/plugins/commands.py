@@ -64,14 +64,14 @@ class OfferedCommand:
             raise PluginError(complaint([self], LoadOutcome("disabled", self.disabled)))
         try:
             require_reference(self.entry)
-            with redirect_stdout(sys.stderr):  # what it prints is no result of a command
+            with redirect_stdout(sys.stderr):  # its output is not the result of a command
                 check_version(stated_version(self.entry), self.distribution)
                 command = imported(self.entry)
             if not isinstance(command, click.Command):
                 raise PluginError(f"it is {command!r}; expected a click command")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"while {self} was loaded") from None
-        except BaseException as error:  # strangers' code may fail in any way, even exit
+        except BaseException as error:  # third-party code may fail in any way, even exit
             raise PluginError(complaint([self], LoadOutcome("broken", cause(error)))) from error
         return command
 

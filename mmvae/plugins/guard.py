@@ -87,9 +87,9 @@ class Guard(Codec):
         """
         try:
             value: T = function(*given)
-        except Exception as error:  # a stranger's code may raise anything
-            told = isinstance(error, (MmvaeError, *passing)) or out_of_memory(error)
-            if told or self.__plugin.distribution == IN_MEMORY:
+        except Exception as error:  # third-party code may raise anything
+            passes = isinstance(error, (MmvaeError, *passing)) or out_of_memory(error)
+            if passes or self.__plugin.distribution == IN_MEMORY:
                 raise
             if raised_at(error, self.__plugin):
                 raise failed(self.__plugin, error) from error
@@ -282,8 +282,8 @@ def raised_at(error: BaseException, plugin: PluginInfo) -> str:
 
 def culprit(error: BaseException, plugins: Sequence[PluginInfo]) -> PluginInfo | None:
     """The plugin whose code raised; None if no plugin's did."""
-    strangers = [p for p in plugins if p.distribution not in ("mmvae", IN_MEMORY)]
-    return next((plugin for plugin in strangers if raised_at(error, plugin)), None)
+    third_party = [p for p in plugins if p.distribution not in ("mmvae", IN_MEMORY)]
+    return next((plugin for plugin in third_party if raised_at(error, plugin)), None)
 
 
 def _root(module: str) -> str:

@@ -42,7 +42,7 @@ def load_registry(environ: Mapping[str, str] | None = None, *, warn: bool = True
             is broken or slow.
 
     Raises:
-        UsageError: One of the variables names what is not installed.
+        UsageError: One of the variables names a plugin or distribution that is not installed.
     """
     switches = Switches.read(environ)
     entries = sorted(entry_points(group=PLUGIN_GROUP), key=lambda e: (e.name, _distribution(e)))
@@ -66,7 +66,7 @@ def _namesakes(entry: EntryPoint, entries: Sequence[EntryPoint]) -> list[str]:
 
 
 def _load(entry: EntryPoint, disabled: str, namesakes: Sequence[str]) -> PluginInfo:
-    """Load and hear one plugin; whatever goes wrong is its own affair."""
+    """Load and call one plugin; its errors are recorded and affect no other plugin."""
     info = PluginInfo(entry.name, *maker(entry))
     if disabled:
         return replace(info, state="disabled", error=disabled)
@@ -79,7 +79,7 @@ def _load(entry: EntryPoint, disabled: str, namesakes: Sequence[str]) -> PluginI
                 f"Uninstall all but one, or name the others in MMVAE_DISABLE_PLUGINS"
             )
         require_reference(entry)
-        with redirect_stdout(sys.stderr):  # what it prints is no result of a command
+        with redirect_stdout(sys.stderr):  # its output is not the result of a command
             if info.distribution != "mmvae":
                 stated = stated_version(entry)
                 check_version(stated, info.distribution)
@@ -91,7 +91,7 @@ def _load(entry: EntryPoint, disabled: str, namesakes: Sequence[str]) -> PluginI
             f"while plugin {info} was loaded; MMVAE_DISABLE_PLUGINS={info.name} leaves it out"
         ) from None
     except BaseException as error:
-        # Plugins are strangers' code: any of them may fail in any way, a script without a main
+        # Plugins are third-party code: any of them may fail in any way, a script without a main
         # guard even exits, and no failure of one may stop a command that does not need it.
         return replace(
             info,

@@ -1,4 +1,4 @@
-"""One plugin and how it fared: what it offers, or why it is broken or disabled."""
+"""One plugin and its state: what it offers, or why it is broken or disabled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SLOW_S = 5.0
 
 @dataclass(frozen=True)
 class PluginInfo:
-    """One plugin and how it fared.
+    """One plugin and its state.
 
     Attributes:
         name: Name of the entry point; ``MMVAE_PLUGINS`` takes it, or the distribution's.
@@ -51,7 +51,7 @@ class PluginInfo:
             return (
                 f"plugin {self} took {self.seconds:.0f} s to import, as it will with every "
                 f"command. MMVAE_DISABLE_PLUGINS={self.name} leaves it out; its authors can "
-                f"import what is large inside the functions that use it."
+                f"import large modules inside the functions that use them."
             )
         return ""
 

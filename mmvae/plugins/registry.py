@@ -13,7 +13,7 @@ from mmvae.plugins.plugin_info import PluginInfo
 from mmvae.plugins.roles import ROLES
 
 IN_MEMORY = "memory"
-"""What stands for the distribution of classes that were passed in memory."""
+"""The name used as the distribution of classes that were passed in memory."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Role:
         default: The kind that a table without this key chooses; empty if the key is required.
         named: Whether these are tables of tables, whose names the user chooses.
         own_table: Whether each kind is switched on by a table of its name; extensions only are.
-        trained: Whether such a class has a part in what is trained.
+        trained: True if such a class has a part in training.
         of_model: Whether a trained model cannot do without it, wherever it is used.
         taken: Further keys that its tables have from the core.
     """

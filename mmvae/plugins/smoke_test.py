@@ -206,7 +206,7 @@ def _call(method: str, function: Callable[[], T]) -> T:
         return function()
     except PluginError:
         raise
-    except Exception as error:  # a stranger's code; whatever it raises breaks the contract
+    except Exception as error:  # third-party code; any error breaks the contract
         if out_of_memory(error):  # but for this, which the widths of the config decide
             raise
         said = f"{type(error).__name__}: {shortened(str(error), LONG)}"

@@ -61,7 +61,7 @@ CHANGES: Mapping[int, tuple[Change, ...]] = {
         Change(
             "changed",
             "Model.likelihood",
-            "it takes what is given as a last argument, given=None",
+            "it takes the given modalities as a last argument, given=None",
         ),
         Change(
             "changed",

@@ -35,7 +35,7 @@ def claim_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     header = ("claim", "rows", "nats", "standard error", "effective samples", "expected", "result")
     note = (
         f"Differences between two rows: the mean over items of the difference on the same item, "
-        f"second row minus first. Not clear: within two standard errors of what is expected. "
+        f"second row minus first. Not clear: within two standard errors of the expected value. "
         f"{UNSETTLED}"
     )
     title = f"Claims of the paper ({records[0].schedule} schedule)"

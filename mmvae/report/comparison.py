@@ -34,18 +34,18 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 
 
 def cells(comparison: Comparison) -> Table:
-    """Every likelihood query, beside the published value if the configuration names a row."""
+    """Every likelihood query, next to the published value if the configuration names a row."""
     names = [column.heading for column in comparison.columns]
-    beside = {h for row in comparison.published.values() for h in row}
+    published = {h for row in comparison.published.values() for h in row}
     header = ["quantity"]
     for name in names:
-        header += [name, PUBLISHED] if name in beside else [name]
+        header += [name, PUBLISHED] if name in published else [name]
     rows = []
     for cell, row in comparison.cells.items():
         line = [title(cell, comparison)]
         for name in names:
             line.append(marked(row[name]) if name in row else NONE)
-            if name in beside:
+            if name in published:
                 statistic = comparison.published.get(cell, {}).get(name)
                 line.append(NONE if statistic is None else f"{statistic:.10g}")
         rows.append(tuple(line))
@@ -58,8 +58,8 @@ def others(comparison: Comparison) -> Table:
     names = [column.heading for column in comparison.columns]
     rows = [
         (label, *(write(plus_minus(row[h])) if h in row else NONE for h in names))
-        for figures, write in ((comparison.figures, spread), (comparison.shares, percent))
-        for label, row in figures.items()
+        for statistics, write in ((comparison.figures, spread), (comparison.shares, percent))
+        for label, row in statistics.items()
     ]
     return Table("Other statistics", ("statistic", *names), tuple(rows), _errors(comparison))
 
@@ -104,8 +104,8 @@ def marked(statistic: Mapping[str, Any]) -> str:
 
     In parentheses that of standardised values, where there is one.
     """
-    beside = statistic.get("standardised")
-    inner = f" ({spread(plus_minus(beside))})" if beside else ""
+    standardised = statistic.get("standardised")
+    inner = f" ({spread(plus_minus(standardised))})" if standardised else ""
     return f"{'≥' if statistic['bound'] else '≈'} {spread(plus_minus(statistic))}{inner}"
 
 

@@ -72,22 +72,22 @@ def observed_curves(subject: ReportSubject) -> list[Picture]:
     """One panel for each statistic from observers; none if there are no such statistics."""
     records = [r for r in records_of(subject.run) if r["split"] == "observed"]
     named = dict.fromkeys(name for record in records for name in record)
-    figures = [name for name in named if name not in (*_NOT_TERMS, "errors")]
-    if not figures:
+    statistics = [name for name in named if name not in (*_NOT_TERMS, "errors")]
+    if not statistics:
         return []
     caption = (
         "Statistics measured by observers during training. Metrics are measured on the validation "
         "split with the same noise each time; bars are standard errors over items. "
-        f"{halves(records, figures)}{subject.origin}"
+        f"{halves(records, statistics)}{subject.origin}"
     )
-    return [Picture("observed", "Observed", caption, draw({"observed": records}, figures))]
+    return [Picture("observed", "Observed", caption, draw({"observed": records}, statistics))]
 
 
-def halves(records: Sequence[Record], figures: Sequence[str]) -> str:
+def halves(records: Sequence[Record], statistics: Sequence[str]) -> str:
     """The value of each statistic half-way through the records, and at their end."""
     middle = records[-1]["step"] / 2
     half = next(r for r in records if r["step"] >= middle)
-    shared = [name for name in figures if name in half and name in records[-1]]
+    shared = [name for name in statistics if name in half and name in records[-1]]
     if half is records[-1] or not shared:
         return ""
     values = (f"{name} {half[name]:.4g} and {records[-1][name]:.4g}" for name in shared)

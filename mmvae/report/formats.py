@@ -25,8 +25,8 @@ def spread(statistic: Figure) -> str:
 
 def nats(statistic: Mapping[str, Any]) -> str:
     """Log-likelihood in the user's units, and in parentheses that of standardised values."""
-    beside = statistic.get("standardised")
-    return spread(statistic) + (f" ({spread(beside)})" if beside else "")
+    standardised = statistic.get("standardised")
+    return spread(statistic) + (f" ({spread(standardised)})" if standardised else "")
 
 
 def counted(statistic: Figure) -> str:

@@ -23,11 +23,14 @@ def hints(result: Mapping[str, Any]) -> Iterator[str]:
     if remark := result.get("diverged"):
         yield f"warning: {remark}"
     yield from drowning(result)
-    for direction, figures in result.get("coherence", {}).items():
-        real, chance = figures.get("classifier on real items"), figures.get("most frequent class")
+    for direction, statistics in result.get("coherence", {}).items():
+        real, chance = (
+            statistics.get("classifier on real items"),
+            statistics.get("most frequent class"),
+        )
         if not real or not chance:
             continue
-        made = figures.get("mean")
+        made = statistics.get("mean")
         if not _above(real, chance):
             yield (
                 f"hint: coherence {direction} is not informative: the accuracy of its classifier "

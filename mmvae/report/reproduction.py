@@ -48,7 +48,7 @@ def page(study: Study, results: Mapping[str, Sequence[Record]]) -> str:
 
 
 def pictured(study: Study, results: Mapping[str, Sequence[Record]]) -> list[StudyTable]:
-    """The tables that are also drawn: those of coherence that have rows."""
+    """The tables that are also drawn: tables of coherence with rows."""
     labels = {label for records in results.values() for r in records for label in r.judged}
     return [table for table in study.config.tables if table.coherence in labels]
 

@@ -100,8 +100,8 @@ def information(result: Mapping[str, Any]) -> Table:
 
 def divergences(result: Mapping[str, Any]) -> Table:
     """KL of the joint posterior to each subset posterior."""
-    figures = result.get("subset posteriors", {})
-    rows = tuple((name, spread(figures[name])) for name in in_order(figures, result))
+    found = result.get("subset posteriors", {})
+    rows = tuple((name, spread(found[name])) for name in in_order(found, result))
     note = "KL of the joint posterior to the posterior given these alone; 0 if they agree."
     return Table("Subset posteriors", ("given", "KL, nats per item"), rows, note)
 
@@ -110,8 +110,11 @@ def coherences(result: Mapping[str, Any]) -> Table:
     """Share of generated values that show the class given, or generated beside them."""
     columns = ("temperature 1", "mean", "classifier on real items")
     rows = tuple(
-        (direction, *(percent(figures[name]) if name in figures else "–" for name in columns))
-        for direction, figures in result.get("coherence", {}).items()
+        (
+            direction,
+            *(percent(found[name]) if name in found else "–" for name in columns),
+        )
+        for direction, found in result.get("coherence", {}).items()
     )
     note = (
         f"Share of {result['coherence samples']:,} values, generated from classes in equal "
@@ -174,16 +177,16 @@ def prediction_errors(result: Mapping[str, Any]) -> Table:
         for name, statistic in givens[given][target].items()
     )
     note = "Each modality at the best point of the posterior that sees the given ones."
-    return Table("Cross-generation", ("given", "target", "figure", "value"), rows, note)
+    return Table("Cross-generation", ("given", "target", "statistic", "value"), rows, note)
 
 
 def latent(result: Mapping[str, Any]) -> Table:
     """Number of dimensions of z in use, and the distribution of the KL to the prior over them."""
-    figures = result.get("latent")
-    if figures is None:
+    found = result.get("latent")
+    if found is None:
         return Table("Latent", (), ())
-    rows = [("active units", f"{figures['active units']} of {figures['dimensions']}")]
-    if kl := sorted(figures.get("kl per dimension", ())):
+    rows = [("active units", f"{found['active units']} of {found['dimensions']}")]
+    if kl := sorted(found.get("kl per dimension", ())):
         middle = statistics.median(kl)
         for name, nats in (("largest", kl[-1]), ("median", middle), ("smallest", kl[0])):
             rows.append((f"KL of a dimension, {name}", f"{nats:.3g}"))
@@ -191,14 +194,14 @@ def latent(result: Mapping[str, Any]) -> Table:
         "Active: the posterior mean varies by more than 0.01 over the items. KL of the joint "
         "posterior to the prior, nats per item; over all dimensions it is the KL of the bound."
     )
-    return Table("Latent", ("figure", "value"), tuple(rows), note)
+    return Table("Latent", ("statistic", "value"), tuple(rows), note)
 
 
 def gradient_shares(result: Mapping[str, Any]) -> Table:
     """Share of each modality in the gradient at z; a single modality has all of it."""
-    figures = result.get("gradient shares", {})
-    names = in_order(figures, result) if len(figures) > 1 else ()
-    rows = tuple((name, spread(hundredfold(figures[name]))) for name in names)
+    found = result.get("gradient shares", {})
+    names = in_order(found, result) if len(found) > 1 else ()
+    rows = tuple((name, spread(hundredfold(found[name]))) for name in names)
     note = (
         "Norm of the gradient of log p(x_m|z) at z, mean over items, as a share of the sum over "
         "modalities; weights of modalities in the training are left out."
@@ -209,23 +212,23 @@ def gradient_shares(result: Mapping[str, Any]) -> Table:
 def metrics(result: Mapping[str, Any]) -> Iterator[Table]:
     """One table for each metric; statistics in columns if they have details."""
     for name, metric in result.get("metrics", {}).items():
-        figures, title = metric["figures"], f"{name} ({metric['kind']})"
+        found, title = metric["figures"], f"{name} ({metric['kind']})"
         note = " ".join([metric["about"], *metric["remarks"]])
-        heads = list(dict.fromkeys(statistic.partition("/")[0] for statistic in figures))
-        details = list(dict.fromkeys(statistic.partition("/")[2] for statistic in figures))
+        heads = list(dict.fromkeys(statistic.partition("/")[0] for statistic in found))
+        details = list(dict.fromkeys(statistic.partition("/")[2] for statistic in found))
         if details == [""]:
-            plain = tuple((head, spread(figures[head])) for head in heads)
-            yield Table(title, ("figure", "value"), plain, note)
+            plain = tuple((head, spread(found[head])) for head in heads)
+            yield Table(title, ("statistic", "value"), plain, note)
             continue
         rows = tuple(
-            (detail or "mean", *(_detail(figures, head, detail) for head in heads))
+            (detail or "mean", *(_detail(found, head, detail) for head in heads))
             for detail in sorted(details, key=bool)  # statistics without details come first
         )
         yield Table(title, ("of", *heads), rows, note)
 
 
-def _detail(figures: Mapping[str, Figure], head: str, detail: str) -> str:
-    statistic = figures.get(f"{head}/{detail}" if detail else head)
+def _detail(found: Mapping[str, Figure], head: str, detail: str) -> str:
+    statistic = found.get(f"{head}/{detail}" if detail else head)
     return "–" if statistic is None else spread(statistic)
 
 

@@ -341,7 +341,7 @@ def default_folder(name: str) -> Path:
 
 @contextlib.contextmanager
 def _entered(lock: FolderLock, names: Sequence[str], *folders: Path) -> Iterator[None]:
-    """Hold a lock; the first entry removes what killed holders left of what they write.
+    """Hold a lock; the first entry removes unfinished files that killed holders left.
 
     Args:
         lock: The lock.

@@ -147,7 +147,7 @@ def _verdict(contract: Contract, name: str) -> Verdict:
         return Verdict(name, "not tried", str(reason))
     except ContractBroken as error:
         return Verdict(name, "broken", str(error))
-    except (Exception, SystemExit) as error:  # whatever a stranger's code raises is a finding
+    except (Exception, SystemExit) as error:  # any error of third-party code is a finding
         said = f"{type(error).__name__}: {shortened(str(error), LONG)}{_place(error)}"
         return Verdict(name, "broken", f"Wanted no error; got {said}")
     return Verdict(name, "kept")

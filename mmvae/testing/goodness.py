@@ -63,7 +63,7 @@ class Density:
     """p(x|z) at one z.
 
     Attributes:
-        codec: The codec, or what stands for one.
+        codec: The codec, or a substitute for one.
         parameters: Parameters of one item.
     """
 

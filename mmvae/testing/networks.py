@@ -180,9 +180,9 @@ class NetworkChecks(CodecSubject):
                 require(not own & seen, f"fresh parameters from each {part}()", "shared ones")
                 seen |= own
         state, x = copy.deepcopy(dict(codec.state)), input_of(codec, column)
-        stranger = self.make_column(N, 7)
+        other_column = self.make_column(N, 7)
         recipe = type(codec)(codec.config)
-        type(codec)(codec.config, recipe.fit(stranger)).prepare(stranger)
+        type(codec)(codec.config, recipe.fit(other_column)).prepare(other_column)
         stays = state.keys() == codec.state.keys() and all(
             same(codec.state[key], value) for key, value in state.items()
         )

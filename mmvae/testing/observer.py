@@ -72,11 +72,13 @@ class ObserverContract(Suite):
         with _folder() as folder:
             found = self._looked(self.make_observer(), folder, (1,))[0]
         require(isinstance(found, Mapping), "look to give values by name, perhaps none", found)
-        for name, figure in found.items():
-            pair = isinstance(figure, tuple) and len(figure) == 2
-            sound = pair and isinstance(figure[0], (int, float))
-            sound = sound and isinstance(figure[1], (int, float, type(None)))
-            require(sound, f"{name!r}: (value, standard error or None), both floats", repr(figure))
+        for name, statistic in found.items():
+            pair = isinstance(statistic, tuple) and len(statistic) == 2
+            sound = pair and isinstance(statistic[0], (int, float))
+            sound = sound and isinstance(statistic[1], (int, float, type(None)))
+            require(
+                sound, f"{name!r}: (value, standard error or None), both floats", repr(statistic)
+            )
 
     def test_the_training_is_left_alone(self) -> None:
         """An observer changes no weight of the model."""

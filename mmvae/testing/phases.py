@@ -68,7 +68,7 @@ class PhaseChecks(Suite):
     def test_gaps_touch_every_weight(self) -> None:
         """Losses with missing modalities are finite, and every weight gets a gradient."""
         if not self.make_trained().takes_missing:
-            not_tried("it declares takes_gaps = False")
+            not_tried("it declares takes_missing = False")
         trained = self.make_trained(gaps=True)
         trained.bare.learn_patterns({MODALITIES[:1]: 1, MODALITIES[1:]: 1, MODALITIES: 2})
         has, lacks = torch.ones(N, dtype=torch.bool), torch.zeros(N, dtype=torch.bool)

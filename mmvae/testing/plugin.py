@@ -149,7 +149,7 @@ def _refuse(registry: Registry, name: str, others: Sequence[str]) -> None:
 def _checked(plugin: PluginInfo, offer: Offer, keys: Mapping[str, Any]) -> Checked:
     try:
         contract = _contract(offer, keys)
-    except (Exception, SystemExit) as error:  # a stranger's examples may fail in any way
+    except (Exception, SystemExit) as error:  # third-party examples may fail in any way
         if isinstance(error, UsageError):
             raise
         reason = f"Wanted examples and a Config; got {type(error).__name__}: {error}"

@@ -52,10 +52,10 @@ class Measuring(Observer):
     def look(self, watched: Watched) -> Mapping[str, tuple[float, float | None]]:
         """See :meth:`Observer.look`."""
         measured = measure({self.name: self.metric}, self._specimen(watched))
-        figures = measured.figures[self.name]["figures"]
+        statistics = measured.figures[self.name]["figures"]
         return {
             f"{self.name}/{statistic}": (value["mean"], value["error"])
-            for statistic, value in figures.items()
+            for statistic, value in statistics.items()
             if "/" not in statistic
         }
 

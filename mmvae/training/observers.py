@@ -98,10 +98,10 @@ def _checked(observer: Observer, found: Any) -> Mapping[str, tuple[float, float 
         PluginError: It breaks its contract.
     """
 
-    def sound(figure: Any) -> bool:
-        if not (isinstance(figure, tuple) and len(figure) == 2):
+    def sound(statistic: Any) -> bool:
+        if not (isinstance(statistic, tuple) and len(statistic) == 2):
             return False
-        value, error = figure
+        value, error = statistic
         return isinstance(value, (int, float)) and isinstance(error, (int, float, type(None)))
 
     wrong = "" if isinstance(found, Mapping) else repr(found)

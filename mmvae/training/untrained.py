@@ -1,4 +1,4 @@
-"""Comparison with the same model before any training: what is far worse than that has diverged."""
+"""Comparison with the untrained model: a model that is far worse has diverged."""
 
 from __future__ import annotations
 

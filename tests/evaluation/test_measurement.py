@@ -109,7 +109,7 @@ def test_an_evaluation_has_each_figure_with_its_error(runs):
     tables = {t.title: t for t in metric_tables(evaluated(runs[0]))}
     assert tables["far (missed)"].header == ("of", "v")
     assert [row[0] for row in tables["far (missed)"].rows] == ["mean", "first"]
-    assert tables["kl (latent)"].header == ("figure", "value")
+    assert tables["kl (latent)"].header == ("statistic", "value")
 
 
 def test_the_size_of_chunks_changes_nothing(runs):

@@ -384,7 +384,9 @@ def test_a_file_that_others_keep_locked_is_not_waited_for(tmp_path, monkeypatch)
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(staging.fcntl, "flock", locked)
-    with pytest.raises(TrainingError, match="z: another process locks what is made there"):
+    with pytest.raises(
+        TrainingError, match="z: another process locks the file or folder made there"
+    ):
         storage.write_bytes(tmp_path / "z", b"x")
     assert names(tmp_path) == []
 

@@ -269,8 +269,8 @@ def test_a_plugin_that_takes_long_to_import_is_named(install) -> None:
     [text] = [str(w.message) for w in warned if "toys" in str(w.message)]
     assert text == (
         "plugin toys (toy-plugin 1.0) took 5 s to import, as it will with every command. "
-        "MMVAE_DISABLE_PLUGINS=toys leaves it out; its authors can import what is large inside "
-        "the functions that use it."
+        "MMVAE_DISABLE_PLUGINS=toys leaves it out; its authors can import large modules inside "
+        "the functions that use them."
     )
 
 

@@ -33,7 +33,7 @@ def test_a_plugin_of_version_0_is_told_exactly_what_changed_and_is_not_run(insta
         "Upgrade it: pip install --upgrade old-plugin. Changes for its authors: "
         "changed Codec.fit: its column may be unread; take rows, then column.read(); "
         "changed Codec.missing: it is also the fill value of single cells that are not observed; "
-        "changed Model.likelihood: it takes what is given as a last argument, given=None; "
+        "changed Model.likelihood: it takes the given modalities as a last argument, given=None; "
         "changed Model.log_likelihood: it takes observed=None and given=None as last arguments; "
         "added mmvae_contract: the plugin's module states the version it was written for: "
         "mmvae_contract = 1",

@@ -115,26 +115,26 @@ class ArrowStream(TableStream):
         read = [name for name in self.names if name not in self.refused]
         with self._readable(), opened_arrow(self.path, self.bounds) as (own, _, batches):
             waiting: list[Any] = []
-            count = done = held = total = 0
+            count = done = pending = total = 0
             for batch in batches:
                 batch.validate(full=True)
                 weighed = pieces(batch, self.path, done + count, self.bounds, read)
                 for piece, weight in weighed:
-                    held, total = held + weight, total + weight
+                    pending, total = pending + weight, total + weight
                     self.bounds.check_decoded(total, self.path)
                     waiting.append(piece)
                     count += piece.num_rows
-                    while count >= size or (count and held > self.bounds.cell):
+                    while count >= size or (count and pending > self.bounds.cell):
                         table, taken = pa.Table.from_batches(waiting, own), min(count, size)
                         yield ArrowRows(self, table.slice(0, taken), done)
                         waiting = table.slice(taken).to_batches()
-                        count, done, held = count - taken, done + taken, 0
+                        count, done, pending = count - taken, done + taken, 0
             if count:
                 yield ArrowRows(self, pa.Table.from_batches(waiting, own), done)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Say of what Arrow raises in the block that the file is damaged."""
+        """Report errors of Arrow in the block as a damaged file."""
         import pyarrow as pa
 
         try:
@@ -194,7 +194,7 @@ def opened_arrow(path: Path, bounds: Bounds) -> Any:
 
     Raises:
         ArrowException, OSError, ValueError: It is damaged.
-        DataError: What is decompressed at once would be too large.
+        DataError: The data to decompress at once are too large.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -98,7 +98,7 @@ def null_where_empty(column: Any) -> Any:
     return pa.chunked_array(parts, column.type)
 
 
-def wider(held: Any, filled: Any) -> Any:
+def wider(current: Any, filled: Any) -> Any:
     """The type of a column whose missing values are filled.
 
     A column of nulls takes the type of the new values, and a column of integers that of numbers,
@@ -107,16 +107,18 @@ def wider(held: Any, filled: Any) -> Any:
     import pyarrow as pa
     from pyarrow import types
 
-    if types.is_null(held):
+    if types.is_null(current):
         return filled
-    if types.is_dictionary(held):
-        return pa.dictionary(held.index_type, wider(held.value_type, filled), held.ordered)
-    if types.is_integer(held) and types.is_floating(filled):
+    if types.is_dictionary(current):
+        return pa.dictionary(
+            current.index_type, wider(current.value_type, filled), current.ordered
+        )
+    if types.is_integer(current) and types.is_floating(filled):
         return filled
-    lists = is_list(held) and is_list(filled)
-    if lists and wider(held.value_type, filled.value_type) != held.value_type:
+    lists = is_list(current) and is_list(filled)
+    if lists and wider(current.value_type, filled.value_type) != current.value_type:
         return filled
-    return held
+    return current
 
 
 def is_readable(kind: Any) -> bool:

@@ -154,11 +154,11 @@ class JsonLinesStream(TableStream):
         if alike:
             return
         self.refuse_unholdable(name)
-        told = " and ".join(
+        kinds = " and ".join(
             f"{kind} ({self.unit} {line})" for kind, line in list(found.items())[:2]
         )
         raise DataError(
-            f"{self.path}, column {name!r}: values of several types, {told}; expected one. Write "
+            f"{self.path}, column {name!r}: values of several types, {kinds}; expected one. Write "
             f"them in one type, or declare the type in [data.types]."
         )
 
@@ -267,7 +267,7 @@ def found_in(value: Any) -> Found:
 
 
 class JsonLinesWriter(Writer):
-    """Writes JSON: lines, or one array if the table was one; what is not filled as it was.
+    """Writes JSON lines, or one array if the table was one; other values stay unchanged.
 
     Args:
         stream: The table that is written again.

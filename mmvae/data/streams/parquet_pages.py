@@ -19,7 +19,7 @@ LONGEST = 1 << 24
 """Most bytes of a header, as Arrow has it."""
 
 UNCOMPRESSED, COMPRESSED, PLAIN, SECOND = 2, 3, 5, 8
-"""Fields of a header: sizes of the page, and what is said of pages of either version."""
+"""Fields of a header: sizes of the page, and fields of pages of either version."""
 
 VALUES = 1
 """Field with the number of values of a page."""

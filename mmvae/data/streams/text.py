@@ -113,14 +113,14 @@ def chunked(
     """
     lines: list[int] = []
     found: list[Record] = []
-    held = 0
+    characters_read = 0
     for line, size, record in records:
         lines.append(line)
         found.append(record)
-        held += size
-        if len(found) == most or held > characters:
+        characters_read += size
+        if len(found) == most or characters_read > characters:
             yield lines, found
-            lines, found, held = [], [], 0
+            lines, found, characters_read = [], [], 0
     if found:
         yield lines, found
 

@@ -1,4 +1,4 @@
-"""Weight: bytes that Arrow data take in memory, also of what is not yet decoded."""
+"""Weight: bytes of Arrow data in memory, also of data that are not decoded yet."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def rows_together(file: BinaryIO, metadata: Any, bounds: Bounds, path: Path) -> 
         sizes = [0]
         for group in groups:
             part = group.column(number)
-            held = decoded_bytes(file, part, width, repeated, bounds, where)
-            sizes.append(max(held, part.total_uncompressed_size))
+            decoded = decoded_bytes(file, part, width, repeated, bounds, where)
+            sizes.append(max(decoded, part.total_uncompressed_size))
         total += sum(sizes)
         longest += longest_value(column, max(sizes))
     mean = total / max(1, metadata.num_rows)
@@ -60,7 +60,7 @@ def rows_together(file: BinaryIO, metadata: Any, bounds: Bounds, path: Path) -> 
 def longest_value(column: Any, size: int) -> float:
     """The bytes that a value of a Parquet column may have; infinity for lists.
 
-    A text can be written once and stand in all rows, but has no more bytes than all of the column.
+    A text can be stored once for all rows, but has no more bytes than the whole column.
 
     Args:
         column: Its schema.

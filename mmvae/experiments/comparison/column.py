@@ -52,12 +52,12 @@ class Column:
         evaluation = self.first.evaluation
         return {key: getattr(evaluation, key) for key in ("split", "items", "data")}
 
-    def summary(self, figures: Sequence[Figure | None]) -> dict[str, Any] | None:
+    def summary(self, statistics: Sequence[Figure | None]) -> dict[str, Any] | None:
         """Summarise one statistic: for one run with its error, for several their mean and sd.
 
         None if a run lacks it.
         """
-        found = [statistic for statistic in figures if statistic is not None]
+        found = [statistic for statistic in statistics if statistic is not None]
         if len(found) < len(self.runs):
             return None
         if len(found) == 1:

@@ -130,10 +130,10 @@ def compare(
             f"show them without differences: --unpaired."
         )
     cells, published = _cells(columns, modalities)
-    figures, latent = side_by_side(columns, elbo, variation), side_by_side(columns, kl, active)
+    statistics, latent = side_by_side(columns, elbo, variation), side_by_side(columns, kl, active)
     shares = side_by_side(columns, accuracy, coherence)
     measured = side_by_side(columns, metrics)
-    _refuse_strangers(columns, cells | figures | shares | measured)
+    _refuse_unrelated(columns, cells | statistics | shares | measured)
     for other in others:
         for differ in (
             different_values,
@@ -154,7 +154,7 @@ def compare(
         baseline=reference.heading,
         cells=cells,
         published=published,
-        figures=figures | latent | measured,
+        figures=statistics | latent | measured,
         shares=shares,
         differences=_differences(reference, others, modalities),
         metric_differences=_metric_differences(reference, others, list(measured)),
@@ -176,9 +176,9 @@ def _cells(
             if statistic is not None:
                 how = column.first.cells[cell].how
                 inner = [run.cells[cell].standardised for run in column.runs]
-                beside = column.summary(inner)
-                if beside is not None:
-                    how["standardised"] = beside
+                standardised = column.summary(inner)
+                if standardised is not None:
+                    how["standardised"] = standardised
                 computed.setdefault(name, {})[column.heading] = statistic | how
             if cell in column.first.published:
                 row = published.setdefault(name, {})
@@ -268,7 +268,7 @@ def _position(baseline: str | Path | None, folders: Sequence[Path]) -> int:
     )
 
 
-def _refuse_strangers(columns: Sequence[Column], rows: Mapping[str, Row]) -> None:
+def _refuse_unrelated(columns: Sequence[Column], rows: Mapping[str, Row]) -> None:
     """Refuse columns that share no statistic with another; KL and active units do not count."""
     if len(columns) > 1 and not any(len(row) > 1 for row in rows.values()):
         have = "; ".join(

@@ -167,10 +167,10 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
         RunError: The file is missing, damaged or from another evaluation.
     """
     path = run.evaluation_items
-    figures: dict[str, Figure] = dict(evaluation.cells)
+    statistics: dict[str, Figure] = dict(evaluation.cells)
     for metric, main in metric_labels(evaluation).values():
-        figures[metric_item(metric, main)] = evaluation.metrics[metric].figures[main]
-    if not figures:
+        statistics[metric_item(metric, main)] = evaluation.metrics[metric].figures[main]
+    if not statistics:
         return {}
     if not path.exists():
         _refuse(run, path, "is missing: expected the nats of each item")
@@ -179,7 +179,7 @@ def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
         if made_with.get(key) != getattr(evaluation, key):
             problem = f"{key} = {made_with.get(key)!r}, expected {getattr(evaluation, key)!r}"
             _refuse(run, path, f"is of another evaluation: {problem}")
-    for name, statistic in figures.items():
+    for name, statistic in statistics.items():
         values = items.get(name)
         if values is None:
             _refuse(run, path, f"has no {name!r}, which {run.evaluation.name} has")

@@ -49,7 +49,7 @@ class MetricFigures(Kept):
     @property
     def main(self) -> dict[str, Figure]:
         """The statistics that are not details of others."""
-        return {name: figure for name, figure in self.figures.items() if "/" not in name}
+        return {name: statistic for name, statistic in self.figures.items() if "/" not in name}
 
 
 class Evaluation(Kept):

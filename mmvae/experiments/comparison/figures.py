@@ -31,15 +31,15 @@ def active(evaluation: Evaluation) -> dict[str, Figure]:
 
 def accuracy(evaluation: Evaluation) -> dict[str, Figure]:
     """Shares of items whose class is predicted correctly."""
-    return {f"accuracy, {way}": figure for way, figure in evaluation.accuracy.items()}
+    return {f"accuracy, {way}": statistic for way, statistic in evaluation.accuracy.items()}
 
 
 def coherence(evaluation: Evaluation) -> dict[str, Figure]:
     """Shares of generated values that show their class."""
     return {
-        f"coherence, {way}, {how}": figure
-        for way, figures in evaluation.coherence.items()
-        for how, figure in figures.items()
+        f"coherence, {way}, {how}": statistic
+        for way, statistics in evaluation.coherence.items()
+        for how, statistic in statistics.items()
         if how not in OF_THE_JUDGE
     }
 
@@ -47,4 +47,6 @@ def coherence(evaluation: Evaluation) -> dict[str, Figure]:
 def metrics(evaluation: Evaluation) -> dict[str, Figure]:
     """The statistics of the configured metrics, without details."""
     labels = metric_labels(evaluation).items()
-    return {label: evaluation.metrics[name].figures[figure] for label, (name, figure) in labels}
+    return {
+        label: evaluation.metrics[name].figures[statistic] for label, (name, statistic) in labels
+    }

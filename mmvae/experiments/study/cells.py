@@ -9,8 +9,8 @@ from mmvae.evaluation.query import cell_name, parse_cell
 
 def modalities_of(text: str) -> list[str]:
     """The modalities in the text of a query, in its order."""
-    figure, _, by = text.partition("@")
-    sides = [*figure.split("|"), *([] if by.strip() in ("", "single", "multiple") else [by])]
+    query, _, by = text.partition("@")
+    sides = [*query.split("|"), *([] if by.strip() in ("", "single", "multiple") else [by])]
     return list(dict.fromkeys(part.strip() for side in sides for part in side.split("+")))
 
 

@@ -239,11 +239,12 @@ def make_record(
     )
 
 
-def standardised(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def standardised(statistics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Replace mean and error by those for standardised values, if a codec standardises."""
     return {
-        name: {key: value for key, value in figure.items() if key != KEY} | figure.get(KEY, {})
-        for name, figure in figures.items()
+        name: {key: value for key, value in statistic.items() if key != KEY}
+        | statistic.get(KEY, {})
+        for name, statistic in statistics.items()
     }
 
 

@@ -205,13 +205,13 @@ class Adversary(Extension):
 @contextmanager
 def learning(weights: Iterable[nn.Parameter]) -> Iterator[None]:
     """Let gradients of the block's computations reach these weights, in any phase."""
-    held = [p for p in weights if not p.requires_grad]
-    for p in held:
+    fixed = [p for p in weights if not p.requires_grad]
+    for p in fixed:
         p.requires_grad_(True)
     try:
         yield
     finally:
-        for p in held:
+        for p in fixed:
             p.requires_grad_(False)
 
 

@@ -97,13 +97,13 @@ class Stamps(Source):
     def remarks(self) -> tuple[str, ...]:
         """The number of stamps that lack a picture or a caption."""
         splits = self._splits.values()
-        items, drawn, told = (
+        items, drawn, captioned = (
             sum(len(s) - s.columns[name].num_missing if name else len(s) for s in splits)
             for name in ("", "picture", "caption")
         )
         return (
-            f"{items} stamps: {drawn} with a picture (the others are drawn in SVG alone), {told} "
-            f"with a caption in {self.config.language!r}.",
+            f"{items} stamps: {drawn} with a picture (the others are drawn in SVG alone), "
+            f"{captioned} with a caption in {self.config.language!r}.",
         )
 
     @cached_property
@@ -154,17 +154,17 @@ class Stamps(Source):
         Raises:
             DataError: None is translated into it.
         """
-        language, heard = self.config.language, set[str]()
+        language, languages = self.config.language, set[str]()
         captions: list[str | None] = []
         for files in self._stamps.values():
-            told = read_captions(files[".txt"]) if ".txt" in files else {}
-            heard.update(told)
-            captions.append(told.get(language) or None)
+            texts = read_captions(files[".txt"]) if ".txt" in files else {}
+            languages.update(texts)
+            captions.append(texts.get(language) or None)
         if not any(captions):
             raise DataError(
                 f"data.language = {language!r}: no stamp in {self.config.root} has a caption in "
-                f"it; there are {', '.join(sorted(heard)) or 'none at all'}."
-                f"{nearest(language, heard)}"
+                f"it; there are {', '.join(sorted(languages)) or 'none at all'}."
+                f"{nearest(language, languages)}"
             )
         return captions
 

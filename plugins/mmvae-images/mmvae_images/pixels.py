@@ -174,8 +174,8 @@ def _file(path: str | Path, row: int | None) -> Path:
     exists = os.path.exists(file)
     what = "That is a folder or no regular file" if exists else "There is no such file"
     place = str(file.absolute())
-    told = f": {place[:500]}. Relative paths count from the working folder"
-    fix = f"{what}{'' if place == str(path) else told}."
+    absolute = f": {place[:500]}. Relative paths count from the working folder"
+    fix = f"{what}{'' if place == str(path) else absolute}."
     raise UnsupportedValue(row, f"file {str(path)[:200]}", "the path of a picture", fix)
 
 

@@ -97,8 +97,10 @@ def label_array(values: list[Any]) -> list[str] | Array:
     expected = f"{called}, as in other rows" if found != [2] and found else _LABEL
     for row, value in enumerate(values):
         if not isinstance(value, wanted):
-            gap = value is None or (isinstance(value, float) and value != value)
-            fix = "Label every item." if gap else "Convert the labels to texts or whole numbers."
+            missing = value is None or (isinstance(value, float) and value != value)
+            fix = (
+                "Label every item." if missing else "Convert the labels to texts or whole numbers."
+            )
             raise UnsupportedValue(row, f"label {value!r}", expected, fix)
     if found == [0]:
         return [str(value) for value in values]

@@ -66,8 +66,10 @@ class Moments:
         share = other.count / np.maximum(count, 1)
         powers = np.frexp(apart)[1], self.power, other.power
         sizes = (np.abs(apart), self.squares, other.squares)
-        held = [np.where(size > 0, p, -(1 << 20)) for size, p in zip(sizes, powers, strict=True)]
-        power = np.maximum.reduce(held)
+        exponents = [
+            np.where(size > 0, p, -(1 << 20)) for size, p in zip(sizes, powers, strict=True)
+        ]
+        power = np.maximum.reduce(exponents)
         power = np.where((np.abs(power) > _FAR) & (power > -(1 << 20)), power, 0)
         ours, theirs = (np.ldexp(m.squares, 2 * (m.power - power)) for m in (self, other))
         between = np.ldexp(apart, -power) ** 2 * self.count * share

@@ -201,12 +201,12 @@ class Vector(Codec):
     def compare(self, prediction: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Root mean square error over an item's cells, and each cell's error, in user's units."""
         error = (prediction - x) * self.state["deviation"].to(x)
-        figures = {"rmse": _root_mean_square(error)}
+        statistics = {"rmse": _root_mean_square(error)}
         if 1 < len(self.names) <= NAMED:
             columns = error.abs().unbind(1)
             names = (f"absolute error of {name}" for name in self.names)
-            figures |= dict(zip(names, columns, strict=True))
-        return figures
+            statistics |= dict(zip(names, columns, strict=True))
+        return statistics
 
 
 def _root_mean_square(cells: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ class Store:
             return np.flatnonzero(np.load(self.folder / OUTCOMES) == Outcome.KEPT)
 
     def check(self, pictures: int, size: int) -> None:
-        """See that the arrays are those of so many pictures of this size.
+        """Check that the arrays are those of this number of pictures of this size.
 
         Raises:
             DataError: They are not.
