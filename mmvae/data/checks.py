@@ -113,7 +113,7 @@ def check(
             findings += _doubts(name, m, codec, splits[name], columns[m])
             findings += _extreme(name, m, codec, splits, columns[m])
     distinctive = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
-    named = {name: splits[name] for name in names}
+    named: dict[str, Split] = {name: splits[name] for name in names}
     findings += _repeated(named, columns, distinctive, codecs.values())
     return sizes, findings
 
