@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Codec": "mmvae.modalities.codec",
-    "CodecConfig": "mmvae.modalities.codec",
+    "CodecConfig": "mmvae.modalities.codec_config",
     "Column": "mmvae.modalities.column",
     "Examples": "mmvae.modalities.codec_examples",
     "LazyValues": "mmvae.modalities.column",
@@ -32,6 +32,12 @@ _HOME = {
     "ContinuousBernoulliLikelihood": "mmvae.modalities.likelihoods.continuous_bernoulli",
     "CategoricalLikelihood": "mmvae.modalities.likelihoods.categorical",
     "State": "mmvae.modalities.codec",
+    "EncoderWidths": "mmvae.modalities.codec_config",
+    "DecoderWidths": "mmvae.modalities.codec_config",
+    "DenseActivation": "mmvae.modalities.codec_config",
+    "Names": "mmvae.modalities.names",
+    "distinct_names": "mmvae.modalities.names",
+    "listed": "mmvae.modalities.names",
     "Maker": "mmvae.data.generator",
     "MakerConfig": "mmvae.data.generator",
     "Source": "mmvae.data.source",
@@ -77,6 +83,8 @@ _HOME = {
     "Batch": "mmvae.data.batches",
     "StepDraws": "mmvae.foundations.randomness",
     "written_number": "mmvae.data.written_cells",
+    "typed_cells": "mmvae.data.typed_cells",
+    "is_unicode": "mmvae.foundations.printable",
     "finite_values": "mmvae.models.finite",
     "require_finite": "mmvae.models.finite",
     "Picture": "mmvae.report.canvas",
@@ -99,6 +107,7 @@ if TYPE_CHECKING:
     from mmvae.data.source import SourceConfig as SourceConfig
     from mmvae.data.source import Split as Split
     from mmvae.data.split_names import SplitName as SplitName
+    from mmvae.data.typed_cells import typed_cells as typed_cells
     from mmvae.data.written_cells import written_number as written_number
     from mmvae.evaluation.metric import Metric as Metric
     from mmvae.evaluation.metric import MetricConfig as MetricConfig
@@ -118,11 +127,15 @@ if TYPE_CHECKING:
     from mmvae.foundations.networks import activation as activation
     from mmvae.foundations.networks import bounded as bounded
     from mmvae.foundations.networks import mlp as mlp
+    from mmvae.foundations.printable import is_unicode as is_unicode
     from mmvae.foundations.randomness import StepDraws as StepDraws
     from mmvae.inference.trained_model import TrainedModel as TrainedModel
     from mmvae.modalities.codec import Codec as Codec
-    from mmvae.modalities.codec import CodecConfig as CodecConfig
     from mmvae.modalities.codec import State as State
+    from mmvae.modalities.codec_config import CodecConfig as CodecConfig
+    from mmvae.modalities.codec_config import DecoderWidths as DecoderWidths
+    from mmvae.modalities.codec_config import DenseActivation as DenseActivation
+    from mmvae.modalities.codec_config import EncoderWidths as EncoderWidths
     from mmvae.modalities.codec_examples import Examples as Examples
     from mmvae.modalities.column import Column as Column
     from mmvae.modalities.column import LazyValues as LazyValues
@@ -146,6 +159,9 @@ if TYPE_CHECKING:
     )
     from mmvae.modalities.likelihoods.location_scale import SoftplusScale as SoftplusScale
     from mmvae.modalities.likelihoods.student_t import StudentTLikelihood as StudentTLikelihood
+    from mmvae.modalities.names import Names as Names
+    from mmvae.modalities.names import distinct_names as distinct_names
+    from mmvae.modalities.names import listed as listed
     from mmvae.models.base import Model as Model
     from mmvae.models.base import ModelConfig as ModelConfig
     from mmvae.models.base import Trainable as Trainable

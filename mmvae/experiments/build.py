@@ -29,7 +29,8 @@ from mmvae.experiments.experiment import Experiment
 from mmvae.foundations.errors import ConfigError, UsageError, naming
 from mmvae.foundations.randomness import derived_seed, seeded_global
 from mmvae.inference.model_folder import load_model
-from mmvae.modalities.codec import Codec, CodecConfig, State
+from mmvae.modalities.codec import Codec, State
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.models.base import Model, Trainable
 from mmvae.models.extension import Extension
 from mmvae.models.families import Shapes

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
 from mmvae.modalities.column_type import ColumnType
 from mmvae.modalities.likelihoods.likelihood import (
@@ -40,19 +40,6 @@ HAS_MISSING = "has gaps"
 
 READ_AS = "read as"
 """Key that the core adds to a codec's state: the type of its column, to read files alike."""
-
-
-class CodecConfig(BaseModel):
-    """The keys of ``[modalities.NAME]`` that every codec has; each codec adds its own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    column: str | None = Field(
-        None, description="Column of the source; the modality's own name unless given."
-    )
-    weight: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="λ_m, the weight of log p(x_m|z) in the loss."
-    )
 
 
 class Codec(ABC):

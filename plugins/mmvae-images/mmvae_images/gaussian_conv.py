@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
@@ -192,10 +191,9 @@ class GaussianConvImage(ImageCodec):
         The layers of ``decoder_dense`` come first.
         """
         widths = list(reversed(self.config.channels_hidden))
-        dense = self.config.decoder_dense
+        smallest = math.prod(self._map_shape)
         layers: list[nn.Module] = [
-            *mlp(input_dim, dense, self.config.activation),
-            nn.Linear(dense[-1] if dense else input_dim, math.prod(self._map_shape)),
+            *mlp(input_dim, self.config.decoder_dense, self.config.activation, smallest),
             nn.Unflatten(1, self._map_shape),
             *self._norm_and_activation(widths[0]),
         ]
@@ -288,13 +286,7 @@ def _scale(codec: ImageCodec, column: Column) -> State:
     """Each pixel's mean and deviation over the column, float32 (channels, height, width)."""
     total = torch.zeros(codec.event_shape, dtype=torch.float64)
     squares = torch.zeros_like(total)
-    for start in range(0, len(column), _ROWS):
-        rows = np.arange(start, min(start + _ROWS, len(column)))
-        try:
-            stored, _ = codec.prepare(column.take(rows).read())
-        except UnsupportedValue as error:
-            row = None if error.row is None else start + error.row
-            raise UnsupportedValue(row, error.value, error.expected, error.fix) from None
+    for stored, _ in column.in_parts(codec.prepare, _ROWS):
         x = ImageCodec.to_input(codec, stored).double()
         total += x.sum(0)
         squares += x.square().sum(0)

@@ -26,15 +26,16 @@ from mmvae import (
     State,
     StudentTLikelihood,
     UnsupportedValue,
-    nearest,
+    listed,
+    mlp,
     seeded_sample,
-    written_number,
+    typed_cells,
 )
-from mmvae_vectors.cells import LARGEST, doubts, listed, read, refuse
+from mmvae_vectors.cells import LARGEST, doubts, read, refuse
 from mmvae_vectors.config import VectorConfig
 from mmvae_vectors.examples import examples
+from mmvae_vectors.head import Head
 from mmvae_vectors.moments import moments
-from mmvae_vectors.networks import Head, dense
 
 NAMED = 32
 """Vectors with more cells than this have no statistic per cell."""
@@ -111,7 +112,7 @@ class Vector(Codec):
     @property
     def feature_dim(self) -> int:
         """Width of the last dense layer."""
-        return int(self.config.encoder[-1]) if self.config.encoder else len(self.names)
+        return int((len(self.names), *self.config.encoder)[-1])
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Numbers (b, cells) → standardised float32, 0 if unobserved; mask of the observed."""
@@ -130,15 +131,13 @@ class Vector(Codec):
     def encoder(self) -> nn.Module:
         """Dense layers."""
         c = self.config
-        return dense(len(self.names), c.encoder, c.activation, c.layer_norm)
+        return mlp(len(self.names), c.encoder, c.activation, layer_norm=c.layer_norm)
 
     def decoder(self, input_dim: int) -> nn.Module:
         """Dense layers, then a location for each cell, and a raw scale if z predicts it."""
         c, cells = self.config, len(self.names)
-        width = c.decoder[-1] if c.decoder else input_dim
-        body = dense(input_dim, c.decoder, c.activation, c.layer_norm)
-        body.append(nn.Linear(width, 2 * cells if c.scale == "predicted" else cells))
-        return Head(body, cells, c.scale)
+        width = 2 * cells if c.scale == "predicted" else cells
+        return Head(mlp(input_dim, c.decoder, c.activation, width, c.layer_norm), cells, c.scale)
 
     @property
     def likelihood_family(self) -> Likelihood:
@@ -166,27 +165,7 @@ class Vector(Codec):
 
     def parse(self, text: str) -> Column:
         """``height=1.8,weight=70`` (cells not named are not observed), or all numbers."""
-        parts = [part.strip() for part in text.split(",") if part.strip()]
-        if not any("=" in part for part in parts):
-            return self._all(text, parts)
-        values = np.full((1, len(self.names)), np.nan)
-        for part in parts:
-            name, _, number = (piece.strip() for piece in part.rpartition("="))
-            if name not in self.names:
-                hint = nearest(name, self.names)
-                raise ValueError(
-                    f"{name[:SHOWN]!r} is no cell; there are {listed(self.names)}.{hint}"
-                )
-            values[0, self.names.index(name)] = _number(number, part)
-        return Column(values, names=self.names)
-
-    def _all(self, text: str, parts: list[str]) -> Column:
-        if len(parts) != len(self.names):
-            raise ValueError(
-                f"{text!r} has {len(parts)} numbers, expected {len(self.names)}, or pairs such "
-                f"as {self.names[0]}=1 (the others then are not observed)."
-            )
-        return Column(np.array([[_number(part, part) for part in parts]]), names=self.names)
+        return Column(np.array([typed_cells(text, self.names, others=np.nan)]), names=self.names)
 
     def show(self, x: Tensor) -> list[Any]:
         """``height=1.8, weight=70``; a bare number as it is."""
@@ -212,14 +191,3 @@ class Vector(Codec):
 def _brief(name: str) -> str:
     """A cell's name as it is shown, cut if it is very long."""
     return name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
-
-
-def _number(text: str, part: str) -> float:
-    """A number, or NaN for an unobserved cell."""
-    try:
-        number = math.nan if text.strip().lower() == "nan" else written_number(text)
-    except ValueError:
-        number = math.inf
-    if math.isinf(number):
-        raise ValueError(f"{part!r}: {text!r} is not a finite number (nor nan, for none).")
-    return number
