@@ -31,7 +31,7 @@ _HOME = {
     "draw_bernoulli": "mmvae.modalities.likelihoods.bernoulli",
     "ContinuousBernoulliLikelihood": "mmvae.modalities.likelihoods.continuous_bernoulli",
     "CategoricalLikelihood": "mmvae.modalities.likelihoods.categorical",
-    "State": "mmvae.modalities.codec",
+    "State": "mmvae.modalities.recipe",
     "EncoderWidths": "mmvae.modalities.codec_config",
     "DecoderWidths": "mmvae.modalities.codec_config",
     "DenseActivation": "mmvae.modalities.codec_config",
@@ -131,7 +131,6 @@ if TYPE_CHECKING:
     from mmvae.foundations.randomness import StepDraws as StepDraws
     from mmvae.inference.trained_model import TrainedModel as TrainedModel
     from mmvae.modalities.codec import Codec as Codec
-    from mmvae.modalities.codec import State as State
     from mmvae.modalities.codec_config import CodecConfig as CodecConfig
     from mmvae.modalities.codec_config import DecoderWidths as DecoderWidths
     from mmvae.modalities.codec_config import DenseActivation as DenseActivation
@@ -162,6 +161,7 @@ if TYPE_CHECKING:
     from mmvae.modalities.names import Names as Names
     from mmvae.modalities.names import distinct_names as distinct_names
     from mmvae.modalities.names import listed as listed
+    from mmvae.modalities.recipe import State as State
     from mmvae.models.base import Model as Model
     from mmvae.models.base import ModelConfig as ModelConfig
     from mmvae.models.base import Trainable as Trainable

@@ -18,8 +18,9 @@ from mmvae.foundations.errors import CheckpointError, RunError
 from mmvae.foundations.randomness import seeded_global
 from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference.trained_model import TrainedModel
-from mmvae.modalities.codec import READ_AS, Codec, State
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.column_type import Kind
+from mmvae.modalities.recipe import READ_AS, State
 from mmvae.models.base import Model
 from mmvae.models.families import Shapes
 from mmvae.plugins.guard import guarded_codec

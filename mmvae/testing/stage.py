@@ -21,10 +21,11 @@ from mmvae.data.batches import Batch, Batches
 from mmvae.data.source import Split
 from mmvae.foundations.networks import mlp
 from mmvae.foundations.randomness import seeded_global
-from mmvae.modalities.codec import HAS_MISSING, Codec
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
 from mmvae.modalities.likelihoods.likelihood import Parameters
+from mmvae.modalities.recipe import HAS_MISSING
 from mmvae.models.base import Model
 from mmvae.models.jmvae import JMVAE
 

@@ -11,10 +11,11 @@ from torch.distributions import Distribution, Independent, Normal
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.networks import mlp
-from mmvae.modalities.codec import HAS_MISSING, Codec
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
 from mmvae.modalities.likelihoods.likelihood import Parameters
+from mmvae.modalities.recipe import HAS_MISSING
 
 _DIM = 3
 

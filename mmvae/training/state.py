@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mmvae.foundations.errors import CheckpointError, ConfigError, MmvaeError
-from mmvae.modalities.codec import Codec, State
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.recipe import State
 from mmvae.models.base import Model, Trainable
 from mmvae.runs.checkpoint_folder import Checkpoint
 from mmvae.training.ema import WeightAverage
