@@ -29,7 +29,9 @@ from mmvae.plugins.provenance import of_a_model, require_plugins
 from mmvae.plugins.registry import Registry
 from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import LATEST, Checkpoint, read_folder, write_folder
-from mmvae.runs.run import LOCK_OF_PLUGINS, Run, is_folder
+from mmvae.runs.run import Run
+from mmvae.runs.run_files import LOCK_OF_PLUGINS
+from mmvae.runs.run_place import is_folder
 from mmvae.training.model_description import Description, fitting, no_larger_than, try_out
 from mmvae.training.state import (
     codec_numbers,
