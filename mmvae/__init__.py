@@ -67,7 +67,7 @@ _HOME = {
     "elbo": "mmvae.models.objective",
     "Phase": "mmvae.models.phase",
     "Terms": "mmvae.models.phase",
-    "Trainable": "mmvae.models.base",
+    "Trainable": "mmvae.models.trainable",
     "ByModality": "mmvae.models.by_modality",
     "Extension": "mmvae.models.extension",
     "ExtensionConfig": "mmvae.models.extension",
@@ -164,7 +164,6 @@ if TYPE_CHECKING:
     from mmvae.modalities.recipe import State as State
     from mmvae.models.base import Model as Model
     from mmvae.models.base import ModelConfig as ModelConfig
-    from mmvae.models.base import Trainable as Trainable
     from mmvae.models.by_modality import ByModality as ByModality
     from mmvae.models.extension import Extension as Extension
     from mmvae.models.extension import ExtensionConfig as ExtensionConfig
@@ -182,6 +181,7 @@ if TYPE_CHECKING:
     from mmvae.models.posteriors import Posterior as Posterior
     from mmvae.models.posteriors import kl_divergence as kl_divergence
     from mmvae.models.posteriors import register_kl as register_kl
+    from mmvae.models.trainable import Trainable as Trainable
     from mmvae.models.variational import VariationalModel as VariationalModel
     from mmvae.plugins.hookspecs import hookimpl as hookimpl
     from mmvae.report.canvas import Picture as Picture

@@ -33,7 +33,7 @@ from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.randomness import kept_global
 from mmvae.inference.model_folder import built
 from mmvae.inference.trained_model import TrainedModel
-from mmvae.models.base import Trainable
+from mmvae.models.trainable import Trainable
 from mmvae.plugins.provenance import require_plugins
 from mmvae.plugins.registry import Registry
 from mmvae.plugins.smoke_test import blaming, smoke_test_all

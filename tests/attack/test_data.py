@@ -28,7 +28,7 @@ from mmvae.cli.main import run
 from mmvae.data.bounds import Bounds
 from mmvae.data.reader import read_table
 from mmvae.data.streams import open_stream
-from mmvae.data.streams.arrow import opened_arrow
+from mmvae.data.streams.arrow_file import opened_arrow
 from mmvae.data.streams.csv_cells import records
 from mmvae.data.streams.parquet_pages import decoded_bytes
 from mmvae.data.streams.weight import pieces, rows_together, sizes_of
