@@ -35,6 +35,7 @@ _HOME = {
     "EncoderWidths": "mmvae.modalities.codec_config",
     "DecoderWidths": "mmvae.modalities.codec_config",
     "DenseActivation": "mmvae.modalities.codec_config",
+    "DenseCodec": "mmvae.modalities.dense_codec",
     "Names": "mmvae.modalities.names",
     "distinct_names": "mmvae.modalities.names",
     "listed": "mmvae.modalities.names",
@@ -138,6 +139,7 @@ if TYPE_CHECKING:
     from mmvae.modalities.codec_examples import Examples as Examples
     from mmvae.modalities.column import Column as Column
     from mmvae.modalities.column import LazyValues as LazyValues
+    from mmvae.modalities.dense_codec import DenseCodec as DenseCodec
     from mmvae.modalities.likelihoods.bernoulli import BernoulliLikelihood as BernoulliLikelihood
     from mmvae.modalities.likelihoods.bernoulli import draw_bernoulli as draw_bernoulli
     from mmvae.modalities.likelihoods.categorical import (

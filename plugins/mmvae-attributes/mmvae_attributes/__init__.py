@@ -12,14 +12,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmvae import (
-    Codec,
     CodecConfig,
     Column,
     DecoderWidths,
     DenseActivation,
+    DenseCodec,
     EncoderWidths,
     Examples,
     GaussianLikelihood,
@@ -29,7 +29,6 @@ from mmvae import (
     UnsupportedValue,
     hookimpl,
     listed,
-    mlp,
     typed_cells,
 )
 from mmvae_attributes.signs import SignLikelihood
@@ -54,7 +53,7 @@ class SignedAttributesConfig(CodecConfig):
     activation: DenseActivation = "relu"
 
 
-class SignedAttributes(Codec):
+class SignedAttributes(DenseCodec):
     """±1 for each named attribute: event shape (attributes,)."""
 
     kind = "signed-attributes"
@@ -81,16 +80,6 @@ class SignedAttributes(Codec):
     def attributes(self) -> tuple[str, ...]:
         """The names: the sign of each value says whether an item has that attribute."""
         return self.names
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """(attributes,)."""
-        return (len(self.names),)
-
-    @property
-    def feature_dim(self) -> int:
-        """Width of the last dense layer."""
-        return int((len(self.names), *self.config.encoder)[-1])
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """±1 values (b, attributes) → int8 of the same shape; all observed."""
@@ -122,14 +111,6 @@ class SignedAttributes(Codec):
                 expected,
                 "Absence of an attribute is written -1.",
             )
-
-    def encoder(self) -> nn.Module:
-        """Dense layers."""
-        return mlp(len(self.names), self.config.encoder, self.config.activation)
-
-    def decoder(self, input_dim: int) -> nn.Module:
-        """Dense layers, then one number f_a for each attribute."""
-        return mlp(input_dim, self.config.decoder, self.config.activation, len(self.names))
 
     @property
     def likelihood_family(self) -> Likelihood:

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import Field, PositiveInt, field_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mmvae import (
     CategoricalLikelihood,
-    Codec,
     CodecConfig,
     Column,
     DecoderWidths,
     DenseActivation,
+    DenseCodec,
     EncoderWidths,
     Examples,
     Likelihood,
@@ -29,7 +29,6 @@ from mmvae import (
     distinct_names,
     hookimpl,
     listed,
-    mlp,
     nearest,
 )
 from mmvae_labels.raw_labels import (
@@ -62,7 +61,7 @@ class CategoricalConfig(CodecConfig):
         return distinct_names(classes) if isinstance(classes, tuple) else classes
 
 
-class Categorical(Codec):
+class Categorical(DenseCodec):
     """One label per item: event shape (classes,), one-hot."""
 
     kind = "categorical"
@@ -95,14 +94,9 @@ class Categorical(Codec):
         return tuple(self.state["classes"])
 
     @property
-    def event_shape(self) -> tuple[int, ...]:
-        """(classes,)."""
-        return (len(self.classes),)
-
-    @property
-    def feature_dim(self) -> int:
-        """Width of the last dense layer."""
-        return int((len(self.classes), *self.config.encoder)[-1])
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.classes
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Labels (b,), or codes if no class name is a number → one-hot uint8."""
@@ -182,14 +176,6 @@ class Categorical(Codec):
             row = int(np.argmax(bad))
             raise UnsupportedValue(row, weights[row].tolist(), "finite weights of the classes")
         return torch.tensor(weights, dtype=torch.float32)
-
-    def encoder(self) -> nn.Module:
-        """Dense layers."""
-        return mlp(len(self.classes), self.config.encoder, self.config.activation)
-
-    def decoder(self, input_dim: int) -> nn.Module:
-        """Dense layers, then the logits of the classes."""
-        return mlp(input_dim, self.config.decoder, self.config.activation, len(self.classes))
 
     @property
     def likelihood_family(self) -> Likelihood:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mmvae import (
-    Codec,
     Column,
+    DenseCodec,
     Examples,
     GaussianLikelihood,
     LaplaceLikelihood,
@@ -44,7 +44,7 @@ SHOWN = 80
 """Characters of a cell's name that are shown."""
 
 
-class Vector(Codec):
+class Vector(DenseCodec):
     """Real numbers, one for each named cell: event shape (cells,)."""
 
     kind = "vector"
@@ -103,16 +103,6 @@ class Vector(Codec):
     def names(self) -> tuple[str, ...]:
         """Names of the cells in the order of the values."""
         return tuple(self.state["names"])
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """(cells,)."""
-        return (len(self.names),)
-
-    @property
-    def feature_dim(self) -> int:
-        """Width of the last dense layer."""
-        return int((len(self.names), *self.config.encoder)[-1])
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Numbers (b, cells) → standardised float32, 0 if unobserved; mask of the observed."""
