@@ -35,6 +35,7 @@ _HOME = {
     "EncoderWidths": "mmvae.modalities.codec_config",
     "DecoderWidths": "mmvae.modalities.codec_config",
     "DenseActivation": "mmvae.modalities.codec_config",
+    "check_standardised": "mmvae.modalities.standardised",
     "DenseCodec": "mmvae.modalities.dense_codec",
     "Names": "mmvae.modalities.names",
     "distinct_names": "mmvae.modalities.names",
@@ -164,6 +165,7 @@ if TYPE_CHECKING:
     from mmvae.modalities.names import distinct_names as distinct_names
     from mmvae.modalities.names import listed as listed
     from mmvae.modalities.recipe import State as State
+    from mmvae.modalities.standardised import check_standardised as check_standardised
     from mmvae.models.base import Model as Model
     from mmvae.models.base import ModelConfig as ModelConfig
     from mmvae.models.by_modality import ByModality as ByModality

@@ -25,6 +25,7 @@ from mmvae import (
     State,
     UnsupportedValue,
     activation,
+    check_standardised,
     mlp,
 )
 from mmvae_images.examples import pictures
@@ -117,17 +118,8 @@ class GaussianConvImage(ImageCodec):
     def check_state(self) -> None:
         """Require a finite mean and a positive deviation for each standardised pixel."""
         super().check_state()
-        if self.config.pixels == "unit":
-            return
-        for key, least in {
-            "mean": -math.inf,
-            "deviation": torch.finfo(torch.float32).tiny,
-        }.items():
-            values = self.state[key]
-            sound = values.dtype == torch.float32 and tuple(values.shape) == self.event_shape
-            if not (sound and bool((values.isfinite() & (values >= least)).all())):
-                wanted = "positive" if key == "deviation" else "finite"
-                raise ValueError(f"{key}: expected a {wanted} number of 32 bits for each pixel")
+        if self.config.pixels == "standardised":
+            check_standardised(self.state, self.event_shape, torch.float32)
 
     @property
     def feature_dim(self) -> int:

@@ -6,7 +6,6 @@ split; log-likelihoods are densities of the data in the user's own units.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,6 +25,7 @@ from mmvae import (
     State,
     StudentTLikelihood,
     UnsupportedValue,
+    check_standardised,
     listed,
     mlp,
     seeded_sample,
@@ -81,23 +81,9 @@ class Vector(DenseCodec):
     def check_state(self) -> None:
         """Require one finite mean and one positive deviation for each cell.
 
-        Data of any scale give their own deviation, 1e-45 too. Below the least normal number its
-        reciprocal would be infinite. Values that are too many deviations away are refused when
-        they are prepared.
+        Values that are too many deviations away are refused when they are prepared.
         """
-        cells = (len(self.names),)
-        for key, least in {
-            "mean": -math.inf,
-            "deviation": torch.finfo(torch.float64).tiny,
-        }.items():
-            values = self.state[key]
-            sound = values.dtype == torch.float64 and tuple(values.shape) == cells
-            if not (sound and bool((values.isfinite() & (values >= least)).all())):
-                wanted = "positive" if key == "deviation" else "finite"
-                raise ValueError(
-                    f"{key} is {values.tolist()!r:.80}, expected {cells[0]} {wanted} numbers of "
-                    f"64 bits"
-                )
+        check_standardised(self.state, self.event_shape, torch.float64)
 
     @property
     def names(self) -> tuple[str, ...]:
