@@ -17,8 +17,9 @@ from mmvae.data.source import Split
 from mmvae.data.value_errors import place, refusals, refused_row
 from mmvae.foundations.errors import DataError
 from mmvae.foundations.randomness import ItemDraws, StepDraws, numbers_of
-from mmvae.modalities.codec import Codec, model_input
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
+from mmvae.modalities.conversion import model_input
 from mmvae.modalities.returned import pair
 
 View = Callable[[Codec], Callable[[Tensor, torch.Generator], Tensor]]

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batch
-from mmvae.modalities.codec import Codec, scale_nats
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.density import scale_nats
 from mmvae.modalities.subsets import Subset
 
 KEY = "standardised"

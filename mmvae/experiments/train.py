@@ -19,7 +19,9 @@ from mmvae.plugins.loader import load_registry
 from mmvae.plugins.registry import Registry
 from mmvae.plugins.smoke_test import blaming
 from mmvae.runs.checkpoint import CheckpointStore
-from mmvae.runs.run import Run, default_folder, read_metrics
+from mmvae.runs.metrics_log import read_metrics
+from mmvae.runs.run import Run
+from mmvae.runs.run_place import default_folder
 from mmvae.training.progress import shown_terms
 from mmvae.training.stop_conditions import Limits
 

@@ -10,8 +10,9 @@ from torch import nn
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.randomness import StepDraws
-from mmvae.models.base import Model, Trainable
+from mmvae.models.base import Model
 from mmvae.models.phase import Phase, Terms
+from mmvae.models.trainable import Trainable
 
 
 class ExtensionConfig(BaseModel):

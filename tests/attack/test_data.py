@@ -31,7 +31,7 @@ from mmvae.data.columns import table_split
 from mmvae.data.folder_files import content
 from mmvae.data.reader import read_table
 from mmvae.data.streams import open_stream
-from mmvae.data.streams.arrow import opened_arrow
+from mmvae.data.streams.arrow_file import opened_arrow
 from mmvae.data.streams.csv_cells import records
 from mmvae.data.streams.parquet_pages import decoded_bytes
 from mmvae.data.streams.weight import pieces, rows_together, sizes_of

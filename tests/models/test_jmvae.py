@@ -29,8 +29,9 @@ from mmvae.data.source import Split
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import ConfigError, UsageError
-from mmvae.modalities.codec import HAS_MISSING, Codec
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
+from mmvae.modalities.recipe import HAS_MISSING
 from mmvae.modalities.subsets import subset_name
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.jmvae_config import JMVAEConfig

@@ -15,7 +15,8 @@ from torch.testing import assert_close
 
 from mmvae.data.batches import Batch, with_stand_ins
 from mmvae.foundations.errors import ConfigError, UsageError
-from mmvae.modalities.codec import HAS_MISSING, Codec
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.recipe import HAS_MISSING
 from mmvae.modalities.subsets import family
 from mmvae.models.informed import Informed
 from mmvae.models.jmvae import JMVAE

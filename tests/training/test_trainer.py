@@ -33,7 +33,8 @@ from mmvae.foundations.errors import CheckpointError, ConfigError, RunError, Tra
 from mmvae.foundations.progress import Progress
 from mmvae.foundations.randomness import StepDraws
 from mmvae.runs.checkpoint import CheckpointStore
-from mmvae.runs.run import Run, read_metrics
+from mmvae.runs.metrics_log import read_metrics
+from mmvae.runs.run import Run
 from mmvae.training.config import TrainConfig
 from mmvae.training.step import Stepper, unchecked_distributions
 from mmvae.training.trainer import Trainer
