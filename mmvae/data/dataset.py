@@ -12,6 +12,7 @@ import torch
 
 from mmvae.data.batches import Batches, prepare
 from mmvae.data.columns import column_type
+from mmvae.data.file_formats.csv_cells import other_separator
 from mmvae.data.missing import (
     Patterns,
     check_known,
@@ -22,7 +23,6 @@ from mmvae.data.missing import (
 )
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SplitName
-from mmvae.data.streams.csv_cells import other_separator
 from mmvae.data.usable_items import usable, without_discarded, without_incomplete
 from mmvae.data.value_errors import place, refusals
 from mmvae.foundations.errors import DataError, nearest

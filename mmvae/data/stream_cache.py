@@ -17,8 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from mmvae.data.file_formats.table_stream import first_line
 from mmvae.data.fingerprints import cache_folder, content
-from mmvae.data.streams.stream import first_line
 from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import DataError, nearest
 from mmvae.foundations.operations import reported

@@ -37,8 +37,8 @@ from mmvae.models.trainable import Trainable
 from mmvae.plugins.provenance import require_plugins
 from mmvae.plugins.registry import Registry
 from mmvae.plugins.smoke_test import blaming, smoke_test_all
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import Checkpoint
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.run import Run
 from mmvae.training.distributed import everyone_follows, leading
 from mmvae.training.model_description import Description

@@ -18,7 +18,7 @@ from mmvae.inference.trained_model import TrainedModel
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.registry import Registry
 from mmvae.plugins.smoke_test import blaming
-from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.metrics_log import read_metrics
 from mmvae.runs.run import Run
 from mmvae.runs.run_place import default_folder

@@ -27,8 +27,8 @@ from mmvae.plugins.guard import guarded_codec
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.provenance import of_a_model, require_plugins
 from mmvae.plugins.registry import Registry
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import LATEST, Checkpoint, read_folder, write_folder
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.run import Run
 from mmvae.runs.run_files import LOCK_OF_PLUGINS
 from mmvae.runs.run_place import is_folder

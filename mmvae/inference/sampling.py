@@ -15,7 +15,7 @@ from mmvae.foundations.errors import DataError, UsageError, nearest
 from mmvae.foundations.randomness import generator
 from mmvae.models.base import Model
 from mmvae.models.finite import finite_values
-from mmvae.models.missing import by_pattern, posterior_of
+from mmvae.models.patterns import by_pattern, posterior_of
 from mmvae.models.posteriors import Posterior
 
 PriorName = Literal["fitted", "standard"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmvae.data.bounds import Bounds
+from mmvae.data.file_formats import open_stream
 from mmvae.data.missing import presence
-from mmvae.data.streams import open_stream
+from mmvae.data.size_bounds import Bounds
 from mmvae.foundations import staging
 from mmvae.foundations.errors import UsageError
 from mmvae.foundations.progress import NOBODY, Progress

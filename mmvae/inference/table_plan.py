@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from mmvae.data.file_formats import Rows, TableStream
 from mmvae.data.in_memory import as_column
 from mmvae.data.source import Split
-from mmvae.data.streams import Rows, TableStream
 from mmvae.foundations.errors import DataError
 from mmvae.inference.filled_pictures import FilledPictures
 from mmvae.inference.imputation import Imputation

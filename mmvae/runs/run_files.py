@@ -75,7 +75,7 @@ class RunFiles:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder for `mmvae.runs.checkpoint.CheckpointStore`."""
+        """The folder for `mmvae.runs.checkpoint_store.CheckpointStore`."""
         return self.folder / "checkpoints"
 
     @property

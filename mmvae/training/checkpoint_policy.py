@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmvae.foundations.errors import CheckpointError, NonFinite
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import Checkpoint, first_non_finite, step_of
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.metrics_log import check_prefix
 from mmvae.runs.run import Run
 from mmvae.training.config import FIXED_KEYS

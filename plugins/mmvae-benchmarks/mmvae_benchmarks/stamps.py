@@ -23,10 +23,10 @@ from mmvae import (
     SplitName,
     nearest,
 )
-from mmvae.data.bounds import MIB, Bounds
 from mmvae.data.fingerprints import contents
 from mmvae.data.paths import found_folder
 from mmvae.data.pictures import begun, size_in_memory
+from mmvae.data.size_bounds import MIB, Bounds
 from mmvae.data.splits import split_items
 from mmvae.modalities.column import row_index
 

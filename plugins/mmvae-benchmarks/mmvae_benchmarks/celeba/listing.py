@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from mmvae import DataError, listed, nearest
-from mmvae.data.bounds import MIB, Bounds
+from mmvae.data.size_bounds import MIB, Bounds
 from mmvae_benchmarks.faces.attributes import NAMES
 
 Array = np.ndarray[Any, Any]

@@ -6,11 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmvae.data.bounds import Bounds
-from mmvae.data.streams.json_edit import edited_object
-from mmvae.data.streams.json_text import JsonArray, value_of
-from mmvae.data.streams.json_values import NESTED, NOT_FINITE, NUMBERS, Found, found_in, unholdable
-from mmvae.data.streams.stream import (
+from mmvae.data.file_formats.json_edit import edited_object
+from mmvae.data.file_formats.json_text import JsonArray, value_of
+from mmvae.data.file_formats.json_values import (
+    NESTED,
+    NOT_FINITE,
+    NUMBERS,
+    Found,
+    found_in,
+    unholdable,
+)
+from mmvae.data.file_formats.table_stream import (
     SIMPLE,
     Filled,
     Rows,
@@ -22,13 +28,14 @@ from mmvae.data.streams.stream import (
     fitting,
     read_as,
 )
-from mmvae.data.streams.text import (
+from mmvae.data.file_formats.text_file import (
     SCANNED,
     arrow_type,
     blocks,
     chunked,
     decoded,
 )
+from mmvae.data.size_bounds import Bounds
 from mmvae.data.written_cells import (
     merged,
     unified,

@@ -8,10 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmvae.data.bounds import Bounds
-from mmvae.data.streams.arrow_cells import replaced
-from mmvae.data.streams.arrow_file import opened_arrow
-from mmvae.data.streams.arrow_types import (
+from mmvae.data.file_formats.arrow_cells import replaced
+from mmvae.data.file_formats.arrow_file import opened_arrow
+from mmvae.data.file_formats.arrow_types import (
     described,
     features,
     is_readable,
@@ -21,7 +20,7 @@ from mmvae.data.streams.arrow_types import (
     refusal,
     wider,
 )
-from mmvae.data.streams.stream import (
+from mmvae.data.file_formats.table_stream import (
     SIMPLE,
     Filled,
     Rows,
@@ -32,7 +31,8 @@ from mmvae.data.streams.stream import (
     first_line,
     read_as,
 )
-from mmvae.data.streams.weight import pieces
+from mmvae.data.file_formats.weight import pieces
+from mmvae.data.size_bounds import Bounds
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType, Kind
 

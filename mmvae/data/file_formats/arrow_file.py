@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmvae.data.bounds import Bounds
-from mmvae.data.streams.weight import rows_together, unpacked
+from mmvae.data.file_formats.weight import rows_together, unpacked
+from mmvae.data.size_bounds import Bounds
 
 MAGIC, PARQUET = b"ARROW1", b"PAR1"
 

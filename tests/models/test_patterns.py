@@ -18,7 +18,7 @@ from mmvae.foundations.errors import ConfigError, UsageError
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.recipe import HAS_MISSING
 from mmvae.modalities.subsets import family
-from mmvae.models.informed import Informed
+from mmvae.models.informed_subsets import Informed
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.phase import Terms
 from mmvae.models.posteriors import DiagonalGaussian, kl_divergence
