@@ -1,4 +1,4 @@
-"""JMVAE: prior, joint and subset posteriors and likelihoods together (T1 to T15)."""
+"""JMVAE: prior, joint and subset posteriors and likelihoods together (T1 to T16)."""
 
 from __future__ import annotations
 
