@@ -89,7 +89,7 @@ def resume(
     progress: Progress | None = None,
     registry: Registry | None = None,
 ) -> Result:
-    """Resume a run where it stopped, whatever stopped it.
+    """Resume a run that was stopped or interrupted.
 
     Args:
         run: Its folder.

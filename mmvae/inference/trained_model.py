@@ -217,7 +217,7 @@ class TrainedModel(ModelInput):
         targets: str | Sequence[str] | None = None,
         seed: int = 0,
     ) -> tuple[Tensor, Tensor | None]:
-        """The bound of :meth:`score`, and beside it the bound for the standardised values.
+        """The bound of :meth:`score`, and the bound for the standardised values.
 
         Returns:
             Nats per item, shape (n,), in the user's units, and for the values that networks see;

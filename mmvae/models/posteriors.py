@@ -1,6 +1,6 @@
 """Posteriors and priors over the joint latent z, and the KL divergence between them.
 
-All computations run in at least float32, whatever autocast is on, and in nats per item.
+All computations run in at least float32, with or without autocast, and in nats per item.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ class Run(RunFiles):
                 f"from its last checkpoint: mmvae resume NEW-PLACE"
             )
 
-    def mend(self) -> str | None:
+    def repair(self) -> str | None:
         """Write the files that open a run again if they were removed since the first call.
 
         Returns:

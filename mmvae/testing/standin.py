@@ -69,7 +69,7 @@ def batch(items: int, *names: str) -> Batch:
     return Batch(x, dict.fromkeys(names))
 
 
-def gappy(items: int, present: Mapping[str, Tensor]) -> Batch:
+def incomplete(items: int, present: Mapping[str, Tensor]) -> Batch:
     """The same items with missing modalities: modality → mask of its items, bool (items,)."""
     x = {
         m: torch.where(present[m].unsqueeze(1), v, 0.0)

@@ -38,7 +38,7 @@ class Records:
         if self.run is None:
             yield
             return
-        self.run.mend()
+        self.run.repair()
         self.metrics = MetricsLog(self.run.metrics)
         try:
             yield

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Independent, LogNormal
 from torch.testing import assert_close
 
-from mmvae.data.batches import Batch, with_stand_ins
+from mmvae.data.batches import Batch, with_fill_values
 from mmvae.foundations.errors import ConfigError, UsageError
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.recipe import HAS_MISSING
@@ -54,7 +54,7 @@ def gappy(made: JMVAE, fill: float | None = None, present: dict[str, Tensor] | N
     x = {}
     for m, codec in made.codecs.items():
         values = torch.randn(B, *codec.event_shape, generator=source)
-        x[m] = with_stand_ins(codec, values, has[m])
+        x[m] = with_fill_values(codec, values, has[m])
         if fill is not None:
             x[m][~has[m]] = fill
     return Batch(x, dict.fromkeys(x), has)

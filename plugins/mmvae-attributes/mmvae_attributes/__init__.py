@@ -190,7 +190,7 @@ def _matrix(column: Column) -> Array:
 
 
 def _refuse_truths(rows: Sequence[Any]) -> None:
-    """Refuse a truth value beside numbers, of which NumPy would make 1 or 0."""
+    """Refuse a truth value among numbers, which NumPy would convert to 1 or 0."""
     for i, row in enumerate(rows):
         for cell in row if isinstance(row, (list, tuple)) else (row,):
             if isinstance(cell, (bool, np.bool_)):
