@@ -249,7 +249,9 @@ def folder(tmp_path: Path, made_data: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The folder a document runs in: ``examples/`` as they are, ``data/`` made."""
     if (ROOT / "examples").is_dir():
         shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    (tmp_path / "data").symlink_to(made_data)
+    (tmp_path / "data").mkdir()
+    for made in made_data.iterdir():  # beside which a document may make data of its own
+        (tmp_path / "data" / made.name).symlink_to(made)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
