@@ -218,7 +218,7 @@ def scaled(file: Path, size: int) -> Image.Image:
         with PICTURE.open(file) as encoded, begun(encoded) as opened:
             height, width = size_in_memory(opened)
             if height * width > MOST_PIXELS:
-                raise ValueError(f"{height:,}×{width:,} pixels, expected {MOST_PIXELS:,} at most")
+                raise ValueError(f"{height:,}×{width:,} pixels, expected at most {MOST_PIXELS:,}")
             picture = opened.convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{file}: no picture ({error}). Install the stamps again.") from None

@@ -128,7 +128,7 @@ class ZipPictures(Pictures):
         """See :meth:`Pictures.read`."""
         member = self._members[self.names[row]]
         if member.file_size > PICTURE.file:
-            raise Unreadable(f"{member.file_size:,} bytes, expected {PICTURE.file:,} at most")
+            raise Unreadable(f"{member.file_size:,} bytes, expected at most {PICTURE.file:,}")
         try:
             return self._zip.read(member)
         except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
