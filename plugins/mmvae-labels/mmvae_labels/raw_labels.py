@@ -16,7 +16,7 @@ from mmvae.foundations.printable import is_unicode
 
 Array = np.ndarray[Any, Any]
 _MOST = 100_000  # one-hot vectors longer than this mean that the column holds ids, not labels
-_EXACT = 2.0**53  # whole floats beyond it may be other integers rounded
+_EXACT = 2.0**52  # whole floats from here on may be other numbers rounded
 _LARGE = 2**63  # integers from here on need more than the 64 bits of an array
 _LABEL = "a whole number or a name"
 
@@ -38,7 +38,7 @@ def labels_of(column: Column) -> list[str] | Array:
     if labels.dtype.kind not in "biuf":
         raise UnsupportedValue(None, f"labels of type {labels.dtype}", "integers or names")
     if labels.dtype.kind == "f":
-        bad = ~np.isfinite(labels) | (labels != np.rint(labels)) | (np.abs(labels) > _EXACT)
+        bad = ~np.isfinite(labels) | (labels != np.rint(labels)) | (np.abs(labels) >= _EXACT)
         if bad.any():
             row = int(np.argmax(bad))
             raise UnsupportedValue(
