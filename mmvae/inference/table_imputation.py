@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmvae.data.bounds import Bounds
+from mmvae.data.fillable import marks_of
 from mmvae.data.in_memory import as_column
 from mmvae.data.missing import presence
 from mmvae.data.source import Split
@@ -49,6 +50,7 @@ class Filled:
         partly: Modality → number of rows that lacked some of its cells.
         nothing: Number of rows without any modality, imputed from the prior.
         without: Modalities without a column in the table.
+        retyped: Column whose type was changed for the filled values → its types before and after.
     """
 
     rows: int
@@ -56,6 +58,7 @@ class Filled:
     partly: dict[str, int]
     nothing: int = 0
     without: tuple[str, ...] = ()
+    retyped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @undisturbed()
@@ -102,6 +105,7 @@ def impute_table(
         plan.pictures() as pictures,
         stream.writer(hidden, plan.filled, plan.added) as writer,
     ):
+        done.retyped = writer.retyped
         for rows in stream.chunks(CHUNK):
             shown.part("filling", done.rows, stream.total)
             items = plan.items(rows, done.rows)
@@ -169,7 +173,7 @@ class Plan:
             )
             if lists and len(trained.codecs[m].event_shape) == 1:
                 self.cellwise.add(m)
-            name = f"{column}_filled"
+            name = marks_of(column)
             if name in stream.names:
                 raise DataError(
                     f"{stream.path}: there is a column {name!r} already; this name is needed for "
@@ -277,7 +281,7 @@ class Plan:
 
     def marks(self, n: int, found: Mapping[str, Imputation]) -> dict[str, list[Any]]:
         """New column → marks of n rows: which values were imputed, or which cells of them."""
-        return {f"{column}_filled": self._marks(m, n, found) for m, column in self.columns.items()}
+        return {marks_of(column): self._marks(m, n, found) for m, column in self.columns.items()}
 
     def _marks(self, modality: str, n: int, found: Mapping[str, Imputation]) -> list[Any]:
         shape = self.trained.codecs[modality].event_shape if modality in self.cellwise else ()

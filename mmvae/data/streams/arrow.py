@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mmvae.data.bounds import Bounds
-from mmvae.data.streams.arrow_cells import replaced
+from mmvae.data.streams.arrow_cells import replaced, widened
 from mmvae.data.streams.arrow_types import (
     described,
     features,
@@ -20,6 +20,7 @@ from mmvae.data.streams.arrow_types import (
     plain,
     plain_type,
     refusal,
+    retyped,
     wider,
 )
 from mmvae.data.streams.stream import (
@@ -258,6 +259,7 @@ class ArrowWriter(Writer):
 
     def __init__(self, stream: ArrowStream, path: Path, schema: Any) -> None:
         self.stream, self.path, self.schema = stream, path, schema
+        self.retyped = retyped(stream.own, schema)
         self._stack = ExitStack()
 
     def __enter__(self) -> Writer:
@@ -288,8 +290,7 @@ class ArrowWriter(Writer):
             column = rows.table.column(field.name)
             where = f"{self.stream.path}, column {field.name!r}"
             try:
-                if column.type != field.type:
-                    column = column.cast(field.type)
+                column = widened(column, field.type, where)
                 values = filled.get(field.name, {})
                 columns.append(replaced(column, values, self.stream, field.name))
             except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:

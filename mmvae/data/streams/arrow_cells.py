@@ -7,10 +7,12 @@ from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any
 
 from mmvae.data.streams.arrow_types import (
+    brief,
     kind_of,
 )
 from mmvae.data.streams.stream import (
     TableStream,
+    first_line,
     fitting,
 )
 from mmvae.foundations.errors import DataError
@@ -32,6 +34,27 @@ def replaced(column: Any, values: Mapping[int, Any], stream: TableStream, name: 
     index[list(values)] = len(column) + np.arange(len(values))
     new = array([encoded(v, column.type, stream, name) for v in values.values()], column.type)
     return pa.chunked_array([*column.chunks, new], column.type).combine_chunks().take(index)
+
+
+def widened(column: Any, kind: Any, where: str) -> Any:
+    """An Arrow column in the type that it needs for filled values.
+
+    Raises:
+        DataError: The type cannot hold one of its values.
+    """
+    import pyarrow as pa
+
+    if column.type == kind:
+        return column
+    try:
+        return column.cast(kind)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{where}: its type {brief(column.type)} has to become {brief(kind)} for the values "
+            f"that the model fills in, but this type cannot hold all of its values: "
+            f"{first_line(error)}. Leave the column out, or convert it to {brief(kind)} if the "
+            f"last digits do not matter."
+        ) from error
 
 
 def array(values: list[Any], kind: Any) -> Any:

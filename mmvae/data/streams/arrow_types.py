@@ -144,6 +144,17 @@ def wider(held: Any, filled: Any) -> Any:
     return held
 
 
+def retyped(before: Any, after: Any) -> dict[str, tuple[str, str]]:
+    """Column with values whose type differs in a second schema → its types in both."""
+    from pyarrow import types
+
+    return {
+        field.name: (brief(field.type), brief(after.field(field.name).type))
+        for field in before
+        if not types.is_null(field.type) and after.field(field.name).type != field.type
+    }
+
+
 def is_readable(kind: Any) -> bool:
     """True if columns of an Arrow type can be read; others are only written as they are."""
     from pyarrow import types
