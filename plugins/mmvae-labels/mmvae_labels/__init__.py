@@ -122,7 +122,7 @@ class Categorical(Codec):
         bad = np.flatnonzero(codes < 0)
         if len(bad):
             row = int(bad[0])
-            label = labels[row] if isinstance(labels, list) else labels[row].item()
+            label: Any = labels[row] if isinstance(labels, list) else labels[row].item()
             coded = not isinstance(labels, list)
             if coded and column.names is not None and 0 <= label < len(column.names):
                 label, coded = column.names[label], False
