@@ -337,6 +337,26 @@ def test_codes_of_named_classes_go_by_the_names_of_each_file(train: Train, folde
         trained.score(items)
 
 
+@pytest.mark.parametrize("found", [["0", "1", "?"], ["None", "0", "1"], [False, True], [0, 1]])
+def test_codes_are_names_also_for_a_model_of_texts_or_truth_values(
+    folder: Path, found: list[Any]
+) -> None:
+    import datasets
+
+    codec, kind = learned(write(folder / "t.parquet", {"label": found}))
+    for names in (["1", "0"], ["True", "False"], ["b", "a"]):
+        features = datasets.Features({"label": datasets.ClassLabel(names=names)})
+        datasets.Dataset.from_dict({"label": [0, 1]}, features).to_parquet("o.parquet")
+        column = mmvae.data.table.load_tables("o.parquet", types={"label": kind})["train"]
+        values = column.columns["label"].read()
+        if set(names) <= set(codec.classes):
+            x, _ = codec.prepare(values)
+            assert [codec.classes[k] for k in x.argmax(1)] == names
+        else:
+            with pytest.raises(UnsupportedValue, match=f"label '{names[0]}', expected one of"):
+                codec.prepare(values)
+
+
 def test_a_folder_reads_the_table_of_each_split_as_that_of_the_training(folder: Path) -> None:
     for split, found in (("train", ["1.0", "2.0", "?"]), ("test", ["1.0", "2.0", None])):
         (folder / "d" / split).mkdir(parents=True)

@@ -106,7 +106,7 @@ class ArrowStream(TableStream):
                 continue
             dated = own_kind in ("date", "timestamp")
             found = ColumnType(own_kind) if dated else read_as(own_kind, self.wanted.get(name))
-            coded = found.kind == "integer" and self.labels(name) is not None
+            coded = own_kind == "integer" and self.labels(name) is not None
             self.types[name] = ColumnType("code") if coded else found
 
     def chunks(self, size: int) -> Iterator[ArrowRows]:
