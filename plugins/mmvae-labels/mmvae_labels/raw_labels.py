@@ -41,10 +41,11 @@ def labels_of(column: Column) -> list[str] | Array:
         bad = ~np.isfinite(labels) | (labels != np.rint(labels)) | (np.abs(labels) >= _EXACT)
         if bad.any():
             row = int(np.argmax(bad))
+            large = bool(np.isfinite(labels[row]) and abs(labels[row]) >= _EXACT)
             raise UnsupportedValue(
                 row,
-                f"label {labels[row]}",
-                _LABEL,
+                f"label {labels[row]}" + " (a float, perhaps of another number)" * large,
+                f"{_LABEL}, as a float below 2^52" if large else _LABEL,
                 "Label every item; of a table, declare labels such as 1.10 in [data.types]: "
                 'column = "text".',
             )

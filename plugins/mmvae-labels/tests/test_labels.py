@@ -111,7 +111,7 @@ def test_restore_gives_names_if_there_are_any_else_codes():
         (Column(np.arange(100_001)), {}, "labels or ids"),
         (Column([True, 2]), {}, "row 1: got label 2, expected a boolean, as in other rows"),
         (Column([1.1, 1.2]), {}, r"row 0: got label 1.1.*data.types"),
-        (Column([1.0, 2.0**53]), {}, r"row 1: got label 9007199254740992.0.*data.types"),
+        (Column([1.0, 2.0**53]), {}, r"row 1: .*992.0 \(a float, .* below 2\^52. .*data.types"),
         (Column(np.zeros((2, 2), int)), {}, r"shape \(n,\)"),
         (Column(np.zeros(2, "datetime64[s]")), {}, "integers or names"),
     ],
