@@ -50,9 +50,10 @@ def unfillable(
 
 
 def is_real(codec: Codec) -> bool:
-    """True if the values of a codec that reads whole numbers, or lists of them, are floats."""
+    """True if a codec of numbers or vectors, read from numbers or lists, restores floats."""
     kind = codec.column_type
-    if kind is None or kind.kind not in ("integer", "list"):
+    vectors = len(codec.event_shape) <= 1
+    if kind is None or kind.kind not in ("integer", "list") or not vectors:
         return False
     values = codec.restore(codec.missing(1)).values
     return isinstance(values, np.ndarray) and values.dtype.kind == "f"
@@ -61,11 +62,13 @@ def is_real(codec: Codec) -> bool:
 def has_large_integers(column: Column) -> bool:
     """True if a column, read in chunks, has integers that are not exact as floats."""
     known = column.without_missing()
-    parts = (
-        known.take(range(start, min(start + READ, len(known)))).read().values
-        for start in range(0, len(known), READ)
-    )
-    return any(map(is_large, parts))
+    for start in range(0, len(known), READ):
+        values = known.take(range(start, min(start + READ, len(known)))).read().values
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+            return False  # as are all other values of the column
+        if is_large(values):
+            return True
+    return False
 
 
 def is_large(value: Any) -> bool:
