@@ -26,7 +26,8 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_j
     JSON-lines file whose columns are named after the modalities. Modalities without a column
     are missing, as are those that a single item lacks. An item without any modality gets the
     mean of the prior. The table has the columns id, z_000, z_001, …; an .npz has the arrays id
-    and z. The id of an item is that of the file's own column "id", or else its row, from 0.
+    and z. The id of an item is that of the column "id" of a file or of RUN's own table, if no
+    modality reads it, or else the row, from 0.
     """
     from mmvae.data.output_tables import write_table
     from mmvae.experiments.train import load

@@ -69,6 +69,11 @@ def lines(done: Filled, out: Path) -> list[str]:
     parts += [f"{m} in part: {n}" for m, n in done.partly.items() if n]
     found = f"filled {', '.join(parts)}" if parts else "no value is missing, so nothing was filled"
     sentences = [f"Wrote {out}: {done.rows} rows; {found}"]
+    for column, (before, after) in done.retyped.items():
+        sentences.append(
+            f"The type of column {column!r} is now {after}, not {before}: the model fills in "
+            f"numbers that need not be whole."
+        )
     if done.without:
         sentences.append(f"Left out, because they have no column: {', '.join(done.without)}")
     if done.nothing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mmvae.inference.trained_model import TrainedModel
     from mmvae.runs.run import Run
 
+
+ROW_NUMBERS = "the ids in the output are row numbers, from 0."
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,7 +93,7 @@ def load_items(model: TrainedModel, run: Path, data: str) -> Split:
     from mmvae.runs.run import Run
 
     if data in SPLITS:
-        return run_split(Run.open(run), data)
+        return with_own_ids(run_split(Run.open(run), data), model, data)
     if not os.path.isfile(place(data)):
         raise DataError(
             f"DATA = {data!r} is neither a split ({', '.join(SPLITS)}) nor a file{tried(data)}. "
@@ -98,14 +101,39 @@ def load_items(model: TrainedModel, run: Path, data: str) -> Split:
             f"modalities."
         )
     items = load_tables(data, types=model.types, bounds=run_bounds(run))["train"]
-    return with_own_ids(items, model)
+    return with_own_ids(items, model, data)
 
 
-def with_own_ids(items: Split, model: TrainedModel) -> Split:
-    """Items of a file with the ids of its column ``id``, if there is one that names each item."""
+def with_own_ids(items: Split, model: TrainedModel, data: str) -> Split:
+    """Items that are numbered rows with the ids of their column ``id``, if it names each of them.
+
+    If it does not, or names several alike, this is reported.
+    """
+    import numpy as np
+
+    from mmvae.data.columns import type_of
+
     column, used = items.columns.get("id"), (*model.modalities, *model.columns.values())
-    if column is None or column.num_missing or "id" in used:
+    if column is None or "id" in used or np.asarray(items.ids).dtype.kind not in "iu":
         return items
+    kind = column.type or type_of(column.without_missing())
+    if kind.kind in ("list", "picture", "other"):
+        say(f"{data}: the column 'id' holds no texts or numbers, so {ROW_NUMBERS}")
+        return items
+    found = list(column.read().values)
+    present = np.ones(len(found), bool) if column.present is None else column.present
+    lacking = [k for k, id_ in enumerate(found) if not present[k] or id_ == ""]
+    if lacking:
+        more = f" and {len(lacking) - 1} others" if len(lacking) > 1 else ""
+        say(f"{data}: the column 'id' has no value in row {lacking[0]}{more}, so {ROW_NUMBERS}")
+        return items
+    (id_, count), *_ = Counter(found).most_common(1) or [("", 0)]
+    if count > 1:
+        shared = len(found) - len(set(found))
+        say(
+            f"{data}: {count} rows have the id {str(id_)!r}; in all, {shared} rows have the id of "
+            f"an earlier one. Make the ids different, or drop the column to get row numbers."
+        )
     return replace(items, ids=column.read().values)
 
 

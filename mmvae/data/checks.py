@@ -15,6 +15,7 @@ from mmvae.data.batches import prepare
 from mmvae.data.dataset import check_columns, chunks, fitted
 from mmvae.data.description import ModalitySummary, add
 from mmvae.data.extreme_values import extremes
+from mmvae.data.fillable import unfillable
 from mmvae.data.item_names import look_alike_phrases
 from mmvae.data.memory import as_bytes
 from mmvae.data.missing import check_training, presence
@@ -106,6 +107,8 @@ def check(
             findings += [Finding("doubt", "train", m, None, phrase) for phrase in phrases]
         except DataError as error:
             findings.append(Finding("column", "train", m, None, str(error)))
+    for m, phrase in unfillable(codecs, columns, splits["train"]):
+        findings.append(Finding("doubt", "train", m, None, phrase))
     for name in names:
         findings += _tiny(name, splits[name])
         findings += _missing(name, splits[name], columns, codecs)

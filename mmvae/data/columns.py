@@ -181,7 +181,10 @@ def is_list(kind: Any) -> bool:
 
 
 def whole(dataset: Any, name: str) -> bool:
-    """True if a column of floats holds only integers, apart from missing values."""
+    """True if a column of floats holds only integers, apart from missing values.
+
+    Floats from 2^52 on are no integers, because they may be other numbers rounded.
+    """
     import pyarrow
     import pyarrow.compute
 
@@ -190,7 +193,7 @@ def whole(dataset: Any, name: str) -> bool:
         return False
     compute, column = pyarrow.compute, column.cast("float64")  # 16-bit floats are not rounded
     equal = compute.equal(column, compute.trunc(column))
-    integral = compute.and_(equal, compute.is_finite(column))
+    integral = compute.and_(equal, compute.less(compute.abs(column), 2.0**52))
     return bool(compute.all(compute.or_(integral, compute.is_nan(column))).as_py())
 
 

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import extreme_items, naming_items
+from mmvae.data.fillable import unfillable
 from mmvae.data.item_names import look_alike_phrases
 from mmvae.data.split_names import SplitName
 from mmvae.experiments.build import (
@@ -268,6 +269,8 @@ class Session:
             for m, codec in data.codecs.items():
                 for phrase in look_alike_phrases(codec):
                     progress.say(f"Modality {m!r}: {phrase}.")
+            for m, phrase in unfillable(data.codecs, data.columns, data.items("train")):
+                progress.say(f"Modality {m!r}: {phrase}.")
             for remark in extreme_items(data):
                 progress.say(remark)
 

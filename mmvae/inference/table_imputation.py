@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmvae.data.file_formats import open_stream
@@ -28,6 +29,7 @@ class Filled:
         partly: Modality → number of rows that lacked some of its cells.
         nothing: Number of rows without any modality, imputed from the prior.
         without: Modalities without a column in the table.
+        retyped: Column whose type was changed for the filled values → its types before and after.
     """
 
     rows: int
@@ -35,6 +37,7 @@ class Filled:
     partly: dict[str, int]
     nothing: int = 0
     without: tuple[str, ...] = ()
+    retyped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @undisturbed()
@@ -81,6 +84,7 @@ def impute_table(
         plan.pictures.staged() as pictures,
         stream.writer(hidden, plan.filled, plan.added) as writer,
     ):
+        done.retyped = writer.retyped
         for rows in stream.chunks(CHUNK):
             shown.part("filling", done.rows, stream.total)
             items = plan.items(rows, done.rows)

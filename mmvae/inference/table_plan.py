@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmvae.data.file_formats import Rows, TableStream
+from mmvae.data.fillable import marks_of
 from mmvae.data.in_memory import as_column
 from mmvae.data.source import Split
 from mmvae.foundations.errors import DataError
@@ -54,7 +55,7 @@ class Plan:
             )
             if lists and len(trained.codecs[m].event_shape) == 1:
                 self.cellwise.add(m)
-            name = f"{column}_filled"
+            name = marks_of(column)
             if name in stream.names:
                 raise DataError(
                     f"{stream.path}: there is a column {name!r} already; this name is needed for "
@@ -126,7 +127,7 @@ class Plan:
 
     def marks(self, n: int, found: Mapping[str, Imputation]) -> dict[str, list[Any]]:
         """New column → marks of n rows: which values were imputed, or which cells of them."""
-        return {f"{column}_filled": self._marks(m, n, found) for m, column in self.columns.items()}
+        return {marks_of(column): self._marks(m, n, found) for m, column in self.columns.items()}
 
     def _marks(self, modality: str, n: int, found: Mapping[str, Imputation]) -> list[Any]:
         shape = self.trained.codecs[modality].event_shape if modality in self.cellwise else ()

@@ -59,6 +59,31 @@ class Column:
     def __len__(self) -> int:
         return len(self.values)
 
+    def check_names(self, known: Sequence[str], renamed: bool) -> None:
+        """Check that the source's names of the cells, if any, are those of a codec, in its order.
+
+        Args:
+            known: The codec's names.
+            renamed: True if the config gives them, so that the source may have quite other ones.
+
+        Raises:
+            UnsupportedValue: The cells are others, or have another order.
+        """
+        names = self.names
+        if names is None or tuple(names) == tuple(known):
+            return
+        if renamed and not set(names) & set(known):
+            return
+        k = next((k for k, (a, b) in enumerate(zip(names, known, strict=False)) if a != b), None)
+        k = min(len(names), len(known)) if k is None else k
+        found, own = (repr(n[k]) if k < len(n) else "none" for n in (names, known))
+        raise UnsupportedValue(
+            None,
+            f"cells that the source names, of which number {k} is {found}",
+            f"{own} there, as in the training",
+            "Give the cells the names and the order that they had in the training.",
+        )
+
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Column:
         """The column of these rows, in this order."""
         index = row_index(rows)

@@ -174,3 +174,30 @@ def test_a_files_own_ids_are_written(mmvae, run, table) -> None:
     assert mmvae("embed", run, "named.parquet", "--out", "z.csv").code == 0
     written = Path("z.csv").read_text().splitlines()[1:]
     assert [line.split(",")[0] for line in written] == names
+
+
+@pytest.mark.parametrize(
+    ("ids", "written", "told"),
+    [
+        (["A", "B", None, "C", ""], None, "has no value in row 2 and 1 others, so the ids in"),
+        ([None] * 5, None, "has no value in row 0 and 4 others, so the ids in"),
+        ([[1], [2], [3], [4], [5]], None, "holds no texts or numbers, so the ids in"),
+        ([{"a": 1}] * 5, None, "holds no texts or numbers, so the ids in"),
+        (["A", "B", "A", "B", "A"], 1, "3 rows have the id 'A'; in all, 3 rows have the id of an"),
+        ([7, 7, 8, 9, 10], 1, "2 rows have the id '7'; in all, 1 rows have the id of an earlier"),
+    ],
+)
+def test_ids_that_do_not_name_each_row_are_reported(mmvae, run, table, ids, written, told) -> None:
+    pyarrow.parquet.write_table(pyarrow.table(table | {"id": ids}), "t.parquet")
+    for command in (
+        ("embed", run, "t.parquet"),
+        ("score", run, "t.parquet", "--samples", "2"),
+        ("retrieve", run, "t.parquet", "--query", "v", "--from", "c", "--count", "1"),
+    ):
+        result = mmvae(*command, "--out", "z.jsonl")
+        assert result.code == 0
+        assert f"t.parquet: the column 'id' {told}" in result.err or (
+            f"t.parquet: {told}" in result.err
+        )
+        found = [json.loads(line)["id"] for line in Path("z.jsonl").read_text().splitlines()]
+        assert found == (ids if written else list(range(5)))

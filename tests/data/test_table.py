@@ -12,6 +12,8 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from odd.tables import read, write
 from PIL import Image
@@ -424,6 +426,30 @@ def test_decimals_that_are_texts_keep_their_zeros(tmp_path: Path) -> None:
         -2,
         0.05,
     ]
+
+
+def test_a_decimal_with_a_fraction_is_no_integer_as_a_float(tmp_path: Path) -> None:
+    numbers = [
+        Decimal("1.00000000000000000001"),
+        None,
+        Decimal(-3),
+        Decimal("-0.99999999999999999"),
+    ]
+    kind = pa.decimal128(38, 30)
+    for cells in (pa.array(numbers, kind), pa.array(numbers, kind).dictionary_encode()):
+        pq.write_table(pa.table({"y": cells}), tmp_path / "t.parquet")
+        found = load_tables(str(tmp_path / "t.parquet"))["train"].columns["y"]
+        values = found.without_missing().read().values.tolist()
+        assert values == pytest.approx([1, -3, -1], rel=1e-15)
+        assert [value.is_integer() for value in values] == [False, True, False]
+
+
+def test_large_floats_beside_missing_values_are_no_integers(tmp_path: Path) -> None:
+    for large in (1e19, 2.0**53):
+        file = write(tmp_path / f"{large}.parquet", {"y": [large, None, 1.0]})
+        column = load_tables(str(file))["train"].columns["y"].without_missing()
+        assert column.read().values.tolist() == [large, 1.0]
+        assert column.read().values.dtype == float
 
 
 def test_lock_files_are_left_out_and_files_of_one_name_told_apart(tmp_path: Path) -> None:

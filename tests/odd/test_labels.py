@@ -314,11 +314,11 @@ def test_codes_of_named_classes_go_by_the_names_of_each_file(train: Train, folde
     import datasets
     import pyarrow.parquet as pq
 
-    def labelled(path: Path, names: list[str], codes: list[Any]) -> Path:
+    def labelled(path: Path, names: list[str], codes: list[Any], x: Any = None) -> Path:
         features = datasets.Features(
             {"x": datasets.Value("float64"), "label": datasets.ClassLabel(names=names)}
         )
-        x = [float("ab".index(names[c])) if c is not None else 1.0 for c in codes]
+        x = x or [float("ab".index(names[c])) if c is not None else 1.0 for c in codes]
         datasets.Dataset.from_dict({"x": x, "label": codes}, features).to_parquet(str(path))
         return path
 
@@ -329,6 +329,32 @@ def test_codes_of_named_classes_go_by_the_names_of_each_file(train: Train, folde
     assert pq.read_table(folder / "f.parquet")["label"].to_pylist()[:4] == [0, 1, 1, 0]
     rows = open_stream(other, trained.types)
     assert rows.labels("label") == ("b", "a")
+    strange = labelled(folder / "s.parquet", ["B", "A"], [0, 1], x=[1.0, 0.0])
+    items = mmvae.data.table.load_tables(str(strange), types=trained.types)["train"]
+    with pytest.raises(
+        DataError, match="item 0, modality 'label': got label 'B', expected one of a"
+    ):
+        trained.score(items)
+
+
+@pytest.mark.parametrize("found", [["0", "1", "?"], ["None", "0", "1"], [False, True], [0, 1]])
+def test_codes_are_names_also_for_a_model_of_texts_or_truth_values(
+    folder: Path, found: list[Any]
+) -> None:
+    import datasets
+
+    codec, kind = learned(write(folder / "t.parquet", {"label": found}))
+    for names in (["1", "0"], ["True", "False"], ["b", "a"]):
+        features = datasets.Features({"label": datasets.ClassLabel(names=names)})
+        datasets.Dataset.from_dict({"label": [0, 1]}, features).to_parquet("o.parquet")
+        column = mmvae.data.table.load_tables("o.parquet", types={"label": kind})["train"]
+        values = column.columns["label"].read()
+        if set(names) <= set(codec.classes):
+            x, _ = codec.prepare(values)
+            assert [codec.classes[k] for k in x.argmax(1)] == names
+        else:
+            with pytest.raises(UnsupportedValue, match=f"label '{names[0]}', expected one of"):
+                codec.prepare(values)
 
 
 def test_a_folder_reads_the_table_of_each_split_as_that_of_the_training(folder: Path) -> None:

@@ -285,6 +285,53 @@ def test_an_arrow_file_is_written_in_as_many_batches_as_chunks(folder: Path) -> 
         assert found.read_all()["c"].to_pylist() == texts.to_pylist()
 
 
+def test_decimals_are_filled_exactly_or_refused(folder: Path) -> None:
+    from decimal import Decimal
+
+    def filled(value: Any, kind: Any) -> Any:
+        pq.write_table(pa.table({"y": pa.array([Decimal("1.10"), None], kind)}), "t.parquet")
+        stream = open_stream(folder / "t.parquet", {"y": ColumnType("text")})
+        with stream.writer(folder / "out.parquet", {"y": pa.string()}, {}) as out:
+            for rows in stream.chunks(9):
+                out.write(rows, {"y": {1: value}}, {})
+        return pq.read_table("out.parquet")["y"].to_pylist()[1]
+
+    price, long = pa.decimal128(20, 2), pa.decimal128(38, 2)
+    for text, kind in (("12345678901234567.01", price), ("9" * 36 + ".01", long), ("-1.1", price)):
+        assert filled(text, kind) == Decimal(text)
+    assert filled(1.237, price) == Decimal("1.24")  # a number is rounded
+    assert filled(3, pa.decimal256(60, 2)) == 3
+    for value in ("1.237", "inf", "x", "9" * 30, 1e30):
+        with pytest.raises(DataError, match="column 'y': .*the model fills in"):
+            filled(value, price)
+
+
+@pytest.mark.parametrize(
+    ("cells", "scale"),
+    [((str(2**53), str(2**53 + 1)), 0), (("12345678901234567.01", "12345678901234567.02"), 2)],
+)
+def test_labels_of_long_decimals_are_refused_or_exact_as_texts(
+    train: Train, folder: Path, cells: tuple[str, str], scale: int
+) -> None:
+    from decimal import Decimal
+
+    labels = [None if i % 5 == 0 else Decimal(cells[i % 2]) for i in range(60)]
+    x = [float(i % 2) for i in range(60)]
+    pq.write_table(
+        pa.table({"x": x, "y": pa.array(labels, pa.decimal128(20, scale))}), "t.parquet"
+    )
+    with pytest.raises(DataError, match=r"column 'y': item .* got label .*\[data.types\]"):
+        train("t.parquet", x=VECTOR, y=LABEL)
+    run = train("t.parquet", {"types": {"y": "text"}}, x=VECTOR, y=LABEL)
+    assert mmvae.load(run).codecs["y"].classes == cells
+    impute_table(mmvae.load(run), folder / "t.parquet", folder / "out.parquet")
+    found = pq.read_table("out.parquet")["y"].to_pylist()
+    assert set(found) == set(map(Decimal, cells))
+    assert [a for a, b in zip(found, labels, strict=True) if b is not None] == [
+        b for b in labels if b is not None
+    ]
+
+
 def test_columns_of_parquet_keep_their_types(train: Train, folder: Path) -> None:
     import datetime
     from decimal import Decimal

@@ -99,6 +99,26 @@ def test_every_codec_takes_its_own_values_back(
     torch.testing.assert_close(codec.to_input(codec.prepare(found)[0]), x)
 
 
+def test_a_runs_own_splits_are_written_with_the_ids_of_its_table(
+    train: Train, folder: Path, capsys: Any
+) -> None:
+    ids = [f"n{i}" for i in range(40)]
+    columns = {"x": [i / 7 for i in range(40)], "id": ids}
+    run = train(write(folder / "t.csv", columns), x=VECTOR)
+    written = []
+    for split in ("train", "validation", "test"):
+        assert main.run(["embed", str(run), split, "--out", f"{split}.jsonl"]) == 0
+        table = read_table([folder / f"{split}.jsonl"]).table
+        written += table["id"]
+        z = mmvae.load(run).embed({"x": [columns["x"][ids.index(i)] for i in table["id"]]})
+        np.testing.assert_array_equal(table["z_000"], z[:, 0].numpy())
+    assert sorted(written) == sorted(ids)
+    assert "row numbers" not in capsys.readouterr().err
+    same = train(write(folder / "s.csv", {"x": columns["x"], "id": [1, 1] * 20}), id=VECTOR)
+    assert main.run(["embed", str(same), "test", "--out", "s.jsonl"]) == 0
+    assert "'id'" not in capsys.readouterr().err, "a modality reads it"
+
+
 def test_score_takes_what_generate_wrote(train: Train, folder: Path, capsys: Any) -> None:
     import json
 

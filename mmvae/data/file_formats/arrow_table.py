@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmvae.data.file_formats.arrow_cells import replaced
+from mmvae.data.file_formats.arrow_cells import replaced, widened
 from mmvae.data.file_formats.arrow_file import opened_arrow
 from mmvae.data.file_formats.arrow_types import (
     described,
@@ -18,6 +18,7 @@ from mmvae.data.file_formats.arrow_types import (
     plain,
     plain_type,
     refusal,
+    retyped,
     wider,
 )
 from mmvae.data.file_formats.table_stream import (
@@ -104,7 +105,7 @@ class ArrowStream(TableStream):
                 continue
             dated = own_kind in ("date", "timestamp")
             found = ColumnType(own_kind) if dated else read_as(own_kind, self.wanted.get(name))
-            coded = found.kind == "integer" and self.labels(name) is not None
+            coded = own_kind == "integer" and self.labels(name) is not None
             self.types[name] = ColumnType("code") if coded else found
 
     def chunks(self, size: int) -> Iterator[ArrowRows]:
@@ -199,6 +200,7 @@ class ArrowWriter(Writer):
 
     def __init__(self, stream: ArrowStream, path: Path, schema: Any) -> None:
         self.stream, self.path, self.schema = stream, path, schema
+        self.retyped = retyped(stream.own, schema)
         self._stack = ExitStack()
 
     def __enter__(self) -> Writer:
@@ -229,8 +231,7 @@ class ArrowWriter(Writer):
             column = rows.table.column(field.name)
             where = f"{self.stream.path}, column {field.name!r}"
             try:
-                if column.type != field.type:
-                    column = column.cast(field.type)
+                column = widened(column, field.type, where)
                 values = filled.get(field.name, {})
                 columns.append(replaced(column, values, self.stream, field.name))
             except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:

@@ -72,11 +72,36 @@ def plain(column: Any) -> Any:
         return plain(column.cast(column.type.value_type))
     if types.is_date64(column.type):
         column = column.cast("date32")
+    if types.is_decimal(column.type):
+        return floats(column)
     texts = column.cast(wanted)
     if not types.is_timestamp(column.type):
         return texts
     texts = pc.replace_substring(texts, " ", "T", max_replacements=1)
     return pc.replace_substring_regex(texts, r"\.0+(Z|[+-].*)?$", r"\1")
+
+
+def floats(column: Any) -> Any:
+    """A column of decimals as floats of 64 bits.
+
+    A decimal with a fraction is no integer as a float either, so that labels do not merge. If the
+    nearest float is an integer, it gets the next one towards 0, which is none below 2^52.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    found = column.cast(pa.float64())
+    if column.type.scale <= 0 or column.type.precision <= FLOAT_DIGITS:
+        return found
+    values = found.to_numpy()
+    whole = np.flatnonzero(values == np.trunc(values))
+    cells = column.take(whole).to_pylist()
+    lost = [row for row, cell in zip(whole, cells, strict=True) if cell != int(cell)]
+    if not lost:
+        return found
+    values = values.copy()
+    values[lost] = np.nextafter(values[lost], 0)
+    return pa.chunked_array([pa.array(values, from_pandas=True)])
 
 
 def null_where_empty(column: Any) -> Any:
@@ -119,6 +144,17 @@ def wider(current: Any, filled: Any) -> Any:
     if lists and wider(current.value_type, filled.value_type) != current.value_type:
         return filled
     return current
+
+
+def retyped(before: Any, after: Any) -> dict[str, tuple[str, str]]:
+    """Column with values whose type differs in a second schema → its types in both."""
+    from pyarrow import types
+
+    return {
+        field.name: (brief(field.type), brief(after.field(field.name).type))
+        for field in before
+        if not types.is_null(field.type) and after.field(field.name).type != field.type
+    }
 
 
 def is_readable(kind: Any) -> bool:
@@ -238,6 +274,9 @@ def features(schema: Any) -> Mapping[str, Any]:
             f"what datasets noted of its columns is damaged ({first_line(error)})"
         ) from error
 
+
+FLOAT_DIGITS = 15
+"""Number of digits that every decimal keeps as a float of 64 bits."""
 
 HUGGINGFACE = b"huggingface"
 """Key of the metadata in which ``datasets`` notes classes, pictures and sounds."""

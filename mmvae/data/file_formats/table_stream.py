@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from mmvae.data.size_bounds import Bounds
@@ -126,6 +127,9 @@ class TableStream(ABC):
 
 class Writer(ABC):
     """Takes chunks, in order; a context that closes the file."""
+
+    retyped: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    """Column whose type is changed for the filled values → its types before and after."""
 
     @abstractmethod
     def write(self, rows: Rows, filled: Filled, added: Mapping[str, Sequence[Any]]) -> None:

@@ -100,6 +100,7 @@ class SignedAttributes(DenseCodec):
             raise UnsupportedValue(
                 None, f"{values.shape[1]} attributes", f"{len(self.names)}: {listed(self.names)}"
             )
+        column.check_names(self.names, renamed=self.config.names is not None)
         return values.reshape(len(values), len(self.names))
 
     def _refuse(self, values: Array, bad: Array, expected: str) -> None:

@@ -133,6 +133,16 @@ def test_condition_takes_any_finite_real():
         fitted().condition(Column([[1e39, 0]]))
 
 
+def test_attributes_with_other_names_or_in_another_order_are_refused():
+    codec = fitted()
+    for names, told in ((NAMES[::-1], "number 0 is"), (("x", *NAMES[1:]), "number 0 is 'x'")):
+        for read in (codec.prepare, codec.condition):
+            with pytest.raises(UnsupportedValue, match=told):
+                read(Column(signs(2), names=names))
+    renamed = fitted(names=[f"new {name}" for name in NAMES])
+    assert renamed.prepare(Column(signs(2), names=NAMES))[0].shape == (2, len(NAMES))
+
+
 def test_parse_names_some_or_lists_all():
     codec = fitted()
     for text, wanted in {

@@ -71,6 +71,13 @@ class Categorical(DenseCodec):
         """Learn the class names: from the config, the source's names or the labels seen."""
         wanted = self.config.classes
         if isinstance(wanted, tuple):
+            if column.names is not None and not set(wanted) & set(column.names):
+                raise UnsupportedValue(
+                    None,
+                    f"the class names {listed(column.names, 20)} from the source",
+                    f"some of classes = {listed(wanted, 20)}",
+                    "List the source's names with the key, in any order, or leave the key out.",
+                )
             return {"classes": list(wanted), "named": True}
         if column.names is not None:
             if wanted not in (None, len(column.names)):
@@ -105,11 +112,14 @@ class Categorical(DenseCodec):
         bad = np.flatnonzero(codes < 0)
         if len(bad):
             row = int(bad[0])
-            label = labels[row] if isinstance(labels, list) else labels[row].item()
+            label: Any = labels[row] if isinstance(labels, list) else labels[row].item()
+            coded = not isinstance(labels, list)
+            if coded and column.names is not None and 0 <= label < len(column.names):
+                label, coded = column.names[label], False
             raise UnsupportedValue(
                 row,
                 f"label {label!r}",
-                f"one of {self._accepted(codes=not isinstance(labels, list))}",
+                f"one of {self._accepted(coded)}",
                 "Correct the label, or list all classes with the key 'classes'.",
             )
         return F.one_hot(torch.from_numpy(codes), len(self.classes)).to(torch.uint8), None
@@ -126,19 +136,18 @@ class Categorical(DenseCodec):
     def _code(self, label: bool | int, code: Mapping[str, int], names: Any) -> int:
         """The class of an integer or boolean; −1 if there is none.
 
-        An integer is a code if the source gives names, or if no class name is a number. Otherwise
-        it is the name of a class.
+        If the source gives names, an integer stands for the name with that code there. Else it is
+        a code if no class name is a number, and otherwise the name of a class.
         """
         if isinstance(label, bool):
             return code.get(str(label), code.get(str(int(label)), -1) if self._integers else -1)
-        if names is not None and any(name in code for name in names):
+        if names is not None:
             return code.get(names[label], -1) if 0 <= label < len(names) else -1
         if self._booleans:
             return code.get(str(bool(label)), -1) if label in (0, 1) else -1
-        coded = names is not None or self._coded
-        if coded and 0 <= label < len(self.classes):
-            return label
-        return -1 if coded else code.get(str(label), -1)
+        if self._coded:
+            return label if 0 <= label < len(self.classes) else -1
+        return code.get(str(label), -1)
 
     @property
     def _coded(self) -> bool:

@@ -12,7 +12,7 @@ from mmvae import Column, UnsupportedValue, is_unicode
 
 Array = np.ndarray[Any, Any]
 _MOST = 100_000  # one-hot vectors longer than this mean that the column holds ids, not labels
-_EXACT = 2.0**53  # whole floats beyond it may be other integers rounded
+_EXACT = 2.0**52  # whole floats from here on may be other numbers rounded
 _LARGE = 2**63  # integers from here on need more than the 64 bits of an array
 _LABEL = "a whole number or a name"
 
@@ -34,13 +34,14 @@ def labels_of(column: Column) -> list[str] | Array:
     if labels.dtype.kind not in "biuf":
         raise UnsupportedValue(None, f"labels of type {labels.dtype}", "integers or names")
     if labels.dtype.kind == "f":
-        bad = ~np.isfinite(labels) | (labels != np.rint(labels)) | (np.abs(labels) > _EXACT)
+        bad = ~np.isfinite(labels) | (labels != np.rint(labels)) | (np.abs(labels) >= _EXACT)
         if bad.any():
             row = int(np.argmax(bad))
+            large = bool(np.isfinite(labels[row]) and abs(labels[row]) >= _EXACT)
             raise UnsupportedValue(
                 row,
-                f"label {labels[row]}",
-                _LABEL,
+                f"label {labels[row]}" + " (a float, perhaps of another number)" * large,
+                f"{_LABEL}, as a float below 2^52" if large else _LABEL,
                 "Label every item; of a table, declare labels such as 1.10 in [data.types]: "
                 'column = "text".',
             )

@@ -75,7 +75,7 @@ class TestCategoricalOfCodes(CategoricalContract):
         (np.array(["b", "a"], object), None, {}, ("a", "b")),
         (np.array([1, 0], object), None, {}, ("0", "1")),
         ([0, 1], ("x", "y", "z"), {}, ("x", "y", "z")),
-        ([0, 1], ("x", "y"), {"classes": ["p", "q", "r"]}, ("p", "q", "r")),
+        ([0, 1], ("x", "y"), {"classes": ["r", "y", "x"]}, ("r", "y", "x")),
         (np.array([1.0, 0.0]), None, {}, ("0", "1")),
         (np.array([True, False]), None, {}, ("False", "True")),
         ([True, True], None, {}, ("True",)),
@@ -105,11 +105,13 @@ def test_restore_gives_names_if_there_are_any_else_codes():
     ("raw", "keys", "message"),
     [
         (Column([0, 1], names=PETS), {"classes": 2}, "3 class names from the source"),
+        (Column([0], names=("x",)), {"classes": ["p"]}, "got the class names x .* some of .* p"),
         (Column([]), {}, "at least one label"),
         (Column([0, -2]), {}, "row 1: got label -2"),
         (Column(np.arange(100_001)), {}, "labels or ids"),
         (Column([True, 2]), {}, "row 1: got label 2, expected a boolean, as in other rows"),
         (Column([1.1, 1.2]), {}, r"row 0: got label 1.1.*data.types"),
+        (Column([1.0, 2.0**53]), {}, r"row 1: .*992.0 \(a float, .* below 2\^52. .*data.types"),
         (Column(np.zeros((2, 2), int)), {}, r"shape \(n,\)"),
         (Column(np.zeros(2, "datetime64[s]")), {}, "integers or names"),
     ],
@@ -186,6 +188,18 @@ def test_codes_go_by_the_names_that_come_with_them():
     digits = fitted(Column([0, 1], names=("1", "2")))
     assert digits.prepare(Column([0, 1], names=("1", "2")))[0].argmax(1).tolist() == [0, 1]
     assert digits.prepare(Column([1, 2]))[0].argmax(1).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("names", [("Dog", "Cat"), ("newt", "Cat")])
+@pytest.mark.parametrize(
+    "learned",
+    [Column([0, 1, 2], names=PETS), Column(list(PETS)), Column([0, 1]), Column([False, True])],
+)
+def test_a_code_whose_name_is_no_class_is_refused_by_that_name(learned, names):
+    codec = fitted(learned)
+    with pytest.raises(UnsupportedValue, match=r"row 0: got label 'Cat', expected one of") as told:
+        codec.prepare(Column(np.array([1]), names=names))
+    assert "codes" not in str(told.value)
 
 
 def test_a_run_of_before_takes_its_integers_and_booleans():

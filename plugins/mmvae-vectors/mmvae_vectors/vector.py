@@ -92,6 +92,7 @@ class Vector(DenseCodec):
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Numbers (b, cells) → standardised float32, 0 if unobserved; mask of the observed."""
+        column.check_names(self.names, renamed=self.config.names is not None)
         cells = read(column, self.names)
         observed = ~np.isnan(cells)
         mean, deviation = self.state["mean"].numpy(), self.state["deviation"].numpy()

@@ -309,6 +309,18 @@ def test_names_come_from_the_config_the_source_or_positions():
     assert fitted(Column(bodies(2))).names == ("0", "1")
 
 
+def test_cells_with_other_names_or_in_another_order_are_refused():
+    codec = fitted(Column(bodies(9), names=NAMES))
+    for names in (NAMES[::-1], (NAMES[0], "x")):
+        with pytest.raises(UnsupportedValue, match="that the source names, of which number"):
+            codec.prepare(Column(bodies(2), names=names))
+    single = fitted(Column(np.arange(9)))
+    with pytest.raises(UnsupportedValue, match="number 0 is 'a', expected '0' there"):
+        single.prepare(Column([0, 1], names=("a", "b")))  # codes of classes
+    renamed = fitted(Column(bodies(9), names=NAMES), names=("a", "b"))
+    assert renamed.prepare(Column(bodies(2), names=NAMES))[0].shape == (2, 2)
+
+
 def test_parse_takes_names_or_all_numbers():
     codec = fitted()
     cells = {

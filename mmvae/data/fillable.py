@@ -1,0 +1,81 @@
+"""Tables that ``impute`` would refuse, remarked before a model is trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from mmvae.data.columns import READ
+from mmvae.data.source import Split
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
+
+EXACT = 2**53
+"""Whole numbers beyond this are not all exact as floats of 64 bits."""
+
+
+def marks_of(column: str) -> str:
+    """The name of the column that marks the filled values of another one."""
+    return f"{column}_filled"
+
+
+def unfillable(
+    codecs: Mapping[str, Codec], columns: Mapping[str, str], items: Split
+) -> Iterator[tuple[str, str]]:
+    """Modalities whose column ``impute`` would refuse, each with the reason.
+
+    Args:
+        codecs: Modality → its fitted codec.
+        columns: Modality → its column.
+        items: The items.
+    """
+    for m, codec in codecs.items():
+        marks = marks_of(columns[m])
+        if marks in items.columns:
+            yield (
+                m,
+                f"the table has a column {marks!r}, the name that 'mmvae impute' gives to the "
+                f"marks of filled values, so that it will refuse such tables; rename that column "
+                f"if you want to impute",
+            )
+        if is_real(codec) and has_large_integers(items.columns[columns[m]]):
+            yield (
+                m,
+                f"column {columns[m]!r} has whole numbers beyond 2^53, whose last digits are lost "
+                f"as floats of 64 bits, so that 'mmvae impute' will refuse such a column of "
+                f"Parquet or Arrow; if they are ids, leave them out",
+            )
+
+
+def is_real(codec: Codec) -> bool:
+    """True if a codec of numbers or vectors, read from numbers or lists, restores floats."""
+    kind = codec.column_type
+    vectors = len(codec.event_shape) <= 1
+    if kind is None or kind.kind not in ("integer", "list") or not vectors:
+        return False
+    values = codec.restore(codec.missing(1)).values
+    return isinstance(values, np.ndarray) and values.dtype.kind == "f"
+
+
+def has_large_integers(column: Column) -> bool:
+    """True if a column, read in chunks, has integers that are not exact as floats."""
+    known = column.without_missing()
+    for start in range(0, len(known), READ):
+        values = known.take(range(start, min(start + READ, len(known)))).read().values
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+            return False  # as are all other values of the column
+        if is_large(values):
+            return True
+    return False
+
+
+def is_large(value: Any) -> bool:
+    """True for an integer beyond 2^53, and for arrays and lists, of any depth, that hold one."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        whole = value.dtype.kind in "iu" and value.size > 0
+        return whole and max(int(value.max()), -int(value.min())) > EXACT
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return any(map(is_large, value))
+    return isinstance(value, (int, np.integer)) and abs(int(value)) > EXACT
