@@ -9,8 +9,10 @@ from torch import Tensor
 from mmvae.foundations.errors import short
 from mmvae.modalities import returned
 from mmvae.modalities.codec import Codec, model_input
+from mmvae.modalities.column import Column
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require
 from mmvae.testing.raw_values import differing_rows, named_in_part, typed
+from mmvae.testing.shown import named, says
 from mmvae.testing.subject import (
     REFUSALS,
     CodecSubject,
@@ -72,6 +74,44 @@ class RestoredChecks(CodecSubject):
         for values in (input_of(codec, column), codec.point(likelihood_of(codec, N))):
             for some in (values, values[:1]):
                 returned.things(codec.show(some), len(some))
+
+    @needs("test_show_gives_one_thing_per_item", "test_parse_gives_one_row_or_refuses")
+    def test_show_agrees_with_restore(self) -> None:
+        """A text of ``show`` says the restored value within its digits, or ``parse`` reads it so.
+
+        Numbers are compared if the text has one for each cell, attributes if it has none. A text
+        that shows a part of a value is not judged, and neither are pictures.
+        """
+        codec, column = self.fitted()
+        judged = 0
+        for x in (input_of(codec, column), codec.point(likelihood_of(codec, N))):
+            texts, restored = codec.show(x), codec.restore(x)
+            names = restored.names or codec.attributes or ()
+            for row, (text, value) in enumerate(zip(texts, restored.values, strict=True)):
+                if not isinstance(text, str):
+                    not_tried("it shows pictures")
+                agrees = says(text, value, names)
+                if agrees is None and codec.attributes is not None:
+                    signs = zip(codec.attributes, np.ravel(value), strict=True)
+                    agrees = {name for name, sign in signs if sign > 0} <= named(names, text)
+                if agrees is None:
+                    continue
+                judged += 1
+                wants = f"show to give the value {short(np.asarray(value).tolist())} of restore, "
+                wants += "within the printed digits, or a text that parse reads as this value"
+                require(agrees or self._reads(codec, text, restored.take([row])), wants, text)
+        if not judged:
+            not_tried("its texts show no number for each cell, and no text or class")
+
+    @staticmethod
+    def _reads(codec: Codec, text: str, value: Column) -> bool:
+        """True if ``parse`` reads a text nearly as this value; texts exactly."""
+        try:
+            given, wanted = codec.condition(codec.parse(text)), codec.condition(value)
+        except REFUSALS:
+            return False
+        rough = 0.0 if isinstance(value.values[0], str) else 0.05
+        return given.shape == wanted.shape and torch.allclose(given, wanted, rtol=rough, atol=0.05)
 
     def test_compare_gives_numbers_per_item(self) -> None:
         """``compare`` maps names to float tensors; an item's value depends on that item alone."""

@@ -31,6 +31,7 @@ NO_FLOOR = "test_log_prob_has_no_floor"
 PARTS = "test_parse_makes_up_no_cell"
 LOSSY = "test_restored_values_are_the_raw_ones"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
+SHOWN = "test_show_agrees_with_restore"
 
 
 class Letter(Codec):
@@ -799,7 +800,50 @@ class Mirrored(Wave):
         return -likelihood.mean
 
 
+class ShowsTheOpposite(Sound):
+    def show(self, x):
+        return super().show(-x)
+
+
+class ShowsModelUnits(Standardised):
+    def show(self, x):
+        return [f"a={a:.3f}, b={b:.3f}" for a, b in x.tolist()]
+
+
+class ShowsTheNextLetter(Letter):
+    def show(self, x):
+        return super().show(x.roll(1, -1))
+
+
+class ShowsFewDigits(Wave):
+    """Sound: it prints one digit of each cell, beside the cell's number."""
+
+    def show(self, x):
+        rows = self.restore(x).values
+        return [" ".join(f"{name}={cell:.1f}" for name, cell in enumerate(row)) for row in rows]
+
+    def restore(self, x):
+        return Column(super().restore(x).values, names=tuple(map(str, range(16))))
+
+
+class ShowsOtherUnits(Sound):
+    """Sound: parse reads the units that it prints."""
+
+    def show(self, x):
+        return [
+            ",".join(f"{cell / 1000:.6f} km" for cell in row) for row in self.restore(x).values
+        ]
+
+    def parse(self, text):
+        if "km" not in text:
+            return super().parse(text)
+        return Column(1000 * super().parse(text.replace("km", "")).values)
+
+
 STRANGERS = {
+    ShowsTheOpposite: (SHOWN, r"show to give the value \[.*\] of restore, within the printed"),
+    ShowsModelUnits: (SHOWN, r"show to give the value .*; got 'a=|got a="),
+    ShowsTheNextLetter: (SHOWN, "show to give the value '[abc]' of restore"),
     SameForAll: (FOLLOWS, "point to be nearly as likely as a sample.*the same for all 16 items"),
     ZeroForAll: (FOLLOWS, "got .*the same for all 16 items.*of the likelihood"),
     OneCellForAll: (FOLLOWS, "point in cell 0 to be .*the same for all 16 items"),

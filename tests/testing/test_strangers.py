@@ -12,6 +12,8 @@ from testing.strangers import (
     Letter,
     ParsesOneForAll,
     RoundsAndSaysSo,
+    ShowsFewDigits,
+    ShowsOtherUnits,
     Standardised,
     StandardisedWave,
     Wave,
@@ -50,6 +52,14 @@ class TestLeavesRefusalsToCondition(CodecContract):
 
 class TestParsesOneForAll(CodecContract):
     codec = ParsesOneForAll
+
+
+class TestShowsFewDigits(CodecContract):
+    codec = ShowsFewDigits
+
+
+class TestShowsOtherUnits(CodecContract):
+    codec = ShowsOtherUnits
 
 
 @pytest.mark.parametrize("kind", STRANGERS, ids=lambda kind: kind.__name__)
