@@ -10,9 +10,10 @@ from mmvae.foundations.errors import short
 from mmvae.modalities import returned
 from mmvae.modalities.codec import Codec, model_input
 from mmvae.modalities.column import Column
+from mmvae.testing.compared import directions, expected
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require
 from mmvae.testing.raw_values import differing_rows, named_in_part, typed
-from mmvae.testing.shown import named, says
+from mmvae.testing.shown import names_in, says
 from mmvae.testing.subject import (
     REFUSALS,
     CodecSubject,
@@ -93,7 +94,7 @@ class RestoredChecks(CodecSubject):
                 agrees = says(text, value, names)
                 if agrees is None and codec.attributes is not None:
                     signs = zip(codec.attributes, np.ravel(value), strict=True)
-                    agrees = {name for name, sign in signs if sign > 0} <= named(names, text)
+                    agrees = {name for name, sign in signs if sign > 0} <= names_in(text, names)
                 if agrees is None:
                     continue
                 judged += 1
@@ -131,6 +132,32 @@ class RestoredChecks(CodecSubject):
             require(
                 alike, f"{name!r} of an item, whatever the others are: {values[:2]}", few[name]
             )
+
+    @needs("test_compare_gives_numbers_per_item")
+    def test_compare_is_best_for_true_values(self) -> None:
+        """True values as prediction have the lowest or the highest of each statistic, for all items.
+
+        Other predictions are the values of other items. The words of a name, such as ``error`` or
+        ``accuracy``, say which end is the best; else it may be either.
+        """
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        right = codec.compare(x.clone(), x)
+        others = [codec.compare(x.roll(k, 0), x) for k in range(1, N)]
+        if not right:
+            not_tried("compare gives no statistics")
+        told = False
+        for name, best in right.items():
+            worse = torch.stack([other[name] for other in others])
+            found, wanted = directions(best, worse), expected(name)
+            wants = f"{name!r} of true values to be {wanted or 'the lowest, or the highest,'} "
+            wants += f"beside other predictions, {short(worse.tolist())}"
+            fits = wanted in found if wanted else bool(found)
+            require(fits, wants, short(best.tolist()))
+            told |= not bool((worse == best).all())
+        differ = bool((x != x.roll(1, 0)).any())
+        wants = f"compare to give something else for values of other items: {sorted(right)}"
+        require(told or not differ, wants, "the same numbers as for the true values")
 
     @needs("test_restore_undoes_prepare")
     def test_parse_gives_one_row_or_refuses(self) -> None:

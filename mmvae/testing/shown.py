@@ -44,7 +44,7 @@ def says(text: str, value: Any, names: Sequence[str]) -> bool | None:
     )
 
 
-def named(names: Iterable[str], text: str) -> set[str]:
+def names_in(text: str, names: Iterable[str]) -> set[str]:
     """The names that a text has, each counted apart from longer ones that contain it."""
     found = set()
     for name in sorted(names, key=len, reverse=True):

@@ -32,6 +32,7 @@ PARTS = "test_parse_makes_up_no_cell"
 LOSSY = "test_restored_values_are_the_raw_ones"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 SHOWN = "test_show_agrees_with_restore"
+BEST = "test_compare_is_best_for_true_values"
 
 
 class Letter(Codec):
@@ -840,7 +841,48 @@ class ShowsOtherUnits(Sound):
         return Column(1000 * super().parse(text.replace("km", "")).values)
 
 
+class CountsTheWrongOnes(Letter):
+    """An accuracy of 0 if the prediction is right."""
+
+    def compare(self, prediction, x):
+        return {"accuracy": (prediction.argmax(-1) != x.argmax(-1)).float()}
+
+
+class ComparesWithTheOpposite(Sound):
+    def compare(self, prediction, x):
+        return {"how far": (prediction + x).norm(dim=1)}
+
+
+class SharesOfTheRight(Sound):
+    """An error that is 1 if nothing is wrong."""
+
+    def compare(self, prediction, x):
+        return {"rmse": (-(prediction - x).norm(dim=1)).exp()}
+
+
+class ComparesWithItself(Sound):
+    def compare(self, prediction, x):
+        return {"absolute error": (x - x).abs().mean(1)}
+
+
+class ComparesInManyWays(Sound):
+    """Sound: statistics that rise, fall, or are 0 if the prediction is right."""
+
+    def compare(self, prediction, x):
+        away = prediction - x
+        return {
+            "error": away.mean(1),
+            "negative squared error": -away.square().mean(1),
+            "fit": (-away.square()).exp().mean(1),
+            "accuracy of signs": ((prediction > 0) == (x > 0)).float().mean(1),
+        }
+
+
 STRANGERS = {
+    CountsTheWrongOnes: (BEST, r"'accuracy' of true values to be highest beside .*; got \[0\.0"),
+    ComparesWithTheOpposite: (BEST, "'how far' of true values to be the lowest, or the highest"),
+    SharesOfTheRight: (BEST, "'rmse' of true values to be lowest"),
+    ComparesWithItself: (BEST, "something else for values of other items: .*absolute error"),
     ShowsTheOpposite: (SHOWN, r"show to give the value \[.*\] of restore, within the printed"),
     ShowsModelUnits: (SHOWN, r"show to give the value .*; got 'a=|got a="),
     ShowsTheNextLetter: (SHOWN, "show to give the value '[abc]' of restore"),

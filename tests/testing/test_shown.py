@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmvae.testing.shown import named, says
+from mmvae.testing.shown import names_in, says
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_says(text, value, names, wanted):
 
 
 def test_names_are_told_from_longer_ones():
-    assert named(("Male", "Male Hat"), "Male Hat, Young") == {"Male Hat"}
+    assert names_in("Male Hat, Young", ("Male", "Male Hat")) == {"Male Hat"}

@@ -7,6 +7,7 @@ import re
 import pytest
 from testing.strangers import (
     STRANGERS,
+    ComparesInManyWays,
     CutsOffAndSaysSo,
     LeavesRefusalsToCondition,
     Letter,
@@ -52,6 +53,10 @@ class TestLeavesRefusalsToCondition(CodecContract):
 
 class TestParsesOneForAll(CodecContract):
     codec = ParsesOneForAll
+
+
+class TestComparesInManyWays(CodecContract):
+    codec = ComparesInManyWays
 
 
 class TestShowsFewDigits(CodecContract):
