@@ -387,8 +387,8 @@ class Codec(ABC):
             x: The true values, same shape.
 
         Returns:
-            Named statistics of shape (b,), such as ``{"accuracy": …}``; each has its minimum or its
-            maximum if predictions are right, or is a signed error. Default: none.
+            Named statistics of shape (b,), such as ``{"accuracy": …}``; each has its minimum or
+            its maximum if predictions are right, or is a signed error. Default: none.
         """
         return {}
 

@@ -7,7 +7,7 @@ import re
 from torch import Tensor
 
 LOW = frozenset(
-    "error errors rmse mse mae loss distance deviation difference divergence wrong mistakes".split()
+    "error errors rmse mse mae loss distance deviation difference divergence wrong".split()
 )
 """Words of statistics that are lowest, or 0, for true values."""
 

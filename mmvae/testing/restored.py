@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -42,6 +44,21 @@ class RestoredChecks(CodecSubject):
         if self.restores:
             again = input_of(codec, restored)
             require(torch.allclose(again, x, atol=1e-5), f"the values {x} back", again)
+
+    @needs("test_restore_undoes_prepare")
+    def test_names_of_cells_keep_their_places(self) -> None:
+        """A name of both the raw and the restored numbers is that of the same cell or code."""
+        codec, column = self.fitted()
+        restored = codec.restore(input_of(codec, column))
+        if not column.names or not restored.names:
+            not_tried("raw or restored values have no names")
+        kinds = [getattr(c.values, "dtype", np.dtype(object)).kind for c in (column, restored)]
+        if not all(kind in "iuf" for kind in kinds):
+            not_tried("raw or restored values are no array of numbers")
+        places = [dict(zip(c.names or (), count(), strict=False)) for c in (column, restored)]
+        moved = [n for n in places[0] if places[1].get(n, places[0][n]) != places[0][n]]
+        wants = f"restore to give names in the order of the column, {short(column.names)}"
+        require(not moved, wants, short(restored.names))
 
     @needs("test_restore_undoes_prepare", "test_doubts_name_rows_and_say_what")
     def test_restored_values_are_the_raw_ones(self) -> None:
@@ -135,7 +152,7 @@ class RestoredChecks(CodecSubject):
 
     @needs("test_compare_gives_numbers_per_item")
     def test_compare_is_best_for_true_values(self) -> None:
-        """True values as prediction have the lowest or the highest of each statistic, for all items.
+        """True values as prediction have the lowest, or the highest, of each statistic.
 
         Other predictions are the values of other items. The words of a name, such as ``error`` or
         ``accuracy``, say which end is the best; else it may be either.
@@ -179,7 +196,7 @@ class RestoredChecks(CodecSubject):
             alike = torch.allclose(typed_in[0], given[row], rtol=1e-3, atol=1e-3)
             require(alike, wants, short(typed_in[0].tolist()))
 
-    @needs("test_parse_gives_one_row_or_refuses")
+    @needs("test_parse_gives_one_row_or_refuses", "test_names_of_cells_keep_their_places")
     def test_parse_makes_up_no_cell(self) -> None:
         """A text that names some cells leaves the others out: unobserved, or as ``missing`` has.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from pydantic import Field
@@ -32,6 +34,7 @@ PARTS = "test_parse_makes_up_no_cell"
 LOSSY = "test_restored_values_are_the_raw_ones"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 SHOWN = "test_show_agrees_with_restore"
+NAMES = "test_names_of_cells_keep_their_places"
 BEST = "test_compare_is_best_for_true_values"
 
 
@@ -878,7 +881,55 @@ class ComparesInManyWays(Sound):
         }
 
 
+class SwapsNames(Sound):
+    """Each number under the other one's name."""
+
+    def restore(self, x):
+        return Column(super().restore(x).values, names=("weight", "height"))
+
+    @classmethod
+    def examples(cls):
+        sound = super().examples()
+
+        def column(n, seed):
+            return replace(sound.column(n, seed), names=("height", "weight"))
+
+        return replace(sound, column=column)
+
+
+class RemembersAColumn(Sound):
+    """It keeps what it prepared by length and first value."""
+
+    def prepare(self, column):
+        known = self.__dict__.setdefault("known", {})
+        key = (len(column), column.values[0, 0] if len(column) else None)
+        if key not in known:
+            known[key] = super().prepare(column)
+        return tuple(known[key])
+
+
+class MaskOfTheBatch(Sound):
+    """A cell is observed if the column has a larger one."""
+
+    def prepare(self, column):
+        x, _ = super().prepare(column)
+        return x, x < x.max(0, keepdim=True).values
+
+
+class CutsLongColumns(Sound):
+    def prepare(self, column):
+        x, observed = super().prepare(column)
+        return (x.clamp(-1, 1) if len(x) > 256 else x), observed
+
+
 STRANGERS = {
+    SwapsNames: (
+        NAMES,
+        r"names in the order of the column, \('height', 'weight'\); got \('weight'",
+    ),
+    RemembersAColumn: (ROWS, "the inner rows in reverse to give"),
+    MaskOfTheBatch: (ROWS, "row 4 alone to be observed as they are in the whole column"),
+    CutsLongColumns: (ROWS, "600 rows to give"),
     CountsTheWrongOnes: (BEST, r"'accuracy' of true values to be highest beside .*; got \[0\.0"),
     ComparesWithTheOpposite: (BEST, "'how far' of true values to be the lowest, or the highest"),
     SharesOfTheRight: (BEST, "'rmse' of true values to be lowest"),
