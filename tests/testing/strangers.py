@@ -922,7 +922,19 @@ class CutsLongColumns(Sound):
         return (x.clamp(-1, 1) if len(x) > 256 else x), observed
 
 
+class RestoresAnEarlierBatch(Sound):
+    """It keeps what it restored by length and first value."""
+
+    def restore(self, x):
+        known = self.__dict__.setdefault("known", {})
+        key = (len(x), x.flatten()[0].detach().item())
+        if key not in known:
+            known[key] = super().restore(x)
+        return known[key]
+
+
 STRANGERS = {
+    RestoresAnEarlierBatch: ("test_restore_undoes_prepare", "the inner rows in reverse to give"),
     SwapsNames: (
         NAMES,
         r"names in the order of the column, \('height', 'weight'\); got \('weight'",
