@@ -81,7 +81,9 @@ class Conversion(Recipe):
     def show(self, x: Tensor) -> list[Any]:
         """Convert model values, float32 (b, event…), to one displayable object per item.
 
-        Used for figures. All PIL images or all strings. Default: the restored values as text.
+        Used for figures and for what ``generate`` prints. All PIL images or all strings. A string
+        says the restored value, perhaps with fewer digits; or it is one that :meth:`parse` reads
+        as this value. Default: the restored values as text.
         """
         return [str(value) for value in self.restore(x).values]
 

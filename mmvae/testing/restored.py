@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,9 +11,12 @@ from torch import Tensor
 from mmvae.foundations.errors import short
 from mmvae.modalities import returned
 from mmvae.modalities.codec import Codec
+from mmvae.modalities.column import Column
 from mmvae.modalities.conversion import model_input
+from mmvae.testing.compared import directions, expected
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require
 from mmvae.testing.raw_values import differing_rows, named_in_part, typed
+from mmvae.testing.shown import names_in, says
 from mmvae.testing.subject import (
     REFUSALS,
     CodecSubject,
@@ -19,7 +24,7 @@ from mmvae.testing.subject import (
     input_of,
     likelihood_of,
 )
-from mmvae.testing.values import EVENT
+from mmvae.testing.values import EVENT, ROWS
 
 NO_VALUE = "no such value \u2603"
 """A text that is hardly a value of any codec."""
@@ -30,7 +35,7 @@ class RestoredChecks(CodecSubject):
 
     @needs("test_model_values_are_not_edited")
     def test_restore_undoes_prepare(self) -> None:
-        """Restored values, prepared again, give the same model input."""
+        """Restored values, prepared again, give the same model input, in any order of items."""
         codec, column = self.fitted()
         x = input_of(codec, column)
         restored = codec.restore(x)
@@ -40,6 +45,24 @@ class RestoredChecks(CodecSubject):
         if self.restores:
             again = input_of(codec, restored)
             require(torch.allclose(again, x, atol=1e-5), f"the values {x} back", again)
+            for name, rows in ROWS.items():
+                again = input_of(codec, codec.restore(x[rows]))
+                require(torch.allclose(again, x[rows], atol=1e-5), f"{name} to give {x}", again)
+
+    @needs("test_restore_undoes_prepare")
+    def test_names_of_cells_keep_their_places(self) -> None:
+        """A name of both the raw and the restored numbers is that of the same cell or code."""
+        codec, column = self.fitted()
+        restored = codec.restore(input_of(codec, column))
+        if not column.names or not restored.names:
+            return
+        kinds = [getattr(c.values, "dtype", np.dtype(object)).kind for c in (column, restored)]
+        if not all(kind in "iuf" for kind in kinds):
+            not_tried("raw or restored values are no array of numbers")
+        places = [dict(zip(c.names or (), count(), strict=False)) for c in (column, restored)]
+        moved = [n for n in places[0] if places[1].get(n, places[0][n]) != places[0][n]]
+        wants = f"restore to give names in the order of the column, {short(column.names)}"
+        require(not moved, wants, short(restored.names))
 
     @needs("test_restore_undoes_prepare", "test_doubts_name_rows_and_say_what")
     def test_restored_values_are_the_raw_ones(self) -> None:
@@ -74,6 +97,44 @@ class RestoredChecks(CodecSubject):
             for some in (values, values[:1]):
                 returned.things(codec.show(some), len(some))
 
+    @needs("test_show_gives_one_thing_per_item", "test_parse_gives_one_row_or_refuses")
+    def test_show_agrees_with_restore(self) -> None:
+        """A text of ``show`` says the restored value within its digits, or ``parse`` reads it so.
+
+        Numbers are compared if the text has one for each cell, attributes if it has none. A text
+        that shows a part of a value is not judged, and neither are pictures.
+        """
+        codec, column = self.fitted()
+        judged = 0
+        for x in (input_of(codec, column), codec.point(likelihood_of(codec, N))):
+            texts, restored = codec.show(x), codec.restore(x)
+            names = restored.names or codec.attributes or ()
+            for row, (text, value) in enumerate(zip(texts, restored.values, strict=True)):
+                if not isinstance(text, str):
+                    not_tried("it shows pictures")
+                agrees = says(text, value, names)
+                if agrees is None and codec.attributes is not None:
+                    signs = zip(codec.attributes, np.ravel(value), strict=True)
+                    agrees = {name for name, sign in signs if sign > 0} <= names_in(text, names)
+                if agrees is None:
+                    continue
+                judged += 1
+                wants = f"show to give the value {short(np.asarray(value).tolist())} of restore, "
+                wants += "within the printed digits, or a text that parse reads as this value"
+                require(agrees or self._reads(codec, text, restored.take([row])), wants, text)
+        if not judged:
+            not_tried("its texts show no number for each cell, and no text or class")
+
+    @staticmethod
+    def _reads(codec: Codec, text: str, value: Column) -> bool:
+        """True if ``parse`` reads a text nearly as this value; texts exactly."""
+        try:
+            given, wanted = codec.condition(codec.parse(text)), codec.condition(value)
+        except REFUSALS:
+            return False
+        rough = 0.0 if isinstance(value.values[0], str) else 0.05
+        return given.shape == wanted.shape and torch.allclose(given, wanted, rtol=rough, atol=0.05)
+
     def test_compare_gives_numbers_per_item(self) -> None:
         """``compare`` maps names to float tensors; an item's value depends on that item alone."""
         codec, column = self.fitted()
@@ -92,6 +153,32 @@ class RestoredChecks(CodecSubject):
             require(
                 alike, f"{name!r} of an item, whatever the others are: {values[:2]}", few[name]
             )
+
+    @needs("test_compare_gives_numbers_per_item")
+    def test_compare_is_best_for_true_values(self) -> None:
+        """True values as prediction have the lowest, or the highest, of each statistic.
+
+        Other predictions are the values of other items. The words of a name, such as ``error`` or
+        ``accuracy``, say which end is the best; else it may be either.
+        """
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        right = codec.compare(x.clone(), x)
+        others = [codec.compare(x.roll(k, 0), x) for k in range(1, N)]
+        if not right:
+            return
+        told = False
+        for name, best in right.items():
+            worse = torch.stack([other[name] for other in others])
+            found, wanted = directions(best, worse), expected(name)
+            wants = f"{name!r} of true values to be {wanted or 'the lowest, or the highest,'} "
+            wants += f"beside other predictions, {short(worse.tolist())}"
+            fits = wanted in found if wanted else bool(found)
+            require(fits, wants, short(best.tolist()))
+            told |= not bool((worse == best).all())
+        differ = bool((x != x.roll(1, 0)).any())
+        wants = f"compare to give something else for values of other items: {sorted(right)}"
+        require(told or not differ, wants, "the same numbers as for the true values")
 
     @needs("test_restore_undoes_prepare")
     def test_parse_gives_one_row_or_refuses(self) -> None:
@@ -113,7 +200,7 @@ class RestoredChecks(CodecSubject):
             alike = torch.allclose(typed_in[0], given[row], rtol=1e-3, atol=1e-3)
             require(alike, wants, short(typed_in[0].tolist()))
 
-    @needs("test_parse_gives_one_row_or_refuses")
+    @needs("test_parse_gives_one_row_or_refuses", "test_names_of_cells_keep_their_places")
     def test_parse_makes_up_no_cell(self) -> None:
         """A text that names some cells leaves the others out: unobserved, or as ``missing`` has.
 
@@ -122,7 +209,9 @@ class RestoredChecks(CodecSubject):
         codec, column = self.fitted()
         restored = codec.restore(input_of(codec, column)).take([0])
         raw = np.ravel(np.asarray(restored.values[0])).tolist()
-        if len(raw) < 2 or not all(isinstance(value, (int, float)) for value in raw):
+        if len(raw) < 2:
+            return  # no cell can be left out
+        if not all(isinstance(value, (int, float)) for value in raw):
             not_tried("a value is no list of numbers")
         if int(np.prod(codec.event_shape)) != len(raw):
             not_tried("its cells are not those of the values that restore gives")

@@ -29,6 +29,14 @@ from mmvae.testing.subject import (
 
 EVENT = "(b, event…)"
 
+ROWS = {
+    "rows 3, 1 alone": np.array([3, 1]),
+    "row 4 alone": np.array([4]),
+    "the inner rows in reverse": np.array([0, *range(N - 2, 0, -1), N - 1]),
+    "600 rows": np.arange(600) % N,
+}
+"""Rows of a column that are prepared again: some, as many with the same ends, and many."""
+
 
 class ValueChecks(CodecSubject):
     """Values that go into a codec and come out of it."""
@@ -142,16 +150,20 @@ class ValueChecks(CodecSubject):
                 require(alike, wants, short(given.values), "Copy the values before you edit them.")
 
     def test_prepare_is_a_function_of_each_row(self) -> None:
-        """Prepared values of a row do not depend on other rows or on random draws."""
+        """Prepared values do not depend on other rows, earlier columns or random draws."""
         codec, column = self.fitted()
         with global_seed(1):
-            x, _ = codec.prepare(column)
+            x, seen = codec.prepare(column)
         with global_seed(2):
             again, _ = codec.prepare(column)
         require(torch.equal(x, again), "prepare to be deterministic", f"{x}, then {again}")
-        rows = np.array([3, 1])
-        alone, _ = codec.prepare(column.take(rows))
-        require(torch.equal(alone, x[rows]), f"rows 3, 1 alone to give {x[rows]}", alone)
+        observed = torch.ones_like(x, dtype=torch.bool) if seen is None else seen
+        for name, rows in ROWS.items():
+            found, seen = codec.prepare(column.take(rows))
+            require(torch.equal(found, x[rows]), f"{name} to give {x[rows]}", found)
+            mask = torch.ones_like(found, dtype=torch.bool) if seen is None else seen
+            wants = f"{name} to be observed as they are in the whole column"
+            require(torch.equal(mask, observed[rows]), wants, seen)
 
     @needs("test_doubts_name_rows_and_say_what")
     def test_numbers_far_out_stay_apart_or_are_refused(self) -> None:

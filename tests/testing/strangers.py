@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from pydantic import Field
@@ -31,6 +33,9 @@ NO_FLOOR = "test_log_prob_has_no_floor"
 PARTS = "test_parse_makes_up_no_cell"
 LOSSY = "test_restored_values_are_the_raw_ones"
 FLOAT32 = "test_numbers_are_float32_under_autocast_too"
+SHOWN = "test_show_agrees_with_restore"
+NAMES = "test_names_of_cells_keep_their_places"
+BEST = "test_compare_is_best_for_true_values"
 
 
 class Letter(Codec):
@@ -799,7 +804,151 @@ class Mirrored(Wave):
         return -likelihood.mean
 
 
+class ShowsTheOpposite(Sound):
+    def show(self, x):
+        return super().show(-x)
+
+
+class ShowsModelUnits(Standardised):
+    def show(self, x):
+        return [f"a={a:.3f}, b={b:.3f}" for a, b in x.tolist()]
+
+
+class ShowsTheNextLetter(Letter):
+    def show(self, x):
+        return super().show(x.roll(1, -1))
+
+
+class ShowsFewDigits(Wave):
+    """Sound: it prints one digit of each cell, beside the cell's number."""
+
+    def show(self, x):
+        rows = self.restore(x).values
+        return [" ".join(f"{name}={cell:.1f}" for name, cell in enumerate(row)) for row in rows]
+
+    def restore(self, x):
+        return Column(super().restore(x).values, names=tuple(map(str, range(16))))
+
+
+class ShowsOtherUnits(Sound):
+    """Sound: parse reads the units that it prints."""
+
+    def show(self, x):
+        return [
+            ",".join(f"{cell / 1000:.6f} km" for cell in row) for row in self.restore(x).values
+        ]
+
+    def parse(self, text):
+        if "km" not in text:
+            return super().parse(text)
+        return Column(1000 * super().parse(text.replace("km", "")).values)
+
+
+class CountsTheWrongOnes(Letter):
+    """An accuracy of 0 if the prediction is right."""
+
+    def compare(self, prediction, x):
+        return {"accuracy": (prediction.argmax(-1) != x.argmax(-1)).float()}
+
+
+class ComparesWithTheOpposite(Sound):
+    def compare(self, prediction, x):
+        return {"how far": (prediction + x).norm(dim=1)}
+
+
+class SharesOfTheRight(Sound):
+    """An error that is 1 if nothing is wrong."""
+
+    def compare(self, prediction, x):
+        return {"rmse": (-(prediction - x).norm(dim=1)).exp()}
+
+
+class ComparesWithItself(Sound):
+    def compare(self, prediction, x):
+        return {"absolute error": (x - x).abs().mean(1)}
+
+
+class ComparesInManyWays(Sound):
+    """Sound: statistics that rise, fall, or are 0 if the prediction is right."""
+
+    def compare(self, prediction, x):
+        away = prediction - x
+        return {
+            "error": away.mean(1),
+            "negative squared error": -away.square().mean(1),
+            "fit": (-away.square()).exp().mean(1),
+            "accuracy of signs": ((prediction > 0) == (x > 0)).float().mean(1),
+        }
+
+
+class SwapsNames(Sound):
+    """Each number under the other one's name."""
+
+    def restore(self, x):
+        return Column(super().restore(x).values, names=("weight", "height"))
+
+    @classmethod
+    def examples(cls):
+        sound = super().examples()
+
+        def column(n, seed):
+            return replace(sound.column(n, seed), names=("height", "weight"))
+
+        return replace(sound, column=column)
+
+
+class RemembersAColumn(Sound):
+    """It keeps what it prepared by length and first value."""
+
+    def prepare(self, column):
+        known = self.__dict__.setdefault("known", {})
+        key = (len(column), column.values[0, 0] if len(column) else None)
+        if key not in known:
+            known[key] = super().prepare(column)
+        return tuple(known[key])
+
+
+class MaskOfTheBatch(Sound):
+    """A cell is observed if the column has a larger one."""
+
+    def prepare(self, column):
+        x, _ = super().prepare(column)
+        return x, x < x.max(0, keepdim=True).values
+
+
+class CutsLongColumns(Sound):
+    def prepare(self, column):
+        x, observed = super().prepare(column)
+        return (x.clamp(-1, 1) if len(x) > 256 else x), observed
+
+
+class RestoresAnEarlierBatch(Sound):
+    """It keeps what it restored by length and first value."""
+
+    def restore(self, x):
+        known = self.__dict__.setdefault("known", {})
+        key = (len(x), x.flatten()[0].detach().item())
+        if key not in known:
+            known[key] = super().restore(x)
+        return known[key]
+
+
 STRANGERS = {
+    RestoresAnEarlierBatch: ("test_restore_undoes_prepare", "the inner rows in reverse to give"),
+    SwapsNames: (
+        NAMES,
+        r"names in the order of the column, \('height', 'weight'\); got \('weight'",
+    ),
+    RemembersAColumn: (ROWS, "the inner rows in reverse to give"),
+    MaskOfTheBatch: (ROWS, "row 4 alone to be observed as they are in the whole column"),
+    CutsLongColumns: (ROWS, "600 rows to give"),
+    CountsTheWrongOnes: (BEST, r"'accuracy' of true values to be highest beside .*; got \[0\.0"),
+    ComparesWithTheOpposite: (BEST, "'how far' of true values to be the lowest, or the highest"),
+    SharesOfTheRight: (BEST, "'rmse' of true values to be lowest"),
+    ComparesWithItself: (BEST, "something else for values of other items: .*absolute error"),
+    ShowsTheOpposite: (SHOWN, r"show to give the value \[.*\] of restore, within the printed"),
+    ShowsModelUnits: (SHOWN, r"show to give the value .*; got 'a=|got a="),
+    ShowsTheNextLetter: (SHOWN, "show to give the value '[abc]' of restore"),
     SameForAll: (FOLLOWS, "point to be nearly as likely as a sample.*the same for all 16 items"),
     ZeroForAll: (FOLLOWS, "got .*the same for all 16 items.*of the likelihood"),
     OneCellForAll: (FOLLOWS, "point in cell 0 to be .*the same for all 16 items"),

@@ -7,11 +7,14 @@ import re
 import pytest
 from testing.strangers import (
     STRANGERS,
+    ComparesInManyWays,
     CutsOffAndSaysSo,
     LeavesRefusalsToCondition,
     Letter,
     ParsesOneForAll,
     RoundsAndSaysSo,
+    ShowsFewDigits,
+    ShowsOtherUnits,
     Standardised,
     StandardisedWave,
     Wave,
@@ -50,6 +53,18 @@ class TestLeavesRefusalsToCondition(CodecContract):
 
 class TestParsesOneForAll(CodecContract):
     codec = ParsesOneForAll
+
+
+class TestComparesInManyWays(CodecContract):
+    codec = ComparesInManyWays
+
+
+class TestShowsFewDigits(CodecContract):
+    codec = ShowsFewDigits
+
+
+class TestShowsOtherUnits(CodecContract):
+    codec = ShowsOtherUnits
 
 
 @pytest.mark.parametrize("kind", STRANGERS, ids=lambda kind: kind.__name__)

@@ -12,7 +12,7 @@ from mmvae_attributes.signs import SignLikelihood, Signs
 from torch.distributions import Bernoulli, Normal
 
 from mmvae import Column, UnsupportedValue
-from mmvae.testing import CodecContract, LikelihoodContract, NumberReading
+from mmvae.testing import CodecContract, LikelihoodContract, NumberReading, violations
 
 NAMES = ("Smiling", "Male")
 
@@ -198,3 +198,18 @@ class TestSignLikelihood(LikelihoodContract):
 
     def enumerate_support(self):
         return torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3)))
+
+
+class ShowsWhatIsMissing(SignedAttributes):
+    """The names of the attributes that an item lacks."""
+
+    kind = "lacking"
+
+    def show(self, x):
+        return super().show(-x)
+
+
+def test_the_kit_finds_a_text_of_other_attributes():
+    suite = type("Suite", (CodecContract,), {"codec": ShowsWhatIsMissing})
+    found = violations(suite())
+    assert list(found) == ["test_show_agrees_with_restore"]

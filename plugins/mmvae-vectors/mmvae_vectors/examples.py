@@ -24,7 +24,7 @@ def examples(keys: Mapping[str, Any] | None = None) -> Examples:
     covered = (keys or {}).get("likelihood") != "student-t"
     return Examples(
         column=column,
-        keys={"encoder": (16,), "decoder": (16,), "standardise": False},
+        keys={"encoder": (16,), "decoder": (16,)},
         edges={"far out": Column(np.array([[1e9, -1e9], [0.0, 0.0]]))},
         invalid={
             "infinite": Column(np.array([[1.0, 2.0], [1.0, np.inf]])),

@@ -41,6 +41,16 @@ class TestExamples(NumberReading, CodecContract):
     numbers = ((0, 1), (2, 3), (4, 5))
 
 
+class TestExamplesAsTheyAre(TestExamples):
+    keys = {"standardise": False}
+
+
+def test_examples_try_the_codec_with_its_defaults():
+    suite = TestExamples()
+    assert suite.make_config().standardise
+    assert float(suite.fitted()[0].log_scale.abs().min()) > 0.05
+
+
 class VectorContract(NumberReading, CodecContract):
     keys: dict[str, object] = {}
     numbers = ((0, 1), (2, 3), (4, 5))
