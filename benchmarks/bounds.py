@@ -22,7 +22,7 @@ from torch import nn
 
 from mmvae.data.batches import Batches
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.likelihoods import likelihoods
+from mmvae.evaluation.likelihood_queries import likelihoods
 from mmvae.evaluation.partial_results import PartialResults
 from mmvae.evaluation.queries import parse_cells
 from mmvae.experiments.build import build_model, make_accelerator, open_experiment_data

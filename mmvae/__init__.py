@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Codec": "mmvae.modalities.codec",
-    "CodecConfig": "mmvae.modalities.codec",
+    "CodecConfig": "mmvae.modalities.codec_config",
     "Column": "mmvae.modalities.column",
     "Examples": "mmvae.modalities.codec_examples",
     "LazyValues": "mmvae.modalities.column",
@@ -31,7 +31,15 @@ _HOME = {
     "draw_bernoulli": "mmvae.modalities.likelihoods.bernoulli",
     "ContinuousBernoulliLikelihood": "mmvae.modalities.likelihoods.continuous_bernoulli",
     "CategoricalLikelihood": "mmvae.modalities.likelihoods.categorical",
-    "State": "mmvae.modalities.codec",
+    "State": "mmvae.modalities.recipe",
+    "EncoderWidths": "mmvae.modalities.codec_config",
+    "DecoderWidths": "mmvae.modalities.codec_config",
+    "DenseActivation": "mmvae.modalities.codec_config",
+    "check_standardised": "mmvae.modalities.standardised",
+    "DenseCodec": "mmvae.modalities.dense_codec",
+    "Names": "mmvae.modalities.names",
+    "distinct_names": "mmvae.modalities.names",
+    "listed": "mmvae.modalities.names",
     "Maker": "mmvae.data.generator",
     "MakerConfig": "mmvae.data.generator",
     "Source": "mmvae.data.source",
@@ -61,7 +69,7 @@ _HOME = {
     "elbo": "mmvae.models.objective",
     "Phase": "mmvae.models.phase",
     "Terms": "mmvae.models.phase",
-    "Trainable": "mmvae.models.base",
+    "Trainable": "mmvae.models.trainable",
     "ByModality": "mmvae.models.by_modality",
     "Extension": "mmvae.models.extension",
     "ExtensionConfig": "mmvae.models.extension",
@@ -77,6 +85,8 @@ _HOME = {
     "Batch": "mmvae.data.batches",
     "StepDraws": "mmvae.foundations.randomness",
     "written_number": "mmvae.data.written_cells",
+    "typed_cells": "mmvae.data.typed_cells",
+    "is_unicode": "mmvae.foundations.printable",
     "finite_values": "mmvae.models.finite",
     "require_finite": "mmvae.models.finite",
     "Picture": "mmvae.report.canvas",
@@ -99,6 +109,7 @@ if TYPE_CHECKING:
     from mmvae.data.source import SourceConfig as SourceConfig
     from mmvae.data.source import Split as Split
     from mmvae.data.split_names import SplitName as SplitName
+    from mmvae.data.typed_cells import typed_cells as typed_cells
     from mmvae.data.written_cells import written_number as written_number
     from mmvae.evaluation.metric import Metric as Metric
     from mmvae.evaluation.metric import MetricConfig as MetricConfig
@@ -118,14 +129,18 @@ if TYPE_CHECKING:
     from mmvae.foundations.networks import activation as activation
     from mmvae.foundations.networks import bounded as bounded
     from mmvae.foundations.networks import mlp as mlp
+    from mmvae.foundations.printable import is_unicode as is_unicode
     from mmvae.foundations.randomness import StepDraws as StepDraws
     from mmvae.inference.trained_model import TrainedModel as TrainedModel
     from mmvae.modalities.codec import Codec as Codec
-    from mmvae.modalities.codec import CodecConfig as CodecConfig
-    from mmvae.modalities.codec import State as State
+    from mmvae.modalities.codec_config import CodecConfig as CodecConfig
+    from mmvae.modalities.codec_config import DecoderWidths as DecoderWidths
+    from mmvae.modalities.codec_config import DenseActivation as DenseActivation
+    from mmvae.modalities.codec_config import EncoderWidths as EncoderWidths
     from mmvae.modalities.codec_examples import Examples as Examples
     from mmvae.modalities.column import Column as Column
     from mmvae.modalities.column import LazyValues as LazyValues
+    from mmvae.modalities.dense_codec import DenseCodec as DenseCodec
     from mmvae.modalities.likelihoods.bernoulli import BernoulliLikelihood as BernoulliLikelihood
     from mmvae.modalities.likelihoods.bernoulli import draw_bernoulli as draw_bernoulli
     from mmvae.modalities.likelihoods.categorical import (
@@ -146,9 +161,13 @@ if TYPE_CHECKING:
     )
     from mmvae.modalities.likelihoods.location_scale import SoftplusScale as SoftplusScale
     from mmvae.modalities.likelihoods.student_t import StudentTLikelihood as StudentTLikelihood
+    from mmvae.modalities.names import Names as Names
+    from mmvae.modalities.names import distinct_names as distinct_names
+    from mmvae.modalities.names import listed as listed
+    from mmvae.modalities.recipe import State as State
+    from mmvae.modalities.standardised import check_standardised as check_standardised
     from mmvae.models.base import Model as Model
     from mmvae.models.base import ModelConfig as ModelConfig
-    from mmvae.models.base import Trainable as Trainable
     from mmvae.models.by_modality import ByModality as ByModality
     from mmvae.models.extension import Extension as Extension
     from mmvae.models.extension import ExtensionConfig as ExtensionConfig
@@ -166,6 +185,7 @@ if TYPE_CHECKING:
     from mmvae.models.posteriors import Posterior as Posterior
     from mmvae.models.posteriors import kl_divergence as kl_divergence
     from mmvae.models.posteriors import register_kl as register_kl
+    from mmvae.models.trainable import Trainable as Trainable
     from mmvae.models.variational import VariationalModel as VariationalModel
     from mmvae.plugins.hookspecs import hookimpl as hookimpl
     from mmvae.report.canvas import Picture as Picture

@@ -17,7 +17,8 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.randomness import StepDraws
-from mmvae.modalities.codec import Codec, CodecConfig
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.jmvae_config import JMVAEConfig

@@ -15,9 +15,9 @@ from toys import ClassCodec, VectorCodec, VectorConfig, toy_config, toy_registry
 import mmvae
 from mmvae.experiments.session import Result
 from mmvae.plugins.registry import Registry
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import Checkpoint, read_folder
-from mmvae.runs.run import read_metrics
+from mmvae.runs.checkpoint_store import CheckpointStore
+from mmvae.runs.metrics_log import read_metrics
 
 STEPS_PER_EPOCH, TOTAL_STEPS = 5, 15
 TIMES = {"seconds", "items_per_second"}

@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Compare evaluated RUNs with each other and with published results.
 
-    The tables show log-likelihoods with their standard errors, beside the published values if
+    The tables show log-likelihoods with their standard errors, next to the published values if
     [reference] names a row; ELBO, KL, coherence and accuracies; and the differences from the
     first run on the same items, which have smaller standard errors. Runs that differ only in
     train.seed and name share one column, mean ± standard deviation over seeds. Everything is

@@ -18,7 +18,7 @@ from mmvae.foundations.json_document import parse_json
 from mmvae.foundations.toml_document import read
 
 if TYPE_CHECKING:
-    from mmvae.data.bounds import Bounds
+    from mmvae.data.size_bounds import Bounds
     from mmvae.data.source import Split
     from mmvae.inference.trained_model import TrainedModel
     from mmvae.runs.run import Run
@@ -115,8 +115,8 @@ def run_bounds(run: Path) -> Bounds:
     Raises:
         ConfigError: The config cannot be read.
     """
-    from mmvae.data.bounds import Bounds
     from mmvae.data.declared_types import bounds_of
+    from mmvae.data.size_bounds import Bounds
 
     config = run / "config.resolved.toml"
     if not config.is_file():

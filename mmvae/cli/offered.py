@@ -12,7 +12,7 @@ from mmvae.plugins.commands import OfferedCommand, offered_commands
 
 
 class OpenGroup(click.Group):
-    """Commands of the core, and those that plugins offer beside them by entry point.
+    """Commands of the core, and those that plugins offer by entry point.
 
     A command of a plugin cannot use a name of the core. A name that two distributions offer is
     listed with both and can call neither. A command that cannot be loaded does not affect others,

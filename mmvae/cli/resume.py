@@ -40,7 +40,7 @@ def command(
     max_steps: int | None,
     max_seconds: float | None,
 ) -> None:
-    """Resume RUN where it stopped, whatever stopped it.
+    """Resume RUN that was stopped or interrupted.
 
     Only keys of [train] may be changed, such as train.epochs for a longer run.
     """

@@ -73,7 +73,7 @@ def command(
     from mmvae.experiments.config import load_experiment
     from mmvae.experiments.train import dry_run as try_out
     from mmvae.experiments.train import train
-    from mmvae.runs.run import default_folder
+    from mmvae.runs.run_place import default_folder
 
     if launcher_arguments and launcher is None:
         raise UsageError(f"{launcher_arguments[0]}: only --launcher takes further arguments.")

@@ -17,8 +17,9 @@ from mmvae.data.source import Split
 from mmvae.data.value_errors import place, refusals, refused_row
 from mmvae.foundations.errors import DataError
 from mmvae.foundations.randomness import ItemDraws, StepDraws, numbers_of
-from mmvae.modalities.codec import Codec, model_input
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
+from mmvae.modalities.conversion import model_input
 from mmvae.modalities.returned import pair
 
 View = Callable[[Codec], Callable[[Tensor, torch.Generator], Tensor]]
@@ -196,11 +197,11 @@ class Batches:
             x[name] = draws.resample(name, view(codec), given)
             mask = self._present[name]
             present[name] = None if mask is None else mask.index_select(0, where)
-            x[name] = with_stand_ins(codec, x[name], present[name])
+            x[name] = with_fill_values(codec, x[name], present[name])
         return Batch(x, observed, present)
 
     def fixed(self, items: slice | Tensor) -> Batch:
-        """The fixed views of some items: the same in every statistic, whatever the chunks.
+        """The fixed views of some items: the same in every statistic, for any chunk size.
 
         Args:
             items: A span of them, or their numbers, ascending, int64 on the CPU.
@@ -208,7 +209,7 @@ class Batches:
         return self.batch(numbers_of(items), fixed_draws(items, self.device), fixed_view)
 
 
-def with_stand_ins(codec: Codec, x: Tensor, present: Tensor | None) -> Tensor:
+def with_fill_values(codec: Codec, x: Tensor, present: Tensor | None) -> Tensor:
     """Model input (b, event…) with the codec's fill value for items without the modality.
 
     Args:

@@ -22,7 +22,8 @@ from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.usable_items import usable, without_discarded
 from mmvae.foundations.errors import DataError, UnsupportedValue
-from mmvae.modalities.codec import Codec, CodecConfig
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
 
 TINY = 10

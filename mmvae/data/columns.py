@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mmvae.data.file_formats.table_stream import first_line
 from mmvae.data.source import Split
-from mmvae.data.streams.stream import first_line
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column import Column, LazyValues, row_index
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType, Kind

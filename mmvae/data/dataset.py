@@ -12,6 +12,7 @@ import torch
 
 from mmvae.data.batches import Batches, prepare
 from mmvae.data.columns import column_type
+from mmvae.data.file_formats.csv_cells import other_separator
 from mmvae.data.missing import (
     Patterns,
     check_known,
@@ -22,12 +23,13 @@ from mmvae.data.missing import (
 )
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SplitName
-from mmvae.data.streams.csv_cells import other_separator
 from mmvae.data.usable_items import usable, without_discarded, without_incomplete
 from mmvae.data.value_errors import place, refusals
 from mmvae.foundations.errors import DataError, nearest
-from mmvae.modalities.codec import HAS_MISSING, READ_AS, Codec, CodecConfig, State
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
+from mmvae.modalities.recipe import HAS_MISSING, READ_AS, State
 from mmvae.modalities.returned import is_name
 
 CHUNK = 500

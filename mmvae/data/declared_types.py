@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from mmvae.data.bounds import GIB, MIB, Bounds
+from mmvae.data.size_bounds import GIB, MIB, Bounds
 from mmvae.data.splits import CutConfig
 from mmvae.foundations.errors import ConfigError, DataError, nearest
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType

@@ -76,7 +76,7 @@ def marks(file: Path) -> Marks:
 
 
 def cache_folder(name: str) -> Path:
-    """A folder for files that can be recreated, beside those of ``datasets``."""
+    """The cache folder, next to the cache of ``datasets``; its files can be recreated."""
     import datasets
 
     return Path(datasets.config.HF_DATASETS_CACHE) / name

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mmvae.data.bounds import GIB
 from mmvae.data.declared_types import TypedConfig
 from mmvae.data.fingerprints import contents
 from mmvae.data.folder_files import FILES, visible
@@ -19,6 +18,7 @@ from mmvae.data.paths import (
     is_table,
     split_called,
 )
+from mmvae.data.size_bounds import GIB
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.splits import cut, refuse_shared_groups

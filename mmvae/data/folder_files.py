@@ -9,14 +9,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from mmvae.data.bounds import GIB, Bounds
 from mmvae.data.columns import as_array
+from mmvae.data.file_formats.table_stream import first_line
 from mmvae.data.item_names import name_of
 from mmvae.data.paths import (
     is_litter,
     refuse_unreadable,
 )
-from mmvae.data.streams.stream import first_line
+from mmvae.data.size_bounds import GIB, Bounds
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column import LazyValues, row_index
 

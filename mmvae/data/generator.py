@@ -27,7 +27,7 @@ class Maker(ABC):
 
     A maker defines the content of the files. The core decides where they go, how many processes
     create them, and how an interrupted run resumes. So a file's content may depend only on the
-    configuration and its items: an item is the same whatever the number of items made.
+    configuration and its items: an item is the same for any number of items made.
 
     Args:
         config: The validated ``Config`` of this maker. It must be possible to pickle the class by

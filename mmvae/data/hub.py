@@ -15,7 +15,7 @@ from mmvae.data.paths import (
     tried,
 )
 from mmvae.data.source import Split
-from mmvae.data.stream_cache import spooled
+from mmvae.data.stream_cache import cached_stream
 from mmvae.foundations.errors import DataError, TrainingError
 
 EMPTY = ("corresponds to no data", "No columns to parse from file")
@@ -61,7 +61,7 @@ class StreamedTables(Mapping[str, Split]):
     def __getitem__(self, name: str) -> Split:
         stream, limit = self._streams[name], self.limits.get(name)
         with quiet():
-            table = spooled(stream, self._key(name), self.path, self.columns, limit)
+            table = cached_stream(stream, self._key(name), self.path, self.columns, limit)
         return table_split(table, self.path)
 
     def _key(self, name: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from mmvae.data.bounds import Bounds
 from mmvae.data.columns import table_split
 from mmvae.data.folder_files import FILES, FileColumn, entries, files_of, visible
 from mmvae.data.item_names import natural, refuse_near_misses, row_name, some
@@ -19,8 +18,9 @@ from mmvae.data.paths import (
     is_table,
     refuse_unreadable,
 )
-from mmvae.data.reader import read_table
+from mmvae.data.size_bounds import Bounds
 from mmvae.data.source import Split
+from mmvae.data.table_reader import read_table
 from mmvae.foundations.errors import DataError, nearest
 from mmvae.modalities.column import Column
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType

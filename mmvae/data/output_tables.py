@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mmvae.data.streams.csv_cells import cell_of
-from mmvae.data.streams.csv_stream import written
-from mmvae.data.streams.json_edit import json_text
+from mmvae.data.file_formats.csv_cells import cell_of
+from mmvae.data.file_formats.csv_table import written
+from mmvae.data.file_formats.json_edit import json_text
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError, TrainingError, UsageError, short
 from mmvae.foundations.printable import is_unicode

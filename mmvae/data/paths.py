@@ -17,7 +17,7 @@ from mmvae.data.item_names import natural, some
 from mmvae.data.split_names import SPLITS
 from mmvae.foundations.errors import DataError
 
-READERS = {
+KINDS = {
     ".parquet": "parquet",
     ".arrow": "arrow",
     ".csv": "csv",
@@ -94,7 +94,7 @@ def found_folder(path: str, key: str = "data.path", advice: str = "") -> Path:
 
 def is_table(path: Path) -> bool:
     """True if a file is a readable table, by its ending."""
-    return path.suffix.lower() in READERS and path.is_file()
+    return path.suffix.lower() in KINDS and path.is_file()
 
 
 def is_litter(path: Path) -> bool:
@@ -148,10 +148,10 @@ def table_files(root: Path) -> Tables:
         others = f"; there are {some(left_out)}" if left_out else ""
         raise DataError(
             f"{root}: no table in that folder{others}. Expected files that end in "
-            f"{', '.join(READERS)}. (For a folder with a sub-folder of files for each modality, "
+            f"{', '.join(KINDS)}. (For a folder with a sub-folder of files for each modality, "
             f"set data.source = 'folder'.)"
         )
-    kinds = Counter(READERS[file.suffix.lower()] for file in files)
+    kinds = Counter(KINDS[file.suffix.lower()] for file in files)
     if len(kinds) > 1:
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
         raise DataError(

@@ -102,14 +102,14 @@ class Source(ABC):
         """
 
     def remarks(self) -> Sequence[str]:
-        """Remarks on the data beside their sizes, one sentence each.
+        """Remarks on the data besides their sizes, one sentence each.
 
         ``mmvae data describe`` shows them: items that were left out, and why. Default: none.
         """
         return ()
 
     def doubts(self) -> Sequence[str]:
-        """Possible mistakes in the data, one sentence each, beside values that codecs doubt.
+        """Possible mistakes in the data, one sentence each, besides values that codecs doubt.
 
         ``mmvae data check`` and ``mmvae data describe`` show them: rows without files, words taken
         as missing. Default: none.

@@ -17,8 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from mmvae.data.file_formats.table_stream import first_line
 from mmvae.data.fingerprints import cache_folder, content
-from mmvae.data.streams.stream import first_line
 from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import DataError, nearest
 from mmvae.foundations.operations import reported
@@ -30,7 +30,7 @@ PAUSE_S = 10.0
 """Seconds between two lines of progress."""
 
 
-def spooled(
+def cached_stream(
     stream: Any,
     key: str,
     origin: str,
@@ -61,8 +61,8 @@ def kept(
 
     Args:
         tables: Gives the tables; called only if they have to be written.
-        key: See :func:`spooled`.
-        origin: See :func:`spooled`.
+        key: See :func:`cached_stream`.
+        origin: See :func:`cached_stream`.
         items: The expected number of items; default: any.
 
     Raises:

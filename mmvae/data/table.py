@@ -9,7 +9,6 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from mmvae.data.bounds import Bounds
 from mmvae.data.columns import table_split
 from mmvae.data.declared_types import TypedConfig
 from mmvae.data.fingerprints import contents
@@ -18,7 +17,7 @@ from mmvae.data.item_names import some
 from mmvae.data.paths import (
     Tables,
 )
-from mmvae.data.reader import Reading, read_tables
+from mmvae.data.size_bounds import Bounds
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SplitName
 from mmvae.data.splits import cut, refuse_shared_groups
@@ -30,6 +29,7 @@ from mmvae.data.table_files import (
     named_below,
     refuse_copies,
 )
+from mmvae.data.table_reader import Reading, read_tables
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType
 

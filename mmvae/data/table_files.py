@@ -12,7 +12,7 @@ from mmvae.data.fingerprints import contents
 from mmvae.data.hub import reading
 from mmvae.data.paths import (
     CLOSED,
-    READERS,
+    KINDS,
     Tables,
     is_table,
     place,
@@ -51,7 +51,7 @@ def local_tables(path: str, configuration: str | None = None) -> Tables | None:
     if os.path.lexists(found):
         refuse_unreadable(found)
         if not is_table(found):
-            raise DataError(f"{path}: unknown ending, expected one of {', '.join(READERS)}.")
+            raise DataError(f"{path}: unknown ending, expected one of {', '.join(KINDS)}.")
         return Tables({"train": [found]})
     if looks_like_file(path):
         raise DataError(
@@ -94,7 +94,7 @@ def carded(path: str, configuration: str | None) -> Tables:
         if not is_table(file):
             raise DataError(
                 f"{file}: its card names it, but expected are files that end in "
-                f"{', '.join(READERS)}."
+                f"{', '.join(KINDS)}."
             )
     return Tables(splits)
 
@@ -151,7 +151,7 @@ def kept_files(splits: Iterable[Split]) -> list[str]:
 
 def looks_like_file(path: str) -> bool:
     """True if a path that does not exist was meant as a file rather than as a Hub id."""
-    endings = (*READERS, *CLOSED)
+    endings = (*KINDS, *CLOSED)
     return (
         place(path).is_absolute()
         or any(path.lower().endswith(ending) for ending in endings)

@@ -188,7 +188,7 @@ def as_text(value: Any) -> Any:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # integers are floats beside missing values
+        return str(int(value))  # integers in a column with missing values are floats
     return str(value) if isinstance(value, (bool, int, float)) else value
 
 

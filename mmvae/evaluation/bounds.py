@@ -7,7 +7,7 @@ Everything here is one estimator, :class:`Evidence`,
         \frac{p(z_i) \prod_{m \in T} p(x_m|z_i)}{q(z_i|x_P)}, \qquad z_i \sim q(z|x_P),
 
 and evidences that share a proposal share one pass over its samples. A likelihood query is one
-evidence, or for a conditional the difference of two: :mod:`mmvae.evaluation.likelihoods`.
+evidence, or for a conditional the difference of two: :mod:`mmvae.evaluation.likelihood_queries`.
 """
 
 from __future__ import annotations

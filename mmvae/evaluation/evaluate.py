@@ -14,7 +14,7 @@ from mmvae.evaluation.cross_generation import cross_generation
 from mmvae.evaluation.diagnostics import diagnostics
 from mmvae.evaluation.elbo import bound_and_terms, rest, subset_divergences
 from mmvae.evaluation.items import chunks
-from mmvae.evaluation.likelihoods import (
+from mmvae.evaluation.likelihood_queries import (
     likelihoods,
     summary,
     variation_of_information,
@@ -54,9 +54,9 @@ def evaluate(
         those of modalities whose codec standardises have ``standardised``, the mean and error for
         standardised values. Its keys are ``bounds``, ``terms``, ``cells``
         (the likelihood queries that ``config.bounds`` names, see
-        :func:`mmvae.evaluation.likelihoods.summary`), ``variation of information``, ``subset
-        posteriors`` (KL of the joint posterior to each), ``given`` (S → m → statistics of the
-        codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``),
+        :func:`mmvae.evaluation.likelihood_queries.summary`), ``variation of information``,
+        ``subset posteriors`` (KL of the joint posterior to each), ``given`` (S → m → statistics of
+        the codec), ``accuracy`` (``"image → label"``), ``coherence`` (``"label → image"``),
         ``coherence matrix`` (:mod:`mmvae.evaluation.coherence_matrix`, of three and more),
         ``latent`` and ``gradient shares`` (:func:`mmvae.evaluation.diagnostics.diagnostics`), and
         ``modalities``, ``split``, ``items``, ``samples``, ``seed``, ``units``; of a conditional

@@ -155,7 +155,7 @@ class Metric(ABC):
     def check(self, codecs: Mapping[str, Codec]) -> None:  # noqa: B027  # most take any codec
         """Refuse modalities that the metric cannot measure; default: nothing.
 
-        Called before a training and before an evaluation, whatever the model.
+        Called before a training and before an evaluation, for every model.
 
         Args:
             codecs: Modality → fitted codec.

@@ -10,7 +10,7 @@ from torch import Tensor
 from mmvae.foundations.randomness import StepDraws
 
 NOISE_BLOCK = 32
-"""Number of samples drawn at once, whatever the chunk size; so chunks change no sample."""
+"""Number of samples drawn at once, for any chunk size; so chunks change no sample."""
 
 
 def item_noise(draws: StepDraws, samples: int, dim: int, at_once: int) -> Iterator[Tensor]:

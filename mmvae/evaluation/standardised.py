@@ -1,4 +1,4 @@
-"""Log-likelihoods of standardised values, beside those of values in the user's units.
+"""Log-likelihoods of standardised values, in addition to those in the user's units.
 
 A codec that standardises, x' = (x − m) / s, gives log p(x) in the user's units. The density of
 the standardised values is larger by the product of the scales: log p(x') = log p(x) + Σ log s over
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from mmvae.data.batches import Batch
-from mmvae.modalities.codec import Codec, scale_nats
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.density import scale_nats
 from mmvae.modalities.subsets import Subset
 
 KEY = "standardised"
-"""Name, in results, of the statistic for standardised values, beside that in the user's units."""
+"""Name, in results, of the statistic for standardised values, next to that in the user's units."""
 
 SUFFIX = f" {KEY}"
 """Suffix of the name of its values per item."""

@@ -29,10 +29,13 @@ from mmvae.experiments.experiment import Experiment
 from mmvae.foundations.errors import ConfigError, UsageError, naming
 from mmvae.foundations.randomness import derived_seed, seeded_global
 from mmvae.inference.model_folder import load_model
-from mmvae.modalities.codec import Codec, CodecConfig, State
-from mmvae.models.base import Model, Trainable
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.codec_config import CodecConfig
+from mmvae.modalities.recipe import State
+from mmvae.models.base import Model
 from mmvae.models.extension import Extension
 from mmvae.models.families import Shapes
+from mmvae.models.trainable import Trainable
 from mmvae.plugins.guard import guarded_codec
 from mmvae.plugins.registry import Registry
 from mmvae.training.config import TrainConfig

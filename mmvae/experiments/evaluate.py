@@ -12,7 +12,11 @@ from torch import Tensor
 from mmvae.data.extreme_values import naming_items
 from mmvae.evaluation.cost import costs
 from mmvae.evaluation.evaluate import evaluate as evaluate_model
-from mmvae.evaluation.likelihoods import likelihoods, variation_of_information, without_items
+from mmvae.evaluation.likelihood_queries import (
+    likelihoods,
+    variation_of_information,
+    without_items,
+)
 from mmvae.evaluation.measurement import Measured, cells_of, measure, metric_item
 from mmvae.evaluation.metric import Specimen
 from mmvae.evaluation.partial_results import PartialResults

@@ -8,7 +8,7 @@ from mmvae.foundations.section import Section
 
 
 class ReferenceConfig(Section):
-    """``[reference]``: the published row that an experiment reproduces, shown beside its own."""
+    """``[reference]``: the published row that an experiment reproduces, shown next to its own."""
 
     row: str = Field(min_length=1, description="Name of the row in its table.")
     source: str = Field(min_length=1, description="The publication.")

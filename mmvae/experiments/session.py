@@ -14,26 +14,31 @@ from mmvae.data.dataset import Data
 from mmvae.data.extreme_values import extreme_items, naming_items
 from mmvae.data.item_names import look_alike_phrases
 from mmvae.data.split_names import SplitName
-from mmvae.experiments.build import build_trainable, make_accelerator, observers
+from mmvae.experiments.build import (
+    build_trainable,
+    make_accelerator,
+    observers,
+    open_experiment_data,
+)
 from mmvae.experiments.classifier_data import check_classifier_data
 from mmvae.experiments.compatibility import changed_data, refuse_another_experiment
 from mmvae.experiments.config import LoadedConfig, load_experiment
 from mmvae.experiments.environment import described, environment, plugins_used
 from mmvae.experiments.experiment import Experiment
 from mmvae.experiments.run_end import finish, refusals_leave_nothing, write_failure
-from mmvae.experiments.training_data import open_agreed, prepare_all, without_evaluation
+from mmvae.experiments.training_data import agreed, prepare_all, without_evaluation
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError
 from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.randomness import kept_global
 from mmvae.inference.model_folder import built
 from mmvae.inference.trained_model import TrainedModel
-from mmvae.models.base import Trainable
+from mmvae.models.trainable import Trainable
 from mmvae.plugins.provenance import require_plugins
 from mmvae.plugins.registry import Registry
 from mmvae.plugins.smoke_test import blaming, smoke_test_all
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import Checkpoint
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.run import Run
 from mmvae.training.distributed import everyone_follows, leading
 from mmvae.training.model_description import Description
@@ -113,7 +118,8 @@ class Session:
         experiment = loaded.experiment
         accelerator = make_accelerator(experiment.train, folder)
         with blaming(registry):
-            opened = open_agreed(experiment, registry, data, accelerator)
+            found = open_experiment_data(experiment, registry, data, accelerator)
+            opened = agreed(found, experiment, accelerator)
             prepare_all(opened, accelerator)
             check_classifier_data(experiment, registry, data, opened.codecs)
             with memory_for_networks():
@@ -166,7 +172,10 @@ class Session:
                 built(saved, saved.path, registry)  # refuses what does not fit before it is used
                 said = Description.of(saved.state, saved.path)
                 states = said.states(saved.tensors.get("codecs", {}), saved.path)
-            opened = open_agreed(experiment, registry, data, accelerator, states, loaded.received)
+            found = open_experiment_data(
+                experiment, registry, data, accelerator, states, loaded.received
+            )
+            opened = agreed(found, experiment, accelerator)
             env = run.environment()
             if remark := changed_data(run, opened):
                 if not other_data:

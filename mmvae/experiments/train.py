@@ -18,8 +18,10 @@ from mmvae.inference.trained_model import TrainedModel
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.registry import Registry
 from mmvae.plugins.smoke_test import blaming
-from mmvae.runs.checkpoint import CheckpointStore
-from mmvae.runs.run import Run, default_folder, read_metrics
+from mmvae.runs.checkpoint_store import CheckpointStore
+from mmvae.runs.metrics_log import read_metrics
+from mmvae.runs.run import Run
+from mmvae.runs.run_place import default_folder
 from mmvae.training.progress import shown_terms
 from mmvae.training.stop_conditions import Limits
 
@@ -87,7 +89,7 @@ def resume(
     progress: Progress | None = None,
     registry: Registry | None = None,
 ) -> Result:
-    """Resume a run where it stopped, whatever stopped it.
+    """Resume a run that was stopped or interrupted.
 
     Args:
         run: Its folder.

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from accelerate import Accelerator
 
 from mmvae.data.dataset import Data
-from mmvae.experiments.build import open_experiment_data
 from mmvae.experiments.compatibility import refuse_idle_keys, refuse_unequal_data
 from mmvae.experiments.experiment import Experiment
-from mmvae.modalities.codec import State
-from mmvae.plugins.registry import Registry
 from mmvae.training.distributed import everyone_follows, leading
 
 
-def open_agreed(
-    experiment: Experiment,
-    registry: Registry,
-    data: Any,
-    accelerator: Accelerator,
-    states: Mapping[str, State] | None = None,
-    received: frozenset[str] = frozenset(),
-) -> Data:
-    """Open the data of a training; all processes have the same, and every key has an effect.
+def agreed(data: Data, experiment: Experiment, accelerator: Accelerator) -> Data:
+    """Return the data of a training if all processes have the same, and every key has an effect.
 
     Raises:
-        DataError: They cannot be read, a codec refuses them, or processes have different ones.
+        DataError: Processes have different data.
         ConfigError: A key has no effect with these data.
     """
-    opened = open_experiment_data(experiment, registry, data, accelerator, states, received)
-    refuse_unequal_data(opened, accelerator)
-    refuse_idle_keys(experiment, opened)
-    return opened
+    refuse_unequal_data(data, accelerator)
+    refuse_idle_keys(experiment, data)
+    return data
 
 
 def prepare_all(data: Data, accelerator: Accelerator) -> None:

@@ -225,6 +225,11 @@ class UnsupportedValue(ValueError):
         got, expected = shortened(str(self.value)), shortened(str(self.expected), LONG)
         return f"got {got}, expected {expected}. {shortened(str(self.fix), 2 * LONG)}".rstrip()
 
+    def after(self, rows: int) -> UnsupportedValue:
+        """Return the same error for a column that has ``rows`` more rows before this one."""
+        row = None if self.row is None else rows + self.row
+        return UnsupportedValue(row, self.value, self.expected, self.fix)
+
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """A sentence that names the one of some words that may have been meant, or nothing.

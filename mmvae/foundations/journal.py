@@ -67,7 +67,7 @@ class Journal:
         os.close(self._descriptor)
         self._descriptor = descriptor
 
-    def go_on(self) -> None:
+    def adopt_content(self) -> None:
         """Continue after the lines of the file, if others changed it."""
         with reported(self.path):
             self._cut(self._whole_lines())

@@ -29,15 +29,31 @@ def activation(name: Activation, inplace: bool = False) -> nn.Module:
     return layers[name]()
 
 
-def mlp(input_dim: int, hidden: Sequence[int], act: Activation = "relu") -> nn.Sequential:
+def mlp(
+    input_dim: int,
+    hidden: Sequence[int],
+    act: Activation = "relu",
+    output_dim: int | None = None,
+    layer_norm: bool = False,
+) -> nn.Sequential:
     """Return dense layers with an activation after each: (b, input_dim) → (b, hidden[-1]).
 
     With no hidden layer it is the identity.
+
+    Args:
+        input_dim: Width of the input.
+        hidden: Widths of the layers.
+        act: The activation.
+        output_dim: Width of a linear layer after them, without activation: (b, output_dim).
+        layer_norm: Add a layer norm before each activation.
     """
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(input_dim, width), activation(act, inplace=True)]
+        norm = [nn.LayerNorm(width)] if layer_norm else []
+        layers += [nn.Linear(input_dim, width), *norm, activation(act, inplace=True)]
         input_dim = width
+    if output_dim is not None:
+        layers.append(nn.Linear(input_dim, output_dim))
     return nn.Sequential(*layers)
 
 

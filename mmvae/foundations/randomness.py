@@ -174,7 +174,7 @@ class _Taken(StepDraws):
 
 
 class ItemDraws(StepDraws):
-    """The random numbers of an evaluation: they belong to items, whatever the chunks.
+    """The random numbers of an evaluation: they belong to items, for any chunk size.
 
     Items of a split are numbered, and each block of them has generators of its own, so that an
     item's numbers depend neither on the size of a chunk nor on the number of processes.

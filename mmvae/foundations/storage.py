@@ -1,4 +1,4 @@
-"""Files that are either as they were or as they should be, whatever stops the process.
+"""Atomic writes: after any interruption a file has its old or its new content.
 
 A file or folder is written under a hidden name beside its place, made durable (fsync), renamed,
 and the folder that holds it made durable too (:mod:`mmvae.foundations.staging`).

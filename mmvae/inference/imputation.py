@@ -22,7 +22,7 @@ from mmvae.modalities.column import Column
 from mmvae.modalities.subsets import Subset, subset_name
 from mmvae.models.base import Model
 from mmvae.models.finite import finite_likelihood, finite_values, require_finite
-from mmvae.models.missing import Group, by_pattern, posterior_of
+from mmvae.models.patterns import Group, by_pattern, posterior_of
 from mmvae.models.posteriors import Posterior
 
 By = Literal["mean", "mode", "sample"]

@@ -18,17 +18,20 @@ from mmvae.foundations.errors import CheckpointError, RunError
 from mmvae.foundations.randomness import seeded_global
 from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference.trained_model import TrainedModel
-from mmvae.modalities.codec import READ_AS, Codec, State
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.column_type import Kind
+from mmvae.modalities.recipe import READ_AS, State
 from mmvae.models.base import Model
 from mmvae.models.families import Shapes
 from mmvae.plugins.guard import guarded_codec
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.provenance import of_a_model, require_plugins
 from mmvae.plugins.registry import Registry
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import LATEST, Checkpoint, read_folder, write_folder
-from mmvae.runs.run import LOCK_OF_PLUGINS, Run, is_folder
+from mmvae.runs.checkpoint_store import CheckpointStore
+from mmvae.runs.run import Run
+from mmvae.runs.run_files import LOCK_OF_PLUGINS
+from mmvae.runs.run_place import is_folder
 from mmvae.training.model_description import Description, fitting, no_larger_than, try_out
 from mmvae.training.state import (
     codec_numbers,

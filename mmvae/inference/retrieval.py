@@ -175,10 +175,10 @@ def ranks_of(queries: Tensor, candidates: Tensor, own: Tensor) -> tuple[Tensor, 
     return torch.cat([none, *ranks]), torch.cat([none, *shared])
 
 
-def blocks(queries: Tensor, beside: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+def blocks(queries: Tensor, other: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
     """Divide queries into blocks, with the corresponding rows of another tensor."""
     return [
-        (queries[i : i + QUERIES], None if beside is None else beside[i : i + QUERIES])
+        (queries[i : i + QUERIES], None if other is None else other[i : i + QUERIES])
         for i in range(0, len(queries), QUERIES)
     ]
 

@@ -15,7 +15,7 @@ from mmvae.foundations.errors import DataError, UsageError, nearest
 from mmvae.foundations.randomness import generator
 from mmvae.models.base import Model
 from mmvae.models.finite import finite_values
-from mmvae.models.missing import by_pattern, posterior_of
+from mmvae.models.patterns import by_pattern, posterior_of
 from mmvae.models.posteriors import Posterior
 
 PriorName = Literal["fitted", "standard"]
@@ -91,23 +91,17 @@ def decode(
     model: Model,
     modality: str,
     z: Tensor,
-    sample: bool = False,
-    seed: int = 0,
-    given: Mapping[str, Tensor] | None = None,
+    sample: bool,
+    seed: int,
+    given: Mapping[str, Tensor],
 ) -> Tensor:
-    """Decode latents (n, d) to model values (n, event…): the mean or mode, or a draw.
-
-    ``given`` are the model inputs (n, event…) that z comes from, for conditional models.
-
-    Raises:
-        TrainingError: A value is not finite.
-    """
+    """Decode latents (n, d) to model values (n, event…); see :meth:`mmvae.TrainedModel.decode`."""
     codec, values = model.codecs[modality], []
     how: Callable[[Distribution], Tensor]
     source = generator(seed, "generate", modality)
     for start in range(0, len(z), CHUNK):
         rows = slice(start, start + CHUNK)
-        known = {m: value[rows] for m, value in (given or {}).items()}
+        known = {m: value[rows] for m, value in given.items()}
         how = partial(codec.sample, generator=source) if sample else codec.point
         drawn = finite_values(model, modality, z[rows], known, how, start)
         values.append(drawn.cpu())

@@ -14,7 +14,7 @@ from mmvae.foundations.randomness import ItemDraws
 from mmvae.inference.sampling import device_of
 from mmvae.models.base import Model
 from mmvae.models.finite import require_finite
-from mmvae.models.missing import answers_jointly, by_pattern, completed
+from mmvae.models.patterns import answers_jointly, by_pattern, completed
 
 Chunks = Iterable[tuple[Batch, slice]]
 """Batches of items, each with its rows."""

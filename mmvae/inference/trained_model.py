@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmvae.data.batches import (
-    Batch,
-)
-from mmvae.data.missing import presence
-from mmvae.data.source import Split
 from mmvae.foundations.surroundings import undisturbed
-from mmvae.inference import generation, items, sampling, scoring
-from mmvae.inference.conditions import condition, given_column
+from mmvae.inference import generation, sampling, scoring
+from mmvae.inference.model_input import ModelInput, split_of
 from mmvae.inference.sampling import PriorName
-from mmvae.modalities.codec import Codec
-from mmvae.modalities.column_type import ColumnType
 from mmvae.modalities.subsets import canonical
-from mmvae.models.base import Model
 from mmvae.models.finite import LATENT, require_finite
 
 
-class TrainedModel:
+class TrainedModel(ModelInput):
     """A model with its codecs, ready for data in the user's own units.
 
     For embedding, reconstruction and generation encoders see values unchanged (a grey image stays
@@ -40,38 +31,8 @@ class TrainedModel:
         origin: The path that it was loaded from, for messages.
     """
 
-    def __init__(
-        self, model: Model, columns: Mapping[str, str], origin: Path | None = None
-    ) -> None:
-        self.model = model.eval()
-        self.columns, self.origin = dict(columns), origin
-
     def __repr__(self) -> str:
         return f"TrainedModel({', '.join(self.modalities)}; z: {self.model.latent_dim})"
-
-    @property
-    def codecs(self) -> dict[str, Codec]:
-        """Modality → fitted codec."""
-        return self.model.codecs
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Names of the modalities, in the order of the configuration."""
-        return self.model.modalities
-
-    @property
-    def types(self) -> dict[str, ColumnType]:
-        """Column of a table → its type in the training data, so that files are read alike."""
-        known = {m: codec.column_type for m, codec in self.codecs.items()}
-        found = {m: kind for m, kind in known.items() if kind is not None}
-        return found | {self.columns[m]: kind for m, kind in found.items()}
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the weights."""
-        return next(self.model.parameters()).device
-
-    # -- uses ----------------------------------------------------------------------------------
 
     @undisturbed()
     @torch.no_grad()
@@ -95,7 +56,7 @@ class TrainedModel:
             UsageError: There is no posterior for these modalities.
             DataError: A column is missing or a value outside its codec's support.
         """
-        split = items.split_of(data)
+        split = split_of(data)
         blank = self.blank(split, given)
         if self.model.conditional:  # raises an error for items without any modality
             blank[:] = False
@@ -111,12 +72,6 @@ class TrainedModel:
             z[~blank] = torch.cat(parts).to(z)
         require_finite(self.model, "+".join(self.names(split, given)), LATENT, z)
         return z
-
-    def blank(
-        self, split: Split, given: str | Sequence[str] | None = None
-    ) -> np.ndarray[Any, Any]:
-        """Mask of the items that have none of the given modalities, or none at all, bool (n,)."""
-        return np.asarray(~presence(split, self.names(split, given)).any(1))
 
     @undisturbed()
     def generate(
@@ -184,7 +139,7 @@ class TrainedModel:
         Raises:
             TrainingError: A value is not finite.
         """
-        return sampling.decode(self.model, modality, z, sample, seed, given)
+        return sampling.decode(self.model, modality, z, sample, seed, given or {})
 
     @undisturbed()
     @torch.no_grad()
@@ -262,7 +217,7 @@ class TrainedModel:
         targets: str | Sequence[str] | None = None,
         seed: int = 0,
     ) -> tuple[Tensor, Tensor | None]:
-        """The bound of :meth:`score`, and beside it the bound for the standardised values.
+        """The bound of :meth:`score`, and the bound for the standardised values.
 
         Returns:
             Nats per item, shape (n,), in the user's units, and for the values that networks see;
@@ -270,32 +225,3 @@ class TrainedModel:
         """
         chunks = self.batches(data, targets, fixed=True)
         return scoring.scores(self.model, chunks, samples, targets is not None, seed)
-
-    # -- data in -------------------------------------------------------------------------------
-
-    def batches(
-        self, data: Any, modalities: str | Sequence[str] | None = None, fixed: bool = False
-    ) -> Iterator[tuple[Batch, slice]]:
-        """Model input of n items in chunks, with the rows of each; see :meth:`embed` for ``data``.
-
-        Args:
-            data: The items.
-            modalities: The modalities; default: those that ``data`` has.
-            fixed: Use the codecs' fixed views, for likelihoods; else values as they are.
-        """
-        split = items.split_of(data)
-        return items.batches(self.model, split, self.names(split, modalities), fixed)
-
-    def names(self, split: Split, modalities: str | Sequence[str] | None) -> dict[str, str]:
-        """Modality → its column in ``split``: under its own name or the configured one."""
-        return items.column_names(self.model, self.columns, split, modalities)
-
-    @undisturbed()
-    def condition(self, modality: str, value: Any) -> Tensor:
-        """Convert one value or n values from a user to model input (n, event…).
-
-        Raises:
-            DataError: The codec does not accept such a value.
-        """
-        codec = self.codecs[modality]
-        return condition(codec, modality, given_column(codec, modality, value)).to(self.device)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from mmvae.foundations.errors import UnsupportedValue
 from mmvae.modalities.column_type import ColumnType
 
-if TYPE_CHECKING:
-    pass
+T = TypeVar("T")
 
 
 class LazyValues(ABC):
@@ -88,3 +88,24 @@ class Column:
         if isinstance(self.values, LazyValues):
             return replace(self, values=self.values.read())
         return self
+
+    def in_parts(self, use: Callable[[Column], T], rows: int = 4096) -> Iterator[T]:
+        """Apply a function to the column part by part, so that it may be larger than memory.
+
+        Args:
+            use: Called with each part, in order and read.
+            rows: Rows of a part; the last one may have fewer.
+
+        Yields:
+            What ``use`` returns for each part.
+
+        Raises:
+            UnsupportedValue: ``use`` raises it; the row is that in this column.
+        """
+        for start in range(0, len(self), rows):
+            part = self.take(range(start, min(start + rows, len(self)))).read()
+            try:
+                found = use(part)
+            except UnsupportedValue as error:
+                raise error.after(start) from None
+            yield found

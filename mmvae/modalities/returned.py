@@ -19,8 +19,9 @@ from torch.distributions import Distribution
 
 from mmvae.foundations.errors import ContractBroken, require, short
 from mmvae.foundations.printable import is_unicode
-from mmvae.modalities.codec import HAS_MISSING, Codec, State
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column, LazyValues
+from mmvae.modalities.recipe import HAS_MISSING, State
 
 SAVED = "numbers that are finite, texts, lists and dicts of those by text, or tensors"
 """The types that a state may hold."""

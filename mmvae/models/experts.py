@@ -1,12 +1,16 @@
-"""Experts: the subset posteriors whose product is the posterior of a larger subset (T8)."""
+"""Experts: subset posteriors whose product is the posterior of a larger subset (T8)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import torch
 
 from mmvae.foundations.errors import SearchLimit, UsageError, listed
 from mmvae.modalities.subsets import Subset, partition, subset_name
-from mmvae.models.informed import Informed
+from mmvae.models.informed_subsets import Informed
+from mmvae.models.posteriors import DiagonalGaussian
 
 
 class Experts:
@@ -51,3 +55,31 @@ class Experts:
             raise UsageError(
                 f"{error} Posteriors of a family of their own ({theirs}) cannot be multiplied."
             ) from None
+
+
+def product_of_experts(experts: Sequence[Any]) -> DiagonalGaussian:
+    r"""Multiply posteriors of disjoint subsets with the prior N(0, I) divided out (T8).
+
+    q ∝ p(z)^{1−K} Π_k q_k. Per dimension, with precisions Λ_k, Λ = 1 + Σ_k (max(Λ_k, 1) − 1) and
+    Λ μ = Σ_k Λ_k μ_k. The result is exact if each expert is the exact diagonal Gaussian posterior
+    of a linear-Gaussian model and none is broader than the prior. Otherwise it is an
+    approximation, with Λ ≥ 1.
+
+    Args:
+        experts: K ≥ 1 diagonal Gaussians of the same shapes.
+
+    Raises:
+        ValueError: An expert is not a diagonal Gaussian.
+    """
+    for expert in experts:
+        if not isinstance(expert, DiagonalGaussian):
+            raise ValueError(
+                f"A product of experts needs diagonal Gaussian posteriors, got "
+                f"{type(expert).__name__}: train an encoder for this subset instead."
+            )
+    if len(experts) == 1:
+        return DiagonalGaussian(experts[0].mean, experts[0].log_variance)
+    precisions = torch.stack([(-e.log_variance).exp() for e in experts])
+    means = torch.stack([e.mean for e in experts])
+    total = 1.0 + (precisions.clamp(min=1.0) - 1.0).sum(0)
+    return DiagonalGaussian((precisions * means).sum(0) / total, -total.log())

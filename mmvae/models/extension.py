@@ -10,8 +10,9 @@ from torch import nn
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.randomness import StepDraws
-from mmvae.models.base import Model, Trainable
+from mmvae.models.base import Model
 from mmvae.models.phase import Phase, Terms
+from mmvae.models.trainable import Trainable
 
 
 class ExtensionConfig(BaseModel):
@@ -32,7 +33,7 @@ class Extension(Trainable):
     It may add phases with networks of its own, change the phases within, and add to their losses.
     The inner model is unchanged: it alone is validated, evaluated, saved as the final model and
     loaded again, and none of these needs the extension. Checkpoints hold the extension's own
-    weights beside the model's. ``--init-from`` initialises them afresh.
+    weights in addition to the model's. ``--init-from`` initialises them afresh.
 
     An extension is built once per training, after the model, with torch's global random state
     seeded for it alone, and is moved to the model's device. This base class changes nothing;

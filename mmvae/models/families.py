@@ -49,7 +49,7 @@ class Family(ABC):
         Returns:
             A module whose call takes a context (…, c), real or half precision, and returns a
             :class:`mmvae.Posterior` with batch shape (…) and event shape (d,) in at least float32,
-            whatever autocast is on. For c = 0 it takes (…, 0). A head may have a method
+            with or without autocast. For c = 0 it takes (…, 0). A head may have a method
             ``begin(samples, points)`` that initialises its weights near the target. It is called
             once before a prior is fitted, without gradients, with some 10,000 samples (n, d) of
             the target and the point estimates (n, d) of the posteriors they are drawn from.
@@ -57,7 +57,7 @@ class Family(ABC):
 
 
 class PosteriorKeys(BaseModel):
-    """Keys of ``[posterior]`` beside the family's own."""
+    """Keys of ``[posterior]`` in addition to the family's own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,7 +70,7 @@ class PosteriorKeys(BaseModel):
 
 
 class PriorKeys(BaseModel):
-    """Keys of ``[prior]`` beside the family's own."""
+    """Keys of ``[prior]`` in addition to the family's own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,7 +93,7 @@ TABLES: tuple[Table, ...] = get_args(Table)
 """The tables of a config that choose a family."""
 
 BESIDE: Mapping[str, type[BaseModel]] = {"posterior": PosteriorKeys, "prior": PriorKeys}
-"""Table of a config → its keys beside those of its family."""
+"""Table of a config → its keys in addition to those of its family."""
 
 
 @lru_cache(maxsize=64)

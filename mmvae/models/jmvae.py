@@ -1,4 +1,4 @@
-"""JMVAE: prior, joint and subset posteriors and likelihoods together (T1 to T15)."""
+"""JMVAE: prior, joint and subset posteriors and likelihoods together (T1 to T16)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mmvae.foundations.randomness import StepDraws
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.subsets import Subset, canonical, family, subset_name
 from mmvae.models.encoders import build_encoders, shaped_subsets
-from mmvae.models.experts import Experts
+from mmvae.models.experts import Experts, product_of_experts
 from mmvae.models.families import Shapes, Table
-from mmvae.models.informed import Informed
+from mmvae.models.informed_subsets import Informed
 from mmvae.models.jmvae_config import JMVAEConfig
 from mmvae.models.objective import jmvae_objective
 from mmvae.models.penalty import KLPenalty
 from mmvae.models.phase import Phase, Terms
-from mmvae.models.posteriors import DiagonalGaussian, Posterior, kl_divergence, product_of_experts
+from mmvae.models.posteriors import DiagonalGaussian, Posterior, kl_divergence
 from mmvae.models.prior import PRIOR, LearnedPrior
 from mmvae.models.separate_encoders import SeparateEncoders
 from mmvae.models.variational import VariationalModel

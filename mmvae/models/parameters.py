@@ -20,7 +20,7 @@ def held_fixed(parameters: Parameters, rows: Tensor) -> Parameters:
 
 
 def in_float32(parameters: Parameters) -> Parameters:
-    """Likelihood parameters in at least float32, whatever their dtype under autocast."""
+    """Likelihood parameters in at least float32, for any dtype under autocast."""
     if isinstance(parameters, Tensor):
         return parameters.float() if parameters.dtype.itemsize < 4 else parameters
     return {name: in_float32(value) for name, value in parameters.items()}  # type: ignore[misc]

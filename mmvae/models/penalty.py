@@ -11,7 +11,7 @@ from torch import Tensor
 from mmvae.foundations.errors import ConfigError
 from mmvae.foundations.randomness import StepDraws
 from mmvae.modalities.subsets import Subset, subset_name
-from mmvae.models.informed import Informed
+from mmvae.models.informed_subsets import Informed
 from mmvae.models.jmvae_config import JMVAEConfig, check_alphas
 from mmvae.models.objective import Penalty, kl_penalty
 from mmvae.models.posteriors import Posterior

@@ -1,14 +1,13 @@
 """Posteriors and priors over the joint latent z, and the KL divergence between them.
 
-All computations run in at least float32, whatever autocast is on, and in nats per item.
+All computations run in at least float32, with or without autocast, and in nats per item.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -161,31 +160,3 @@ def _kl_diagonal_gaussians(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:
     difference = q.log_variance - p.log_variance
     error = (q.mean - p.mean).square() * (-p.log_variance).exp()
     return 0.5 * (difference.exp() - 1.0 - difference + error).sum(-1)
-
-
-def product_of_experts(experts: Sequence[Any]) -> DiagonalGaussian:
-    r"""Multiply posteriors of disjoint subsets with the prior N(0, I) divided out (T8).
-
-    q ∝ p(z)^{1−K} Π_k q_k. Per dimension, with precisions Λ_k, Λ = 1 + Σ_k (max(Λ_k, 1) − 1) and
-    Λ μ = Σ_k Λ_k μ_k. The result is exact if each expert is the exact diagonal Gaussian posterior
-    of a linear-Gaussian model and none is broader than the prior. Otherwise it is an
-    approximation, with Λ ≥ 1.
-
-    Args:
-        experts: K ≥ 1 diagonal Gaussians of the same shapes.
-
-    Raises:
-        ValueError: An expert is not a diagonal Gaussian.
-    """
-    for expert in experts:
-        if not isinstance(expert, DiagonalGaussian):
-            raise ValueError(
-                f"A product of experts needs diagonal Gaussian posteriors, got "
-                f"{type(expert).__name__}: train an encoder for this subset instead."
-            )
-    if len(experts) == 1:
-        return DiagonalGaussian(experts[0].mean, experts[0].log_variance)
-    precisions = torch.stack([(-e.log_variance).exp() for e in experts])
-    means = torch.stack([e.mean for e in experts])
-    total = 1.0 + (precisions.clamp(min=1.0) - 1.0).sum(0)
-    return DiagonalGaussian((precisions * means).sum(0) / total, -total.log())

@@ -1,1 +1,1 @@
-"""Plugins: hooks, roles, discovery, and errors."""
+"""Plugins: hooks, roles, discovery and errors; the plugins themselves are in ``plugins/``."""

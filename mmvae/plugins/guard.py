@@ -31,9 +31,10 @@ from mmvae.foundations.errors import (
     shortened,
 )
 from mmvae.modalities import returned
-from mmvae.modalities.codec import Codec, State
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
 from mmvae.modalities.likelihoods.likelihood import Parameters
+from mmvae.modalities.recipe import State
 from mmvae.plugins.plugin_info import PluginInfo
 from mmvae.plugins.registry import IN_MEMORY, Registry
 

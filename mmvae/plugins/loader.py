@@ -85,7 +85,7 @@ def _load(entry: EntryPoint, disabled: str, namesakes: Sequence[str]) -> PluginI
                 check_version(stated, info.distribution)
             plugin = imported(entry)
             info = replace(info, contract=stated, seconds=time.monotonic() - began)
-            _hear(plugin, offers)
+            _call_hooks(plugin, offers)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"while plugin {info} was loaded; MMVAE_DISABLE_PLUGINS={info.name} leaves it out"
@@ -104,7 +104,7 @@ def _load(entry: EntryPoint, disabled: str, namesakes: Sequence[str]) -> PluginI
     return replace(info, offers=tuple(offers))
 
 
-def _hear(plugin: object, offers: list[Offer]) -> None:
+def _call_hooks(plugin: object, offers: list[Offer]) -> None:
     """Call a plugin's hooks, adding to ``offers``.
 
     It gets a manager of its own, so a misspelt hook or a wrong argument breaks this plugin only.

@@ -101,7 +101,7 @@ def own_weights(codec: Codec, x: Tensor, observed: Tensor | None = None) -> None
     registered = {id(p) for net in (encoder, decoder) for p in net.parameters()}
     wanted = "log_prob to follow weights that encoder() and decoder() register, and no others"
     for leaf in leaves(nats):
-        got = f"one of shape {tuple(leaf.shape)}{_held(codec, leaf)}"
+        got = f"one of shape {tuple(leaf.shape)}{_owner(codec, leaf)}"
         require(id(leaf) in registered, wanted, got, returned.OWN_WEIGHTS)
 
 
@@ -118,7 +118,7 @@ def leaves(value: Tensor) -> Iterator[Tensor]:
         waiting.extend(following for following, _ in node.next_functions)
 
 
-def _held(codec: Codec, leaf: Tensor) -> str:
+def _owner(codec: Codec, leaf: Tensor) -> str:
     """The attribute of the codec, or of its class, that holds a weight, if any."""
     own = {**{k: v for c in reversed(type(codec).__mro__) for k, v in vars(c).items()}}
     for name, value in (own | vars(codec)).items():

@@ -11,8 +11,8 @@ from mmvae.foundations.errors import CheckpointError
 from mmvae.report.canvas import OKABE_ITO, Picture, new_figure, png
 from mmvae.report.report_subject import ReportSubject
 from mmvae.report.tables import term
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import read_state
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.metrics_log import check_prefix, read_training
 from mmvae.runs.run import Run
 from mmvae.training.state import position_of

@@ -1,4 +1,4 @@
-"""The page of a study: its runs, its tables beside published results, and its claims."""
+"""The page of a study: its runs, its tables with published results, and its claims."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def cell_tables(study: Study, name: str, records: Sequence[Record]) -> list[Tabl
 
 
 def cell_table(title: str, found: Sequence[Figure], schedule: Schedule) -> Table:
-    """One table: every value beside the published one, if there are any published ones."""
+    """One table: every value next to the published one, if there are any published ones."""
     published = any(statistic.published is not None for statistic in found)
     header = ["model", "samples"]
     header += ["published"] if published else []

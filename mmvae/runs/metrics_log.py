@@ -61,7 +61,7 @@ class MetricsLog:
         self._journal.append(line)
         self._digest.update(line)
 
-    def mend(self) -> str | None:
+    def repair(self) -> str | None:
         """Repair the file of the records, so that a resume finds them.
 
         A file that was removed, moved or replaced is written again. If it was changed, its present
@@ -73,7 +73,7 @@ class MetricsLog:
         path, size = self._journal.path, self.offset
         said = None
         if _digest(self._journal.chunks(size)).digest() != self._digest.digest():
-            self._journal.go_on()
+            self._journal.adopt_content()
             self._digest = _digest(self._journal.chunks(self.offset))
             said = f"{path} was changed while this process trained: {size} bytes were written, "
             said += f"and it continues with the {self.offset} bytes that are there"

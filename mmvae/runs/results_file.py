@@ -28,7 +28,7 @@ MOST = 1 << 27
 MOST_OF_ITEMS = 1 << 30
 """Maximum size in bytes of the values of items."""
 
-_SEALED = "sealed"  # beside the checksum: a damaged file is not mistaken for an older one
+_HAS_CHECKSUM = "sealed"  # next to the checksum: a damaged file is not mistaken for an older one
 
 
 def write_results(run: Run, result: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ def write_results(run: Run, result: Mapping[str, Any]) -> None:
     Raises:
         TrainingError: The system refused; the old file is unchanged.
     """
-    storage.write_bytes(run.evaluation, with_checksum({**result, _SEALED: True}))
+    storage.write_bytes(run.evaluation, with_checksum({**result, _HAS_CHECKSUM: True}))
 
 
 def read_results(run: Run) -> dict[str, Any]:
@@ -52,11 +52,11 @@ def read_results(run: Run) -> dict[str, Any]:
         document = strict_json(data)
         if not isinstance(document, dict):
             raise ValueError("it is no JSON object")
-        if document.keys() & {"sha256", _SEALED}:
+        if document.keys() & {"sha256", _HAS_CHECKSUM}:
             document.pop("sha256", None)
             if with_checksum(document) != data:
                 raise ValueError("its checksum differs")
-            del document[_SEALED]
+            del document[_HAS_CHECKSUM]
     except (OSError, ValueError, KeyError, RecursionError) as error:
         refuse_results(run, path.name, str(getattr(error, "strerror", None) or error), error)
     return document

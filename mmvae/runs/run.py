@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,25 +21,17 @@ import pydantic
 from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import RunError, TrainingError
 from mmvae.foundations.json_document import parse_json
-from mmvae.foundations.lock import LOCK, FolderLock
-from mmvae.foundations.operations import reported
-from mmvae.foundations.printable import is_plain
-from mmvae.runs.metrics_log import MetricsLog as MetricsLog
-from mmvae.runs.metrics_log import read_metrics as read_metrics
-from mmvae.runs.status import Status, WrittenState, _Environment
-
-LOCK_OF_PLUGINS = "plugins.lock.json"
-
-_CREATED = ("config.toml", "config.resolved.toml", "env.json", LOCK_OF_PLUGINS, "status.json")
-_TRAINED = (*_CREATED, "latest", "model")
-_RESULTS = ("evaluation.json", "evaluation.items.safetensors", "report.html", "figures")
+from mmvae.foundations.lock import FolderLock
+from mmvae.runs.run_files import CREATED, LOCK_OF_PLUGINS, RESULTS, TRAINED, RunFiles
+from mmvae.runs.run_place import check_free, is_folder, refuse_links
+from mmvae.runs.status import Environment, Status, WrittenState
 
 
-class Run:
+class Run(RunFiles):
     """An existing run folder; constructed by `Run.create` or `Run.open`."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._lock = FolderLock(folder)
         self._results_lock = FolderLock(folder, ".results.lock")
         self._kept: dict[str, bytes] = {}
@@ -68,11 +59,11 @@ class Run:
             RunError: The folder holds a run or anything else, or another process is creating it.
             TrainingError: The system refused to write.
         """
-        _check_free(folder)
+        check_free(folder)
         storage.make_folder(folder)
         run = cls(folder)
         with run.locked():
-            _check_free(folder)  # again, now that no other process can create it
+            check_free(folder)  # again, now that no other process can create it
             storage.write_text(run.config, config_text)
             storage.write_text(run.resolved, resolved_text)
             storage.write_json(folder / "env.json", env)
@@ -89,74 +80,14 @@ class Run:
         """
         if not is_folder(folder):
             raise RunError(f"There is no run folder {folder}. `mmvae train CONFIG` makes one.")
-        _refuse_links(folder)
-        missing = [name for name in _CREATED if not (folder / name).is_file()]
+        refuse_links(folder)
+        missing = [name for name in CREATED if not (folder / name).is_file()]
         if missing:
             raise RunError(
                 f"{folder} is no run folder: it has no {', '.join(missing)}. "
                 "Name the folder that `mmvae train` printed."
             )
         return cls(folder)
-
-    @property
-    def config(self) -> Path:
-        """The config as written."""
-        return self.folder / "config.toml"
-
-    @property
-    def resolved(self) -> Path:
-        """The config with every value filled in."""
-        return self.folder / "config.resolved.toml"
-
-    @property
-    def log(self) -> Path:
-        """The log of printed lines."""
-        return self.folder / "log.txt"
-
-    @property
-    def metrics(self) -> Path:
-        """One JSON object a line; see `MetricsLog`."""
-        return self.folder / "metrics.jsonl"
-
-    @property
-    def evaluation(self) -> Path:
-        """The statistics of the last evaluation."""
-        return self.folder / "evaluation.json"
-
-    @property
-    def evaluation_items(self) -> Path:
-        """The nats of each item for the likelihood queries of the last evaluation."""
-        return self.folder / "evaluation.items.safetensors"
-
-    @property
-    def evaluation_parts(self) -> Path:
-        """The folder of an unfinished evaluation's partial results."""
-        return self.folder / "evaluation.parts"
-
-    @property
-    def report(self) -> Path:
-        """The page for people."""
-        return self.folder / "report.html"
-
-    @property
-    def figures(self) -> Path:
-        """The folder of pictures."""
-        return self.folder / "figures"
-
-    @property
-    def model(self) -> Path:
-        """The folder of the final model."""
-        return self.folder / "model"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder for `mmvae.runs.checkpoint.CheckpointStore`."""
-        return self.folder / "checkpoints"
-
-    @property
-    def saved_nothing(self) -> bool:
-        """True if there is neither a checkpoint nor a model."""
-        return not any(map(os.path.lexists, (self.checkpoints, self.model)))
 
     def discard(self) -> None:
         """Remove the folder and all in it.
@@ -177,13 +108,13 @@ class Run:
         Raises:
             RunError: Another process, named by pid and host, trains it.
         """
-        with _entered(self._lock, _TRAINED, self.checkpoints):
+        with _entered(self._lock, TRAINED, self.checkpoints):
             yield
 
     @contextlib.contextmanager
     def results_locked(self) -> Iterator[None]:
         """Like `locked`, for evaluation and report; a training of the run is not affected."""
-        with _entered(self._results_lock, _RESULTS):
+        with _entered(self._results_lock, RESULTS):
             yield
 
     def check_in_place(self) -> None:
@@ -199,7 +130,7 @@ class Run:
                 f"from its last checkpoint: mmvae resume NEW-PLACE"
             )
 
-    def mend(self) -> str | None:
+    def repair(self) -> str | None:
         """Write the files that open a run again if they were removed since the first call.
 
         Returns:
@@ -209,7 +140,7 @@ class Run:
             TrainingError: The system refused.
         """
         lost = []
-        for name in _CREATED[:-1]:  # the status is written at each save
+        for name in CREATED[:-1]:  # the status is written at each save
             path = self.folder / name
             if name not in self._kept:
                 self._kept[name] = storage.read(path)
@@ -231,7 +162,7 @@ class Run:
         """
         record = self._record("env.json")
         try:
-            _Environment.model_validate(record)
+            Environment.model_validate(record)
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise RunError(
@@ -313,32 +244,6 @@ class Run:
             storage.overwrite(path, storage.json_bytes(said))
 
 
-def is_folder(path: Path) -> bool:
-    """True if a folder of this name exists; False for a name that no file can have."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # too long, or with a NUL
-        return False
-
-
-def _refuse_links(folder: Path) -> None:
-    """Refuse links, pipes and devices: a run folder must not point outside itself."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            own = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
-            if not own:
-                what = "a symbolic link" if entry.is_symlink() else "no regular file"
-                raise RunError(
-                    f"{folder / entry.name} is {what}; a run folder holds files and folders of "
-                    f"its own. Put what it points to in its place, or remove it."
-                )
-
-
-def default_folder(name: str) -> Path:
-    """Return ``runs/NAME/UTC-ID`` for a new run, different at every call."""
-    return Path("runs", name, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
-
-
 @contextlib.contextmanager
 def _entered(lock: FolderLock, names: Sequence[str], *folders: Path) -> Iterator[None]:
     """Hold a lock; the first entry removes unfinished files that killed holders left.
@@ -355,34 +260,3 @@ def _entered(lock: FolderLock, names: Sequence[str], *folders: Path) -> Iterator
             for folder in folders:
                 staging.clean(folder)
         yield
-
-
-def _check_free(folder: Path) -> None:
-    """Refuse a folder with a run, or with anything that a killed ``create`` did not leave."""
-    if not is_plain(folder.name or "."):
-        raise RunError(
-            f"{str(folder)!r} cannot name a run folder: expected printable characters without "
-            f"blanks around them. Choose another --run-dir."
-        )
-    with reported(folder):
-        if not folder.exists():
-            return
-    if not folder.is_dir():
-        raise RunError(f"{folder} is a file. Choose another --run-dir.")
-    names = {entry.name for entry in folder.iterdir()}
-    if "status.json" in names:
-        begun = "resumes it"
-        if Run(folder).saved_nothing:
-            begun = "restarts it with its own config, because it saved no checkpoint"
-        raise RunError(
-            f"{folder} already holds a run. `mmvae resume {folder}` {begun}; "
-            "or choose another --run-dir."
-        )
-    # The lock file is created first, so our own names beside one come from a killed create.
-    ours = {LOCK, *_CREATED} if LOCK in names else set()
-    foreign = sorted(n for n in names - ours if not n.endswith(staging.PARTIAL))
-    if foreign:
-        raise RunError(
-            f"{folder} is not empty and no run: it holds {foreign[0]!r}. "
-            "Choose another --run-dir, or empty it."
-        )

@@ -7,9 +7,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mmvae.runs.metrics_log import MetricsLog as MetricsLog
-from mmvae.runs.metrics_log import read_metrics as read_metrics
-
 WrittenState = Literal["running", "finished", "stopped", "failed", "preempted"]
 
 
@@ -47,7 +44,7 @@ class _Data(BaseModel):
     items: dict[str, int] = {}
 
 
-class _Environment(BaseModel):
+class Environment(BaseModel):
     """The keys of ``env.json`` that are read."""
 
     data: _Data = _Data()

@@ -235,7 +235,7 @@ class DensityChecks(CodecSubject):
     def test_numbers_are_float32_under_autocast_too(self) -> None:
         """Features and parameters are float32, or bfloat16 under autocast; the rest is float32.
 
-        The core passes on float32 parameters, whatever their dtype under autocast.
+        The core passes on float32 parameters, for any dtype under autocast.
         """
         codec, column = self.fitted()
         x = input_of(codec, column)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.randomness import StepDraws, seeded_global
-from mmvae.models.base import Trainable
 from mmvae.models.extension import Extension
+from mmvae.models.trainable import Trainable
 from mmvae.testing import stage
 from mmvae.testing.contract import require, require_config, require_offer
 from mmvae.testing.phases import N, PhaseChecks

@@ -41,7 +41,7 @@ class MakerContract(Suite):
         return made
 
     def make_maker(self, items: int) -> Maker:
-        """A fresh maker of so many items, the same ones at every call."""
+        """A fresh maker of this number of items, the same items at every call."""
         kind = self.under_test()
         maker: Maker = kind(kind.Config(**{**self.keys, "items": items}))
         return maker

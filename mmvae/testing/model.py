@@ -54,7 +54,7 @@ class ModelContract(PhaseChecks):
 
     def make_batch(self, present: Mapping[str, torch.Tensor] | None = None) -> Batch:
         """Placeholder items."""
-        return standin.gappy(N, present) if present else standin.batch(N, *MODALITIES)
+        return standin.incomplete(N, present) if present else standin.batch(N, *MODALITIES)
 
     def test_declarations(self) -> None:
         """The model has a kind, a config class, latent dimensions and decoded modalities."""

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.randomness import StepDraws, seeded_global
-from mmvae.models.base import Trainable
 from mmvae.models.phase import Phase, Terms
+from mmvae.models.trainable import Trainable
 from mmvae.testing.contract import not_tried, require
 from mmvae.testing.stage import MODALITIES
 from mmvae.testing.suite import Suite

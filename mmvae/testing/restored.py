@@ -10,8 +10,9 @@ from torch import Tensor
 
 from mmvae.foundations.errors import short
 from mmvae.modalities import returned
-from mmvae.modalities.codec import Codec, model_input
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
+from mmvae.modalities.conversion import model_input
 from mmvae.testing.compared import directions, expected
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require
 from mmvae.testing.raw_values import differing_rows, named_in_part, typed

@@ -36,7 +36,7 @@ class SourceContract(Suite):
     """The class under test; unless :meth:`make_source` makes one."""
 
     def make_source(self) -> Source:
-        """A fresh source of a few items, the same ones at every call."""
+        """A fresh source of a few items, the same items at every call."""
         source: Source = self.under_test()(self.make_config())
         return source
 

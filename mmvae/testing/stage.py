@@ -21,11 +21,14 @@ from mmvae.data.batches import Batch, Batches
 from mmvae.data.source import Split
 from mmvae.foundations.networks import mlp
 from mmvae.foundations.randomness import seeded_global
-from mmvae.modalities.codec import HAS_MISSING, Codec, CodecConfig
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
 from mmvae.modalities.likelihoods.likelihood import Parameters
+from mmvae.modalities.recipe import HAS_MISSING
 from mmvae.models.base import Model
 from mmvae.models.jmvae import JMVAE
+from mmvae.testing.standin import Reals
 
 PICTURE, SIGNS = MODALITIES = ("a", "b")
 """The suites' names of the two modalities; keys may name them."""
@@ -78,42 +81,15 @@ class Pictures(Codec):
         ]
 
 
-class Signs(Codec):
+class Signs(Reals):
     """Three attributes of ±1, p(x|z) = N(x; tanh f(z), 1)."""
 
     kind = "stand-in-signs"
-    event_shape = (3,)
-    feature_dim = 8
     attributes = ("one", "two", "three")
-
-    def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
-        """±1 (b, 3) → float32; all observed."""
-        return torch.as_tensor(np.asarray(column.values), dtype=torch.float32), None
-
-    def encoder(self) -> nn.Module:
-        """One dense layer."""
-        return mlp(3, [self.feature_dim], "tanh")
 
     def decoder(self, input_dim: int) -> nn.Module:
         """One dense layer."""
         return nn.Sequential(nn.Linear(input_dim, 3), nn.Tanh())
-
-    def likelihood(self, parameters: Parameters) -> Distribution:
-        """Unit variance."""
-        assert isinstance(parameters, Tensor)
-        return Independent(Normal(parameters, torch.ones_like(parameters), False), 1)
-
-    def point(self, likelihood: Distribution) -> Tensor:
-        """The mean."""
-        return likelihood.mean
-
-    def restore(self, x: Tensor) -> Column:
-        """The same values."""
-        return Column(x.detach().cpu().numpy())
-
-    def parse(self, text: str) -> Column:
-        """Three numbers, comma-separated."""
-        return Column(np.array([[float(part) for part in text.split(",")]]))
 
 
 def codecs(gaps: bool = False) -> dict[str, Codec]:

@@ -11,9 +11,11 @@ from torch.distributions import Distribution, Independent, Normal
 
 from mmvae.data.batches import Batch
 from mmvae.foundations.networks import mlp
-from mmvae.modalities.codec import HAS_MISSING, Codec, CodecConfig
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
 from mmvae.modalities.likelihoods.likelihood import Parameters
+from mmvae.modalities.recipe import HAS_MISSING
 
 _DIM = 3
 
@@ -35,7 +37,7 @@ class Reals(Codec):
 
     def decoder(self, input_dim: int) -> nn.Module:
         """One dense layer and the mean."""
-        return nn.Sequential(*mlp(input_dim, [8], "tanh"), nn.Linear(8, _DIM))
+        return mlp(input_dim, [8], "tanh", _DIM)
 
     def likelihood(self, parameters: Parameters) -> Distribution:
         """Unit variance."""
@@ -67,7 +69,7 @@ def batch(items: int, *names: str) -> Batch:
     return Batch(x, dict.fromkeys(names))
 
 
-def gappy(items: int, present: Mapping[str, Tensor]) -> Batch:
+def incomplete(items: int, present: Mapping[str, Tensor]) -> Batch:
     """The same items with missing modalities: modality → mask of its items, bool (items,)."""
     x = {
         m: torch.where(present[m].unsqueeze(1), v, 0.0)

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mmvae.modalities import returned
-from mmvae.modalities.codec import Codec, model_input
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.codec_examples import Examples, examples_of
 from mmvae.modalities.column import Column
+from mmvae.modalities.conversion import model_input
 from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.testing.suite import Suite
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mmvae.foundations.errors import UnsupportedValue, short
 from mmvae.modalities import returned
-from mmvae.modalities.codec import model_input
 from mmvae.modalities.column import Column
+from mmvae.modalities.conversion import model_input
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require, require_offer
 from mmvae.testing.raw_values import Unread, far_columns
 from mmvae.testing.subject import (

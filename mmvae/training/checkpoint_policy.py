@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmvae.foundations.errors import CheckpointError, NonFinite
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import Checkpoint, first_non_finite, step_of
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.metrics_log import check_prefix
 from mmvae.runs.run import Run
 from mmvae.training.config import FIXED_KEYS
@@ -73,7 +73,7 @@ class CheckpointPolicy:
         position = state.position
         if not self.keeps or position.step == self._saved_step:
             return
-        self._mend()
+        self._repair()
         self.records.mark(position)
         tensors = self._finite_tensors()
         with everyone_follows(self.accelerator):
@@ -84,7 +84,7 @@ class CheckpointPolicy:
         self._saved, self._saved_step = time.monotonic(), position.step
         self.records.progress.say(f"saved step {position.step}")
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         """Put back what others removed from the run's folder, as far as it is known, and say so.
 
         Raises:
@@ -95,8 +95,8 @@ class CheckpointPolicy:
                 return
             self.run.check_in_place()
             metrics = self.records.metrics
-            lines = None if metrics is None else metrics.mend()
-            for remark in (self.run.mend(), lines, self.store.removed_remark):
+            lines = None if metrics is None else metrics.repair()
+            for remark in (self.run.repair(), lines, self.store.removed_remark):
                 if remark is not None:
                     self.records.progress.say(f"warning: {remark}")
 

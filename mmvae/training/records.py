@@ -9,7 +9,8 @@ from typing import Any
 from accelerate import Accelerator
 
 from mmvae.foundations.progress import Progress
-from mmvae.runs.run import MetricsLog, Run
+from mmvae.runs.metrics_log import MetricsLog
+from mmvae.runs.run import Run
 from mmvae.training.distributed import leading
 from mmvae.training.state import Position
 
@@ -37,7 +38,7 @@ class Records:
         if self.run is None:
             yield
             return
-        self.run.mend()
+        self.run.repair()
         self.metrics = MetricsLog(self.run.metrics)
         try:
             yield

@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mmvae.foundations.errors import CheckpointError, ConfigError, MmvaeError
-from mmvae.modalities.codec import Codec, State
-from mmvae.models.base import Model, Trainable
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.recipe import State
+from mmvae.models.base import Model
+from mmvae.models.trainable import Trainable
 from mmvae.runs.checkpoint_folder import Checkpoint
 from mmvae.training.ema import WeightAverage
 from mmvae.training.optimizer import optimizer_tensors, restore_optimizer

@@ -15,8 +15,8 @@ from torch.distributions import Distribution
 from mmvae.data.batches import Batch, Batches, training_view
 from mmvae.data.sampler import Order, never_empty, share
 from mmvae.foundations.randomness import GLOBAL, StepDraws, derived_seed, permutation, seed_global
-from mmvae.models.base import Trainable
 from mmvae.models.phase import Phase, Terms
+from mmvae.models.trainable import Trainable
 from mmvae.training.config import TrainConfig
 from mmvae.training.ema import WeightAverage
 from mmvae.training.optimizer import build_optimizer
@@ -36,7 +36,7 @@ class Objective(nn.Module):
         self.model = model
 
     def forward(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
-        """See :meth:`mmvae.models.base.Trainable.objective`."""
+        """See :meth:`mmvae.models.trainable.Trainable.objective`."""
         return self.model.objective(phase, batch, draws, weight)
 
 

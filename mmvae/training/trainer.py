@@ -170,7 +170,7 @@ class Trainer:
         )
 
     def _epoch(self, done: int) -> int:
-        """The epoch of the last of so many steps, counted from 1."""
+        """The epoch after ``done`` steps, counted from 1."""
         return self.order.epoch(done - 1) + 1
 
     def _write(self, split: str, done: int, found: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ def validate(
 ) -> dict[str, float]:
     """Mean over items of the terms at full weight (β = γ = 1), one sample of z.
 
-    An item gets the same noise at every call, whatever the chunk size, so that epochs are
+    An item gets the same noise at every call, for any chunk size, so that epochs are
     comparable. Each process takes its rows of every chunk.
 
     Args:

@@ -35,8 +35,8 @@ from PIL import Image
 from mmvae.cli.main import run as mmvae
 from mmvae.foundations import operations
 from mmvae.foundations.errors import MmvaeError
+from mmvae.inference.filled_pictures import UNFINISHED
 from mmvae.inference.model_folder import load_model
-from mmvae.inference.table_imputation import UNFINISHED
 from mmvae.plugins.loader import load_registry
 from mmvae.runs.manifest import read_checked_tensors
 from mmvae.runs.run import Run

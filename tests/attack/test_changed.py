@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mmvae.data import reader
+from mmvae.data import table_reader as reader
 from mmvae.data.fingerprints import marks
-from mmvae.data.reader import read_table
+from mmvae.data.table_reader import read_table
 from mmvae.foundations.errors import DataError
 
 ROWS = 2_000

@@ -26,15 +26,15 @@ from PIL import Image, ImageFile
 
 from mmvae.cli.items import run_bounds
 from mmvae.cli.main import run
-from mmvae.data.bounds import Bounds
 from mmvae.data.columns import table_split
+from mmvae.data.file_formats import open_stream
+from mmvae.data.file_formats.arrow_file import opened_arrow
+from mmvae.data.file_formats.csv_cells import records
+from mmvae.data.file_formats.parquet_pages import decoded_bytes
+from mmvae.data.file_formats.weight import pieces, rows_together, sizes_of
 from mmvae.data.folder_files import content
-from mmvae.data.reader import read_table
-from mmvae.data.streams import open_stream
-from mmvae.data.streams.arrow import opened_arrow
-from mmvae.data.streams.csv_cells import records
-from mmvae.data.streams.parquet_pages import decoded_bytes
-from mmvae.data.streams.weight import pieces, rows_together, sizes_of
+from mmvae.data.size_bounds import Bounds
+from mmvae.data.table_reader import read_table
 from mmvae.foundations.errors import ConfigError, DataError
 
 MIB = 1 << 20

@@ -33,7 +33,7 @@ from mmvae.foundations.lock import FolderLock
 from mmvae.inference.model_folder import load_model, saved_model
 from mmvae.report.canvas import sheet
 from mmvae.report.report import files_in, report
-from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.run import Run
 
 NAMES = ("/elsewhere/x", "a/b", "..", "a\nb", "\x1b[2J", "a\u202eb", " ", "", "x" * 101)

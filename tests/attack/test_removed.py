@@ -13,8 +13,8 @@ from trainings import assert_same_run, config, latest, resume, train
 
 from mmvae.foundations.errors import RunError, TrainingError
 from mmvae.foundations.progress import Progress
-from mmvae.runs import checkpoint
-from mmvae.runs.run import read_metrics
+from mmvae.runs import checkpoint_store as checkpoint
+from mmvae.runs.metrics_log import read_metrics
 
 
 class Heard(Progress):

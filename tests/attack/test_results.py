@@ -21,7 +21,7 @@ from mmvae.experiments.comparison.evaluated import open_evaluated
 from mmvae.experiments.evaluate import evaluate
 from mmvae.foundations.errors import RunError, TrainingError
 from mmvae.report.report import report
-from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.metrics_log import MetricsLog, check_prefix, read_training
 from mmvae.runs.results_file import read_items, read_results, write_results
 from mmvae.runs.run import Run

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mmvae.inference.model_folder import load_model
-from mmvae.runs.run import Run, read_metrics
+from mmvae.runs.metrics_log import read_metrics
+from mmvae.runs.run import Run
 
 
 @pytest.fixture

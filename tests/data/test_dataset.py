@@ -26,7 +26,7 @@ from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.data.source import Source, SourceConfig, Split
 from mmvae.foundations.errors import DataError, UnsupportedValue
 from mmvae.foundations.randomness import StepDraws
-from mmvae.modalities.codec import CodecConfig
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column, LazyValues
 
 RECIPES = {"v": (VectorCodec, VectorConfig()), "c": (ClassCodec, ClassConfig())}

@@ -44,7 +44,7 @@ def test_a_fill_value_is_found_where_it_is(values: Any, fill: float) -> None:
         told = found(with_cell(values, 7, fill), train)
         assert told is not None
         assert (told.item, told.count, told.value) == ("id7", 1, fill)
-        assert f"{fill:g} lies" in told.told()
+        assert f"{fill:g} lies" in told.description()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_many_are_counted_and_some_are_named() -> None:
     told = found(values)
     assert told is not None
     assert (told.count, len(told.items)) == (60, NAMED)
-    assert "60 items hold such values: id0, id5, id10, id15, id20, …" in told.told()
+    assert "60 items hold such values: id0, id5, id10, id15, id20, …" in told.description()
 
 
 def test_gaps_are_passed_over_and_rows_counted_beyond_a_chunk() -> None:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmvae.data.streams import open_stream
-from mmvae.data.streams.json_edit import edited_object, edited_value
+from mmvae.data.file_formats import open_stream
+from mmvae.data.file_formats.json_edit import edited_object, edited_value
 from mmvae.modalities.column_type import ColumnType
 
 ODD = (

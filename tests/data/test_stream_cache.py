@@ -414,7 +414,7 @@ def test_of_many_who_come_at_once_one_reads() -> None:
     found: list[Any] = []
     threads = [
         threading.Thread(
-            target=lambda: found.append(stream_cache.spooled(stream(counted), "k", "s"))
+            target=lambda: found.append(stream_cache.cached_stream(stream(counted), "k", "s"))
         )
         for _ in range(3)
     ]

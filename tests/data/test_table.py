@@ -20,7 +20,7 @@ from toys import NAMES, toy_items
 
 from mmvae.data.columns import TableColumn
 from mmvae.data.dataset import check_columns
-from mmvae.data.streams import open_stream
+from mmvae.data.file_formats import open_stream
 from mmvae.data.table import TableConfig, TableSource, load_tables
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType

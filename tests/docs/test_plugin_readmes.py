@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from mmvae.data.generator import MakerConfig
 from mmvae.data.source import SourceConfig
 from mmvae.evaluation.metric import MetricConfig
-from mmvae.modalities.codec import CodecConfig
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.models.base import ModelConfig
 from mmvae.models.extension import ExtensionConfig
 from mmvae.plugins.loader import load_registry

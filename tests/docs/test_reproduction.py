@@ -21,7 +21,7 @@ from mmvae.experiments.study.row import load_rows
 from mmvae.experiments.study.study import load_study
 from mmvae.plugins.loader import load_registry
 from mmvae.report.reproduction import page
-from mmvae.runs.run import read_metrics
+from mmvae.runs.metrics_log import read_metrics
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"

@@ -19,8 +19,8 @@ from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.evaluate import evaluate
 from mmvae.evaluation.standardised import added_nats
 from mmvae.experiments.reproduce import reproduce
-from mmvae.modalities.codec import scale_nats
 from mmvae.modalities.column import Column
+from mmvae.modalities.density import scale_nats
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.jmvae_config import JMVAEConfig
 from mmvae.plugins.registry import Registry

@@ -18,7 +18,7 @@ from toys import toy_config, toy_items, toy_registry
 import mmvae
 from mmvae.data.batches import Batches
 from mmvae.evaluation import classifiers as classifiers
-from mmvae.evaluation import likelihoods
+from mmvae.evaluation import likelihood_queries as likelihoods
 from mmvae.evaluation.classifiers import Classifiers
 from mmvae.experiments.evaluate import evaluate
 from mmvae.experiments.open_run import FORMAT, open_run

@@ -17,7 +17,7 @@ from mmvae.data.batches import Batches
 from mmvae.data.source import Split
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.evaluation.evaluate import evaluate
-from mmvae.evaluation.likelihoods import needs
+from mmvae.evaluation.likelihood_queries import needs
 from mmvae.foundations.errors import ConfigError, DataError, UsageError
 from mmvae.modalities.column import Column
 from mmvae.models.base import Model

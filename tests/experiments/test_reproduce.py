@@ -31,7 +31,8 @@ from mmvae.foundations.errors import (
     UsageError,
 )
 from mmvae.foundations.progress import Progress
-from mmvae.runs.run import Run, read_metrics
+from mmvae.runs.metrics_log import read_metrics
+from mmvae.runs.run import Run
 
 
 class Told(Progress):

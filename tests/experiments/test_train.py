@@ -29,7 +29,8 @@ from mmvae.foundations.progress import Progress
 from mmvae.inference.model_folder import load_model
 from mmvae.models.jmvae import JMVAE
 from mmvae.plugins.registry import Registry
-from mmvae.runs.run import Run, read_metrics
+from mmvae.runs.metrics_log import read_metrics
+from mmvae.runs.run import Run
 from mmvae.training.trainer import Trainer
 
 REGISTRY = toy_registry()

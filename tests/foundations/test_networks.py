@@ -33,6 +33,17 @@ def test_mlp_without_hidden_layers_is_the_identity() -> None:
     assert torch.equal(mlp(3, [])(x), x)
 
 
+def test_mlp_ends_with_a_linear_layer_of_the_output() -> None:
+    assert [type(layer) for layer in mlp(3, [5], output_dim=2)] == [nn.Linear, nn.ReLU, nn.Linear]
+    for hidden in ([5], []):
+        assert mlp(3, hidden, output_dim=2)(torch.randn(4, 3)).shape == (4, 2)
+
+
+def test_mlp_normalises_before_each_activation() -> None:
+    kinds = [type(layer) for layer in mlp(3, [5, 2], "silu", output_dim=1, layer_norm=True)]
+    assert kinds == [*(nn.Linear, nn.LayerNorm, nn.SiLU) * 2, nn.Linear]
+
+
 def test_within_its_bounds_a_number_and_its_gradient_are_as_they_were_to_the_bit() -> None:
     spread = torch.cat([torch.linspace(-25, 25, 100_001), torch.randn(10_000)])
     spread.requires_grad_()

@@ -20,7 +20,7 @@ from mmvae.inference.imputation import MEAN_SAMPLES, imputations, imputing_poste
 from mmvae.inference.model_folder import load_model
 from mmvae.inference.trained_model import TrainedModel
 from mmvae.modalities.column import Column
-from mmvae.models.missing import Group, posterior_of
+from mmvae.models.patterns import Group, posterior_of
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,7 @@ from mmvae.data.in_memory import as_split
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.foundations.errors import DataError, UsageError
 from mmvae.foundations.randomness import ItemDraws
-from mmvae.inference import items as item_batches
-from mmvae.inference import sampling
+from mmvae.inference import model_input, sampling
 from mmvae.inference.model_folder import load_model
 from mmvae.inference.trained_model import TrainedModel
 
@@ -50,7 +49,7 @@ def test_embedding_is_the_mean_of_the_posterior(model, items) -> None:
 
 
 def in_chunks_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (item_batches, sampling):
+    for module in (model_input, sampling):
         monkeypatch.setattr(module, "CHUNK", size)
 
 

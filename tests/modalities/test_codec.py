@@ -15,7 +15,8 @@ from torch.distributions import Independent, MultivariateNormal, OneHotCategoric
 from torch.testing import assert_close
 from toys import VectorCodec, VectorConfig
 
-from mmvae.modalities.codec import Codec, CodecConfig
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column, LazyValues
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from mmvae.modalities.continuous_bernoulli import ContinuousBernoulli, bounded
+from mmvae.modalities.continuous_bernoulli_distribution import ContinuousBernoulli, bounded
 
 LOGITS = [-255.0, -100.0, -16.5, -3.0, -0.999, -1e-3, 0.0, 1e-9, 5e-4, 0.4, 1.001, 16.0, 20.0]
 LOGITS += [50.0, 255.0]

@@ -29,13 +29,15 @@ from mmvae.data.source import Split
 from mmvae.evaluation.bounds import iw_bound
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import ConfigError, UsageError
-from mmvae.modalities.codec import HAS_MISSING, Codec
+from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
+from mmvae.modalities.recipe import HAS_MISSING
 from mmvae.modalities.subsets import subset_name
+from mmvae.models.experts import product_of_experts
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.jmvae_config import JMVAEConfig
 from mmvae.models.phase import Terms
-from mmvae.models.posteriors import DiagonalGaussian, kl_divergence, product_of_experts
+from mmvae.models.posteriors import DiagonalGaussian, kl_divergence
 
 B = 6
 THREE = {"a": {"dim": 3}, "b": {"dim": 2, "sd": 0.5}, "c": {"dim": 4, "sd": 2.0}}

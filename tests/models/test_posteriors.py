@@ -11,11 +11,11 @@ from torch.distributions import Independent, Normal
 from torch.distributions import kl_divergence as torch_kl
 from torch.testing import assert_close
 
+from mmvae.models.experts import product_of_experts
 from mmvae.models.posteriors import (
     DiagonalGaussian,
     Posterior,
     kl_divergence,
-    product_of_experts,
     register_kl,
 )
 

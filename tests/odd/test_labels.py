@@ -21,10 +21,10 @@ from mmvae import Column, UnsupportedValue
 from mmvae.cli import main
 from mmvae.data.columns import column_type
 from mmvae.data.dataset import fitted
+from mmvae.data.file_formats import open_stream
+from mmvae.data.file_formats.table_stream import Types
 from mmvae.data.in_memory import as_column
 from mmvae.data.source import Split
-from mmvae.data.streams import open_stream
-from mmvae.data.streams.stream import Types
 from mmvae.experiments.build import build_model, recipes
 from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import DataError

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import mmvae
-from mmvae.data.bounds import Bounds
 from mmvae.data.columns import table_split
+from mmvae.data.file_formats import open_stream
+from mmvae.data.file_formats.csv_cells import records, text_of
 from mmvae.data.in_memory import as_column
-from mmvae.data.reader import read_table, read_tables
-from mmvae.data.streams import open_stream
-from mmvae.data.streams.csv_cells import records, text_of
+from mmvae.data.size_bounds import Bounds
 from mmvae.data.table import TableConfig, TableSource
+from mmvae.data.table_reader import read_table, read_tables
 from mmvae.foundations.errors import DataError
 from mmvae.inference.table_imputation import impute_table
 from mmvae.modalities.column_type import ColumnType

@@ -107,7 +107,7 @@ def test_one_file_is_never_two_splits(tmp_path: Path, link: bool) -> None:
     else:
         shutil.copy(file, file.with_name("test.csv"))
     with pytest.raises(
-        DataError, match=r"train.csv of the split train and .*test.csv of test hold"
+        DataError, match=r"train.csv of the split train and .*test.csv of test have"
     ):
         table(tmp_path / "d").splits()
 

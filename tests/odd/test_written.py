@@ -20,9 +20,9 @@ import mmvae
 from mmvae import Codec, Column
 from mmvae.cli import main
 from mmvae.data.columns import table_split
+from mmvae.data.file_formats import open_stream
 from mmvae.data.output_tables import plain, write_table
-from mmvae.data.reader import read_table
-from mmvae.data.streams import open_stream
+from mmvae.data.table_reader import read_table
 from mmvae.foundations.errors import DataError
 from odd.conftest import LABEL, VECTOR, Train
 from odd.tables import write

@@ -14,7 +14,9 @@ import pytest
 
 from mmvae.foundations import operations
 from mmvae.foundations.errors import RunError, TrainingError
-from mmvae.runs.run import MetricsLog, Run, default_folder, read_metrics
+from mmvae.runs.metrics_log import MetricsLog, read_metrics
+from mmvae.runs.run import Run
+from mmvae.runs.run_place import default_folder
 
 CONFIG = '[data]\nsource = "digits"  # as written, β\n'
 

@@ -29,7 +29,7 @@ import torch
 from trainings import assert_same_run, config, exit_code, forked, resume, train
 
 from mmvae.foundations import operations
-from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.run import Run
 from mmvae.training.trainer import Trainer
 

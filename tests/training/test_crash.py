@@ -18,7 +18,7 @@ from mmvae.foundations.errors import ConfigError, RunError, TrainingError
 from mmvae.foundations.progress import Progress
 from mmvae.inference import model_folder
 from mmvae.inference.model_folder import saved_model
-from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.run import Run
 
 pytestmark = [

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from trainings import latest, losses, resume, train
 
-from mmvae.runs.checkpoint import CheckpointStore
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.run import Run
 
 pytestmark = pytest.mark.timeout(120)

@@ -32,8 +32,9 @@ from mmvae.experiments.config import load_experiment
 from mmvae.foundations.errors import CheckpointError, ConfigError, RunError, TrainingError
 from mmvae.foundations.progress import Progress
 from mmvae.foundations.randomness import StepDraws
-from mmvae.runs.checkpoint import CheckpointStore
-from mmvae.runs.run import Run, read_metrics
+from mmvae.runs.checkpoint_store import CheckpointStore
+from mmvae.runs.metrics_log import read_metrics
+from mmvae.runs.run import Run
 from mmvae.training.config import TrainConfig
 from mmvae.training.step import Stepper, unchecked_distributions
 from mmvae.training.trainer import Trainer

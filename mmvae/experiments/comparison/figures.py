@@ -1,4 +1,4 @@
-"""The statistics, beside likelihood queries, by which runs are compared; each with its label."""
+"""The statistics, besides likelihood queries, by which runs are compared; each with its label."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def spread(values: Array) -> tuple[float, float | None]:
 
 @dataclass(frozen=True)
 class Figure:
-    """One value of a row beside the published one.
+    """One value of a row and the published one.
 
     Attributes:
         label: The row's name in tables.

@@ -94,7 +94,7 @@ def load_rows(
         except ConfigError as error:
             where = f"{study.path}: row {row!r} on schedule {name!r}"
             raise ConfigError(f"{where}: {error}") from None
-        if not study.tells(loaded.experiment.evaluate):
+        if not study.has_values(loaded.experiment.evaluate):
             origin = loaded.origins["evaluate.bounds"]
             raise ConfigError(
                 f"{path if origin == 'default' else origin}: evaluate.bounds = []: row {row!r} of "

@@ -145,7 +145,7 @@ class Study:
         every = [*self.rows, *self.config.elsewhere]
         return [name for name in every if listed is None or name in listed]
 
-    def tells(self, config: EvaluateConfig) -> bool:
+    def has_values(self, config: EvaluateConfig) -> bool:
         """True if rows with this evaluation have values for the study's tables."""
         judged = any(table.coherence for table in self.config.tables)
         return bool(config.bounds) or (judged and config.coherence)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from mmvae.modalities.continuous_bernoulli import ContinuousBernoulli, bounded
+from mmvae.modalities.continuous_bernoulli_distribution import ContinuousBernoulli, bounded
 from mmvae.modalities.likelihoods.likelihood import (
     Likelihood,
     Parameters,

@@ -1,4 +1,4 @@
-"""The adversary: a critic beside a model, and three alternating updates of disjoint parameters."""
+"""The adversary: a critic for a model, and three alternating updates of disjoint parameters."""
 
 from __future__ import annotations
 

@@ -6,29 +6,30 @@ p(w|z) = Π_a N(w_a; tanh f_a(z), 1), or as probabilities p(w|z) = Π_a σ(w_a f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt, field_validator
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
 from mmvae import (
-    Activation,
-    Codec,
     CodecConfig,
     Column,
+    DecoderWidths,
+    DenseActivation,
+    DenseCodec,
+    EncoderWidths,
     Examples,
     GaussianLikelihood,
     Likelihood,
+    Names,
     State,
     UnsupportedValue,
     hookimpl,
-    mlp,
-    nearest,
-    written_number,
+    listed,
+    typed_cells,
 )
 from mmvae_attributes.signs import SignLikelihood
 
@@ -40,32 +41,19 @@ Array = np.ndarray[Any, Any]
 class SignedAttributesConfig(CodecConfig):
     """Keys of ``codec = "signed-attributes"``."""
 
-    names: tuple[str, ...] | None = Field(
+    names: Names | None = Field(
         None, description="Names of the attributes. Default: the names in the source."
     )
     likelihood: Literal["gaussian", "bernoulli"] = Field(
         "gaussian",
         description="'gaussian': mean tanh, variance 1. 'bernoulli': probability of each sign.",
     )
-    encoder: tuple[PositiveInt, ...] = Field(
-        (512, 512), description="Widths of the encoder's dense layers."
-    )
-    decoder: tuple[PositiveInt, ...] = Field(
-        (512, 512, 512), description="Widths of the decoder's dense layers."
-    )
-    activation: Activation = Field("relu", description="Activation after each dense layer.")
-
-    @field_validator("names")
-    @classmethod
-    def _distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if names is not None and (not names or len(set(names)) < len(names)):
-            raise ValueError("expected at least one name, each name once")
-        if names is not None and "" in names:
-            raise ValueError("expected names of one character at least, got ''")
-        return names
+    encoder: EncoderWidths = (512, 512)
+    decoder: DecoderWidths = (512, 512, 512)
+    activation: DenseActivation = "relu"
 
 
-class SignedAttributes(Codec):
+class SignedAttributes(DenseCodec):
     """±1 for each named attribute: event shape (attributes,)."""
 
     kind = "signed-attributes"
@@ -93,16 +81,6 @@ class SignedAttributes(Codec):
         """The names: the sign of each value says whether an item has that attribute."""
         return self.names
 
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """(attributes,)."""
-        return (len(self.names),)
-
-    @property
-    def feature_dim(self) -> int:
-        """Width of the last dense layer."""
-        return int(self.config.encoder[-1]) if self.config.encoder else len(self.names)
-
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """±1 values (b, attributes) → int8 of the same shape; all observed."""
         values = self._sized(column)
@@ -120,7 +98,7 @@ class SignedAttributes(Codec):
         values = _matrix(column)
         if len(values) and values.shape[1] != len(self.names):
             raise UnsupportedValue(
-                None, f"{values.shape[1]} attributes", f"{len(self.names)}: {self._accepted()}"
+                None, f"{values.shape[1]} attributes", f"{len(self.names)}: {listed(self.names)}"
             )
         return values.reshape(len(values), len(self.names))
 
@@ -133,21 +111,6 @@ class SignedAttributes(Codec):
                 expected,
                 "Absence of an attribute is written -1.",
             )
-
-    def _accepted(self) -> str:
-        return ", ".join(self.names[:40]) + (", …" if len(self.names) > 40 else "")
-
-    def encoder(self) -> nn.Module:
-        """Dense layers."""
-        return mlp(len(self.names), self.config.encoder, self.config.activation)
-
-    def decoder(self, input_dim: int) -> nn.Module:
-        """Dense layers, then one number f_a for each attribute."""
-        hidden = self.config.decoder
-        return nn.Sequential(
-            *mlp(input_dim, hidden, self.config.activation),
-            nn.Linear(hidden[-1] if hidden else input_dim, len(self.names)),
-        )
 
     @property
     def likelihood_family(self) -> Likelihood:
@@ -163,25 +126,8 @@ class SignedAttributes(Codec):
 
     def parse(self, text: str) -> Column:
         """``Smiling=2,Male=-1`` (attributes not named are 0: unspecified), or all numbers."""
-        parts = [part.strip() for part in text.split(",") if part.strip()]
-        if not any("=" in part for part in parts):
-            return self._all(text, parts)
-        values = np.zeros((1, len(self.names)))
-        for part in parts:
-            name, _, number = (piece.strip() for piece in part.partition("="))
-            if name not in self.names:
-                hint = nearest(name, self.names)
-                raise ValueError(f"{name!r} is no attribute; there are {self._accepted()}.{hint}")
-            values[0, self.names.index(name)] = _number(number, part)
-        return Column(values, names=self.names)
-
-    def _all(self, text: str, parts: list[str]) -> Column:
-        if len(parts) != len(self.names):
-            raise ValueError(
-                f"{text!r} has {len(parts)} numbers, expected {len(self.names)}, or pairs such "
-                f"as {self.names[0]}=1 (the others then are 0)."
-            )
-        return Column(np.array([[_number(part, part) for part in parts]]), names=self.names)
+        cells = typed_cells(text, self.names, others=0.0, called="attribute")
+        return Column(np.array([cells]), names=self.names)
 
     def show(self, x: Tensor) -> list[Any]:
         """The names of the attributes that an item has."""
@@ -244,7 +190,7 @@ def _matrix(column: Column) -> Array:
 
 
 def _refuse_truths(rows: Sequence[Any]) -> None:
-    """Refuse a truth value beside numbers, of which NumPy would make 1 or 0."""
+    """Refuse a truth value among numbers, which NumPy would convert to 1 or 0."""
     for i, row in enumerate(rows):
         for cell in row if isinstance(row, (list, tuple)) else (row,):
             if isinstance(cell, (bool, np.bool_)):
@@ -261,16 +207,6 @@ def _filled(values: Any) -> Any:
     if not np.ma.is_masked(values) or values.dtype.kind not in "biuf":
         return values
     return np.ma.filled(values.astype(np.float64), np.nan)
-
-
-def _number(text: str, part: str) -> float:
-    try:
-        number = written_number(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{part!r}: {text!r} is not a finite number.")
-    return number
 
 
 @hookimpl

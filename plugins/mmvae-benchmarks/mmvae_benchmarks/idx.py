@@ -19,7 +19,7 @@ from typing import IO, Any, NoReturn
 import numpy as np
 
 from mmvae import DataError
-from mmvae.data.bounds import Bounds
+from mmvae.data.size_bounds import Bounds
 
 UNSIGNED_BYTE = 0x08
 

@@ -41,7 +41,37 @@ class MnistConfig(SourceConfig):
     )
 
 
-class Mnist(Source):
+class IdxSource(Source):
+    """A source that is made from the four IDX files in the folder ``data.root``."""
+
+    @cached_property
+    def files(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """Images (n, 28, 28) and labels (n,) of the training files, and those of the test files.
+
+        Raises:
+            ConfigError: No folder is named.
+            DataError: The files are not there, or malformed.
+        """
+        root = self.config.root
+        if root is None:
+            raise ConfigError(
+                f"data.root is missing: source {self.kind!r} reads files. {HOW_TO_GET}"
+            )
+        folder = found_folder(root, "data.root", HOW_TO_GET)
+        return _pair(folder, "train"), _pair(folder, "t10k")
+
+    def digest(self, settings: object) -> str:
+        """Hash of the files' images and labels, and of the settings that determine the items."""
+        digest = hashlib.blake2b(digest_size=16)
+        for pair in self.files:
+            for array in pair:
+                digest.update(repr(array.shape).encode())
+                digest.update(array.data)
+        digest.update(repr(settings).encode())
+        return digest.hexdigest()
+
+
+class Mnist(IdxSource):
     """Columns ``image`` (uint8, 28×28) and ``label`` (0..9)."""
 
     kind = "mnist"
@@ -49,7 +79,7 @@ class Mnist(Source):
 
     def splits(self) -> Mapping[SplitName, Split]:
         """Train, validation (unless merged) and test; ids such as ``train/123``."""
-        (images, labels), (test_images, test_labels) = self._files
+        (images, labels), (test_images, test_labels) = self.files
         cut = len(images) if self.config.merge_validation else self.config.validation_from
         if not self.config.merge_validation and cut >= len(images):
             raise ConfigError(
@@ -64,35 +94,7 @@ class Mnist(Source):
 
     def fingerprint(self) -> str:
         """Hash of the pictures, labels and the way they are split."""
-        digest = hashlib.blake2b(digest_size=16)
-        for pair in self._files:
-            for array in pair:
-                digest.update(repr(array.shape).encode())
-                digest.update(array.data)
-        config = self.config
-        digest.update(repr((config.validation_from, config.merge_validation)).encode())
-        return digest.hexdigest()
-
-    @cached_property
-    def _files(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        return read_files(self.kind, self.config.root)
-
-
-def read_files(kind: str, root: str | None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Images (n, 28, 28) and labels (n,) of the training files, and those of the test files.
-
-    Args:
-        kind: The source that reads them.
-        root: Its ``data.root``.
-
-    Raises:
-        ConfigError: No folder is named.
-        DataError: The files are not there, or malformed.
-    """
-    if root is None:
-        raise ConfigError(f"data.root is missing: source {kind!r} reads files. {HOW_TO_GET}")
-    folder = found_folder(root, "data.root", HOW_TO_GET)
-    return _pair(folder, "train"), _pair(folder, "t10k")
+        return self.digest((self.config.validation_from, self.config.merge_validation))
 
 
 def _split(file: str, images: Array, labels: Array, start: int, end: int) -> Split:

@@ -13,13 +13,21 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from mmvae import Column, DataError, LazyValues, Source, SourceConfig, Split, SplitName
-from mmvae.data.bounds import MIB, Bounds
+from mmvae import (
+    Column,
+    DataError,
+    LazyValues,
+    Source,
+    SourceConfig,
+    Split,
+    SplitName,
+    nearest,
+)
 from mmvae.data.fingerprints import contents
 from mmvae.data.paths import found_folder
 from mmvae.data.pictures import begun, size_in_memory
+from mmvae.data.size_bounds import MIB, Bounds
 from mmvae.data.splits import split_items
-from mmvae.foundations.errors import nearest
 from mmvae.modalities.column import row_index
 
 Array = np.ndarray[Any, Any]

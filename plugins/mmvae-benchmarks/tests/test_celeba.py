@@ -13,7 +13,7 @@ from mmvae_benchmarks.celeba.listing import ATTRIBUTES
 from pydantic import ValidationError
 
 from mmvae import ConfigError, DataError
-from mmvae.data.bounds import Bounds
+from mmvae.data.size_bounds import Bounds
 
 
 def celeba(root, **keys):

@@ -8,15 +8,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmvae import Codec, ConfigError, Metric, Specimen
+from mmvae import Codec, ConfigError, Specimen
 from mmvae_fidelity.classifier import classifier_of, labelled
 from mmvae_fidelity.pictures import (
     PictureConfig,
+    PictureMetric,
     generated,
     real,
-    refuse_others,
     require_modality,
-    unavailable,
 )
 
 TINY = 1e-10
@@ -33,7 +32,7 @@ class FrechetConfig(PictureConfig):
     )
 
 
-class Frechet(Metric):
+class Frechet(PictureMetric):
     """|m − m'|² + tr(S + S' − 2 (S S')^½) of features of a classifier trained here."""
 
     kind = "frechet"
@@ -53,7 +52,7 @@ class Frechet(Metric):
 
     def check(self, codecs: Mapping[str, Codec]) -> None:
         """See :meth:`mmvae.Metric.check`."""
-        refuse_others(codecs, self.config)
+        super().check(codecs)
         labels = self.config.labels
         if labels is not None:
             require_modality(codecs, "labels", labels)
@@ -64,7 +63,7 @@ class Frechet(Metric):
 
     def unavailable(self, specimen: Specimen) -> str | None:
         """See :meth:`mmvae.Metric.unavailable`."""
-        return unavailable(specimen, self.config) or no_labels(
+        return super().unavailable(specimen) or no_labels(
             specimen, self.config.modality, self.config.labels
         )
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmvae import Codec, ConfigError, MetricConfig, Specimen, nearest
+from mmvae import Codec, ConfigError, Metric, MetricConfig, Specimen, nearest
 
 TOLERANCE = 1e-3
 """Pixels may lie this far outside [0, 1] by rounding, and are clamped."""
@@ -25,6 +25,36 @@ class PictureConfig(MetricConfig):
         description="Posteriors to sample z from, each named by its observed modalities; [] is "
         "the prior. Default: all modalities, all except the pictures, and the prior.",
     )
+
+
+class PictureMetric(Metric):
+    """A metric of a model's pictures beside real ones."""
+
+    Config = PictureConfig
+    config: PictureConfig
+
+    def check(self, codecs: Mapping[str, Codec]) -> None:
+        """See :meth:`mmvae.Metric.check`: refuse modalities that are not there, or no pictures."""
+        modality, given = self.config.modality, self.config.given or ()
+        require_modality(codecs, "modality", modality)
+        for name in (name for subset in given for name in subset):
+            require_modality(codecs, "given", name)
+        codec = codecs[modality]
+        try:
+            _restored(codec, codec.missing(1))
+        except ConfigError as error:
+            raise ConfigError(f"modality = {modality!r}: {error}") from error
+
+    def unavailable(self, specimen: Specimen) -> str | None:
+        """See :meth:`mmvae.Metric.unavailable`: the reason why the model has no pictures."""
+        modality, given = self.config.modality, self.config.given
+        if modality not in specimen.model.codecs:
+            return f"modality = {modality!r} is none of {', '.join(specimen.model.modalities)}"
+        asked = posteriors(specimen, self.config)
+        reasons = [specimen.lacks(modality, tuple(subset)) for subset in asked]
+        if given is None and None in reasons:
+            return None
+        return next((reason for reason in reasons if reason), None)
 
 
 def pixels(codec: Codec, x: Tensor) -> Tensor:
@@ -68,23 +98,6 @@ def _restored(codec: Codec, x: Tensor) -> np.ndarray[Any, Any]:
             f"modality."
         )
     return values
-
-
-def refuse_others(codecs: Mapping[str, Codec], config: PictureConfig) -> None:
-    """Refuse modalities that do not exist or hold no pictures; see :meth:`mmvae.Metric.check`.
-
-    Raises:
-        ConfigError: There is no such modality, or its codec gives other values.
-    """
-    require_modality(codecs, "modality", config.modality)
-    for given in config.given or ():
-        for name in given:
-            require_modality(codecs, "given", name)
-    codec = codecs[config.modality]
-    try:
-        _restored(codec, codec.missing(1))
-    except ConfigError as error:
-        raise ConfigError(f"modality = {config.modality!r}: {error}") from error
 
 
 def require_modality(codecs: Mapping[str, Codec], key: str, name: str) -> None:
@@ -134,16 +147,3 @@ def posteriors(specimen: Specimen, config: PictureConfig) -> list[tuple[str, ...
 def name_of(given: tuple[str, ...]) -> str:
     """The name of a statistic of pictures at z from this posterior."""
     return f"z given {'+'.join(given)}" if given else "z from the prior"
-
-
-def unavailable(specimen: Specimen, config: PictureConfig) -> str | None:
-    """The reason why such a model has no pictures, or None."""
-    modality, model = config.modality, specimen.model
-    if modality not in model.codecs:
-        return f"modality = {modality!r} is none of {', '.join(model.modalities)}"
-    if config.given is not None:
-        reasons = (specimen.lacks(modality, tuple(given)) for given in config.given)
-        return next((reason for reason in reasons if reason), None)
-    reasons = (specimen.lacks(modality, given) for given in posteriors(specimen, config))
-    found = list(reasons)
-    return None if None in found else found[0]

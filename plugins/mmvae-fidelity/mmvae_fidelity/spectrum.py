@@ -7,19 +7,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmvae import Codec, Metric, Specimen
-from mmvae_fidelity.pictures import PictureConfig, generated, real, refuse_others, unavailable
+from mmvae import Specimen
+from mmvae_fidelity.pictures import PictureMetric, generated, real
 
 FLOOR = 1e-8
 """Added to powers, for pixels in [0, 1], so that a uniform picture has a finite logarithm."""
 
 
-class PowerSpectrum(Metric):
+class PowerSpectrum(PictureMetric):
     """Root mean square over frequencies of the difference of mean log power, in decibels."""
 
     kind = "power-spectrum"
-    Config = PictureConfig
-    config: PictureConfig
 
     @property
     def about(self) -> str:
@@ -31,14 +29,6 @@ class PowerSpectrum(Metric):
             f"decibels; lower is better. 'High' is the mean difference over the upper half of the "
             f"frequencies: below 0 the pictures are blurred."
         )
-
-    def check(self, codecs: Mapping[str, Codec]) -> None:
-        """See :meth:`mmvae.Metric.check`."""
-        refuse_others(codecs, self.config)
-
-    def unavailable(self, specimen: Specimen) -> str | None:
-        """See :meth:`mmvae.Metric.unavailable`."""
-        return unavailable(specimen, self.config)
 
     def measure(self, specimen: Specimen) -> Mapping[str, Tensor]:
         """See :meth:`mmvae.Metric.measure`."""

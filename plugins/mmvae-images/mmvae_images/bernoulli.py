@@ -16,14 +16,16 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from mmvae import (
-    Activation,
     BernoulliLikelihood,
     Column,
     ContinuousBernoulliLikelihood,
+    DecoderWidths,
+    DenseActivation,
+    EncoderWidths,
     Examples,
     Likelihood,
     draw_bernoulli,
@@ -59,13 +61,9 @@ class BernoulliImageConfig(ImageConfig):
         "half.",
     )
     binarise_seed: int = Field(0, ge=0, description="Seed of binarise = 'once'.")
-    encoder: tuple[PositiveInt, ...] = Field(
-        (512, 512), description="Widths of the encoder's dense layers."
-    )
-    decoder: tuple[PositiveInt, ...] = Field(
-        (512, 512, 512), description="Widths of the decoder's dense layers."
-    )
-    activation: Activation = Field("leaky-relu", description="Activation after each dense layer.")
+    encoder: EncoderWidths = (512, 512)
+    decoder: DecoderWidths = (512, 512, 512)
+    activation: DenseActivation = "leaky-relu"
 
     @model_validator(mode="after")
     def _grey_stays_grey(self) -> BernoulliImageConfig:
@@ -91,7 +89,7 @@ class BernoulliImage(ImageCodec):
     @property
     def feature_dim(self) -> int:
         """Width of the last dense layer."""
-        return self.config.encoder[-1] if self.config.encoder else self.event_size
+        return int((self.event_size, *self.config.encoder)[-1])
 
     @property
     def grey(self) -> bool:
@@ -141,12 +139,8 @@ class BernoulliImage(ImageCodec):
 
     def decoder(self, input_dim: int) -> nn.Module:
         """Dense layers, then the logits of the pixels."""
-        hidden = self.config.decoder
-        return nn.Sequential(
-            *mlp(input_dim, hidden, self.config.activation),
-            nn.Linear(hidden[-1] if hidden else input_dim, self.event_size),
-            nn.Unflatten(1, self.event_shape),
-        )
+        layers = mlp(input_dim, self.config.decoder, self.config.activation, self.event_size)
+        return nn.Sequential(*layers, nn.Unflatten(1, self.event_shape))
 
     @property
     def likelihood_family(self) -> Likelihood:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
@@ -26,6 +25,7 @@ from mmvae import (
     State,
     UnsupportedValue,
     activation,
+    check_standardised,
     mlp,
 )
 from mmvae_images.examples import pictures
@@ -118,17 +118,8 @@ class GaussianConvImage(ImageCodec):
     def check_state(self) -> None:
         """Require a finite mean and a positive deviation for each standardised pixel."""
         super().check_state()
-        if self.config.pixels == "unit":
-            return
-        for key, least in {
-            "mean": -math.inf,
-            "deviation": torch.finfo(torch.float32).tiny,
-        }.items():
-            values = self.state[key]
-            sound = values.dtype == torch.float32 and tuple(values.shape) == self.event_shape
-            if not (sound and bool((values.isfinite() & (values >= least)).all())):
-                wanted = "positive" if key == "deviation" else "finite"
-                raise ValueError(f"{key}: expected a {wanted} number of 32 bits for each pixel")
+        if self.config.pixels == "standardised":
+            check_standardised(self.state, self.event_shape, torch.float32)
 
     @property
     def feature_dim(self) -> int:
@@ -192,10 +183,9 @@ class GaussianConvImage(ImageCodec):
         The layers of ``decoder_dense`` come first.
         """
         widths = list(reversed(self.config.channels_hidden))
-        dense = self.config.decoder_dense
+        smallest = math.prod(self._map_shape)
         layers: list[nn.Module] = [
-            *mlp(input_dim, dense, self.config.activation),
-            nn.Linear(dense[-1] if dense else input_dim, math.prod(self._map_shape)),
+            *mlp(input_dim, self.config.decoder_dense, self.config.activation, smallest),
             nn.Unflatten(1, self._map_shape),
             *self._norm_and_activation(widths[0]),
         ]
@@ -288,13 +278,7 @@ def _scale(codec: ImageCodec, column: Column) -> State:
     """Each pixel's mean and deviation over the column, float32 (channels, height, width)."""
     total = torch.zeros(codec.event_shape, dtype=torch.float64)
     squares = torch.zeros_like(total)
-    for start in range(0, len(column), _ROWS):
-        rows = np.arange(start, min(start + _ROWS, len(column)))
-        try:
-            stored, _ = codec.prepare(column.take(rows).read())
-        except UnsupportedValue as error:
-            row = None if error.row is None else start + error.row
-            raise UnsupportedValue(row, error.value, error.expected, error.fix) from None
+    for stored, _ in column.in_parts(codec.prepare, _ROWS):
         x = ImageCodec.to_input(codec, stored).double()
         total += x.sum(0)
         squares += x.square().sum(0)

@@ -13,7 +13,9 @@ from pydantic import Field
 from torch import Tensor
 
 from mmvae import Codec, CodecConfig, Column, State, UnsupportedValue
-from mmvae_images.pixels import MOST, converted, describe, doubts, opened, read, to_pictures
+from mmvae_images.doubts import doubts
+from mmvae_images.picture import MOST, converted, opened
+from mmvae_images.pixels import describe, read, to_pictures
 
 
 class ImageConfig(CodecConfig):

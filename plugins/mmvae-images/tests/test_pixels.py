@@ -9,7 +9,8 @@ import pytest
 import torch
 from mmvae_images import BernoulliImage, GaussianConvImage
 from mmvae_images.bernoulli import draw_once
-from mmvae_images.pixels import opened, read
+from mmvae_images.picture import opened
+from mmvae_images.pixels import read
 from PIL import Image
 from pydantic import ValidationError
 

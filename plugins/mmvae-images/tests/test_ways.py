@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from mmvae_images import BernoulliImage
-from mmvae_images.pixels import doubts, read
+from mmvae_images.doubts import doubts
+from mmvae_images.pixels import read
 from PIL import Image
 
 from mmvae import Column, UnsupportedValue
@@ -239,7 +240,7 @@ def test_errors_of_the_program_are_not_passed_over(
     def wrong(*values: object) -> None:
         raise KeyError(name)
 
-    monkeypatch.setattr(f"mmvae_images.pixels.{name}", wrong)
+    monkeypatch.setattr(f"mmvae_images.doubts.{name}", wrong)
     with pytest.raises(KeyError, match=name):
         list(doubts(Column([np.zeros((2, 2)), Image.new("L", (2, 2))])))
 

@@ -11,21 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import Field, PositiveInt, field_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mmvae import (
-    Activation,
     CategoricalLikelihood,
-    Codec,
     CodecConfig,
     Column,
+    DecoderWidths,
+    DenseActivation,
+    DenseCodec,
+    EncoderWidths,
     Examples,
     Likelihood,
     State,
     UnsupportedValue,
+    distinct_names,
     hookimpl,
-    mlp,
+    listed,
     nearest,
 )
 from mmvae_labels.raw_labels import (
@@ -48,25 +51,17 @@ class CategoricalConfig(CodecConfig):
         description="Number or names of the classes. Default: the names in the source, else the "
         "labels of the training split.",
     )
-    encoder: tuple[PositiveInt, ...] = Field(
-        (512, 512), description="Widths of the encoder's dense layers."
-    )
-    decoder: tuple[PositiveInt, ...] = Field(
-        (512, 512, 512), description="Widths of the decoder's dense layers."
-    )
-    activation: Activation = Field("leaky-relu", description="Activation after each dense layer.")
+    encoder: EncoderWidths = (512, 512)
+    decoder: DecoderWidths = (512, 512, 512)
+    activation: DenseActivation = "leaky-relu"
 
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: int | tuple[str, ...] | None) -> int | tuple[str, ...] | None:
-        if isinstance(classes, tuple) and (not classes or len(set(classes)) < len(classes)):
-            raise ValueError("expected at least one name, each name once")
-        if isinstance(classes, tuple) and "" in classes:
-            raise ValueError("expected names of one character at least, got ''")
-        return classes
+        return distinct_names(classes) if isinstance(classes, tuple) else classes
 
 
-class Categorical(Codec):
+class Categorical(DenseCodec):
     """One label per item: event shape (classes,), one-hot."""
 
     kind = "categorical"
@@ -99,14 +94,9 @@ class Categorical(Codec):
         return tuple(self.state["classes"])
 
     @property
-    def event_shape(self) -> tuple[int, ...]:
-        """(classes,)."""
-        return (len(self.classes),)
-
-    @property
-    def feature_dim(self) -> int:
-        """Width of the last dense layer."""
-        return int(self.config.encoder[-1]) if self.config.encoder else len(self.classes)
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.classes
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Labels (b,), or codes if no class name is a number → one-hot uint8."""
@@ -169,7 +159,7 @@ class Categorical(Codec):
         names = self.classes
         if self._integers and names == tuple(map(str, range(len(names)))):
             return f"the labels 0..{len(names) - 1}"
-        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        shown = listed(names, 20)
         return f"{shown} or the codes 0..{len(names) - 1}" if codes and self._coded else shown
 
     def condition(self, raw: Column) -> Tensor:
@@ -186,18 +176,6 @@ class Categorical(Codec):
             row = int(np.argmax(bad))
             raise UnsupportedValue(row, weights[row].tolist(), "finite weights of the classes")
         return torch.tensor(weights, dtype=torch.float32)
-
-    def encoder(self) -> nn.Module:
-        """Dense layers."""
-        return mlp(len(self.classes), self.config.encoder, self.config.activation)
-
-    def decoder(self, input_dim: int) -> nn.Module:
-        """Dense layers, then the logits of the classes."""
-        hidden = self.config.decoder
-        return nn.Sequential(
-            *mlp(input_dim, hidden, self.config.activation),
-            nn.Linear(hidden[-1] if hidden else input_dim, len(self.classes)),
-        )
 
     @property
     def likelihood_family(self) -> Likelihood:

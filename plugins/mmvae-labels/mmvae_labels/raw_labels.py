@@ -8,11 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmvae import (
-    Column,
-    UnsupportedValue,
-)
-from mmvae.foundations.printable import is_unicode
+from mmvae import Column, UnsupportedValue, is_unicode
 
 Array = np.ndarray[Any, Any]
 _MOST = 100_000  # one-hot vectors longer than this mean that the column holds ids, not labels

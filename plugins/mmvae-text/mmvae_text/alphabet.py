@@ -9,16 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mmvae import Column, UnsupportedValue
-from mmvae.foundations.printable import is_unicode
+from mmvae import Column, UnsupportedValue, is_unicode
 
 Unit = Literal["character", "byte"]
 Array = np.ndarray[Any, Any]
 
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 """Replacement for a character outside the alphabet, if it is not refused."""
-
-_ROWS = 4096  # number of texts read at once
 
 
 def texts(column: Column) -> list[str | None]:
@@ -88,21 +85,12 @@ def counted(column: Column, unit: Unit) -> tuple[Counter[str], int]:
     """
     counts: Counter[str] = Counter()
     longest = 0
-    for start, part in _parts(column):
-        try:
-            found = [text for text in texts(part) if text is not None]
-        except UnsupportedValue as error:
-            row = None if error.row is None else start + error.row
-            raise UnsupportedValue(row, error.value, error.expected, error.fix) from None
+    for part in column.in_parts(texts):
+        found = [text for text in part if text is not None]
         longest = max([longest, *(len(units(text, unit)) for text in found)])
         if unit == "character":
             counts.update("".join(found))
     return counts, longest
-
-
-def _parts(column: Column) -> Iterator[tuple[int, Column]]:
-    for start in range(0, len(column), _ROWS):
-        yield start, column.take(range(start, min(start + _ROWS, len(column)))).read()
 
 
 class Alphabet:

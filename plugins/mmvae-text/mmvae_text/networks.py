@@ -65,9 +65,7 @@ class Writer(nn.Module):
         super().__init__()
         self.latent = nn.Linear(input_dim, hidden[0])
         self.positions = nn.Parameter(torch.randn(length, hidden[0]))
-        self.layers = nn.Sequential(
-            activation(act), *mlp(hidden[0], hidden[1:], act), nn.Linear(hidden[-1], symbols)
-        )
+        self.layers = nn.Sequential(activation(act), *mlp(hidden[0], hidden[1:], act, symbols))
 
     def forward(self, h: Tensor) -> Tensor:
         """Latents (b, input_dim) to logits (b, L, V)."""

@@ -132,10 +132,12 @@ class Text(Codec):
         """Texts (b,) → codes (b, max_length), END after the text; None is not observed."""
         (length,) = self.event_shape
         found = texts(column)
-        codes = np.full((len(found), length), END, np.int16 if self._gap < 2**15 else np.int32)
+        codes = np.full(
+            (len(found), length), END, np.int16 if self._missing_code < 2**15 else np.int32
+        )
         for row, text in enumerate(found):
             if text is None:
-                codes[row] = self._gap
+                codes[row] = self._missing_code
                 continue
             symbols = self.alphabet.encode(text, row)
             if len(symbols) > length:
@@ -155,18 +157,20 @@ class Text(Codec):
         return doubts(column)
 
     @property
-    def _gap(self) -> int:
+    def _missing_code(self) -> int:
         """The code for a missing text: not a symbol, and different from an empty text."""
         return len(self.alphabet)
 
     def missing(self, b: int) -> Tensor:
         """A special code at every position, so that a missing text differs from an empty one."""
-        return torch.full((b, *self.event_shape), float(self._gap))
+        return torch.full((b, *self.event_shape), float(self._missing_code))
 
     def encoder(self) -> nn.Module:
         """Embedded symbols and positions, convolutions, pooling."""
         c = self.config
-        return Reader(self._gap + 1, self.event_shape[0], c.encoder, c.kernel, c.activation)
+        return Reader(
+            self._missing_code + 1, self.event_shape[0], c.encoder, c.kernel, c.activation
+        )
 
     def decoder(self, input_dim: int) -> nn.Module:
         """Dense layers, applied to each position independently."""
@@ -183,7 +187,7 @@ class Text(Codec):
         return Column([self._text(codes) for codes in x.detach().cpu().long().tolist()])
 
     def _text(self, codes: list[int]) -> str | None:
-        return None if self._gap in codes else self.alphabet.decode(codes)
+        return None if self._missing_code in codes else self.alphabet.decode(codes)
 
     def parse(self, text: str) -> Column:
         """The typed text, unchanged."""

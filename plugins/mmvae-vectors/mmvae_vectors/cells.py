@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mmvae import Column, UnsupportedValue, written_number
+from mmvae import Column, UnsupportedValue, listed, written_number
 
 Array = np.ndarray[Any, Any]
 
@@ -72,11 +72,6 @@ def refuse(cells: Array, bad: Array, names: Sequence[str]) -> None:
             NUMBER,
             "Correct it, or write NaN or null for a value that is not known.",
         )
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first few names, for messages."""
-    return ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
 
 
 def matrix(values: Any, width: int | None = None) -> Array:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from mmvae import Activation, CodecConfig
+from mmvae import CodecConfig, DecoderWidths, DenseActivation, EncoderWidths, Names
 
 LEAST_SCALE = 1e-12
 """Least σ: the squares of distances in smaller units leave the range of float32."""
@@ -19,7 +19,7 @@ Scale = (
 class VectorConfig(CodecConfig):
     """Keys of ``codec = "vector"``."""
 
-    names: tuple[str, ...] | None = Field(
+    names: Names | None = Field(
         None, description="Names of the cells. Default: the names in the source."
     )
     likelihood: Literal["gaussian", "laplace", "student-t"] = Field(
@@ -49,23 +49,10 @@ class VectorConfig(CodecConfig):
         description="Standardise each cell to mean 0 and standard deviation 1 over the training "
         "split. Otherwise values are used unchanged, and 'scale' is in their units.",
     )
-    encoder: tuple[PositiveInt, ...] = Field(
-        (256, 256), description="Widths of the encoder's dense layers."
-    )
-    decoder: tuple[PositiveInt, ...] = Field(
-        (256, 256), description="Widths of the decoder's dense layers."
-    )
-    activation: Activation = Field("relu", description="Activation after each dense layer.")
+    encoder: EncoderWidths = (256, 256)
+    decoder: DecoderWidths = (256, 256)
+    activation: DenseActivation = "relu"
     layer_norm: bool = Field(False, description="Layer normalisation before each activation.")
-
-    @field_validator("names")
-    @classmethod
-    def _distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if names is not None and (not names or len(set(names)) < len(names)):
-            raise ValueError("expected at least one name, each name once")
-        if names is not None and "" in names:
-            raise ValueError("expected names of one character at least, got ''")
-        return names
 
     @model_validator(mode="after")
     def _consistent(self) -> VectorConfig:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mmvae import Column, UnsupportedValue
 from mmvae_vectors.cells import Array, is_single, matrix, read
-
-_ROWS = 4096  # rows read at once
 
 _FAR = 400
 """Powers of two whose squares, summed, float64 holds; larger and smaller distances are scaled."""
@@ -87,25 +87,16 @@ def moments(column: Column, names: Sequence[str] | None) -> Moments:
     Raises:
         UnsupportedValue: There is no vector at all, or a value is refused.
     """
-    total: Moments | None = None
-    for start, part in _parts(column):
-        try:
-            width = len(names) if names else matrix(part.values).shape[1]
-            if total is not None:
-                width = len(total.count)
-            if width == 0:
-                continue  # only missing values so far
-            cells = read(part, names or [str(a) for a in range(width)])
-        except UnsupportedValue as error:
-            row = None if error.row is None else start + error.row
-            raise UnsupportedValue(row, error.value, error.expected, error.fix) from None
-        found = Moments.of(cells, is_single(part.values))
-        total = found if total is None else total + found
-    if total is None:
+    known = list(names or ())
+
+    def of(part: Column) -> Moments | None:
+        """The moments of some rows; None while all values are missing, and no width is known."""
+        width = len(known) or matrix(part.values).shape[1]
+        known.extend(str(a) for a in range(len(known), width))
+        return Moments.of(read(part, known), is_single(part.values)) if known else None
+
+    found = (part for part in column.in_parts(of) if part is not None)
+    first = next(found, None)
+    if first is None:
         raise UnsupportedValue(None, "no vector in the training split", "at least one")
-    return total
-
-
-def _parts(column: Column) -> Iterator[tuple[int, Column]]:
-    for start in range(0, len(column), _ROWS):
-        yield start, column.take(range(start, min(start + _ROWS, len(column)))).read()
+    return functools.reduce(operator.add, found, first)

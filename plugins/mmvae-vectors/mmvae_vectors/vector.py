@@ -6,7 +6,6 @@ split; log-likelihoods are densities of the data in the user's own units.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,8 +15,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mmvae import (
-    Codec,
     Column,
+    DenseCodec,
     Examples,
     GaussianLikelihood,
     LaplaceLikelihood,
@@ -26,15 +25,17 @@ from mmvae import (
     State,
     StudentTLikelihood,
     UnsupportedValue,
-    nearest,
+    check_standardised,
+    listed,
+    mlp,
     seeded_sample,
-    written_number,
+    typed_cells,
 )
-from mmvae_vectors.cells import LARGEST, doubts, listed, read, refuse
+from mmvae_vectors.cells import LARGEST, doubts, read, refuse
 from mmvae_vectors.config import VectorConfig
 from mmvae_vectors.examples import examples
+from mmvae_vectors.head import Head
 from mmvae_vectors.moments import moments
-from mmvae_vectors.networks import Head, dense
 
 NAMED = 32
 """Vectors with more cells than this have no statistic per cell."""
@@ -43,7 +44,7 @@ SHOWN = 80
 """Characters of a cell's name that are shown."""
 
 
-class Vector(Codec):
+class Vector(DenseCodec):
     """Real numbers, one for each named cell: event shape (cells,)."""
 
     kind = "vector"
@@ -80,38 +81,14 @@ class Vector(Codec):
     def check_state(self) -> None:
         """Require one finite mean and one positive deviation for each cell.
 
-        Data of any scale give their own deviation, 1e-45 too. Below the least normal number its
-        reciprocal would be infinite. Values that are too many deviations away are refused when
-        they are prepared.
+        Values that are too many deviations away are refused when they are prepared.
         """
-        cells = (len(self.names),)
-        for key, least in {
-            "mean": -math.inf,
-            "deviation": torch.finfo(torch.float64).tiny,
-        }.items():
-            values = self.state[key]
-            sound = values.dtype == torch.float64 and tuple(values.shape) == cells
-            if not (sound and bool((values.isfinite() & (values >= least)).all())):
-                wanted = "positive" if key == "deviation" else "finite"
-                raise ValueError(
-                    f"{key} is {values.tolist()!r:.80}, expected {cells[0]} {wanted} numbers of "
-                    f"64 bits"
-                )
+        check_standardised(self.state, self.event_shape, torch.float64)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the cells in the order of the values."""
         return tuple(self.state["names"])
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """(cells,)."""
-        return (len(self.names),)
-
-    @property
-    def feature_dim(self) -> int:
-        """Width of the last dense layer."""
-        return int(self.config.encoder[-1]) if self.config.encoder else len(self.names)
 
     def prepare(self, column: Column) -> tuple[Tensor, Tensor | None]:
         """Numbers (b, cells) → standardised float32, 0 if unobserved; mask of the observed."""
@@ -130,15 +107,13 @@ class Vector(Codec):
     def encoder(self) -> nn.Module:
         """Dense layers."""
         c = self.config
-        return dense(len(self.names), c.encoder, c.activation, c.layer_norm)
+        return mlp(len(self.names), c.encoder, c.activation, layer_norm=c.layer_norm)
 
     def decoder(self, input_dim: int) -> nn.Module:
         """Dense layers, then a location for each cell, and a raw scale if z predicts it."""
         c, cells = self.config, len(self.names)
-        width = c.decoder[-1] if c.decoder else input_dim
-        body = dense(input_dim, c.decoder, c.activation, c.layer_norm)
-        body.append(nn.Linear(width, 2 * cells if c.scale == "predicted" else cells))
-        return Head(body, cells, c.scale)
+        width = 2 * cells if c.scale == "predicted" else cells
+        return Head(mlp(input_dim, c.decoder, c.activation, width, c.layer_norm), cells, c.scale)
 
     @property
     def likelihood_family(self) -> Likelihood:
@@ -166,27 +141,7 @@ class Vector(Codec):
 
     def parse(self, text: str) -> Column:
         """``height=1.8,weight=70`` (cells not named are not observed), or all numbers."""
-        parts = [part.strip() for part in text.split(",") if part.strip()]
-        if not any("=" in part for part in parts):
-            return self._all(text, parts)
-        values = np.full((1, len(self.names)), np.nan)
-        for part in parts:
-            name, _, number = (piece.strip() for piece in part.rpartition("="))
-            if name not in self.names:
-                hint = nearest(name, self.names)
-                raise ValueError(
-                    f"{name[:SHOWN]!r} is no cell; there are {listed(self.names)}.{hint}"
-                )
-            values[0, self.names.index(name)] = _number(number, part)
-        return Column(values, names=self.names)
-
-    def _all(self, text: str, parts: list[str]) -> Column:
-        if len(parts) != len(self.names):
-            raise ValueError(
-                f"{text!r} has {len(parts)} numbers, expected {len(self.names)}, or pairs such "
-                f"as {self.names[0]}=1 (the others then are not observed)."
-            )
-        return Column(np.array([[_number(part, part) for part in parts]]), names=self.names)
+        return Column(np.array([typed_cells(text, self.names, others=np.nan)]), names=self.names)
 
     def show(self, x: Tensor) -> list[Any]:
         """``height=1.8, weight=70``; a bare number as it is."""
@@ -219,14 +174,3 @@ def _root_mean_square(cells: Tensor) -> Tensor:
 def _brief(name: str) -> str:
     """A cell's name as it is shown, cut if it is very long."""
     return name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
-
-
-def _number(text: str, part: str) -> float:
-    """A number, or NaN for an unobserved cell."""
-    try:
-        number = math.nan if text.strip().lower() == "nan" else written_number(text)
-    except ValueError:
-        number = math.inf
-    if math.isinf(number):
-        raise ValueError(f"{part!r}: {text!r} is not a finite number (nor nan, for none).")
-    return number

@@ -21,8 +21,8 @@ from mmvae.evaluation.query import Cell
 from mmvae.experiments.comparison.compare import compare
 from mmvae.experiments.comparison.evaluated import open_evaluated
 from mmvae.foundations.errors import CheckpointError, RunError
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import write_folder
+from mmvae.runs.checkpoint_store import CheckpointStore
 
 CELL = "image|label@single"
 AGAIN = r"`mmvae evaluate .*` writes it (again|anew)\."

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from mmvae import DataError, nearest
-from mmvae.data.bounds import MIB, Bounds
+from mmvae import DataError, listed, nearest
+from mmvae.data.size_bounds import MIB, Bounds
 from mmvae_benchmarks.faces.attributes import NAMES
 
 Array = np.ndarray[Any, Any]
@@ -92,8 +92,7 @@ def read_partition(path: Path, names: Iterable[str]) -> Array:
 
 def some(names: list[str]) -> str:
     """``"3 pictures: a.jpg, b.jpg, c.jpg"``, the first few of many."""
-    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-    return f"{len(names):,} picture{'s' * (len(names) != 1)} ({shown})"
+    return f"{len(names):,} picture{'s' * (len(names) != 1)} ({listed(names, _SHOWN)})"
 
 
 def short(text: str, most: int = 40) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mmvae import DataError
-from mmvae.data.bounds import MIB, Bounds
 from mmvae.data.fingerprints import contents
+from mmvae.data.size_bounds import MIB, Bounds
 from mmvae_benchmarks.celeba.listing import some
 
 PICTURE = Bounds(file=64 * MIB)

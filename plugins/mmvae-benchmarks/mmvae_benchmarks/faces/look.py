@@ -1,4 +1,4 @@
-"""The individual look of a face beside its attributes: proportions, colours, pose and light."""
+"""The individual look of a face besides its attributes: proportions, colours, pose and light."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from mmvae import Column, ConfigError, Source, SourceConfig, Split, SplitName
-from mmvae_benchmarks.mnist import NAMES, read_files
+from mmvae import Column, ConfigError, SourceConfig, Split, SplitName
+from mmvae_benchmarks.mnist import NAMES, IdxSource
 from mmvae_benchmarks.polymnist.chance import uniforms
 from mmvae_benchmarks.polymnist.pictures import DrawnPictures
 from mmvae_benchmarks.polymnist.textures import FAMILIES
@@ -56,7 +55,7 @@ class ProceduralConfig(SourceConfig):
     )
 
 
-class ProceduralPolymnist(Source):
+class ProceduralPolymnist(IdxSource):
     """Columns ``m0`` to ``m4`` (uint8, 28×28×3) and ``label`` (0..9)."""
 
     kind = "polymnist-procedural"
@@ -68,24 +67,14 @@ class ProceduralPolymnist(Source):
 
     def fingerprint(self) -> str:
         """Hash of the digits and of all settings that determine the items."""
-        digest = hashlib.blake2b(digest_size=16)
-        for pair in self._files:
-            for array in pair:
-                digest.update(repr(array.shape).encode())
-                digest.update(array.data)
         keys = self.config.model_dump(exclude={"root", *SourceConfig.model_fields})
         if self.config.held_out is None:
             del keys["held_out"]  # without it the fingerprint is that of versions before this key
-        digest.update(repr((VERSION, sorted(keys.items()))).encode())
-        return digest.hexdigest()
-
-    @cached_property
-    def _files(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        return read_files(self.kind, self.config.root)
+        return self.digest((VERSION, sorted(keys.items())))
 
     @cached_property
     def _splits(self) -> dict[SplitName, Split]:
-        (images, labels), (test_images, test_labels) = self._files
+        (images, labels), (test_images, test_labels) = self.files
         config: ProceduralConfig = self.config
         cut, n = config.validation_from, len(images)
         if cut >= n:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mmvae.foundations import operations, storage
 from mmvae.foundations.errors import CheckpointError, TrainingError
-from mmvae.runs.checkpoint import CheckpointStore
 from mmvae.runs.checkpoint_folder import first_non_finite
+from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.manifest import with_checksum
 
 

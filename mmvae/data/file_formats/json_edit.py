@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmvae.data.streams.json_text import BLANKS, DECODER
+from mmvae.data.file_formats.json_text import BLANKS, DECODER
 from mmvae.data.written_cells import is_missing
 from mmvae.foundations.printable import is_unicode
 

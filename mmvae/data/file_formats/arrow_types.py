@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmvae.data.streams.stream import (
+from mmvae.data.file_formats.table_stream import (
     first_line,
 )
 from mmvae.modalities.column_type import Kind

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmvae.data.bounds import Bounds
-from mmvae.data.streams.csv_cells import cell_of, other_separator, records, text_of
-from mmvae.data.streams.json_edit import edited_value
-from mmvae.data.streams.stream import (
+from mmvae.data.file_formats.csv_cells import cell_of, other_separator, records, text_of
+from mmvae.data.file_formats.json_edit import edited_value
+from mmvae.data.file_formats.table_stream import (
     Filled,
     Rows,
     TableStream,
@@ -20,12 +19,13 @@ from mmvae.data.streams.stream import (
     cast,
     read_as,
 )
-from mmvae.data.streams.text import (
+from mmvae.data.file_formats.text_file import (
     SCANNED,
     arrow_type,
     chunked,
     decoded,
 )
+from mmvae.data.size_bounds import Bounds
 from mmvae.data.written_cells import (
     STYLES,
     Evidence,

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from mmvae.data.bounds import Bounds
-from mmvae.data.streams.json_edit import edited_object
-from mmvae.data.streams.json_text import JsonArray, value_of
-from mmvae.data.streams.stream import (
+from mmvae.data.file_formats.json_edit import edited_object
+from mmvae.data.file_formats.json_text import JsonArray, value_of
+from mmvae.data.file_formats.json_values import (
+    NESTED,
+    NOT_FINITE,
+    NUMBERS,
+    Found,
+    found_in,
+    unholdable,
+)
+from mmvae.data.file_formats.table_stream import (
     SIMPLE,
     Filled,
     Rows,
@@ -21,27 +28,21 @@ from mmvae.data.streams.stream import (
     fitting,
     read_as,
 )
-from mmvae.data.streams.text import (
+from mmvae.data.file_formats.text_file import (
     SCANNED,
     arrow_type,
     blocks,
     chunked,
     decoded,
 )
+from mmvae.data.size_bounds import Bounds
 from mmvae.data.written_cells import (
-    LARGEST,
     merged,
-    of_numbers,
     unified,
 )
 from mmvae.foundations.errors import DataError, short
 from mmvae.foundations.printable import is_unicode
 from mmvae.modalities.column_type import Kind
-
-NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf")}
-"""The written form of numbers that JSON lacks."""
-
-Found = Literal["text", "word", "integer", "number", "boolean", "list", "other"]
 
 UNFIT = (OverflowError, UnicodeError, TypeError, ValueError)
 """What Arrow raises of a value that does not fit a type."""
@@ -230,40 +231,6 @@ class JsonLinesStream(TableStream):
     def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:
         """See :meth:`TableStream.writer`."""
         return JsonLinesWriter(self, path)
-
-
-def unholdable(value: Any) -> str:
-    """Why no table of Arrow holds a value of JSON, and what to do; empty if one does."""
-    if isinstance(value, dict):
-        return next(filter(None, map(unholdable, [*value, *value.values()])), "")
-    if isinstance(value, list):
-        return next(filter(None, map(unholdable, value)), "")
-    if isinstance(value, str) and not is_unicode(value):
-        return f"got {short(value)}, half a character, expected valid Unicode. Correct the text."
-    if isinstance(value, int) and not -LARGEST <= value < LARGEST:
-        return (
-            f"got {short(value)}, expected a whole number of 64 bits. Write it as a text, in "
-            f"quotes, if it is an id or a label; else with a decimal point."
-        )
-    return ""
-
-
-NUMBERS = frozenset({"integer", "number", "word"})
-
-NESTED = frozenset({"list", "other"})
-
-
-def found_in(value: Any) -> Found:
-    """The kind of a value of JSON that is not null."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, str):
-        return "word" if value in NOT_FINITE else "text"
-    if isinstance(value, int):
-        return "integer"
-    if isinstance(value, float):
-        return "number"
-    return "list" if isinstance(value, list) and of_numbers(value) else "other"
 
 
 class JsonLinesWriter(Writer):

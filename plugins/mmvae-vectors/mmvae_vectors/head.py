@@ -1,26 +1,15 @@
-"""Networks of vectors: dense layers, and the head that outputs σ."""
+"""The head of a vector's decoder, which outputs σ."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from mmvae import Activation, Parameters, activation
+from mmvae import Parameters
 
 _RAW_ONE = math.log(math.expm1(1.0))  # its softplus is 1, the initial value of a learned scale
-
-
-def dense(width: int, hidden: Sequence[int], act: Activation, layer_norm: bool) -> nn.Sequential:
-    """Dense layers (b, width) → (b, hidden[-1]), each followed by an activation."""
-    layers: list[nn.Module] = []
-    for wider in hidden:
-        norm = [nn.LayerNorm(wider)] if layer_norm else []
-        layers += [nn.Linear(width, wider), *norm, activation(act)]
-        width = wider
-    return nn.Sequential(*layers)
 
 
 class Head(nn.Module):

@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.distributions import Independent, LogNormal
 from torch.testing import assert_close
 
-from mmvae.data.batches import Batch, with_stand_ins
+from mmvae.data.batches import Batch, with_fill_values
 from mmvae.foundations.errors import ConfigError, UsageError
-from mmvae.modalities.codec import HAS_MISSING, Codec
+from mmvae.modalities.codec import Codec
+from mmvae.modalities.recipe import HAS_MISSING
 from mmvae.modalities.subsets import family
-from mmvae.models.informed import Informed
+from mmvae.models.informed_subsets import Informed
 from mmvae.models.jmvae import JMVAE
 from mmvae.models.phase import Terms
 from mmvae.models.posteriors import DiagonalGaussian, kl_divergence
@@ -53,7 +54,7 @@ def gappy(made: JMVAE, fill: float | None = None, present: dict[str, Tensor] | N
     x = {}
     for m, codec in made.codecs.items():
         values = torch.randn(B, *codec.event_shape, generator=source)
-        x[m] = with_stand_ins(codec, values, has[m])
+        x[m] = with_fill_values(codec, values, has[m])
         if fill is not None:
             x[m][~has[m]] = fill
     return Batch(x, dict.fromkeys(x), has)

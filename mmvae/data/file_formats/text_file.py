@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
-from mmvae.data.bounds import Bounds
-from mmvae.data.streams.json_text import BLOCK
-from mmvae.data.streams.stream import (
+from mmvae.data.file_formats.json_text import BLOCK
+from mmvae.data.file_formats.table_stream import (
     first_line,
 )
+from mmvae.data.size_bounds import Bounds
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import Kind
 
@@ -123,6 +123,3 @@ def chunked(
             lines, found, characters_read = [], [], 0
     if found:
         yield lines, found
-
-
-"""Kinds of values of JSON; ``word``: a text that may be a number that is not finite."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from mmvae.data.bounds import Bounds
+from mmvae.data.size_bounds import Bounds
 from mmvae.foundations.errors import DataError
 
 BLANKS = re.compile(r"[ \t\r\n]*")

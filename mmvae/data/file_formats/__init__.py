@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmvae.data.bounds import Bounds
-from mmvae.data.streams.arrow import ArrowStream
-from mmvae.data.streams.csv_stream import CsvStream
-from mmvae.data.streams.json_stream import JsonLinesStream
-from mmvae.data.streams.stream import Filled, Rows, TableStream, Types, Writer
+from mmvae.data.file_formats.arrow_table import ArrowStream
+from mmvae.data.file_formats.csv_table import CsvStream
+from mmvae.data.file_formats.json_table import JsonLinesStream
+from mmvae.data.file_formats.table_stream import Filled, Rows, TableStream, Types, Writer
+from mmvae.data.size_bounds import Bounds
 from mmvae.foundations.errors import UsageError
 
 __all__ = ["STREAMS", "Filled", "Rows", "TableStream", "Types", "Writer", "open_stream"]

@@ -15,7 +15,7 @@ from torch import Tensor
 from mmvae.data.batches import Batches
 from mmvae.data.source import Split
 from mmvae.evaluation.config import EvaluateConfig
-from mmvae.evaluation.likelihoods import (
+from mmvae.evaluation.likelihood_queries import (
     EFFECTIVE,
     likelihoods,
     summary,

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from mmvae.data.bounds import Bounds
-from mmvae.data.streams.parquet_pages import decoded_bytes
+from mmvae.data.file_formats.parquet_pages import decoded_bytes
+from mmvae.data.size_bounds import Bounds
 
 Sizes = np.ndarray[Any, np.dtype[np.int64]]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from mmvae.data.streams.arrow_types import (
+from mmvae.data.file_formats.arrow_types import (
     kind_of,
 )
-from mmvae.data.streams.stream import (
+from mmvae.data.file_formats.table_stream import (
     TableStream,
     fitting,
 )

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from mmvae.data.bounds import Bounds
+from mmvae.data.size_bounds import Bounds
 
 HEADER = 1 << 16
 """Bytes that are read at the place of a header; one with long statistics is read again."""

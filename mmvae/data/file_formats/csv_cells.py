@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from mmvae.data.bounds import Bounds
+from mmvae.data.size_bounds import Bounds
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import NULL_WORDS
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmvae.data.bounds import Bounds
+from mmvae.data.file_formats import TableStream, Types, open_stream
 from mmvae.data.fingerprints import contents, hashed
+from mmvae.data.size_bounds import Bounds
 from mmvae.data.stream_cache import CHUNK, check_columns, fitted, kept, mapped
-from mmvae.data.streams import TableStream, Types, open_stream
 from mmvae.data.written_cells import merged
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType

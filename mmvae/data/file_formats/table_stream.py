@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mmvae.data.bounds import Bounds
+from mmvae.data.size_bounds import Bounds
 from mmvae.data.written_cells import DIGITS, STYLES, converted
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType, Kind

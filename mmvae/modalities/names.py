@@ -1,0 +1,30 @@
+"""Names of classes or cells: the check of those in a config, and their list in messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def distinct_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names from a config if each can be told from the others.
+
+    Raises:
+        ValueError: There is none, one occurs twice, or one is empty.
+    """
+    if not names or len(set(names)) < len(names):
+        raise ValueError("expected at least one name, each name once")
+    if "" in names:
+        raise ValueError("expected names of one character at least, got ''")
+    return names
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(distinct_names)]
+"""Type of a config key: one or more names, each once, none empty."""
+
+
+def listed(names: Sequence[str], most: int = 40) -> str:
+    """Return the first ``most`` names, separated by commas, for a message."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
