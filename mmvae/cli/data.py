@@ -22,9 +22,9 @@ from mmvae.cli.options import (
 from mmvae.foundations.errors import DataCheckError, UsageError
 
 if TYPE_CHECKING:
-    from mmvae.data.checks import Finding
     from mmvae.data.dataset import Data
     from mmvae.data.description import ModalitySummary, SplitSummary
+    from mmvae.data.findings import Finding
     from mmvae.data.generator import Maker
     from mmvae.experiments.experiment import Experiment
     from mmvae.plugins.registry import Registry
@@ -115,8 +115,8 @@ def check(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 def _judging(experiment: Experiment, registry: Registry) -> list[Finding]:
     """Errors in the data of ``evaluate.judge_data``, with the messages of a training."""
-    from mmvae.data.checks import Finding
     from mmvae.data.dataset import open_data
+    from mmvae.data.findings import Finding
     from mmvae.experiments.build import open_source, recipes
     from mmvae.experiments.classifier_data import check_classifier_data
     from mmvae.foundations.errors import ConfigError, DataError

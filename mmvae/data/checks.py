@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,56 +14,22 @@ from mmvae.data.dataset import check_columns, chunks, fitted
 from mmvae.data.description import ModalitySummary, add
 from mmvae.data.extreme_values import extremes
 from mmvae.data.fillable import unfillable
+from mmvae.data.findings import Finding
 from mmvae.data.item_names import look_alike_phrases
-from mmvae.data.memory import as_bytes
 from mmvae.data.missing import check_training, presence
+from mmvae.data.repeated_items import is_distinctive, repeated
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.usable_items import usable, without_discarded
 from mmvae.foundations.errors import DataError, UnsupportedValue
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.codec_config import CodecConfig
-from mmvae.modalities.column import Column
 
 TINY = 10
 """Minimum number of items of a meaningful split."""
 
 LISTED = 20
 """Maximum number of values outside the support that are listed, per split and modality."""
-
-
-REMARKS = frozenset({"duplicate", "constant", "extreme", "tiny", "doubt", "source"})
-"""Kinds of findings that deserve attention but do not prevent training."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One error, or a remark.
-
-    Attributes:
-        kind: ``value``, ``column``, ``empty``, ``gaps``, ``duplicate``, ``leak``, ``constant``,
-            ``extreme``, ``class``, ``tiny``, ``doubt``, ``source`` or ``classifier``.
-        split: The split, or ``"all"``.
-        modality: The modality, or None for whole items.
-        item: Id of the item, or None for all.
-        message: The description.
-    """
-
-    kind: str
-    split: str
-    modality: str | None
-    item: Any
-    message: str
-
-    @property
-    def wrong(self) -> bool:
-        """True if the data must be fixed: values refused, empty items, leaks, unseen classes."""
-        return self.kind not in REMARKS
-
-    def as_json(self) -> dict[str, Any]:
-        """The finding as plain values."""
-        item = self.item.item() if isinstance(self.item, np.generic) else self.item
-        return {**asdict(self), "item": item, "wrong": self.wrong}
 
 
 def check(
@@ -116,9 +80,13 @@ def check(
             findings += _modality(name, m, codec, splits[name], columns[m])
             findings += _doubts(name, m, codec, splits[name], columns[m])
             findings += _extreme(name, m, codec, splits, columns[m])
-    distinctive = {m: c for m, c in columns.items() if m in codecs and codecs[m].classes is None}
+    distinctive = {
+        m: columns[m]
+        for m, codec in codecs.items()
+        if codec.classes is None and is_distinctive(splits["train"], columns[m], codec)
+    }
     named: dict[str, Split] = {name: splits[name] for name in names}
-    findings += _repeated(named, columns, distinctive, codecs.values())
+    findings += repeated(named, columns, distinctive, codecs.values())
     return sizes, findings
 
 
@@ -239,68 +207,3 @@ class _Spread:
     @property
     def constant(self) -> bool:
         return self.first is not None and self.equal
-
-
-def _repeated(
-    splits: Mapping[str, Split],
-    columns: Mapping[str, str],
-    distinctive: Mapping[str, str],
-    codecs: Collection[Codec],
-) -> Iterator[Finding]:
-    """Items whose raw values in all modalities equal those of an earlier item.
-
-    Items with missing modalities are compared only if they have one of the modalities
-    ``distinctive``: many have the same class and nothing else.
-    """
-    first: dict[bytes, tuple[str, Any]] = {}
-    for name, split in splits.items():
-        within: list[tuple[Any, Any]] = []
-        across: dict[str, list[tuple[Any, Any]]] = {}
-        has = presence(split, columns)
-        known = has.all(1) | presence(split, distinctive).any(1) if distinctive else has.all(1)
-        split = split.take(np.flatnonzero(known))
-        for digest, item in _digests(split, list(columns.values()), codecs):
-            if digest not in first:
-                first[digest] = (name, item)
-                continue
-            home, earlier = first[digest]
-            (within if home == name else across.setdefault(home, [])).append((item, earlier))
-        if within:
-            item, earlier = within[0]
-            message = f"the same as item {earlier}; repeated items in this split: {len(within)}"
-            yield Finding("duplicate", name, None, item, message)
-        for home, pairs in across.items():
-            item, earlier = pairs[0]
-            message = f"the same as item {earlier} of {home}; items in both: {len(pairs)}"
-            yield Finding("leak", name, None, item, message)
-
-
-def _digests(
-    split: Split, columns: list[str], codecs: Iterable[Codec]
-) -> Iterator[tuple[bytes, Any]]:
-    for part in chunks(split, codecs):
-        values = [_values(part.columns[name]) for name in columns]
-        for row, item in enumerate(part.ids):
-            digest = hashlib.blake2b(digest_size=16)
-            for column in values:
-                content = _content(column[row])
-                digest.update(len(content).to_bytes(8, "big") + content)
-            yield digest.digest(), item
-
-
-def _values(column: Column) -> Sequence[Any]:
-    """A column's values, None for items without the modality."""
-    values: Sequence[Any] = column.without_missing().read().values
-    if column.present is None:
-        return values
-    places = np.cumsum(column.present) - 1
-    return [
-        values[place] if has else None for has, place in zip(column.present, places, strict=True)
-    ]
-
-
-def _content(value: Any) -> bytes:
-    """A raw value's content; for an encoded picture its bytes, independent of its file name."""
-    if isinstance(value, dict) and value.get("bytes") is not None:
-        return bytes(value["bytes"])
-    return as_bytes(value)

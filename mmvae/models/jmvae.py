@@ -71,7 +71,7 @@ class JMVAE(VariationalModel):
         prior = self.shapes.prior
         self.learned_prior = None if prior is None else LearnedPrior(prior, config.latent_dim)
 
-    # Eq. 4
+    # Inputs of Eq. 4, whose formula is in objective.py
 
     def objective(self, phase: str, batch: Batch, draws: StepDraws, weight: float) -> Terms:
         """The loss of JMVAE-kl on a batch, with one sample of z per item (T4, or T13).

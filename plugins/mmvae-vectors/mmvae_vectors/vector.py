@@ -166,10 +166,13 @@ class Vector(DenseCodec):
 
 
 def _root_mean_square(cells: Tensor) -> Tensor:
-    """√ of the mean square of each row (b, cells); squares of any float32 stay in its range."""
-    range_ = torch.finfo(cells.dtype)
-    unit = cells.abs().amax(1, keepdim=True).clamp(range_.tiny, range_.max)
-    return unit[:, 0] * (cells / unit).square().mean(1).sqrt()
+    """√ of the mean square of each row (b, cells); squares of any float32 stay in its range.
+
+    A power of two is divided out, so that the result is rounded as without it.
+    """
+    exponent = torch.frexp(cells.abs().amax(1)).exponent
+    scaled = torch.ldexp(cells, -exponent[:, None])
+    return torch.ldexp(scaled.square().mean(1).sqrt(), exponent)
 
 
 def _brief(name: str) -> str:
