@@ -21,6 +21,17 @@ from mmvae.foundations.errors import DataError, TrainingError
 EMPTY = ("corresponds to no data", "No columns to parse from file")
 """The messages of ``datasets`` for a table without rows, and for one without a header."""
 
+DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What ``datasets`` raises of a damaged card, besides its own errors."""
+
 
 class StreamedTables(Mapping[str, Split]):
     """The splits of the Hub that are read in sequence; each split is read on demand.
@@ -92,6 +103,7 @@ def reading(path: str) -> Iterator[None]:
         DataError: It does not exist or cannot be read.
     """
     import datasets
+    import yaml
     from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
@@ -100,7 +112,7 @@ def reading(path: str) -> Iterator[None]:
             yield
     except StopIteration as error:  # a JSON-lines file without lines
         raise DataError(f"{path}: no rows; expected at least one item.") from error
-    except (OSError, ValueError, DatasetGenerationError) as error:
+    except (*DAMAGED, yaml.YAMLError, DatasetGenerationError) as error:
         if full_disk(error):
             raise TrainingError(
                 f"{path} cannot be read: the disk of the cache is full ({cause(error)}). Free "

@@ -139,7 +139,7 @@ def beside_pixels(picture: Image.Image, size: int) -> list[str]:
         found.append(f"/palette {picture.palette.mode}")
     if "transparency" in picture.info:
         found.append(f"/transparency {picture.info['transparency']!r}")
-    if (turned := picture.getexif().get(ExifTags.Base.Orientation, 1)) != 1:
+    if (turned := picture.getexif().get(ExifTags.Base.Orientation.value, 1)) != 1:
         found.append(f"/orientation {turned!r}")
     return found
 
