@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmvae.data.columns import table_split
+from mmvae.data.file_formats.table_stream import DAMAGED
 from mmvae.data.paths import (
     place,
     tried,
@@ -20,17 +21,6 @@ from mmvae.foundations.errors import DataError, TrainingError
 
 EMPTY = ("corresponds to no data", "No columns to parse from file")
 """The messages of ``datasets`` for a table without rows, and for one without a header."""
-
-DAMAGED = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
-"""What ``datasets`` raises of a damaged card, besides its own errors."""
 
 
 class StreamedTables(Mapping[str, Split]):

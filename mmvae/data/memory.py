@@ -130,9 +130,8 @@ def beside_pixels(picture: Image.Image, size: int) -> list[str]:
         size: Bytes of its pixels and its palette.
     """
     found = []
-    usual = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(
-        size / max(1, picture.width * picture.height)
-    )
+    each, rest = divmod(size, max(1, picture.width * picture.height))  # bytes of a pixel
+    usual = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(each) if not rest else None
     if picture.mode not in MODES or usual not in (None, picture.mode):
         found.append(f"/mode {picture.mode}")
     if picture.palette and picture.palette.mode != "RGB":
