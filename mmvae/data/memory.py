@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from pydantic import Field
 
 from mmvae.data.columns import from_tensor
-from mmvae.data.in_memory import as_split, is_mapping_like
+from mmvae.data.in_memory import as_split, is_mapping_like, too_deep
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
@@ -90,7 +90,10 @@ class MemorySource(Source):
                     assert column.present is not None
                     digest.update(column.present.tobytes())
                 for value in values_of(column.without_missing()):
-                    content = as_bytes(value)
+                    try:
+                        content = as_bytes(value)
+                    except RecursionError:
+                        raise too_deep(column.origin or f"data[{key!r}]") from None
                     digest.update(f"/{form(value)}/{len(content)}/".encode() + content)
         return digest.hexdigest()[:16]
 
