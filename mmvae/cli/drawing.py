@@ -33,7 +33,7 @@ class PngFile(click.ParamType[Path]):
 
     def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Path:
         """Check ending and folder."""
-        path = Path(str(value))
+        path = storage.named_path(str(value), "--out")
         if path.suffix.lower() != PNG:
             raise UsageError(f"--out {path}: unknown ending {path.suffix!r}, expected {PNG}.")
         if not path.parent.is_dir():

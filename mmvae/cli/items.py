@@ -39,7 +39,7 @@ class TableFile(click.ParamType[Path]):
         """Check ending and folder."""
         from mmvae.data.output_tables import check_output
 
-        path = Path(str(value))
+        path = storage.named_path(str(value), "--out")
         check_output(path)
         return path
 

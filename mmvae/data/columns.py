@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mmvae.data.file_formats.table_stream import first_line
+from mmvae.data.file_formats.table_stream import DAMAGED, first_line
 from mmvae.data.source import Split
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column import Column, LazyValues, row_index
@@ -56,7 +56,7 @@ class TableColumn(LazyValues):
         column = self.dataset.select_columns([self.name])
         try:
             values = column[self.rows.tolist()][self.name]
-        except (pyarrow.ArrowException, OverflowError, OSError) as error:
+        except (pyarrow.ArrowException, *DAMAGED) as error:
             if not typed:
                 raise
             raise DataError(

@@ -25,12 +25,12 @@ from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SplitName
 from mmvae.data.usable_items import usable, without_discarded, without_incomplete
 from mmvae.data.value_errors import place, refusals
-from mmvae.foundations.errors import DataError, nearest
+from mmvae.foundations.errors import DataError, nearest, short
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
+from mmvae.modalities.names import is_name
 from mmvae.modalities.recipe import HAS_MISSING, READ_AS, State
-from mmvae.modalities.returned import is_name
 
 CHUNK = 500
 """Maximum number of items prepared at once."""
@@ -227,15 +227,16 @@ def check_names(modality: str, column: Column) -> None:
     """Check a source's names of the classes or cells of a column.
 
     Raises:
-        DataError: A name is empty, occurs twice, or contains half a surrogate pair.
+        DataError: A name is no text, empty, occurs twice, or contains half a surrogate pair.
     """
-    counts = Counter(column.names or ())
-    for name, count in counts.items():
-        if count > 1 or not is_name(name):
-            what = f"{count} times" if count > 1 else "which is no name"
+    names = column.names or ()
+    counts = Counter(name for name in names if is_name(name))
+    for name in names:
+        if not is_name(name) or counts[name] > 1:
+            what = f"{counts[name]} times" if is_name(name) else "which is no name"
             raise DataError(
                 f"{place(modality, column)}: the source names its classes or cells, one of them "
-                f"{name!r}, {what}; expected valid texts that are not empty, each once. "
+                f"{short(name)}, {what}; expected valid texts that are not empty, each once. "
                 f"Rename it in the data."
             )
 

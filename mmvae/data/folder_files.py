@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from mmvae.data.columns import as_array
-from mmvae.data.file_formats.table_stream import first_line
+from mmvae.data.file_formats.table_stream import DAMAGED, first_line
 from mmvae.data.item_names import name_of
 from mmvae.data.paths import (
     is_litter,
@@ -103,7 +103,7 @@ HEADERS = {
 }
 """Version of ``.npy`` → the function that reads its header; the third is for names of fields."""
 
-UNREADABLE = (OSError, ValueError, TypeError, MemoryError, SyntaxError, TokenError)
+UNREADABLE = (*DAMAGED, MemoryError, SyntaxError, TokenError)
 """What NumPy raises of a damaged file: its header is a text in Python, and may claim any size."""
 
 

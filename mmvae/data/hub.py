@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmvae.data.columns import table_split
+from mmvae.data.file_formats.table_stream import DAMAGED
 from mmvae.data.paths import (
     place,
     tried,
@@ -92,6 +93,7 @@ def reading(path: str) -> Iterator[None]:
         DataError: It does not exist or cannot be read.
     """
     import datasets
+    import yaml
     from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
@@ -100,7 +102,7 @@ def reading(path: str) -> Iterator[None]:
             yield
     except StopIteration as error:  # a JSON-lines file without lines
         raise DataError(f"{path}: no rows; expected at least one item.") from error
-    except (OSError, ValueError, DatasetGenerationError) as error:
+    except (*DAMAGED, yaml.YAMLError, DatasetGenerationError) as error:
         if full_disk(error):
             raise TrainingError(
                 f"{path} cannot be read: the disk of the cache is full ({cause(error)}). Free "

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmvae.data.columns import as_array, from_tensor, table_split
+from mmvae.data.columns import as_array, cell_types, from_tensor, table_split
 from mmvae.data.source import Split
 from mmvae.data.stream_cache import passing
 from mmvae.foundations.errors import DataError
@@ -115,9 +115,20 @@ def as_column(values: Any, origin: str, names: tuple[str, ...] | None = None) ->
             f"{origin}: got {type(values).__name__}, expected an array, a tensor or a list with "
             f"one value per item."
         )
-    has = np.array([not is_missing(value) for value in values], bool)
-    plain = [known(value) for value in values]
-    return Column(as_array(plain), names, origin, None if has.all() else has)
+    try:
+        has = np.array([not is_missing(value) for value in values], bool)
+        plain = as_array([known(value) for value in values])
+    except RecursionError:
+        raise too_deep(origin) from None
+    return Column(plain, names, origin, None if has.all() else has)
+
+
+def too_deep(origin: str) -> DataError:
+    """The error for values of which lists are nested too deeply."""
+    return DataError(
+        f"{origin}: a value is nested too deeply, or contains itself; expected numbers, texts, "
+        f"arrays, pictures, or lists of those. Convert it."
+    )
 
 
 def from_series(values: Any) -> Any:
@@ -204,8 +215,13 @@ def checked_presence(column: Column) -> Column:
     """A column whose ``present`` is one truth value per item, or None; without masks.
 
     Raises:
-        DataError: ``present`` is something else.
+        DataError: ``present`` is something else, or a value is nested too deeply.
     """
+    if isinstance(column.values, (list, tuple)):
+        try:
+            cell_types(column.values)
+        except RecursionError:
+            raise too_deep(column.origin or "data") from None
     if isinstance(column.values, np.ma.MaskedArray):
         plain = as_column(column.values, column.origin)
         both = [has for has in (column.present, plain.present) if has is not None]

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from PIL import ExifTags, Image
 from pydantic import Field
 
 from mmvae.data.columns import from_tensor
-from mmvae.data.in_memory import as_split, is_mapping_like
+from mmvae.data.in_memory import as_split, is_mapping_like, too_deep
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
@@ -78,16 +79,21 @@ class MemorySource(Source):
         return self._splits
 
     def fingerprint(self) -> str:
-        """A hash over all values."""
+        """A hash over all values and the names of classes."""
         digest = hashlib.sha256()
         for name, split in self._splits.items():
             for key, column in split.columns.items():
                 digest.update(f"{name}/{key}/{len(column)}".encode())
+                if column.names:  # data without names keep the fingerprint that they had before
+                    digest.update(f"/names {list(column.names)!r}".encode())
                 if column.num_missing:  # complete data keep the fingerprint that they had before
                     assert column.present is not None
                     digest.update(column.present.tobytes())
                 for value in values_of(column.without_missing()):
-                    content = as_bytes(value)
+                    try:
+                        content = as_bytes(value)
+                    except RecursionError:
+                        raise too_deep(column.origin or f"data[{key!r}]") from None
                     digest.update(f"/{form(value)}/{len(content)}/".encode() + content)
         return digest.hexdigest()[:16]
 
@@ -107,13 +113,41 @@ def as_bytes(value: Any) -> bytes:
     Raises:
         DataError: It contains an object that is identified only by its address in memory.
     """
+    if isinstance(value, Image.Image):
+        pixels = value.tobytes() + (value.palette.tobytes() if value.palette else b"")
+        return pixels + "".join(beside_pixels(value, len(pixels))).encode()
     if hasattr(value, "tobytes") and not of_objects(value):
-        palette = getattr(value, "palette", None)  # of pictures whose pixels are places in it
-        return bytes(value.tobytes()) + (palette.tobytes() if palette else b"")
+        return bytes(value.tobytes())
     if isinstance(value, bytes):
         return value
     return repr(described_value(value)).encode()
 
+
+def beside_pixels(picture: Image.Image, size: int) -> list[str]:
+    """The properties on which the colours of a picture depend, apart from its bytes and size.
+
+    Most pictures have none, so they keep the fingerprint that they had before.
+
+    Args:
+        picture: The picture.
+        size: Bytes of its pixels and its palette.
+    """
+    found = []
+    each, rest = divmod(size, max(1, picture.width * picture.height))  # bytes of a pixel
+    usual = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(each) if not rest else None
+    if picture.mode not in MODES or usual not in (None, picture.mode):
+        found.append(f"/mode {picture.mode}")
+    if picture.palette and picture.palette.mode != "RGB":
+        found.append(f"/palette {picture.palette.mode}")
+    if "transparency" in picture.info:
+        found.append(f"/transparency {picture.info['transparency']!r}")
+    if (turned := picture.getexif().get(ExifTags.Base.Orientation.value, 1)) != 1:
+        found.append(f"/orientation {turned!r}")
+    return found
+
+
+MODES = ("1", "L", "P", "LA", "RGB", "RGBA")
+"""Modes of pictures that are recognised by the number of bytes, with few exceptions."""
 
 PLACE = re.compile(r"\bat 0x[0-9a-fA-F]+")
 """How an object that has no text of its own is shown."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmvae.data.card import card_header, carded
 from mmvae.data.columns import RefusedColumn
 from mmvae.data.fingerprints import contents
-from mmvae.data.hub import reading
 from mmvae.data.paths import (
     CLOSED,
     KINDS,
@@ -23,10 +23,6 @@ from mmvae.data.paths import (
 from mmvae.data.source import Split
 from mmvae.foundations.errors import DataError
 
-CARD = 1 << 20
-"""Characters of a card that are looked at."""
-
-
 SHARE = 0.1
 """Share for a split that neither exists nor is requested."""
 
@@ -39,8 +35,9 @@ def local_tables(path: str, configuration: str | None = None) -> Tables | None:
     """
     found = place(path)
     folder = os.path.isdir(found)  # unlike the method it takes any text
-    if folder and has_card(found):
-        return carded(path, configuration)
+    header = card_header(found) if folder else None
+    if header is not None:
+        return carded(found, header, configuration)
     if configuration is not None and os.path.exists(found):
         raise DataError(
             f"data.configuration = {configuration!r} is for data sets of the Hub or with a card "
@@ -67,36 +64,6 @@ def named_below(path: str, files: Sequence[Path]) -> list[str]:
     if len(set(names)) == len(names):
         return names
     return [str(file.relative_to(place(path))) for file in files]
-
-
-def has_card(folder: Path) -> bool:
-    """True if a folder has a card of the Hub that assigns files to splits."""
-    card = folder / "README.md"
-    if not card.is_file():
-        return False
-    with card.open(encoding="utf-8", errors="replace") as file:
-        _, dashes, rest = file.read(CARD).partition("---\n")
-    return bool(dashes) and "\nconfigs:" in "\n" + rest.partition("\n---")[0]
-
-
-def carded(path: str, configuration: str | None) -> Tables:
-    """The files of a folder as its card of the Hub assigns them.
-
-    Raises:
-        DataError: There is no such configuration, or a file cannot be read.
-    """
-    import datasets
-
-    with reading(path):
-        builder = datasets.load_dataset_builder(str(place(path)), configuration)
-    splits = {str(n): [Path(f) for f in files] for n, files in builder.config.data_files.items()}
-    for file in (file for files in splits.values() for file in files):
-        if not is_table(file):
-            raise DataError(
-                f"{file}: its card names it, but expected are files that end in "
-                f"{', '.join(KINDS)}."
-            )
-    return Tables(splits)
 
 
 def refuse_copies(splits: Mapping[str, Sequence[Path]]) -> None:

@@ -20,6 +20,7 @@ from mmvae.experiments.classifier_data import classifier_batches, with_classifie
 from mmvae.experiments.compatibility import changed_data
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.experiment import Experiment
+from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError, UsageError
 from mmvae.foundations.progress import Progress, Remarks
 from mmvae.foundations.surroundings import exclusive
@@ -116,7 +117,7 @@ def open_run(
         DataError: The data cannot be read again.
     """
     registry, shown = registry or load_registry(), progress or Remarks()
-    folder = Run.open(Path(run))
+    folder = Run.open(storage.named_path(run, "run"))
     _refuse_other_keys(overrides)
     require_plugins(folder.plugins(), registry, folder.folder)
     loaded = load_experiment(folder.resolved, overrides, registry)

@@ -10,6 +10,7 @@ from typing import Any
 from mmvae.data.sampler import Order
 from mmvae.experiments.config import LoadedConfig, load_experiment
 from mmvae.experiments.session import Result, Session
+from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
 from mmvae.foundations.progress import Progress
 from mmvae.foundations.surroundings import exclusive
@@ -71,7 +72,10 @@ def train(
     """
     registry = registry or load_registry()
     loaded = with_data(config, data, overrides, registry)
-    folder = Path(run_dir) if run_dir is not None else default_folder(loaded.experiment.name)
+    if run_dir is None:
+        folder = default_folder(loaded.experiment.name)
+    else:
+        folder = storage.named_path(run_dir, "run_dir")
     with Session.new(loaded, data, registry, folder, init_from) as session:
         return session.fit(Limits(max_steps, max_seconds), progress)
 
@@ -107,7 +111,7 @@ def resume(
         MmvaeError: As :func:`train`.
     """
     registry = registry or load_registry()
-    folder = Run.open(Path(run))
+    folder = Run.open(storage.named_path(run, "run"))
     with Session.reopen(folder, data, registry, overrides, checkpoint, other_data) as session:
         return session.fit(Limits(max_steps, max_seconds), progress)
 

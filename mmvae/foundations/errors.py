@@ -110,7 +110,10 @@ def short(value: object, most: int = 80) -> str:
     """Format a value as one line for messages."""
     if isinstance(value, (str, bytes, bytearray)) and len(value) > most:
         value = value[: most + 1]  # a file's content need not be written out to be cut
-    return shortened(repr(value), most)
+    try:
+        return shortened(repr(value), most)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply"
 
 
 _SIGNS = (

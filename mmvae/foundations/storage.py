@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvae.foundations import operations
-from mmvae.foundations.errors import UsageError
+from mmvae.foundations.errors import UsageError, short
 from mmvae.foundations.operations import (
     REMEDY,
     create,
@@ -30,6 +30,30 @@ from mmvae.foundations.operations import (
     write,
 )
 from mmvae.foundations.staging import hidden_name, staged_file, sweep
+
+
+def named_path(value: Any, what: str) -> Path:
+    """A path that the user named in Python or on the command line.
+
+    Args:
+        value: A text or path.
+        what: The argument, for messages.
+
+    Raises:
+        UsageError: It is neither, or no file can have such a name.
+    """
+    try:
+        name = os.fspath(value)
+        valid = isinstance(name, str) and b"\0" not in os.fsencode(name)
+    except (TypeError, UnicodeEncodeError):
+        valid = False
+    if not valid:
+        raise UsageError(
+            f"{what} = {short(value)}: expected a path, a text of valid Unicode without the null "
+            f"character. Correct it."
+        )
+    return Path(name)
+
 
 MOST = 1 << 26
 """Bytes of the largest text file that is read whole by default."""

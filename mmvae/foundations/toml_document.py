@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmvae.foundations.errors import ConfigError
+from mmvae.foundations.errors import ConfigError, UsageError
 from mmvae.foundations.printable import is_unicode, printable
-from mmvae.foundations.storage import MOST
+from mmvae.foundations.storage import MOST, named_path
 from mmvae.foundations.toml import (
     KeyPath,
     dotted,
@@ -97,7 +97,10 @@ def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Document:
                 f"file can hold; expected valid Unicode. Correct that text."
             )
         return Document("config", text, table)
-    name = os.fspath(source)
+    try:
+        name = str(named_path(source, "config"))
+    except UsageError as error:
+        raise ConfigError(str(error)) from None
     data = sys.stdin.buffer.read() if name == "-" else _read_bytes(Path(name))
     name = "<stdin>" if name == "-" else name
     text = _decode(data, name)
@@ -119,9 +122,8 @@ def _read_bytes(path: Path) -> bytes:
         raise ConfigError(
             f"{path}: this is a folder; expected a TOML file.{_neighbour(path / 'config.toml')}"
         ) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: cannot be read: {reason}.") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
     if len(data) > MOST:
         raise ConfigError(f"{path}: it has more than {MOST} bytes; expected a TOML file.")
     return data

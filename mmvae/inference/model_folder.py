@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from torch import Tensor
 
-from mmvae.foundations import staging
+from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import CheckpointError, RunError
 from mmvae.foundations.randomness import seeded_global
 from mmvae.foundations.surroundings import undisturbed
@@ -77,11 +77,12 @@ def load_model(path: str | Path, registry: Registry | None = None) -> TrainedMod
     """Load a run's final model, a model folder, or the newest checkpoint of an unfinished run.
 
     Raises:
+        UsageError: It is no path.
         RunError: There is no model.
         CheckpointError: It is damaged, or from another version.
         PluginError: A plugin that it needs is missing or broken.
     """
-    folder = Path(path)
+    folder = storage.named_path(path, "path")
     registry = registry or load_registry()
     saved = saved_model(folder)
     made_with = saved.state.get("plugins")

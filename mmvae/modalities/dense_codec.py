@@ -6,8 +6,10 @@ from abc import abstractmethod
 
 from torch import nn
 
+from mmvae.foundations.errors import short
 from mmvae.foundations.networks import mlp
 from mmvae.modalities.codec import Codec
+from mmvae.modalities.names import is_name
 
 
 class DenseCodec(Codec):
@@ -22,6 +24,16 @@ class DenseCodec(Codec):
     @abstractmethod
     def names(self) -> tuple[str, ...]:
         """Names of the numbers in their order, known once fitted."""
+
+    def check_state(self) -> None:
+        """Require names that are texts, each once.
+
+        Raises:
+            ValueError: They are others.
+        """
+        names = self.names
+        if not (names and all(map(is_name, names)) and len(set(names)) == len(names)):
+            raise ValueError(f"its names are {short(names)}, expected texts, each once")
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
+
+from mmvae.foundations.printable import is_unicode
 
 
 def distinct_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -23,6 +25,11 @@ def distinct_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Names = Annotated[tuple[str, ...], AfterValidator(distinct_names)]
 """Type of a config key: one or more names, each once, none empty."""
+
+
+def is_name(value: Any) -> bool:
+    """True if a value can name a class or an attribute: a text, not empty, of valid Unicode."""
+    return isinstance(value, str) and bool(value) and is_unicode(value)
 
 
 def listed(names: Sequence[str], most: int = 40) -> str:

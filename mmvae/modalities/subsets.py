@@ -30,8 +30,14 @@ def canonical(names: str | Iterable[str], modalities: Sequence[str]) -> Subset:
     Raises:
         UsageError: A name is not a modality.
     """
-    wanted = [names] if isinstance(names, str) else list(names)
+    single = isinstance(names, str) or not isinstance(names, Iterable)
+    wanted = [names] if single else list(names)
     for name in wanted:
+        if not isinstance(name, str):
+            raise UsageError(
+                f"got {short(name)} for a modality, expected its name; this model has "
+                f"{', '.join(modalities)}."
+            )
         if name not in modalities:
             raise UsageError(
                 f"Unknown modality {short(name)}; this model has {', '.join(modalities)}."

@@ -76,7 +76,7 @@ def report(
         MmvaeError: As :func:`evaluate`; UsageError if matplotlib is not installed.
     """
     require_matplotlib()
-    with Run.open(Path(run)).results_locked():
+    with Run.open(storage.named_path(run, "run")).results_locked():
         opened = open_run(run, data, overrides, registry, progress)
         asked = [text for text in overrides if text.startswith(("evaluate.", "metrics"))]
         shown = progress or NOBODY

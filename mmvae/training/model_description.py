@@ -31,8 +31,8 @@ from mmvae.foundations.errors import (
 )
 from mmvae.foundations.randomness import seeded_global
 from mmvae.foundations.section import TableName
+from mmvae.modalities.names import is_name
 from mmvae.modalities.recipe import State
-from mmvae.modalities.returned import is_name
 from mmvae.models.base import Model
 from mmvae.training.state import codec_states
 

@@ -456,7 +456,7 @@ class TestPieces:
 
 def npy(header: str) -> bytes:
     """An ``.npy`` file with this header and eight bytes."""
-    text = header.encode().ljust(118) + b"\n"
+    text = header.encode().ljust(182) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(8)
 
 
@@ -470,6 +470,7 @@ class TestFolder:
             "{'descr': '<f8', 'fortran_order': False, 'shape': (3,",
             "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }",
+            f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({10**30},), }}",
             "((((",
             "",
         ],

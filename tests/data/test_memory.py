@@ -305,6 +305,28 @@ def picture(colour: tuple[int, int, int]) -> Image.Image:
     return image
 
 
+def transparent(colour: tuple[int, int, int], place: int) -> Image.Image:
+    image = picture(colour)
+    image.info["transparency"] = place
+    return image
+
+
+CELL = {"L": 1, "LA": 2, "I;16": 2, "RGB": 3, "HSV": 3, "YCbCr": 3, "I": 4, "F": 4}
+"""Mode of a picture → bytes of a pixel."""
+
+
+def seen(mode: str) -> Image.Image:
+    """A picture whose bytes are 0, 1, 2… in any mode."""
+    return Image.frombytes(mode, (4, 4), bytes(range(16 * CELL[mode])))
+
+
+def turned(orientation: int) -> Image.Image:
+    exif, image = Image.Exif(), seen("RGB")
+    exif[0x0112] = orientation
+    image.info["exif"] = exif.tobytes()
+    return image
+
+
 LARGE = [np.arange(2000), np.arange(2000)]
 LARGE[1][1000] = 0
 DIFFERENT: dict[str, tuple[Any, Any]] = {
@@ -315,6 +337,13 @@ DIFFERENT: dict[str, tuple[Any, Any]] = {
     "tuples of large tensors": tuple((torch.from_numpy(a), "") for a in LARGE),
     "arrays of arrays": tuple(np.array([a, None], object) for a in LARGE),
     "palettes": (picture((255, 0, 0)), picture((0, 255, 0))),
+    "colours of other spaces": (seen("RGB"), seen("HSV")),
+    "colours of two other spaces": (seen("HSV"), seen("YCbCr")),
+    "depths": (seen("LA"), seen("I;16")),
+    "numbers and floats": (seen("I"), seen("F")),
+    "transparent colours": (picture((9, 9, 9)), transparent((9, 9, 9), 3)),
+    "orientations": (turned(6), turned(8)),
+    "upright and turned": (seen("RGB"), turned(6)),
     "texts": ("a", "\ud800"),
     "texts about places": ("<x at 0x1>", "<x at 0x2>"),
 }
@@ -325,6 +354,28 @@ def test_a_fingerprint_is_of_values_not_of_places_in_memory(case: str) -> None:
     a, b = DIFFERENT[case]
     one, again, other = told_apart([a] * 3, [copy.deepcopy(a)] * 3, [a, b, a])
     assert one == again != other
+
+
+OLDER = ["0b24d05d1fa74901", "430a6282e4b9f93c"]
+"""Fingerprints of data without names, as versions before the hash of names computed them."""
+
+
+def test_the_names_of_classes_count() -> None:
+    def mark(*names: str) -> str:
+        features = datasets.Features({"c": datasets.ClassLabel(names=list(names))})
+        return source(
+            datasets.Dataset.from_dict({"c": [0, 1] * 6}, features=features)
+        ).fingerprint()
+
+    assert mark("a", "b") == mark("a", "b")
+    assert len({mark("a", "b"), mark("b", "a"), mark("x", "y"), mark("a', 'b", "c")}) == 4
+
+
+def test_data_without_names_keep_the_fingerprint_of_older_versions() -> None:
+    numbers = {"v": np.arange(12.0).reshape(6, 2), "c": np.arange(6) % 2}
+    usual = [Image.new(mode, (3, 5), 1) for mode in ("1", "L", "LA", "RGB", "RGBA")]
+    pictures = {"p": [*usual, picture((1, 2, 3))]}
+    assert [source({"train": data}).fingerprint() for data in (numbers, pictures)] == OLDER
 
 
 def test_rows_of_objects_are_the_same_data_again() -> None:

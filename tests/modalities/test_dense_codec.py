@@ -54,6 +54,18 @@ class TestPair(CodecContract):
         return Column(np.random.default_rng(seed).normal(size=(n, 2)))
 
 
+@pytest.mark.parametrize(
+    "names", [(1, 2), (["a"], ["b"]), (None, "b"), ("", "b"), ("\ud800", "b"), ("a", "a"), ()]
+)
+def test_a_saved_state_without_names_is_refused(
+    names: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Pair(Keys()).check_state()
+    monkeypatch.setattr(Pair, "names", names)
+    with pytest.raises(ValueError, match="its names are .*expected texts, each once"):
+        Pair(Keys()).check_state()
+
+
 @pytest.mark.parametrize(("widths", "wide"), [((8, 4), 4), ((), 2)])
 def test_the_features_are_the_last_layer_of_the_encoder(
     widths: tuple[int, ...], wide: int

@@ -22,6 +22,7 @@ from mmvae.data.file_formats.arrow_types import (
     wider,
 )
 from mmvae.data.file_formats.table_stream import (
+    DAMAGED,
     SIMPLE,
     Filled,
     Rows,
@@ -55,7 +56,8 @@ class ArrowRows(Rows):
 
     def raw(self, name: str) -> list[Any]:
         """See :meth:`Rows.raw`."""
-        return list(plain(self.table.column(name)).to_pylist())
+        with self.stream.readable():
+            return list(plain(self.table.column(name)).to_pylist())
 
     def arrow(self, name: str) -> Any:
         """See :meth:`Rows.arrow`."""
@@ -64,7 +66,8 @@ class ArrowRows(Rows):
         if name in self.stream.refused:
             raise DataError(self.stream.refused[name])
         column = self.table.column(name)
-        found = plain(column)
+        with self.stream.readable():
+            found = plain(column)
         own, kind = self.stream.kind(name), self.stream.types[name].kind
         if kind not in SIMPLE or own in (kind, "null"):
             return found
@@ -88,7 +91,7 @@ class ArrowStream(TableStream):
         self, path: Path, wanted: Types | None = None, bounds: Bounds | None = None
     ) -> None:
         super().__init__(path, wanted, bounds)
-        with self._readable(), opened_arrow(self.path, self.bounds) as (own, total, _):
+        with self.readable(), opened_arrow(self.path, self.bounds) as (own, total, _):
             self.bounds.check_columns(len(own), path)
             self.own, self.total, self.names = own, total, list(own.names)
             self._features = features(own)
@@ -113,7 +116,7 @@ class ArrowStream(TableStream):
         import pyarrow as pa
 
         read = [name for name in self.names if name not in self.refused]
-        with self._readable(), opened_arrow(self.path, self.bounds) as (own, _, batches):
+        with self.readable(), opened_arrow(self.path, self.bounds) as (own, _, batches):
             waiting: list[Any] = []
             count = done = pending = total = 0
             for batch in batches:
@@ -133,13 +136,13 @@ class ArrowStream(TableStream):
                 yield ArrowRows(self, pa.Table.from_batches(waiting, own), done)
 
     @contextmanager
-    def _readable(self) -> Iterator[None]:
+    def readable(self) -> Iterator[None]:
         """Report errors of Arrow in the block as a damaged file."""
         import pyarrow as pa
 
         try:
             yield
-        except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+        except (pa.ArrowException, struct.error, *DAMAGED) as error:
             raise DataError(
                 f"{self.path} cannot be read as a table: {first_line(error)}. It may be damaged "
                 f"or cut: write it again."

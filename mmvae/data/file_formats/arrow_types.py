@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmvae.data.file_formats.table_stream import (
-    first_line,
-)
+from mmvae.data.file_formats.table_stream import DAMAGED, first_line
 from mmvae.modalities.column_type import Kind
 
 
@@ -225,7 +223,7 @@ def is_described(kind: Any) -> bool:
 
     try:
         datasets.Features.from_arrow_schema(pa.schema([("column", kind)]))
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except DAMAGED:
         return False
     return True
 
@@ -266,10 +264,17 @@ def features(schema: Any) -> Mapping[str, Any]:
     if HUGGINGFACE not in (schema.metadata or {}):
         return {}
     import datasets
+    import pyarrow as pa
 
     try:
-        return dict(datasets.Features.from_arrow_schema(describable(schema)))
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        found = datasets.Features.from_arrow_schema(describable(schema))
+        found.arrow_schema  # noqa: B018 (which fails if the note has sizes beyond 64 bits)
+        for column, feature in found.items():
+            names = getattr(feature, "names", None) or []
+            if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+                raise ValueError(f"the names of classes of column {column!r} are no list of texts")
+        return dict(found)
+    except (pa.ArrowException, *DAMAGED) as error:
         raise ValueError(
             f"what datasets noted of its columns is damaged ({first_line(error)})"
         ) from error

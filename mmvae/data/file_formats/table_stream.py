@@ -199,6 +199,18 @@ def fitting(value: Any, stream: TableStream, name: str) -> Any:
         ) from None
 
 
+DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What Arrow and ``datasets`` raise of damaged descriptions of data, besides their own errors."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, without its full stop."""
     lines = str(error).strip().splitlines()

@@ -32,6 +32,7 @@ from mmvae.experiments.comparison.figures import (
     metrics,
     variation,
 )
+from mmvae.foundations import storage
 from mmvae.foundations.errors import UsageError
 
 Row = dict[str, dict[str, Any]]
@@ -114,7 +115,10 @@ def compare(
         RunError: A run is missing or was not evaluated; its evaluation is damaged or outdated.
         CheckpointError: The manifest of a run's model is damaged.
     """
-    folders = [Path(run) for run in ([runs] if isinstance(runs, (str, Path)) else runs)]
+    folders = [
+        storage.named_path(run, "run")
+        for run in ([runs] if isinstance(runs, (str, Path)) else runs)
+    ]
     _refuse_repeated(folders)
     base = _position(baseline, folders)
     opened = [open_evaluated(folder) for folder in folders]
@@ -258,7 +262,7 @@ def _refuse_repeated(folders: Sequence[Path]) -> None:
 def _position(baseline: str | Path | None, folders: Sequence[Path]) -> int:
     if baseline is None:
         return 0
-    wanted = Path(baseline).resolve()
+    wanted = storage.named_path(baseline, "baseline").resolve()
     for i, folder in enumerate(folders):
         if folder.resolve() == wanted:
             return i

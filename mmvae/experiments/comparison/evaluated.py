@@ -88,7 +88,7 @@ def open_evaluated(run: str | Path) -> EvaluatedRun:
             evaluation.
         CheckpointError: The manifest of its model is damaged.
     """
-    opened = Run.open(Path(run))
+    opened = Run.open(storage.named_path(run, "run"))
     evaluation = read_evaluation(opened)
     _refuse_outdated(opened, evaluation)
     config = _config(opened)

@@ -18,6 +18,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from mmvae.evaluation.config import EvaluateConfig
 from mmvae.experiments.config_errors import explain
 from mmvae.experiments.study.cells import check_cell
+from mmvae.foundations import storage
 from mmvae.foundations.errors import ConfigError, UsageError, nearest
 from mmvae.foundations.section import Section
 from mmvae.foundations.toml import KeyPath, dotted, literal
@@ -172,7 +173,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     Raises:
         ConfigError: The file cannot be read or has mistakes; the message names the line.
     """
-    path = Path(path)
+    path = storage.named_path(path, "path")
     document = read(path)
     try:
         config = StudyConfig.model_validate_json(json.dumps(document.table), strict=True)

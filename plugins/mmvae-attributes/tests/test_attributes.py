@@ -27,6 +27,13 @@ def fitted(raw=None, **keys):
     return SignedAttributes(config, SignedAttributes(config).fit(raw))
 
 
+@pytest.mark.parametrize("names", [[1, 2], [["x"], "y"], [None, "y"], ["y", "y"], []])
+def test_a_saved_state_of_other_names_is_refused(names):
+    SignedAttributes(SignedAttributes.Config(), {"names": ["x", "y"]}).check_state()
+    with pytest.raises(ValueError, match="expected texts, each once"):
+        SignedAttributes(SignedAttributes.Config(), {"names": names}).check_state()
+
+
 class AttributesContract(NumberReading, CodecContract):
     keys: dict[str, object] = {}
     numbers = ((1, -1), (-1, 1), (1, 1))

@@ -108,7 +108,17 @@ def test_a_resumed_one_too(config, own_cache, tmp_path):
 
 @pytest.mark.parametrize(
     "how",
-    ["no object", "other types", "nested", "fewer outcomes", "other pixels", "other size", "pipe"],
+    [
+        "no object",
+        "other types",
+        "nested",
+        "fewer outcomes",
+        "other pixels",
+        "other size",
+        "huge",
+        "cut",
+        "pipe",
+    ],
 )
 def test_pictures_that_were_planted_are_checked(how, config, own_cache, tmp_path):
     run = trained(config, tmp_path, cache=str(tmp_path / "first"))
@@ -118,6 +128,10 @@ def test_pictures_that_were_planted_are_checked(how, config, own_cache, tmp_path
         (store / "report.json").write_text(reports[how])
     elif how == "fewer outcomes":
         np.save(store / "outcomes.npy", np.zeros(3, np.uint8))
+    elif how in ("huge", "cut"):
+        shape = f"({10**30},)" if how == "huge" else "(1,"
+        text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+        (store / "images.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + text.encode())
     elif how == "pipe":
         (store / "images.npy").unlink()
         os.mkfifo(store / "images.npy")

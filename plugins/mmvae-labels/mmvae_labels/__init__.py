@@ -95,6 +95,15 @@ class Categorical(DenseCodec):
             return {"classes": few_enough(sorted(set(labels))), "named": True}
         return {"classes": [str(label) for label in few_enough(distinct(labels))], "named": False}
 
+    def check_state(self) -> None:
+        """Require names of classes, which are numbers or truth values if they are not named."""
+        super().check_state()
+        named = self.state["named"]
+        if not isinstance(named, bool):
+            raise ValueError(f"named is {named!r:.80}, expected true or false")
+        if self._integers and not all(map(is_integer, self.classes)):
+            raise ValueError(f"classes is {listed(self.classes, 5)!r:.80}, expected whole numbers")
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes in the order of their codes."""

@@ -290,3 +290,23 @@ def test_codes_are_offered_only_where_they_are_taken():
     with pytest.raises(UnsupportedValue) as refused:
         codec.prepare(Column(np.array([0, 2])))
     assert "or the codes 0..1" in refused.value.expected
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [{"classes": [1, 2]}, {"classes": [["x"]]}, {"classes": ["7", "7"]}, {"named": "no"}],
+)
+def test_a_saved_state_that_was_not_learned_is_refused(change, named):
+    state = {"classes": ["1", "2"], "named": named}
+    Categorical(Categorical.Config(), state).check_state()
+    with pytest.raises(ValueError, match="expected"):
+        Categorical(Categorical.Config(), state | change).check_state()
+
+
+def test_classes_without_names_are_numbers_or_truth_values():
+    for classes in (["-1", "20"], ["False", "True"], ["True"]):
+        Categorical(Categorical.Config(), {"classes": classes, "named": False}).check_state()
+    for classes in (["a", "b"], ["01"], ["1.5"], ["1", "True"]):
+        with pytest.raises(ValueError, match="expected whole numbers"):
+            Categorical(Categorical.Config(), {"classes": classes, "named": False}).check_state()

@@ -19,6 +19,7 @@ from mmvae import (
     Likelihood,
     State,
     UnsupportedValue,
+    is_unicode,
 )
 from mmvae_text.alphabet import UNKNOWN, Alphabet, Unit, counted, doubts, short, texts
 from mmvae_text.examples import examples
@@ -113,8 +114,8 @@ class Text(Codec):
     def check_state(self) -> None:
         """Require each character once, in order, and a length of one at least."""
         characters, length = self.state["characters"], self.state["length"]
-        if "".join(sorted(set(characters))) != characters:
-            raise ValueError("characters: expected each one once, in order")
+        if "".join(sorted(set(characters))) != characters or not is_unicode(characters):
+            raise ValueError("characters: expected each one once, in order, and valid Unicode")
         if not (type(length) is int and length >= 1):
             raise ValueError(f"length is {length!r:.80}, expected an integer of at least 1")
 

@@ -287,7 +287,14 @@ def test_the_readme_trains_and_writes_words(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change", [{"characters": "aab"}, {"characters": "ba"}, {"length": 0}, {"length": 2.5}]
+    "change",
+    [
+        {"characters": "aab"},
+        {"characters": "a\ud800"},
+        {"characters": "ba"},
+        {"length": 0},
+        {"length": 2.5},
+    ],
 )
 def test_a_saved_state_that_was_not_learned_is_refused(change):
     config, state = Text.Config(), {"characters": "ab", "length": 3}

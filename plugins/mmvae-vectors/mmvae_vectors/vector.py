@@ -79,10 +79,13 @@ class Vector(DenseCodec):
         }
 
     def check_state(self) -> None:
-        """Require one finite mean and one positive deviation for each cell.
+        """Require names, and one finite mean and one positive deviation for each cell.
 
         Values that are too many deviations away are refused when they are prepared.
         """
+        super().check_state()
+        if not isinstance(self.state["single"], bool):
+            raise ValueError(f"single is {self.state['single']!r:.80}, expected true or false")
         check_standardised(self.state, self.event_shape, torch.float64)
 
     @property

@@ -509,6 +509,22 @@ def test_a_saved_state_without_sound_moments_is_refused(key, value):
             Vector(Vector.Config(), {**state, key: moments_}).check_state()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"names": [1, 2]}, "names are"),
+        ({"names": [["x"], "y"]}, "names are"),
+        ({"names": [None, "y"]}, "names are"),
+        ({"names": ["y", "y"]}, "names are"),
+        ({"single": "no"}, "single is 'no'"),
+    ],
+)
+def test_a_saved_state_of_other_names_is_refused(change, said):
+    state = fitted(Column(bodies(50))).state
+    with pytest.raises(ValueError, match=f"{said}.*expected"):
+        Vector(Vector.Config(), {**state, **change}).check_state()
+
+
 def test_a_very_long_name_is_shown_in_short():
     codec = fitted(Column(bodies(50), names=("x" * 10**6, "y")))
     (text,) = codec.show(torch.zeros(1, 2))

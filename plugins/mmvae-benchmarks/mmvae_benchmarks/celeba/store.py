@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,18 @@ Array = np.ndarray[Any, Any]
 
 IMAGES, OUTCOMES, LEFT_OUT, REPORT = "images.npy", "outcomes.npy", "left-out.tsv", "report.json"
 """Files of a store."""
+
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    TokenError,
+)
+"""What NumPy raises of a damaged file: its header is a text in Python, and may claim any size."""
 
 
 class Report(BaseModel):
@@ -104,7 +117,7 @@ class Store:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError) as error:
+        except UNREADABLE as error:
             raise damaged(self.folder, str(error)) from None
 
 
