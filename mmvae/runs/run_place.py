@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmvae.foundations import staging
 from mmvae.foundations.errors import RunError
-from mmvae.foundations.lock import LOCK
+from mmvae.foundations.lock import LOCK, FolderLock
 from mmvae.foundations.operations import reported
 from mmvae.foundations.printable import is_plain
 from mmvae.runs.run_files import CREATED, RunFiles
@@ -42,6 +42,12 @@ def check_free(folder: Path) -> None:
         raise RunError(f"{folder} is a file. Choose another --run-dir.")
     names = {entry.name for entry in folder.iterdir()}
     if "status.json" in names:
+        lock = FolderLock(folder)
+        if lock.is_held():
+            raise RunError(
+                f"{folder} holds a run that is in use by {lock.holder()}. Choose another "
+                f"--run-dir, or wait until that process ends."
+            )
         begun = "resumes it"
         if RunFiles(folder).saved_nothing:
             begun = "restarts it with its own config, because it saved no checkpoint"
