@@ -23,7 +23,7 @@ from mmvae.foundations.errors import RunError, TrainingError
 from mmvae.foundations.json_document import parse_json
 from mmvae.foundations.lock import FolderLock
 from mmvae.runs.run_files import CREATED, LOCK_OF_PLUGINS, RESULTS, TRAINED, RunFiles
-from mmvae.runs.run_place import check_free, is_folder, refuse_links
+from mmvae.runs.run_place import check_free, clear_places, is_folder, refuse_links
 from mmvae.runs.status import Environment, Status, WrittenState
 
 
@@ -131,15 +131,16 @@ class Run(RunFiles):
             )
 
     def repair(self) -> str | None:
-        """Write the files that open a run again if they were removed since the first call.
+        """Free the places of the run's files; write those that open it again if they are gone.
 
         Returns:
-            A remark that names the files; None if all are there.
+            A remark that names what was replaced or removed since the first call; None if nothing
+            was.
 
         Raises:
             TrainingError: The system refused.
         """
-        lost = []
+        said, lost = clear_places(self.folder), []
         for name in CREATED[:-1]:  # the status is written at each save
             path = self.folder / name
             if name not in self._kept:
@@ -147,12 +148,11 @@ class Run(RunFiles):
             elif not path.is_file():
                 storage.write_bytes(path, self._kept[name])
                 lost.append(name)
-        if not lost:
+        if lost:
+            said.append(f"{', '.join(lost)} was removed; written again")
+        if not said:
             return None
-        return (
-            f"{', '.join(lost)} of {self.folder} was removed while this process trained; "
-            "written again"
-        )
+        return f"while this process trained, in {self.folder}: {'; '.join(said)}"
 
     def environment(self) -> dict[str, Any]:
         """Return the content of ``env.json``: versions, machine, data.
