@@ -22,6 +22,18 @@ def default_folder(name: str) -> Path:
     return Path("runs", name, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
 
 
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Device and inode of a folder, which tell it from another of its name; None if there is none.
+
+    Some network file systems give an inode another number once no file below it is open.
+    """
+    try:
+        there = os.stat(folder)
+    except (OSError, ValueError):  # there is none, or its name has a NUL
+        return None
+    return there.st_dev, there.st_ino
+
+
 def is_folder(path: Path) -> bool:
     """True if a folder of this name exists; False for a name that no file can have."""
     try:
