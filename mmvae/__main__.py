@@ -1,5 +1,5 @@
 """``python -m mmvae``: the command line without an installed script."""
 
-from mmvae.cli.main import main
+from mmvae.cli.start import main
 
 main()

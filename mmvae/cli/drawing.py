@@ -25,6 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PNG = ".png"
 
+OPENED = "mmvae.opened"
+"""Key of the runs that a command opened, in the ``meta`` of its click context."""
+
 
 class PngFile(click.ParamType[Path]):
     """A PNG file to write, refused at once if it cannot be written."""
@@ -94,10 +97,12 @@ def opened(
         overrides = (*overrides, f'evaluate.split="{split}"')
     if seed is not None:
         overrides = (*overrides, f"evaluate.seed={seed}")
-    subjects = []
+    subjects, context = [], click.get_current_context(silent=True)
     for run in runs:
         with shown_progress() as progress:
             found = open_run(run, overrides=overrides, progress=progress)
+        if context is not None:
+            context.meta.setdefault(OPENED, []).append(found.run)
         config = found.experiment.evaluate
         subjects.append(Subject(found, config.split, config.seed))
     return subjects
@@ -106,6 +111,9 @@ def opened(
 def write(picture: Picture, runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
     """Write the file, and print its caption and path."""
     if out is None:
+        context = click.get_current_context(silent=True)
+        for run in context.meta.get(OPENED, []) if context else []:
+            run.check_in_place()
         folder = storage.inner_folder(runs[0], "figures") if len(runs) == 1 else Path()
         out = unused(folder, picture.name)
     older = out.exists()

@@ -2,7 +2,7 @@
 
 Reading a large file takes long, so its hash is cached with the attributes that change when a file
 is written: device, inode, size and times of change (mtime and ctime, in ns). If any of them
-differs, the file is read again.
+differs, the file is read again. So it is if the entry of the cache differs from its own checksum.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ def content(file: Path) -> str:
     return contents([file])[0]
 
 
+def forget(file: Path) -> None:
+    """Drop the cached hash of a file that does not have this hash."""
+    cache = _Cache(file.parent.absolute())
+    cache.forget(file)
+    cache.save()
+
+
 def hashed(file: Path) -> str:
     """A hash of a file's content, read now.
 
@@ -99,17 +106,23 @@ class _Cache:
     def content(self, file: Path) -> str:
         try:
             before = marks(file)
-            entry = self.known.get(file.name)
-            if isinstance(entry, list) and entry[:-1] == before and isinstance(entry[-1], str):
-                return entry[-1]
+            known = self.known.get(file.name)
+            if isinstance(known, list) and len(known) == len(before) + 2:
+                found = str(known[-2])
+                if known == _entry(before, found):
+                    return found
             found = hashed(file)
             settled = max(before[-2:]) < time.time_ns() - SETTLED_NS
             if settled and marks(file) == before:
-                self.known[file.name] = [*before, found]
+                self.known[file.name] = _entry(before, found)
                 self.changed = True
             return found
         except OSError as error:
             raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
+
+    def forget(self, file: Path) -> None:
+        """Drop the entry of a file."""
+        self.changed = self.known.pop(file.name, None) is not None
 
     def save(self) -> None:
         """Store new entries; if the cache cannot be written, files are only read again later."""
@@ -120,3 +133,8 @@ class _Cache:
             storage.write_bytes(self.file, json.dumps(self.known).encode())
         except TrainingError:
             return
+
+
+def _entry(marks: Marks, found: str) -> list[Any]:
+    """A file's attributes and hash, with a checksum of both."""
+    return [*marks, found, xxhash.xxh3_128_hexdigest(json.dumps([*marks, found]).encode())]

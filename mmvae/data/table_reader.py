@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvae.data.file_formats import TableStream, Types, open_stream
-from mmvae.data.fingerprints import contents, hashed
+from mmvae.data.fingerprints import contents, forget, hashed
 from mmvae.data.size_bounds import Bounds
 from mmvae.data.stream_cache import CHUNK, check_columns, fitted, kept, mapped
 from mmvae.data.written_cells import merged
@@ -216,9 +216,10 @@ def refuse_changed(hashes: Mapping[Path, str]) -> None:
         except OSError as error:
             raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
         if not same:
+            forget(file)
             raise DataError(
-                f"{file} was changed while it was read, so nothing of it was kept. Repeat the "
-                f"command when it is whole."
+                f"{file} was changed while it was read, or its cached hash was wrong, so nothing "
+                f"of it was kept. Repeat the command when it is whole."
             )
 
 

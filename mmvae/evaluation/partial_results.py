@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class PartialResults:
             count.
         rank: Number of this process.
         processes: Number of processes that share the work; each needs the same folder.
+        check: Called before anything is written; raises an error if the folder was replaced.
 
     Raises:
         RunError: Several processes without a folder.
@@ -45,14 +46,16 @@ class PartialResults:
         made_with: Mapping[str, Any] | None = None,
         rank: int = 0,
         processes: int = 1,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         if folder is None and processes > 1:
             raise RunError("Several processes can only share an evaluation through a run folder.")
         digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:16]
         self.folder = None if folder is None else folder / digest
-        self.rank, self.processes = rank, processes
+        self.rank, self.processes, self.check = rank, processes, check
         self._memory: dict[str, Shard] = {}
         if folder is not None:
+            check()
             storage.inner_folder(storage.inner_folder(folder.parent, folder.name), digest)
 
     def missing(
@@ -76,6 +79,7 @@ class PartialResults:
         if self.folder is None:
             self._memory[name] = values
         else:
+            self.check()
             storage.write_bytes(self.folder / name, tensors_with_checksum(values, {}))
 
     def whole(self, items: int, size: int, names: Collection[str] | None = None) -> Shard:
@@ -99,6 +103,7 @@ class PartialResults:
         """Remove the stored values of this evaluation; values made with other settings stay."""
         self._memory.clear()
         if self.folder is not None:
+            self.check()
             storage.remove_folder(self.folder)
             with suppress(OSError):  # it still holds other files
                 self.folder.parent.rmdir()

@@ -67,7 +67,8 @@ def evaluate(
 
     Raises:
         MmvaeError: As :func:`open_run`; TrainingError if a statistic is not finite or the system
-            refuses to write; RunError if another process evaluates the run.
+            refuses to write; RunError if another process evaluates the run, or if another folder
+            took its place.
     """
     shown = progress or Remarks()
     opened = open_run(run, data, overrides, registry, shown)
@@ -154,6 +155,7 @@ def open_partial_results(opened: OpenRun) -> PartialResults:
         made_with,
         accelerator.process_index,
         accelerator.num_processes,
+        opened.run.check_in_place,
     )
 
 

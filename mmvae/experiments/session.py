@@ -74,8 +74,8 @@ class Result:
 class Session:
     """The parts of a training, built from a config; :meth:`fit` trains in the run's folder.
 
-    :meth:`new` and :meth:`reopen` build one. They are context managers: a refused new run is
-    removed at the end, a reopened one is locked throughout.
+    :meth:`new` and :meth:`reopen` build one. They are context managers that hold the run's lock;
+    a refused new run is removed at the end.
 
     Attributes:
         experiment: The experiment.
@@ -135,7 +135,7 @@ class Session:
             if leading(accelerator):
                 used = plugins_used(experiment, registry)
                 run = Run.create(folder, loaded.text, loaded.resolved_toml(), env, used)
-        with refusals_leave_nothing(run):
+        with locked(run, accelerator), refusals_leave_nothing(run):
             yield cls(experiment, opened, trained, watching, run, accelerator)
 
     @classmethod

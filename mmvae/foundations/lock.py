@@ -18,6 +18,7 @@ from mmvae.foundations.operations import reported
 
 LOCK = ".lock"
 _PATIENCE = 0.2
+_LONGEST_NOTE = 1 << 10
 
 
 class FolderLock:
@@ -66,6 +67,14 @@ class FolderLock:
         finally:
             os.close(descriptor)
         return False
+
+    def holder(self) -> str:
+        """The process that last held the lock, by pid and host, as its file says."""
+        try:
+            note = storage.read(self.path, _LONGEST_NOTE)
+        except OSError:
+            note = b""
+        return _named(note)
 
     def is_lost(self) -> bool:
         """True if the lock's file is no longer the locked one: its folder was removed or moved."""
@@ -124,8 +133,13 @@ def _flock(descriptor: int, path: Path) -> None:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
+                holder = _named(os.pread(descriptor, _LONGEST_NOTE, 0))
                 raise RunError(
                     f"{path.parent} is in use by {holder}. Wait until it ends, or stop it."
                 ) from None
         time.sleep(0.02)
+
+
+def _named(note: bytes) -> str:
+    """The holder as the lock's file names it."""
+    return note.decode(errors="replace") or "another process"

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from mmvae.foundations.errors import Terminated
+from mmvae.foundations.sudden_end import end_at_once, loads_torch
 
 EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}
 
@@ -60,10 +61,19 @@ def terminable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         if not asked:
             asked.append(number)
-            raise Terminated(f"stopped by {signal.Signals(number).name}.")
+            interrupt(number, frame)
 
     with handling({signal.SIGTERM: stop} | on_hangup(stop)):
         yield
+
+
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise the error of a signal: KeyboardInterrupt for SIGINT, else `Terminated`."""
+    if loads_torch():
+        end_at_once(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise Terminated(f"stopped by {signal.Signals(number).name}.")
 
 
 @contextmanager

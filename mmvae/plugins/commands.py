@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmvae.foundations.errors import PluginError
+from mmvae.foundations.errors import PluginError, Terminated
 from mmvae.plugins.entry_points import cause, imported, maker, require_reference
 from mmvae.plugins.environment import Switches
 from mmvae.plugins.version import check_version, stated_version
@@ -71,6 +71,8 @@ class OfferedCommand:
                 raise PluginError(f"it is {command!r}; expected a click command")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"while {self} was loaded") from None
+        except Terminated:
+            raise
         except BaseException as error:  # third-party code may fail in any way, even exit
             raise PluginError(complaint([self], LoadOutcome("broken", cause(error)))) from error
         return command

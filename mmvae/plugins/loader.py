@@ -19,7 +19,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
 
-from mmvae.foundations.errors import PluginError, PluginWarning, nearest
+from mmvae.foundations.errors import PluginError, PluginWarning, Terminated, nearest
 from mmvae.plugins.entry_points import PLUGIN_GROUP, cause, imported, maker, require_reference
 from mmvae.plugins.environment import Switches
 from mmvae.plugins.offer import Offer, add_offer
@@ -90,6 +90,8 @@ def _load(entry: EntryPoint, disabled: str, namesakes: Sequence[str]) -> PluginI
         raise KeyboardInterrupt(
             f"while plugin {info} was loaded; MMVAE_DISABLE_PLUGINS={info.name} leaves it out"
         ) from None
+    except Terminated:
+        raise
     except BaseException as error:
         # Plugins are third-party code: any of them may fail in any way, a script without a main
         # guard even exits, and no failure of one may stop a command that does not need it.

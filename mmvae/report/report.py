@@ -123,6 +123,7 @@ def write_report(subject: ReportSubject, progress: Progress = NOBODY) -> Path:
 
     Raises:
         UsageError: matplotlib is not installed.
+        RunError: The run's folder was removed, moved or replaced since it was opened.
         TrainingError: The system refused to write.
     """
     require_matplotlib()
@@ -133,6 +134,7 @@ def write_report(subject: ReportSubject, progress: Progress = NOBODY) -> Path:
     progress.part("drawing", len(FIGURES), len(FIGURES))
     own = {f"{name}.png" for name in own_names(subject.trained.model)}
     kept = {name: data for name, data in files_in(run.figures).items() if name not in own}
+    run.check_in_place()
     with staging.staged_folder(run.figures, replace=True) as folder:
         for name, content in kept.items():
             storage.put(folder / name, content)
@@ -148,6 +150,7 @@ def write_report(subject: ReportSubject, progress: Progress = NOBODY) -> Path:
         config=storage.read(run.resolved).decode(),
         notes=[*left_out(result), *hints(result)],
     )
+    run.check_in_place()
     storage.write_text(run.report, text)
     return run.report
 

@@ -35,8 +35,10 @@ def write_results(run: Run, result: Mapping[str, Any]) -> None:
     """Replace ``evaluation.json``.
 
     Raises:
+        RunError: The run's folder was removed, moved or replaced since it was opened.
         TrainingError: The system refused; the old file is unchanged.
     """
+    run.check_in_place()
     storage.write_bytes(run.evaluation, with_checksum({**result, _HAS_CHECKSUM: True}))
 
 
@@ -71,8 +73,10 @@ def write_items(run: Run, items: Mapping[str, Tensor], made_with: Mapping[str, s
         made_with: The weights, data and settings that the values belong to.
 
     Raises:
+        RunError: The run's folder was removed, moved or replaced since it was opened.
         TrainingError: The system refused; the old file is unchanged.
     """
+    run.check_in_place()
     storage.write_bytes(run.evaluation_items, tensors_with_checksum(items, made_with))
 
 

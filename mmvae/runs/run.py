@@ -23,7 +23,7 @@ from mmvae.foundations.errors import RunError, TrainingError
 from mmvae.foundations.json_document import parse_json
 from mmvae.foundations.lock import FolderLock
 from mmvae.runs.run_files import CREATED, LOCK_OF_PLUGINS, RESULTS, TRAINED, RunFiles
-from mmvae.runs.run_place import check_free, is_folder, refuse_links
+from mmvae.runs.run_place import check_free, clear_places, identity, is_folder, refuse_links
 from mmvae.runs.status import Environment, Status, WrittenState
 
 
@@ -35,6 +35,7 @@ class Run(RunFiles):
         self._lock = FolderLock(folder)
         self._results_lock = FolderLock(folder, ".results.lock")
         self._kept: dict[str, bytes] = {}
+        self._identity = identity(folder)
 
     @classmethod
     def create(
@@ -118,7 +119,7 @@ class Run(RunFiles):
             yield
 
     def check_in_place(self) -> None:
-        """Check that the folder is still where the training that holds it began.
+        """Check that the folder is still the one that was opened, before something is written.
 
         Raises:
             RunError: It was removed, moved or replaced meanwhile.
@@ -129,17 +130,24 @@ class Run(RunFiles):
                 f"trained in it, so nothing more can be saved there. If it was moved, continue "
                 f"from its last checkpoint: mmvae resume NEW-PLACE"
             )
+        if self._identity not in (None, identity(self.folder)):
+            raise RunError(
+                f"The run folder {self.folder} was removed, moved or replaced while this process "
+                f"worked with it, so its results were not written there. Repeat the command with "
+                f"the present place of the run."
+            )
 
     def repair(self) -> str | None:
-        """Write the files that open a run again if they were removed since the first call.
+        """Free the places of the run's files; write those that open it again if they are gone.
 
         Returns:
-            A remark that names the files; None if all are there.
+            A remark that names what was replaced or removed since the first call; None if nothing
+            was.
 
         Raises:
             TrainingError: The system refused.
         """
-        lost = []
+        said, lost = clear_places(self.folder), []
         for name in CREATED[:-1]:  # the status is written at each save
             path = self.folder / name
             if name not in self._kept:
@@ -147,12 +155,11 @@ class Run(RunFiles):
             elif not path.is_file():
                 storage.write_bytes(path, self._kept[name])
                 lost.append(name)
-        if not lost:
+        if lost:
+            said.append(f"{', '.join(lost)} was removed; written again")
+        if not said:
             return None
-        return (
-            f"{', '.join(lost)} of {self.folder} was removed while this process trained; "
-            "written again"
-        )
+        return f"while this process trained, in {self.folder}: {'; '.join(said)}"
 
     def environment(self) -> dict[str, Any]:
         """Return the content of ``env.json``: versions, machine, data.

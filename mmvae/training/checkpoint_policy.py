@@ -94,9 +94,9 @@ class CheckpointPolicy:
             if self.run is None or self.store is None:
                 return
             self.run.check_in_place()
-            metrics = self.records.metrics
+            metrics, places = self.records.metrics, self.run.repair()
             lines = None if metrics is None else metrics.repair()
-            for remark in (self.run.repair(), lines, self.store.removed_remark):
+            for remark in (places, lines, self.store.removed_remark):
                 if remark is not None:
                     self.records.progress.say(f"warning: {remark}")
 

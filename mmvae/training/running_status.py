@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from mmvae.runs.run import Run
+from mmvae.runs.run_place import misplaced
 from mmvae.training.step import Stepper
 
 PAUSE_S = 5.0
@@ -30,7 +31,11 @@ class RunningStatus:
             self.run.write_status("running", step=step, epoch=epoch, message="training")
 
     def write_at_intervals(self) -> None:
-        """Update ``status.json``, but not at every record of a quick training."""
+        """Update ``status.json``, but not at every record of a quick training.
+
+        If something else took the place of a file of the run, the next save repairs it.
+        """
         if self.run is not None and time.monotonic() - self.written >= PAUSE_S:
             self.run.check_in_place()
-            self.write()
+            if not misplaced(self.run.folder):
+                self.write()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mmvae.data import fingerprints
 from mmvae.data import table_reader as reader
 from mmvae.data.fingerprints import marks
 from mmvae.data.table_reader import read_table
@@ -74,3 +76,20 @@ def test_the_marks_of_a_file_have_its_times(file: Path) -> None:
     before = marks(file)
     mapped(file)
     assert marks(file) != before  # ctime, which no program sets
+
+
+def test_a_wrong_cached_hash_is_used_once_at_most(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(fingerprints, "SETTLED_NS", 0)
+    right = fingerprints.content(file)
+    (cache,) = (tmp_path / "cache" / "mmvae-contents").glob("*.json")
+    wrong = fingerprints._entry(marks(file), "0" * len(right))
+    cache.write_text(json.dumps({file.name: wrong}))
+    with pytest.raises(DataError, match="or its cached hash was wrong"):
+        read_table([file])
+    assert len(read_table([file]).table) == ROWS
+    assert fingerprints.content(file) == right

@@ -129,6 +129,48 @@ def test_what_a_run_is_opened_by_is_written_again(name: str, tmp_path: Path, who
     folder = tmp_path / "run"
     heard = Heard(5, (folder / name).unlink)
     train(folder, SETTINGS, progress=heard, max_steps=10)
-    assert name == "latest" or f"{name} of {folder} was removed" in heard.said
+    assert name == "latest" or f"in {folder}: {name} was removed" in heard.said
+    resume(folder)
+    assert_same_run(folder, whole)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "data"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("config.toml", "config.resolved.toml", "env.json", "plugins.lock.json", "status.json"),
+        *("latest", "metrics.jsonl", "checkpoints", "model"),
+    ],
+)
+def test_what_takes_the_place_of_a_file_is_cleared(
+    name: str, kind: str, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmvae.training.running_status.PAUSE_S", 0.0)
+    folder, outside = tmp_path / "run", tmp_path / "outside"
+    outside.write_text("mine")
+    place = folder / name
+
+    def act() -> None:
+        if place.is_dir():
+            shutil.rmtree(place)
+        place.unlink(missing_ok=True)
+        if kind == "pipe":
+            os.mkfifo(place)
+        elif kind == "link":
+            place.symlink_to(outside)
+        elif name in ("checkpoints", "model"):
+            place.write_text("mine")
+        else:
+            place.mkdir()
+            (place / "mine").write_text("mine")
+
+    heard = Heard(5, act)
+    train(folder, SETTINGS, progress=heard, max_steps=10)
+    assert f"in {folder}: {name} was replaced by a" in heard.said
+    kept = folder / f"{name}.other-1"
+    assert kept.exists() == (kind == "data")
+    if kind == "data":
+        assert (kept if kept.is_file() else kept / "mine").read_text() == "mine"
+    assert outside.read_text() == "mine"
     resume(folder)
     assert_same_run(folder, whole)

@@ -59,6 +59,24 @@ def test_a_figure_of_one_run_goes_to_its_folder_and_overwrites_none(mmvae, run: 
             size(path)
 
 
+def test_a_figure_is_not_written_to_a_run_that_took_the_place_of_its_own(
+    mmvae, run: Path, monkeypatch
+) -> None:
+    from mmvae.report import figures
+
+    old, draw = run.with_name("old"), figures.generated_picture
+
+    def replacing(*given):
+        run.rename(old)
+        shutil.copytree(old, run)
+        return draw(*given)
+
+    monkeypatch.setattr(figures, "generated_picture", replacing)
+    result = mmvae("figures", "generated", run)
+    assert (result.code, (run / "figures").exists()) == (2, False)
+    assert "was removed, moved or replaced while this process worked with it" in result.err
+
+
 def test_a_figure_of_several_goes_to_the_working_folder(mmvae, run: Path, other_run: Path) -> None:
     for kind in ("latent", "generated"):
         extra = ("--to", "v") if kind == "generated" else ()

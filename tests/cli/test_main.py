@@ -203,6 +203,15 @@ def test_a_broken_plugin_command_harms_only_itself(mmvae, install, code, message
     assert mmvae("--help").code == 0
 
 
+def test_a_plugin_command_that_is_loaded_when_the_process_is_to_end_is_not_broken(
+    mmvae, install
+) -> None:
+    stop = "from mmvae.foundations.errors import Terminated\nraise Terminated('stopped')"
+    install("bad-command", "stopping", stop, group="mmvae.commands")
+    result = mmvae("stopping")
+    assert (result.code, result.err) == (75, "stopped\n")
+
+
 def test_commands_that_clash_are_reported_not_hidden(mmvae, install) -> None:
     install("greeter", "greet", COMMAND, group="mmvae.commands")
     install("greeter-two", "greet", COMMAND, group="mmvae.commands")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmvae.data import fingerprints as module
-from mmvae.data.fingerprints import content, contents
+from mmvae.data.fingerprints import content, contents, forget
 from mmvae.foundations.errors import DataError
 
 OLD = time.time_ns() - 10**12
@@ -86,6 +87,33 @@ def test_a_damaged_cache_is_no_obstacle(
     kept.write_bytes(damaged)
     assert content(tmp_path / "f") == first
     assert len(reads) == 2
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_a_changed_entry_is_not_used(
+    tmp_path: Path, cache: Path, reads: list[str], number: int
+) -> None:
+    (tmp_path / "f").write_bytes(b"one")
+    first = content(tmp_path / "f")
+    (kept,) = (cache / "mmvae-contents").glob("*.json")
+    document = json.loads(kept.read_text())
+    value = document["f"][number]
+    other = value + 1 if isinstance(value, int) else value.translate({ord(value[0]): "g"})
+    document["f"][number] = other
+    kept.write_text(json.dumps(document))
+    assert content(tmp_path / "f") == first
+    assert content(tmp_path / "f") == first
+    assert reads == ["f", "f"]
+
+
+def test_an_entry_is_dropped(tmp_path: Path, cache: Path, reads: list[str]) -> None:
+    for name in "fg":
+        (tmp_path / name).write_bytes(b"one")
+        content(tmp_path / name)
+    forget(tmp_path / "f")
+    content(tmp_path / "g")
+    content(tmp_path / "f")
+    assert reads == ["f", "g", "f"]
 
 
 def test_a_cache_that_cannot_be_written_costs_time_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from functools import partial
@@ -297,6 +298,43 @@ def test_one_evaluation_at_a_time_also_of_a_run_in_training(run: Path) -> None:
         for work in (evaluate, report):
             with pytest.raises(RunError, match="in use by pid"):
                 work(run, registry=toy_registry())
+
+
+@pytest.mark.parametrize(
+    ("work", "module", "function"),
+    [
+        (evaluate, "mmvae.experiments.evaluate", "evaluate_model"),
+        (evaluate, "mmvae.experiments.evaluate", "open_partial_results"),
+        (evaluate, "mmvae.experiments.evaluate", "write_results"),
+        (report, "mmvae.report.report", "own_names"),
+        (report, "mmvae.report.report", "page"),
+    ],
+)
+def test_nothing_is_written_to_a_run_that_took_the_place_of_another(
+    run: Path,
+    tmp_path: Path,
+    work: Any,
+    module: str,
+    function: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other, old = tmp_path / "other", tmp_path / "old"
+    shutil.copytree(run, other)
+    before = sorted(path.relative_to(other) for path in other.rglob("*"))
+
+    do = getattr(importlib.import_module(module), function)
+
+    def replacing(*given: Any, **keys: Any) -> Any:
+        if other.exists():
+            run.rename(old)
+            other.rename(run)
+        return do(*given, **keys)
+
+    monkeypatch.setattr(importlib.import_module(module), function, replacing)
+    overrides = ["evaluate.bounds=['v']", "evaluate.samples=2"]
+    with pytest.raises(RunError, match="was removed, moved or replaced while this process worked"):
+        work(run, overrides=overrides, registry=toy_registry())
+    assert sorted(path.relative_to(run) for path in run.rglob("*")) == before
 
 
 def test_a_plain_report_shows_the_evaluation_that_was_asked_for(run: Path) -> None:

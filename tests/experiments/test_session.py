@@ -27,6 +27,14 @@ def test_a_reopened_run_is_locked_before_it_trains(tmp_path):
     assert exit_code(forked(lambda: resume(run.folder))) == 0
 
 
+def test_a_new_run_is_locked_before_it_trains(tmp_path):
+    loaded = load_experiment(config(), (), registry())
+    with Session.new(loaded, None, registry(), tmp_path / "run") as session:
+        assert exit_code(forked(lambda: resume(tmp_path / "run"))) == 2
+        assert session.fit(Limits(max_steps=4)).steps == 4
+    assert exit_code(forked(lambda: resume(tmp_path / "run"))) == 0
+
+
 def refused(folder):
     """Build a session of a new run, which is then refused before its first step."""
     loaded = load_experiment(config(), (), registry())

@@ -8,7 +8,13 @@ import pytest
 import mmvae
 from conftest import TOY
 from mmvae.experiments.experiment import Experiment
-from mmvae.foundations.errors import ConfigError, PluginError, PluginWarning, UsageError
+from mmvae.foundations.errors import (
+    ConfigError,
+    PluginError,
+    PluginWarning,
+    Terminated,
+    UsageError,
+)
 from mmvae.plugins.loader import load_registry
 from mmvae.plugins.plugin_info import SLOW_S, PluginInfo
 from mmvae.plugins.registry import Registry
@@ -305,6 +311,13 @@ def test_a_plugin_that_is_interrupted_is_named(install) -> None:
     assert str(caught.value) == (
         "while plugin bad (bad-plugin 1.0) was loaded; MMVAE_DISABLE_PLUGINS=bad leaves it out"
     )
+
+
+def test_a_plugin_that_is_loaded_when_the_process_is_to_end_is_not_broken(install) -> None:
+    stop = "from mmvae.foundations.errors import Terminated\nraise Terminated('stopped')"
+    install("bad-plugin", "bad", stop)
+    with pytest.raises(Terminated, match="stopped"):
+        load_registry()
 
 
 def test_what_a_plugin_offered_before_it_broke_is_not_used(install) -> None:

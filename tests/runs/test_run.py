@@ -86,6 +86,16 @@ def test_a_folder_with_a_run_or_anything_else_is_refused(tmp_path):
     create(tmp_path / "empty")
 
 
+def test_a_place_where_another_process_trains_is_in_use(tmp_path):
+    run = create(tmp_path / "run")
+    with run.locked():
+        with pytest.raises(RunError, match=f"in use by pid {os.getpid()} on .*Choose") as told:
+            create(tmp_path / "run")
+    assert "resume" not in str(told.value)
+    with pytest.raises(RunError, match="already holds a run"):
+        create(tmp_path / "run")
+
+
 def test_a_folder_that_is_no_run_cannot_be_opened(tmp_path):
     with pytest.raises(RunError, match="no run folder .*nowhere"):
         Run.open(tmp_path / "nowhere")
