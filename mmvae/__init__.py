@@ -35,6 +35,7 @@ _HOME = {
     "EncoderWidths": "mmvae.modalities.codec_config",
     "DecoderWidths": "mmvae.modalities.codec_config",
     "DenseActivation": "mmvae.modalities.codec_config",
+    "check_names": "mmvae.modalities.names",
     "check_standardised": "mmvae.modalities.standardised",
     "DenseCodec": "mmvae.modalities.dense_codec",
     "Names": "mmvae.modalities.names",
@@ -162,6 +163,7 @@ if TYPE_CHECKING:
     from mmvae.modalities.likelihoods.location_scale import SoftplusScale as SoftplusScale
     from mmvae.modalities.likelihoods.student_t import StudentTLikelihood as StudentTLikelihood
     from mmvae.modalities.names import Names as Names
+    from mmvae.modalities.names import check_names as check_names
     from mmvae.modalities.names import distinct_names as distinct_names
     from mmvae.modalities.names import listed as listed
     from mmvae.modalities.recipe import State as State

@@ -29,8 +29,8 @@ from mmvae.foundations.errors import DataError, nearest
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.codec_config import CodecConfig
 from mmvae.modalities.column import Column
+from mmvae.modalities.names import is_name
 from mmvae.modalities.recipe import HAS_MISSING, READ_AS, State
-from mmvae.modalities.returned import is_name
 
 CHUNK = 500
 """Maximum number of items prepared at once."""

@@ -21,6 +21,7 @@ from mmvae.foundations.errors import ContractBroken, require, short
 from mmvae.foundations.printable import is_unicode
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column, LazyValues
+from mmvae.modalities.names import is_name
 from mmvae.modalities.recipe import HAS_MISSING, State
 
 SAVED = "numbers that are finite, texts, lists and dicts of those by text, or tensors"
@@ -157,11 +158,6 @@ def declared(codec: Codec) -> None:
     require(attributes is None or shape == (len(attributes),), wanted, shape)
     if codec.log_scale is not None:
         _log_scale(codec.log_scale, shape)
-
-
-def is_name(value: Any) -> bool:
-    """True if a value can name a class or an attribute: a text, not empty, of valid Unicode."""
-    return isinstance(value, str) and bool(value) and is_unicode(value)
 
 
 def _log_scale(value: Any, shape: tuple[int, ...]) -> None:

@@ -27,6 +27,7 @@ from mmvae import (
     Names,
     State,
     UnsupportedValue,
+    check_names,
     hookimpl,
     listed,
     typed_cells,
@@ -70,6 +71,10 @@ class SignedAttributes(DenseCodec):
                 None, f"{count} attributes", f"{len(names)}, as many as there are names"
             )
         return {"names": list(names)}
+
+    def check_state(self) -> None:
+        """Require names of the attributes."""
+        check_names(self.state)
 
     @property
     def names(self) -> tuple[str, ...]:

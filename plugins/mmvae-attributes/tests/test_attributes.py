@@ -213,3 +213,9 @@ def test_the_kit_finds_a_text_of_other_attributes():
     suite = type("Suite", (CodecContract,), {"codec": ShowsWhatIsMissing})
     found = violations(suite())
     assert list(found) == ["test_show_agrees_with_restore"]
+
+
+@pytest.mark.parametrize("names", [[1], [["x"]], [None], "ab", [""], ["a", "a"], []])
+def test_a_saved_state_without_names_is_refused(names):
+    with pytest.raises(ValueError, match="names is .* expected a list of names"):
+        SignedAttributes(SignedAttributes.Config(), {"names": names}).check_state()

@@ -26,6 +26,7 @@ from mmvae import (
     Likelihood,
     State,
     UnsupportedValue,
+    check_names,
     distinct_names,
     hookimpl,
     listed,
@@ -94,6 +95,10 @@ class Categorical(DenseCodec):
         if isinstance(labels, list):
             return {"classes": few_enough(sorted(set(labels))), "named": True}
         return {"classes": [str(label) for label in few_enough(distinct(labels))], "named": False}
+
+    def check_state(self) -> None:
+        """Require names of the classes."""
+        check_names(self.state, "classes")
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -290,3 +290,10 @@ def test_codes_are_offered_only_where_they_are_taken():
     with pytest.raises(UnsupportedValue) as refused:
         codec.prepare(Column(np.array([0, 2])))
     assert "or the codes 0..1" in refused.value.expected
+
+
+@pytest.mark.parametrize("classes", [[1], [["x"]], [None], "ab", [""], ["a", "a"], []])
+def test_a_saved_state_without_names_is_refused(classes):
+    state = {"classes": classes, "named": True}
+    with pytest.raises(ValueError, match="classes is .* expected a list of names"):
+        Categorical(Categorical.Config(), state).check_state()

@@ -25,6 +25,7 @@ from mmvae import (
     State,
     StudentTLikelihood,
     UnsupportedValue,
+    check_names,
     check_standardised,
     listed,
     mlp,
@@ -79,10 +80,16 @@ class Vector(DenseCodec):
         }
 
     def check_state(self) -> None:
-        """Require one finite mean and one positive deviation for each cell.
+        """Require names, and one finite mean and one positive deviation for each cell.
 
         Values that are too many deviations away are refused when they are prepared.
         """
+        check_names(self.state)
+        single = self.state["single"]
+        if not isinstance(single, bool) or (single and len(self.names) != 1):
+            raise ValueError(
+                f"single is {single!r:.80} for {len(self.names)} cells, expected false"
+            )
         check_standardised(self.state, self.event_shape, torch.float64)
 
     @property

@@ -509,6 +509,22 @@ def test_a_saved_state_without_sound_moments_is_refused(key, value):
             Vector(Vector.Config(), {**state, key: moments_}).check_state()
 
 
+@pytest.mark.parametrize(
+    "names", [[1, 2], [["x"], "y"], [None, "y"], "xy", ["", "y"], ["x", "x"], []]
+)
+def test_a_saved_state_without_names_is_refused(names):
+    state = fitted(Column(bodies(50))).state
+    with pytest.raises(ValueError, match="names is .* expected a list of names"):
+        Vector(Vector.Config(), {**state, "names": names}).check_state()
+
+
+@pytest.mark.parametrize("single", [True, 0, None, "no"])
+def test_a_saved_state_that_drops_cells_is_refused(single):
+    state = fitted(Column(bodies(50))).state
+    with pytest.raises(ValueError, match="single is .* for 2 cells"):
+        Vector(Vector.Config(), {**state, "single": single}).check_state()
+
+
 def test_a_very_long_name_is_shown_in_short():
     codec = fitted(Column(bodies(50), names=("x" * 10**6, "y")))
     (text,) = codec.show(torch.zeros(1, 2))
