@@ -41,12 +41,12 @@ def changed_data(run: Run, data: Data) -> str | None:
     Raises:
         RunError: ``env.json`` cannot be read.
     """
-    recorded = run.environment().get("data", {})
-    before, now = recorded.get("fingerprint"), data.source.fingerprint()
+    recorded = run.environment()["data"]
+    before, now = recorded["fingerprint"], data.source.fingerprint()
     if before == now:
         return None
     ours = {name: len(split) for name, split in data.splits.items()}
-    theirs = recorded.get("items", ours)
+    theirs = recorded["items"]
     counts = [counted(items) if ours != theirs else "" for items in (theirs, ours)]
     return (
         f"{run.folder} was trained on data with fingerprint {before}{counts[0]}, these have "
