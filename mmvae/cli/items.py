@@ -14,8 +14,7 @@ import click
 from mmvae.cli.options import say
 from mmvae.data.split_names import SPLITS
 from mmvae.foundations import storage
-from mmvae.foundations.errors import DataError, UsageError
-from mmvae.foundations.json_document import parse_json
+from mmvae.foundations.errors import DataError
 from mmvae.foundations.toml_document import read
 
 if TYPE_CHECKING:
@@ -189,12 +188,7 @@ def run_split(run: Run, name: str) -> Split:
 
 
 def _remark_changes(run: Run, fingerprint: str) -> None:
-    path = run.folder / "env.json"
-    try:
-        trained_on = parse_json(storage.read(path))["data"]["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read: {error}. Restore that file.") from error
-    if trained_on != fingerprint:
+    if run.environment()["data"]["fingerprint"] != fingerprint:
         say(
             f"The data have changed since {run.folder} was trained: its splits may hold other "
             f"items now, also some that it was trained on."

@@ -29,7 +29,7 @@ from mmvae.models.families import TABLES
 from mmvae.runs.run import Run
 from mmvae.training.config import FIXED_KEYS, TrainConfig
 from mmvae.training.distributed import agreed
-from mmvae.training.state import load_weights
+from mmvae.training.state import describe_model, load_weights
 
 QUICK_ROWS = 16
 """Items of a split that processes compare."""
@@ -41,12 +41,12 @@ def changed_data(run: Run, data: Data) -> str | None:
     Raises:
         RunError: ``env.json`` cannot be read.
     """
-    recorded = run.environment().get("data", {})
-    before, now = recorded.get("fingerprint"), data.source.fingerprint()
+    recorded = run.environment()["data"]
+    before, now = recorded["fingerprint"], data.source.fingerprint()
     if before == now:
         return None
     ours = {name: len(split) for name, split in data.splits.items()}
-    theirs = recorded.get("items", ours)
+    theirs = recorded["items"]
     counts = [counted(items) if ours != theirs else "" for items in (theirs, ours)]
     return (
         f"{run.folder} was trained on data with fingerprint {before}{counts[0]}, these have "
@@ -182,6 +182,32 @@ def refuse_another_experiment(before: LoadedConfig, after: LoadedConfig) -> None
                 f"{change}: a resumed run keeps its order of items, and {key} would "
                 f"change it. Leave it out; for less memory use -s train.accumulation=…, for "
                 f"another experiment: mmvae train CONFIG --init-from RUN"
+            )
+
+
+def refuse_another_model(loaded: LoadedConfig, model: Model, run: Run) -> None:
+    """Check that a run's config describes the model that the run saved.
+
+    Args:
+        loaded: The config of the run.
+        model: Its model, built from its own description.
+        run: The run.
+
+    Raises:
+        CheckpointError: Another model, posterior, prior or codec is described; the first key that
+            differs is named.
+    """
+    theirs = describe_model(model)
+    ours = {table: loaded.values.get(table) for table in theirs.keys() | {*TABLES} - {"order"}}
+    ours["order"] = list(loaded.values["modalities"])
+    before, now = toml.flatten(theirs), toml.flatten(ours)
+    for path in sorted(before.keys() | now.keys(), key=toml.dotted):
+        if before.get(path) != now.get(path):
+            raise CheckpointError(
+                f"{run.resolved}: {toml.dotted(path)} = {toml.literal(now.get(path))}, but the "
+                f"model of {run.folder} was trained with {toml.literal(before.get(path))}. "
+                f"Restore that value. For another model train a new run: mmvae train CONFIG "
+                f"--init-from {run.folder}"
             )
 
 

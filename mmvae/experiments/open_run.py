@@ -17,7 +17,7 @@ from mmvae.evaluation.measurement import keys
 from mmvae.evaluation.metric import Metric
 from mmvae.experiments.build import make_accelerator, metrics, open_experiment_data
 from mmvae.experiments.classifier_data import classifier_batches, with_classifier_data
-from mmvae.experiments.compatibility import changed_data
+from mmvae.experiments.compatibility import changed_data, refuse_another_model
 from mmvae.experiments.config import load_experiment
 from mmvae.experiments.experiment import Experiment
 from mmvae.foundations import storage
@@ -124,6 +124,7 @@ def open_run(
     experiment, received = loaded.experiment, loaded.received
     saved = saved_model(folder.folder)
     trained = built(saved, folder.folder, registry)
+    refuse_another_model(loaded, trained.model, folder)
     states = {m: codec.state for m, codec in trained.codecs.items()}
     train = experiment.train
     config = TrainConfig(device=train.device, threads=train.threads)

@@ -228,7 +228,7 @@ def nats(run: Run) -> dict[str, Array]:
 
 def fingerprint(run: Run) -> Any:
     """The fingerprint of the data that a run was trained on."""
-    return run.environment().get("data", {}).get("fingerprint")
+    return run.environment()["data"]["fingerprint"]
 
 
 def evaluation_keys(row: Row, run: Run, registry: Registry) -> list[str]:

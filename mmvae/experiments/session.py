@@ -15,14 +15,8 @@ from mmvae.data.extreme_values import extreme_items, naming_items
 from mmvae.data.fillable import unfillable
 from mmvae.data.item_names import look_alike_phrases
 from mmvae.data.split_names import SplitName
-from mmvae.experiments.build import (
-    build_trainable,
-    make_accelerator,
-    observers,
-    open_experiment_data,
-)
+from mmvae.experiments import build, compatibility
 from mmvae.experiments.classifier_data import check_classifier_data
-from mmvae.experiments.compatibility import changed_data, refuse_another_experiment
 from mmvae.experiments.config import LoadedConfig, load_experiment
 from mmvae.experiments.environment import described, environment, plugins_used
 from mmvae.experiments.experiment import Experiment
@@ -42,7 +36,6 @@ from mmvae.runs.checkpoint_folder import Checkpoint
 from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.run import Run
 from mmvae.training.distributed import everyone_follows, leading
-from mmvae.training.model_description import Description
 from mmvae.training.observer import Observer
 from mmvae.training.out_of_memory import memory_for_networks
 from mmvae.training.progress import LoggedProgress
@@ -117,16 +110,16 @@ class Session:
             init_from: A run or model folder with the initial weights.
         """
         experiment = loaded.experiment
-        accelerator = make_accelerator(experiment.train, folder)
+        accelerator = build.make_accelerator(experiment.train, folder)
         with blaming(registry):
-            found = open_experiment_data(experiment, registry, data, accelerator)
+            found = build.open_experiment_data(experiment, registry, data, accelerator)
             opened = agreed(found, experiment, accelerator)
             prepare_all(opened, accelerator)
             check_classifier_data(experiment, registry, data, opened.codecs)
             with memory_for_networks():
                 smoke_test_all(opened)
-        trained = build_trainable(experiment, registry, opened, init_from)
-        watching = observers(experiment, registry, opened.codecs)
+        trained = build.build_trainable(experiment, registry, opened, init_from)
+        watching = build.observers(experiment, registry, opened.codecs)
         env = environment(opened)
         if init_from is not None:
             env["init_from"] = str(Path(init_from).resolve())
@@ -161,24 +154,25 @@ class Session:
         """
         require_plugins(run.plugins(), registry, run.folder)
         loaded = load_experiment(run.resolved, overrides, registry)
-        refuse_another_experiment(load_experiment(run.resolved, (), registry), loaded)
+        recorded = load_experiment(run.resolved, (), registry)
+        compatibility.refuse_another_experiment(recorded, loaded)
         experiment = loaded.experiment
-        accelerator = make_accelerator(experiment.train, run.folder)
+        accelerator = build.make_accelerator(experiment.train, run.folder)
         own = run if leading(accelerator) else None
         with locked(own, accelerator):
             store = CheckpointStore(run.checkpoints, experiment.train.keep_checkpoints)
             saved = None if store.empty else store.load(checkpoint)
             states = None
             if saved is not None:
-                built(saved, saved.path, registry)  # refuses what does not fit before it is used
-                said = Description.of(saved.state, saved.path)
-                states = said.states(saved.tensors.get("codecs", {}), saved.path)
-            found = open_experiment_data(
+                model = built(saved, saved.path, registry).model  # refuses what does not fit
+                compatibility.refuse_another_model(loaded, model, run)
+                states = {m: codec.state for m, codec in model.codecs.items()}
+            found = build.open_experiment_data(
                 experiment, registry, data, accelerator, states, loaded.received
             )
             opened = agreed(found, experiment, accelerator)
             env = run.environment()
-            if remark := changed_data(run, opened):
+            if remark := compatibility.changed_data(run, opened):
                 if not other_data:
                     raise DataError(
                         f"{remark} Use --other-data to resume if the items are the same as "
@@ -194,9 +188,9 @@ class Session:
                 if own is not None:
                     own.keep_plugins(plugins_used(experiment, registry))
             origin = env.get("init_from") if saved is None else None
-            trained = build_trainable(experiment, registry, opened, origin)
+            trained = build.build_trainable(experiment, registry, opened, origin)
             changed = loaded.resolved_toml() if overrides else None
-            watching = observers(experiment, registry, opened.codecs)
+            watching = build.observers(experiment, registry, opened.codecs)
             yield cls(experiment, opened, trained, watching, own, accelerator, saved, changed)
 
     def fit(self, limits: Limits, progress: Progress | None = None) -> Result:

@@ -6,6 +6,11 @@ import json
 import math
 from typing import Any
 
+from pydantic import ValidationError
+
+from mmvae.foundations.errors import LONG, shortened
+from mmvae.foundations.toml import dotted
+
 MOST_PARTS = 1 << 20
 """Maximum number of lists and objects in a document; each takes up to 40 times its bytes."""
 
@@ -50,3 +55,14 @@ def check_parts(data: bytes, most: int = MOST_PARTS) -> None:
     parts = data.count(b"[") + data.count(b"{")
     if parts > most:
         raise ValueError(f"it has {parts:,} lists and objects, expected {most:,} at most")
+
+
+def problem_of(error: Exception) -> str:
+    """The message of an error about a document, on one line and not too long.
+
+    Of pydantic's findings this is the first, with its key.
+    """
+    if not isinstance(error, ValidationError):
+        return shortened(str(getattr(error, "strerror", None) or error), LONG)
+    first = error.errors(include_url=False, include_input=False)[0]
+    return shortened(f"{dotted(first['loc']) or 'the whole'}: {first['msg']}", LONG)

@@ -9,7 +9,7 @@ from torch import nn
 from mmvae.foundations.errors import short
 from mmvae.foundations.networks import mlp
 from mmvae.modalities.codec import Codec
-from mmvae.modalities.names import is_name
+from mmvae.modalities.names import are_names
 
 
 class DenseCodec(Codec):
@@ -31,9 +31,8 @@ class DenseCodec(Codec):
         Raises:
             ValueError: They are others.
         """
-        names = self.names
-        if not (names and all(map(is_name, names)) and len(set(names)) == len(names)):
-            raise ValueError(f"its names are {short(names)}, expected texts, each once")
+        if not are_names(self.names):
+            raise ValueError(f"its names are {short(self.names)}, expected texts, each once")
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -32,6 +32,11 @@ def is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value) and is_unicode(value)
 
 
+def are_names(values: Sequence[Any]) -> bool:
+    """True if values can name the classes or cells of a codec: at least one, each once."""
+    return bool(values) and all(map(is_name, values)) and len(set(values)) == len(values)
+
+
 def listed(names: Sequence[str], most: int = 40) -> str:
     """Return the first ``most`` names, separated by commas, for a message."""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")

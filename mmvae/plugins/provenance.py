@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mmvae.foundations.errors import CheckpointError, PluginError, PluginWarning
+from mmvae.foundations.json_document import problem_of
 from mmvae.plugins.registry import IN_MEMORY, Registry
 from mmvae.plugins.roles import ROLES
 
@@ -56,7 +57,7 @@ def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: ob
         record = _RECORD.validate_python(made_with)
     except ValidationError as error:
         raise CheckpointError(
-            f"{origin}: its record of plugins cannot be read ({error.errors()[0]['msg']})."
+            f"{origin}: its record of plugins cannot be read ({problem_of(error)})."
         ) from error
     missing = []
     for offer, maker in record.items():

@@ -14,6 +14,7 @@ from mmvae.evaluation.coherence_matrix import labels_of
 from mmvae.experiments.evaluate import evaluate_opened
 from mmvae.experiments.open_run import OpenRun, open_run
 from mmvae.foundations import staging, storage
+from mmvae.foundations.json_document import problem_of
 from mmvae.foundations.operations import reported
 from mmvae.foundations.progress import NOBODY, Progress
 from mmvae.foundations.surroundings import exclusive
@@ -105,8 +106,7 @@ def _evaluation(opened: OpenRun, overrides: Sequence[str]) -> dict[str, Any] | N
             heading(result),
         ]
     except Exception as error:  # of any kind: its weights and data match, its content may not
-        said = " ".join(str(error).split())[:300]
-        problem = f"it lacks what a report shows ({type(error).__name__}: {said})"
+        problem = f"it lacks what a report shows ({type(error).__name__}: {problem_of(error)})"
         refuse_results(opened.run, opened.run.evaluation.name, problem, error)
     return result if shown else None
 
@@ -185,7 +185,7 @@ def summary(subject: ReportSubject) -> list[tuple[str, str]]:
     env, result = subject.run.environment(), subject.evaluation
     model = subject.trained.model
     parameters = sum(p.numel() for p in model.parameters())
-    items = env.get("data", {}).get("items", {})
+    items = env["data"]["items"]
     return [
         ("Run", str(subject.run.folder)),
         ("Model", f"{subject.experiment.model.kind}, {parameters:,} parameters"),

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import CheckpointError
-from mmvae.foundations.json_document import strict_json
+from mmvae.foundations.json_document import problem_of, strict_json
 from mmvae.runs.manifest import (
     FOLDER,
     FORMAT,
@@ -89,15 +89,15 @@ def read_folder(path: Path) -> Checkpoint:
     """Verify and read a folder of `write_folder`; CheckpointError if it is not intact."""
     manifest, contents = _verified(path)
     try:
-        state = strict_json(contents.pop(STATE))
+        state = _state(path, contents.pop(STATE))
         tensors = {
             name.removesuffix(TENSORS): tensors_from_bytes(contents.pop(name))
             for name in sorted(contents)
         }
-    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
-        raise CheckpointError(f"Checkpoint {path} cannot be read: {error!r}.") from error
-    if not isinstance(state, dict):
-        raise CheckpointError(f"Checkpoint {path} has a {STATE} that is no JSON object.")
+    except KeyError as error:
+        raise CheckpointError(f"Checkpoint {path} has no {STATE}.") from error
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise CheckpointError(f"Checkpoint {path} cannot be read: {problem_of(error)}.") from error
     if (bad := first_non_finite(tensors)) is not None:
         raise CheckpointError(
             f"{path}: {bad} holds NaN or infinity, which mmvae never saves: it was changed since "
@@ -112,11 +112,15 @@ def read_state(path: Path) -> dict[str, Any]:
     file = read_checked(path / MANIFEST, Manifest).files.get(STATE)
     if file is None:
         raise CheckpointError(f"Checkpoint {path} has no {STATE}.")
-    data = _verified_file(path / STATE, file)
+    return _state(path, _verified_file(path / STATE, file))
+
+
+def _state(path: Path, data: bytes) -> dict[str, Any]:
+    """Parse the JSON state of the checkpoint in ``path``."""
     try:
         state = strict_json(data)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path / STATE} is damaged: {error}.") from error
+    except (ValueError, RecursionError) as error:  # the repr of some holds the whole document
+        raise CheckpointError(f"{path / STATE} is damaged: {problem_of(error)}.") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"Checkpoint {path} has a {STATE} that is no JSON object.")
     return state

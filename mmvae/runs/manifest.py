@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import CheckpointError
-from mmvae.foundations.json_document import strict_json
+from mmvae.foundations.json_document import problem_of, strict_json
 
 FORMAT = 1
 FOLDER = re.compile(r"step-([0-9]{8,})(?:-([0-9]+))?")
@@ -87,7 +87,7 @@ def read_checked(file: Path, model: type[_Model]) -> _Model:
     try:
         return model.model_validate(document)
     except pydantic.ValidationError as error:
-        raise CheckpointError(f"{file} is not what mmvae writes: {error}.") from error
+        raise CheckpointError(f"{file} is not what mmvae writes: {problem_of(error)}.") from error
 
 
 def tensors_with_checksum(tensors: Mapping[str, Tensor], made_with: Mapping[str, str]) -> bytes:

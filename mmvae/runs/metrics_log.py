@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
 from mmvae.foundations.journal import Journal
-from mmvae.foundations.json_document import check_parts
+from mmvae.foundations.json_document import check_parts, problem_of
 
 MOST = 1 << 28
 """Maximum size in bytes of a ``metrics.jsonl`` that is read as a whole."""
@@ -193,10 +193,9 @@ def read_training(path: Path) -> list[dict[str, Any]]:
         try:
             _Record.model_validate(record)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
             raise RunError(
-                f"{path}, line {number} is damaged: {'.'.join(map(str, first['loc']))}: "
-                f"{first['msg']}. Remove that line to read the others."
+                f"{path}, line {number} is damaged: {problem_of(error)}. Remove that line to "
+                f"read the others."
             ) from error
     return records
 

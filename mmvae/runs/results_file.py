@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
-from mmvae.foundations.json_document import strict_json
+from mmvae.foundations.json_document import problem_of, strict_json
 from mmvae.runs.manifest import (
     read_checked_tensors,
     tensors_with_checksum,
@@ -60,7 +60,7 @@ def read_results(run: Run) -> dict[str, Any]:
                 raise ValueError("its checksum differs")
             del document[_HAS_CHECKSUM]
     except (OSError, ValueError, KeyError, RecursionError) as error:
-        refuse_results(run, path.name, str(getattr(error, "strerror", None) or error), error)
+        refuse_results(run, path.name, problem_of(error), error)
     return document
 
 
@@ -90,7 +90,7 @@ def read_items(run: Run) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         return read_checked_tensors(storage.read(path, MOST_OF_ITEMS))
     except (OSError, ValueError, SafetensorError) as error:
-        refuse_results(run, path.name, str(getattr(error, "strerror", None) or error), error)
+        refuse_results(run, path.name, problem_of(error), error)
 
 
 def refuse_results(

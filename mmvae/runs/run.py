@@ -20,7 +20,7 @@ import pydantic
 
 from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import RunError, TrainingError
-from mmvae.foundations.json_document import parse_json
+from mmvae.foundations.json_document import parse_json, problem_of
 from mmvae.foundations.lock import FolderLock
 from mmvae.runs.run_files import CREATED, LOCK_OF_PLUGINS, RESULTS, TRAINED, RunFiles
 from mmvae.runs.run_place import check_free, clear_places, identity, is_folder, refuse_links
@@ -171,10 +171,9 @@ class Run(RunFiles):
         try:
             Environment.model_validate(record)
         except pydantic.ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
             raise RunError(
-                f"{self.folder / 'env.json'} cannot be read: {'.'.join(map(str, first['loc']))}: "
-                f"{first['msg']}. Restore that file."
+                f"{self.folder / 'env.json'} cannot be read: {problem_of(error)}. Restore that "
+                f"file."
             ) from error
         return record
 
@@ -183,10 +182,12 @@ class Run(RunFiles):
         try:
             record = parse_json(storage.read(path))
             if not isinstance(record, dict):
-                raise TypeError("expected an object")
+                raise ValueError("expected an object")
             return record
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise RunError(f"{path} cannot be read: {error}. Restore that file.") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(
+                f"{path} cannot be read: {problem_of(error)}. Restore that file."
+            ) from error
 
     def plugins(self) -> dict[str, Any]:
         """Return ``plugins.lock.json``: the plugins in use when it was last trained.
@@ -212,7 +213,8 @@ class Run(RunFiles):
             status = Status.model_validate_json(storage.read(path))
         except (OSError, pydantic.ValidationError) as error:
             raise RunError(
-                f"{path} cannot be read: {error}. `mmvae resume {self.folder}` writes it again."
+                f"{path} cannot be read: {problem_of(error)}. `mmvae resume {self.folder}` "
+                f"writes it again."
             ) from error
         if status.state == "running" and not self._lock.is_held():
             return status.model_copy(update={"state": "killed"})

@@ -40,13 +40,13 @@ class Status(BaseModel):
 class _Data(BaseModel):
     """The description of the data in ``env.json``."""
 
-    fingerprint: str | None = None
-    items: dict[str, int] = {}
+    fingerprint: str
+    items: dict[str, int]
 
 
 class Environment(BaseModel):
     """The keys of ``env.json`` that are read."""
 
-    data: _Data = _Data()
+    data: _Data
     packages: dict[str, str] = {}
     init_from: str | None = None

@@ -31,7 +31,7 @@ from mmvae.foundations.errors import (
 )
 from mmvae.foundations.randomness import seeded_global
 from mmvae.foundations.section import TableName
-from mmvae.modalities.names import is_name
+from mmvae.modalities.names import are_names
 from mmvae.modalities.recipe import State
 from mmvae.models.base import Model
 from mmvae.training.state import codec_states
@@ -248,7 +248,7 @@ def try_out(model: Model) -> None:
     An error in the codecs' fitted state shows here rather than in use.
 
     Raises:
-        ValueError: A codec returns another shape, or classes that are not names.
+        ValueError: A codec returns another shape, or names that are none.
     """
     with seeded_global(0):
         x = {m: codec.missing(1) for m, codec in model.codecs.items()}
@@ -259,9 +259,16 @@ def try_out(model: Model) -> None:
             point = codec.point(model.likelihood(m, z, x))
             if tuple(point.shape) != (1, *codec.event_shape):
                 raise ValueError(f"{m}: decoded {tuple(point.shape)}, not {codec.event_shape}")
-            if len(codec.restore(point)) != 1 or len(codec.show(point)) != 1:
+            restored = codec.restore(point)
+            if len(restored) != 1 or len(codec.show(point)) != 1:
                 raise ValueError(f"{m}: one item is not restored as one")
+            _check_names(m, names=restored.names)
     for m, codec in model.codecs.items():
-        for names in (codec.classes, codec.attributes):
-            if names is not None and not all(map(is_name, names)):
-                raise ValueError(f"{m}: {names!r:.80} are no names")
+        _check_names(m, classes=codec.classes, attributes=codec.attributes)
+
+
+def _check_names(modality: str, **found: Sequence[str] | None) -> None:
+    """Require that what a codec calls names are names, each once."""
+    for key, names in found.items():
+        if names is not None and not are_names(names):
+            raise ValueError(f"{modality}: {key} is {names!r:.80}, expected names, each once")

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 from torch.optim import Optimizer
 
 from mmvae.foundations.errors import CheckpointError, ConfigError, MmvaeError
+from mmvae.foundations.json_document import problem_of
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.recipe import State
 from mmvae.models.base import Model
@@ -58,10 +59,13 @@ def position_of(state: Mapping[str, Any], origin: object) -> Position:
     """
     try:
         return _POSITION.validate_python(state["position"])
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{origin}: its position in the training is not what mmvae writes: {error}"
-        ) from error
+    except KeyError:
+        said = "position: Field required"
+    except ValidationError as error:
+        said = problem_of(error)
+    raise CheckpointError(
+        f"{origin}: its position in the training is not what mmvae writes: {said}."
+    )
 
 
 def refuse_other_step(position: Position, checkpoint: Checkpoint) -> None:

@@ -12,11 +12,12 @@ import torch
 from attack.mutations import loose_json, reseal, state_of
 from safetensors.torch import load, save
 from torch import nn
-from toys import ClassCodec, toy_registry
+from toys import ClassCodec, VectorCodec, toy_registry
 from trainings import config, latest, resume, train
 
 from mmvae.foundations.errors import CheckpointError, ConfigError, MmvaeError, TrainingError
 from mmvae.inference.model_folder import load_model
+from mmvae.modalities.column import Column
 from mmvae.training.model_description import Description, fitting, no_larger_than
 from mmvae.training.state import position_of
 
@@ -229,3 +230,15 @@ def test_a_run_does_not_ask_for_threads_that_no_machine_has(tmp_path: Path) -> N
     file.write_text(file.read_text().replace("[train]\n", "[train]\nthreads = 2000000000\n", 1))
     with pytest.raises(ConfigError, match=r"train\.threads.*1024"):
         resume(folder)
+
+
+@pytest.mark.parametrize(
+    "names", [(1, "b", "c"), (("x",), "b", "c"), (None, "b", "c"), ("a",) * 3]
+)
+def test_names_of_cells_that_are_none_are_refused_at_load(run: Path, monkeypatch, names) -> None:
+    """A codec that checks nothing itself gives such names to all that reads them."""
+    monkeypatch.setattr(
+        VectorCodec, "restore", lambda codec, x: Column(x.detach().numpy(), names=names)
+    )
+    with pytest.raises(CheckpointError, match="v: names is .* expected names, each once"):
+        load_model(run, toy_registry())

@@ -9,23 +9,26 @@ from pathlib import Path
 
 import pytest
 import torch
-from attack.mutations import damaged_bytes
+from attack.mutations import damaged_bytes, loose_json, reseal
 from safetensors.torch import load, save
 from toys import toy_registry
 from trainings import assert_same_run, config, latest, metrics, resume, train
 
 import mmvae
+from mmvae.cli.items import _remark_changes
 from mmvae.evaluation import classifiers as classifiers
 from mmvae.evaluation.partial_results import PartialResults
 from mmvae.experiments.comparison.evaluated import open_evaluated
 from mmvae.experiments.evaluate import evaluate
-from mmvae.foundations.errors import RunError, TrainingError
-from mmvae.report.report import report
+from mmvae.experiments.open_run import open_run
+from mmvae.foundations.errors import MmvaeError, RunError, TrainingError
+from mmvae.report.report import _evaluation, report
+from mmvae.runs.checkpoint_folder import read_folder, read_state
 from mmvae.runs.checkpoint_store import CheckpointStore
 from mmvae.runs.metrics_log import MetricsLog, check_prefix, read_training
 from mmvae.runs.results_file import read_items, read_results, write_results
 from mmvae.runs.run import Run
-from mmvae.training.state import TrainingState
+from mmvae.training.state import TrainingState, position_of
 
 ANEW = r"cannot be read: .*`mmvae evaluate .*` writes it (again|anew)"
 
@@ -120,7 +123,7 @@ def test_a_seal_cannot_be_lost_by_halves(copy: Run) -> None:
 def test_results_of_very_many_lists_are_refused_before_they_are_parsed(copy: Run) -> None:
     parts = b"[" + b"[]," * (1 << 20) + b"[]]"
     copy.evaluation.write_bytes(b'{"results": ' + parts + b"}")
-    with pytest.raises(RunError, match="1,048,578 lists and objects, expected 1,048,576"):
+    with pytest.raises(RunError, match="1,048,579 lists and objects, expected 1,048,576"):
         read_results(copy)
     copy.metrics.write_bytes((b'{"step": 1, "nested": ' + parts + b"}\n") * 5)
     with pytest.raises(RunError, match="lists and objects, expected 4,194,304 at most. Restore"):
@@ -236,10 +239,41 @@ def test_a_checkpoint_is_saved_into_no_link(tmp_path: Path, victim: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "said", [{"data": "a/b"}, {"data": {"items": {"train": "x"}}}, {"packages": [1]}, []]
+    ("said", "problem"),
+    [
+        ({"data": "a/b"}, "data: Input should be"),
+        ({"data": {"items": {"train": "x"}}}, "data.fingerprint: Field required"),
+        ({"data": None}, "data: Input should be"),
+        ({"packages": [1]}, "data: Field required"),
+        ({}, "data: Field required"),
+        ([], "expected an object"),
+    ],
 )
-def test_an_environment_that_is_none_is_told(copy: Run, said: object) -> None:
+def test_an_environment_that_is_none_is_told(copy: Run, said: object, problem: str) -> None:
     (copy.folder / "env.json").write_text(json.dumps(said))
-    for use in (mmvae.resume, evaluate):
-        with pytest.raises(RunError, match=r"env\.json cannot be read|trained on data"):
+    for use in (mmvae.resume, evaluate, lambda run, registry: _remark_changes(Run(run), "")):
+        with pytest.raises(RunError, match=rf"env\.json cannot be read: {problem}.* Restore"):
             use(copy.folder, registry=toy_registry())
+
+
+def test_messages_on_files_of_a_run_are_short_and_in_our_words(copy: Run) -> None:
+    """pydantic's own messages have several lines and name its web site."""
+    long = {"x" * 100_000: 1}
+    opened = open_run(copy.folder, registry=toy_registry())
+    state = json.loads((copy.model / "state.json").read_bytes())
+    reseal(copy.model, "state.json", loose_json({**state, "note": "\ud800", **long}))
+    document = read_results(copy)
+    write_results(copy, {**document, "latent": long})
+    (copy.folder / "status.json").write_text(json.dumps(long))
+    for read in (
+        lambda: read_folder(copy.model),
+        lambda: read_state(copy.model),
+        copy.status,
+        lambda: _evaluation(opened, ()),
+        lambda: position_of({"position": {"step": ["x" * 100_000]}}, copy.folder),
+    ):
+        with pytest.raises(MmvaeError) as error:
+            read()
+        assert len(str(error.value)) < 800
+        assert "pydantic" not in str(error.value)
+        assert "\n" not in str(error.value)

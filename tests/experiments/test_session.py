@@ -8,8 +8,9 @@ import pytest
 from trainings import config, exit_code, forked, latest, registry, resume, train
 
 from mmvae.experiments.config import load_experiment
+from mmvae.experiments.open_run import open_run
 from mmvae.experiments.session import Session
-from mmvae.foundations.errors import DataError, TrainingError
+from mmvae.foundations.errors import CheckpointError, DataError, TrainingError
 from mmvae.runs.run import Run
 from mmvae.training.stop_conditions import Limits
 
@@ -57,3 +58,31 @@ def test_a_finished_run_stays_finished_if_its_last_remark_fails(tmp_path, monkey
     with pytest.raises(TrainingError, match="Out of memory"):
         train(tmp_path / "run", config())
     assert Run.open(tmp_path / "run").status().state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("alpha = 0.1", "alpha = 0.5", r"model\.alpha = 0\.5, but .* trained with 0\.1"),
+        ("gaps = false", "gaps = true", r"modalities\.v\.gaps = true, .* with false"),
+        ("toy-noisy", "toy-vector", r"modalities\.v\.codec = \"toy-vector\""),
+        ("[modalities.v]", "[modalities.w]\ncolumn = 'v'", r"modalities\.v\.codec = none"),
+        (
+            "[modalities.c]",
+            '[modalities.a]\ncodec = "toy-class"\ncolumn = "c"\n\n[modalities.c]',
+            r"modalities\.a\.codec = \"toy-class\", .* with none",
+        ),
+    ],
+)
+def test_a_config_of_another_model_is_refused(tmp_path, old, new, said):
+    """The weights may fit both, and would go on with another objective."""
+    train(tmp_path / "run", config(), max_steps=3)
+    run = Run.open(tmp_path / "run")
+    text = run.resolved.read_text()
+    assert old in text
+    run.resolved.write_text(text.replace(old, new))
+    for use in (resume, lambda folder: open_run(folder, registry=registry())):
+        with pytest.raises(CheckpointError, match=said):
+            use(run.folder)
+    run.resolved.write_text(text)
+    resume(run.folder, max_steps=4)

@@ -32,7 +32,7 @@ from mmvae.inference.model_folder import load_model, save_model
 from mmvae.inference.table_imputation import impute_table
 from mmvae.inference.trained_model import TrainedModel
 from mmvae.modalities.column_type import NULL_WORDS, ColumnType
-from mmvae.modalities.returned import is_name
+from mmvae.modalities.names import is_name
 from mmvae.plugins.loader import load_registry
 from odd.conftest import LABEL, VECTOR, Train
 from odd.tables import read, write

@@ -25,6 +25,7 @@ from mmvae.experiments.comparison.evaluation_file import (
 )
 from mmvae.foundations import storage, toml
 from mmvae.foundations.errors import ConfigError, RunError, UsageError
+from mmvae.foundations.json_document import problem_of
 from mmvae.modalities.subsets import canonical
 from mmvae.runs import results_file
 from mmvae.runs.manifest import Manifest, Pointer, read_checked
@@ -133,7 +134,7 @@ def read_evaluation(run: Run) -> Evaluation:
     try:
         return Evaluation.model_validate(result)
     except ValidationError as error:
-        refuse_results(run, path.name, _reason(error), error)
+        refuse_results(run, path.name, problem_of(error), error)
 
 
 def _refuse_outdated(run: Run, evaluation: Evaluation) -> None:
@@ -155,7 +156,9 @@ def _config(run: Run) -> Configuration:
         values = toml.parse(storage.read(path).decode(), str(path))
         return Configuration.model_validate(values)
     except (OSError, UnicodeDecodeError, ConfigError, ValidationError) as error:
-        raise RunError(f"{path} cannot be read: {_reason(error)}. Restore that file.") from error
+        raise RunError(
+            f"{path} cannot be read: {problem_of(error)}. Restore that file."
+        ) from error
 
 
 def read_items(run: Run, evaluation: Evaluation) -> dict[str, Tensor]:
@@ -211,11 +214,3 @@ def _by_cell(values: Mapping[str, V], evaluation: Evaluation, path: Path) -> dic
 
 def _refuse(run: Run, path: Path, problem: str) -> NoReturn:
     raise RunError(f"{path} {problem}. `mmvae evaluate {run.folder}` writes it again.")
-
-
-def _reason(error: Exception) -> str:
-    """The message of an error in one line; pydantic's own has several."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{toml.dotted(first['loc']) or 'the file'}: {first['msg']}"

@@ -26,6 +26,7 @@ from mmvae.experiments.study.row import Row
 from mmvae.experiments.study.study import Study
 from mmvae.foundations import storage
 from mmvae.foundations.errors import DataError
+from mmvae.foundations.json_document import problem_of
 from mmvae.foundations.toml import parse
 from mmvae.runs.metrics_log import read_training
 from mmvae.runs.run import Run
@@ -160,9 +161,7 @@ def read_record(path: Path) -> Record:
         if wrong := [c for c in record.nats if len(record.per_item(c)) != record.items]:
             raise ValueError(f"{wrong[0]} has not {record.items} items")
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path} cannot be read: {key}: {first['msg']}. {REMEDY}") from error
+        raise DataError(f"{path} cannot be read: {problem_of(error)}. {REMEDY}") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}. {REMEDY}") from error
     return record

@@ -84,8 +84,12 @@ class Vector(DenseCodec):
         Values that are too many deviations away are refused when they are prepared.
         """
         super().check_state()
-        if not isinstance(self.state["single"], bool):
-            raise ValueError(f"single is {self.state['single']!r:.80}, expected true or false")
+        single = self.state["single"]
+        if not isinstance(single, bool) or (single and len(self.names) != 1):
+            raise ValueError(
+                f"single is {single!r:.80} for {len(self.names)} cells; expected false, or true "
+                f"for one cell"
+            )
         check_standardised(self.state, self.event_shape, torch.float64)
 
     @property
