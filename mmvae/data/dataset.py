@@ -152,7 +152,8 @@ def chunks(split: Split, codecs: Iterable[Codec]) -> Iterator[Split]:
 
 def at_once(most: int, codecs: Iterable[Codec]) -> int:
     """Number of items, at most ``most``, whose values fit in memory together."""
-    cells = sum(math.prod(codec.event_shape) for codec in codecs)
+    shapes = [codec.event_shape for codec in codecs]
+    cells = sum(math.prod(s) for s in shapes if isinstance(s, tuple))  # others are refused later
     return max(1, min(most, CELLS // max(1, cells)))
 
 
