@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mmvae.cli.options import echo, json_option, print_json, say, set_option
+from mmvae.cli.outputs import refuse_input
 from mmvae.cli.progress import shown_progress
 from mmvae.data.split_names import SPLITS
 from mmvae.foundations import storage
@@ -108,14 +109,26 @@ def opened(
     return subjects
 
 
-def write(picture: Picture, runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
-    """Write the file, and print its caption and path."""
+def write(
+    picture: Picture,
+    runs: Sequence[Path],
+    out: Path | None,
+    as_json: bool,
+    inputs: Sequence[Path] = (),
+) -> None:
+    """Write the file, and print its caption and path.
+
+    Raises:
+        UsageError: ``out`` would replace one of the ``inputs``, files that the command reads.
+    """
     if out is None:
         context = click.get_current_context(silent=True)
         for run in context.meta.get(OPENED, []) if context else []:
             run.check_in_place()
         folder = storage.inner_folder(runs[0], "figures") if len(runs) == 1 else Path()
         out = unused(folder, picture.name)
+    for file in inputs:
+        refuse_input(out, file)
     older = out.exists()
     storage.write_bytes(out, picture.png)
     if as_json:

@@ -8,6 +8,7 @@ import click
 
 from mmvae.cli.items import items_arguments, load_items, report_unused
 from mmvae.cli.options import example, json_option, print_json, say
+from mmvae.cli.outputs import refuse_output
 
 
 @click.command(
@@ -32,6 +33,7 @@ def command(run: Path, data: str, out: Path, given: tuple[str, ...] | None, as_j
     from mmvae.data.output_tables import write_table
     from mmvae.experiments.train import load
 
+    refuse_output(out, run, [data])
     model = load(run)
     items = load_items(model, run, data)
     report_unused(model, items, data, given)

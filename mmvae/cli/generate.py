@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mmvae.cli.options import columns, echo, example, json_option, print_json, say
+from mmvae.cli.outputs import refuse_output
 from mmvae.cli.pictures import contact_sheet, png
 from mmvae.foundations import staging, storage
 from mmvae.foundations.errors import UsageError, short, shortened
@@ -93,10 +94,12 @@ def command(
     from mmvae.data.output_tables import plain
     from mmvae.experiments.train import load
 
+    values_given = pairs(given)
     if out is not None:
         check_place(out)
+        refuse_output(out, run, values_given.values())
     model = load(run)
-    drawn = model.draw(pairs(given), to or None, count, temperature, sample, seed, prior)
+    drawn = model.draw(values_given, to or None, count, temperature, sample, seed, prior)
     values = {m: plain(model.codecs[m].restore(x).values) for m, x in drawn.items()}
     shown = {m: model.codecs[m].show(x) for m, x in drawn.items()}
     pictures = {m: things for m, things in shown.items() if is_pictures(things)}

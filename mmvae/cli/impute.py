@@ -9,6 +9,7 @@ import click
 
 from mmvae.cli.items import run_bounds
 from mmvae.cli.options import example, json_option, print_json, say
+from mmvae.cli.outputs import refuse_output
 from mmvae.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def command(run: Path, data: Path, out: Path, by: Any, seed: int, as_json: bool)
     from mmvae.experiments.train import load
     from mmvae.inference.table_imputation import impute_table
 
+    refuse_output(out, run, [str(data)])
     with shown_progress() as progress:
         done = impute_table(load(run), data, out, by, seed, progress, run_bounds(run))
     if as_json:

@@ -9,6 +9,7 @@ import click
 
 from mmvae.cli.items import Names, TableFile, load_items
 from mmvae.cli.options import echo, example, json_option, print_json, say
+from mmvae.cli.outputs import refuse_output
 
 if TYPE_CHECKING:
     from mmvae.inference.retrieval import Found
@@ -73,6 +74,8 @@ def command(
     from mmvae.experiments.train import load
     from mmvae.inference.retrieval import retrieve
 
+    if out is not None:
+        refuse_output(out, run, [data, among])
     model = load(run)
     gallery = None if among is None else load_items(model, run, among)
     items = load_items(model, run, data)

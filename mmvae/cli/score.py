@@ -10,6 +10,7 @@ import click
 
 from mmvae.cli.items import items_arguments, load_items, report_unused
 from mmvae.cli.options import echo, example, json_option, print_json, say
+from mmvae.cli.outputs import refuse_output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,7 @@ def command(
     from mmvae.experiments.train import load
     from mmvae.report.tables import density
 
+    refuse_output(out, run, [data])
     model = load(run)
     items = load_items(model, run, data)
     report_unused(model, items, data, given)

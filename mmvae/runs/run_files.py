@@ -16,6 +16,9 @@ TRAINED = (*CREATED, "latest", "model")
 RESULTS = ("evaluation.json", "evaluation.items.safetensors", "report.html", "figures")
 """Files and folders that an evaluation or a report writes."""
 
+OWN = (*TRAINED, *RESULTS, "checkpoints", "metrics.jsonl", "log.txt", "evaluation.parts")
+"""Files and folders that only mmvae itself writes in a run folder."""
+
 
 class RunFiles:
     """The paths in a run folder, which need not exist."""

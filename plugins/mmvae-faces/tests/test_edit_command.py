@@ -36,6 +36,16 @@ def test_a_named_file_is_replaced_and_that_is_said(call, faces_run, photo):
         assert call("edit", faces_run, photo, "--out", "z.png").err == f"{said} z.png\n"
 
 
+def test_the_photo_is_not_replaced(call, faces_run, photo):
+    with Image.open(photo) as picture:
+        picture.save("photo.png")
+    before = Path("photo.png").read_bytes()
+    result = call("edit", faces_run, "photo.png", "--out", "./photo.png")
+    assert result.code == 2
+    assert "would replace the data that this command reads" in result.err
+    assert Path("photo.png").read_bytes() == before
+
+
 def test_the_data_of_the_run_are_not_needed(call, faces_run, photo, tmp_path):
     run = Path(shutil.copytree(faces_run, tmp_path / "run"))
     config = run / "config.resolved.toml"

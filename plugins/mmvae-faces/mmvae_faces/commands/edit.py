@@ -80,7 +80,13 @@ def command(
     (values,) = attribute_values(model, portraits.w)
     numbers = {"edits": [edit.values for edit in edits], "attributes": values}
     drawn = portrait_strip(model, portraits, edits)
-    write(Picture("edited", "A photograph, edited", caption, drawn, numbers), [], out, as_json)
+    write(
+        Picture("edited", "A photograph, edited", caption, drawn, numbers),
+        [],
+        out,
+        as_json,
+        [photo],
+    )
 
 
 def opened_model(
