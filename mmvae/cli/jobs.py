@@ -18,7 +18,7 @@ THREADS = "OMP_NUM_THREADS"
 ROW = """
 from mmvae.cli.jobs import end_with_parent
 end_with_parent()
-from mmvae.cli.main import main
+from mmvae.cli.start import main
 main()
 """
 

@@ -95,7 +95,7 @@ def test_a_signal_stops_every_row_and_begins_no_other(number, code):
 
 def row(work):
     """The program of a row with other work than the command's."""
-    beginning, main, _ = jobs.ROW.partition("from mmvae.cli.main import main")
+    beginning, main, _ = jobs.ROW.partition("from mmvae.cli.start import main")
     assert main
     return beginning + work
 
