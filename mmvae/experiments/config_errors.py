@@ -11,7 +11,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from mmvae.foundations.errors import ConfigError, MmvaeError, PluginError, nearest
+from mmvae.foundations.errors import (
+    LISTED,
+    LONG,
+    LONGEST,
+    ConfigError,
+    MmvaeError,
+    PluginError,
+    nearest,
+    shortened,
+)
 from mmvae.foundations.toml import KeyPath, dotted, literal
 from mmvae.foundations.toml_document import Document
 from mmvae.models.families import BESIDE, joined
@@ -24,6 +33,9 @@ def table_schema(table: str, offered: type[Any]) -> type[BaseModel]:
     config: type[BaseModel] = offered.Config
     return joined(config, BESIDE[table]) if table in BESIDE else config
 
+
+EXAMINED = 1000
+"""Maximum number of findings that are put into words: each is compared with all known keys."""
 
 _EXPECTED = {
     "int_type": "an integer",
@@ -83,7 +95,7 @@ class _Location:
 def explain(
     error: ValidationError, document: Document, root: type[BaseModel], registry: Registry
 ) -> MmvaeError:
-    """Convert a failed validation to one error that lists every mistake.
+    """Convert a failed validation to one error that lists the first mistakes, by their lines.
 
     Args:
         error: The error from validating ``document.table`` against ``root``.
@@ -96,7 +108,8 @@ def explain(
     """
     reader = _Reader(document, root, registry)
     mistakes: dict[KeyPath, Mistake] = {}
-    for details in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for details in found[:EXAMINED]:
         mistake = reader.mistake(details)
         before = mistakes.get(mistake.path)
         if before and before.branch and mistake.branch:
@@ -106,10 +119,13 @@ def explain(
     reported = [m for m in mistakes.values() if not (m.branch and _reported_deeper(m, mistakes))]
     lines = [reader.line(mistake) for mistake in reported]
     blame = PluginError if all(mistake.plugin for mistake in reported) else ConfigError
-    if len(lines) == 1:
+    if len(lines) == 1 and len(found) <= EXAMINED:
         return blame(lines[0])
     lines.sort(key=_by_line)
-    return blame(f"{document.source} has {len(lines)} mistakes:\n  " + "\n  ".join(lines))
+    more = "more than " if len(found) > EXAMINED else ""
+    shown = "\n  ".join(lines[:LISTED])
+    rest = f"\n  These are the first {LISTED}." if len(lines) > LISTED else ""
+    return blame(f"{document.source} has {more}{len(lines):,} mistakes:\n  {shown}{rest}")
 
 
 def _reported_deeper(mistake: Mistake, others: Iterable[KeyPath]) -> bool:
@@ -158,12 +174,13 @@ class _Reader:
 
     def line(self, mistake: Mistake) -> str:
         place = self.document.place(mistake.path)
+        key, text = shortened(dotted(mistake.path), LONG), shortened(mistake.text, LONGEST)
         try:
             value = self.document.value(mistake.path)
         except KeyError:
-            return f"{place}: {dotted(mistake.path)}: {mistake.text}"
+            return f"{place}: {key}: {text}"
         shown = "" if isinstance(value, Mapping) else f" = {literal(value)}"
-        return f"{place}: {dotted(mistake.path)}{shown}: {mistake.text}"
+        return f"{place}: {key}{shown}: {text}"
 
     def _choice(self, loc: KeyPath) -> Mistake:
         """A table that does not say, or wrongly says, which codec, source or model it is for."""

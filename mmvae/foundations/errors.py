@@ -100,6 +100,13 @@ LONG = 300
 """Maximum number of characters of a text within a message; values of users are shorter still."""
 
 
+LONGEST = 1000
+"""Maximum number of characters of one finding in a list of them."""
+
+LISTED = 20
+"""Maximum number of findings that a message lists."""
+
+
 def shortened(text: str, most: int = 80) -> str:
     """Shorten a text to one line of at most this many characters, cut at its end."""
     line = re.sub(r"\s*\n\s*", " ", text.strip())

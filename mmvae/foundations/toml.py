@@ -22,6 +22,7 @@ KeyPath = tuple[str | int, ...]
 """Path of a value: ``("modalities", "image", "size")``; numbers index entries of a list."""
 
 _DEEPEST = 64
+_TRIED = 1 << 22  # characters of unfinished statements that are parsed in search of their end
 _CLOSES = re.compile(r"[\]}\"']")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
@@ -56,11 +57,12 @@ def places_of(text: str, source: str) -> dict[KeyPath, str]:
 def statements(text: str) -> Iterator[tuple[int, KeyPath]]:
     """Yield (line, key path) for each header and each key of a TOML text, inline tables included.
 
-    It stops quietly at a statement that never ends; the parser proper complains about that.
+    It stops quietly at a statement that never ends; the parser proper complains about that. It
+    also stops in one of very many lines: each line that closes a bracket is tried as the last.
     """
     table: KeyPath = ()
     entries: dict[KeyPath, int] = {}
-    chunk, start = "", 1
+    chunk, start, left = "", 1, _TRIED
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if not chunk:
             start = number
@@ -70,6 +72,9 @@ def statements(text: str) -> Iterator[tuple[int, KeyPath]]:
         try:
             parsed = tomllib.loads(chunk)
         except (ValueError, RecursionError):
+            left -= len(chunk)
+            if left < 0:
+                return
             continue  # a list or a text that continues on the next line
         paths = list(_key_paths(parsed, ()))
         header, chunk = chunk.lstrip().startswith("["), ""

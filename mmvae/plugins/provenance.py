@@ -8,7 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from mmvae.foundations.errors import CheckpointError, PluginError, PluginWarning
+from mmvae.foundations.errors import (
+    LISTED,
+    LONGEST,
+    CheckpointError,
+    PluginError,
+    PluginWarning,
+    shortened,
+)
 from mmvae.foundations.json_document import problem_of
 from mmvae.plugins.registry import IN_MEMORY, Registry
 from mmvae.plugins.roles import ROLES
@@ -63,7 +70,7 @@ def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: ob
     for offer, maker in record.items():
         role, _, kind = offer.partition(" ")
         if role not in ROLES or kind not in registry.kinds(role):
-            missing.append(_missing(offer, maker, registry))
+            missing.append((offer, maker))
             continue
         here = registry.provider(role, kind)
         now = f"{here.distribution} {here.version}"
@@ -77,7 +84,9 @@ def require_plugins(made_with: Mapping[str, Any], registry: Registry, origin: ob
                 stacklevel=3,
             )
     if missing:
-        raise PluginError(f"{origin} needs plugins that are not available. {' '.join(missing)}")
+        said = [shortened(_missing(*one, registry), LONGEST) for one in missing[:LISTED]]
+        rest = f" These are {LISTED} of {len(missing):,}." if len(missing) > LISTED else ""
+        raise PluginError(f"{origin} needs plugins that are not available. {' '.join(said)}{rest}")
 
 
 def _missing(offer: str, maker: Maker, registry: Registry) -> str:

@@ -56,6 +56,9 @@ TITLE = 11  # size of the titles of blocks, in points
 EDGE = 0.08  # around a sheet, in inches
 GAP = 0.5  # between blocks, in cells
 
+LARGEST = 1e100
+"""Largest number that is drawn to scale: matplotlib's differences and margins leave float64."""
+
 LONG_NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{2,}(e[-+]?\d+)?(?![\w.])", re.IGNORECASE)
 
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from mmvae.foundations.errors import CheckpointError
-from mmvae.report.canvas import OKABE_ITO, Picture, new_figure, png
+from mmvae.foundations.printable import short_name
+from mmvae.report.canvas import LARGEST, MOST_OF_A_LABEL, OKABE_ITO, Picture, new_figure, png
 from mmvae.report.report_subject import ReportSubject
 from mmvae.report.tables import term
 from mmvae.runs.checkpoint_folder import read_state
@@ -19,8 +20,12 @@ from mmvae.training.state import position_of
 
 Record = Mapping[str, Any]
 
-_NOT_TERMS = ("step", "epoch", "split", "seconds", "items_per_second", "learning_rate", "beta")
+_RATES = ("seconds", "items_per_second", "learning_rate", "beta")
+_NOT_TERMS = ("step", "epoch", "split", "errors", *_RATES)
 _COLUMNS = 3
+
+MOST_PANELS = 99
+"""Maximum number of panels of a figure."""
 
 Bands = Mapping[str, tuple[float, float]]
 """Term → its range in a sound training."""
@@ -51,7 +56,9 @@ def training_curves(subject: ReportSubject) -> list[Picture]:
         + inside(means, bands)
         + subject.origin
     )
-    drawn = draw({"training": means, "validation": validation}, [*terms, "beta"], bands)
+    shown = terms[: MOST_PANELS - 1]
+    caption += few(shown, terms, "terms")
+    drawn = draw({"training": means, "validation": validation}, [*shown, "beta"], bands)
     return [Picture("training", "Training", caption, drawn)]
 
 
@@ -72,15 +79,25 @@ def observed_curves(subject: ReportSubject) -> list[Picture]:
     """One panel for each statistic from observers; none if there are no such statistics."""
     records = [r for r in records_of(subject.run) if r["split"] == "observed"]
     named = dict.fromkeys(name for record in records for name in record)
-    statistics = [name for name in named if name not in (*_NOT_TERMS, "errors")]
-    if not statistics:
+    measured = [name for name in named if name not in _NOT_TERMS]
+    if not measured:
         return []
+    statistics = measured[:MOST_PANELS]
     caption = (
         "Statistics measured by observers during training. Metrics are measured on the validation "
         "split with the same noise each time; bars are standard errors over items. "
-        f"{halves(records, statistics)}{subject.origin}"
+        f"{halves(records, statistics)}{subject.origin}{few(statistics, measured, 'statistics')}"
     )
     return [Picture("observed", "Observed", caption, draw({"observed": records}, statistics))]
+
+
+def few(shown: Sequence[str], names: Sequence[str], what: str) -> str:
+    """A sentence on what has no panel; empty if all have one."""
+    if len(shown) == len(names):
+        return ""
+    return (
+        f" Only the first {len(shown)} of {len(names):,} {what} are drawn; metrics.jsonl has all."
+    )
 
 
 def halves(records: Sequence[Record], statistics: Sequence[str]) -> str:
@@ -161,10 +178,10 @@ def draw(
         if name in (bands or {}):
             panel.axhspan(*(bands or {})[name], color=BEYOND, alpha=0.2, linewidth=0)
         for (split, records), colour in zip(splits.items(), colours, strict=True):
-            points = [(r["step"], r[name]) for r in records if name in r]
+            points = [(r["step"], drawable(r[name])) for r in records if name in r]
             errors = [r.get("errors", {}).get(name) for r in records if name in r]
             if any(errors):
-                bars = [error or 0.0 for error in errors]
+                bars = [drawable(error or 0.0) for error in errors]
                 panel.errorbar(*zip(*points, strict=True), bars, color=colour, fmt="none")
             if points:
                 dot = "o" if len(points) == 1 or any(errors) else None
@@ -176,12 +193,13 @@ def draw(
                     markersize=4,
                     label=split,
                 )
-        panel.set_title("warm-up weight β" if name == "beta" else title(name), fontsize=9)
+        panel.set_title(short_name(title(name), MOST_OF_A_LABEL), fontsize=9)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25)
+        values = [(r["step"], r[name]) for rs in splits.values() for r in rs if name in r]
         if name not in ("beta", "penalty") and not name.startswith("subset_kl/"):
-            together = [r for records in splits.values() for r in records if name in r]
-            low_end(panel, [(r["step"], r[name]) for r in together])
+            low_end(panel, values)
+        mark_beyond(panel, values)
     for panel in panels[len(terms) :]:
         panel.set_visible(False)
     for panel in panels[max(0, len(terms) - _COLUMNS) : len(terms)]:
@@ -194,6 +212,8 @@ def draw(
 
 def title(name: str) -> str:
     """A term's name above its panel."""
+    if name == "beta":
+        return "warm-up weight β"
     if name == "elbo":
         return "ELBO"
     if name == "penalty":
@@ -205,11 +225,13 @@ def title(name: str) -> str:
 
 def low_end(panel: Any, points: Sequence[tuple[int, float]]) -> None:
     """Cut off the first, wild steps so that the rest can be read, and mark that."""
-    ordered = sorted(value for _, value in points)
+    ordered = sorted(value for _, value in points if abs(value) <= LARGEST)
+    if not ordered:
+        return
     low, high = ordered[len(ordered) // 50], ordered[-1 - len(ordered) // 50]
     margin = 0.05 * (high - low)
-    below = [step for step, value in points if value < low - margin]
-    above = [step for step, value in points if value > high + margin]
+    below = [step for step, value in points if -LARGEST <= value < low - margin]
+    above = [step for step, value in points if high + margin < value <= LARGEST]
     if high == low or not (below or above):
         return
     panel.set_ylim(low - 2 * margin, high + 2 * margin)
@@ -218,3 +240,18 @@ def low_end(panel: Any, points: Sequence[tuple[int, float]]) -> None:
         (above, high + 1.5 * margin, "^"),
     ):
         panel.plot(steps, [edge] * len(steps), marker, color=BEYOND, markersize=4)
+
+
+def drawable(value: float) -> float:
+    """A value, or NaN if it is too large to be drawn to scale."""
+    return value if abs(value) <= LARGEST else math.nan
+
+
+def mark_beyond(panel: Any, points: Sequence[tuple[int, float]]) -> None:
+    """Mark the values that are too large to be drawn to scale, at the edge of the panel."""
+    for sign, edge, marker in ((-1, 0.03, "v"), (1, 0.97, "^")):
+        steps = [step for step, value in points if sign * value > LARGEST]
+        if steps:
+            edges = [edge] * len(steps)
+            place = panel.get_xaxis_transform()
+            panel.plot(steps, edges, marker, color=BEYOND, markersize=4, transform=place)

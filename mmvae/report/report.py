@@ -98,7 +98,7 @@ def _evaluation(opened: OpenRun, overrides: Sequence[str]) -> dict[str, Any] | N
     if {key: result.get(key) for key in wanted} != wanted:
         return None
     try:
-        Drawn.model_validate(result)
+        Drawn.model_validate(result).check(opened.trained.model)
         shown = [
             *map(table_html, tables(result)),
             *left_out(result),

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mmvae.foundations import storage
 from mmvae.foundations.errors import RunError
@@ -153,6 +153,12 @@ _LARGEST = 2**63 - 1
 Number = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)] | float
 
 
+def _not_negative(error: float) -> float:
+    if error < 0:  # NaN is not
+        raise ValueError("expected no standard error below 0")
+    return error
+
+
 class _Record(BaseModel):
     """The common keys of every record, beside its measurements."""
 
@@ -161,7 +167,7 @@ class _Record(BaseModel):
     step: int = Field(ge=0, le=_LARGEST)
     epoch: int = Field(ge=0, le=_LARGEST)
     split: str
-    errors: dict[str, Number | None] = {}
+    errors: dict[str, Annotated[Number, AfterValidator(_not_negative)] | None] = {}
     __pydantic_extra__: dict[str, Number]
 
 
@@ -186,13 +192,19 @@ def read_training(path: Path) -> list[dict[str, Any]]:
     """Return the records of a training: numbers, with step, epoch and split; see `read_metrics`.
 
     Raises:
-        RunError: As there; or a line has something else.
+        RunError: As there; or a line has something else, or a step that is not after the one of
+            the line before it of the same split.
     """
     records = read_metrics(path)
+    last: dict[str, int] = {}
     for number, record in enumerate(records, 1):
         try:
             _Record.model_validate(record)
-        except ValidationError as error:
+            split, step = record["split"], record["step"]
+            if step <= last.get(split, 0):
+                raise ValueError(f"step: {step}, expected more than {last.get(split, 0)}")
+            last[split] = step
+        except ValueError as error:
             raise RunError(
                 f"{path}, line {number} is damaged: {problem_of(error)}. Remove that line to "
                 f"read the others."

@@ -102,6 +102,38 @@ def test_results_that_lack_what_a_report_shows_are_refused(copy: Run, path) -> N
         report(copy.folder, registry=toy_registry())
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("latent",), {"dimensions": 10**5, "of": 10**5}, "latent has 100,000 dimensions"),
+        (("modalities",), ["v"] * 10**5, "modalities are"),
+        (("latent", "kl per dimension"), [1e308, 0.0], "too large to be drawn"),
+        (("coherence matrix",), {"c": {"x" * 9: {}}}, "coherence matrix of 'c' is of another"),
+        (("coherence matrix",), {"z": {}}, "coherence matrix of 'z' is of another"),
+    ],
+)
+def test_results_of_another_model_are_not_drawn(copy: Run, path, value, said: str) -> None:
+    """The size of a figure is that of the model, whatever a sealed file says."""
+    document = read_results(copy)
+    if path == ("latent",):
+        many = [0.1] * value["of"]
+        value = {
+            "active units": 1,
+            "dimensions": value["dimensions"],
+            "kl per dimension": many,
+            "variance per dimension": many,
+        }
+    if path == ("coherence matrix",):
+        value = {k: {"cells": v, "classifier on real items": {}} for k, v in value.items()}
+    holder = document
+    for part in path[:-1]:
+        holder = holder[part]
+    holder[path[-1]] = value
+    write_results(copy, document)
+    with pytest.raises(RunError, match=f"lacks what a report shows.*{said}"):
+        report(copy.folder, registry=toy_registry())
+
+
 def test_results_of_older_versions_are_read(copy: Run) -> None:
     document = json.loads(copy.evaluation.read_bytes())
     del document["sealed"], document["sha256"]
@@ -229,6 +261,29 @@ def test_lines_that_are_no_records_are_named(tmp_path: Path, line: str) -> None:
     good = '{"step": 1, "epoch": 1, "split": "train", "loss": "NaN"}'
     path.write_text(f"{good}\n{line}\n")
     with pytest.raises(RunError, match="line 2 is damaged"):
+        read_training(path)
+
+
+@pytest.mark.parametrize(
+    "steps", [[0], [1, 1], [3, 2], [1, 2, 2]], ids=["no step", "twice", "back", "twice later"]
+)
+def test_records_out_of_order_are_told(tmp_path: Path, steps: list[int]) -> None:
+    """Means over the steps since the record before would be of no steps, or of fewer than none."""
+    path = tmp_path / "metrics.jsonl"
+    lines = [{"step": s, "epoch": 1, "split": "train", "loss": 1.0} for s in steps]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(RunError, match=f"line {len(steps)} is damaged: step: .* expected more"):
+        read_training(path)
+
+
+def test_a_standard_error_below_0_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    line = {"step": 1, "epoch": 1, "split": "observed", "x": 1.0}
+    for error in (None, 0, 0.5, "NaN"):
+        path.write_text(json.dumps({**line, "errors": {"x": error}}) + "\n")
+        assert len(read_training(path)) == 1
+    path.write_text(json.dumps({**line, "errors": {"x": -0.5}}) + "\n")
+    with pytest.raises(RunError, match=r"line 1 is damaged: errors\.x.*below 0"):
         read_training(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -68,6 +69,23 @@ def mistakes(text: str, registry: Registry, tmp_path: Path, *overrides: str) -> 
     assert "pydantic" not in message
     assert "Input should" not in message
     return message.replace(str(path), "FILE")
+
+
+def test_the_first_of_very_many_mistakes_are_told(toys, tmp_path) -> None:
+    began = time.process_time()
+    lines = "".join(f"k{i} = 1\n" for i in range(20_000))
+    told = mistakes(lines + WRONG, toys, tmp_path).splitlines()
+    assert time.process_time() - began < 10
+    assert told[0].startswith("FILE has more than ")
+    assert [line.split(":")[1] for line in told[1:-1]] == [str(n) for n in range(1, 21)]
+    assert told[-1].strip() == "These are the first 20."
+    few = mistakes("".join(f"k{i} = 1\n" for i in range(25)) + WRONG, toys, tmp_path).splitlines()
+    assert (few[0], len(few)) == ("FILE has 37 mistakes:", 22)
+
+
+@pytest.mark.parametrize("text", ["{} = 1", 'data.source = "{}"', '[modalities.v]\ncodec = "{}"'])
+def test_a_very_long_text_is_told_in_short(toys, tmp_path, text: str) -> None:
+    assert len(mistakes(text.format("x" * 200_000), toys, tmp_path)) < 4000
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(toys, tmp_path) -> None:

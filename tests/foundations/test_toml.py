@@ -81,6 +81,16 @@ def test_windows_line_ends_count_once() -> None:
     assert places_of("a = 1\r\nb = [\r\n1]\r\nc = 2\r\n", "f")[("c",)] == "f:4"
 
 
+def test_a_list_of_very_many_lines_takes_bounded_time() -> None:
+    text = "a = 1\nx = [\n" + "[1],\n" * 20_000 + "]\nb = 2\n"
+    began = time.process_time()
+    assert list(statements(text))[0] == (1, ("a",))
+    assert time.process_time() - began < 20
+    assert parse(text, "f")["b"] == 2
+    short = "x = [\n" + "[1],\n" * 500 + "]\nb = 2\n"
+    assert list(statements(short))[-1] == (503, ("b",))
+
+
 def test_a_long_list_does_not_take_long() -> None:
     text = "a = [\n" + "1,\n" * 20_000 + "]\nb = 1\n"
     begin = time.perf_counter()

@@ -148,3 +148,11 @@ def test_a_role_of_a_version_to_come_is_missing(offer) -> None:
     maker = {"distribution": "d", "version": "1", "plugin": "p"}
     with pytest.raises(PluginError, match="not installed; pip install d==1"):
         require_plugins({offer: maker}, Registry.of(), "here")
+
+
+def test_the_first_of_very_many_missing_plugins_are_named() -> None:
+    maker = {"distribution": "x" * 100_000, "version": "1", "plugin": "p"}
+    record = {f"codec c{i}": maker for i in range(10_000)}
+    with pytest.raises(PluginError, match=r"These are 20 of 10,000\.") as error:
+        require_plugins(record, Registry.of(), "run")
+    assert len(str(error.value)) < 25_000

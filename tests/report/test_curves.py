@@ -76,3 +76,48 @@ def test_a_term_that_begins_later_has_a_panel(tmp_path: Path, monkeypatch: pytes
     run = SimpleNamespace(metrics=path, checkpoints=tmp_path / "checkpoints")
     curves.training_curves(SimpleNamespace(run=run, **ORIGIN))
     assert shown == ["elbo", "critic/accuracy", "beta"]
+
+
+@pytest.mark.parametrize("huge", [1e308, float("inf"), 1e101])
+def test_values_too_large_for_a_scale_are_marked(monkeypatch: pytest.MonkeyPatch, huge) -> None:
+    figures: list[Figure] = []
+    png = curves.png
+    monkeypatch.setattr(curves, "png", lambda figure: figures.append(figure) or png(figure))
+    values = [huge, 1.0, 2.0, -huge, float("nan")]
+    records = [
+        record(step, value) | {"errors": {"elbo": huge}} for step, value in enumerate(values, 1)
+    ]
+    assert draw({"training": joined(records), "validation": []}, ["elbo", "beta"])
+    found = {line.get_marker(): list(line.get_xdata()) for line in figures[0].axes[0].lines}
+    assert found["^"] == [1]
+    assert found["v"] == [4]
+    low, high = figures[0].axes[0].get_ylim()
+    assert -10 < low < high < 10
+
+
+def test_steps_of_any_size_are_drawn() -> None:
+    records = [record(1, 0.0), record(2**63 - 1, 1.0)]
+    assert draw({"training": joined(records)}, ["elbo", "beta"])
+
+
+def test_only_so_many_panels_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {f"x{i}": 1.0 for i in range(1500)}
+    shown: list[str] = []
+    monkeypatch.setattr(curves, "draw", lambda splits, terms, bands=None: shown.extend(terms))
+    for split, figure in (
+        ("train", curves.training_curves),
+        ("observed", curves.observed_curves),
+    ):
+        path = tmp_path / "metrics.jsonl"
+        path.write_text("".join(json.dumps(record(s, 1.0, split) | many) + "\n" for s in (5, 10)))
+        run = SimpleNamespace(metrics=path, checkpoints=tmp_path / "checkpoints")
+        shown.clear()
+        (picture,) = figure(SimpleNamespace(run=run, **ORIGIN))
+        assert len(shown) == curves.MOST_PANELS
+        assert "of 1,501" in picture.caption
+        assert len(picture.caption) < 10_000
+
+
+def test_a_very_long_name_of_a_term_is_shown_in_short() -> None:
+    drawn = draw({"training": [record(1, 0.0) | {"x" * 100_000: 1.0}]}, ["x" * 100_000])
+    assert len(drawn) < 1_000_000
