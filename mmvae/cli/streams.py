@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import select
+import stat
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from mmvae.foundations.errors import OutputError
+from mmvae.foundations.signals import asked_to_end
+
+PATIENCE_S = 2.0
+"""Seconds that a stream whose reader has stalled is waited for, once a signal came."""
+
+
+class Awaited(io.FileIO):
+    """A pipe or a terminal that is written when it has room.
+
+    A reader that has stalled is waited for, as without this class. But after a signal that asked
+    the process to end, it is not waited for long: the system's call could not be left then.
+
+    Args:
+        given: The stream of bytes in whose place it writes, kept so that it is not closed.
+        whole: True to write all bytes in one call; otherwise a buffer calls again for the rest.
+    """
+
+    def __init__(self, given: Any, whole: bool = False) -> None:
+        super().__init__(given.fileno(), "w", closefd=False)
+        self._given, self._whole, self._room = given, whole, select.poll()
+        self._room.register(self, select.POLLOUT)
+
+    def write(self, data: Any, /) -> int:
+        """Write bytes; return how many."""
+        rest, done = memoryview(data).cast("B"), 0
+        while done < len(rest) and (self._whole or not done):
+            self._await_room()
+            done += os.write(self.fileno(), rest[done : done + select.PIPE_BUF])
+        return done
+
+    def _await_room(self) -> None:
+        """Wait until a write does not block.
+
+        Raises:
+            OSError: A signal came, and nobody reads.
+        """
+        end = None
+        while not self._room.poll(100):
+            if asked_to_end():
+                end = end or time.monotonic() + PATIENCE_S
+                if time.monotonic() > end:
+                    raise OSError(errno.EAGAIN, "its reader has stalled")
 
 
 class Results(io.TextIOWrapper):
@@ -139,5 +185,9 @@ def stream(kind: type[io.TextIOWrapper], given: Any, descriptor: int) -> io.Text
     if given is None:
         raw: Any = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
         return kind(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    encoding, lines = given.encoding, given.line_buffering
-    return kind(given.detach(), encoding=encoding, errors="backslashreplace", line_buffering=lines)
+    encoding, lines, whole = given.encoding, given.line_buffering, given.write_through
+    raw = given.detach()
+    if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+        awaited = Awaited(raw, whole)
+        raw = awaited if whole else io.BufferedWriter(awaited)
+    return kind(raw, encoding=encoding, errors="backslashreplace", line_buffering=lines)

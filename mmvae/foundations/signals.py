@@ -17,6 +17,8 @@ EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """The signal of a terminal that closes; None on systems without it."""
 
+_asked: set[int] = set()  # signals that asked this process to end
+
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
@@ -44,6 +46,7 @@ class StopRequests:
         self._handlers.__exit__(kind, error, trace)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        _asked.add(number)
         received = signal.Signals(number)
         if self.received is not None and received is signal.SIGINT:
             raise KeyboardInterrupt
@@ -69,11 +72,17 @@ def terminable() -> Iterator[None]:
 
 def interrupt(number: int, frame: FrameType | None) -> NoReturn:
     """Raise the error of a signal: KeyboardInterrupt for SIGINT, else `Terminated`."""
+    _asked.add(number)
     if loads_torch():
         end_at_once(number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise Terminated(f"stopped by {signal.Signals(number).name}.")
+
+
+def asked_to_end() -> bool:
+    """True if a signal asked the process of a command to end."""
+    return bool(_asked)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from types import FrameType
@@ -19,7 +20,8 @@ def end_at_once(number: int, frame: FrameType | None = None) -> NoReturn:
     else:
         line, code = f"stopped by {signal.Signals(number).name}.", 75
     try:
-        os.write(2, f"{line}\n".encode())
+        if select.select([], [2], [], 0)[1]:  # a stalled reader is not waited for
+            os.write(2, f"{line}\n".encode())
     finally:
         os._exit(code)
 
