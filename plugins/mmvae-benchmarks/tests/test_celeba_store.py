@@ -396,3 +396,16 @@ def test_the_report_holds_the_settings(small_celeba, opened, fake_faces):
         "width": 0.4,
     }
     assert (report["pictures"], report["kept"]) == (12, 12)
+
+
+def test_a_changed_content_in_the_report_is_found(small_celeba, opened):
+    small_celeba.write()
+    path = opened().folder / "report.json"
+    report = json.loads(path.read_text())
+    first = report["content"][0]
+    path.write_text(json.dumps(report | {"content": report["content"].replace(first, "g")}))
+    with pytest.raises(DataError, match=r"damaged \(the checksum of report.json differs\)"):
+        opened()
+    del report["sha256"]  # as older versions wrote it
+    path.write_text(json.dumps(report))
+    assert opened().report["content"] == report["content"]

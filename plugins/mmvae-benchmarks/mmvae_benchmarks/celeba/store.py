@@ -42,6 +42,7 @@ Array = np.ndarray[Any, Any]
 IMAGES, OUTCOMES, LEFT_OUT, REPORT = "images.npy", "outcomes.npy", "left-out.tsv", "report.json"
 """Files of a store."""
 
+<<<<<<< HEAD
 UNREADABLE = (
     OSError,
     EOFError,
@@ -53,6 +54,10 @@ UNREADABLE = (
     TokenError,
 )
 """What NumPy raises of a damaged file: its header is a text in Python, and may claim any size."""
+=======
+CHECKSUM = "sha256"
+"""Key of the checksum of ``report.json``."""
+>>>>>>> s2
 
 
 class Report(BaseModel):
@@ -219,7 +224,8 @@ def make(folder: Path, pictures: Pictures, recipe: Recipe, workers: int) -> None
         remedy=REMEDY,
     )
     storage.write_bytes(folder / OUTCOMES, npy(outcomes), remedy=REMEDY)
-    storage.write_json(folder / REPORT, report, remedy=REMEDY)
+    sealed = report | {CHECKSUM: checksum_of(report)}
+    storage.write_json(folder / REPORT, sealed, remedy=REMEDY)
     storage.remove_folder(folder / SHARDS, remedy=REMEDY)
     print(f"celeba: {Store(folder, report).summary()}", file=sys.stderr, flush=True)
 
@@ -248,9 +254,18 @@ def read_report(folder: Path) -> dict[str, Any]:
     """
     try:
         found = parse_json(storage.read(folder / REPORT, follow=True))
+        if isinstance(found, dict) and CHECKSUM in found:  # older stores have none
+            claimed = found.pop(CHECKSUM)
+            if claimed != checksum_of(found):
+                raise ValueError(f"the checksum of {REPORT} differs")
         return Report.model_validate(found, strict=True).model_dump()
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(folder, str(error)) from None
+
+
+def checksum_of(report: dict[str, Any]) -> str:
+    """The SHA-256 of a report without its checksum."""
+    return hashlib.sha256(storage.json_bytes(report)).hexdigest()
 
 
 def damaged(folder: Path, why: str) -> DataError:
