@@ -42,7 +42,6 @@ Array = np.ndarray[Any, Any]
 IMAGES, OUTCOMES, LEFT_OUT, REPORT = "images.npy", "outcomes.npy", "left-out.tsv", "report.json"
 """Files of a store."""
 
-<<<<<<< HEAD
 UNREADABLE = (
     OSError,
     EOFError,
@@ -54,10 +53,9 @@ UNREADABLE = (
     TokenError,
 )
 """What NumPy raises of a damaged file: its header is a text in Python, and may claim any size."""
-=======
+
 CHECKSUM = "sha256"
 """Key of the checksum of ``report.json``."""
->>>>>>> s2
 
 
 class Report(BaseModel):
