@@ -15,6 +15,8 @@ from mmvae.modalities import returned
 from mmvae.plugins.smoke_test import smoke_test
 from mmvae.testing.contract import needs, require, require_config
 from mmvae.testing.densities import DensityChecks
+from mmvae.testing.gradients import GradientChecks
+from mmvae.testing.masks import MaskChecks
 from mmvae.testing.networks import NetworkChecks
 from mmvae.testing.points import PointChecks
 from mmvae.testing.restored import RestoredChecks
@@ -30,7 +32,15 @@ from mmvae.testing.subject import (
 from mmvae.testing.values import ValueChecks
 
 
-class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, PointChecks):
+class CodecContract(
+    ValueChecks,
+    RestoredChecks,
+    NetworkChecks,
+    DensityChecks,
+    MaskChecks,
+    PointChecks,
+    GradientChecks,
+):
     """Checks that a codec keeps the contract of :class:`mmvae.Codec`.
 
     Set :attr:`codec` if the class brings :meth:`mmvae.Codec.examples`; otherwise define

@@ -36,6 +36,8 @@ FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 SHOWN = "test_show_agrees_with_restore"
 NAMES = "test_names_of_cells_keep_their_places"
 BEST = "test_compare_is_best_for_true_values"
+GRADIENT = "test_gradients_are_those_of_log_prob"
+ADD_UP = "test_observed_and_other_cells_add_up"
 
 
 class Letter(Codec):
@@ -933,7 +935,70 @@ class RestoresAnEarlierBatch(Sound):
         return known[key]
 
 
+class SpreadOfADecoder(Sound):
+    """Sound: its decoder gives means and logarithms of deviations."""
+
+    def decoder(self, input_dim):
+        return nn.Linear(input_dim, 2 * DIM)
+
+    def likelihood(self, parameters):
+        mean, log_deviation = parameters.chunk(2, -1)
+        deviation = (0.1 * log_deviation).exp()
+        return Independent(Normal(mean, deviation, validate_args=False), 1)
+
+
+class ScaleDetached(SpreadOfADecoder):
+    """Half of the decoder's output gets no gradient."""
+
+    def likelihood(self, parameters):
+        mean, log_deviation = parameters.chunk(2, -1)
+        return super().likelihood(torch.cat([mean, log_deviation.detach()], -1))
+
+
+class NegativeGradient(Sound):
+    def likelihood(self, parameters):
+        return super().likelihood(2 * parameters.detach() - parameters)
+
+
+class HalfGradient(Sound):
+    def likelihood(self, parameters):
+        return super().likelihood(0.5 * parameters + 0.5 * parameters.detach())
+
+
+class NoGradientOfIncompleteItems(Sound):
+    """Items with unobserved cells train nothing."""
+
+    def log_prob(self, likelihood, x, observed):
+        nats = super().log_prob(likelihood, x, observed)
+        return nats if observed is None else torch.where(observed.all(1), nats, nats.detach())
+
+
+class RescalesMissing(Sound):
+    """Log p of the observed cells times cells / observed."""
+
+    def log_prob(self, likelihood, x, observed):
+        nats = super().log_prob(likelihood, x, observed)
+        return nats if observed is None else nats * DIM / observed.sum(1).clamp(min=1)
+
+
+class LosesIncompleteItems(Sound):
+    """Log p is 0 for any item with an unobserved cell."""
+
+    def log_prob(self, likelihood, x, observed):
+        nats = super().log_prob(likelihood, x, observed)
+        return nats if observed is None else torch.where(observed.all(1), nats, 0.0)
+
+
 STRANGERS = {
+    RescalesMissing: (ADD_UP, "log_prob of the cell 0 plus .* that of all cells: .*not rescaled"),
+    LosesIncompleteItems: (ADD_UP, r"log_prob of the cell 0 plus .*; got \[0\.0, 0\.0"),
+    ScaleDetached: (
+        GRADIENT,
+        r"log_prob with the slopes of its values, .* random directions\. Do",
+    ),
+    NegativeGradient: (GRADIENT, "a gradient of log_prob with the slopes of its values"),
+    HalfGradient: (GRADIENT, "a gradient of log_prob with the slopes of its values"),
+    NoGradientOfIncompleteItems: (GRADIENT, "log_prob, some cells unobserved with the slopes"),
     RestoresAnEarlierBatch: ("test_restore_undoes_prepare", "the inner rows in reverse to give"),
     SwapsNames: (
         NAMES,

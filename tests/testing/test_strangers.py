@@ -15,6 +15,7 @@ from testing.strangers import (
     RoundsAndSaysSo,
     ShowsFewDigits,
     ShowsOtherUnits,
+    SpreadOfADecoder,
     Standardised,
     StandardisedWave,
     Wave,
@@ -76,3 +77,7 @@ def test_one_fault_fails_one_check_with_its_cause(kind):
     found = {v.check: v.reason for v in verdicts(Contract()) if v.state == "broken"}
     assert list(found) == [check], found
     assert re.search(said, found[check], re.DOTALL), found[check]
+
+
+class TestSpreadOfADecoder(CodecContract):
+    codec = SpreadOfADecoder
