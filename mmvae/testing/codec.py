@@ -31,6 +31,9 @@ from mmvae.testing.subject import (
 )
 from mmvae.testing.values import ValueChecks
 
+MANY, ROW = 64, 4
+"""Number of items of a draw, and of draws in a row."""
+
 
 class CodecContract(
     ValueChecks,
@@ -101,6 +104,30 @@ class CodecContract(
             states.append(source.get_state())
         wants = "resample to use the same number of random draws for all values"
         require(torch.equal(*states), wants, "generators in different states")
+
+    def test_draws_in_a_row_differ(self) -> None:
+        """Further draws with one generator differ from the first: it moves on.
+
+        Tried for the methods whose draws differ with the seed.
+        """
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        likelihood = likelihood_of(codec, MANY)
+        draws: dict[str, Callable[[torch.Generator], Tensor]] = {
+            "resample": lambda g: codec.resample(x.clone(), g),
+            "fixed": lambda g: codec.fixed(x.clone(), g),
+            "sample": lambda g: codec.sample(likelihood, g),
+        }
+        for name, draw in draws.items():
+            source = generator()
+            first, *later = (draw(source) for _ in range(ROW))
+            seeds = (draw(torch.Generator().manual_seed(seed)) for seed in range(1, ROW))
+            if all(torch.equal(first, other) for other in seeds):
+                continue  # it draws nothing, or nothing that these values show
+            differs = not all(torch.equal(first, other) for other in later)
+            wants = f"{name} to give other values at the next call with the same generator"
+            remedy = "Draw from the generator itself, and make no other one of its seed."
+            require(differs, wants, "the same values", remedy)
 
     def test_state_survives_saving(self) -> None:
         """The fitted state is unchanged by JSON and safetensors."""

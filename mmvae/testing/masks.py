@@ -37,9 +37,7 @@ class MaskChecks(CodecSubject):
             except TypeError as refusal:
                 not_tried(f"it refuses unobserved cells: {refusal}")
             if not _has_cells(column, x) and not (first.any() or others.any()):
-                not_tried(
-                    "it leaves out items with unobserved cells, and raw values have no cells"
-                )
+                not_tried("raw values have no cells, and it leaves out incomplete items")
             if not _independent(codec, likelihood, x, some):
                 continue
             tried += 1

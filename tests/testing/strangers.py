@@ -37,6 +37,8 @@ SHOWN = "test_show_agrees_with_restore"
 NAMES = "test_names_of_cells_keep_their_places"
 BEST = "test_compare_is_best_for_true_values"
 GRADIENT = "test_gradients_are_those_of_log_prob"
+ONE = "test_one_item_gives_the_same_as_in_a_batch"
+IN_A_ROW = "test_draws_in_a_row_differ"
 ADD_UP = "test_observed_and_other_cells_add_up"
 
 
@@ -989,7 +991,55 @@ class LosesIncompleteItems(Sound):
         return nats if observed is None else torch.where(observed.all(1), nats, 0.0)
 
 
+class Squeezed(nn.Module):
+    def forward(self, x):
+        return x.squeeze(0)
+
+
+class SqueezesOneItem(Sound):
+    """Its decoder drops the dimension of items if there is one item."""
+
+    def decoder(self, input_dim):
+        return nn.Sequential(super().decoder(input_dim), Squeezed())
+
+
+class SqueezesTheInputOfOneItem(Sound):
+    """Its encoder drops the dimension of items if there is one item."""
+
+    def encoder(self):
+        return nn.Sequential(Squeezed(), super().encoder())
+
+
+class CentredIfMany(nn.Module):
+    def forward(self, x):
+        return x if len(x) > 1 else x - x.mean()
+
+
+class DecodesOneItemOtherwise(Sound):
+    def decoder(self, input_dim):
+        return nn.Sequential(super().decoder(input_dim), CentredIfMany())
+
+
+class DrawsFromTheSeed(Sound):
+    """Each call gives the same noise."""
+
+    def sample(self, likelihood, generator):
+        source = torch.Generator().manual_seed(generator.initial_seed())
+        return likelihood.mean + torch.randn(likelihood.mean.shape, generator=source)
+
+
+class ResamplesFromTheSeed(Sound):
+    def resample(self, x, generator):
+        source = torch.Generator().manual_seed(generator.initial_seed())
+        return x + 0.1 * torch.randn(x.shape, generator=source)
+
+
 STRANGERS = {
+    SqueezesOneItem: (ONE, r"the decoder \(1, 2\) for one item; got \(2,\)\. Do not squeeze"),
+    SqueezesTheInputOfOneItem: (ONE, r"the encoder \(1, 4\) for one item; got \(4,\)"),
+    DecodesOneItemOtherwise: (ONE, "the decoder of one item alone as in a batch: .*; got"),
+    DrawsFromTheSeed: (IN_A_ROW, "sample to give other values at the next call .*; got the same"),
+    ResamplesFromTheSeed: (IN_A_ROW, "resample to give other values at the next call"),
     RescalesMissing: (ADD_UP, "log_prob of the cell 0 plus .* that of all cells: .*not rescaled"),
     LosesIncompleteItems: (ADD_UP, r"log_prob of the cell 0 plus .*; got \[0\.0, 0\.0"),
     ScaleDetached: (
