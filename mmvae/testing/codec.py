@@ -13,6 +13,7 @@ from torch import Tensor
 from mmvae.foundations.errors import short
 from mmvae.modalities import returned
 from mmvae.plugins.smoke_test import smoke_test
+from mmvae.testing.altered import AlteredChecks
 from mmvae.testing.contract import needs, require, require_config
 from mmvae.testing.densities import DensityChecks
 from mmvae.testing.gradients import GradientChecks
@@ -38,6 +39,7 @@ MANY, ROW = 64, 4
 class CodecContract(
     ValueChecks,
     RestoredChecks,
+    AlteredChecks,
     NetworkChecks,
     DensityChecks,
     MaskChecks,

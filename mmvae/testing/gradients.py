@@ -22,6 +22,12 @@ STEPS = ((torch.float64, 1e-4), (torch.float32, 1e-2), (torch.float32, 3e-2))
 EXACT = 0.01
 """Largest change of a difference with twice its step, as a share of the slope."""
 
+BENT = 0.05
+"""Largest distance of the slopes ahead and behind, as a share of the slope."""
+
+COARSE = 200.0
+"""Units in the last place of log p that a difference must have, at least."""
+
 CLOSE = 0.05
 """Largest error of a gradient, as a share of the slope in the steepest direction."""
 
@@ -40,7 +46,7 @@ class GradientChecks(CodecSubject):
         """The gradient of log p in the decoder's output agrees with finite differences.
 
         Tried per item in random directions, with all cells observed and with some. Not tried where
-        two step sizes disagree: log p has a corner there, or is too coarse.
+        log p has a corner (the slopes ahead and behind differ), or where it is too coarse.
         """
         codec, column = self.fitted()
         x, parameters = input_of(codec, column), parameters_of(codec, N)
@@ -53,7 +59,7 @@ class GradientChecks(CodecSubject):
                 continue
             tried += _agrees(_nats(codec, x, observed), parameters, where)
         if not tried:
-            not_tried("finite differences of log_prob with two step sizes disagree")
+            not_tried("finite differences of log_prob are not exact enough")
 
 
 def _nats(codec: Codec, x: Tensor, observed: Tensor | None) -> Nats:
@@ -79,12 +85,16 @@ def _agrees(nats: Nats, parameters: Parameters, where: str) -> int:
             if dtype == torch.float32:
                 raise
             continue
-        pairs = [_differences(nats, base, d, step, dtype) for d in directions]
-        slopes, again = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+        here = nats(base, dtype).detach().double()
+        found_by_steps = [_differences(nats, base, d, step, dtype, here) for d in directions]
+        slopes, again, bend = (torch.stack(p) for p in zip(*found_by_steps, strict=True))
         steepest = slopes.abs().amax(0)
-        exact = ((slopes - again).abs() <= EXACT * steepest).all(0) & steepest.isfinite() & pending
+        fine = 2 * step * steepest > COARSE * torch.finfo(dtype).eps * here.abs()
+        close = (slopes - again).abs() <= EXACT * steepest
+        straight = bend.abs() <= BENT * steepest
+        exact = (close & straight).all(0) & fine & steepest.isfinite() & pending
         found = _slopes(nats, base, directions, dtype)
-        off = (found - slopes).abs().amax(0) > CLOSE * steepest + 1e-6
+        off = (found - slopes).abs().amax(0) > CLOSE * steepest
         for row in torch.nonzero(exact & (off | ~found.isfinite().all(0))).flatten().tolist():
             wants = f"a gradient of log_prob{where} with the slopes of its values, "
             wants += short([round(v, 4) for v in slopes[:, row].tolist()])
@@ -96,17 +106,23 @@ def _agrees(nats: Nats, parameters: Parameters, where: str) -> int:
 
 
 def _differences(
-    nats: Nats, base: Parameters, direction: Parameters, step: float, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Central differences of each item with a step and with twice this step, float64 (b,)."""
-    found = []
+    nats: Nats,
+    base: Parameters,
+    direction: Parameters,
+    step: float,
+    dtype: torch.dtype,
+    here: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Central differences of each item with a step and with twice this step, float64 (b,).
+
+    The third is the slope ahead minus the slope behind.
+    """
     with torch.no_grad():
-        for reach in (step, 2 * step):
-            ahead, behind = (
-                nats(_moved(base, direction, sign * reach), dtype).double() for sign in (1, -1)
-            )
-            found.append((ahead - behind) / (2 * reach))
-    return found[0], found[1]
+        behind, ahead, far_behind, far_ahead = (
+            nats(_moved(base, direction, steps * step), dtype).double() for steps in (-1, 1, -2, 2)
+        )
+    bend = (ahead - 2 * here + behind) / step
+    return (ahead - behind) / (2 * step), (far_ahead - far_behind) / (4 * step), bend
 
 
 def _slopes(

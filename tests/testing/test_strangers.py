@@ -7,10 +7,13 @@ import re
 import pytest
 from testing.strangers import (
     STRANGERS,
+    ChecksNames,
     ComparesInManyWays,
+    Count,
     CutsOffAndSaysSo,
     LeavesRefusalsToCondition,
     Letter,
+    NamedCells,
     ParsesOneForAll,
     RoundsAndSaysSo,
     ShowsFewDigits,
@@ -19,6 +22,7 @@ from testing.strangers import (
     Standardised,
     StandardisedWave,
     Wave,
+    Word,
 )
 
 from mmvae.testing import CodecContract, verdicts
@@ -68,6 +72,26 @@ class TestShowsOtherUnits(CodecContract):
     codec = ShowsOtherUnits
 
 
+class TestSpreadOfADecoder(CodecContract):
+    codec = SpreadOfADecoder
+
+
+class TestCount(CodecContract):
+    codec = Count
+
+
+class TestWord(CodecContract):
+    codec = Word
+
+
+class TestNamedCells(CodecContract):
+    codec = NamedCells
+
+
+class TestChecksNames(CodecContract):
+    codec = ChecksNames
+
+
 @pytest.mark.parametrize("kind", STRANGERS, ids=lambda kind: kind.__name__)
 def test_one_fault_fails_one_check_with_its_cause(kind):
     class Contract(CodecContract):
@@ -77,7 +101,3 @@ def test_one_fault_fails_one_check_with_its_cause(kind):
     found = {v.check: v.reason for v in verdicts(Contract()) if v.state == "broken"}
     assert list(found) == [check], found
     assert re.search(said, found[check], re.DOTALL), found[check]
-
-
-class TestSpreadOfADecoder(CodecContract):
-    codec = SpreadOfADecoder

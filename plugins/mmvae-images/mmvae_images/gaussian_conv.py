@@ -96,7 +96,7 @@ class GaussianConvImage(ImageCodec):
         self.mixes_items = config.norm == "batch"
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Height and width must be divisible by 2 once per convolution; groups need two numbers."""
+        """Height and width must be divisible by 2 once per convolution; groups need 2 numbers."""
         step, last = 2 ** len(self.config.channels_hidden), self.config.channels_hidden[-1]
         if shape[1] % step or shape[2] % step:
             raise UnsupportedValue(
