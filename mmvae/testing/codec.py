@@ -13,8 +13,11 @@ from torch import Tensor
 from mmvae.foundations.errors import short
 from mmvae.modalities import returned
 from mmvae.plugins.smoke_test import smoke_test
+from mmvae.testing.altered import AlteredChecks
 from mmvae.testing.contract import needs, require, require_config
 from mmvae.testing.densities import DensityChecks
+from mmvae.testing.gradients import GradientChecks
+from mmvae.testing.masks import MaskChecks
 from mmvae.testing.networks import NetworkChecks
 from mmvae.testing.points import PointChecks
 from mmvae.testing.restored import RestoredChecks
@@ -29,8 +32,20 @@ from mmvae.testing.subject import (
 )
 from mmvae.testing.values import ValueChecks
 
+MANY, ROW = 64, 4
+"""Number of items of a draw, and of draws in a row."""
 
-class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, PointChecks):
+
+class CodecContract(
+    ValueChecks,
+    RestoredChecks,
+    AlteredChecks,
+    NetworkChecks,
+    DensityChecks,
+    MaskChecks,
+    PointChecks,
+    GradientChecks,
+):
     """Checks that a codec keeps the contract of :class:`mmvae.Codec`.
 
     Set :attr:`codec` if the class brings :meth:`mmvae.Codec.examples`; otherwise define
@@ -91,6 +106,30 @@ class CodecContract(ValueChecks, RestoredChecks, NetworkChecks, DensityChecks, P
             states.append(source.get_state())
         wants = "resample to use the same number of random draws for all values"
         require(torch.equal(*states), wants, "generators in different states")
+
+    def test_draws_in_a_row_differ(self) -> None:
+        """Further draws with one generator differ from the first: it moves on.
+
+        Tried for the methods whose draws differ with the seed.
+        """
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        likelihood = likelihood_of(codec, MANY)
+        draws: dict[str, Callable[[torch.Generator], Tensor]] = {
+            "resample": lambda g: codec.resample(x.clone(), g),
+            "fixed": lambda g: codec.fixed(x.clone(), g),
+            "sample": lambda g: codec.sample(likelihood, g),
+        }
+        for name, draw in draws.items():
+            source = generator()
+            first, *later = (draw(source) for _ in range(ROW))
+            seeds = (draw(torch.Generator().manual_seed(seed)) for seed in range(1, ROW))
+            if all(torch.equal(first, other) for other in seeds):
+                continue  # it draws nothing, or nothing that these values show
+            differs = not all(torch.equal(first, other) for other in later)
+            wants = f"{name} to give other values at the next call with the same generator"
+            remedy = "Draw from the generator itself, and make no other one of its seed."
+            require(differs, wants, "the same values", remedy)
 
     def test_state_survives_saving(self) -> None:
         """The fitted state is unchanged by JSON and safetensors."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import nn
 
+from mmvae.foundations.errors import short
 from mmvae.foundations.randomness import seeded_global
 from mmvae.modalities.codec import Codec
+from mmvae.modalities.likelihoods.likelihood import Parameters
 from mmvae.plugins.smoke_test import distributions, own_weights
 from mmvae.testing.contract import ContractBroken, needs, not_tried, require
 from mmvae.testing.subject import (
@@ -144,6 +148,34 @@ class NetworkChecks(CodecSubject):
                 f"a first item that changes by {(first - second).abs().max():.3g} with the others",
             )
 
+    @needs("test_items_do_not_mix", "test_networks_survive_saving")
+    def test_one_item_gives_the_same_as_in_a_batch(self) -> None:
+        """Trained networks, log_prob, point and sample accept a batch of one item.
+
+        Features, parameters and log_prob are those of this item in a larger batch.
+        """
+        codec, column = self.fitted()
+        x = input_of(codec, column)
+        encoder, decoder = (built(codec, part).eval() for part in ("encoder", "decoder"))
+        whole = in_float32(decoder(latents(N)))
+        nats = codec.log_prob(codec.likelihood(whole), x, None)
+        for row in range(2):
+            own = slice(row, row + 1)
+            parameters = in_float32(_alone("the decoder", decoder, latents(N)[own]))
+            _is_row("the encoder", encoder(x), _alone("the encoder", encoder, x[own]), row)
+            _is_row("the decoder", whole, parameters, row)
+            likelihood = _alone("likelihood", codec.likelihood, parameters)
+            log_prob = codec.log_prob(likelihood, x[own], None)
+            _is_row("log_prob", nats, log_prob, row)
+            draws = {
+                "point": codec.point(likelihood),
+                "sample": codec.sample(likelihood, torch.Generator().manual_seed(0)),
+            }
+            for name, value in draws.items():
+                shape = (1, *codec.event_shape)
+                wants = f"{name} {shape} of one item"
+                require(value.shape == shape, wants, tuple(value.shape))
+
     def test_networks_follow_the_device(self) -> None:
         """Results of networks, likelihood and log_prob are on the device of their input."""
         codec, column = self.fitted()
@@ -203,6 +235,38 @@ class NetworkChecks(CodecSubject):
             wants = f"a loaded {part} that gives the same numbers (keep them in buffers)"
             got = f"some that differ by {(first - second).abs().max():.3g}"
             require(torch.equal(first, second), wants, got)
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def _alone(name: str, call: Callable[[T], R], value: T) -> R:
+    """The result for a batch of one item."""
+    try:
+        return call(value)
+    except (RuntimeError, ValueError, IndexError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ContractBroken(f"Wanted {name} to take a batch of one item; got {said}") from error
+
+
+def _is_row(name: str, batch: Parameters, alone: Parameters, row: int) -> None:
+    """Check that a result for one item is the row of this item in the result for a batch."""
+    if isinstance(batch, dict):
+        found = alone.keys() if isinstance(alone, dict) else None
+        require(found == batch.keys(), f"{name} to give {list(batch)} for one item", found)
+        assert isinstance(alone, dict)
+        for key, value in batch.items():
+            _is_row(f"{name} ({key})", value, alone[key], row)
+        return
+    assert isinstance(alone, torch.Tensor)
+    wanted = batch[row : row + 1]
+    shapes = tuple(wanted.shape), tuple(alone.shape)
+    remedy = "Do not squeeze the dimension of items."
+    require(shapes[0] == shapes[1], f"{name} {shapes[0]} for one item", shapes[1], remedy)
+    close = torch.allclose(wanted, alone, rtol=1e-4, atol=1e-4, equal_nan=True)
+    wants = f"{name} of one item alone as in a batch: {short(wanted.tolist())}"
+    require(close, wants, short(alone.tolist()))
 
 
 def _load(fresh: nn.Module, trained: nn.Module) -> None:

@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from testing.gallery import DIM, HalfNormal, Sound
 from torch import nn
-from torch.distributions import Independent, Normal, OneHotCategorical
+from torch.distributions import Bernoulli, Independent, Normal, OneHotCategorical, Poisson
 from torch.nn import functional as F
 
-from mmvae import Codec, CodecConfig, Column, Examples, mlp
+from mmvae import Codec, CodecConfig, Column, Examples, UnsupportedValue, mlp
 
 STATE = "test_state_survives_saving"
 DECLARED = "test_declarations"
@@ -36,6 +36,14 @@ FLOAT32 = "test_numbers_are_float32_under_autocast_too"
 SHOWN = "test_show_agrees_with_restore"
 NAMES = "test_names_of_cells_keep_their_places"
 BEST = "test_compare_is_best_for_true_values"
+GRADIENT = "test_gradients_are_those_of_log_prob"
+ONE = "test_one_item_gives_the_same_as_in_a_batch"
+IN_A_ROW = "test_draws_in_a_row_differ"
+GAP = "test_nan_is_not_read_as_a_number"
+FRACTIONS = "test_fractions_are_not_cut_off"
+CAPITALS = "test_capitals_are_not_changed"
+ORDER = "test_prepare_follows_the_names_of_cells"
+ADD_UP = "test_observed_and_other_cells_add_up"
 
 
 class Letter(Codec):
@@ -933,7 +941,277 @@ class RestoresAnEarlierBatch(Sound):
         return known[key]
 
 
+class SpreadOfADecoder(Sound):
+    """Sound: its decoder gives means and logarithms of deviations."""
+
+    def decoder(self, input_dim):
+        return nn.Linear(input_dim, 2 * DIM)
+
+    def likelihood(self, parameters):
+        mean, log_deviation = parameters.chunk(2, -1)
+        deviation = (0.1 * log_deviation).exp()
+        return Independent(Normal(mean, deviation, validate_args=False), 1)
+
+
+class ScaleDetached(SpreadOfADecoder):
+    """Half of the decoder's output gets no gradient."""
+
+    def likelihood(self, parameters):
+        mean, log_deviation = parameters.chunk(2, -1)
+        return super().likelihood(torch.cat([mean, log_deviation.detach()], -1))
+
+
+class NegativeGradient(Sound):
+    def likelihood(self, parameters):
+        return super().likelihood(2 * parameters.detach() - parameters)
+
+
+class HalfGradient(Sound):
+    def likelihood(self, parameters):
+        return super().likelihood(0.5 * parameters + 0.5 * parameters.detach())
+
+
+class NoGradientOfIncompleteItems(Sound):
+    """Items with unobserved cells train nothing."""
+
+    def log_prob(self, likelihood, x, observed):
+        nats = super().log_prob(likelihood, x, observed)
+        return nats if observed is None else torch.where(observed.all(1), nats, nats.detach())
+
+
+class RescalesMissing(Sound):
+    """Log p of the observed cells times cells / observed."""
+
+    def log_prob(self, likelihood, x, observed):
+        nats = super().log_prob(likelihood, x, observed)
+        return nats if observed is None else nats * DIM / observed.sum(1).clamp(min=1)
+
+
+class LosesIncompleteItems(Sound):
+    """Log p is 0 for any item with an unobserved cell."""
+
+    def log_prob(self, likelihood, x, observed):
+        nats = super().log_prob(likelihood, x, observed)
+        return nats if observed is None else torch.where(observed.all(1), nats, 0.0)
+
+
+class Squeezed(nn.Module):
+    def forward(self, x):
+        return x.squeeze(0)
+
+
+class SqueezesOneItem(Sound):
+    """Its decoder drops the dimension of items if there is one item."""
+
+    def decoder(self, input_dim):
+        return nn.Sequential(super().decoder(input_dim), Squeezed())
+
+
+class SqueezesTheInputOfOneItem(Sound):
+    """Its encoder drops the dimension of items if there is one item."""
+
+    def encoder(self):
+        return nn.Sequential(Squeezed(), super().encoder())
+
+
+class CentredIfMany(nn.Module):
+    def forward(self, x):
+        return x if len(x) > 1 else x - x.mean()
+
+
+class DecodesOneItemOtherwise(Sound):
+    def decoder(self, input_dim):
+        return nn.Sequential(super().decoder(input_dim), CentredIfMany())
+
+
+class DrawsFromTheSeed(Sound):
+    """Each call gives the same noise."""
+
+    def sample(self, likelihood, generator):
+        source = torch.Generator().manual_seed(generator.initial_seed())
+        return likelihood.mean + torch.randn(likelihood.mean.shape, generator=source)
+
+
+class ResamplesFromTheSeed(Sound):
+    def resample(self, x, generator):
+        source = torch.Generator().manual_seed(generator.initial_seed())
+        return x + 0.1 * torch.randn(x.shape, generator=source)
+
+
+class ReadsNaNAsZero(Sound):
+    def prepare(self, column):
+        return super().prepare(Column(np.nan_to_num(column.values)))
+
+    @classmethod
+    def examples(cls):
+        return replace(super().examples(), invalid={})
+
+
+class Count(Codec):
+    """A count: a sound codec of whole numbers."""
+
+    kind, event_shape, feature_dim = "count", (1,), 8
+
+    def prepare(self, column):
+        values = np.asarray(column.values, dtype=float).reshape(-1, 1)
+        for row, (value,) in enumerate(values):
+            if not (0 <= value < np.inf and value == self.whole(value)):
+                raise UnsupportedValue(row, value, "a whole number from 0")
+        return torch.as_tensor(np.floor(values), dtype=torch.float32), None
+
+    def whole(self, value):
+        return np.floor(value)
+
+    def encoder(self):
+        return mlp(1, [8, 8], "tanh")
+
+    def decoder(self, input_dim):
+        return nn.Linear(input_dim, 1)
+
+    def likelihood(self, parameters):
+        return Independent(Poisson(F.softplus(parameters) + 1e-3, validate_args=False), 1)
+
+    def point(self, likelihood):
+        return likelihood.mean.floor()
+
+    def sample(self, likelihood, generator):
+        return torch.poisson(likelihood.mean, generator=generator)
+
+    def restore(self, x):
+        return Column(x[:, 0].detach().cpu().double().numpy())
+
+    def parse(self, text):
+        return Column(np.array([float(text)]))
+
+    @classmethod
+    def examples(cls):
+        return Examples(
+            lambda n, s: Column(np.random.default_rng(s).poisson(3, n).astype(float)),
+            invalid={"negative": Column(np.array([1.0, -1.0]))},
+            support=torch.arange(0, 60.0)[:, None],
+        )
+
+
+class CutsOffFractions(Count):
+    def whole(self, value):
+        return value
+
+
+class Word(Codec):
+    """Three letters, each a or b: a sound codec of texts."""
+
+    kind, event_shape, feature_dim = "word", (3,), 8
+
+    def prepare(self, column):
+        words = [self.read(text) for text in column.values]
+        for row, word in enumerate(words):
+            if len(word) != 3 or set(word) - {"a", "b"}:
+                raise UnsupportedValue(row, repr(column.values[row]), "three letters, a or b")
+        return torch.tensor([[float(letter == "b") for letter in word] for word in words]), None
+
+    def read(self, text):
+        return text
+
+    def encoder(self):
+        return mlp(3, [8, 8], "tanh")
+
+    def decoder(self, input_dim):
+        return nn.Linear(input_dim, 3)
+
+    def likelihood(self, parameters):
+        return Independent(Bernoulli(logits=parameters, validate_args=False), 1)
+
+    def point(self, likelihood):
+        return (likelihood.mean > 0.5).float()
+
+    def sample(self, likelihood, generator):
+        return torch.bernoulli(likelihood.mean, generator=generator)
+
+    def restore(self, x):
+        return Column(["".join("ab"[int(c)] for c in row) for row in x.round().tolist()])
+
+    def parse(self, text):
+        return Column([text])
+
+    @classmethod
+    def examples(cls):
+        def column(n, seed):
+            letters = np.random.default_rng(seed).choice(["a", "b"], (n, 3))
+            return Column(["".join(row) for row in letters])
+
+        support = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
+        return Examples(column, support=support, texts=("aab",))
+
+
+class FoldsCapitals(Word):
+    def read(self, text):
+        return text.lower()
+
+
+class NamedCells(Sound):
+    """Sound: it reads cells by their names."""
+
+    def fit(self, column):
+        return {**super().fit(column), "names": list(column.names)}
+
+    def prepare(self, column):
+        names = column.names or self.state["names"]
+        places = [list(names).index(name) for name in self.state["names"]]
+        return super().prepare(Column(np.asarray(column.values)[:, places]))
+
+    def restore(self, x):
+        return Column(super().restore(x).values, names=tuple(self.state["names"]))
+
+    def parse(self, text):
+        if text.count(",") != DIM - 1:
+            raise ValueError(f"{text!r}: expected {DIM} numbers")
+        return super().parse(text)
+
+    @classmethod
+    def examples(cls):
+        sound = super().examples()
+
+        def column(n, seed):
+            return replace(sound.column(n, seed), names=("height", "weight"))
+
+        return replace(sound, column=column)
+
+
+class ChecksNames(NamedCells):
+    """Sound: it refuses cells in another order."""
+
+    def prepare(self, column):
+        column.check_names(self.state["names"], renamed=False)
+        return super().prepare(column)
+
+
+class IgnoresNames(NamedCells):
+    def prepare(self, column):
+        return super().prepare(replace(column, names=None))
+
+
 STRANGERS = {
+    ReadsNaNAsZero: (GAP, r"nan.* refused, or its NaN unobserved; got the model input .*Raise Un"),
+    CutsOffFractions: (
+        FRACTIONS,
+        r"\.5 refused, reported by doubts, or kept; got the model input",
+    ),
+    FoldsCapitals: (CAPITALS, "[AB]{3}'? refused, reported by doubts, or kept; got the model inp"),
+    IgnoresNames: (ORDER, r"cells named \('weight', 'height'\) to be read by their names"),
+    SqueezesOneItem: (ONE, r"the decoder \(1, 2\) for one item; got \(2,\)\. Do not squeeze"),
+    SqueezesTheInputOfOneItem: (ONE, r"the encoder \(1, 4\) for one item; got \(4,\)"),
+    DecodesOneItemOtherwise: (ONE, "the decoder of one item alone as in a batch: .*; got"),
+    DrawsFromTheSeed: (IN_A_ROW, "sample to give other values at the next call .*; got the same"),
+    ResamplesFromTheSeed: (IN_A_ROW, "resample to give other values at the next call"),
+    RescalesMissing: (ADD_UP, "log_prob of the cell 0 plus .* that of all cells: .*not rescaled"),
+    LosesIncompleteItems: (ADD_UP, r"log_prob of the cell 0 plus .*; got \[0\.0, 0\.0"),
+    ScaleDetached: (
+        GRADIENT,
+        r"log_prob with the slopes of its values, .* random directions\. Do",
+    ),
+    NegativeGradient: (GRADIENT, "a gradient of log_prob with the slopes of its values"),
+    HalfGradient: (GRADIENT, "a gradient of log_prob with the slopes of its values"),
+    NoGradientOfIncompleteItems: (GRADIENT, "log_prob, some cells unobserved with the slopes"),
     RestoresAnEarlierBatch: ("test_restore_undoes_prepare", "the inner rows in reverse to give"),
     SwapsNames: (
         NAMES,

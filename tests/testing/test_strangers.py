@@ -7,17 +7,22 @@ import re
 import pytest
 from testing.strangers import (
     STRANGERS,
+    ChecksNames,
     ComparesInManyWays,
+    Count,
     CutsOffAndSaysSo,
     LeavesRefusalsToCondition,
     Letter,
+    NamedCells,
     ParsesOneForAll,
     RoundsAndSaysSo,
     ShowsFewDigits,
     ShowsOtherUnits,
+    SpreadOfADecoder,
     Standardised,
     StandardisedWave,
     Wave,
+    Word,
 )
 
 from mmvae.testing import CodecContract, verdicts
@@ -65,6 +70,26 @@ class TestShowsFewDigits(CodecContract):
 
 class TestShowsOtherUnits(CodecContract):
     codec = ShowsOtherUnits
+
+
+class TestSpreadOfADecoder(CodecContract):
+    codec = SpreadOfADecoder
+
+
+class TestCount(CodecContract):
+    codec = Count
+
+
+class TestWord(CodecContract):
+    codec = Word
+
+
+class TestNamedCells(CodecContract):
+    codec = NamedCells
+
+
+class TestChecksNames(CodecContract):
+    codec = ChecksNames
 
 
 @pytest.mark.parametrize("kind", STRANGERS, ids=lambda kind: kind.__name__)

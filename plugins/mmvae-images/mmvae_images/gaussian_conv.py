@@ -96,8 +96,8 @@ class GaussianConvImage(ImageCodec):
         self.mixes_items = config.norm == "batch"
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Height and width must be divisible by 2 once per convolution."""
-        step = 2 ** len(self.config.channels_hidden)
+        """Height and width must be divisible by 2 once per convolution; groups need 2 numbers."""
+        step, last = 2 ** len(self.config.channels_hidden), self.config.channels_hidden[-1]
         if shape[1] % step or shape[2] % step:
             raise UnsupportedValue(
                 None,
@@ -106,6 +106,13 @@ class GaussianConvImage(ImageCodec):
                 f"{len(self.config.channels_hidden)} entries of channels_hidden",
                 "List fewer channels_hidden, scale the pictures, or use codec = "
                 "'bernoulli-image' for small ones.",
+            )
+        if self.config.norm == "group" and shape[1:] == (step, step) and 8 % last == 0:
+            raise UnsupportedValue(
+                None,
+                f"pictures of {describe(shape)}, of which the convolutions leave {last} numbers",
+                "16 or more: norm = 'group' makes 0 of each group of one number",
+                "Set norm = 'none', list fewer channels_hidden, or end them with 16 or more.",
             )
 
     def fit(self, column: Column) -> State:

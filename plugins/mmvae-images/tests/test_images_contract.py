@@ -197,7 +197,7 @@ def test_pictures_of_an_untrained_decoder_may_start_grey(pixels, middle):
 class TestFourPixelsOfGaussianConvImage(GaussianContract):
     """Few enough to integrate the density."""
 
-    keys = {"channels_hidden": (4,), "variance": "pixel"}
+    keys = {"channels_hidden": (4,), "variance": "pixel", "norm": "none", "start": "grey"}
     picture = (2, 2)
 
     def integration_grid(self, codec):

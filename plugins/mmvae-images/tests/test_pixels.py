@@ -120,11 +120,21 @@ def test_pictures_that_cannot_be_halved_are_refused_with_advice(shape):
         fitted(raw, GaussianConvImage)
 
 
+@pytest.mark.parametrize("last", [1, 4, 8])
+def test_groups_of_one_number_are_refused_with_advice(last):
+    raw = Column(np.zeros((2, 4, 4), np.uint8))
+    with pytest.raises(UnsupportedValue, match=f"leave {last} numbers.*Set norm = 'none'"):
+        fitted(raw, GaussianConvImage, channels_hidden=(16, last))
+    fitted(raw, GaussianConvImage, channels_hidden=(16, last), norm="none")
+    fitted(raw, GaussianConvImage, channels_hidden=(16, 16))
+    fitted(Column(np.zeros((2, 4, 8), np.uint8)), GaussianConvImage, channels_hidden=(16, last))
+
+
 def test_fit_names_the_row_in_the_whole_column():
     pixels = np.zeros((1500, 2, 2), np.float32)
     pixels[1300, 0, 1] = np.nan
     with pytest.raises(UnsupportedValue, match="row 1300: got nan at line 0, column 1"):
-        fitted(Column(pixels), GaussianConvImage, pixels="standardised", channels_hidden=(4,))
+        fitted(Column(pixels), GaussianConvImage, pixels="standardised", channels_hidden=(16,))
 
 
 @pytest.mark.parametrize("codec", [BernoulliImage, GaussianConvImage])
@@ -255,7 +265,7 @@ def test_a_streamed_column_is_not_read_whole_to_learn_a_shape():
 
 
 def test_streamed_pixels_are_standardised_as_those_in_memory():
-    config = GaussianConvImage.Config(pixels="standardised", channels_hidden=(4,))
+    config = GaussianConvImage.Config(pixels="standardised", channels_hidden=(16,))
     pixels = np.random.default_rng(0).integers(0, 256, (2500, 2, 2), np.uint8)
     reads = []
     streamed = GaussianConvImage(config).fit(Column(Streamed(pixels, reads)))
