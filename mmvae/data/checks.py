@@ -17,7 +17,7 @@ from mmvae.data.fillable import unfillable
 from mmvae.data.findings import Finding
 from mmvae.data.item_names import look_alike_phrases
 from mmvae.data.missing import check_training, presence
-from mmvae.data.repeated_items import is_distinctive, repeated
+from mmvae.data.repeated_items import distinct_values, is_distinctive, repeated
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
 from mmvae.data.usable_items import usable, without_discarded
@@ -124,13 +124,26 @@ def _modality(name: str, m: str, codec: Codec, split: Split, column: str) -> Ite
     if name != "train":
         return
     if spread.constant and len(split) > 1:
-        yield Finding("constant", name, m, None, "every item has the same value")
+        yield Finding("constant", name, m, None, _constant(codec, split, column))
     absent = [c for c, n in (summary.classes or {}).items() if n == 0]
     if absent:
         message = f"no item of class {', '.join(absent[:LISTED])}" + (
             f" and {len(absent) - LISTED} more" if len(absent) > LISTED else ""
         )
         yield Finding("class", name, m, None, message + _largest(codec, split, column))
+
+
+def _constant(codec: Codec, split: Split, column: str) -> str:
+    """A phrase on equal prepared values; their raw values may differ."""
+    pair = distinct_values(split, column, codec)
+    if pair is None:
+        return "every item has the same value"
+    plain = (v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for v in pair)
+    first, second = (f"{value!r:.40}" for value in plain)
+    return (
+        f"the values differ ({first}, {second}), but every item has the same model input: their "
+        f"differences are lost, e.g. by rounding to float32"
+    )
 
 
 def _doubts(name: str, m: str, codec: Codec, split: Split, column: str) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from mmvae.data.missing import (
 )
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SplitName
-from mmvae.data.usable_items import usable, without_discarded, without_incomplete
+from mmvae.data.usable_items import only_complete, usable, without_discarded
 from mmvae.data.value_errors import place, refusals
 from mmvae.foundations.errors import DataError, nearest, short
 from mmvae.modalities.codec import Codec
@@ -114,15 +114,16 @@ class Data:
         items = self.splits[split]
         return len(items) - len(complete(items, self.columns))
 
-    def complete(self) -> Data:
-        """The data without items that lack modalities; the same object if there are none.
+    def complete(self, names: Collection[SplitName]) -> Data:
+        """Some splits without items that lack modalities; the same object if there are none.
 
         Raises:
-            DataError: A split has no complete item.
+            NoCompleteItems: One of these splits has no complete item.
         """
-        if not any(self.lacking(name) for name in self.splits):
+        wanted = {name: split for name, split in self.splits.items() if name in names}
+        if not any(map(self.lacking, wanted)):
             return self
-        splits = without_incomplete(self.source.kind, self.splits, self.columns)
+        splits = only_complete(self.source.kind, wanted, self.columns)
         return replace(self, splits=splits, _batches={})
 
     def fits(self, split: Split) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmvae.data.columns import READ
 from mmvae.data.source import Split
+from mmvae.foundations.errors import UnsupportedValue
 from mmvae.modalities.codec import Codec
 from mmvae.modalities.column import Column
 
@@ -40,6 +41,14 @@ def unfillable(
                 f"marks of filled values, so that it will refuse such tables; rename that column "
                 f"if you want to impute",
             )
+        column = items.columns[columns[m]]
+        if is_written(column.origin) and column.num_missing and has_empty_texts(codec):
+            yield (
+                m,
+                f"column {columns[m]!r} has missing values, and a model may fill in empty texts, "
+                f"which a CSV file cannot tell from missing ones, so that 'mmvae impute' may "
+                f"refuse the table; to impute, write it as Parquet or JSON lines",
+            )
         if is_real(codec) and has_large_integers(items.columns[columns[m]]):
             yield (
                 m,
@@ -47,6 +56,23 @@ def unfillable(
                 f"as floats of 64 bits, so that 'mmvae impute' will refuse such a column of "
                 f"Parquet or Arrow; if they are ids, leave them out",
             )
+
+
+def is_written(origin: str) -> bool:
+    """True if a column, by its origin, is one of a CSV or TSV file."""
+    return any(f"{ending}," in origin.lower() for ending in (".csv", ".tsv"))
+
+
+def has_empty_texts(codec: Codec) -> bool:
+    """True for a codec of texts that restores the empty one."""
+    kind = codec.column_type
+    if kind is None or kind.kind != "text" or codec.classes is not None:
+        return False
+    try:
+        prepared = codec.prepare(Column([""]))[0]
+    except UnsupportedValue:
+        return False
+    return list(codec.restore(codec.to_input(prepared)).values) == [""]
 
 
 def is_real(codec: Codec) -> bool:

@@ -64,6 +64,17 @@ def is_distinctive(train: Split, column: str, codec: Codec) -> bool:
     return 2 * len(different) > len(few)
 
 
+def distinct_values(split: Split, column: str, codec: Codec) -> tuple[Any, Any] | None:
+    """Two different raw values of a column; None if all are equal."""
+    first: list[Any] = []
+    for part in chunks(split, [codec]):
+        for value in part.columns[column].without_missing().read().values:
+            first = first or [value]
+            if _content(value) != _content(first[0]):
+                return first[0], value
+    return None
+
+
 def _digests(
     split: Split, columns: list[str], codecs: Iterable[Codec]
 ) -> Iterator[tuple[bytes, Any]]:

@@ -19,7 +19,7 @@ def typed_cells(
     """Parse ``height=1.8,weight=70``, or one number for each name in their order.
 
     Args:
-        text: The typed text.
+        text: The typed text. One space after a comma is no part of a name.
         names: Names of the cells.
         others: Value of the cells that the text does not name. If it is NaN, it stands for an
             unobserved cell, and the text may say ``nan``, too.
@@ -32,7 +32,9 @@ def typed_cells(
         ValueError: A name is unknown or occurs twice, a number is not finite, or bare numbers are
             more or fewer than the names.
     """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    pieces = text.split(",")
+    parts = [pieces[0], *(piece.removeprefix(" ") for piece in pieces[1:])]
+    parts = [part for part in parts if part.strip()]
     gaps = math.isnan(others)
     if not any("=" in part for part in parts):
         if len(parts) != len(names):
@@ -41,23 +43,29 @@ def typed_cells(
                 f"{text!r} has {len(parts)} numbers, expected {len(names)}, or pairs such "
                 f"as {names[0]}=1 (the others then are {rest})."
             )
-        return [_number(part, part, gaps) for part in parts]
+        return [_number(part.strip(), part.strip(), gaps) for part in parts]
     found: dict[str, float] = {}
     for part in parts:
-        name, number = _pair(part)
+        name, number = _pair(part, names)
         if name not in names:
             hint = nearest(name, names)
             raise ValueError(f"{name[:SHOWN]!r} is no {called}; there are {listed(names)}.{hint}")
         if name in found:
             raise ValueError(f"{text!r} names {name!r} twice; expected each {called} once.")
-        found[name] = _number(number, part, gaps)
+        found[name] = _number(number, part.strip(), gaps)
     return [found.get(name, others) for name in names]
 
 
-def _pair(part: str) -> tuple[str, str]:
-    """Name and number of ``name=number``; a name may contain ``=``, a number never does."""
-    name, equals, number = (piece.strip() for piece in part.rpartition("="))
-    return (name, number) if equals else (part, "")
+def _pair(part: str, names: Sequence[str]) -> tuple[str, str]:
+    """Name and number of ``name=number``; a name may contain ``=``, a number never does.
+
+    Spaces around the name are part of it only if there is such a name.
+    """
+    name, equals, number = part.rpartition("=")
+    if not equals:
+        return part.strip(), ""
+    near = (name, name.strip(), f" {name}")
+    return next((known for known in near if known in names), name.strip()), number.strip()
 
 
 def _number(text: str, part: str, gaps: bool) -> float:

@@ -13,6 +13,22 @@ from mmvae.data.split_names import SplitName
 from mmvae.foundations.errors import DataError
 
 
+class NoCompleteItems(DataError):
+    """A split has no item with every modality, but figures need some. Exit code 2.
+
+    Args:
+        reason: The split, without a full stop.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"{reason}. Figures of items need some that are complete, in the training split and "
+            f"in the one that is shown. `mmvae embed` gives the latents of incomplete items, and "
+            f"`mmvae report` draws all figures that need no items."
+        )
+        self.reason = reason
+
+
 def usable(source: Source) -> Mapping[SplitName, Split]:
     """The splits of a source, which must include training.
 
@@ -51,9 +67,27 @@ def without_incomplete(
     """
     wanted = (
         "every modality, and none would be left without the others. Set data.incomplete "
-        "to 'keep' to train and evaluate on all; pictures need some complete items."
+        "to 'keep' to train and evaluate on all."
     )
     return _with_items(kind, splits, columns, complete, wanted)
+
+
+def only_complete(
+    kind: str, splits: Mapping[SplitName, Split], columns: Mapping[str, str]
+) -> Mapping[SplitName, Split]:
+    """The same for figures.
+
+    Raises:
+        NoCompleteItems: A split has none.
+    """
+    kept = {name: complete(split, columns) for name, split in splits.items()}
+    for name, split in kept.items():
+        if not len(split):
+            raise NoCompleteItems(
+                f"Source {kind!r}, split {name!r}: none of its {len(splits[name])} items has "
+                f"every modality"
+            )
+    return kept
 
 
 def _with_items(

@@ -1,8 +1,8 @@
 """The surroundings of a computation: settings of a process or thread that change results.
 
 A caller may have set another default dtype or device, switched gradients off, or be within
-autocast; threads share torch's settings and its global generators. In any case a computation here
-runs as in a fresh process, and restores everything afterwards.
+autocast; threads share the settings of torch and Pillow, and torch's global generators. In any
+case a computation here runs as in a fresh process, and restores everything afterwards.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 
 from mmvae.foundations.errors import memory_error, out_of_memory
 from mmvae.foundations.launch import launched
+from mmvae.foundations.process_settings import ProcessSettings
 
 _COMPUTING = threading.RLock()
 """Held by the training or evaluation that is running in this process."""
@@ -87,35 +88,7 @@ def _memory_errors() -> Iterator[None]:
         _WITHIN.depth = depth
 
 
-class _ProcessSettings:
-    """Settings of the whole process: the first thread in sets them, the last restores them."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.inside = 0
-        self.before: tuple[torch.dtype, str] = (torch.float32, "highest")
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if self.inside == 0:
-                self.before = torch.get_default_dtype(), torch.get_float32_matmul_precision()
-                self._set(torch.float32, "highest")
-            self.inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                self._set(*self.before)
-
-    def _set(self, dtype: torch.dtype, precision: str) -> None:
-        if torch.get_default_dtype() != dtype:
-            torch.set_default_dtype(dtype)
-        if torch.get_float32_matmul_precision() != precision:
-            torch.set_float32_matmul_precision(precision)
-
-
-_PROCESS = _ProcessSettings()
+_PROCESS = ProcessSettings()
 
 
 @contextmanager

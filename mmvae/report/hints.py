@@ -59,8 +59,11 @@ def _above(statistic: Figure, chance: Figure) -> bool:
 def drowning(result: Mapping[str, Any]) -> Iterator[str]:
     """A hint if one modality has nearly all of the gradient, with the weights of the training."""
     weights = result.get("likelihood weights", {})
+    terms = result.get("terms", {})
     pulls = {
-        m: f["mean"] * weights.get(m, 1.0) for m, f in result.get("gradient shares", {}).items()
+        m: f["mean"] * weights.get(m, 1.0)
+        for m, f in result.get("gradient shares", {}).items()
+        if not terms or f"log_likelihood/{m}" in terms  # else no item has it
     }
     for m, pull in pulls.items():
         if len(pulls) == 1 or pull <= DROWNS * sum(pulls.values()):

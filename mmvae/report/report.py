@@ -9,6 +9,7 @@ from typing import Any
 
 from mmvae import __version__
 from mmvae.data.split_names import SPLITS
+from mmvae.data.usable_items import NoCompleteItems
 from mmvae.evaluation.coherence import classified_pairs
 from mmvae.evaluation.coherence_matrix import labels_of
 from mmvae.experiments.evaluate import evaluate_opened
@@ -127,10 +128,13 @@ def write_report(subject: ReportSubject, progress: Progress = NOBODY) -> Path:
         TrainingError: The system refused to write.
     """
     require_matplotlib()
-    run, pictures = subject.run, []
+    run, pictures, missing = subject.run, list[Picture](), list[str]()
     for done, draw in enumerate(FIGURES):
         progress.part("drawing", done, len(FIGURES))
-        pictures += draw(subject)
+        try:
+            pictures += draw(subject)
+        except NoCompleteItems as error:
+            missing.append(f"left out: {draw.__name__.replace('_', ' ')} ({error.reason})")
     progress.part("drawing", len(FIGURES), len(FIGURES))
     own = {f"{name}.png" for name in own_names(subject.trained.model)}
     kept = {name: data for name, data in files_in(run.figures).items() if name not in own}
@@ -148,7 +152,7 @@ def write_report(subject: ReportSubject, progress: Progress = NOBODY) -> Path:
         pictures=pictures,
         commands=commands(subject),
         config=storage.read(run.resolved).decode(),
-        notes=[*left_out(result), *hints(result)],
+        notes=[*left_out(result), *missing, *hints(result)],
     )
     run.check_in_place()
     storage.write_text(run.report, text)

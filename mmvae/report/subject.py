@@ -33,7 +33,6 @@ class Subject:
         opened: The run with its model and its data.
         split: The split whose items are shown; only those that have every modality.
         seed: Governs every draw for figures.
-        data: The data, restricted to items with every modality, so that their truth is known.
     """
 
     opened: OpenRun
@@ -42,7 +41,15 @@ class Subject:
 
     def __post_init__(self) -> None:
         self._left_out = self.opened.data.lacking(self.split)
-        self.data: Data = self.opened.data.complete()
+
+    @cached_property
+    def data(self) -> Data:
+        """The training and shown items that have every modality, so that their truth is known.
+
+        Raises:
+            NoCompleteItems: There are none.
+        """
+        return self.opened.data.complete(("train", self.split))
 
     @property
     def run(self) -> Run:

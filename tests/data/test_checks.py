@@ -130,6 +130,14 @@ def test_constant_columns_and_absent_classes() -> None:
     ]
 
 
+def test_values_that_coincide_by_rounding_are_not_called_the_same() -> None:
+    splits = sound()
+    splits["train"]["v"] = 1_700_000_000.0 + np.arange(90.0).reshape(30, 3) / 10
+    (constant,) = (f for f in found(splits) if f.kind == "constant")
+    assert constant.message.startswith("the values differ ([1700000000.0, ")
+    assert "by rounding to float32" in constant.message
+
+
 def test_absent_classes_point_at_the_largest_number() -> None:
     class Counted(ClassCodec):
         """Classes as many as the numbers say."""

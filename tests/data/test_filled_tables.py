@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from mmvae.data.file_formats import open_stream
 from mmvae.data.file_formats.json_edit import edited_object, edited_value
+from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType
 
 ODD = (
@@ -116,3 +118,66 @@ def test_dictionaries_of_numbers_stay_dictionaries(tmp_path: Path) -> None:
         assert found["c"].to_pylist() == [10, value, 30, 10]
         assert found["other"].combine_chunks().equals(table["other"].combine_chunks())
         assert found.schema.field("c").type == pa.dictionary(pa.int32(), kind)
+
+
+def filled_in(tmp_path: Path, column: pa.Array, value: Any, ending: str = ".parquet") -> list[Any]:
+    """The values of a column whose row 1 is filled."""
+    path, table = tmp_path / f"t{ending}", pa.table({"c": column})
+    if ending == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table)
+    stream, out = open_stream(path), tmp_path / f"out{ending}"
+    with stream.writer(out, {"c": pa.array([value]).type}, {}) as writer:
+        for rows in stream.chunks(1000):
+            writer.write(rows, {"c": {1: value}}, {})
+    if ending == ".parquet":
+        return list(pq.read_table(out)["c"].to_pylist())
+    with pa.memory_map(str(out)) as source:
+        read = pa.ipc.open_file(source).read_all()
+        assert read.schema == table.schema
+        return list(read["c"].to_pylist())
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "value", "largest"),
+    [(pa.float16(), -70000.0, "65504"), (pa.float32(), 4e38, "3.40282e+38")],
+)
+def test_a_number_beyond_the_range_of_a_type_of_floats_is_refused(
+    tmp_path: Path, kind: pa.DataType, value: float, largest: str, listed: bool
+) -> None:
+    """Arrow would write it as infinite without a message."""
+
+    def cells(x: Any) -> Any:
+        return None if x is None else [x] if listed else x
+
+    column = pa.array([cells(1.0), None], pa.list_(kind) if listed else kind)
+    with pytest.raises(DataError) as error:
+        filled_in(tmp_path, column, cells(value))
+    named = f"the model fills in {value:g}, expected a number from -{largest} to {largest}"
+    assert named in " ".join(str(error.value).split())
+    assert filled_in(tmp_path, column, cells(2.0)) == [cells(1.0), cells(2.0)]
+
+
+@pytest.mark.parametrize(("kind", "most"), [(pa.decimal128(3, 1), 2), (pa.decimal256(3, -2), 5)])
+def test_a_number_of_too_many_digits_for_decimals_is_refused(
+    tmp_path: Path, kind: pa.DataType, most: int
+) -> None:
+    column = pa.array([Decimal(0), None], pa.decimal128(5, 0)).cast(kind)
+    largest = float(10**most) * 0.99
+    assert filled_in(tmp_path, column, largest, ".arrow")[1] == Decimal(largest)
+    wanted = rf"c': the model fills in {float(10**most)}, .* at most {most} digits before the poi"
+    with pytest.raises(DataError, match=wanted):
+        filled_in(tmp_path, column, float(10**most), ".arrow")
+
+
+@pytest.mark.parametrize(("kind", "value"), [(pa.string_view(), "b"), (pa.binary_view(), b"b")])
+def test_views_of_texts_and_bytes_are_filled(
+    tmp_path: Path, kind: pa.DataType, value: Any
+) -> None:
+    first = "long enough to be no inlined view"
+    first = first.encode() if isinstance(value, bytes) else first
+    found = filled_in(tmp_path, pa.array([first, None, value], kind), value, ".arrow")
+    assert found == [first, value, value]

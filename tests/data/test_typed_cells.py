@@ -25,6 +25,26 @@ def test_names_some_or_lists_all(text: str, wanted: list[float]) -> None:
     np.testing.assert_array_equal(typed_cells(text, NAMES, NAN), wanted)
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("h=5", [5, NAN, NAN]),
+        (" h=5", [NAN, 5, NAN]),
+        ("h =5", [NAN, NAN, 5]),
+        ("  h  = 5", [5, NAN, NAN]),
+        ("h=1, h =2,  h=3", [1, 3, 2]),
+        ("h =1, h=2", [2, NAN, 1]),
+    ],
+)
+def test_spaces_are_part_of_a_name_if_there_is_such_a_name(text: str, wanted: list[float]) -> None:
+    np.testing.assert_array_equal(typed_cells(text, ("h", " h", "h "), NAN), wanted)
+
+
+def test_a_name_with_a_space_may_be_typed_without_it() -> None:
+    np.testing.assert_array_equal(typed_cells("h=1", (" h", "w"), NAN), [1, NAN])
+    np.testing.assert_array_equal(typed_cells("w=2, h=1", (" h", "w"), NAN), [1, 2])
+
+
 def test_the_others_have_the_given_number() -> None:
     assert typed_cells("a=b=2", NAMES, 0.0) == [0, 2]
 

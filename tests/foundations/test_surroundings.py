@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import GradientState
+from PIL import Image, ImageFile
 from torch import Tensor
 from toys import toy_items, toy_registry
 from trainings import config, metrics, registry, resume, train
@@ -104,6 +108,28 @@ def matmul_precision(precision: str) -> Iterator[None]:
         assert torch.get_float32_matmul_precision() == precision
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def precision_of(operation: Any, precision: str) -> Iterator[None]:
+    before = operation.fp32_precision
+    operation.fp32_precision = precision
+    try:
+        yield
+        assert operation.fp32_precision == precision
+    finally:
+        operation.fp32_precision = before
+
+
+@contextmanager
+def attribute(module: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+        assert getattr(module, name) == value
+    finally:
+        setattr(module, name, before)
 
 
 @contextmanager
@@ -197,6 +223,9 @@ SURROUNDINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "inference_mode": torch.inference_mode,
     "autocast": autocast,
     "coarse products": lambda: matmul_precision("medium"),
+    "products in bfloat16": lambda: precision_of(torch.backends.mkldnn.matmul, "bf16"),
+    "everything in bfloat16": lambda: precision_of(torch.backends, "bf16"),
+    "no oneDNN": lambda: attribute(torch.backends.mkldnn, "enabled", False),
     "deterministic algorithms": deterministic_algorithms,
     "accumulation": unfinished_accumulation,
     "randomness": another_state_of_randomness,
@@ -278,6 +307,26 @@ def test_threads_within_at_once_put_back_what_there_was_before_the_first() -> No
         there.set()
         thread.join()
         assert torch.get_default_dtype() == torch.float64
+
+
+def test_settings_of_pillow_are_those_of_a_fresh_process() -> None:
+    cut = io.BytesIO()
+    Image.effect_noise((32, 32), 50).save(cut, "PNG")
+    half = cut.getvalue()[: len(cut.getvalue()) // 2]
+    with attribute(ImageFile, "LOAD_TRUNCATED_IMAGES", True), undisturbed():
+        with pytest.raises(OSError, match="truncated"):
+            Image.open(io.BytesIO(half)).load()
+    with attribute(Image, "MAX_IMAGE_PIXELS", 10), undisturbed():
+        assert Image.open(io.BytesIO(cut.getvalue())).size == (32, 32)
+
+
+def test_the_settings_are_the_defaults() -> None:
+    """In a fresh process, so that nothing else has changed them."""
+    code = (
+        "from mmvae.foundations.process_settings import SETTINGS\n"
+        "assert [s.get() for s in SETTINGS] == [s.fresh for s in SETTINGS]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
 
 
 def test_threads_of_a_training_end_with_it(tmp_path: Path) -> None:

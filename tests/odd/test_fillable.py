@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,31 @@ def test_large_whole_numbers_are_reported(folder: Path, column: Any, capsys: Any
     assert "column 'v' has whole numbers beyond 2^53, whose last digits are lost" in said
     with pytest.raises(DataError, match="column 'v': its type .*int64.* has to become .*double"):
         impute_table(mmvae.load("run"), Path("t.parquet"), Path("out.parquet"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
+@pytest.mark.parametrize(("codec", "gap"), [("text", ""), ("text", "b"), ("categorical", "")])
+def test_texts_with_gaps_in_files_that_hold_no_empty_ones_are_reported(
+    folder: Path, ending: str, codec: str, gap: str, capsys: Any
+) -> None:
+    """Of classes none is empty."""
+    rows = [(i / 7, gap if i % 4 == 0 else "ab"[i % 2]) for i in range(N)]
+    if ending == "jsonl":
+        lines = [json.dumps({"x": x, "w": w or None}) for x, w in rows]
+    else:
+        between = {"csv": ",", "tsv": "\t"}[ending]
+        lines = [f"x{between}w", *(f"{x}{between}{w}" for x, w in rows)]
+    Path(f"t.{ending}").write_text("\n".join(lines) + "\n")
+    layers = "encoder = [4]\ndecoder = [4]\n"
+    Path("c.toml").write_text(
+        f"[data]\nsource = 'table'\npath = 't.{ending}'\n[model]\nlatent_dim = 1\n"
+        f"[modalities.x]\ncodec = 'vector'\n{layers}[modalities.w]\ncodec = '{codec}'\n{layers}"
+    )
+    capsys.readouterr()
+    assert main.run(["data", "check", "c.toml"]) == 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    phrase = "column 'w' has missing values, and a model may fill in empty texts"
+    assert (phrase in said) == (codec == "text" and not gap and ending != "jsonl")
 
 
 def test_small_whole_numbers_become_floats_and_this_is_reported(folder: Path, capsys: Any) -> None:

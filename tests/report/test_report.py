@@ -9,14 +9,18 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
-from toys import toy_registry
+from toys import toy_config, toy_items, toy_registry
 
+import mmvae
 from mmvae.evaluation import classifiers as classifiers
 from mmvae.experiments.open_run import open_run
-from mmvae.foundations.errors import RunError
+from mmvae.foundations.errors import DataError, RunError
+from mmvae.report.latent import latent_picture
 from mmvae.report.report import commands, own_names, report
+from mmvae.report.subject import Subject
 
 FIGURES = {
     "c-to-v",
@@ -118,3 +122,24 @@ def test_data_in_memory_are_given_again_in_python(run: Path) -> None:
     made = commands(SimpleNamespace(run=opened.run, experiment=memory))
     compile(made, "commands", "exec")
     assert f"mmvae.train('{run}/config.resolved.toml', data=data, run_dir='{run}-2')" in made
+
+
+def test_without_complete_items_their_figures_are_left_out_and_said_to_be(tmp_path: Path) -> None:
+    data = {name: toy_items(30, seed) for seed, name in enumerate(("train", "test"))}
+    for items in data.values():
+        items["v"][::2] = float("nan")
+        items["c"] = np.ma.masked_array(items["c"], np.arange(30) % 2 == 1)
+    settings = toy_config(train={"epochs": 1}, model={"alpha": 0})
+    del settings["data"]
+    folder = tmp_path / "run"
+    mmvae.train(settings, data, run_dir=folder, registry=toy_registry())
+    page = report(folder, data, registry=toy_registry()).read_text("utf-8")
+    reason = "none of its 30 items has every modality)"
+    for figure in ("reconstructions", "latent map"):
+        assert re.search(rf"left out: {figure} \(Source .*{re.escape(reason)}", page)
+    names = {path.stem for path in (folder / "figures").iterdir()}
+    assert names >= {"prior", "training"}
+    assert not names & {"latent-map", "given-v"}
+    made = Subject(open_run(folder, data, registry=toy_registry()), "test", 0)
+    with pytest.raises(DataError, match="`mmvae embed` gives the latents of incomplete items"):
+        latent_picture([made])

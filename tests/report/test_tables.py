@@ -182,6 +182,17 @@ def test_a_hint_where_one_modality_has_nearly_all_of_the_gradient() -> None:
     assert list(hints(alone)) == []
 
 
+def test_no_hint_on_a_modality_that_no_item_has() -> None:
+    found = {
+        "modalities": ["x", "y"],
+        "gradient shares": {"x": figure(1.0, 0.0), "y": figure(0.0, 0.0)},
+        "terms": {"log_likelihood/x": figure(-1.0, 0.1)},
+    }
+    assert list(hints(found)) == []
+    both = found["terms"] | {"log_likelihood/y": figure(-1.0, 0.1)}
+    assert len(list(hints(found | {"terms": both}))) == 1
+
+
 def test_the_hint_knows_the_weights_of_the_training() -> None:
     found = {
         "modalities": ["image", "label"],

@@ -9,6 +9,7 @@ from typing import Any
 from mmvae.data.file_formats.arrow_types import (
     brief,
     kind_of,
+    leaves,
 )
 from mmvae.data.file_formats.table_stream import (
     TableStream,
@@ -29,7 +30,12 @@ def replaced(column: Any, values: Mapping[int, Any], stream: TableStream, name: 
         return column
     import numpy as np
     import pyarrow as pa
+    from pyarrow import types
 
+    if types.is_string_view(column.type) or types.is_binary_view(column.type):
+        # Arrow takes no rows of views
+        copy = column.cast(pa.string() if types.is_string_view(column.type) else pa.binary())
+        return replaced(copy, values, stream, name).cast(column.type)
     index = np.arange(len(column))
     index[list(values)] = len(column) + np.arange(len(values))
     new = array([encoded(v, column.type, stream, name) for v in values.values()], column.type)
@@ -82,7 +88,34 @@ def encoded(value: Any, kind: Any, stream: TableStream, name: str) -> Any:
         return decimal(value, fitting(value, stream, name), kind, stream, name)
     if isinstance(value, bytes) and types.is_struct(kind):
         return {"bytes": value, "path": None}
-    return fitting(value, stream, name)
+    found = fitting(value, stream, name)
+    check_range(found, kind, stream, name)
+    return found
+
+
+def check_range(value: Any, kind: Any, stream: TableStream, name: str) -> None:
+    """Refuse numbers, or lists of them, that Arrow would write as infinite in a type of floats.
+
+    Raises:
+        DataError: A finite number is outside the type's range.
+    """
+    import numpy as np
+    from pyarrow import types
+
+    leaf = next(leaves(kind))
+    if not types.is_floating(leaf):
+        return
+    dtype = leaf.to_pandas_dtype()
+    numbers = np.asarray(value, np.float64).ravel()
+    with np.errstate(over="ignore"):
+        lost = np.isfinite(numbers) & np.isinf(numbers.astype(dtype))
+    if lost.any():
+        most = float(np.finfo(dtype).max)
+        raise DataError(
+            f"{stream.path}, column {name!r}: the model fills in {numbers[lost][0]:g}, expected "
+            f"a number from {-most:g} to {most:g}, the range of its type {brief(kind)}. Convert "
+            f"the column to a wider type, such as double."
+        )
 
 
 def decimal(value: Any, number: Any, kind: Any, stream: TableStream, name: str) -> Decimal:
@@ -109,5 +142,12 @@ def decimal(value: Any, number: Any, kind: Any, stream: TableStream, name: str) 
         raise DataError(
             f"{stream.path}, column {name!r}: the model fills in {value!r}, which its type {kind} "
             f"cannot hold. Give the column the type that the model was trained on."
+        )
+    if found.is_finite() and found.adjusted() >= kind.precision - kind.scale and found:
+        digits = kind.precision - kind.scale
+        raise DataError(
+            f"{stream.path}, column {name!r}: the model fills in {value!r}, expected a number "
+            f"that rounds to at most {digits} digits before the point, as its type {kind} says. "
+            f"Convert the column to a wider type, such as double."
         )
     return found

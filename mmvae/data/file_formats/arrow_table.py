@@ -240,7 +240,7 @@ class ArrowWriter(Writer):
             except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
                 raise DataError(
                     f"{where}: what the model fills in does not fit its type {field.type}: "
-                    f"{first_line(error)}. Give the column the type that the model was trained on."
+                    f"{first_line(error)}. Give the column a type that holds it."
                 ) from error
         table = pa.Table.from_arrays(columns, schema=self.schema)
         self._writer.write_table(table.combine_chunks())  # of which each would be a batch

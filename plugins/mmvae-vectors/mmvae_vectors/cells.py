@@ -58,6 +58,20 @@ def doubts(column: Column) -> Iterator[tuple[int, str]]:
             yield row, "whole numbers beyond 2^53, whose last digits are lost: are they ids?"
 
 
+EXACT_32 = 2**24
+"""Integers above this are not all exact as floats of 32 bits."""
+
+
+def rounded(cells: Array) -> Iterator[tuple[int, str]]:
+    """Rows of (n, cells) with large numbers that float32 rounds, for cells that are unchanged."""
+    large = np.abs(cells) > EXACT_32
+    for row in np.flatnonzero((large & (cells.astype(np.float32) != cells)).any(1)):
+        yield (
+            int(row),
+            ("numbers beyond 2^24, whose last digits are lost in float32: set standardise = true"),
+        )
+
+
 def refuse(cells: Array, bad: Array, names: Sequence[str]) -> None:
     """Refuse cells (n, cells) if any are ``bad``, naming the first.
 

@@ -31,7 +31,7 @@ from mmvae import (
     seeded_sample,
     typed_cells,
 )
-from mmvae_vectors.cells import LARGEST, doubts, read, refuse
+from mmvae_vectors.cells import LARGEST, doubts, read, refuse, rounded
 from mmvae_vectors.config import VectorConfig
 from mmvae_vectors.examples import examples
 from mmvae_vectors.head import Head
@@ -109,8 +109,10 @@ class Vector(DenseCodec):
         return x, None if observed.all() else torch.from_numpy(observed)
 
     def doubts(self, column: Column) -> Iterator[tuple[int, str]]:
-        """Integers that lose their last digits."""
-        return doubts(column)
+        """Numbers that lose their last digits."""
+        yield from doubts(column)
+        if not self.config.standardise:
+            yield from rounded(read(column, self.names))
 
     def encoder(self) -> nn.Module:
         """Dense layers."""

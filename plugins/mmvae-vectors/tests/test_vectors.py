@@ -463,6 +463,17 @@ def test_whole_numbers_too_large_for_floats_are_doubted_or_refused():
         fitted(Column([[1, 2], [10**400, 2]]))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_large_numbers_that_float32_rounds_are_doubted_unless_they_are_standardised(sign):
+    for values in ([2**24, 2**24 + 1, 2**24 + 2], [0.1, 1.7e9 + 0.5, 1e8]):
+        column = Column(sign * np.array(values))
+        plain, scaled = (fitted(column, standardise=s) for s in (False, True))
+        ((row, doubt),) = plain.doubts(column)
+        assert row == 1
+        assert "numbers beyond 2^24" in doubt
+        assert list(scaled.doubts(column)) == []
+
+
 CLOSE = {
     "nanoseconds 1 µs apart": np.int64(17 * 10**17) + np.arange(60, dtype=np.int64) * 1000,
     "seconds 1 µs apart": 1.7e9 + np.arange(60) * 1e-6,
