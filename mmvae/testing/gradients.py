@@ -57,7 +57,7 @@ class GradientChecks(CodecSubject):
                 codec.log_prob(codec.likelihood(parameters), x, observed)
             except TypeError:  # it does not factorise over cells
                 continue
-            tried += _agrees(_nats(codec, x, observed), parameters, where)
+            tried += agrees(_nats(codec, x, observed), parameters, where)
         if not tried:
             not_tried("finite differences of log_prob are not exact enough")
 
@@ -69,7 +69,7 @@ def _nats(codec: Codec, x: Tensor, observed: Tensor | None) -> Nats:
     return nats
 
 
-def _agrees(nats: Nats, parameters: Parameters, where: str) -> int:
+def agrees(nats: Nats, parameters: Parameters, where: str) -> int:
     """Compare both slopes of each item; return the number of items that were compared."""
     pending, source = torch.ones(N, dtype=torch.bool), generator()
     directions = [

@@ -13,6 +13,7 @@ from torch.distributions import Distribution
 from mmvae.modalities.likelihoods.likelihood import Likelihood, Parameters
 from mmvae.testing.contract import Contract, needs, not_tried, require
 from mmvae.testing.goodness import Density, ends
+from mmvae.testing.gradients import agrees
 from mmvae.testing.subject import flat, generator, global_seed, of_rows
 from mmvae.testing.tails import has_no_floor
 
@@ -195,6 +196,17 @@ class LikelihoodContract(Contract):
             require(bool(nats.isfinite().all()), f"a finite log_prob at {edge[0]}", nats)
             for grad in torch.autograd.grad(nats.sum(), leaves):
                 require(bool(grad.isfinite().all()), f"finite gradients at {edge[0]}", grad)
+
+    def test_gradients_are_those_of_log_prob(self) -> None:
+        """The gradient of log p in the parameters agrees with finite differences."""
+        family = self.make_likelihood()
+        x = self.values(family)
+
+        def nats(raw: Parameters, dtype: torch.dtype) -> Tensor:
+            return family.log_prob(family.distribution(raw), x.to(dtype), None)
+
+        if not agrees(nats, self.parameters(N), ""):
+            not_tried("finite differences of log_prob are not exact enough")
 
     def test_unobserved_cells_have_no_effect(self) -> None:
         """No observed cell gives 0, all cells the total; unobserved values have no effect."""

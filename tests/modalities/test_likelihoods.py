@@ -219,7 +219,25 @@ class Mixing(GaussianLikelihood):
         return super().distribution({**parameters, "location": shifted})
 
 
+class HalfGradient(GaussianLikelihood):
+    """Half of the gradient in the location is detached."""
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        location = 0.5 * parameters["location"] + 0.5 * parameters["location"].detach()
+        return super().distribution({**parameters, "location": location})
+
+
+class ScaleDetached(GaussianLikelihood):
+    """The scale gets a gradient of 0."""
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        raw = parameters["raw_scale"]
+        return super().distribution({**parameters, "raw_scale": raw.detach() + 0 * raw})
+
+
 BROKEN = {
+    HalfGradient: "test_gradients_are_those_of_log_prob",
+    ScaleDetached: "test_gradients_are_those_of_log_prob",
     Twice: "test_total_probability_is_one",
     Narrow: "test_samples_follow_the_density",
     Still: "test_points_follow_the_parameters",

@@ -979,6 +979,23 @@ class NoGradientOfIncompleteItems(Sound):
         return nats if observed is None else torch.where(observed.all(1), nats, nats.detach())
 
 
+class Correlated(Sound):
+    """Sound: its cells depend on each other, so log p of the parts does not add up."""
+
+    def log_prob(self, likelihood, x, observed):
+        seen = torch.ones_like(x, dtype=torch.bool) if observed is None else observed
+        away = torch.where(seen, x - likelihood.mean, 0.0)
+        alone = Normal(0.0, 1.0, validate_args=False).log_prob(away)
+        second = Normal(0.6 * away[:, 0], 0.8, validate_args=False).log_prob(away[:, 1])
+        second = torch.where(seen[:, 0], second, alone[:, 1])
+        return torch.where(seen, torch.stack([alone[:, 0], second], 1), 0.0).sum(1)
+
+    def sample(self, likelihood, generator):
+        noise = torch.randn(likelihood.mean.shape, generator=generator)
+        second = 0.6 * noise[:, 0] + 0.8 * noise[:, 1]
+        return likelihood.mean + torch.stack([noise[:, 0], second], 1)
+
+
 class RescalesMissing(Sound):
     """Log p of the observed cells times cells / observed."""
 

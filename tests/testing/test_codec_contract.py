@@ -15,8 +15,9 @@ from torch.distributions import Independent, Normal
 
 from mmvae import Codec, CodecConfig, Column, UnsupportedValue, mlp
 from mmvae.testing import CodecContract, verdicts, violations
+from mmvae.testing.gradients import agrees
 from mmvae.testing.raw_values import differing_rows
-from mmvae.testing.subject import same
+from mmvae.testing.subject import N, same
 
 
 class Vector(Codec):
@@ -300,6 +301,14 @@ def test_a_codec_that_declares_mixing_is_let_through():
     verdict = states["test_items_do_not_mix"]
     assert (verdict.state, verdict.reason) == ("not tried", "it declares mixes_items = True")
     assert verdict.title == "items do not mix"
+
+
+def test_gradients_are_not_compared_at_corners_and_where_log_prob_is_coarse():
+    zeros = torch.zeros(N, 2)
+    assert agrees(lambda p, dtype: p.relu().sum(1), zeros, "") == 0
+    assert agrees(lambda p, dtype: (p.detach() - 1e9 - 1e-6 * p).float().sum(1), zeros, "") == 0
+    assert agrees(lambda p, dtype: (p.sin() + p).sum(1), zeros, "") == N
+    assert agrees(lambda p, dtype: (p.sin() + p).float().sum(1), zeros, "") == N
 
 
 def test_violations_names_check_and_reason():

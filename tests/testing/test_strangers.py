@@ -9,6 +9,7 @@ from testing.strangers import (
     STRANGERS,
     ChecksNames,
     ComparesInManyWays,
+    Correlated,
     Count,
     CutsOffAndSaysSo,
     LeavesRefusalsToCondition,
@@ -74,6 +75,10 @@ class TestShowsOtherUnits(CodecContract):
 
 class TestSpreadOfADecoder(CodecContract):
     codec = SpreadOfADecoder
+
+
+class TestCorrelated(CodecContract):
+    codec = Correlated
 
 
 class TestCount(CodecContract):
