@@ -156,13 +156,8 @@ def report_unused(
     model: TrainedModel, items: Split, data: str, given: tuple[str, ...] | None
 ) -> None:
     """Report the modalities without a column in ``DATA``, and its unused columns."""
-    used = model.names(items, given)
-    lacking = [m for m in model.modalities if m not in used]
-    if given is not None or not lacking:
-        return
-    idle = [name for name in items.columns if name not in used.values()]
-    others = f"; not used: {', '.join(idle)}" if idle else ""
-    say(f"{data}: no column for {', '.join(lacking)}, so this is of {', '.join(used)}{others}")
+    if given is None and (remark := model.unused(items)):
+        say(f"{data}: {remark}")
 
 
 def run_split(run: Run, name: str) -> Split:

@@ -21,7 +21,7 @@ from mmvae.data.paths import (
 from mmvae.data.size_bounds import GIB
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
-from mmvae.data.splits import cut, refuse_shared_groups
+from mmvae.data.splits import cut, doubtful_names, refuse_shared_groups
 from mmvae.foundations.errors import DataError
 
 
@@ -124,8 +124,9 @@ class FolderSource(Source):
         return [remark for folder in self._folders.values() for remark in folder.remarks()]
 
     def doubts(self) -> Sequence[str]:
-        """Rows without files, files without a row."""
-        return [doubt for folder in self._folders.values() for doubt in folder.doubts()]
+        """Rows without files, files without a row, groups that look the same."""
+        found = [doubt for folder in self._folders.values() for doubt in folder.doubts()]
+        return [*found, *doubtful_names(self.splits(), self.config)]
 
     def fingerprint(self) -> str:
         """A hash of the items of each split, and of the names and contents of their files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from mmvae.data.columns import from_tensor
 from mmvae.data.in_memory import as_split, is_mapping_like, too_deep
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SPLITS, SplitName
-from mmvae.data.splits import CutConfig, cut, refuse_shared_groups
+from mmvae.data.splits import CutConfig, cut, doubtful_names, refuse_shared_groups
 from mmvae.data.stream_cache import CHUNK
 from mmvae.foundations.errors import DataError, short
 from mmvae.modalities.column import Column, LazyValues
@@ -77,6 +77,10 @@ class MemorySource(Source):
     def splits(self) -> Mapping[SplitName, Split]:
         """See :meth:`mmvae.Source.splits`."""
         return self._splits
+
+    def doubts(self) -> Sequence[str]:
+        """Groups that look the same."""
+        return list(doubtful_names(self._splits, self.config))
 
     def fingerprint(self) -> str:
         """A hash over all values and the names of classes."""

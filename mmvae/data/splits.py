@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from mmvae.data.item_names import LISTED, look_alikes
 from mmvae.data.source import SourceConfig, Split
 from mmvae.data.split_names import SplitName
 from mmvae.foundations.errors import ConfigError, DataError, nearest
@@ -193,6 +194,23 @@ def keys(items: Split, key: str, column: str) -> list[Hashable | None]:
             )
         found[row] = (type(value).__name__, value) if isinstance(value, bool) else value
     return found
+
+
+def doubtful_names(splits: Mapping[SplitName, Split], config: CutConfig) -> Iterator[str]:
+    """A sentence for each set of groups, or strata, that look the same but are different."""
+    for key, column in (("group", config.group), ("stratum", config.stratum)):
+        if column is None:
+            continue
+        those = [split for split in splits.values() if column in split.columns]
+        known = (value for split in those for value in keys(split, key, column))
+        found = look_alikes(dict.fromkeys(v for v in known if isinstance(v, str)))
+        for names in found[:LISTED]:
+            yield (
+                f"data.{key} = {column!r}: {', '.join(map(ascii, names))} look the same, but are "
+                f"treated as {len(names)}; write them in the same way if they are one."
+            )
+        if len(found) > LISTED:
+            yield f"data.{key} = {column!r}: {len(found) - LISTED} more such sets of names."
 
 
 def refuse_shared_groups(splits: Mapping[SplitName, Split], column: str) -> None:

@@ -20,7 +20,7 @@ from mmvae.data.paths import (
 from mmvae.data.size_bounds import Bounds
 from mmvae.data.source import Source, Split
 from mmvae.data.split_names import SplitName
-from mmvae.data.splits import cut, refuse_shared_groups
+from mmvae.data.splits import cut, doubtful_names, refuse_shared_groups
 from mmvae.data.table_files import (
     SHARE,
     files_in_cells,
@@ -201,10 +201,10 @@ class TableSource(Source):
         return [*found, *kept_files(splits.values())] if self.config.stream else found
 
     def doubts(self) -> Sequence[str]:
-        """Remarks on how the files were read."""
+        """Remarks on how the files were read, and groups that look the same."""
         self.splits()
         remarks = [remark for reading in self._readings.values() for remark in reading.remarks]
-        return list(dict.fromkeys(remarks))
+        return [*dict.fromkeys(remarks), *doubtful_names(self.splits(), self.config)]
 
     def fingerprint(self) -> str:
         """A hash of each split's files by their contents, or of its table, and of its rows.

@@ -142,6 +142,10 @@ class Streams:
                         f"different names or another order. Expected the same in all files."
                     )
         for name in first.names:
+            refused = [stream.refused[name] for stream in streams if name in stream.refused]
+            for stream in streams if refused else ():
+                stream.refused.setdefault(name, refused[0])
+                stream.types[name] = ColumnType("other")
             if len({stream.types[name] for stream in streams}) > 1:
                 self._settle(name, streams)
 

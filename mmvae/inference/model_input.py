@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,31 @@ class ModelInput:
             )
         return found
 
+    def unused(self, split: Split) -> str:
+        """A remark on modalities without a column, with the columns that are none; or empty."""
+        used = self.names(split, None)
+        lacking = [m for m in self.modalities if m not in used]
+        if not lacking:
+            return ""
+        idle = [name for name in split.columns if name not in used.values()]
+        others = f"; not used: {', '.join(idle)}" if idle else ""
+        return f"no column for {', '.join(lacking)}, so this is of {', '.join(used)}{others}"
+
+    def split(self, data: Any, given: str | Sequence[str] | None) -> Split:
+        """A user's data as a split, with a warning if unknown columns may be meant as modalities.
+
+        Args:
+            data: The items; of a :class:`mmvae.Split` there is no warning.
+            given: The modalities that are used; None: those that ``data`` has.
+        """
+        split = split_of(data)
+        if given is None and split is not data:
+            known = {*self.modalities, *self.columns.values()}
+            remark = self.unused(split) if split.columns.keys() - known else ""
+            if remark:
+                warnings.warn(f"data: {remark}", UserWarning, stacklevel=2)
+        return split
+
     def batches(
         self, data: Any, modalities: str | Sequence[str] | None = None, fixed: bool = False
     ) -> Iterator[tuple[Batch, slice]]:
@@ -107,7 +133,7 @@ class ModelInput:
         Raises:
             DataError: There are no items, a column is missing, or a codec refuses a value.
         """
-        split = split_of(data)
+        split = self.split(data, modalities)
         names = self.names(split, modalities)
         if len(split) == 0:
             raise DataError("data: it holds no items; expected at least one.")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmvae.foundations.surroundings import undisturbed
 from mmvae.inference import generation, sampling, scoring
-from mmvae.inference.model_input import ModelInput, split_of
+from mmvae.inference.model_input import ModelInput
 from mmvae.inference.sampling import PriorName
 from mmvae.modalities.subsets import canonical
 from mmvae.models.finite import LATENT, require_finite
@@ -56,7 +56,7 @@ class TrainedModel(ModelInput):
             UsageError: There is no posterior for these modalities.
             DataError: A column is missing or a value outside its codec's support.
         """
-        split = split_of(data)
+        split = self.split(data, given)
         blank = self.blank(split, given)
         if self.model.conditional:  # raises an error for items without any modality
             blank[:] = False

@@ -231,7 +231,7 @@ class Wary(VectorCodec):
 
 
 def test_doubts_of_codecs_and_sources_are_remarks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Source, "doubts", lambda self: ("a file has no row",))
+    monkeypatch.setattr(MemorySource, "doubts", lambda self: ("a file has no row",))
     splits = sound()
     for name in splits:
         splits[name]["v"] = np.abs(splits[name]["v"])

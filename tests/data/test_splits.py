@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mmvae.data.in_memory import as_column
+from mmvae.data.memory import MemoryConfig, MemorySource
 from mmvae.data.source import Split
 from mmvae.data.split_names import SplitName
 from mmvae.data.splits import CutConfig, codes, refuse_shared_groups, split_items
@@ -203,3 +204,14 @@ def test_splits_whose_groups_are_texts_and_numbers_are_refused() -> None:
     splits = {"train": Split({"g": Column(["007"])}, [0]), "test": Split({"g": Column([7])}, [0])}
     with pytest.raises(DataError, match="texts in the split train, numbers in test"):
         refuse_shared_groups(splits, "g")
+
+
+@pytest.mark.parametrize("key", ["group", "stratum"])
+def test_groups_and_strata_that_look_the_same_are_doubted(key: str) -> None:
+    names = [f"p{i // 2}{' ' if i == 3 else ''}" for i in range(20)]
+    config = MemoryConfig.model_validate({key: "g", "validation": 0.2, "test": 0.2})
+    source = MemorySource(config, {"x": np.arange(20.0), "g": names})
+    (doubt,) = source.doubts()
+    assert f"data.{key} = 'g': 'p1', 'p1 ' look the same, but are treated as 2" in doubt
+    alike = MemorySource(config, {"x": np.arange(20.0), "g": [n.strip() for n in names]})
+    assert list(alike.doubts()) == []

@@ -300,3 +300,15 @@ def test_numbers_of_another_kind_are_refused(model, keys, said) -> None:
 def test_a_sparse_tensor_is_refused(model) -> None:
     with pytest.raises(DataError, match=r"'v'\]: a tensor of layout torch.sparse_coo.*to_dense"):
         model.embed({"v": torch.eye(3).to_sparse()})
+
+
+def test_unknown_columns_in_place_of_modalities_are_warned_of(model, items) -> None:
+    misnamed = {"v": items["v"], "C": items["c"]}
+    said = "data: no column for c, .*so this is of v; not used: C"
+    for use in (model.score, model.embed, model.reconstruct):
+        with pytest.warns(UserWarning, match=said) as told:
+            use(misnamed)
+        assert len(told) == 1
+    model.score({"v": items["v"]})  # filters make an error of each warning
+    model.embed(misnamed, given=["v"])
+    model.embed(items | {"id": np.arange(30)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,46 @@ def test_what_cannot_be_read_is_named_with_its_line(
     (folder / name).write_text(content)
     with pytest.raises(DataError, match=message):
         values(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (['[1, "a"]', '[2, "b"]'], r"several types, within lists .*line 1\).* in one type\.$"),
+        (["[1]", '["a"]'], r"several types, list \(line 1\) and other \(line 2\).* one type\.$"),
+        (
+            ['"x"', "[" * 300 + "]" * 300],
+            r"several types, text .* and list \(line 2\)",
+        ),
+        (["1", '"a"'], r"several types, integer .* and text .* or declare the type"),
+    ],
+)
+@pytest.mark.parametrize("types", [{}, {"o": ColumnType("other")}])
+def test_values_of_several_types_are_refused_only_where_they_are_used(
+    folder: Path, cells: list[str], message: str, types: dict[str, ColumnType]
+) -> None:
+    lines = [f'{{"x": {i}, "o": {cell}}}\n' for i, cell in enumerate(cells)]
+    (folder / "t.jsonl").write_text("".join(lines))
+    found = read_table([folder / "t.jsonl"], types)
+    assert found.table["x"][:] == [0, 1]
+    assert re.search(message, found.refused["o"])
+    stream = open_stream(folder / "t.jsonl", types)
+    (rows,) = stream.chunks(10)
+    with pytest.raises(DataError, match=message):
+        rows.values("o")
+    with stream.writer(folder / "out.jsonl", {}, {}) as writer:
+        writer.write(rows, {}, {})
+    assert (folder / "out.jsonl").read_text() == "".join(lines)
+
+
+def test_a_column_that_one_split_cannot_hold_is_refused_in_all(folder: Path) -> None:
+    """Otherwise a training would use it, and only its evaluation would fail."""
+    (folder / "train.jsonl").write_text('{"x": 0, "o": 1}\n')
+    (folder / "test.jsonl").write_text('{"x": 1, "o": 1}\n{"x": 2, "o": "a"}\n')
+    found = read_tables({"train": [Path("train.jsonl")], "test": [Path("test.jsonl")]})
+    for reading in found.values():
+        assert "test.jsonl, column 'o': values of several types" in reading.refused["o"]
+    assert found["test"].table["x"][:] == [1, 2]
 
 
 def test_a_cell_of_another_type_than_in_the_training_is_named(folder: Path) -> None:

@@ -42,7 +42,7 @@ from mmvae.data.written_cells import (
 )
 from mmvae.foundations.errors import DataError, short
 from mmvae.foundations.printable import is_unicode
-from mmvae.modalities.column_type import Kind
+from mmvae.modalities.column_type import ColumnType, Kind
 
 UNFIT = (OverflowError, UnicodeError, TypeError, ValueError)
 """What Arrow raises of a value that does not fit a type."""
@@ -78,6 +78,8 @@ class JsonLinesRows(Rows):
         """See :meth:`Rows.arrow`."""
         import pyarrow as pa
 
+        if name in self.stream.refused:
+            raise DataError(self.stream.refused[name])
         (field,) = self.stream.schema([name])
         kind, values = self.stream.types[name].kind, [row.get(name) for row in self.objects]
         if self.stream.kind(name) == "number":
@@ -129,7 +131,10 @@ class JsonLinesStream(TableStream):
             self._scan(rows)
         self.names = list(self._found)
         for name in self.names:
-            self.types[name] = read_as(self.kind(name), self.wanted.get(name))
+            if why := self._mixed(name):
+                self.refused[name], self.types[name] = why, ColumnType("other")
+            else:
+                self.types[name] = read_as(self.kind(name), self.wanted.get(name))
 
     def _scan(self, rows: JsonLinesRows) -> None:
         for row, line in zip(rows.objects, rows.lines, strict=True):
@@ -144,23 +149,26 @@ class JsonLinesStream(TableStream):
                 if self._arrow.get(name, ()) is not None:
                     self._arrow[name] = unified(values, self._arrow.get(name))
 
-    def _refuse_mixed(self, name: str) -> None:
-        """Refuse values of several types, unless the type of the column is known."""
+    def _mixed(self, name: str) -> str:
+        """The message on values of several types; empty if there are none, or a type is known."""
         found = self._found[name]
-        if NESTED & found.keys():
+        nested = bool(NESTED & found.keys())
+        if nested:
             alike = found.keys() <= NESTED and self._arrow[name] is not None
         else:
             alike = found.keys() <= {"text", "word"} or found.keys() <= NUMBERS or len(found) < 2
             alike = alike or self._is_known(name)
         if alike:
-            return
-        self.refuse_unholdable(name)
+            return ""
         kinds = " and ".join(
             f"{kind} ({self.unit} {line})" for kind, line in list(found.items())[:2]
         )
-        raise DataError(
+        if len(found) == 1:
+            kinds = f"within lists or objects (the first in {self.unit} {min(found.values())})"
+        declared = "" if nested else ", or declare the type in [data.types]"
+        return (
             f"{self.path}, column {name!r}: values of several types, {kinds}; expected one. Write "
-            f"them in one type, or declare the type in [data.types]."
+            f"them in one type{declared}."
         )
 
     def refuse_unholdable(self, name: str) -> None:
@@ -222,11 +230,15 @@ class JsonLinesStream(TableStream):
         """See :meth:`TableStream.schema`."""
         import pyarrow as pa
 
-        for name in names:
-            self._refuse_mixed(name)
-        return pa.schema(
-            (name, arrow_type(self.types[name].kind) or self._arrow[name]) for name in names
-        )
+        return pa.schema((name, self._arrow_type(name)) for name in names)
+
+    def _arrow_type(self, name: str) -> Any:
+        import pyarrow as pa
+
+        if name in self.refused:
+            self.refuse_unholdable(name)
+            return pa.null()
+        return arrow_type(self.types[name].kind) or self._arrow[name]
 
     def writer(self, path: Path, filled: Mapping[str, Any], added: Mapping[str, Any]) -> Writer:
         """See :meth:`TableStream.writer`."""
