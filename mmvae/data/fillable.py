@@ -41,6 +41,15 @@ def unfillable(
                 f"marks of filled values, so that it will refuse such tables; rename that column "
                 f"if you want to impute",
             )
+        others = [
+            other for other, column in columns.items() if column == columns[m] and other != m
+        ]
+        if others:
+            yield (
+                m,
+                f"modality {others[0]!r} reads column {columns[m]!r}, too, so that 'mmvae impute' "
+                f"will refuse tables with that column: both would fill its cells",
+            )
         column = items.columns[columns[m]]
         if is_written(column.origin) and column.num_missing and has_empty_texts(codec):
             yield (

@@ -27,10 +27,11 @@ def as_split(data: Any, origin: str) -> Split:
     """Columns of equal length, from a mapping, a DataFrame, or data sets of ``datasets``.
 
     Raises:
-        DataError: Not one of those, no column, columns of different length, or a stream that
-            breaks off.
+        DataError: Not one of those, no column, columns of different length, Series with other
+            indices, or a stream that breaks off.
     """
     if is_mapping_like(data):
+        refuse_other_rows(data, origin)
         found = [(name, values, None) for name, values in data.items()]
     elif hasattr(data, "features") and not hasattr(data, "__len__"):  # datasets.IterableDataset
         return table_split(passing(data, origin), origin)
@@ -84,6 +85,27 @@ def refuse_halves(names: Sequence[Any], origin: str) -> None:
             raise DataError(
                 f"{origin}: a column is called {name!r}, which has half a character in it; "
                 f"expected valid Unicode. Rename it."
+            )
+
+
+def refuse_other_rows(data: Mapping[Any, Any], origin: str) -> None:
+    """Refuse a dict of pandas Series, or similar objects, whose indices name other rows.
+
+    Raises:
+        DataError: Two have different indices, or the same in another order.
+    """
+    indices = {
+        name: values.index
+        for name, values in data.items()
+        if hasattr(getattr(values, "index", None), "equals")
+    }
+    first = next(iter(indices), None)
+    for name, index in indices.items():
+        if not index.equals(indices[first]):
+            raise DataError(
+                f"{origin}: the Series {first!r} and {name!r} have different indices, so that "
+                f"their rows belong to different items; expected the same rows in one order. "
+                f"Make one DataFrame of them, or pass arrays (to_numpy())."
             )
 
 

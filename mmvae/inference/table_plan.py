@@ -36,7 +36,8 @@ class Plan:
 
     Raises:
         UsageError: Images are to be written into a folder that already exists.
-        DataError: No column is a modality, or a column has the name of a new one.
+        DataError: No column is a modality, two modalities read one column, or a column has the
+            name of a new one.
     """
 
     def __init__(self, trained: TrainedModel, stream: TableStream, out: Path) -> None:
@@ -49,6 +50,13 @@ class Plan:
         self.added: dict[str, Type] = {}
         self.cellwise: set[str] = set()
         for m, column in self.columns.items():
+            if column in self.filled:
+                both = " and ".join(repr(k) for k, c in self.columns.items() if c == column)
+                raise DataError(
+                    f"{stream.path}, column {column!r}: the modalities {both} of the model read "
+                    f"it, and would fill its cells with different values; expected one modality "
+                    f"for each column. Train a model with one of them."
+                )
             self.filled[column] = self.type_of(m)
             lists = self.column_kind(m) == "list" or (
                 self.column_kind(m) == "null" and pa.types.is_list(self.filled[column])

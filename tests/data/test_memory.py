@@ -52,7 +52,7 @@ FORMS: dict[str, Any] = {
     ),
     "Series": {
         "v": pd.Series(list(ITEMS["v"]), index=range(N, 0, -1)),
-        "c": pd.Series(ITEMS["c"]),
+        "c": pd.Series(ITEMS["c"], index=range(N, 0, -1)),
     },
 }
 
@@ -427,3 +427,11 @@ def test_what_a_function_of_datasets_gives_is_looked_at() -> None:
     data.set_transform(lambda rows: {"b": [True, 2]})
     assert table_split(data, "data").columns["b"].read().values == [True, 2]
     assert isinstance(table_split(data, "data").columns["b"].read().values, list)
+
+
+def test_series_of_other_rows_are_refused() -> None:
+    a, b = pd.Series([1.0, 2.0], index=[5, 6]), pd.Series([3.0, 4.0], index=[6, 5])
+    with pytest.raises(DataError, match="'a' and 'b' have different indices.*Make one DataFrame"):
+        as_split({"a": a, "b": b}, "data")
+    assert len(as_split({"a": a, "b": b.reindex([5, 6]), "c": [1, 2]}, "data")) == 2
+    assert len(as_split({"a": a, "b": b.to_numpy()}, "data")) == 2

@@ -52,6 +52,26 @@ def test_a_column_with_the_name_of_marks_is_reported(folder: Path, capsys: Any) 
         impute_table(mmvae.load("run"), Path("t.parquet"), Path("out.parquet"))
 
 
+def test_a_column_of_two_modalities_is_reported(folder: Path, capsys: Any) -> None:
+    grades = [None if i % 9 == 0 else i % 3 for i in range(N)]
+    layers = "encoder = [4]\ndecoder = [4]\n"
+    pq.write_table(pa.table({"x": NUMBERS, "g": grades}), "t.parquet")
+    Path("c.toml").write_text(
+        f"[data]\nsource = 'table'\npath = 't.parquet'\n[model]\nlatent_dim = 1\n"
+        f"[modalities.x]\ncodec = 'vector'\n{layers}"
+        f"[modalities.cls]\ncodec = 'categorical'\ncolumn = 'g'\n{layers}"
+        f"[modalities.num]\ncodec = 'vector'\ncolumn = 'g'\n{layers}"
+    )
+    assert main.run(["data", "check", "c.toml"]) == 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "modality 'num' reads column 'g', too, so that 'mmvae impute' will refuse" in said
+    assert main.run(["train", "c.toml", "--run-dir", "run", "--max-steps", "1"]) == 0
+    assert "reads column 'g', too" in Path("run", "log.txt").read_text("utf-8")
+    with pytest.raises(DataError, match="the modalities 'cls' and 'num' of the model read it"):
+        impute_table(mmvae.load("run"), Path("t.parquet"), Path("out.parquet"))
+    assert not Path("out.parquet").exists()
+
+
 @pytest.mark.parametrize("column", [SCALARS, LISTS, GAPS, SCALARS.dictionary_encode()])
 def test_large_whole_numbers_are_reported(folder: Path, column: Any, capsys: Any) -> None:
     said = told({"x": NUMBERS, "v": column}, "x", "v", capsys=capsys)
