@@ -95,6 +95,29 @@ class AlteredChecks(CodecSubject):
             lost = x is not None and torch.equal(x, own)
             _require_kept(codec, altered, lost, f"the model input of {short(str(text))}")
 
+    @needs("test_restored_values_are_the_raw_ones", "test_doubts_name_rows_and_say_what")
+    def test_ends_of_texts_are_not_cut_off(self) -> None:
+        """Longer texts, and texts with blanks around them, are refused, reported or kept.
+
+        They are lost if two different texts have the same model input.
+        """
+        codec, column = self.fitted()
+        if not all(isinstance(text, str) for text in column.values):
+            return
+        if not self.restores:
+            not_tried(DECLARES_LOSSES)
+        text = max(map(str, column.values), key=len)
+        seen = [(text, _taken(codec, replace(column, values=_like(column.values, text))))]
+        for other in (f" {text}", f"{text} ", 2 * text, 3 * text, 4 * text):
+            altered = replace(column, values=_like(column.values, other))
+            x = _taken(codec, altered)
+            if x is None:
+                continue
+            for known, own in seen:
+                lost = own is not None and torch.equal(x, own)
+                _require_kept(codec, altered, lost, f"the model input of {short(known)}")
+            seen.append((other, x))
+
     @needs("test_names_of_cells_keep_their_places")
     def test_prepare_follows_the_names_of_cells(self) -> None:
         """Cells in another order, with their names, give the same model input, or are refused."""

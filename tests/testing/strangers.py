@@ -42,6 +42,7 @@ IN_A_ROW = "test_draws_in_a_row_differ"
 GAP = "test_nan_is_not_read_as_a_number"
 FRACTIONS = "test_fractions_are_not_cut_off"
 CAPITALS = "test_capitals_are_not_changed"
+ENDS = "test_ends_of_texts_are_not_cut_off"
 ORDER = "test_prepare_follows_the_names_of_cells"
 ADD_UP = "test_observed_and_other_cells_add_up"
 
@@ -1165,6 +1166,16 @@ class FoldsCapitals(Word):
         return text.lower()
 
 
+class CutsTexts(Word):
+    def read(self, text):
+        return text[:3]
+
+
+class StripsTexts(Word):
+    def read(self, text):
+        return text.strip()
+
+
 class NamedCells(Sound):
     """Sound: it reads cells by their names."""
 
@@ -1213,6 +1224,8 @@ STRANGERS = {
         FRACTIONS,
         r"\.5 refused, reported by doubts, or kept; got the model input",
     ),
+    CutsTexts: (ENDS, "refused, reported by doubts, or kept; got the model input of"),
+    StripsTexts: (ENDS, "refused, reported by doubts, or kept; got the model input of"),
     FoldsCapitals: (CAPITALS, "[AB]{3}'? refused, reported by doubts, or kept; got the model inp"),
     IgnoresNames: (ORDER, r"cells named \('weight', 'height'\) to be read by their names"),
     SqueezesOneItem: (ONE, r"the decoder \(1, 2\) for one item; got \(2,\)\. Do not squeeze"),
