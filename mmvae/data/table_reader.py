@@ -21,7 +21,7 @@ from mmvae.data.written_cells import merged
 from mmvae.foundations.errors import DataError
 from mmvae.modalities.column_type import ColumnType
 
-VERSION = 3
+VERSION = 4
 """Version of the reading rules; files read by an earlier version are read again."""
 
 KEPT = b"mmvae"

@@ -223,7 +223,10 @@ def written_number(text: str) -> float:
     """
     number = as_number(text.strip())
     assert isinstance(number, (int, float))
-    return float(number)
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError("a finite number") from None
 
 
 def as_boolean(value: Any) -> Any:

@@ -681,6 +681,28 @@ def test_columns_of_times_that_python_cannot_represent(tmp_path: Path, kind: pa.
     assert read_table([file]).table["a"][:] == [1.0]
 
 
+@pytest.mark.parametrize("inner", [pa.null(), pa.struct([]), pa.binary(0)])
+def test_lists_of_elements_without_bytes_are_refused_if_used(
+    tmp_path: Path, inner: pa.DataType
+) -> None:
+    """A file of 1 kB may claim 10⁹ of them."""
+    file, count = tmp_path / "a.arrow", 10**6
+    offsets = pa.array([0, count], pa.int32()).buffers()[1]
+    if pa.types.is_null(inner):
+        elements = pa.nulls(count)
+    else:
+        buffers = [None, pa.py_buffer(b"")] if inner == pa.binary(0) else [None]
+        elements = pa.Array.from_buffers(inner, count, buffers)
+    lists = pa.Array.from_buffers(pa.list_(inner), 1, [None, offsets], children=[elements])
+    table = pa.table({"a": [1.0], "t": lists})
+    with pa.ipc.new_file(file, table.schema) as sink:
+        sink.write_table(table)
+    assert "is not read" in open_stream(file).refused["t"]
+    reading = read_table([file])
+    assert reading.table["a"][:] == [1.0]
+    assert reading.table.features["t"].dtype == "null"
+
+
 def test_values_that_python_cannot_represent_in_a_dataset() -> None:
     dataset = datasets.Dataset(pa.table({"t": pa.array([2**62], pa.duration("s"))}))
     with pytest.raises(DataError, match="column 't': its values cannot be read: .*too large"):

@@ -199,5 +199,6 @@ def test_a_codec_that_changes_values_is_caught(suite, kind, check, said):
         codec = kind
 
     found = violations(Contract())
-    assert list(found) == [check]
+    also = {"test_ends_of_texts_are_not_cut_off"}  # which every suite for codecs has
+    assert [name for name in found if name not in also] == [check]
     assert re.search(said, found[check])

@@ -164,7 +164,10 @@ def is_readable(kind: Any) -> bool:
         return not (types.is_nested(inner) or types.is_dictionary(inner)) and is_readable(inner)
     if types.is_timestamp(kind):
         return has_known_zone(kind)
-    return not any(map(is_unrepresentable, leaves(kind))) and is_described(plain_type(kind))
+    inner = list(leaves(kind))
+    if any(map(is_unrepresentable, inner)) or any(k != kind and is_weightless(k) for k in inner):
+        return False
+    return is_described(plain_type(kind))
 
 
 def has_known_zone(kind: Any) -> bool:
@@ -186,6 +189,14 @@ def is_unrepresentable(kind: Any) -> bool:
     from pyarrow import types
 
     return bool(types.is_duration(kind) or types.is_timestamp(kind) or types.is_interval(kind))
+
+
+def is_weightless(kind: Any) -> bool:
+    """True for Arrow types whose values take no bytes, so that a list may claim any number."""
+    from pyarrow import types
+
+    empty = types.is_fixed_size_binary(kind) and kind.byte_width == 0
+    return bool(types.is_null(kind) or empty or (types.is_struct(kind) and not kind.num_fields))
 
 
 def leaves(kind: Any) -> Iterator[Any]:

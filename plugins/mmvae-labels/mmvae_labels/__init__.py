@@ -36,6 +36,7 @@ from mmvae_labels.raw_labels import (
     distinct,
     few_enough,
     is_integer,
+    is_learned_integer,
     labels_of,
     name_array,
 )
@@ -101,7 +102,7 @@ class Categorical(DenseCodec):
         named = self.state["named"]
         if not isinstance(named, bool):
             raise ValueError(f"named is {named!r:.80}, expected true or false")
-        if self._integers and not all(map(is_integer, self.classes)):
+        if self._integers and not all(map(is_learned_integer, self.classes)):
             raise ValueError(f"classes is {listed(self.classes, 5)!r:.80}, expected whole numbers")
 
     @property

@@ -137,6 +137,11 @@ def is_integer(name: str) -> bool:
     return re.fullmatch("0|-?[1-9][0-9]*", name) is not None
 
 
+def is_learned_integer(name: str) -> bool:
+    """True for a whole number that a column can hold: of 64 bits."""
+    return len(name) <= 20 and is_integer(name) and -(2**63) <= int(name) < 2**64
+
+
 def name_array(classes: Sequence[str]) -> Array:
     """Names as an array, of objects if NumPy's texts would lose a final NUL."""
     names = np.array(classes)
