@@ -146,7 +146,7 @@ class AlteredChecks(CodecSubject):
 
 
 def same_cells(numbers: Array, order: list[int]) -> bool:
-    """Whether a column has the same numbers in another order of cells."""
+    """True if a column has the same numbers in another order of cells."""
     return bool(np.array_equal(numbers, numbers[:, order], equal_nan=numbers.dtype.kind == "f"))
 
 

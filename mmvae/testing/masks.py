@@ -70,13 +70,13 @@ def _masks(x: Tensor) -> Iterator[tuple[str, Tensor]]:
 
 
 def _has_cells(column: Column, x: Tensor) -> bool:
-    """Whether raw values are one real number for each cell, so that some may be missing."""
+    """True if raw values are one real number for each cell, so that some may be missing."""
     raw = column.values
     return isinstance(raw, np.ndarray) and raw.dtype.kind in "iufb" and raw.size == x.numel()
 
 
 def _independent(codec: Codec, likelihood: Distribution, x: Tensor, some: Tensor) -> bool:
-    """Whether log p of all cells is a sum of a term of some of them and a term of the others."""
+    """True if log p of all cells is a sum of a term of some of them and a term of the others."""
     other = x.roll(1, 0)
     if not bool((x != other).any(0).all()):  # a cell that is the same for all shows nothing
         return False
@@ -89,7 +89,7 @@ def _independent(codec: Codec, likelihood: Distribution, x: Tensor, some: Tensor
 
 
 def _valid(codec: Codec, x: Tensor) -> bool:
-    """Whether prepare reads the restored values as these: they lie in the support."""
+    """True if prepare reads the restored values as these: they lie in the support."""
     try:
         again = input_of(codec, codec.restore(x))
     except REFUSALS:
